@@ -1,0 +1,138 @@
+# Everything a developer or an operator starts. Needs git, GNU make and Python 3.11 or newer with venv and pip.
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CHROMIUM ?= /usr/bin/chromium
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A stamp carries the checksum of what it stands for: a changed lock file is installed again, a mere checkout is not.
+checksum = $(shell cat requirements/$(1).txt pyproject.toml | cksum | cut -d ' ' -f 1)
+stamp = $(VENV)/.$(1)-$(call checksum,$(1))
+BASE := $(call stamp,base)
+TEST := $(call stamp,test)
+BROWSER := $(call stamp,browser)
+CONTRACTS := $(call stamp,contracts)
+
+NODE_MODULES := contracts/node_modules/.installed
+
+.PHONY: help
+help:  ## List the targets
+	@echo "Provenport: make TARGET"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | while read -r target text; do printf '  %-16s %s\n' "$$target" "$$text"; done
+	@echo "Variables: PORT=8001 and DATA_DIR=DIR for run, ARGS='-k name' for the tests, PYTHON=python3.12, CHROMIUM=PATH"
+
+# ---- use it
+
+# PORT and DATA_DIR reach the server through the environment, only where they were given.
+ifdef PORT
+export PORT
+endif
+ifdef DATA_DIR
+export DATA_DIR
+endif
+
+.PHONY: run
+run: $(BASE)  ## Set up what is missing, then start the server (PORT, DATA_DIR)
+	@exec $(BIN)/provenport serve
+
+# ---- check it
+
+.PHONY: test
+test: $(TEST)  ## Run the tests that need neither a browser nor a compiler
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not contracts" $(ARGS)
+
+.PHONY: check
+check: $(TEST)  ## Check formatting, lint, types and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(TEST)  ## Format the Python code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: browser
+browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
+	@command -v "$(CHROMIUM)" >/dev/null || { \
+	  echo "Chromium is not at $(CHROMIUM). Install it (Debian: apt-get install chromium), or say where it is:" >&2; \
+	  echo "  make browser CHROMIUM=/path/to/chromium" >&2; exit 1; }
+	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/python -m pytest -q -m browser $(ARGS)
+
+.PHONY: bench
+bench: $(TEST)  ## Measure speed and size, and print the numbers
+	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+# ---- Solidity. The compiler runs on Node.js: the locked one in $(VENV) comes first, the machine's own is not needed.
+
+WITH_NODE := PATH="$(abspath $(BIN)):$$PATH"
+
+.PHONY: contracts
+contracts: $(CONTRACTS) $(NODE_MODULES)  ## Compile the Solidity contracts into contracts/artifacts
+	$(WITH_NODE) $(BIN)/python -m contracts.compile
+
+.PHONY: contracts-check
+contracts-check: $(CONTRACTS) $(NODE_MODULES)  ## Compile them again, compare with contracts/artifacts, run their tests
+	$(WITH_NODE) $(BIN)/python -m contracts.compile --check
+	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
+
+$(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
+	@echo "Installing the Solidity compiler and libraries (contracts/node_modules)"
+	cd contracts && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# ---- keep it
+
+# One lock for every Python and system; each set holds the one before it, at the same versions.
+LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
+
+.PHONY: lock
+lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	$(LOCK) -o requirements/base.txt
+	$(LOCK) --extra test --extra check -c requirements/base.txt -o requirements/test.txt
+	$(LOCK) --extra test --extra check --extra browser -c requirements/test.txt -o requirements/browser.txt
+	$(LOCK) --extra test --extra check --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
+
+.PHONY: clean
+clean:  ## Remove what the tools made (not the server's data in var/)
+	rm -rf $(VENV) build dist *.egg-info contracts/node_modules
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find backend contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- set-up
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "There is no $(PYTHON) here. Name your Python: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Provenport needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; \
+	  echo "Name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "1/3 Making the virtual environment ($(VENV))"
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+# $(1): the set to install. Every set holds base, so base is stamped too.
+define install
+	@echo "2/3 Installing the locked packages (requirements/$(1).txt): about a minute the first time"
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --require-hashes -r requirements/$(1).txt
+	@echo "3/3 Installing Provenport itself"
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.$(1)-* $(VENV)/.base-*
+	@touch $(BASE) $(call stamp,$(1))
+endef
+
+$(BASE): | $(VENV)/.made
+	$(call install,base)
+$(TEST): | $(VENV)/.made
+	$(call install,test)
+$(BROWSER): | $(VENV)/.made
+	$(call install,browser)
+$(CONTRACTS): | $(VENV)/.made
+	$(call install,contracts)

@@ -1,0 +1,1 @@
+"""Provenport's server: records, anchoring, verdicts and clearance, for merchants, issuers and customs."""

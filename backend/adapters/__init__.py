@@ -1,0 +1,1 @@
+"""What lies outside: the database, the chain, keys and files, behind the ports of the services."""

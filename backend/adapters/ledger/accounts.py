@@ -1,0 +1,60 @@
+"""The accounts that act on the ledger, and the transactions that they sign."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from backend.domain.ledger import SignedTransaction
+
+ACCOUNT_NAMES = ("authority", "anchorer", "office")
+
+Accounts = Mapping[str, LocalAccount]
+"""An account for each of ``ACCOUNT_NAMES``."""
+
+
+@dataclass(frozen=True)
+class Fees:
+    """What a transaction may pay for a unit of gas, in wei; what is not needed is not taken."""
+
+    max_fee_per_gas: int = 100 * 10**9
+    max_priority_fee_per_gas: int = 10**9
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a contract that is ready to be signed; ``to`` is None where it deploys one."""
+
+    signer: str
+    to: str | None
+    data: bytes
+    gas: int
+
+
+def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
+    """Make accounts of 32-byte private keys by name; every one of ``ACCOUNT_NAMES`` is needed."""
+    missing = [name for name in ACCOUNT_NAMES if name not in keys]
+    if missing:
+        raise ValueError(f"no key for {', '.join(missing)}")
+    return {name: Account.from_key(keys[name]) for name in ACCOUNT_NAMES}
+
+
+def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
+    """Sign a call as a fee-market transaction (EIP-1559) with everything given, so that no node is asked anything."""
+    fields: dict[str, Any] = {
+        "chainId": chain_id,
+        "nonce": nonce,
+        "gas": call.gas,
+        "maxFeePerGas": fees.max_fee_per_gas,
+        "maxPriorityFeePerGas": fees.max_priority_fee_per_gas,
+        "value": 0,
+        "data": call.data,
+    }
+    if call.to is not None:
+        fields["to"] = call.to
+    signed = accounts[call.signer].sign_transaction(fields)
+    return SignedTransaction(
+        signer=call.signer, nonce=nonce, raw=bytes(signed.raw_transaction), transaction_hash=bytes(signed.hash)
+    )

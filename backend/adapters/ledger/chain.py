@@ -1,0 +1,81 @@
+"""What our ledger needs of an EVM chain, and nothing more: the seam between contracts and the way to reach them.
+
+The embedded chain obeys it in this process; a JSON-RPC node can obey it from afar. Addresses are checksummed text,
+everything else bytes. Nothing here knows our contracts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class ChainUnavailable(Exception):
+    """The chain could not be asked or did not answer in time: nothing is known."""
+
+
+class TransactionRejected(Exception):
+    """The chain does not take this transaction, and sending it again will not help; the message says why."""
+
+
+class CallReverted(Exception):
+    """A call ended in a revert; ``data`` is what the contract said, empty where it said nothing."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        super().__init__(data.hex())
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the canonical chain."""
+
+    number: int
+    block_hash: bytes
+    parent_hash: bytes
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Log:
+    """An event as the chain keeps it."""
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ChainReceipt:
+    """What became of a mined transaction; ``revert_data`` is None where it succeeded or the chain cannot tell."""
+
+    transaction_hash: bytes
+    block: Block
+    succeeded: bool
+    gas_used: int
+    logs: tuple[Log, ...] = ()
+    revert_data: bytes | None = None
+
+
+class Chain(Protocol):
+    """An EVM chain. Every method may raise ``ChainUnavailable``; all are safe to call from several threads."""
+
+    def chain_id(self) -> int:
+        """The number that signatures are bound to."""
+
+    def head(self) -> Block:
+        """The newest block."""
+
+    def block(self, number: int) -> Block | None:
+        """A canonical block, or None beyond the head; block 0 tells one chain from another."""
+
+    def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
+        """What a contract answers at the head; raises ``CallReverted``. Changes nothing, costs nothing."""
+
+    def transaction_count(self, address: str) -> int:
+        """How many transactions of this account have been mined: the nonce of its next one."""
+
+    def send_raw(self, raw: bytes) -> None:
+        """Hand over a signed transaction; raises ``TransactionRejected``. What is known or mined is no error."""
+
+    def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
+        """The receipt, or None while the transaction is not in a canonical block."""

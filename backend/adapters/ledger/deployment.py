@@ -1,0 +1,169 @@
+"""Putting the contracts on a chain, once, and remembering where they stand."""
+
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import rlp
+from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.crypto import keccak
+
+from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
+from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
+from backend.adapters.ledger.interface import interface, refusal
+from backend.domain.errors import LedgerRefused, LedgerUnavailable
+from backend.domain.kinds import Agent
+from backend.domain.ledger import SignedTransaction
+
+AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
+"""What each account is registered as."""
+
+DEPLOYMENT_GAS = 5_000_000
+REGISTRATION_GAS = 200_000
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where our contracts stand, and by what the chain is known again."""
+
+    chain_id: int
+    genesis_hash: bytes
+    block: int
+    instance_id: bytes
+    manager: str
+    accreditation: str
+    ledger: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Deployment | None":
+        """Read what ``write`` wrote; None where there is no such file."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        fields = json.loads(text)
+        return cls(
+            chain_id=fields["chainId"],
+            genesis_hash=bytes.fromhex(fields["genesisHash"]),
+            block=fields["block"],
+            instance_id=bytes.fromhex(fields["instanceId"]),
+            manager=fields["manager"],
+            accreditation=fields["accreditation"],
+            ledger=fields["ledger"],
+        )
+
+    def write(self, path: Path) -> None:
+        """Keep it so that after a crash there is all of it or nothing."""
+        fields = {
+            "chainId": self.chain_id,
+            "genesisHash": self.genesis_hash.hex(),
+            "block": self.block,
+            "instanceId": self.instance_id.hex(),
+            "manager": self.manager,
+            "accreditation": self.accreditation,
+            "ledger": self.ledger,
+        }
+        _write_durably(path, json.dumps(fields, indent=2) + "\n")
+
+
+def deploy(
+    chain: Chain,
+    accounts: Accounts,
+    *,
+    fees: Fees | None = None,
+    instance_id: bytes | None = None,
+    timeout_seconds: float = 120,
+) -> Deployment:
+    """Deploy the contracts, register the accounts as agents, and wait until all of it is mined.
+
+    The authority signs everything. Where it is cut short, deploying again gives a new set of contracts and the first
+    one is never used.
+    """
+    instance_id = secrets.token_bytes(32) if instance_id is None else instance_id
+    try:
+        authority = accounts["authority"].address
+        nonce = chain.transaction_count(authority)
+        manager, accreditation, ledger = (_created_address(authority, nonce + step) for step in range(3))
+        calls = [
+            _creation(interface("AccessManager").deployment(authority)),
+            _creation(interface("Accreditation").deployment(manager)),
+            _creation(interface("TraceLedger").deployment(manager, instance_id)),
+            *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
+        ]
+        receipts = _mine(chain, accounts, calls, nonce, fees or Fees(), timeout_seconds)
+        genesis = chain.block(0)
+        chain_id = chain.chain_id()
+    except ChainUnavailable as fault:
+        raise LedgerUnavailable(str(fault)) from fault
+    except TransactionRejected as fault:
+        raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
+    if genesis is None:
+        raise LedgerUnavailable("the chain shows no first block")
+    return Deployment(
+        chain_id=chain_id,
+        genesis_hash=genesis.block_hash,
+        block=receipts[2].block.number,
+        instance_id=instance_id,
+        manager=manager,
+        accreditation=accreditation,
+        ledger=ledger,
+    )
+
+
+def _creation(code: bytes) -> Call:
+    return Call("authority", None, code, DEPLOYMENT_GAS)
+
+
+def _registration(ledger: str, address: str, agent: Agent) -> Call:
+    data = interface("TraceLedger").call_data("registerAgent", address, int(agent))
+    return Call("authority", ledger, data, REGISTRATION_GAS)
+
+
+def _mine(
+    chain: Chain, accounts: Accounts, calls: list[Call], nonce: int, fees: Fees, timeout_seconds: float
+) -> list[ChainReceipt]:
+    chain_id = chain.chain_id()
+    signed = [sign_call(call, accounts, chain_id, nonce + step, fees) for step, call in enumerate(calls)]
+    for transaction in signed:
+        chain.send_raw(transaction.raw)
+    deadline = time.monotonic() + timeout_seconds
+    return [_await_success(chain, transaction, deadline) for transaction in signed]
+
+
+def _await_success(chain: Chain, transaction: SignedTransaction, deadline: float) -> ChainReceipt:
+    while (receipt := chain.receipt(transaction.transaction_hash)) is None:
+        if time.monotonic() > deadline:
+            raise ChainUnavailable("the contracts were sent, but not mined in time")
+        time.sleep(POLL_SECONDS)
+    if not receipt.succeeded:
+        said = refusal(receipt.revert_data or b"")
+        raise LedgerRefused(
+            "the chain refused the contracts",
+            error=said.error if said else None,
+            arguments=said.arguments if said else {},
+        )
+    return receipt
+
+
+def _created_address(creator: str, nonce: int) -> str:
+    """Where a contract will stand: known before it is sent, so that all calls can go at once."""
+    return to_checksum_address(keccak(rlp.encode([to_canonical_address(creator), nonce]))[12:])
+
+
+def _write_durably(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".new")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

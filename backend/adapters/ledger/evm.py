@@ -1,0 +1,246 @@
+"""The services' ``Ledger`` over an EVM chain."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
+from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, TransactionRejected
+from backend.adapters.ledger.deployment import Deployment
+from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
+from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.ledger import (
+    Accredit,
+    Accreditation,
+    Act,
+    AnchorBatch,
+    AnchoredBatch,
+    ChangeStatuses,
+    Head,
+    Lanes,
+    Receipt,
+    SignedTransaction,
+    SuspendAccreditation,
+)
+
+PLACES_PER_WORD = 64
+HIGHEST_STATUS = 14
+"""Four bits hold 16 values; one of them says "leave as it is"."""
+
+TRANSACTION_GAS_LIMIT = 16_777_216
+"""No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
+
+ANCHOR_GAS = 150_000
+AUTHORITY_GAS = 150_000
+STATUSES_GAS = 100_000
+STATUS_WORD_GAS = 45_000
+"""Enough for a word that was never written and whose places take every edge there is."""
+
+_LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+
+
+class EvmLedger:
+    """Obeys ``backend.services.ports.Ledger``. Holds no connection and no state but the outcome of one check."""
+
+    def __init__(self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None) -> None:
+        self._chain = chain
+        self._deployment = deployment
+        self._accounts = accounts
+        self._fees = fees or Fees()
+        self._checked_genesis: bytes | None = None
+
+    def head(self) -> Head:
+        """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
+        with self._asking():
+            self._require_ours()
+            block = self._chain.head()
+        if block.number < self._deployment.block:
+            raise ForeignLedger("the chain ends before our contracts were deployed", head=block.number)
+        return Head(
+            chain_id=self._deployment.chain_id,
+            number=block.number,
+            block_hash=block.block_hash,
+            block_time=block.time,
+            instance_id=self._deployment.instance_id,
+            ledger_address=self._deployment.ledger,
+            accreditation_address=self._deployment.accreditation,
+        )
+
+    def batch(self, root: bytes) -> AnchoredBatch | None:
+        """The batch anchored under this root, or None where there is none."""
+        anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"))
+        if anchored_at == 0:
+            return None
+        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Lanes(*ends))
+
+    def status(self, root: bytes, place: int) -> int:
+        """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
+        index, position = divmod(place, PLACES_PER_WORD)
+        word: int = self._ask_ledger("statusWord", _word(root, "root"), index)
+        return word >> 4 * position & 15
+
+    def accreditation(self, key: bytes) -> Accreditation | None:
+        """The accreditation of a key, or None where there never was one."""
+        terms = self._ask("Accreditation", self._deployment.accreditation, "accreditationOf", _word(key, "key"))
+        kinds, chapters, valid_from, valid_until, suspended_since = terms
+        if kinds == 0:
+            return None
+        suspended = _moment(suspended_since) if suspended_since else None
+        return Accreditation(kinds, chapters, _moment(valid_from), _moment(valid_until), suspended)
+
+    def next_nonce(self, signer: str) -> int:
+        """The number of transactions mined from this account."""
+        address = self._address(signer)
+        with self._asking():
+            return self._chain.transaction_count(address)
+
+    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+        """Make and sign the transaction for an act; raises ``ForeignLedger`` rather than sign for another chain."""
+        call = self._call(act)
+        with self._asking():
+            self._require_ours()
+        return sign_call(call, self._accounts, self._deployment.chain_id, nonce, self._fees)
+
+    def send(self, raw: bytes) -> None:
+        """Hand a signed transaction to the chain. Sending what is already known or mined is no error."""
+        with self._asking():
+            self._chain.send_raw(raw)
+
+    def receipt(self, transaction_hash: bytes) -> Receipt | None:
+        """The receipt, or None while the transaction is not in a block."""
+        with self._asking():
+            mined = self._chain.receipt(transaction_hash)
+        if mined is None:
+            return None
+        said = None if mined.succeeded or mined.revert_data is None else refusal(mined.revert_data)
+        return Receipt(
+            transaction_hash=transaction_hash,
+            block_number=mined.block.number,
+            block_hash=mined.block.block_hash,
+            block_time=mined.block.time,
+            succeeded=mined.succeeded,
+            refusal=said.error if said else None,
+        )
+
+    def rehearse(self, act: Act) -> None:
+        """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
+        call = self._call(act)
+        assert call.to is not None, "acts never deploy"
+        with self._asking():
+            self._chain.call(call.to, call.data, self._accounts[call.signer].address)
+
+    def _call(self, act: Act) -> Call:
+        """The one place where acts become calls."""
+        match act:
+            case AnchorBatch(root, lanes):
+                ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
+                return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
+            case ChangeStatuses():
+                return self._status_call(act)
+            case Accredit(key, accreditation):
+                return self._accreditation_call("accredit", _word(key, "key"), *_terms(accreditation))
+            case SuspendAccreditation(key, since) if since is not None:
+                return self._accreditation_call("suspend", _word(key, "key"), _seconds(since))
+            case SuspendAccreditation(key):
+                return self._accreditation_call("reinstate", _word(key, "key"))
+
+    def _status_call(self, act: ChangeStatuses) -> Call:
+        self._address(act.by)
+        words = _changes(act.places)
+        gas = STATUSES_GAS + STATUS_WORD_GAS * len(words)
+        if gas > TRANSACTION_GAS_LIMIT:
+            raise Invalid("too many places for one transaction", words=len(words))
+        digest = _word(act.reason_digest, "reason digest")
+        root = _word(act.root, "root")
+        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words), list(words.values()), digest)
+
+    def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
+        return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
+
+    def _accreditation_call(self, function: str, *arguments: object) -> Call:
+        data = interface("Accreditation").call_data(function, *arguments)
+        return Call("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
+
+    def _ask_ledger(self, function: str, *arguments: object) -> Any:
+        return self._ask("TraceLedger", self._deployment.ledger, function, *arguments)
+
+    def _ask(self, contract: str, address: str, function: str, *arguments: object) -> Any:
+        data = interface(contract).call_data(function, *arguments)
+        with self._asking():
+            if self._checked_genesis is None:
+                self._require_ours()
+            return interface(contract).answer(function, self._chain.call(address, data))
+
+    def _require_ours(self) -> None:
+        """Refuse a chain that is not the one of our deployment; ask the contract once for each first block."""
+        expected = self._deployment
+        chain_id, genesis = self._chain.chain_id(), self._chain.block(0)
+        if chain_id != expected.chain_id or genesis is None or genesis.block_hash != expected.genesis_hash:
+            self._checked_genesis = None
+            raise ForeignLedger("the chain is another one than that of our deployment", chain_id=chain_id)
+        if self._checked_genesis == genesis.block_hash:
+            return
+        answer = self._chain.call(expected.ledger, interface("TraceLedger").call_data("instanceId"))
+        if interface("TraceLedger").answer("instanceId", answer) != expected.instance_id:
+            raise ForeignLedger("the contract is of another deployment", ledger=expected.ledger)
+        self._checked_genesis = genesis.block_hash
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Put what a chain says into the words of the domain."""
+        try:
+            yield
+        except ChainUnavailable as fault:
+            raise LedgerUnavailable(str(fault)) from fault
+        except AnswerUnreadable as fault:
+            raise ForeignLedger(f"our contract is not there: {fault}") from fault
+        except TransactionRejected as fault:
+            raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
+        except CallReverted as fault:
+            said = refusal(fault.data)
+            if said is None:
+                raise LedgerRefused("the contract refused without a reason that we know", error=None) from fault
+            raise LedgerRefused(said.error, error=said.error, arguments=said.arguments) from fault
+
+    def _address(self, name: str) -> str:
+        if name not in self._accounts:
+            raise Invalid(f"there is no account named {name}", account=name)
+        return self._accounts[name].address
+
+
+def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
+    """Words of changes by rising index: four bits for each place, 0 to leave it, else its new status plus one."""
+    wanted: defaultdict[int, int] = defaultdict(int)
+    seen: set[int] = set()
+    for place, status in places:
+        if place in seen or place < 0 or not 0 <= status <= HIGHEST_STATUS:
+            raise Invalid("a place is named twice, or no place or status has that number", place=place, status=status)
+        seen.add(place)
+        index, position = divmod(place, PLACES_PER_WORD)
+        wanted[index] |= status + 1 << 4 * position
+    return dict(sorted(wanted.items()))
+
+
+def _terms(accreditation: Accreditation) -> tuple[int, int, int, int]:
+    if accreditation.suspended_since is not None:
+        raise Invalid("a suspension is an act of its own")
+    valid_from, valid_until = _seconds(accreditation.valid_from), _seconds(accreditation.valid_until)
+    return accreditation.kinds, accreditation.chapters, valid_from, valid_until
+
+
+def _word(value: bytes, meaning: str) -> bytes:
+    if len(value) != 32:
+        raise Invalid(f"a {meaning} has 32 bytes, not {len(value)}")
+    return value
+
+
+def _seconds(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise Invalid("a moment without a time zone means nothing", moment=moment.isoformat())
+    return int(moment.timestamp())
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

@@ -1,0 +1,96 @@
+"""Words of the contracts: call data, answers and custom errors, by the committed interfaces."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from eth_abi.exceptions import DecodingError
+from eth_typing import ABIElement, ABIError
+from eth_utils.abi import abi_to_signature, filter_abi_by_type, get_abi_output_types
+from eth_utils.crypto import keccak
+from web3 import Web3
+
+from contracts import Artifact, load
+
+CONTRACTS = ("AccessManager", "Accreditation", "TraceLedger")
+
+_BUILT_IN_ERRORS: list[ABIError] = [
+    {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
+    {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
+]
+
+
+class AnswerUnreadable(Exception):
+    """An answer that our contract would not give: something else stands at its address, or nothing."""
+
+
+class Interface:
+    """The functions of one contract."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._web3 = Web3()
+        self._contract = self._web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+        self._outputs = {
+            function["name"]: get_abi_output_types(function)
+            for function in filter_abi_by_type("function", _typed(artifact))
+        }
+
+    def deployment(self, *arguments: object) -> bytes:
+        """The code that deploys the contract, with what its constructor is given."""
+        return bytes.fromhex(self._contract.constructor(*arguments).data_in_transaction.removeprefix("0x"))
+
+    def call_data(self, function: str, *arguments: object) -> bytes:
+        """The data of a call."""
+        return bytes.fromhex(self._contract.encode_abi(function, args=arguments).removeprefix("0x"))
+
+    def answer(self, function: str, data: bytes) -> Any:
+        """What a function answered: its value, or the tuple of its structure."""
+        try:
+            (value,) = self._web3.codec.decode(self._outputs[function], data)
+        except DecodingError as fault:
+            raise AnswerUnreadable(f"{function}: {fault}") from fault
+        return value
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A custom error: its name and its arguments by name, bytes as hex."""
+
+    error: str
+    arguments: dict[str, object]
+
+
+@cache
+def interface(name: str) -> Interface:
+    """The interface of a deployed contract, by its name."""
+    return Interface(load(name))
+
+
+def refusal(data: bytes) -> Refusal | None:
+    """Read what a contract said when it reverted; None where it said nothing that we know."""
+    error = _errors().get(data[:4])
+    if error is None:
+        return None
+    try:
+        values = Web3().codec.decode([field["type"] for field in error["inputs"]], data[4:])
+    except DecodingError:
+        return None
+    names = [field["name"] for field in error["inputs"]]
+    return Refusal(error["name"], {name: _plain(value) for name, value in zip(names, values, strict=True)})
+
+
+def _plain(value: object) -> object:
+    return "0x" + value.hex() if isinstance(value, bytes) else value
+
+
+def _typed(artifact: Artifact) -> list[ABIElement]:
+    return cast(list[ABIElement], artifact.abi)
+
+
+@cache
+def _errors() -> dict[bytes, ABIError]:
+    """Every error that our contracts can raise, by its selector."""
+    known = list(_BUILT_IN_ERRORS)
+    for name in CONTRACTS:
+        known.extend(filter_abi_by_type("error", _typed(load(name))))
+    return {keccak(text=abi_to_signature(error))[:4]: error for error in known}

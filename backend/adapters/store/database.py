@@ -1,0 +1,119 @@
+"""Opens the database, brings its tables up to date, and gives out units of work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.adapters.store.mapping import map_the_domain
+from backend.adapters.store.queries import SqlStore
+from backend.domain.errors import Conflict, TraceabilityError
+
+BUSY_MILLISECONDS = 15_000
+
+
+class ForeignDatabase(TraceabilityError):
+    """The database was made by another version of Provenport that this one cannot read."""
+
+    code = "foreign-database"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine; on SQLite with write-ahead log, full sync, foreign keys, and writers that queue up."""
+    map_the_domain()
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    for pragma in (
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A reader that starts to write halfway would fail with "database is locked"; writers therefore say so at once.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the tables to this version; raises ForeignDatabase where they are of a later one."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+        connection.rollback()
+    if present == scripts.get_current_head():
+        return
+    if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
+        raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+class SqlUnitOfWork:
+    """One transaction on the database."""
+
+    store: SqlStore
+
+    def __init__(self, sessions: sessionmaker[Session], *, reading: bool) -> None:
+        self._sessions = sessions
+        self._reading = reading
+
+    def __enter__(self) -> Self:
+        self._session = self._sessions()
+        if self._reading:
+            self._session.connection(execution_options={"reading": True})
+        self.store = SqlStore(self._session)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def commit(self) -> None:
+        """Write everything to disk; raises Conflict where another unit of work was quicker."""
+        assert not self._reading, "a reading unit of work has nothing to commit"
+        with _conflicts(self._session):
+            self._session.commit()
+
+
+@contextmanager
+def _conflicts(session: Session) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+
+
+class SqlWork:
+    """Opens units of work on one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+
+    def __call__(self, *, reading: bool = False) -> SqlUnitOfWork:
+        """A unit of work."""
+        return SqlUnitOfWork(self._sessions, reading=reading)

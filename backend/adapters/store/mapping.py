@@ -1,0 +1,66 @@
+"""Lays the domain's objects into the tables (SQLAlchemy's imperative mapping), so that the domain knows no database."""
+
+from functools import cache
+
+from sqlalchemy.orm import registry, relationship
+
+from backend.adapters.store import tables
+from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper
+from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
+from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
+from backend.domain.sendings import AccreditationAct, Answer, Sending, StatusChange
+
+
+@cache
+def map_the_domain() -> None:
+    """Do it, once a process."""
+    mapper = registry(metadata=tables.metadata)
+    put = mapper.map_imperatively
+    put(Organisation, tables.organisation)
+    put(Person, tables.person, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
+    put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
+    put(Sending, tables.sending)
+    put(SealedBatch, tables.batch)
+    put(StoredFile, tables.stored_file)
+    put(
+        RecordOnFile,
+        tables.record,
+        properties={
+            "issuer": relationship(Organisation, foreign_keys=[tables.record.c.issuer_id], lazy="joined"),
+            "holder": relationship(Organisation, foreign_keys=[tables.record.c.holder_id], lazy="joined"),
+            "product": relationship(Product, lazy="joined"),
+            "batch": relationship(SealedBatch, lazy="joined"),
+        },
+    )
+    put(
+        ConfirmationRequest,
+        tables.request,
+        properties={
+            "statement": relationship(RecordOnFile, foreign_keys=[tables.request.c.statement_id], lazy="joined"),
+            "confirmed": relationship(RecordOnFile, foreign_keys=[tables.request.c.confirmed_id], lazy="selectin"),
+            "issuer": relationship(Organisation, foreign_keys=[tables.request.c.issuer_id], lazy="joined"),
+            "merchant": relationship(Organisation, foreign_keys=[tables.request.c.merchant_id], lazy="joined"),
+        },
+    )
+    in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
+    put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
+    put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
+    put(
+        Consignment,
+        tables.consignment,
+        properties={
+            "record": relationship(RecordOnFile, lazy="joined"),
+            "merchant": relationship(Organisation, lazy="joined"),
+            "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
+            "events": relationship(
+                Event, order_by=in_time, lazy="selectin"
+            ),
+            "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
+        },
+    )
+    put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
+    put(AccreditationAct, tables.accreditation_act, properties={"sending": relationship(Sending, lazy="joined")})
+    put(Answer, tables.answer)

@@ -1,0 +1,273 @@
+"""Finds and keeps the domain's objects inside one session."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from backend.adapters.store import tables as t
+from backend.domain.consignment import Consignment
+from backend.domain.errors import NotFound
+from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.domain.records import (
+    ConfirmationRequest,
+    Product,
+    ProofState,
+    RecordOnFile,
+    RequestState,
+    SealedBatch,
+    StoredFile,
+    plain_number,
+)
+from backend.domain.sendings import AccreditationAct, Answer, Sending, SendingState, StatusChange
+
+Thing = TypeVar("Thing")
+_OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
+
+
+class SqlStore:
+    """The Store port over SQLAlchemy."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, thing: object) -> None:
+        """Keep something new; its numbers appear for later queries of the same unit of work."""
+        self._session.add(thing)
+        self._session.flush()
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return self._session.scalars(query).unique().all()
+
+    def _one(self, query: Select[Any], kind: type[Thing]) -> Thing | None:
+        found = self._session.scalars(query.limit(1)).unique().first()
+        assert found is None or isinstance(found, kind)
+        return found
+
+    def _get(self, kind: type[Thing], key: str) -> Thing:
+        thing = self._session.get(kind, key)
+        if thing is None:
+            raise NotFound(f"no such {kind.__name__.lower()}", id=key)
+        return thing
+
+    # Parties
+
+    def get_organisation(self, organisation_id: str) -> Organisation:
+        """The organisation with this id."""
+        return self._get(Organisation, organisation_id)
+
+    def organisations(self, role: Role | None = None) -> Sequence[Organisation]:
+        """All organisations, or those of one role, by name."""
+        query = select(Organisation).order_by(t.organisation.c.name)
+        return self._all(query if role is None else query.where(t.organisation.c.role == role))
+
+    def find_person_by_email(self, email: str) -> Person | None:
+        """The person who signs in with this address."""
+        return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
+
+    def find_person(self, person_id: str) -> Person | None:
+        """The person with this id."""
+        return self._session.get(Person, person_id)
+
+    def find_token(self, digest: str) -> ApiToken | None:
+        """The token with this SHA-256."""
+        return self._session.get(ApiToken, digest)
+
+    def active_key(self, organisation: Organisation) -> SigningKey:
+        """The key that the organisation signs with now."""
+        query = select(SigningKey).where(
+            t.signing_key.c.organisation_id == organisation.id, t.signing_key.c.is_active.is_(True)
+        )
+        key = self._one(query.order_by(t.signing_key.c.made_at.desc()), SigningKey)
+        if key is None:
+            raise NotFound("the organisation has no signing key", organisation=organisation.id)
+        return key
+
+    def find_key(self, thumbprint: str) -> SigningKey | None:
+        """The key with this thumbprint (hex)."""
+        return self._session.get(SigningKey, thumbprint)
+
+    # Products and records
+
+    def get_product(self, product_id: str, merchant: Organisation) -> Product:
+        """The merchant's product with this id; another's is not found."""
+        product = self._get(Product, product_id)
+        if product.merchant.id != merchant.id:
+            raise NotFound("no such product", id=product_id)
+        return product
+
+    def products(self, merchant: Organisation) -> Sequence[Product]:
+        """The merchant's products, newest first."""
+        query = select(Product).where(t.product.c.merchant_id == merchant.id)
+        return self._all(query.order_by(t.product.c.added_at.desc()))
+
+    def get_record(self, record_id: str) -> RecordOnFile:
+        """The record with this id."""
+        return self._get(RecordOnFile, record_id)
+
+    def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
+        """The record that a label's code stands for."""
+        return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
+
+    def records_of(
+        self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
+    ) -> Sequence[RecordOnFile]:
+        """Records that the organisation holds or issued, newest first, at most 500."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine).order_by(t.record.c.recorded_at.desc()).limit(500)
+        if kinds:
+            query = query.where(t.record.c.kind.in_(kinds))
+        if product is not None:
+            query = query.where(t.record.c.product_id == product.id)
+        return self._all(query)
+
+    def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
+        """Whether the issuer has given this number before, however it was spaced or cased."""
+        query = select(t.record.c.id).where(
+            t.record.c.issuer_id == issuer.id, t.record.c.kind == kind, t.record.c.number == plain_number(number)
+        )
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def find_file(self, sha256: str) -> StoredFile | None:
+        """The attachment with this digest."""
+        return self._session.get(StoredFile, sha256)
+
+    def get_request(self, request_id: str) -> ConfirmationRequest:
+        """The request with this id."""
+        return self._get(ConfirmationRequest, request_id)
+
+    def requests(
+        self,
+        issuer: Organisation | None = None,
+        merchant: Organisation | None = None,
+        state: RequestState | None = None,
+    ) -> Sequence[ConfirmationRequest]:
+        """Requests to an issuer or of a merchant, newest first, at most 500."""
+        query = select(ConfirmationRequest).order_by(t.request.c.made_at.desc()).limit(500)
+        if issuer is not None:
+            query = query.where(t.request.c.issuer_id == issuer.id)
+        if merchant is not None:
+            query = query.where(t.request.c.merchant_id == merchant.id)
+        if state is not None:
+            query = query.where(t.request.c.state == state)
+        return self._all(query)
+
+    def find_request_about(self, record_id: str) -> ConfirmationRequest | None:
+        """The request that a statement was laid in, or that a record confirmed."""
+        about = or_(t.request.c.statement_id == record_id, t.request.c.confirmed_id == record_id)
+        return self._one(select(ConfirmationRequest).where(about), ConfirmationRequest)
+
+    # Consignments
+
+    def get_consignment(self, declaration_id: str) -> Consignment:
+        """The consignment under this declaration."""
+        return self._get(Consignment, declaration_id)
+
+    def consignments(
+        self,
+        merchant: Organisation | None = None,
+        status: DeclarationStatus | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Sequence[Consignment]:
+        """Consignments, newest first; ``after`` is the id of the last one of the page before."""
+        c = t.consignment.c
+        query = select(Consignment).order_by(c.lodged_at.desc(), c.id).limit(limit)
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        if status is not None:
+            query = query.where(c.status == status)
+        if after is not None:
+            last = self.get_consignment(after)
+            query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
+        return self._all(query)
+
+    def consignments_naming(self, record_id: str) -> Sequence[Consignment]:
+        """Consignments whose declaration names this record."""
+        query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
+        return self._all(query.where(t.paper.c.record_id == record_id))
+
+    def released(self) -> Sequence[Consignment]:
+        """Every released consignment, in the order of release."""
+        query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
+        return self._all(query.order_by(t.consignment.c.released_at))
+
+    def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
+        """Consignments whose declaration stands in this batch."""
+        query = select(Consignment).join(t.record, t.record.c.id == t.consignment.c.id)
+        return self._all(query.where(t.record.c.batch_id == batch.id))
+
+    def reference_is_taken(self, merchant: Organisation, reference: str) -> bool:
+        """Whether the merchant has lodged under this number before."""
+        query = select(t.consignment.c.id).where(
+            t.consignment.c.merchant_id == merchant.id, t.consignment.c.reference == reference
+        )
+        return self._session.execute(query.limit(1)).first() is not None
+
+    # The way to the ledger
+
+    def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
+        """Records without a batch, oldest first."""
+        query = select(RecordOnFile).where(t.record.c.batch_id.is_(None))
+        return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+
+    def batches_in_flight(self) -> Sequence[SealedBatch]:
+        """Batches that are not final yet, oldest first."""
+        query = select(SealedBatch).where(t.batch.c.state != ProofState.FINAL)
+        return self._all(query.order_by(t.batch.c.sealed_at))
+
+    def status_changes_in_flight(self) -> Sequence[StatusChange]:
+        """Status changes that were not sent yet, in the order in which they were asked."""
+        query = select(StatusChange).where(t.status_change.c.sending_id.is_(None))
+        return self._all(query.order_by(t.status_change.c.asked_at))
+
+    def status_sendings_open(self) -> bool:
+        """Whether a transaction that changes statuses is still under way."""
+        query = select(t.status_change.c.id).join(t.sending).where(t.sending.c.state.in_(_OPEN))
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def status_changes_of(self, record_id: str) -> Sequence[StatusChange]:
+        """A record's changes of status, in order."""
+        query = select(StatusChange).where(t.status_change.c.record_id == record_id)
+        return self._all(query.order_by(t.status_change.c.asked_at))
+
+    def batch_sent_by(self, sending: Sending) -> SealedBatch | None:
+        """The batch that this transaction anchors."""
+        return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
+
+    def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
+        """The authority's acts that were not sent yet, in order."""
+        query = select(AccreditationAct).where(t.accreditation_act.c.sending_id.is_(None))
+        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+
+    def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:
+        """The authority's acts on one key, in order."""
+        query = select(AccreditationAct).where(t.accreditation_act.c.thumbprint == thumbprint)
+        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+
+    def open_sendings(self) -> Sequence[Sending]:
+        """Transactions whose end is still to be seen, in the order of their nonces."""
+        query = select(Sending).where(t.sending.c.state.in_(_OPEN))
+        return self._all(query.order_by(t.sending.c.signer, t.sending.c.nonce))
+
+    def get_sending(self, sending_id: str) -> Sending:
+        """The transaction with this id."""
+        return self._get(Sending, sending_id)
+
+    def highest_open_nonce(self, signer: str) -> int | None:
+        """The highest nonce among this account's open transactions."""
+        query = select(func.max(t.sending.c.nonce)).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
+        return self._session.execute(query).scalar()
+
+    def oldest_unanchored(self) -> datetime | None:
+        """When the oldest record was stored that is not on the ledger yet."""
+        waiting = or_(t.record.c.batch_id.is_(None), t.batch.c.state.in_((ProofState.SEALED, ProofState.SUBMITTED)))
+        query = select(t.record.c.recorded_at).join_from(t.record, t.batch, isouter=True).where(waiting)
+        return self._session.execute(query.order_by(t.record.c.recorded_at).limit(1)).scalar()
+
+    def find_answer(self, person_id: str, key: str) -> Answer | None:
+        """What this person's request with this idempotency key led to."""
+        return self._session.get(Answer, (person_id, key))

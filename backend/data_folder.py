@@ -1,0 +1,118 @@
+"""The data folder: everything that one installation keeps, and how it is known again."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.domain.errors import TraceabilityError
+
+FORMAT = 1
+"""Raised whenever an older version could not use the folder any more."""
+
+
+class UnusableFolder(TraceabilityError):
+    """The data folder cannot be used as it is."""
+
+    code = "unusable-folder"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Where things lie in a data folder."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, version: str) -> "DataFolder":
+        """Make the folder, or check that this version can use it; raises UnusableFolder."""
+        folder = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            probe = path / f".write-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise UnusableFolder(
+                f"cannot write to the data folder {path} ({error.strerror}): choose another with DATA_DIR=…"
+            ) from error
+        if not folder.marker.exists():
+            foreign = [p.name for p in path.iterdir() if p.name != "keys"]
+            if foreign and (path / "provenport.sqlite").exists():
+                raise UnusableFolder(f"{path} holds a database but no provenport.json: it was not made by Provenport")
+            folder.write_marker({"format": FORMAT, "version": version})
+        folder._check_format()
+        return folder
+
+    def _check_format(self) -> None:
+        try:
+            found = json.loads(self.marker.read_text(encoding="utf-8"))["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnusableFolder(f"{self.marker} is damaged") from error
+        if found != FORMAT:
+            raise UnusableFolder(
+                f"the data folder {self.path} has format {found}, this version of Provenport uses format {FORMAT}: "
+                "start the version that made it, or choose another folder with DATA_DIR=…"
+            )
+
+    def write_marker(self, content: dict[str, object]) -> None:
+        """Replace the marker, all or nothing."""
+        fresh = self.marker.with_suffix(".new")
+        fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(self.marker)
+
+    @property
+    def marker(self) -> Path:
+        """Tells which format the folder has."""
+        return self.path / "provenport.json"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return f"sqlite:///{self.path / 'provenport.sqlite'}"
+
+    @property
+    def chain(self) -> Path:
+        """The embedded chain's folder."""
+        return self.path / "chain"
+
+    @property
+    def files(self) -> Path:
+        """Attachments."""
+        return self.path / "files"
+
+    @property
+    def master_key(self) -> Path:
+        """Opens the sealed keys, unless PROVENPORT_MASTER_KEY does."""
+        return self.path / "master.key"
+
+    @property
+    def session_key(self) -> Path:
+        """Signs sessions."""
+        return self.path / "session.key"
+
+    @property
+    def ledger_accounts(self) -> Path:
+        """The sealed keys of the accounts that write to the ledger."""
+        return self.path / "ledger-accounts.sealed"
+
+    @property
+    def deployment(self) -> Path:
+        """Where the contracts stand."""
+        return self.path / "deployment.json"
+
+    @property
+    def demo_credentials(self) -> Path:
+        """The demonstration's users."""
+        return self.path / "demo-credentials.json"
+
+    def write_secret(self, path: Path, content: bytes) -> None:
+        """Write a file that only its owner may read, all or nothing."""
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)

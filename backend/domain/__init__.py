@@ -1,0 +1,1 @@
+"""Values and rules in plain Python: no clock, no randomness, no input or output."""

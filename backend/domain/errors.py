@@ -1,0 +1,60 @@
+"""Refusals in our own words; each carries the values that explain it."""
+
+
+class TraceabilityError(Exception):
+    """Something the rules do not allow, with a stable code for programs and values for people.
+
+    ``values`` fill the sentences that the pages and the programming interface show; they hold no secrets.
+    """
+
+    code = "refused"
+
+    def __init__(self, message: str = "", **values: object) -> None:
+        self.values = values
+        super().__init__(message or self.code)
+
+
+class NotFound(TraceabilityError):
+    """There is no such thing, or the person asking has no right to know that there is."""
+
+    code = "not-found"
+
+
+class NotAllowed(TraceabilityError):
+    """The person asking is known but has no right to do this."""
+
+    code = "not-allowed"
+
+
+class Invalid(TraceabilityError):
+    """What was sent in breaks a rule; ``problems`` lists (where, what) pairs, one for each fault."""
+
+    code = "invalid"
+
+    def __init__(self, message: str, problems: list[tuple[str, str]] | None = None, **values: object) -> None:
+        super().__init__(message, **values)
+        self.problems = problems or []
+
+
+class Conflict(TraceabilityError):
+    """The thing has moved on: the act is not possible in its present state."""
+
+    code = "conflict"
+
+
+class LedgerUnavailable(TraceabilityError):
+    """The ledger could not be asked: nothing is known, so nothing may be concluded."""
+
+    code = "ledger-unavailable"
+
+
+class LedgerRefused(TraceabilityError):
+    """The contract refused an act; ``values`` hold the custom error's name and arguments."""
+
+    code = "ledger-refused"
+
+
+class ForeignLedger(TraceabilityError):
+    """The chain is not the one this system was deployed on: nothing is signed for it."""
+
+    code = "foreign-ledger"

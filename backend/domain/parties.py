@@ -1,0 +1,73 @@
+"""Who takes part: organisations, the people who act for them, and how they prove who they are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from backend.domain.kinds import Kind
+
+
+class Role(StrEnum):
+    """What an organisation does here; everything a person may do follows from it."""
+
+    MERCHANT = "merchant"
+    CHAMBER = "chamber"
+    LABORATORY = "laboratory"
+    OFFICER = "officer"
+    AUTHORITY = "authority"
+
+    @property
+    def issues(self) -> Kind | None:
+        """The kind of record that this role certifies for others."""
+        return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
+
+
+@dataclass(eq=False)
+class Organisation:
+    """A merchant, chamber, laboratory, customs office or the accrediting authority."""
+
+    id: str
+    role: Role
+    name: str
+    registered_at: datetime
+    local_name: str | None = None
+    postal_address: str | None = None
+    country_code: str = "CN"
+    identifier: str | None = None
+
+
+@dataclass(eq=False)
+class Person:
+    """Somebody who signs in, by password or token, and acts for one organisation."""
+
+    id: str
+    organisation: Organisation
+    email: str
+    password_hash: str
+    is_active: bool = True
+
+    @property
+    def role(self) -> Role:
+        """What this person may do."""
+        return self.organisation.role
+
+
+@dataclass(eq=False)
+class ApiToken:
+    """A bearer token, kept as its SHA-256 only."""
+
+    digest: str
+    person: Person
+    made_at: datetime
+
+
+@dataclass(eq=False)
+class SigningKey:
+    """An organisation's P-256 key: public part, and the private part sealed by the vault."""
+
+    thumbprint: str
+    organisation: Organisation
+    public_jwk: dict[str, str]
+    sealed_private: bytes
+    made_at: datetime
+    is_active: bool = True

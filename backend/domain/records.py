@@ -1,0 +1,175 @@
+"""Records on file: what was signed, for whom, and where each stands on its way to the ledger."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from backend.domain import documents, sd_jwt
+from backend.domain.batch import Entry
+from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.ledger import Lanes
+from backend.domain.merkle import InclusionProof
+from backend.domain.parties import Organisation
+
+
+def plain_number(number: str) -> str:
+    """A document's number without what a copyist changes: case, spaces, hyphens and slashes."""
+    return "".join(c for c in number.casefold() if c.isalnum())[:60]
+
+
+class Assurance(StrEnum):
+    """Who stands behind a record."""
+
+    ISSUED = "issued"
+    STATED = "stated"
+
+
+class ProofState(StrEnum):
+    """How far a batch, and with it each of its records, has come."""
+
+    STORED = "stored"
+    SEALED = "sealed"
+    SUBMITTED = "submitted"
+    ANCHORED = "anchored"
+    FINAL = "final"
+
+
+@dataclass(eq=False)
+class Product:
+    """A merchant's product, to fill forms from."""
+
+    id: str
+    merchant: Organisation
+    name: str
+    hs_code: str
+    unit_code: str
+    origin_country: str
+    description: str
+    added_at: datetime
+    local_name: str | None = None
+    gtin: str | None = None
+
+
+@dataclass(eq=False)
+class SealedBatch:
+    """A batch that was closed: its root, and what became of it."""
+
+    id: str
+    root: bytes
+    origin_end: int
+    inspection_end: int
+    declaration_end: int
+    size: int
+    sealed_at: datetime
+    state: ProofState = ProofState.SEALED
+    transaction_id: str | None = None
+    transaction_hash: bytes | None = None
+    chain_id: int | None = None
+    ledger_address: str | None = None
+    instance_id: bytes | None = None
+    anchored_at: datetime | None = None
+    block: int | None = None
+
+    @property
+    def lanes(self) -> Lanes:
+        """Where the lanes end."""
+        return Lanes(self.origin_end, self.inspection_end, self.declaration_end, self.size)
+
+
+@dataclass(eq=False)
+class RecordOnFile:
+    """A signed record with its disclosures, its holder, and its place in a batch once sealed."""
+
+    id: str
+    kind: Kind
+    assurance: Assurance
+    issuer: Organisation
+    holder: Organisation
+    signed_jwt: str
+    disclosures: list[str]
+    quantity: int
+    digest: str
+    issued_at: datetime
+    recorded_at: datetime
+    label_code: str
+    number: str | None = None
+    valid_until: datetime | None = None
+    product: Product | None = None
+    supersedes_id: str | None = None
+    superseded_by_id: str | None = None
+    status: int = int(DocumentStatus.ACTIVE)
+    status_reason: str | None = None
+    batch: SealedBatch | None = None
+    place: int | None = None
+    path: bytes = b""
+
+    @property
+    def sd_jwt(self) -> sd_jwt.Record:
+        """The record as signed, with all its disclosures."""
+        return sd_jwt.parse("~".join([self.signed_jwt, *self.disclosures, ""]))
+
+    @property
+    def entry(self) -> Entry:
+        """What stands for the record in its batch."""
+        return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was signed, field by field; raises MalformedRecord where what is kept was tampered with."""
+        return self.sd_jwt.subject
+
+    @property
+    def document(self) -> documents.AnyDocument:
+        """What the record says, read from what was signed and from nothing else."""
+        return documents.read(self.kind, self.fields)
+
+    @property
+    def proof(self) -> InclusionProof | None:
+        """The inclusion proof, or None while the record waits for its batch."""
+        if self.batch is None or self.place is None:
+            return None
+        nodes = tuple(self.path[i : i + 32] for i in range(0, len(self.path), 32))
+        return InclusionProof(self.place, self.batch.size, nodes)
+
+    @property
+    def proof_state(self) -> ProofState:
+        """How far the record has come."""
+        return self.batch.state if self.batch else ProofState.STORED
+
+    def enter(self, batch: SealedBatch, proof: InclusionProof) -> None:
+        """Take the place in a sealed batch that stays the record's for life."""
+        self.batch, self.place, self.path = batch, proof.place, b"".join(proof.path)
+
+
+class RequestState(StrEnum):
+    """Where a merchant's request to an issuer stands."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    SENT_BACK = "sent-back"
+
+
+@dataclass(eq=False)
+class ConfirmationRequest:
+    """A merchant's statement laid before the issuer whom it names, to be confirmed and signed or sent back."""
+
+    id: str
+    statement: RecordOnFile
+    issuer: Organisation
+    merchant: Organisation
+    made_at: datetime
+    state: RequestState = RequestState.WAITING
+    answered_at: datetime | None = None
+    reason: str | None = None
+    confirmed: RecordOnFile | None = None
+
+
+@dataclass(eq=False)
+class StoredFile:
+    """An attachment: its bytes lie in the file store under its digest."""
+
+    sha256: str
+    size: int
+    media_type: str
+    stored_at: datetime

@@ -1,0 +1,189 @@
+"""SD-JWT (RFC 9901) for records: one salted digest for each field, signed ES256 by a key known by its thumbprint.
+
+Keys and salts come from outside, so that this stays pure. The issuer-signed JWT alone is what an entry's digest
+covers; disclosures travel beside it, joined by ``~``.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from backend.domain import strict_json
+from backend.domain.errors import Invalid
+
+MEDIA_TYPE = "vc+sd-jwt"
+Jwk = Mapping[str, str]
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class MalformedRecord(Invalid):
+    """A text that is no SD-JWT of ours, with what is wrong in it."""
+
+    code = "malformed-record"
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64(text: str) -> bytes:
+    """The bytes of unpadded base64url; refuses anything that would not be written back the same."""
+    try:
+        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise MalformedRecord("not base64url") from error
+    if b64(data) != text:
+        raise MalformedRecord("base64url with loose ends")
+    return data
+
+
+def thumbprint(jwk: Jwk) -> bytes:
+    """RFC 7638 thumbprint of a P-256 public key (32 bytes): the name under which the ledger accredits it."""
+    try:
+        members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    except KeyError as error:
+        raise MalformedRecord(f"the key lacks its member {error.args[0]}") from error
+    return sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A parsed SD-JWT: header, payload as signed, disclosed fields, and the issuer-signed JWT they hang on."""
+
+    signed_jwt: str
+    header: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    disclosures: tuple[str, ...]
+    disclosed: Mapping[str, Any]
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """The credential's subject: fields always in the open, and those disclosed."""
+        open_fields = {k: v for k, v in self.payload["credentialSubject"].items() if k != "_sd"}
+        return {**open_fields, **self.disclosed}
+
+    @property
+    def withheld(self) -> int:
+        """Number of fields that were not disclosed."""
+        return len(self.payload["credentialSubject"].get("_sd", [])) - len(self.disclosed)
+
+    @property
+    def compact(self) -> str:
+        """The text with its disclosures: ``jwt~disclosure~…~``."""
+        return "~".join([self.signed_jwt, *self.disclosures, ""])
+
+    def disclosing(self, names: Sequence[str]) -> "Record":
+        """The same record showing no more than these fields."""
+        kept = tuple(d for d in self.disclosures if _disclosure(d)[1] in names)
+        return Record(
+            self.signed_jwt,
+            self.header,
+            self.payload,
+            kept,
+            {n: v for n, v in self.disclosed.items() if n in names},
+        )
+
+
+def issue(
+    claims: Mapping[str, Any],
+    subject: Mapping[str, Any],
+    jwk: Jwk,
+    sign: Callable[[bytes], bytes],
+    new_salt: Callable[[], bytes],
+) -> Record:
+    """Make and sign a record. Every field of ``subject`` gets its own 256-bit salt; ``claims`` stay in the open.
+
+    ``sign`` takes the signing input and returns the 64-byte ES256 signature (r ‖ s).
+    """
+    disclosures = tuple(
+        b64(json.dumps([b64(new_salt()), name, value], ensure_ascii=False).encode()) for name, value in subject.items()
+    )
+    header = {"alg": "ES256", "typ": MEDIA_TYPE, "kid": b64(thumbprint(jwk)), "jwk": dict(jwk)}
+    payload = {
+        **claims,
+        "credentialSubject": {
+            **claims.get("credentialSubject", {}),
+            "_sd": sorted(b64(sha256(disclosure.encode()).digest()) for disclosure in disclosures),
+        },
+        "_sd_alg": "sha-256",
+    }
+    signing_input = ".".join(b64(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
+    signed_jwt = f"{signing_input}.{b64(sign(signing_input.encode('ascii')))}"
+    return Record(signed_jwt, header, payload, disclosures, dict(subject))
+
+
+def parse(text: str) -> Record:
+    """Read an SD-JWT and match its disclosures; raises MalformedRecord. Checks no signature."""
+    signed_jwt, *disclosures = text.split("~")
+    if disclosures and disclosures[-1] != "":
+        raise MalformedRecord("key binding is not used: the text must end with ~")
+    header, payload = _parts(signed_jwt)
+    subject = payload.get("credentialSubject")
+    if not isinstance(subject, dict) or payload.get("_sd_alg", "sha-256") != "sha-256":
+        raise MalformedRecord("no credentialSubject, or digests by another algorithm than sha-256")
+    digests = subject.get("_sd", [])
+    if not isinstance(digests, list) or len(set(map(str, digests))) != len(digests):
+        raise MalformedRecord("the list of digests is damaged")
+    disclosed: dict[str, Any] = {}
+    for disclosure in disclosures[:-1]:
+        _, name, value = _disclosure(disclosure)
+        if b64(sha256(disclosure.encode()).digest()) not in digests:
+            raise MalformedRecord(f"the field {name!r} is not what the issuer signed")
+        if name in disclosed or name in subject or name in ("_sd", "..."):
+            raise MalformedRecord(f"the field {name!r} stands twice")
+        disclosed[name] = value
+    return Record(signed_jwt, header, payload, tuple(disclosures[:-1]), disclosed)
+
+
+def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    pieces = signed_jwt.split(".")
+    if len(pieces) != 3:
+        raise MalformedRecord("a signed JWT has three parts")
+    header, payload = (strict_json.loads(unb64(piece)) for piece in pieces[:2])
+    if not isinstance(header, dict) or not isinstance(payload, dict):
+        raise MalformedRecord("header and payload must be objects")
+    if header.get("alg") != "ES256" or header.get("typ") != MEDIA_TYPE or "crit" in header:
+        raise MalformedRecord(f"only ES256 records of type {MEDIA_TYPE} are read")
+    return header, payload
+
+
+def _disclosure(text: str) -> tuple[str, str, Any]:
+    parts = strict_json.loads(unb64(text))
+    if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts[:2]):
+        raise MalformedRecord("a disclosure is a list of salt, name and value")
+    return parts[0], parts[1], parts[2]
+
+
+def is_signed_by_its_key(record: Record) -> bool:
+    """Whether the record's signature is that of the key in its header, and the key the one it names."""
+    jwk = record.header.get("jwk")
+    if not isinstance(jwk, dict) or record.header.get("kid") != b64(thumbprint(jwk)):
+        return False
+    try:
+        key = public_key(jwk)
+        signing_input, _, signature = record.signed_jwt.rpartition(".")
+        raw = unb64(signature)
+        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+        if len(raw) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+            return False
+        key.verify(encode_dss_signature(r, s), signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, MalformedRecord, ValueError):
+        return False
+    return True
+
+
+def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
+    """The P-256 key of a JWK; ValueError where the point is not on the curve."""
+    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise MalformedRecord("only P-256 keys are read")
+    x, y = (int.from_bytes(unb64(str(jwk[name])), "big") for name in ("x", "y"))
+    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()

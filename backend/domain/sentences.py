@@ -1,0 +1,226 @@
+"""The verdict in plain words, in English and Chinese, one sentence for each reason.
+
+Placeholders are the check's values. Times are filled in by whoever shows the sentence, in the reader's own zone.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from backend.domain.verdict import Check, Ruling, Verdict
+
+Language = Literal["en", "zh"]
+
+RULINGS: dict[Ruling, tuple[str, str]] = {
+    Ruling.VALID: ("Valid", "有效"),
+    Ruling.INVALID: ("Invalid", "无效"),
+    Ruling.CANNOT_TELL: ("Cannot tell", "无法判定"),
+}
+
+CHECKS: dict[str, tuple[str, str]] = {
+    "SIGNATURE": ("Signature", "签名"),
+    "CONTENT": ("Content", "内容"),
+    "INCLUSION": ("Sealed with the others", "封存"),
+    "ANCHOR": ("Recorded on the ledger", "上链存证"),
+    "STATUS": ("In force", "效力状态"),
+    "ISSUER_ACCREDITED": ("Issuer accredited", "签发机构资质"),
+    "ISSUER_STANDING": ("Issuer in good standing", "机构现况"),
+    "VALIDITY": ("Dates", "有效期"),
+    "DOCUMENTS": ("Papers complete", "单证齐全"),
+    "NAMED_RECORD": ("Paper named by the declaration", "报关单所列单证"),
+    "MATCH_HS_CODE": ("HS code agrees", "商品编码一致"),
+    "MATCH_ORIGIN": ("Origin agrees", "原产国一致"),
+    "MATCH_DESTINATION": ("Destination agrees", "目的国一致"),
+    "MATCH_EXPORTER": ("Exporter agrees", "出口商一致"),
+    "MATCH_QUANTITY": ("Quantity covered", "数量在证书范围内"),
+    "CONFORMITY": ("Inspection result", "检验结论"),
+    "ATTACHMENTS": ("Attached files", "附件"),
+}
+
+REASONS: dict[str, tuple[str, str]] = {
+    "signed": ("Signed by {issuer}; not a letter has been changed since.", "由{issuer}签署，签署后一字未改。"),
+    "signature-broken": (
+        "The signature does not fit the text: it was altered, or never signed by this issuer. Ask for the original.",
+        "签名与内容不符：内容被改动过，或并非由该机构签署。请向签发机构索取原件。",
+    ),
+    "record-altered": (
+        "The record is damaged or altered ({why}). Ask the issuer for the original.",
+        "单证已损坏或被改动（{why}）。请向签发机构索取原件。",
+    ),
+    "content-whole": ("All fields are shown and complete.", "全部内容完整。"),
+    "fields-withheld": ("{count} fields are not shown by the holder.", "持有人未出示其中 {count} 项内容。"),
+    "fields-wrong": (
+        "What was signed is not a complete document of this kind. Ask the issuer for a new one.",
+        "所签内容不符合该类单证的要求。请向签发机构申请新的单证。",
+    ),
+    "other-kind": (
+        "It is presented as another kind of document than the one that was signed.",
+        "出示的单证类型与所签类型不符。",
+    ),
+    "other-quantity": (
+        "It is presented with another quantity than the one that was signed.",
+        "出示的数量与所签数量不符。",
+    ),
+    "included": ("Sealed together with {size} records; its place is proven.", "与共 {size} 份记录一同封存，位置可证。"),
+    "not-included": (
+        "The proof does not lead from this record to the ledger: it was altered or belongs to another record.",
+        "证明与链上记录不符：单证被改动过，或证明属于另一份单证。",
+    ),
+    "not-sealed-yet": ("Stored; it will be sealed within seconds.", "已保存，数秒内封存。"),
+    "not-anchored-yet": ("Not yet on the ledger; look again in a few seconds.", "尚未上链，请几秒后再看。"),
+    "not-final-yet": ("On the ledger, waiting to become final.", "已上链，等待最终确认。"),
+    "anchored": ("On the ledger since {anchored_at}, final.", "{anchored_at} 已上链，不可更改。"),
+    "root-unknown": (
+        "The ledger knows nothing of this record: it was never recorded there.",
+        "链上查无此记录：从未登记。",
+    ),
+    "wrong-lane": (
+        "On the ledger this place belongs to another kind of record.",
+        "链上该位置属于另一类记录。",
+    ),
+    "ledger-not-read": (
+        "The ledger could not be asked ({why}). Try again; this says nothing about the record.",
+        "暂时无法查询链上记录（{why}）。请稍后再试；这不说明单证有问题。",
+    ),
+    "other-ledger": (
+        "It is recorded on another ledger than the one that is read here.",
+        "该记录登记在另一条链上，本系统无法查询。",
+    ),
+    "in-force": ("In force: neither suspended nor revoked.", "有效：未中止、未撤销。"),
+    "suspended": ("Suspended by the issuer. Ask {issuer} why.", "已被签发机构中止。请向{issuer}了解原因。"),
+    "revoked": ("Revoked. Ask {issuer} for a new one.", "已被撤销。请向{issuer}申请新的单证。"),
+    "superseded": ("Replaced by a newer record; use that one.", "已被新的单证取代，请使用新单证。"),
+    "withdrawn": ("The merchant withdrew the declaration.", "申报人已撤回该报关单。"),
+    "status-unknown": (
+        "The ledger shows a status ({status}) that is not known here.",
+        "链上状态（{status}）无法识别。",
+    ),
+    "declaration-stands": ("The declaration stands.", "报关单有效。"),
+    "merchants-statement": (
+        "This is {issuer}'s own statement. It counts once the issuer named in it has confirmed and signed it.",
+        "这是{issuer}自己的声明，须经所指定的机构确认并签署后方可作为凭证。",
+    ),
+    "never-accredited": (
+        "{issuer} was never accredited. Ask for a record by an accredited issuer.",
+        "{issuer}从未获得资质认可。请改用有资质机构签发的单证。",
+    ),
+    "kind-not-covered": (
+        "{issuer} is not accredited for this kind of record.",
+        "{issuer}没有签发该类单证的资质。",
+    ),
+    "chapter-not-covered": (
+        "{issuer} is not accredited for goods of HS chapter {chapter}.",
+        "{issuer}的资质不包括第 {chapter} 章商品。",
+    ),
+    "chapter-withheld": (
+        "The HS code is not shown, so it cannot be told whether the issuer was accredited for these goods.",
+        "未出示商品编码，无法判断签发机构的资质是否覆盖该商品。",
+    ),
+    "not-accredited-then": (
+        "{issuer} was not accredited when it signed this ({issued_at}).",
+        "{issuer}在签署时（{issued_at}）没有资质。",
+    ),
+    "accreditation-revoked": (
+        "The accreditation of {issuer} was revoked as of {since}. Ask another accredited issuer for a new record.",
+        "{issuer}的资质已于 {since} 被撤销。请向其他有资质的机构申请新的单证。",
+    ),
+    "accreditation-lapsed": (
+        "{issuer}'s accreditation ended on {until}; what it signed before stays good.",
+        "{issuer}的资质已于 {until} 到期；此前签发的单证仍然有效。",
+    ),
+    "accredited": ("{issuer} was accredited for this when it signed.", "{issuer}签署时具备相应资质。"),
+    "good-standing": ("{issuer} is still accredited.", "{issuer}目前仍具备资质。"),
+    "issued-in-the-future": (
+        "It is dated later ({issued_at}) than it can have been signed.",
+        "签发时间（{issued_at}）晚于实际可能的时间。",
+    ),
+    "expired": (
+        "It expired on {until}. Ask the issuer for a new one.",
+        "已于 {until} 过期。请向签发机构申请新的单证。",
+    ),
+    "within-dates": ("Within its dates.", "在有效期内。"),
+    "no-certificate-of-origin": (
+        "The declaration names no certificate of origin.",
+        "报关单未附原产地证。",
+    ),
+    "no-inspection-report": (
+        "The declaration names no inspection report.",
+        "报关单未附检验报告。",
+    ),
+    "named-as-signed": ("It is the very paper that the declaration names.", "与报关单所列单证一致。"),
+    "named-confirmed": (
+        "The declaration names the merchant's statement; {issuer} has since confirmed and signed it.",
+        "报关单所列为商户声明，其后{issuer}已确认并签署。",
+    ),
+    "named-other": (
+        "It is not the paper that the declaration names.",
+        "与报关单所列单证不一致。",
+    ),
+    "hs-code-matches": ("HS {stated} is on the declaration.", "商品编码 {stated} 与报关单一致。"),
+    "hs-code-differs": (
+        "It covers HS {stated}; the declaration has {declared}. Correct the declaration or name the right paper.",
+        "单证商品编码为 {stated}，报关单为 {declared}。请更正报关单或改附正确的单证。",
+    ),
+    "origin-matches": ("Origin {stated} on both.", "原产国均为 {stated}。"),
+    "origin-differs": (
+        "It certifies origin {stated}; the declaration says {declared}.",
+        "证书原产国为 {stated}，报关单为 {declared}。",
+    ),
+    "destination-matches": ("Destination {stated} on both.", "目的国均为 {stated}。"),
+    "destination-differs": (
+        "It is made out for {stated}; the declaration goes to {declared}.",
+        "证书进口国为 {stated}，报关单目的国为 {declared}。",
+    ),
+    "exporter-matches": ("The same exporter.", "出口商一致。"),
+    "exporter-differs": (
+        "It is made out to {stated}; the declaration is {declared}'s.",
+        "证书出口商为 {stated}，报关单申报人为 {declared}。",
+    ),
+    "quantity-matches": ("{declared} declared, {stated} certified.", "申报 {declared}，证书 {stated}。"),
+    "quantity-differs": (
+        "{declared} declared, but only {stated} certified. Reduce the quantity or add a certificate.",
+        "申报 {declared}，证书仅 {stated}。请减少数量或补充证书。",
+    ),
+    "units-differ": (
+        "{declared} declared in another unit than certified; use the certificate's unit.",
+        "申报 {declared} 与证书计量单位不同，请使用证书上的单位。",
+    ),
+    "conforms": ("The goods conform to {specification}.", "符合 {specification}。"),
+    "does-not-conform": (
+        "The goods do not conform to {specification}. They cannot be released on this report.",
+        "不符合 {specification}，不能凭此报告放行。",
+    ),
+    "attachments-intact": ("{count} attached file(s), as signed.", "{count} 个附件与签署时一致。"),
+    "attachment-altered": ("The file {file} is not the one that was signed.", "附件 {file} 与签署时不一致。"),
+    "attachment-missing": ("The file {file} is not at hand here.", "附件 {file} 未找到。"),
+}
+
+MENDERS: dict[str, tuple[str, str]] = {
+    "merchant": ("the merchant", "商户"),
+    "issuer": ("the issuer", "签发机构"),
+    "authority": ("the accrediting authority", "资质主管机关"),
+    "operator": ("the operator of this system", "系统运营方"),
+    "time": ("nobody: wait a few seconds", "无需处理，请稍候"),
+    "nobody": ("nobody", "无"),
+}
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def sentence(check: Check, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
+    """The check's answer in words."""
+    template = REASONS[check.reason][language == "zh"]
+    return template.format(**{name: _shown(value, show_time) for name, value in check.values.items()})
+
+
+def _shown(value: Any, show_time: Callable[[datetime], str]) -> Any:
+    return show_time(value) if isinstance(value, datetime) else value
+
+
+def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
+    """The one sentence under the verdict: why."""
+    if verdict.deciding is not None:
+        return sentence(verdict.deciding, language, show_time)
+    return ("All checks passed.", "全部检查通过。")[language == "zh"]

@@ -1,0 +1,312 @@
+"""The verdict: VALID, INVALID or CANNOT TELL, from a record, its proof and what the ledger says.
+
+One function for the pages, the programming interface, and whoever verifies. It asks nobody: facts come in as values,
+and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from backend.domain import documents, sd_jwt
+from backend.domain.batch import quantity_steps
+from backend.domain.evidence import Evidence
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
+from backend.domain.ledger import Accreditation, AnchoredBatch
+
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+
+
+class Ruling(StrEnum):
+    """The three values of a verdict."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    CANNOT_TELL = "CANNOT_TELL"
+
+
+class Outcome(StrEnum):
+    """What became of one check. A ``note`` tells something and weighs nothing."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    CANNOT_TELL = "cannot_tell"
+    NOTE = "note"
+
+
+class Mender(StrEnum):
+    """Who can put right what a check found."""
+
+    MERCHANT = "merchant"
+    ISSUER = "issuer"
+    AUTHORITY = "authority"
+    OPERATOR = "operator"
+    TIME = "time"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A fact that could not be read, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class LedgerFacts:
+    """What the ledger said about one record, and when it was asked."""
+
+    as_of: datetime
+    batch: AnchoredBatch | Unknown | None
+    status: int | Unknown
+    accreditation: Accreditation | Unknown | None
+    is_final: bool = False
+    block: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer; ``reason`` names the sentence to show (domain/sentences.py), ``values`` fill it."""
+
+    code: str
+    outcome: Outcome
+    reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    mender: Mender | None = None
+    record: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The ruling and every check that led to it."""
+
+    ruling: Ruling
+    checks: tuple[Check, ...]
+    as_of: datetime
+
+    @classmethod
+    def of(cls, checks: Iterable[Check], as_of: datetime) -> "Verdict":
+        """INVALID where any check failed; else CANNOT TELL where any could not be made; else VALID."""
+        checks = tuple(checks)
+        outcomes = {check.outcome for check in checks}
+        if Outcome.FAIL in outcomes:
+            return cls(Ruling.INVALID, checks, as_of)
+        if Outcome.CANNOT_TELL in outcomes or not checks:
+            return cls(Ruling.CANNOT_TELL, checks, as_of)
+        return cls(Ruling.VALID, checks, as_of)
+
+    @property
+    def deciding(self) -> Check | None:
+        """The first check that kept the verdict from being VALID."""
+        for outcome in (Outcome.FAIL, Outcome.CANNOT_TELL):
+            for check in self.checks:
+                if check.outcome is outcome:
+                    return check
+        return None
+
+
+def judge(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """The verdict on one record at ``moment`` (aware UTC)."""
+    return Verdict.of(_checks(evidence, facts, moment), facts.as_of)
+
+
+def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
+    signature = _signature(evidence)
+    if signature.outcome is Outcome.FAIL:
+        return [signature]
+    content = _content(evidence)
+    if content.outcome is Outcome.FAIL:
+        return [signature, content]
+    return [
+        signature,
+        content,
+        _included(evidence),
+        _anchored(evidence, facts),
+        _status(evidence, facts),
+        *_issuer(evidence, facts, moment),
+        _dates(evidence, moment),
+    ]
+
+
+def _signature(evidence: Evidence) -> Check:
+    if sd_jwt.is_signed_by_its_key(evidence.record):
+        return Check("SIGNATURE", Outcome.PASS, "signed", {"issuer": issuer_name(evidence.record)})
+    return Check("SIGNATURE", Outcome.FAIL, "signature-broken", mender=Mender.ISSUER)
+
+
+def _content(evidence: Evidence) -> Check:
+    """The entry must say of the record what the record says of itself."""
+    record, kind = evidence.record, evidence.kind
+    if documents.CREDENTIAL_TYPES[kind] not in record.payload.get("type", []) or issued_at(record) is None:
+        return Check("CONTENT", Outcome.FAIL, "other-kind", mender=Mender.ISSUER)
+    stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
+    if kind is not Kind.CERTIFICATE_OF_ORIGIN and evidence.quantity != 0:
+        return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
+    try:
+        if stated is not None and quantity_steps(Decimal(str(stated))) != evidence.quantity:
+            return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
+    except (ValueError, ArithmeticError):
+        return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
+    if record.withheld:
+        return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
+    try:
+        documents.MODELS[kind].model_validate(record.subject)
+    except ValueError:
+        return Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
+    return Check("CONTENT", Outcome.PASS, "content-whole")
+
+
+def _included(evidence: Evidence) -> Check:
+    if evidence.proof is None or evidence.anchor is None:
+        return Check("INCLUSION", Outcome.CANNOT_TELL, "not-sealed-yet", mender=Mender.TIME)
+    if evidence.proof.proves(evidence.entry.encode(), evidence.anchor.root):
+        return Check("INCLUSION", Outcome.PASS, "included", {"size": evidence.proof.size})
+    return Check("INCLUSION", Outcome.FAIL, "not-included", mender=Mender.ISSUER)
+
+
+def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
+    if evidence.anchor is None or evidence.proof is None:
+        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
+    if isinstance(facts.batch, Unknown):
+        return Check("ANCHOR", Outcome.CANNOT_TELL, "ledger-not-read", {"why": facts.batch.why}, Mender.OPERATOR)
+    if facts.batch is None:
+        return Check("ANCHOR", Outcome.FAIL, "root-unknown", mender=Mender.ISSUER)
+    if (
+        facts.batch.lanes.size != evidence.proof.size
+        or _lane_at(facts.batch, evidence.proof.place) != evidence.kind.lane
+    ):
+        return Check("ANCHOR", Outcome.FAIL, "wrong-lane", mender=Mender.ISSUER)
+    values = {"anchored_at": facts.batch.anchored_at, "final": facts.is_final, "block": evidence.anchor.block}
+    if not facts.is_final:
+        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-final-yet", values, Mender.TIME)
+    return Check("ANCHOR", Outcome.PASS, "anchored", values)
+
+
+def _lane_at(batch: AnchoredBatch, place: int) -> Lane:
+    ends = (batch.lanes.origin_end, batch.lanes.inspection_end, batch.lanes.declaration_end)
+    return next((Lane(lane) for lane, end in enumerate(ends) if place < end), Lane.OTHER)
+
+
+def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
+    if evidence.anchor is None:
+        return Check("STATUS", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
+    if isinstance(facts.status, Unknown):
+        return Check("STATUS", Outcome.CANNOT_TELL, "ledger-not-read", {"why": facts.status.why}, Mender.OPERATOR)
+    if evidence.kind.lane is Lane.DECLARATION:
+        return _declaration_status(facts.status)
+    try:
+        status = DocumentStatus(facts.status)
+    except ValueError:
+        return Check("STATUS", Outcome.CANNOT_TELL, "status-unknown", {"status": facts.status}, Mender.OPERATOR)
+    if status is DocumentStatus.ACTIVE:
+        return Check("STATUS", Outcome.PASS, "in-force")
+    reason = {1: "suspended", 2: "revoked", 3: "superseded"}[status]
+    return Check("STATUS", Outcome.FAIL, reason, {"issuer": issuer_name(evidence.record)}, Mender.ISSUER)
+
+
+def _declaration_status(value: int) -> Check:
+    try:
+        status = DeclarationStatus(value)
+    except ValueError:
+        return Check("STATUS", Outcome.CANNOT_TELL, "status-unknown", {"status": value}, Mender.OPERATOR)
+    if status is DeclarationStatus.WITHDRAWN:
+        return Check("STATUS", Outcome.FAIL, "withdrawn", mender=Mender.MERCHANT)
+    return Check("STATUS", Outcome.PASS, "declaration-stands", {"status": status.name})
+
+
+def _issuer(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
+    record = evidence.record
+    values = {"issuer": issuer_name(record)}
+    if is_statement(record):
+        return [Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "merchants-statement", values, Mender.ISSUER)]
+    held = facts.accreditation
+    if isinstance(held, Unknown):
+        return [Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "ledger-not-read", {"why": held.why}, Mender.OPERATOR)]
+    if held is None or held.kinds == 0:
+        return [Check("ISSUER_ACCREDITED", Outcome.FAIL, "never-accredited", values, Mender.AUTHORITY)]
+    return [_accredited_at_issue(evidence, facts, held), _good_standing(held, values, moment)]
+
+
+def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accreditation) -> Check:
+    record = evidence.record
+    issued = issued_at(record)
+    assert issued is not None  # _content refused the record otherwise
+    values = {"issuer": issuer_name(record), "issued_at": issued}
+    failed = "ISSUER_ACCREDITED", Outcome.FAIL
+    if not held.covers_kind(evidence.kind):
+        return Check(*failed, "kind-not-covered", values, Mender.AUTHORITY)
+    hs_code = record.subject.get("hsCode")
+    if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
+        if hs_code is None and not held.covers_chapter(0):
+            return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "chapter-withheld", values, Mender.MERCHANT)
+        if hs_code is not None and not held.covers_chapter(int(str(hs_code)[:2])):
+            return Check(*failed, "chapter-not-covered", {**values, "chapter": str(hs_code)[:2]}, Mender.AUTHORITY)
+    # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
+    if isinstance(facts.batch, AnchoredBatch):
+        if issued > facts.batch.anchored_at + CLOCKS_MAY_DIFFER:
+            return Check(*failed, "issued-in-the-future", values, Mender.ISSUER)
+        latest = facts.batch.anchored_at
+        if held.suspended_since is not None and held.suspended_since <= latest:
+            return Check(*failed, "accreditation-revoked", {**values, "since": held.suspended_since}, Mender.AUTHORITY)
+    if not held.held_at(issued):
+        return Check(*failed, "not-accredited-then", values, Mender.AUTHORITY)
+    return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
+
+
+def _good_standing(held: Accreditation, values: Mapping[str, Any], moment: datetime) -> Check:
+    if held.suspended_since is not None and held.suspended_since <= moment:
+        values = {**values, "since": held.suspended_since}
+        return Check("ISSUER_STANDING", Outcome.FAIL, "accreditation-revoked", values, Mender.ISSUER)
+    if held.valid_until <= moment:
+        return Check("ISSUER_STANDING", Outcome.NOTE, "accreditation-lapsed", {**values, "until": held.valid_until})
+    return Check("ISSUER_STANDING", Outcome.PASS, "good-standing", values)
+
+
+def _dates(evidence: Evidence, moment: datetime) -> Check:
+    try:
+        until = moment_of(evidence.record.payload.get("validUntil"))
+    except ValueError:
+        return Check("VALIDITY", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
+    issued = issued_at(evidence.record)
+    if issued is not None and issued > moment + CLOCKS_MAY_DIFFER:
+        return Check("VALIDITY", Outcome.FAIL, "issued-in-the-future", {"issued_at": issued}, Mender.ISSUER)
+    if until is not None and until <= moment:
+        return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, Mender.ISSUER)
+    return Check("VALIDITY", Outcome.PASS, "within-dates")
+
+
+def issued_at(record: sd_jwt.Record) -> datetime | None:
+    """The time of issue that the record states, or None where it states none that can be read."""
+    try:
+        return moment_of(record.payload.get("validFrom"))
+    except ValueError:
+        return None
+
+
+def moment_of(text: Any) -> datetime | None:
+    """An RFC 3339 time as aware UTC; None for None; ValueError otherwise."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(str(text))
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment.astimezone(UTC)
+
+
+def issuer_name(record: sd_jwt.Record) -> str:
+    """Who says to have issued the record."""
+    issuer = record.payload.get("issuer")
+    return str(issuer.get("name", "")) if isinstance(issuer, dict) else ""
+
+
+def is_statement(record: sd_jwt.Record) -> bool:
+    """Whether a merchant states this, and no issuer has confirmed it."""
+    return record.payload.get("assurance") == "stated"
+
+
+def about(record_id: str, checks: Iterable[Check]) -> list[Check]:
+    """The same checks, marked with the record they are about."""
+    return [replace(check, record=record_id) for check in checks]

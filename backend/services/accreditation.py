@@ -1,0 +1,114 @@
+"""The authority accredits issuers' keys, and stops standing behind them. The ledger is what counts."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from backend.domain.errors import Invalid, LedgerUnavailable, NotAllowed
+from backend.domain.kinds import Kind
+from backend.domain.ledger import Accredit, Accreditation, Act, SuspendAccreditation
+from backend.domain.parties import Organisation, Person, Role
+from backend.domain.sendings import AccreditationAct
+from backend.domain.verdict import Unknown
+from backend.services.ports import Surroundings
+
+ALL_CHAPTERS = 1
+"""Bit 0 of the chapters stands for all of them."""
+KINDS_OF: dict[Role, int] = {
+    Role.CHAMBER: 1 << Kind.CERTIFICATE_OF_ORIGIN,
+    Role.LABORATORY: 1 << Kind.INSPECTION_REPORT,
+    Role.MERCHANT: 1 << Kind.DECLARATION | 1 << Kind.INVOICE,
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An organisation's key and what the ledger says of it."""
+
+    organisation: Organisation
+    thumbprint: str
+    accreditation: Accreditation | Unknown | None
+    pending: bool
+
+
+def accredit(
+    at: Surroundings,
+    actor: Person,
+    organisation_id: str,
+    chapters: list[int] | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> AccreditationAct:
+    """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
+    now = at.now()
+    start = valid_from or now - timedelta(minutes=1)
+    end = valid_until or start + timedelta(days=3 * 365)
+    if end <= start:
+        raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
+    if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
+        raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
+    mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
+    with at.work(reading=True) as work:
+        organisation = work.store.get_organisation(organisation_id)
+    kinds = KINDS_OF.get(organisation.role)
+    if kinds is None:
+        raise Invalid("this organisation issues nothing", [("organisation", f"is a {organisation.role}")])
+    terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
+    return _act(at, actor, organisation_id, "accredit", terms)
+
+
+def suspend(at: Surroundings, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
+    """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
+    moment = since or at.now()
+    if moment > at.now() + timedelta(minutes=5):
+        raise Invalid("since lies in the future", [("since", "must not lie in the future")])
+    return _act(at, actor, organisation_id, "suspend", {"since": int(moment.timestamp())})
+
+
+def reinstate(at: Surroundings, actor: Person, organisation_id: str) -> AccreditationAct:
+    """Stand behind the key again."""
+    return _act(at, actor, organisation_id, "reinstate", {})
+
+
+def _act(at: Surroundings, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
+    if actor.role is not Role.AUTHORITY:
+        raise NotAllowed("only the authority accredits")
+    with at.work() as work:
+        key = work.store.active_key(work.store.get_organisation(organisation_id))
+        act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, at.now(), actor.id)
+        work.store.add(act)
+        work.commit()
+    at.wake_anchoring()
+    return act
+
+
+def to_ledger(act: AccreditationAct) -> Act:
+    """The act as the ledger takes it."""
+    key, terms = bytes.fromhex(act.thumbprint), act.terms
+    if act.verb == "accredit":
+        start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))
+        return Accredit(key, Accreditation(terms["kinds"], terms["chapters"], start, end))
+    since = datetime.fromtimestamp(terms["since"], UTC) if act.verb == "suspend" else None
+    return SuspendAccreditation(key, since)
+
+
+def standings(at: Surroundings) -> list[Standing]:
+    """Every organisation that issues something, with what the ledger says of its key now."""
+    with at.work(reading=True) as work:
+        store = work.store
+        issuers = [o for o in store.organisations() if o.role in KINDS_OF]
+        keys = {o.id: store.active_key(o).thumbprint for o in issuers}
+        pending = {act.thumbprint for act in store.accreditation_acts_in_flight()}
+        for o in issuers:
+            acts = store.accreditation_acts_on(keys[o.id])
+            if any(act.sending is not None and act.sending.is_open for act in acts):
+                pending.add(keys[o.id])
+    return [Standing(o, keys[o.id], _read(at, keys[o.id]), keys[o.id] in pending) for o in issuers]
+
+
+def _read(at: Surroundings, thumbprint: str) -> Accreditation | Unknown | None:
+    try:
+        return at.ledger.accreditation(bytes.fromhex(thumbprint))
+    except LedgerUnavailable as error:
+        return Unknown(str(error))

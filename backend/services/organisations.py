@@ -1,0 +1,109 @@
+"""Organisations join, people sign in."""
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import uuid4
+
+from backend.domain import sd_jwt
+from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.services.ports import Store, Surroundings
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A new organisation, its first person, and the secrets that are shown once and never again."""
+
+    organisation: Organisation
+    person: Person
+    password: str
+    token: str
+    thumbprint: str
+
+
+@dataclass(frozen=True)
+class Particulars:
+    """What is known of an organisation when it joins."""
+
+    role: Role
+    name: str
+    email: str
+    local_name: str | None = None
+    postal_address: str | None = None
+    country_code: str = "CN"
+    identifier: str | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the first person signs in with."""
+
+    password: str
+    token: str
+
+    @classmethod
+    def fresh(cls) -> "Secrets":
+        """New ones: 96 and 256 random bits."""
+        return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
+
+
+def join(at: Surroundings, particulars: Particulars, given: Secrets | None = None) -> Joined:
+    """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
+    with at.work() as work:
+        joined = _join(at, work.store, particulars, given or Secrets.fresh())
+        work.commit()
+    return joined
+
+
+def register(at: Surroundings, actor: Person, particulars: Particulars) -> Joined:
+    """The authority lets an organisation join."""
+    if actor.role is not Role.AUTHORITY:
+        raise NotAllowed("only the authority registers organisations")
+    return join(at, particulars)
+
+
+def _join(at: Surroundings, store: Store, particulars: Particulars, given: Secrets) -> Joined:
+    email = particulars.email.strip().lower()
+    if "@" not in email or any(c.isspace() for c in email):
+        raise Invalid("not an e-mail address", [("email", "is no e-mail address")])
+    if store.find_person_by_email(email) is not None:
+        raise Conflict("this e-mail address is taken", email=email)
+    now = at.now()
+    organisation = Organisation(
+        id=str(uuid4()),
+        role=particulars.role,
+        name=particulars.name,
+        local_name=particulars.local_name,
+        postal_address=particulars.postal_address,
+        country_code=particulars.country_code,
+        identifier=particulars.identifier,
+        registered_at=now,
+    )
+    store.add(organisation)
+    jwk, sealed = at.vault.new_key()
+    thumbprint = sd_jwt.thumbprint(jwk).hex()
+    store.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
+    person = Person(str(uuid4()), organisation, email, at.passwords.hashed(given.password))
+    store.add(person)
+    store.add(ApiToken(_digest(given.token), person, now))
+    return Joined(organisation, person, given.password, given.token, thumbprint)
+
+
+def sign_in(at: Surroundings, email: str, password: str) -> Person | None:
+    """The person with this address and password, or None; a wrong address takes as long as a wrong password."""
+    with at.work(reading=True) as work:
+        person = work.store.find_person_by_email(email)
+    fits = at.passwords.matches(person.password_hash if person else "", password)
+    return person if fits and person is not None and person.is_active else None
+
+
+def bearer(at: Surroundings, token: str) -> Person | None:
+    """The person whose token this is, or None."""
+    with at.work(reading=True) as work:
+        found = work.store.find_token(_digest(token))
+    return found.person if found is not None and found.person.is_active else None
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,183 @@
+"""What the services need from outside, owned here: adapters obey these protocols."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+from backend.domain.consignment import Consignment
+from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Head, Receipt, SignedTransaction
+from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, RequestState, SealedBatch, StoredFile
+from backend.domain.sd_jwt import Jwk
+from backend.domain.sendings import AccreditationAct, Answer, Sending, StatusChange
+
+
+class Ledger(Protocol):
+    """An EVM chain that carries our contracts.
+
+    Every method may raise ``LedgerUnavailable`` (nothing is known); reads never answer a guess. Accounts are called
+    by name: ``authority``, ``anchorer``, ``office``. Safe to call from several threads.
+    """
+
+    def head(self) -> Head:
+        """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
+
+    def batch(self, root: bytes) -> AnchoredBatch | None:
+        """The batch anchored under this root, or None where there is none."""
+
+    def status(self, root: bytes, place: int) -> int:
+        """The 4-bit status of a place; 0 where nothing was ever changed."""
+
+    def accreditation(self, key: bytes) -> Accreditation | None:
+        """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
+
+    def next_nonce(self, signer: str) -> int:
+        """The number of transactions mined from this account."""
+
+    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+        """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
+
+    def send(self, raw: bytes) -> None:
+        """Hand a signed transaction to the chain. Sending what is already known or mined is no error."""
+
+    def receipt(self, transaction_hash: bytes) -> Receipt | None:
+        """The receipt, or None while the transaction is not in a block."""
+
+
+class Vault(Protocol):
+    """Makes and keeps the organisations' signing keys."""
+
+    def new_key(self) -> tuple[Jwk, bytes]:
+        """A fresh P-256 key: the public JWK, and the private key sealed for storage."""
+
+    def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
+        """The 64-byte ES256 signature."""
+
+
+class Files(Protocol):
+    """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
+
+    def put(self, content: bytes) -> str:
+        """Store the bytes; returns their SHA-256 in hex. Storing the same bytes twice is no error."""
+
+    def get(self, sha256: str) -> bytes | None:
+        """The bytes, or None where they are not here."""
+
+
+class PdfReader(Protocol):
+    """Tells PDF documents from other files."""
+
+    def is_pdf(self, content: bytes) -> bool:
+        """Whether the bytes are a PDF document with at least one page that can be read."""
+
+
+class Passwords(Protocol):
+    """Hashes and checks passwords."""
+
+    def hashed(self, password: str) -> str:
+        """The text to keep."""
+
+    def matches(self, password_hash: str, password: str) -> bool:
+        """Whether the password is right; takes as long for a wrong one."""
+
+
+class Store(Protocol):
+    """Everything kept, inside one unit of work. ``find`` answers None, ``get`` raises NotFound."""
+
+    def add(self, thing: object) -> None:
+        """Keep something new."""
+
+    # Parties
+    def get_organisation(self, organisation_id: str) -> Organisation: ...
+    def organisations(self, role: Role | None = None) -> Sequence[Organisation]: ...
+    def find_person_by_email(self, email: str) -> Person | None: ...
+    def find_person(self, person_id: str) -> Person | None: ...
+    def find_token(self, digest: str) -> ApiToken | None: ...
+    def active_key(self, organisation: Organisation) -> SigningKey: ...
+    def find_key(self, thumbprint: str) -> SigningKey | None: ...
+
+    # Products and records
+    def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
+    def products(self, merchant: Organisation) -> Sequence[Product]: ...
+    def get_record(self, record_id: str) -> RecordOnFile: ...
+    def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
+    def records_of(
+        self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
+    ) -> Sequence[RecordOnFile]: ...
+    def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool: ...
+    def find_file(self, sha256: str) -> StoredFile | None: ...
+    def get_request(self, request_id: str) -> ConfirmationRequest: ...
+    def requests(
+        self,
+        issuer: Organisation | None = None,
+        merchant: Organisation | None = None,
+        state: RequestState | None = None,
+    ) -> Sequence[ConfirmationRequest]: ...
+    def find_request_about(self, record_id: str) -> ConfirmationRequest | None: ...
+
+    # Consignments
+    def get_consignment(self, declaration_id: str) -> Consignment: ...
+    def consignments(
+        self,
+        merchant: Organisation | None = None,
+        status: DeclarationStatus | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Sequence[Consignment]: ...
+    def consignments_naming(self, record_id: str) -> Sequence[Consignment]: ...
+    def released(self) -> Sequence[Consignment]: ...
+    def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
+    def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
+
+    # The way to the ledger
+    def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
+    def batches_in_flight(self) -> Sequence[SealedBatch]: ...
+    def status_changes_in_flight(self) -> Sequence[StatusChange]: ...
+    def status_sendings_open(self) -> bool: ...
+    def status_changes_of(self, record_id: str) -> Sequence[StatusChange]: ...
+    def batch_sent_by(self, sending: Sending) -> SealedBatch | None: ...
+    def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]: ...
+    def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]: ...
+    def open_sendings(self) -> Sequence[Sending]: ...
+    def get_sending(self, sending_id: str) -> Sending: ...
+    def highest_open_nonce(self, signer: str) -> int | None: ...
+    def oldest_unanchored(self) -> datetime | None: ...
+    def find_answer(self, person_id: str, key: str) -> Answer | None: ...
+
+
+class UnitOfWork(Protocol):
+    """All or nothing: what was not committed at the end never happened."""
+
+    store: Store
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def commit(self) -> None:
+        """Make it so, on disk."""
+
+
+class Work(Protocol):
+    """Opens units of work."""
+
+    def __call__(self, *, reading: bool = False) -> UnitOfWork:
+        """A unit of work; ``reading`` ones take no write lock and must not commit."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The ports that a service works with."""
+
+    work: Work
+    ledger: Ledger
+    vault: Vault
+    files: Files
+    pdf: PdfReader
+    passwords: Passwords
+    now: Callable[[], datetime]
+    confirmations: int = 0
+    wake_anchoring: Callable[[], None] = lambda: None

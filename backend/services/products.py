@@ -1,0 +1,40 @@
+"""A merchant's products."""
+
+from typing import Annotated
+from uuid import uuid4
+
+from pydantic import Field, ValidationError
+
+from backend.domain.codes import CountryCode, HsCode, UnitCode
+from backend.domain.documents import Document, LongText, Text, problems_of
+from backend.domain.errors import Invalid, NotAllowed
+from backend.domain.parties import Person, Role
+from backend.domain.records import Product
+from backend.services.ports import Surroundings
+
+
+class ProductFields(Document):
+    """What a merchant says of a product."""
+
+    name: Text
+    local_name: Text | None = None
+    hs_code: HsCode
+    unit_code: UnitCode = "H87"
+    origin_country: CountryCode = "CN"
+    description: LongText
+    gtin: Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$")] | None = None
+
+
+def add_product(at: Surroundings, actor: Person, fields: object) -> Product:
+    """Keep a new product of the actor's; raises Invalid with every fault."""
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed("only merchants keep products")
+    try:
+        checked = ProductFields.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid("not a valid product", problems_of(error)) from error
+    product = Product(id=str(uuid4()), merchant=actor.organisation, added_at=at.now(), **checked.model_dump())
+    with at.work() as work:
+        work.store.add(product)
+        work.commit()
+    return product

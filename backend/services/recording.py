@@ -1,0 +1,142 @@
+"""Making a signed record: the one way in which a document comes onto file, whoever issues it."""
+
+import base64
+import secrets
+from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from backend.domain import documents, sd_jwt
+from backend.domain.batch import quantity_steps
+from backend.domain.documents import AnyDocument, CertificateOfOrigin
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.parties import Organisation
+from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
+from backend.domain.sendings import StatusChange
+from backend.services.ports import Store, Surroundings
+
+CONTEXT = "https://www.w3.org/ns/credentials/v2"
+NUMBERS = {
+    Kind.CERTIFICATE_OF_ORIGIN: "certificateNumber",
+    Kind.INSPECTION_REPORT: "reportNumber",
+    Kind.INVOICE: "invoiceNumber",
+}
+
+
+def record(
+    at: Surroundings,
+    store: Store,
+    kind: Kind,
+    document: AnyDocument,
+    issuer: Organisation,
+    holder: Organisation,
+    assurance: Assurance = Assurance.ISSUED,
+    product: Product | None = None,
+    supersedes: RecordOnFile | None = None,
+) -> RecordOnFile:
+    """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
+    fields = documents.fields_of(document)
+    _check_attachments(store, fields)
+    number = _free_number(store, kind, fields, issuer, assurance)
+    now = at.now()
+    record_id = str(uuid4())
+    until = _valid_until(document)
+    key = store.active_key(issuer)
+    claims: dict[str, Any] = {
+        "@context": [CONTEXT],
+        "id": f"urn:uuid:{record_id}",
+        "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
+        # RFC 9278 names a key by its thumbprint in a URI.
+        "issuer": {
+            "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
+            "name": issuer.name,
+        },
+        "validFrom": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "assurance": assurance.value,
+    }
+    if until is not None:
+        claims["validUntil"] = until.isoformat(timespec="seconds")
+    if supersedes is not None:
+        claims["supersedes"] = supersedes.digest
+    signed = sd_jwt.issue(
+        claims,
+        fields,
+        key.public_jwk,
+        lambda signing_input: at.vault.sign(key.sealed_private, signing_input),
+        lambda: secrets.token_bytes(32),
+    )
+    quantity = documents.quantity_of(document)
+    on_file = RecordOnFile(
+        id=record_id,
+        kind=kind,
+        assurance=assurance,
+        issuer=issuer,
+        holder=holder,
+        signed_jwt=signed.signed_jwt,
+        disclosures=list(signed.disclosures),
+        quantity=0 if quantity is None else quantity_steps(quantity),
+        digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
+        issued_at=now,
+        recorded_at=now,
+        label_code=_label_code(),
+        number=number,
+        valid_until=until,
+        product=product,
+        supersedes_id=supersedes.id if supersedes else None,
+    )
+    store.add(on_file)
+    if supersedes is not None:
+        _supersede(at, store, supersedes, on_file)
+    return on_file
+
+
+def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
+    if old.superseded_by_id is not None:
+        raise Conflict("this record was replaced already", by=old.superseded_by_id)
+    old.superseded_by_id = new.id
+    change_status(at, store, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+
+
+def change_status(
+    at: Surroundings, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
+) -> None:
+    """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes."""
+    on_file.status, on_file.status_reason = int(status), reason
+    store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), at.now()))
+
+
+def _free_number(
+    store: Store, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
+) -> str | None:
+    name = NUMBERS.get(kind)
+    number = fields.get(name) if name else None
+    if name and not number and assurance is Assurance.ISSUED:
+        raise Invalid("an issued document needs its number", [(name, "is missing")])
+    if number is None:
+        return None
+    if assurance is Assurance.ISSUED and store.number_is_taken(issuer, kind, number):
+        raise Conflict(f"{issuer.name} has issued number {number} before", number=number)
+    return plain_number(number)
+
+
+def _check_attachments(store: Store, fields: dict[str, Any]) -> None:
+    for place, attachment in enumerate(fields.get("attachments", [])):
+        stored = store.find_file(attachment["sha256"])
+        if stored is None or stored.size != attachment["size"]:
+            raise Invalid(
+                "an attachment was not uploaded",
+                [(f"attachments.{place}.sha256", "names no uploaded file of this size: upload it first")],
+            )
+
+
+def _valid_until(document: AnyDocument) -> datetime | None:
+    if isinstance(document, CertificateOfOrigin) and document.valid_until is not None:
+        return datetime.combine(document.valid_until + timedelta(days=1), time.min, UTC)
+    return None
+
+
+def _label_code() -> str:
+    """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

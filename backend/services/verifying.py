@@ -1,0 +1,205 @@
+"""The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from backend.domain import documents, dossier, evidence, sd_jwt, strict_json
+from backend.domain.consignment import Consignment
+from backend.domain.documents import Declaration
+from backend.domain.errors import Invalid, LedgerUnavailable
+from backend.domain.evidence import Anchor, Evidence
+from backend.domain.ledger import Head
+from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Unknown, Verdict, about, judge
+from backend.services.ports import Store, Surroundings
+
+Fact = TypeVar("Fact")
+_WAITING = Unknown("not sealed yet")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A record with its verdict, for a page or an answer."""
+
+    record: RecordOnFile
+    verdict: Verdict
+
+
+def evidence_of(on_file: RecordOnFile) -> Evidence:
+    """The evidence kept of a record, as far as it has come; raises MalformedRecord where it was tampered with."""
+    batch = on_file.batch
+    anchor = None
+    if batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL):
+        anchor = Anchor(
+            chain_id=batch.chain_id or 0,
+            ledger=batch.ledger_address or "",
+            instance_id=batch.instance_id or bytes(32),
+            root=batch.root,
+            transaction=batch.transaction_hash or bytes(32),
+            block=batch.block or 0,
+            block_time=batch.anchored_at or batch.sealed_at,
+        )
+    return Evidence(on_file.sd_jwt, on_file.kind, on_file.quantity, on_file.proof, anchor)
+
+
+def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
+    """The verdict on one record on file."""
+    try:
+        found = evidence_of(on_file)
+    except Invalid as error:
+        return _altered(str(error), at.now())
+    return _judge(at, found, on_file.status)
+
+
+def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
+    """The verdict on a bundle; raises MalformedBundle where it is no bundle at all."""
+    try:
+        found = evidence.read(bundle)
+    except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
+        return _altered(str(error), at.now())
+    return _judge(at, found)
+
+
+def _altered(why: str, now: datetime) -> Verdict:
+    return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
+
+
+def _judge(at: Surroundings, found: Evidence, asked_status: int = 0) -> Verdict:
+    """``asked_status`` is a status already asked for here that the ledger may show only a block later."""
+    now = at.now()
+    head = _ask(at.ledger.head)
+    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+        elsewhere = Check("ANCHOR", Outcome.CANNOT_TELL, "other-ledger", mender=Mender.NOBODY)
+        facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
+        checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
+        return Verdict.of([*checks, elsewhere], now)
+    facts = _facts(at, found, head, now)
+    if facts.status == 0 and asked_status:
+        facts = replace(facts, status=asked_status)
+    return judge(found, facts, now)
+
+
+def _is_ours(anchor: Anchor, head: Head) -> bool:
+    return (anchor.chain_id, anchor.instance_id, anchor.ledger.lower()) == (
+        head.chain_id,
+        head.instance_id,
+        head.ledger_address.lower(),
+    )
+
+
+def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
+    if isinstance(head, Unknown):
+        return LedgerFacts(now, head, head, head)
+    key = bytes.fromhex(sd_jwt.unb64(str(found.record.header.get("kid", ""))).hex())
+    accreditation = _ask(lambda: at.ledger.accreditation(key)) if len(key) == 32 else None
+    anchor, proof = found.anchor, found.proof
+    if anchor is None or proof is None:
+        return LedgerFacts(now, _WAITING, _WAITING, accreditation)
+    return LedgerFacts(
+        as_of=now,
+        batch=_ask(lambda: at.ledger.batch(anchor.root)),
+        status=_ask(lambda: at.ledger.status(anchor.root, proof.place)),
+        accreditation=accreditation,
+        is_final=head.number - anchor.block >= at.confirmations,
+        block=head.number,
+    )
+
+
+def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
+    try:
+        return question()
+    except LedgerUnavailable as error:
+        return Unknown(str(error) or error.code)
+
+
+# A consignment's papers
+
+
+@dataclass(frozen=True)
+class DossierVerdict:
+    """The verdict on a declaration and everything it relies on, paper by paper and together."""
+
+    verdict: Verdict
+    declaration: Judged
+    papers: tuple[Judged, ...]
+
+
+def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignment) -> DossierVerdict:
+    """The verdict on a declaration with its papers, each followed to the record that replaced it."""
+    declaration = Judged(consignment.record, verdict_on(at, consignment.record))
+    named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
+    checks = about(consignment.record.id, declaration.verdict.checks)
+    judged, papers = [], []
+    followed = [(named_id, _newest(store, store.get_record(named_id))) for named_id in named]
+    for named_id, on_file in followed:
+        verdict = verdict_on(at, on_file)
+        judged.append(Judged(on_file, verdict))
+        checks += about(on_file.id, [_is_the_named(store, named_id, named[named_id], on_file), *verdict.checks])
+        if (document := _document(on_file)) is not None:
+            papers.append(dossier.Paper(on_file.id, document))
+    if (declared := _document(consignment.record)) is not None:
+        assert isinstance(declared, Declaration)
+        checks += dossier.match(declared, papers)
+    return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
+
+
+def _fields(on_file: RecordOnFile) -> dict[str, Any]:
+    try:
+        return on_file.fields
+    except Invalid:
+        return {}
+
+
+def _document(on_file: RecordOnFile) -> Any:
+    """What the record says, or None where it was tampered with: its own verdict tells so then."""
+    try:
+        return documents.read(on_file.kind, on_file.fields)
+    except Invalid:
+        return None
+
+
+def _newest(store: Store, on_file: RecordOnFile) -> RecordOnFile:
+    seen = {on_file.id}
+    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
+        on_file = store.get_record(on_file.superseded_by_id)
+        seen.add(on_file.id)
+    return on_file
+
+
+def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
+    """Whether the record is the one that the declaration's signature binds, or replaces it by a signed link."""
+    values = {"issuer": on_file.issuer.name}
+    link, current = on_file.digest, on_file
+    while link != named_digest and current.supersedes_id is not None:
+        try:
+            link = str(current.sd_jwt.payload.get("supersedes"))
+        except Invalid:
+            break
+        current = store.get_record(current.supersedes_id)
+        if link != current.digest:
+            break
+    if link != named_digest:
+        return Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT)
+    if on_file.id == named_id:
+        return Check("NAMED_RECORD", Outcome.PASS, "named-as-signed", values)
+    return Check("NAMED_RECORD", Outcome.PASS, "named-confirmed", values)
+
+
+def snapshot(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain values, kept with a decision."""
+    return {
+        "verdict": verdict.ruling.value,
+        "asOf": verdict.as_of.isoformat(),
+        "checks": [
+            {
+                "code": check.code,
+                "outcome": check.outcome.value,
+                "reason": check.reason,
+                "record": check.record,
+                "values": {name: str(value) for name, value in check.values.items()},
+            }
+            for check in verdict.checks
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Pages, programming interface and public pages, over Flask."""

@@ -1,0 +1,120 @@
+"""Declarations, officers' decisions, and how long clearance takes."""
+
+from dataclasses import asdict
+from typing import Any
+
+from backend.domain.documents import fields_of
+from backend.domain.errors import Invalid
+from backend.domain.kinds import DeclarationStatus
+from backend.domain.parties import Role
+from backend.services import deciding, lodging, release_times
+from backend.services.verifying import verdict_on_consignment
+from backend.web.api import blueprint, views
+from backend.web.api.access import answer_key, auth
+from backend.web.api.shapes import (
+    ArrivalInput,
+    DecisionInput,
+    DecisionShape,
+    DeclarationInput,
+    DeclarationList,
+    DeclarationQuery,
+    DeclarationShape,
+    DeclarationSummary,
+    RecordReceipt,
+    ReleaseTimesShape,
+)
+from backend.web.people import person
+from backend.web.surroundings import surroundings
+
+
+@blueprint.post("/declarations")
+@blueprint.auth_required(auth)
+@blueprint.input(DeclarationInput, location="json", arg_name="document")
+@blueprint.output(RecordReceipt, status_code=201)
+@blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
+def post_declaration(document: DeclarationInput) -> dict[str, Any]:
+    """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
+    return views.receipt(lodging.lodge(surroundings(), person(), fields_of(document), answer_key()).record)
+
+
+@blueprint.get("/declarations")
+@blueprint.auth_required(auth)
+@blueprint.input(DeclarationQuery, location="query", arg_name="query")
+@blueprint.output(DeclarationList)
+@blueprint.doc(summary="List declarations", tags=["Customs", "Merchants"], responses=[401, 403, 422])
+def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
+    """Newest first. Customs see all; a merchant sees its own."""
+    actor = person()
+    status = _status(query.status)
+    merchant = None if actor.role is Role.OFFICER else actor.organisation
+    with surroundings().work(reading=True) as work:
+        found = work.store.consignments(merchant, status, query.limit, query.after)
+    return {
+        "declarations": [views.summary(consignment) for consignment in found],
+        "next": found[-1].id if len(found) == query.limit else None,
+    }
+
+
+def _status(name: str | None) -> DeclarationStatus | None:
+    if name is None:
+        return None
+    try:
+        return DeclarationStatus[name]
+    except KeyError:
+        known = ", ".join(status.name for status in DeclarationStatus)
+        raise Invalid("no such status", [("status", f"must be one of {known}")]) from None
+
+
+@blueprint.get("/declarations/<declaration_id>")
+@blueprint.auth_required(auth)
+@blueprint.output(DeclarationShape)
+@blueprint.doc(summary="Read a declaration", tags=["Customs", "Merchants"], responses=[401, 404])
+def get_declaration(declaration_id: str) -> dict[str, Any]:
+    """A declaration with its papers, the verdict over all of them, its events and decisions."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        consignment = lodging.visible(work.store, person(), declaration_id)
+        return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment))
+
+
+@blueprint.post("/declarations/<declaration_id>/decisions")
+@blueprint.auth_required(auth)
+@blueprint.input(DecisionInput, location="json", arg_name="body")
+@blueprint.output(DecisionShape, status_code=201)
+@blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 422])
+def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
+    """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
+    taken = deciding.decide(
+        surroundings(), person(), declaration_id, body.decision, body.reason, body.accept_cannot_tell, answer_key()
+    )
+    return views.decision(declaration_id, taken)
+
+
+@blueprint.post("/declarations/<declaration_id>/arrival")
+@blueprint.auth_required(auth)
+@blueprint.input(ArrivalInput, location="json", arg_name="body")
+@blueprint.output(DeclarationSummary, status_code=201)
+@blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
+def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
+    """Tell when goods that were declared beforehand came under customs' control."""
+    return views.summary(lodging.report_arrival(surroundings(), person(), declaration_id, body.arrived_at))
+
+
+@blueprint.post("/declarations/<declaration_id>/withdrawal")
+@blueprint.auth_required(auth)
+@blueprint.output(DeclarationSummary, status_code=201)
+@blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
+def post_withdrawal(declaration_id: str) -> dict[str, Any]:
+    """Take a declaration back, as long as customs have not begun to act on the goods."""
+    return views.summary(lodging.withdraw(surroundings(), person(), declaration_id))
+
+
+@blueprint.get("/release-times")
+@blueprint.auth_required(auth)
+@blueprint.output(ReleaseTimesShape)
+@blueprint.doc(summary="Time release study", tags=["Customs", "Merchants"], responses=[401])
+def get_release_times() -> dict[str, Any]:
+    """Count, mean, median and 90th percentile of both clocks, in hours. A merchant sees its own goods only."""
+    actor = person()
+    study = release_times.study(surroundings(), actor.organisation if actor.role is Role.MERCHANT else None)
+    return asdict(study)

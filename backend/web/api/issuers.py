@@ -1,0 +1,120 @@
+"""The authority's acts: who takes part, and who is accredited."""
+
+from datetime import datetime
+from typing import Any
+
+from backend.domain.errors import NotAllowed
+from backend.domain.ledger import Accreditation
+from backend.domain.parties import Role
+from backend.domain.sendings import AccreditationAct
+from backend.domain.verdict import Unknown
+from backend.services import accreditation
+from backend.services.accreditation import Standing
+from backend.services.organisations import Particulars, register
+from backend.web.api import blueprint
+from backend.web.api.access import auth
+from backend.web.api.shapes import (
+    AccreditationInput,
+    ActShape,
+    OrganisationInput,
+    OrganisationJoined,
+    StandingList,
+    SuspensionInput,
+)
+from backend.web.people import person
+from backend.web.surroundings import surroundings
+
+
+@blueprint.post("/organisations")
+@blueprint.auth_required(auth)
+@blueprint.input(OrganisationInput, location="json", arg_name="body")
+@blueprint.output(OrganisationJoined, status_code=201)
+@blueprint.doc(summary="Register an organisation", tags=["Authority"], responses=[401, 403, 409, 422])
+def post_organisation(body: OrganisationInput) -> dict[str, Any]:
+    """Let an organisation join, with its first person. It is accredited for nothing yet. Needs the authority's token."""
+    fields = body.model_dump()
+    joined = register(surroundings(), person(), Particulars(**{**fields, "role": Role(body.role)}))
+    return {
+        "id": joined.organisation.id,
+        "role": body.role,
+        "name": joined.organisation.name,
+        "email": joined.person.email,
+        "password": joined.password,
+        "token": joined.token,
+        "key": joined.thumbprint,
+    }
+
+
+@blueprint.get("/issuers")
+@blueprint.auth_required(auth)
+@blueprint.output(StandingList)
+@blueprint.doc(summary="Who is accredited", tags=["Authority", "Customs"], responses=[401, 403])
+def list_issuers() -> dict[str, Any]:
+    """Every organisation that may be accredited, with what the ledger says of its key now."""
+    if person().role not in (Role.AUTHORITY, Role.OFFICER):
+        raise NotAllowed("only the authority and customs list issuers")
+    at = surroundings()
+    now = at.now()
+    return {"issuers": [_standing(standing, now) for standing in accreditation.standings(at)]}
+
+
+def _standing(standing: Standing, now: datetime) -> dict[str, Any]:
+    held = standing.accreditation
+    terms = held if isinstance(held, Accreditation) else None
+    return {
+        "id": standing.organisation.id,
+        "role": standing.organisation.role.value,
+        "name": standing.organisation.name,
+        "key": standing.thumbprint,
+        "state": _state(held, now),
+        "pending": standing.pending,
+        "validFrom": terms and terms.valid_from,
+        "validUntil": terms and terms.valid_until,
+        "suspendedSince": terms and terms.suspended_since,
+    }
+
+
+def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
+    if isinstance(held, Unknown):
+        return "unknown"
+    if held is None or held.kinds == 0:
+        return "none"
+    if held.suspended_since is not None and held.suspended_since <= now:
+        return "suspended"
+    if now < held.valid_from:
+        return "not-yet"
+    return "accredited" if now < held.valid_until else "lapsed"
+
+
+@blueprint.post("/issuers/<organisation_id>/accreditation")
+@blueprint.auth_required(auth)
+@blueprint.input(AccreditationInput, location="json", arg_name="body")
+@blueprint.output(ActShape, status_code=202)
+@blueprint.doc(summary="Accredit an organisation", tags=["Authority"], responses=[401, 403, 404, 422])
+def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
+    """Accredit its key for what its role issues. Takes effect with the next block."""
+    terms = body.chapters, body.valid_from, body.valid_until
+    return _act(accreditation.accredit(surroundings(), person(), organisation_id, *terms))
+
+
+@blueprint.post("/issuers/<organisation_id>/suspension")
+@blueprint.auth_required(auth)
+@blueprint.input(SuspensionInput, location="json", arg_name="body")
+@blueprint.output(ActShape, status_code=202)
+@blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 422])
+def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
+    """Stop standing behind a key: what it signed counts no more, in any check from then on."""
+    return _act(accreditation.suspend(surroundings(), person(), organisation_id, body.since))
+
+
+@blueprint.post("/issuers/<organisation_id>/reinstatement")
+@blueprint.auth_required(auth)
+@blueprint.output(ActShape, status_code=202)
+@blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404])
+def post_reinstatement(organisation_id: str) -> dict[str, Any]:
+    """Stand behind the key again."""
+    return _act(accreditation.reinstate(surroundings(), person(), organisation_id))
+
+
+def _act(act: AccreditationAct) -> dict[str, Any]:
+    return {"id": act.id, "key": act.thumbprint, "act": act.verb}

@@ -1,0 +1,265 @@
+"""What the programming interface answers and takes, as far as it is not a document of the domain."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from backend.domain.clearance import Decision
+from backend.domain.documents import Declaration, Reference, Text
+
+Ruling = Literal["VALID", "INVALID", "CANNOT_TELL"]
+
+
+class Shape(BaseModel):
+    """JSON names in camelCase; unknown members are refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class CheckShape(Shape):
+    """One check of a verdict."""
+
+    code: str = Field(description="Stable name of the check")
+    outcome: Literal["pass", "fail", "cannot_tell", "note"]
+    title: str
+    message: str = Field(description="One plain sentence, in the language of Accept-Language (en or zh)")
+    reason: str = Field(description="Stable name of the sentence")
+    evidence: dict[str, Any] = Field(description="The values that the check rests on")
+    final: bool = Field(description="False while the answer is still on its way to the ledger")
+    as_of: datetime
+    who_can_mend: str | None = None
+    record: str | None = Field(None, description="The record that the check is about")
+
+
+class VerdictShape(Shape):
+    """A verdict: INVALID where a check failed, else CANNOT_TELL where one could not be made, else VALID."""
+
+    verdict: Ruling
+    summary: str
+    as_of: datetime
+    checks: list[CheckShape]
+
+
+class RecordReceipt(Shape):
+    """A record was stored; it is sealed and anchored within seconds. The same key always gets this same answer."""
+
+    id: str
+    kind: str
+    issuer: str
+    digest: str = Field(description="SHA-256 of the issuer-signed JWT, hex")
+    recorded_at: datetime
+    state: Literal["stored"] = "stored"
+    url: str
+    evidence_url: str
+    label_url: str | None = Field(None, description="The public page behind the QR code")
+
+
+class RecordShape(Shape):
+    """A record on file."""
+
+    id: str
+    kind: str
+    assurance: Literal["issued", "stated"] = Field(description="stated: the merchant's own, unconfirmed statement")
+    issuer: str
+    holder: str
+    status: str
+    status_reason: str | None = None
+    proof_state: Literal["stored", "sealed", "submitted", "anchored", "final"]
+    issued_at: datetime
+    recorded_at: datetime
+    digest: str
+    supersedes: str | None = None
+    superseded_by: str | None = None
+    document: dict[str, Any] | None = Field(None, description="The fields as signed; null where they were tampered with")
+    verdict: VerdictShape | None = None
+    url: str
+
+
+class EventShape(Shape):
+    """One step of a consignment."""
+
+    step: str
+    occurred_at: datetime
+    by: str | None = None
+
+
+class DecisionShape(Shape):
+    """An officer's decision."""
+
+    id: str
+    declaration: str
+    decision: Decision
+    reason: str
+    decided_at: datetime
+    office: str
+    status: str = Field(description="The status that the decision gave")
+    verdict: Ruling = Field(description="The verdict at that moment")
+
+
+class DeclarationSummary(Shape):
+    """One line of a list of declarations."""
+
+    id: str
+    reference: str
+    merchant: str
+    customs_office: str
+    status: str
+    lodged_at: datetime
+    arrived_at: datetime | None = None
+    released_at: datetime | None = None
+    proof_state: str
+    url: str
+
+
+class DeclarationShape(DeclarationSummary):
+    """A declaration with its papers, its verdict and its history."""
+
+    document: dict[str, Any] | None = None
+    records: list[RecordShape] = Field(description="The records it names, each followed to the one that replaced it")
+    verdict: VerdictShape
+    events: list[EventShape]
+    decisions: list[DecisionShape]
+
+
+class DeclarationList(Shape):
+    """Declarations, newest first."""
+
+    declarations: list[DeclarationSummary]
+    next: str | None = Field(None, description="Give it back as ``after`` for the next page")
+
+
+class DeclarationQuery(Shape):
+    """Which declarations to list."""
+
+    status: str | None = Field(None, description="LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, …")
+    limit: int = Field(50, ge=1, le=200)
+    after: str | None = None
+
+
+class DeclarationInput(Declaration):
+    """A declaration to lodge: the records by their ids, the merchant from the token."""
+
+    merchant: None = None  # type: ignore[assignment]
+    records: list[str] = Field(default_factory=list, max_length=50)  # type: ignore[assignment]
+
+
+class DecisionInput(Shape):
+    """An officer's decision and why."""
+
+    decision: Decision
+    reason: str = Field(min_length=1, max_length=2000)
+    accept_cannot_tell: bool = Field(False, description="Release although some checks could not be made")
+
+
+class ReasonInput(Shape):
+    """Why."""
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class ArrivalInput(Shape):
+    """When the goods came under customs' control."""
+
+    arrived_at: AwareDatetime
+
+
+class ClockShape(Shape):
+    """One clock over the released consignments, in hours."""
+
+    count: int
+    mean_hours: float | None = None
+    median_hours: float | None = None
+    p90_hours: float | None = None
+
+
+class ReleaseTimesShape(Shape):
+    """Both clocks of a time release study."""
+
+    arrival_to_release: ClockShape
+    lodgement_to_release: ClockShape
+
+
+class FileShape(Shape):
+    """A stored attachment; name it in a document's ``attachments``."""
+
+    sha256: str
+    size: int
+    media_type: str
+
+
+class OrganisationInput(Shape):
+    """An organisation to register."""
+
+    role: Literal["merchant", "chamber", "laboratory", "officer"]
+    name: Text
+    email: Text
+    local_name: Text | None = None
+    postal_address: Text | None = None
+    country_code: str = Field("CN", pattern="^[A-Z]{2}$")
+    identifier: Reference | None = None
+
+
+class OrganisationJoined(Shape):
+    """A registered organisation; password and token are shown this once."""
+
+    id: str
+    role: str
+    name: str
+    email: str
+    password: str
+    token: str
+    key: str = Field(description="RFC 7638 thumbprint of its signing key, hex")
+
+
+class AccreditationInput(Shape):
+    """What to accredit an organisation's key for; its role says which kinds of record."""
+
+    chapters: list[int] | None = Field(None, description="HS chapters; all where absent")
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+
+class SuspensionInput(Shape):
+    """From when on the authority no longer stands behind the key; now where absent."""
+
+    since: AwareDatetime | None = None
+
+
+class StandingShape(Shape):
+    """What the ledger says of an organisation's key."""
+
+    id: str
+    role: str
+    name: str
+    key: str
+    state: Literal["accredited", "suspended", "lapsed", "not-yet", "none", "unknown"]
+    pending: bool = Field(description="An act of the authority is on its way to the ledger")
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    suspended_since: datetime | None = None
+
+
+class StandingList(Shape):
+    """Everybody who may be accredited."""
+
+    issuers: list[StandingShape]
+
+
+class ActShape(Shape):
+    """The authority's act was stored and is on its way to the ledger."""
+
+    id: str
+    key: str
+    act: str
+    state: Literal["stored"] = "stored"
+
+
+class PersonShape(Shape):
+    """Whose token this is."""
+
+    email: str
+    role: str
+    organisation: str
+    organisation_id: str

@@ -1,0 +1,117 @@
+"""How things on file look to programs."""
+
+from typing import Any
+
+from flask import url_for
+
+from backend.domain.consignment import Consignment, DecisionTaken
+from backend.domain.documents import SLUGS
+from backend.domain.errors import Invalid
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.records import RecordOnFile
+from backend.domain.verdict import Verdict
+from backend.services.verifying import DossierVerdict
+from backend.web.languages import language
+from backend.web.verdict_json import verdict_json
+
+
+def receipt(on_file: RecordOnFile) -> dict[str, Any]:
+    """What a request that stored a record is told, now and whenever it is repeated."""
+    return {
+        "id": on_file.id,
+        "kind": SLUGS[on_file.kind],
+        "issuer": on_file.issuer.name,
+        "digest": on_file.digest,
+        "recordedAt": on_file.recorded_at,
+        "url": url_for("api.get_record", record_id=on_file.id),
+        "evidenceUrl": url_for("api.get_evidence", record_id=on_file.id),
+        "labelUrl": label_url(on_file),
+    }
+
+
+def label_url(on_file: RecordOnFile) -> str | None:
+    """The public page of a certificate or report."""
+    if on_file.kind not in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
+        return None
+    return url_for("public.label", label_code=on_file.label_code, _external=True)
+
+
+def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, Any]:
+    """A record with its fields, and its verdict where one was made."""
+    statuses = DeclarationStatus if on_file.kind is Kind.DECLARATION else DocumentStatus
+    return {
+        "id": on_file.id,
+        "kind": SLUGS[on_file.kind],
+        "assurance": on_file.assurance.value,
+        "issuer": on_file.issuer.name,
+        "holder": on_file.holder.name,
+        "status": statuses(on_file.status).name,
+        "statusReason": on_file.status_reason,
+        "proofState": on_file.proof_state.value,
+        "issuedAt": on_file.issued_at,
+        "recordedAt": on_file.recorded_at,
+        "digest": on_file.digest,
+        "supersedes": on_file.supersedes_id,
+        "supersededBy": on_file.superseded_by_id,
+        "document": _fields(on_file),
+        "verdict": verdict and verdict_json(verdict, language()),
+        "url": url_for("api.get_record", record_id=on_file.id),
+    }
+
+
+def _fields(on_file: RecordOnFile) -> dict[str, Any] | None:
+    try:
+        return on_file.fields
+    except Invalid:
+        return None
+
+
+def summary(consignment: Consignment) -> dict[str, Any]:
+    """One line of a list."""
+    return {
+        "id": consignment.id,
+        "reference": consignment.reference,
+        "merchant": consignment.merchant.name,
+        "customsOffice": consignment.customs_office,
+        "status": consignment.status.name,
+        "lodgedAt": consignment.lodged_at,
+        "arrivedAt": consignment.arrived_at,
+        "releasedAt": consignment.released_at,
+        "proofState": consignment.record.proof_state.value,
+        "url": url_for("api.get_declaration", declaration_id=consignment.id),
+    }
+
+
+def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, Any]:
+    """A declaration with everything that an officer's system needs."""
+    return {
+        **summary(consignment),
+        "document": _fields(consignment.record),
+        "records": [record(paper.record, paper.verdict) for paper in dossier.papers],
+        "verdict": verdict_json(dossier.verdict, language()),
+        "events": [
+            {
+                "step": event.step.value,
+                "occurredAt": event.occurred_at,
+                "by": event.organisation.name if event.organisation else None,
+            }
+            for event in consignment.events
+        ],
+        "decisions": [decision(consignment.id, taken) for taken in consignment.decisions],
+    }
+
+
+def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
+    """A decision as it was taken."""
+    return {
+        "id": taken.id,
+        "declaration": declaration_id,
+        "decision": taken.decision.value,
+        "reason": taken.reason,
+        "decidedAt": taken.decided_at,
+        "office": taken.office.name,
+        "status": taken.decision.leads_to.name,
+        "verdict": taken.verdict["verdict"],
+    }
+
+

@@ -1,0 +1,108 @@
+"""What APIFlask cannot know of our interface: problems, idempotency keys, and the bodies read by hand."""
+
+from typing import Any
+
+from apiflask import APIFlask
+
+from backend.domain.errors import Invalid
+from backend.web.problems import MEDIA_TYPE, problem, refused
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable name of the problem"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+        "verdict": {"$ref": "#/components/schemas/VerdictShape"},
+    },
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Send the same key again and the request is done once; another body under the same key gets 422.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_LANGUAGE = {
+    "name": "Accept-Language",
+    "in": "header",
+    "required": False,
+    "description": "en or zh: the language of sentences",
+    "schema": {"type": "string"},
+}
+_KEYED = ("/certificates-of-origin", "/inspection-reports", "/invoices", "/declarations", "/decisions")
+_BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/files": {
+        "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+        },
+    },
+    "/api/v1/verify": {"application/json": {"schema": {"type": "object", "description": "An evidence bundle"}}},
+}
+
+
+def complete_specification(app: APIFlask) -> None:
+    """Make the published description say what the interface does."""
+    app.config.update(
+        INFO={
+            "description": "Signed, anchored records of origin and inspection, and customs' decisions on them.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        SERVERS=[{"url": "/"}],
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+        AUTO_AUTH_ERROR_RESPONSE=False,
+        AUTO_404_RESPONSE=False,
+        LOCAL_SPEC_JSON_INDENT=2,
+    )
+
+    @app.error_processor
+    def answer(error: Any) -> Any:
+        """Errors that APIFlask raises itself, in our one form."""
+        if error.status_code == 422:
+            return refused(Invalid("some fields are wrong", _problems(error.detail)))
+        return problem(error.status_code, "malformed-json" if error.status_code == 400 else "invalid", error.message)
+
+    @app.spec_processor
+    def complete(spec: dict[str, Any]) -> dict[str, Any]:
+        """Add what is missing."""
+        spec.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        for path, operations in spec["paths"].items():
+            for method, operation in operations.items():
+                if isinstance(operation, dict) and method != "parameters":
+                    _complete(path, method, operation)
+        return spec
+
+
+def _problems(detail: Any) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for place in detail.values() if isinstance(detail, dict) else ():
+        for where, messages in place.items():
+            found.extend((where.removeprefix("_schema"), str(message)) for message in messages)
+    return found
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    if path in _BODIES:
+        operation["requestBody"] = {"required": True, "content": _BODIES[path]}
+    parameters = operation.setdefault("parameters", [])
+    if method == "post" and path.endswith(_KEYED):
+        parameters.append(_IDEMPOTENCY_KEY)
+    parameters.append(_LANGUAGE)
+    if method == "post":
+        for status, words in (("400", "The body cannot be read"), ("413", "Too large"), ("422", "Fields are wrong")):
+            operation["responses"].setdefault(status, {"description": words})
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

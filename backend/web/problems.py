@@ -1,0 +1,130 @@
+"""The one place where an error becomes an answer: problem+json (RFC 9457) for programs, a page for people."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from backend.domain import errors
+from backend.services.answers import IdempotencyKeyReused
+from backend.services.deciding import NotReleasable
+from backend.web.languages import language
+from backend.web.verdict_json import verdict_json
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
+    (NotReleasable, HTTPStatus.CONFLICT),
+    (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.NotAllowed, HTTPStatus.FORBIDDEN),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+]
+
+
+def titles() -> dict[str, str]:
+    """A sentence for each code, in the reader's language."""
+    return {
+        "not-found": _("There is no such thing, or you may not see it."),
+        "not-allowed": _("Your organisation has no right to do this."),
+        "invalid": _("Some fields need your attention."),
+        "conflict": _("This is no longer possible in its present state."),
+        "ledger-unavailable": _("The ledger cannot be asked at the moment. Try again shortly; nothing was lost."),
+        "malformed-json": _("The body cannot be read as JSON."),
+        "malformed-record": _("This record is damaged or altered."),
+        "malformed-bundle": _("This file is not an evidence bundle."),
+        "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
+        "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
+        "too-large": _("What was sent is too large."),
+        "method-not-allowed": _("This address does not take this method."),
+        "unsupported-media-type": _("Send application/json."),
+        "csrf": _("The page was open too long. Reload it and send again; nothing was stored."),
+        "too-many-requests": _("Too many attempts. Wait a minute and try again."),
+        "internal": _("Something went wrong on our side. Nothing was half done."),
+    }
+
+
+def install_problems(app: Flask) -> None:
+    """Answer every error in one form."""
+    app.register_error_handler(errors.TraceabilityError, refused)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def answers_programs() -> bool:
+    """Whether a program is asking."""
+    return request.path.startswith(("/api/", "/rpc", "/healthz"))
+
+
+def problem(status: int, code: str, detail: str = "", **members: Any) -> Response:
+    """A problem+json answer, or the page that says the same."""
+    title = titles().get(code, HTTPStatus(status).phrase)
+    if not answers_programs():
+        page = render_template("problem.html", status=status, title=title, detail=detail, person=current_user)
+        return make_response(page, status)
+    body = {"type": f"/api/problems#{code}", "title": title, "status": status, "code": code, "detail": detail, **members}
+    response = jsonify({name: value for name, value in body.items() if value not in ("", None)})
+    response.status_code, response.mimetype = status, MEDIA_TYPE
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def refused(error: errors.TraceabilityError) -> Response:
+    """A refusal of ours as an answer."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+    if error.code == "malformed-json":
+        status = HTTPStatus.BAD_REQUEST
+    members: dict[str, Any] = {}
+    if isinstance(error, errors.Invalid) and error.problems:
+        members["errors"] = [{"field": where, "message": what} for where, what in error.problems]
+    if isinstance(error, NotReleasable):
+        members["verdict"] = verdict_json(error.verdict, language())
+    return problem(status, error.code, str(error), **members)
+
+
+def _csrf(error: CSRFError) -> Response:
+    return problem(HTTPStatus.BAD_REQUEST, "csrf", str(error.description))
+
+
+def _http(error: HTTPException) -> Response:
+    codes = {
+        400: "malformed-json" if request.is_json else "invalid",
+        401: "not-signed-in",
+        403: "not-allowed",
+        404: "not-found",
+        405: "method-not-allowed",
+        413: "too-large",
+        415: "unsupported-media-type",
+        429: "too-many-requests",
+    }
+    if error.response is not None:
+        return make_response(error.response)
+    status = error.code or 500
+    response = problem(status, codes.get(status, "internal"), error.description or "")
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    current_app.logger.exception("unforeseen error on %s %s", request.method, request.path)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
+
+
+reference = Blueprint("problems", __name__)
+
+
+@reference.get("/api/problems")
+def problem_reference() -> str:
+    """What each problem's ``type`` means."""
+    return render_template("problems.html", titles=titles())

@@ -1,0 +1,34 @@
+"""The ports that this application was put together with, for the request at hand."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+
+from backend.services.ports import Surroundings
+
+_NAME = "provenport"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What the pages need to know of the running system besides its ports."""
+
+    version: str
+    is_demo: bool = False
+    secure_cookies: bool = False
+
+
+def install(app: Flask, at: Surroundings, instance: Instance) -> None:
+    """Hand the ports to an application."""
+    app.extensions[_NAME] = (at, instance)
+
+
+def surroundings() -> Surroundings:
+    """The ports."""
+    return cast(Surroundings, current_app.extensions[_NAME][0])
+
+
+def instance() -> Instance:
+    """Facts about the running system."""
+    return cast(Instance, current_app.extensions[_NAME][1])

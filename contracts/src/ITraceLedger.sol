@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title Ledger of anchored batches and of the standing of every record in them
+/// @notice A batch is known by the root of its RFC 9162 Merkle tree. Its entries stand in four lanes, in this order:
+/// certificates of origin, inspection reports, declarations, other documents. Each place has a status of four bits,
+/// and the ledger allows only the changes that the lane's rules know, and only to those who may make them.
+/// @dev Nothing is stored here but roots, counts, statuses and digests. `msg.sender` decides who acts, never an argument.
+interface ITraceLedger {
+    /// @notice Standing of a certificate, a report or another document.
+    /// @dev Active <-> Suspended; Active, Suspended -> Revoked, Superseded. By the batch's own anchorer (for the issuers
+    /// it serves) or by an authority.
+    enum DocumentStatus {
+        Active,
+        Suspended,
+        Revoked,
+        Superseded
+    }
+
+    /// @notice Standing of a declaration.
+    /// @dev By an office: from Lodged, DocumentsRequired, Examination or Detained to any other of the last three, or to
+    /// Released, Rejected, Returned or Seized. By the batch's own anchorer, for the merchant: from Lodged or
+    /// DocumentsRequired to Withdrawn. Nothing leads back to Lodged, and nothing leads on from the last five.
+    enum DeclarationStatus {
+        Lodged,
+        DocumentsRequired,
+        Examination,
+        Detained,
+        Released,
+        Rejected,
+        Returned,
+        Seized,
+        Withdrawn
+    }
+
+    /// @notice Someone who acts on the ledger; fills one storage slot, so that the check of a role and the count of
+    /// batches cost one.
+    /// @param roles Sum of 1 (anchorer), 2 (office) and 4 (authority); 0 where all were taken away.
+    /// @param id Running number of the agent, from 1; 0 for an address that was never registered.
+    /// @param batchCount How many batches the agent has anchored.
+    struct Agent {
+        uint8 roles;
+        uint32 id;
+        uint32 batchCount;
+    }
+
+    /// @notice A batch as it was anchored; fills one storage slot.
+    /// @param anchoredAt Time of the block, in seconds since 1970-01-01 UTC; 0 where the root was never anchored.
+    /// @param number Running number among the batches of its anchorer, from 1, without gaps.
+    /// @param anchorer Id of the agent that anchored it.
+    /// @param originEnd First place after the certificates of origin.
+    /// @param inspectionEnd First place after the inspection reports.
+    /// @param declarationEnd First place after the declarations.
+    /// @param size Number of entries.
+    struct Batch {
+        uint40 anchoredAt;
+        uint32 number;
+        uint32 anchorer;
+        uint32 originEnd;
+        uint32 inspectionEnd;
+        uint32 declarationEnd;
+        uint32 size;
+    }
+
+    /// @notice An agent was registered, or its roles were changed.
+    event AgentRegistered(address indexed agent, uint32 indexed id, uint8 roles);
+
+    /// @notice A batch was anchored under its root.
+    event BatchAnchored(bytes32 indexed root, address indexed anchorer, uint32 number, uint32 size);
+
+    /// @notice Places of a batch got new statuses; which ones stand in the call.
+    event StatusesChanged(bytes32 indexed root, address indexed agent, bytes32 reasonDigest);
+
+    /// @notice Roles are the sum of 1, 2 and 4, and a new agent needs at least one of them.
+    error TraceLedgerRolesUnknown(address agent, uint8 roles);
+
+    /// @notice The caller has none of these roles.
+    error TraceLedgerRoleMissing(address caller, uint8 roles);
+
+    /// @notice A batch has 1 to 2^24 entries.
+    error TraceLedgerSizeRefused(bytes32 root, uint32 size);
+
+    /// @notice The ends of the lanes must rise and stay within the batch.
+    error TraceLedgerLanesUnordered(uint32 originEnd, uint32 inspectionEnd, uint32 declarationEnd, uint32 size);
+
+    /// @notice A root is anchored once.
+    error TraceLedgerAlreadyAnchored(bytes32 root, uint40 anchoredAt);
+
+    /// @notice No batch was anchored under this root.
+    error TraceLedgerBatchUnknown(bytes32 root);
+
+    /// @notice Every index needs its word of changes, and there must be one at least.
+    error TraceLedgerChangesMalformed(uint256 indices, uint256 changes);
+
+    /// @notice Indices must rise, so that no word is changed twice in one call.
+    error TraceLedgerIndicesNotAscending(uint256 previous, uint256 index);
+
+    /// @notice This word of changes changes nothing.
+    error TraceLedgerNothingToChange(bytes32 root, uint256 index);
+
+    /// @notice The place is not in the batch.
+    error TraceLedgerPlaceOutsideBatch(bytes32 root, uint256 place, uint256 size);
+
+    /// @notice The rules of the lane know no such change of status, for anyone.
+    error TraceLedgerEdgeForbidden(bytes32 root, uint256 place, uint8 from, uint8 to);
+
+    /// @notice The rules of the lane know this change, but the caller may not make it.
+    error TraceLedgerEdgeNotAllowed(address caller, bytes32 root, uint256 place, uint8 from, uint8 to);
+
+    /// @notice Gives an agent its roles; 0 takes all away and keeps its number. By the authority only.
+    /// @param agent The account that will act.
+    /// @param roles Sum of 1 (anchorer), 2 (office) and 4 (authority).
+    function registerAgent(address agent, uint8 roles) external;
+
+    /// @notice Anchors a batch. By an anchorer.
+    /// @param root Root of the batch's Merkle tree.
+    /// @param originEnd First place after the certificates of origin.
+    /// @param inspectionEnd First place after the inspection reports.
+    /// @param declarationEnd First place after the declarations.
+    /// @param size Number of entries, 1 to 2^24.
+    function anchor(
+        bytes32 root,
+        uint32 originEnd,
+        uint32 inspectionEnd,
+        uint32 declarationEnd,
+        uint32 size
+    ) external;
+
+    /// @notice Changes the statuses of places of one batch, all or none.
+    /// @dev A word covers 64 places: bits `4 * (place % 64)` onwards of word `place / 64`. In `changes`, 0 leaves a
+    /// place as it is and `status + 1` gives it that status. What a caller does not name, the caller cannot undo: a
+    /// call prepared before somebody else's change of a neighbouring place leaves that change standing.
+    /// @param root The batch.
+    /// @param indices Words to change, rising.
+    /// @param changes For each index, the changes of its 64 places.
+    /// @param reasonDigest Salted digest of the reasons, which are kept elsewhere.
+    function changeStatuses(
+        bytes32 root,
+        uint256[] calldata indices,
+        uint256[] calldata changes,
+        bytes32 reasonDigest
+    ) external;
+
+    /// @notice Random number of this deployment: a chain that was reset and used again has another.
+    function instanceId() external view returns (bytes32);
+
+    /// @notice The agent at an address; all zero where it was never registered.
+    function agentOf(address agent) external view returns (Agent memory);
+
+    /// @notice The batch anchored under a root; all zero where there is none.
+    function batchOf(bytes32 root) external view returns (Batch memory);
+
+    /// @notice The status of a place; refused where there is no such place, since 0 would read as good standing.
+    function statusOf(bytes32 root, uint256 place) external view returns (uint8);
+
+    /// @notice The statuses of 64 places as they are stored: 0 where nothing was changed, batch or no batch.
+    function statusWord(bytes32 root, uint256 index) external view returns (uint256);
+
+    /// @notice Whether an entry stands at a place of an anchored batch; false where there is no such batch.
+    /// @param root The batch.
+    /// @param place The place of the entry, from 0.
+    /// @param entry The entry itself, not its hash.
+    /// @param proof Its inclusion proof (RFC 9162), from the bottom up.
+    function verify(
+        bytes32 root,
+        uint256 place,
+        bytes calldata entry,
+        bytes32[] calldata proof
+    ) external view returns (bool);
+}

@@ -1,0 +1,340 @@
+"""The ledger port over an EVM chain: what is written is read back, what is refused says why."""
+
+import random
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.ledger.chain import ChainUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.kinds import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import (
+    Accredit,
+    Accreditation,
+    AnchorBatch,
+    ChangeStatuses,
+    Lanes,
+    SuspendAccreditation,
+)
+
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+YEAR = timedelta(days=365)
+
+
+def a_batch(lanes=Lanes(10, 20, 150, 160), root=None):  # noqa: B008
+    return AnchorBatch(root or secrets.token_bytes(32), lanes)
+
+
+def changes(root, places, by="anchorer"):
+    return ChangeStatuses(root, tuple(places.items()), secrets.token_bytes(32), by)
+
+
+def an_accreditation(**fields):
+    return replace(Accreditation(kinds=1 << 1, chapters=1 << 9, valid_from=MARCH, valid_until=MARCH + YEAR), **fields)
+
+
+def anchored(world, **fields):
+    act = a_batch(**fields)
+    assert world.do(act, "anchorer").succeeded
+    return act
+
+
+# ---- head and deployment
+
+
+def test_the_head_names_the_block_and_the_deployment(world):
+    head = world.ledger.head()
+    assert (head.chain_id, head.instance_id) == (world.chain.chain_id(), world.deployment.instance_id)
+    assert (head.ledger_address, head.accreditation_address) == (
+        world.deployment.ledger,
+        world.deployment.accreditation,
+    )
+    assert (head.number, head.block_hash) == (world.chain.head().number, world.chain.head().block_hash)
+    assert head.block_time.tzinfo is UTC
+
+
+def test_a_deployment_is_read_as_it_was_written(world, tmp_path):
+    path = tmp_path / "deep" / "deployment.json"
+    assert Deployment.read(path) is None
+    world.deployment.write(path)
+    world.deployment.write(path)
+    assert Deployment.read(path) == world.deployment
+    assert [file.name for file in path.parent.iterdir()] == ["deployment.json"]
+
+
+def test_a_second_deployment_is_another_one(world):
+    second = deploy(world.chain, world.accounts)
+    assert second.instance_id != world.deployment.instance_id
+    assert second.ledger != world.deployment.ledger
+
+
+def test_every_account_needs_its_key():
+    with pytest.raises(ValueError, match="office"):
+        accounts_from_keys({"authority": b"\1" * 32, "anchorer": b"\2" * 32})
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"chain_id": 1},
+        {"genesis_hash": b"\0" * 32},
+        {"instance_id": b"\0" * 32},
+        {"ledger": "0x00000000000000000000000000000000005157Cc"},
+    ],
+)
+def test_a_foreign_ledger_is_noticed_and_nothing_is_signed_for_it(world, difference):
+    ledger = EvmLedger(world.chain, replace(world.deployment, **difference), world.accounts)
+    with pytest.raises(ForeignLedger):
+        ledger.head()
+    with pytest.raises(ForeignLedger):
+        ledger.sign(a_batch(), 0)
+    with pytest.raises(ForeignLedger):
+        ledger.batch(b"\0" * 32)
+
+
+def test_a_chain_that_was_reset_is_noticed(world, open_chain, accounts):
+    moving = Moving(world.chain)
+    ledger = EvmLedger(moving, world.deployment, accounts)
+    ledger.head()
+    moving.chain = open_chain("reset.sqlite")
+    with pytest.raises(ForeignLedger):
+        ledger.head()
+    with pytest.raises(ForeignLedger):
+        ledger.sign(a_batch(), 0)
+
+
+def test_a_chain_that_ends_before_our_contracts_is_foreign(world):
+    ledger = EvmLedger(world.chain, replace(world.deployment, block=10**6), world.accounts)
+    with pytest.raises(ForeignLedger):
+        ledger.head()
+
+
+class Moving:
+    """A node behind an address: today this chain, tomorrow another."""
+
+    def __init__(self, chain):
+        self.chain = chain
+
+    def __getattr__(self, name):
+        return getattr(self.chain, name)
+
+
+class Silent:
+    """A chain that does not answer."""
+
+    def __getattr__(self, name):
+        def fail(*_):
+            raise ChainUnavailable("no answer")
+
+        return fail
+
+
+def test_a_silent_chain_is_unavailable_and_never_a_guess(world):
+    ledger = EvmLedger(Silent(), world.deployment, world.accounts)
+    for ask in (
+        ledger.head,
+        lambda: ledger.batch(b"\0" * 32),
+        lambda: ledger.status(b"\0" * 32, 0),
+        lambda: ledger.accreditation(b"\0" * 32),
+        lambda: ledger.next_nonce("anchorer"),
+        lambda: ledger.sign(a_batch(), 0),
+        lambda: ledger.send(b"\0"),
+        lambda: ledger.receipt(b"\0" * 32),
+        lambda: deploy(Silent(), world.accounts),
+    ):
+        with pytest.raises(LedgerUnavailable):
+            ask()
+
+
+# ---- batches
+
+
+def test_an_anchored_batch_is_read_back(world):
+    act = a_batch()
+    receipt = world.do(act, "anchorer")
+    batch = world.ledger.batch(act.root)
+    assert (batch.root, batch.lanes, batch.anchored_at) == (act.root, act.lanes, receipt.block_time)
+    assert receipt.succeeded
+    assert receipt.refusal is None
+    assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
+
+
+def test_a_root_that_is_not_there_has_no_batch(world):
+    assert world.ledger.batch(secrets.token_bytes(32)) is None
+
+
+def test_anchoring_twice_fails_and_says_why(world):
+    act = anchored(world)
+    receipt = world.do(act, "anchorer")
+    assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
+    with pytest.raises(LedgerRefused) as refused:
+        world.ledger.rehearse(act)
+    assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
+    assert refused.value.values["arguments"]["root"] == "0x" + act.root.hex()
+
+
+def test_the_same_bytes_may_be_sent_again_before_and_after(world):
+    signed = world.ledger.sign(a_batch(), world.ledger.next_nonce("anchorer"))
+    for _ in range(3):
+        world.ledger.send(signed.raw)
+    first = world.receipt(signed.transaction_hash)
+    world.ledger.send(signed.raw)
+    assert world.ledger.receipt(signed.transaction_hash) == first
+    assert world.ledger.next_nonce("anchorer") == signed.nonce + 1
+
+
+def test_signing_sends_nothing(world):
+    before = world.ledger.next_nonce("anchorer")
+    signed = world.ledger.sign(a_batch(), before)
+    assert (signed.signer, signed.nonce) == ("anchorer", before)
+    assert world.ledger.receipt(signed.transaction_hash) is None
+    assert world.ledger.next_nonce("anchorer") == before
+
+
+def test_a_nonce_that_is_used_up_is_refused(world):
+    anchored(world)
+    signed = world.ledger.sign(a_batch(), 0)
+    with pytest.raises(LedgerRefused) as refused:
+        world.ledger.send(signed.raw)
+    assert refused.value.values["error"] == "TransactionRejected"
+
+
+def test_many_threads_may_sign_send_and_read(world):
+    first = world.ledger.next_nonce("anchorer")
+    acts = [a_batch() for _ in range(24)]
+
+    def anchor(numbered):
+        step, act = numbered
+        signed = world.ledger.sign(act, first + step)
+        world.ledger.send(signed.raw)
+        world.receipt(signed.transaction_hash)
+        return world.ledger.batch(act.root).lanes
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(anchor, enumerate(acts))) == [act.lanes for act in acts]
+
+
+# ---- statuses
+
+
+def test_statuses_are_changed_in_several_words_by_those_who_may(world):
+    root = anchored(world).root
+    world.do(changes(root, {3: DocumentStatus.SUSPENDED, 12: DocumentStatus.REVOKED}), "anchorer")
+    decided = {20: DeclarationStatus.EXAMINATION, 100: DeclarationStatus.RELEASED, 149: DeclarationStatus.DETAINED}
+    world.do(changes(root, decided, by="office"), "office")
+    world.do(changes(root, {12 + 143: DocumentStatus.SUPERSEDED}, by="authority"), "authority")
+    expected = {3: 1, 12: 2, 155: 3} | decided
+    assert {place: world.ledger.status(root, place) for place in range(160)} == dict.fromkeys(range(160), 0) | expected
+
+
+def test_a_place_where_nothing_was_changed_has_status_nought(world):
+    assert world.ledger.status(secrets.token_bytes(32), 5) == 0
+
+
+def test_a_change_signed_before_another_leaves_the_other_standing(world):
+    root = anchored(world).root
+    early = world.ledger.sign(changes(root, {4: DocumentStatus.SUSPENDED}), world.ledger.next_nonce("anchorer"))
+    world.do(changes(root, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
+    world.ledger.send(early.raw)
+    world.receipt(early.transaction_hash)
+    assert [world.ledger.status(root, place) for place in (4, 5)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("places", "by", "error"),
+    [
+        ({30: DeclarationStatus.RELEASED}, "anchorer", "TraceLedgerEdgeNotAllowed"),
+        ({3: DocumentStatus.REVOKED}, "office", "TraceLedgerEdgeNotAllowed"),
+        ({30: DeclarationStatus.WITHDRAWN}, "authority", "TraceLedgerEdgeNotAllowed"),
+        ({3: DocumentStatus.ACTIVE}, "anchorer", "TraceLedgerEdgeForbidden"),
+        ({160: DocumentStatus.REVOKED}, "anchorer", "TraceLedgerPlaceOutsideBatch"),
+        ({}, "anchorer", "TraceLedgerChangesMalformed"),
+    ],
+)
+def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):
+    act = changes(anchored(world).root, places, by=by)
+    with pytest.raises(LedgerRefused) as refused:
+        world.ledger.rehearse(act)
+    assert refused.value.values["error"] == error
+    receipt = world.do(act, by)
+    assert (receipt.succeeded, receipt.refusal) == (False, error)
+
+
+def test_a_whole_large_batch_is_decided_in_one_transaction(world):
+    root = anchored(world, lanes=Lanes(0, 0, 10_000, 10_000)).root
+    chance = random.Random(64)
+    wanted = {place: chance.choice([1, 2, 3, 4, 5, 6, 7]) for place in range(10_000)}
+    assert world.do(changes(root, wanted, by="office"), "office").succeeded
+    assert all(world.ledger.status(root, place) == wanted[place] for place in range(0, 10_000, 97))
+
+
+@pytest.mark.parametrize(
+    "places", [((1, 1), (1, 2)), ((-1, 1),), ((1, 15),), ((1, -1),), tuple((64 * n, 1) for n in range(400))]
+)
+def test_changes_that_cannot_be_put_into_a_call_are_invalid(world, places):
+    act = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
+    with pytest.raises(Invalid):
+        world.ledger.sign(act, 0)
+
+
+# ---- accreditations
+
+
+def test_an_accreditation_is_written_suspended_and_lifted(world):
+    key = secrets.token_bytes(32)
+    assert world.ledger.accreditation(key) is None
+    world.do(Accredit(key, an_accreditation()), "authority")
+    assert world.ledger.accreditation(key) == an_accreditation()
+    world.do(SuspendAccreditation(key, MARCH + YEAR / 2), "authority")
+    assert world.ledger.accreditation(key) == an_accreditation(suspended_since=MARCH + YEAR / 2)
+    world.do(SuspendAccreditation(key, None), "authority")
+    assert world.ledger.accreditation(key) == an_accreditation()
+
+
+def test_an_accreditation_until_the_last_moment_of_all_is_kept(world):
+    key = secrets.token_bytes(32)
+    forever = an_accreditation(valid_until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    world.do(Accredit(key, forever), "authority")
+    assert world.ledger.accreditation(key) == forever
+
+
+def test_a_refused_accreditation_says_why(world):
+    key = secrets.token_bytes(32)
+    receipt = world.do(Accredit(key, an_accreditation(kinds=0)), "authority")
+    assert (receipt.succeeded, receipt.refusal) == (False, "AccreditationCoversNothing")
+    assert world.do(SuspendAccreditation(key, None), "authority").refusal == "AccreditationUnknown"
+
+
+def test_somebody_else_in_the_authoritys_place_is_refused(world):
+    accounts = dict(world.accounts) | {"authority": world.accounts["office"]}
+    impostor = EvmLedger(world.chain, world.deployment, accounts)
+    with pytest.raises(LedgerRefused) as refused:
+        impostor.rehearse(Accredit(secrets.token_bytes(32), an_accreditation()))
+    assert refused.value.values["error"] == "AccessManagedUnauthorized"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        Accredit(b"\1" * 32, an_accreditation(suspended_since=MARCH)),
+        Accredit(b"\1" * 32, an_accreditation(valid_from=datetime(2026, 3, 1))),
+        Accredit(b"\1" * 31, an_accreditation()),
+        SuspendAccreditation(b"\1" * 32, datetime(2026, 3, 1)),
+        AnchorBatch(b"\1" * 33, Lanes(0, 0, 0, 1)),
+        ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 31),
+        ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 32, by="nobody"),
+    ],
+)
+def test_acts_that_make_no_sense_are_invalid(world, act):
+    with pytest.raises(Invalid):
+        world.ledger.sign(act, 0)
+
+
+def test_only_named_accounts_have_a_nonce(world):
+    assert [world.ledger.next_nonce(name) >= 0 for name in ACCOUNT_NAMES] == [True] * 3
+    with pytest.raises(Invalid):
+        world.ledger.next_nonce("nobody")

@@ -1,0 +1,73 @@
+"""What many tests need: a real system in a temporary data folder, and the demonstration's people."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend import demo
+from backend.app import System, create_app, running
+from backend.settings import Settings
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """One of the demonstration's people, with what they sign in with."""
+
+    role: str
+    organisation: str
+    email: str
+    password: str
+    token: str
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that a program of theirs sends."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def people_in(folder: Path) -> dict[str, Somebody]:
+    """The people in a data folder's demonstration, by role."""
+    entries = json.loads((folder / "demo-credentials.json").read_text(encoding="utf-8"))
+    return {entry["role"]: Somebody(**entry) for entry in entries}
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A whole system: SQLite, embedded chain, demonstration, worker."""
+    with running(Settings(tmp_path_factory.mktemp("data"))) as opened:
+        demo.fill(opened.at, opened.folder, lambda step: None)
+        opened.worker.start(opened.at)
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def app(system: System) -> Flask:
+    """The web application over that system."""
+    return create_app(system)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody's browser or program, with no cookies yet."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def people(system: System) -> dict[str, Somebody]:
+    """The demonstration's people by role."""
+    return people_in(system.folder.path)
+
+
+@pytest.fixture(scope="session")
+def settle(system: System) -> Callable[[], None]:
+    """Waits until the worker has brought everything to the ledger."""
+
+    def wait() -> None:
+        demo.settle(system.at)
+
+    return wait
