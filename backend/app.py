@@ -5,22 +5,16 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Any, cast
 
 from apiflask import APIFlask
 from flask import Flask
 
 from backend.adapters.embedded_chain import EmbeddedChain
-from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, accounts_from_keys, deploy
-from backend.adapters.passwords import Argon2Passwords
-from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault, master_key
-from backend.data_folder import DataFolder, UnusableFolder
-from backend.domain.errors import LedgerUnavailable
-from backend.services.ports import Ledger, Surroundings
+from backend.data_folder import DataFolder
+from backend.installation import VERSION, store_in
+from backend.services.ports import Surroundings
 from backend.settings import Settings
 from backend.web import documentation, health, public
 from backend.web.api import blueprint as api
@@ -34,13 +28,6 @@ from backend.web.problems import reference as problem_reference
 from backend.web.security import install_security
 from backend.web.surroundings import Instance, install
 from backend.worker import AnchoringWorker
-
-VERSION = version("provenport")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
 
 @dataclass
 class System:
@@ -63,56 +50,12 @@ def running(settings: Settings) -> Iterator[System]:
     accounts = _ledger_accounts(folder, vault)
     with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
         ledger = EvmLedger(chain, _deployment(folder, chain, accounts), accounts)
-        engine = open_engine(folder.database)
         worker = AnchoringWorker()
-        try:
-            upgrade(engine)
-            at = Surroundings(
-                work=SqlWork(engine),
-                ledger=ledger,
-                vault=vault,
-                files=FolderFiles(folder.files),
-                pdf=PypdfReader(),
-                passwords=Argon2Passwords(),
-                now=_now,
-                wake_anchoring=worker.wake,
-            )
-            yield System(settings, folder, at, worker)
-        finally:
-            worker.stop()
-            engine.dispose()
-
-
-class _OutOfReach:
-    """Stands for the ledger where a command works beside the server, which alone may open the chain."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise LedgerUnavailable("the server holds the chain")
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[Surroundings]:
-    """Open the database, keys and files of a data folder that a server may be using; the ledger is out of reach.
-
-    What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
-    """
-    if not (settings.data_dir / "provenport.json").exists():
-        raise UnusableFolder(f"{settings.data_dir} holds no installation yet: start it once with provenport serve")
-    folder = DataFolder.open(settings.data_dir, VERSION)
-    engine = open_engine(folder.database)
-    try:
-        upgrade(engine)
-        yield Surroundings(
-            work=SqlWork(engine),
-            ledger=cast(Ledger, _OutOfReach()),
-            vault=SealedVault(master_key(folder.master_key, settings.master_key)),
-            files=FolderFiles(folder.files),
-            pdf=PypdfReader(),
-            passwords=Argon2Passwords(),
-            now=_now,
-        )
-    finally:
-        engine.dispose()
+        with store_in(folder, vault, ledger, worker.wake) as at:
+            try:
+                yield System(settings, folder, at, worker)
+            finally:
+                worker.stop()
 
 
 def _ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:

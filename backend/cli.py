@@ -28,7 +28,7 @@ class _ByUser(click.Group):
         """Write the list."""
         for heading, names in _GROUPS.items():
             with formatter.section(heading):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(70)) for name in names])
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(70)) for name in names if name in self.commands])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; a refusal of ours is told in one line, and the exit code is 1."""
@@ -71,7 +71,7 @@ def serve(port: int | None, data_dir: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def trs(as_json: bool) -> None:
     """Time release study: how long goods took, by both clocks."""
-    from backend.app import opened
+    from backend.installation import opened
     from backend.services.release_times import study
 
     with opened(Settings.from_environment(os.environ)) as at:

@@ -6,20 +6,18 @@ import socket
 from collections.abc import Callable
 from types import FrameType
 
-import structlog
-import waitress
+from waitress.server import create_server
 
 from backend import demo
-from backend.app import VERSION, System, create_app, running
+from backend.app import System, create_app, running
 from backend.data_folder import DataFolder
 from backend.domain.errors import TraceabilityError
+from backend.installation import VERSION
 from backend.settings import Settings
 
 THREADS = 8
 LARGEST_SPOOL = 256 * 1024 * 1024
 """Bodies up to this size are read to the end and then refused in words; the application's own limit is far lower."""
-
-log = structlog.get_logger()
 
 
 class PortInUse(TraceabilityError):
@@ -73,7 +71,7 @@ def _note_demo(folder: DataFolder) -> None:
 
 
 def _serve(system: System, listener: socket.socket, tell: Callable[[str], None]) -> None:
-    server = waitress.create_server(
+    server = create_server(
         create_app(system),
         sockets=[listener],
         threads=THREADS,

@@ -1,6 +1,7 @@
 """What many tests need: a real system in a temporary data folder, and the demonstration's people."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 
 from backend import demo
 from backend.app import System, create_app, running
+from backend.services.anchoring import is_under_way
 from backend.settings import Settings
 
 
@@ -68,6 +70,9 @@ def settle(system: System) -> Callable[[], None]:
     """Waits until the worker has brought everything to the ledger."""
 
     def wait() -> None:
-        demo.settle(system.at)
+        deadline = time.monotonic() + 30
+        while is_under_way(system.at):
+            assert time.monotonic() < deadline, "not everything became final in 30 seconds"
+            time.sleep(0.05)
 
     return wait

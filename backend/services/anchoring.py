@@ -33,7 +33,21 @@ def advance(at: Surroundings) -> bool:
     anchor_sealed(at)
     send_accreditation_acts(at)
     send_status_changes(at)
-    return follow(at)
+    follow(at)
+    return is_under_way(at)
+
+
+def is_under_way(at: Surroundings) -> bool:
+    """Whether anything on file has not yet become final on the ledger."""
+    with at.work(reading=True) as work:
+        store = work.store
+        return bool(
+            store.open_sendings()
+            or store.unsealed(1)
+            or any(batch.state is ProofState.SEALED for batch in store.batches_in_flight())
+            or store.status_changes_in_flight()
+            or store.accreditation_acts_in_flight()
+        )
 
 
 def seal_stored(at: Surroundings) -> SealedBatch | None:
@@ -148,8 +162,8 @@ def _keep(at: Surroundings, store: Store, act: Act, signer: str) -> Sending:
     return sending
 
 
-def follow(at: Surroundings) -> bool:
-    """Look up every open transaction and note what became of it; tells whether anything is still under way."""
+def follow(at: Surroundings) -> None:
+    """Look up every open transaction and note what became of it."""
     with at.work(reading=True) as work:
         sendings = list(work.store.open_sendings())
     for sending in sendings:
@@ -159,14 +173,6 @@ def follow(at: Surroundings) -> bool:
             _note_sent(at, sending)
         else:
             _note_mined(at, sending, receipt)
-    with at.work(reading=True) as work:
-        store = work.store
-        return bool(
-            store.open_sendings()
-            or store.unsealed(1)
-            or store.status_changes_in_flight()
-            or store.accreditation_acts_in_flight()
-        )
 
 
 def _note_sent(at: Surroundings, sending: Sending) -> None:

@@ -5,7 +5,7 @@ from uuid import uuid4
 from backend.domain.clearance import Decision, Step
 from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.errors import Conflict, Invalid, NotAllowed
-from backend.domain.parties import Person, Role
+from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Ruling, Verdict
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
 from backend.services.ports import Surroundings
@@ -51,7 +51,8 @@ def decide(
         verdict = verdict_on_consignment(at, store, consignment).verdict
         if decision is Decision.RELEASE and consignment.status.is_open:
             _check_releasable(verdict, accept_cannot_tell)
-        taken = _take(at, actor, consignment, decision, reason, verdict)
+        office = store.get_organisation(actor.organisation.id)
+        taken = _take(at, actor, office, consignment, decision, reason, verdict)
         change_status(at, store, consignment.record, consignment.status, reason, signer="office")
         keep_answer(at, store, answer, taken.id)
         work.commit()
@@ -65,10 +66,15 @@ def _check_releasable(verdict: Verdict, accept_cannot_tell: bool) -> None:
 
 
 def _take(
-    at: Surroundings, actor: Person, consignment: Consignment, decision: Decision, reason: str, verdict: Verdict
+    at: Surroundings,
+    actor: Person,
+    office: Organisation,
+    consignment: Consignment,
+    decision: Decision,
+    reason: str,
+    verdict: Verdict,
 ) -> DecisionTaken:
     now = at.now()
-    office = actor.organisation
     taken = DecisionTaken(str(uuid4()), decision, reason, actor.id, office, now, snapshot(verdict))
     consignment.decide(taken, Event(str(uuid4()), Step.of(decision.leads_to), now, now, office))
     return taken

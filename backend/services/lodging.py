@@ -89,10 +89,16 @@ def _papers(store: Store, merchant: Organisation, ids: Any) -> tuple[list[Record
             paper = store.get_record(record_id)
         except NotFound:
             paper = None
-        if paper is None or paper.holder.id != merchant.id or paper.kind is Kind.DECLARATION:
+        if paper is None or not _may_name(merchant, paper):
             raise Invalid("a record named does not exist", [(f"records.{place}", "is no record of yours")])
         papers.append(paper)
     return papers, [{"id": p.id, "kind": documents.SLUGS[p.kind], "sha256": p.digest} for p in papers]
+
+
+def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
+    """Its own papers, and those that an issuer keeps for a merchant it could not match to anybody here."""
+    is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role.issues is not None
+    return paper.kind is not Kind.DECLARATION and (paper.holder.id == merchant.id or is_kept_for_somebody)
 
 
 def _check_arrival(at: Surroundings, arrived: datetime | None) -> None:
@@ -116,7 +122,8 @@ def report_arrival(at: Surroundings, actor: Person, declaration_id: str, arrived
             raise NotAllowed("only the merchant or customs report arrival")
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
-        consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, at.now(), actor.organisation))
+        reporter = work.store.get_organisation(actor.organisation.id)
+        consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, at.now(), reporter))
         work.commit()
     return consignment
 
@@ -128,7 +135,7 @@ def withdraw(at: Surroundings, actor: Person, declaration_id: str) -> Consignmen
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
         now = at.now()
-        consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, actor.organisation))
+        consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(at, work.store, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
         work.commit()
     at.wake_anchoring()

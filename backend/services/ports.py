@@ -151,8 +151,8 @@ class Store(Protocol):
 class UnitOfWork(Protocol):
     """All or nothing: what was not committed at the end never happened."""
 
-    store: Store
-
+    @property
+    def store(self) -> Store: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

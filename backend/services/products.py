@@ -33,8 +33,9 @@ def add_product(at: Surroundings, actor: Person, fields: object) -> Product:
         checked = ProductFields.model_validate(fields)
     except ValidationError as error:
         raise Invalid("not a valid product", problems_of(error)) from error
-    product = Product(id=str(uuid4()), merchant=actor.organisation, added_at=at.now(), **checked.model_dump())
     with at.work() as work:
+        merchant = work.store.get_organisation(actor.organisation.id)
+        product = Product(id=str(uuid4()), merchant=merchant, added_at=at.now(), **checked.model_dump())
         work.store.add(product)
         work.commit()
     return product

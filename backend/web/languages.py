@@ -86,5 +86,4 @@ def duration(value: timedelta) -> str:
     return " ".join(f"{n} {z if zh else e}" for n, z, e in shown)
 
 
-
 __all__ = ["COOKIE", "LANGUAGES", "duration", "install_languages", "language", "moment"]

@@ -3,7 +3,9 @@
 from typing import Any
 
 from apiflask import APIFlask
+from pydantic import ValidationError
 
+from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid
 from backend.web.problems import MEDIA_TYPE, problem, refused
 
@@ -70,27 +72,20 @@ def complete_specification(app: APIFlask) -> None:
     @app.error_processor
     def answer(error: Any) -> Any:
         """Errors that APIFlask raises itself, in our one form."""
-        if error.status_code == 422:
-            return refused(Invalid("some fields are wrong", _problems(error.detail)))
+        if isinstance(error.__cause__, ValidationError):
+            return refused(Invalid("some fields are wrong", problems_of(error.__cause__)))
         return problem(error.status_code, "malformed-json" if error.status_code == 400 else "invalid", error.message)
 
     @app.spec_processor
-    def complete(spec: dict[str, Any]) -> dict[str, Any]:
+    def complete(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
         """Add what is missing."""
+        assert isinstance(spec, dict)  # a string only where the specification is written as YAML
         spec.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
         for path, operations in spec["paths"].items():
             for method, operation in operations.items():
                 if isinstance(operation, dict) and method != "parameters":
                     _complete(path, method, operation)
         return spec
-
-
-def _problems(detail: Any) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for place in detail.values() if isinstance(detail, dict) else ():
-        for where, messages in place.items():
-            found.extend((where.removeprefix("_schema"), str(message)) for message in messages)
-    return found
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -70,7 +70,8 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
     if not answers_programs():
         page = render_template("problem.html", status=status, title=title, detail=detail, person=current_user)
         return make_response(page, status)
-    body = {"type": f"/api/problems#{code}", "title": title, "status": status, "code": code, "detail": detail, **members}
+    kind = f"/api/problems#{code}"
+    body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **members}
     response = jsonify({name: value for name, value in body.items() if value not in ("", None)})
     response.status_code, response.mimetype = status, MEDIA_TYPE
     if status == HTTPStatus.UNAUTHORIZED:

@@ -1,6 +1,9 @@
 """Headers, tokens against forged forms, and limits on guessing."""
 
+from typing import cast
+
 from flask import Flask
+from flask.typing import RouteCallable
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_talisman import Talisman
@@ -53,5 +56,5 @@ def _limit_guessing(app: Flask) -> None:
     limiter = Limiter(get_remote_address, app=app)
     sign_in = app.view_functions.get("pages.sign_in")
     if sign_in is not None:
-        limited = limiter.limit("20 per minute", methods=["POST"], override_defaults=False)(sign_in)
-        app.view_functions["pages.sign_in"] = limited
+        limited = limiter.limit("20 per minute", methods=["POST"])(sign_in)
+        app.view_functions["pages.sign_in"] = cast(RouteCallable, limited)

@@ -83,7 +83,7 @@ def test_every_account_needs_its_key():
         {"chain_id": 1},
         {"genesis_hash": b"\0" * 32},
         {"instance_id": b"\0" * 32},
-        {"ledger": "0x00000000000000000000000000000000005157Cc"},
+        {"ledger": "0x1111111111111111111111111111111111111111"},
     ],
 )
 def test_a_foreign_ledger_is_noticed_and_nothing_is_signed_for_it(world, difference):

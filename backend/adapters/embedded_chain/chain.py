@@ -283,16 +283,19 @@ class EmbeddedChain:
         return chosen
 
     def _mine_all(self, chosen: list[Waiting]) -> list[Waiting]:
-        """Mine one block of all that can be executed; answer what is in it, once it is on disk."""
+        """Mine one block of what was chosen; answer what is in it, once it is on disk.
+
+        When a transaction cannot be executed it is dropped, and the choice is made anew: others may have built on it.
+        """
         try:
             return self._mine_block(chosen)
         except sqlite3.Error:
             raise  # the disk's fault, not that of a transaction
-        except Exception as fault:
-            log.info("a block of %d transactions failed (%s); trying them one by one", len(chosen), fault)
-            self._start_over(keep_time=True)
-        possible = self._drop_impossible(chosen)
-        return self._mine_block(possible) if possible else []
+        except Exception:
+            self._start_over()
+            if not self._drop_first_impossible(chosen):
+                raise
+            return []
 
     def _mine_block(self, chosen: list[Waiting]) -> list[Waiting]:
         transactions = [waiting.transaction for waiting in chosen]
@@ -303,32 +306,26 @@ class EmbeddedChain:
         self._store.commit()
         return chosen
 
-    def _drop_impossible(self, chosen: list[Waiting]) -> list[Waiting]:
-        """Try one after another on a state that is thrown away; drop what the chain's rules do not allow."""
+    def _drop_first_impossible(self, chosen: list[Waiting]) -> bool:
+        """Try one after another on a state that is thrown away; drop the first that the chain's rules do not allow."""
         header = self._chain.header
         vm = self._chain.get_vm(header)
-        possible: list[Waiting] = []
         for waiting in chosen:
-            before = vm.state.snapshot()
             try:
                 receipt, _ = vm.apply_transaction(header, waiting.transaction)
                 header = vm.add_receipt_to_header(header, receipt)
-                possible.append(waiting)
             except Exception as fault:
                 # Any fault: a transaction that breaks the EVM must not be tried for ever.
-                vm.state.revert(before)
                 log.warning("dropped %s: %s", waiting.transaction.hash.hex(), fault)
                 with self._shared:
                     self._pool.remove([waiting])
-        return possible
+                return True
+        return False
 
-    def _start_over(self, *, keep_time: bool = False) -> None:
+    def _start_over(self) -> None:
         """Forget a block half made, and go on from what is on disk."""
-        timestamp = self._chain.header.timestamp
         self._store.discard()
         self._chain = self._chain_class(self._store)
-        if keep_time:
-            self._chain.set_header_timestamp(timestamp)
         with self._shared:
             self._has_news = True
 

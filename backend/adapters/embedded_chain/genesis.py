@@ -1,5 +1,6 @@
 """The first block: eth-tester gives the chain its rules, we give it our own funded accounts."""
 
+import secrets
 from collections.abc import Iterable
 from typing import cast
 
@@ -36,6 +37,9 @@ def _in_memory(funded: Iterable[str], timestamp: int) -> MiningChain:
         to_canonical_address(address): {"balance": BALANCE, "nonce": 0, "code": b"", "storage": {}}
         for address in funded
     }
-    parameters = PyEVMBackend.generate_genesis_params({"gas_limit": BLOCK_GAS_LIMIT, "timestamp": timestamp})
+    parameters = PyEVMBackend.generate_genesis_params(
+        # Random, so that two chains of the same accounts and the same second can be told apart.
+        {"gas_limit": BLOCK_GAS_LIMIT, "timestamp": timestamp, "extra_data": secrets.token_bytes(32)}
+    )
     backend = PyEVMBackend(genesis_parameters=parameters, genesis_state=state)
     return cast(MiningChain, backend.chain)

@@ -49,15 +49,13 @@ class EvmLedger:
         self._deployment = deployment
         self._accounts = accounts
         self._fees = fees or Fees()
-        self._checked_genesis: bytes | None = None
+        self._checked_landmark: bytes | None = None
 
     def head(self) -> Head:
         """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
         with self._asking():
             self._require_ours()
             block = self._chain.head()
-        if block.number < self._deployment.block:
-            raise ForeignLedger("the chain ends before our contracts were deployed", head=block.number)
         return Head(
             chain_id=self._deployment.chain_id,
             number=block.number,
@@ -169,23 +167,31 @@ class EvmLedger:
     def _ask(self, contract: str, address: str, function: str, *arguments: object) -> Any:
         data = interface(contract).call_data(function, *arguments)
         with self._asking():
-            if self._checked_genesis is None:
+            if self._checked_landmark is None:
                 self._require_ours()
             return interface(contract).answer(function, self._chain.call(address, data))
 
     def _require_ours(self) -> None:
-        """Refuse a chain that is not the one of our deployment; ask the contract once for each first block."""
+        """Refuse a chain that is not the one of our deployment.
+
+        The hash of the block that carries our contracts stands for all before it, so while it is the one that was
+        seen when everything was checked, nothing needs to be asked again.
+        """
+        landmark = self._chain.block(self._deployment.block)
+        if landmark is None:
+            raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
+        if landmark.block_hash != self._checked_landmark:
+            self._check_identity()
+            self._checked_landmark = landmark.block_hash
+
+    def _check_identity(self) -> None:
         expected = self._deployment
         chain_id, genesis = self._chain.chain_id(), self._chain.block(0)
         if chain_id != expected.chain_id or genesis is None or genesis.block_hash != expected.genesis_hash:
-            self._checked_genesis = None
             raise ForeignLedger("the chain is another one than that of our deployment", chain_id=chain_id)
-        if self._checked_genesis == genesis.block_hash:
-            return
         answer = self._chain.call(expected.ledger, interface("TraceLedger").call_data("instanceId"))
         if interface("TraceLedger").answer("instanceId", answer) != expected.instance_id:
             raise ForeignLedger("the contract is of another deployment", ledger=expected.ledger)
-        self._checked_genesis = genesis.block_hash
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

@@ -55,9 +55,7 @@ def map_the_domain() -> None:
             "record": relationship(RecordOnFile, lazy="joined"),
             "merchant": relationship(Organisation, lazy="joined"),
             "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
-            "events": relationship(
-                Event, order_by=in_time, lazy="selectin"
-            ),
+            "events": relationship(Event, order_by=in_time, lazy="selectin"),
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )

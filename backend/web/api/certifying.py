@@ -8,8 +8,9 @@ from backend.domain.documents import CertificateOfOrigin, InspectionReport, Invo
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.services import files, issuing, stating
-from backend.web.api import blueprint, views
+from backend.web.api import views
 from backend.web.api.access import answer_key, auth
+from backend.web.api.interface import blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.people import person
 from backend.web.surroundings import surroundings

@@ -9,8 +9,9 @@ from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Role
 from backend.services import deciding, lodging, release_times
 from backend.services.verifying import verdict_on_consignment
-from backend.web.api import blueprint, views
+from backend.web.api import views
 from backend.web.api.access import answer_key, auth
+from backend.web.api.interface import blueprint
 from backend.web.api.shapes import (
     ArrivalInput,
     DecisionInput,

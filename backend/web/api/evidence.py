@@ -8,8 +8,9 @@ from backend.domain import evidence as bundles
 from backend.domain.errors import Conflict, Invalid
 from backend.services.verifying import evidence_of, snapshot, verdict_on, verdict_on_bundle
 from backend.services.viewing import visible_record
-from backend.web.api import blueprint, views
+from backend.web.api import views
 from backend.web.api.access import auth
+from backend.web.api.interface import blueprint
 from backend.web.api.shapes import PersonShape, RecordShape, VerdictShape
 from backend.web.languages import language
 from backend.web.people import person

@@ -11,8 +11,8 @@ from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
 from backend.services.organisations import Particulars, register
-from backend.web.api import blueprint
 from backend.web.api.access import auth
+from backend.web.api.interface import blueprint
 from backend.web.api.shapes import (
     AccreditationInput,
     ActShape,
@@ -31,7 +31,7 @@ from backend.web.surroundings import surroundings
 @blueprint.output(OrganisationJoined, status_code=201)
 @blueprint.doc(summary="Register an organisation", tags=["Authority"], responses=[401, 403, 409, 422])
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
-    """Let an organisation join, with its first person. It is accredited for nothing yet. Needs the authority's token."""
+    """Let an organisation join, with its first person. It is accredited for nothing yet."""
     fields = body.model_dump()
     joined = register(surroundings(), person(), Particulars(**{**fields, "role": Role(body.role)}))
     return {

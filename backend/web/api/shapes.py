@@ -72,7 +72,7 @@ class RecordShape(Shape):
     digest: str
     supersedes: str | None = None
     superseded_by: str | None = None
-    document: dict[str, Any] | None = Field(None, description="The fields as signed; null where they were tampered with")
+    document: dict[str, Any] | None = Field(None, description="The fields as signed; null if tampered with")
     verdict: VerdictShape | None = None
     url: str
 

@@ -113,5 +113,3 @@ def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
     }
-
-

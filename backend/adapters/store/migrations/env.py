@@ -1,6 +1,6 @@
 """Alembic's entry: runs the migrations on the connection that the caller has opened."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy.types import TypeDecorator
@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeDecorator
 from backend.adapters.store.tables import metadata
 
 
-def plain_types(kind: str, thing: Any, _: Any) -> str | bool:
+def plain_types(kind: str, thing: Any, _: Any) -> str | Literal[False]:
     """Write our column types into migrations as what they are in the database: history imports no code of today."""
     return f"sa.{thing.impl!r}" if kind == "type" and isinstance(thing, TypeDecorator) else False
 

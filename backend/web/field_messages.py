@@ -1,0 +1,65 @@
+"""Faults that the domain finds, in the reader's language, with what to do about them."""
+
+import re
+from collections.abc import Callable
+
+from flask_babel import gettext as _
+
+_Sentence = Callable[[re.Match[str]], str]
+
+# The domain speaks English for programs; these are its sentences, and what people are told instead.
+_PATTERNS: list[tuple[str, _Sentence]] = [
+    (r"is missing: say what", lambda found: _("Say what the merchant should correct.")),
+    (r"is missing or longer", lambda found: _("Give a reason of at most 2,000 characters.")),
+    (r"is missing|field required|at least 1 character", lambda found: _("Please fill this in.")),
+    (r"at most (\d+) characters", lambda found: _("At most %(count)s characters, please.", count=found[1])),
+    (r"valid date", lambda found: _("Give a date as 2026-03-31.")),
+    (r"timezone|valid datetime", lambda found: _("Give date and time as 2026-03-31 14:05.")),
+    (r"greater than 0", lambda found: _("This must be more than zero.")),
+    (r"greater than or equal to 0", lambda found: _("This must not be below zero.")),
+    (r"less than or equal to (\d+)", lambda found: _("At most %(count)s, please.", count=found[1])),
+    (r"no more than (\d+) decimal place", lambda found: _("At most %(count)s decimals, please.", count=found[1])),
+    (r"no more than (\d+) digits", lambda found: _("This number has too many digits.")),
+    (r"valid integer", lambda found: _("Give a whole number, such as 12.")),
+    (r"valid decimal|finite number", lambda found: _("Give a number such as 12.5.")),
+    (r"is no ISO 3166", lambda found: _("Choose a country from the list.")),
+    (r"is no ISO 4217", lambda found: _("Choose a currency from the list.")),
+    (r"is no unit", lambda found: _("Choose a unit from the list.")),
+    (r"is no HS code", lambda found: _("An HS code has 6 to 13 digits, such as 9405.21.")),
+    (r"validUntil lies before|must lie after validFrom", lambda found: _("The last day lies before the first.")),
+    (
+        r"performedFrom, performedTo",
+        lambda found: _("Testing begins before it ends, and the report is dated after that: check the three dates."),
+    ),
+    (r"cannot be seen", lambda found: _("There are invisible characters in this text: type it anew.")),
+    (r"at least 1 item", lambda found: _("At least one line is needed.")),
+    (r"valid boolean|Input should be '", lambda found: _("Please choose one.")),
+    (r"is not registered here|does not issue", lambda found: _("Choose an issuer from the list.")),
+    (r"is no record of yours", lambda found: _("One of the papers is not yours: choose again.")),
+    (r"lies in the future|must not lie in the future", lambda found: _("This lies in the future.")),
+    (r"more than a year back", lambda found: _("This lies more than a year back.")),
+    (r"must be from 1 to 97", lambda found: _("HS chapters run from 1 to 97.")),
+    (r"is no e-mail address", lambda found: _("This is no e-mail address.")),
+    (r"is larger than (\d+) MB", lambda found: _("The file is larger than %(size)s MB.", size=found[1])),
+    (r"not a PDF document", lambda found: _("This is not a PDF document, or it is damaged or locked.")),
+    (r"names no uploaded file", lambda found: _("This file is not here any more: attach it again.")),
+    (r"match pattern '\^\(\[0-9\]\{8\}", lambda found: _("A GTIN has 8, 12, 13 or 14 digits.")),
+]
+_COMPILED = [(re.compile(pattern, re.IGNORECASE), sentence) for pattern, sentence in _PATTERNS]
+
+_PLACES = {"validUntil lies before issueDate": "validUntil", "must follow one another": "performedTo"}
+
+
+def in_words(message: str) -> str:
+    """The fault in the reader's language; one that is not known here stays in English."""
+    for pattern, sentence in _COMPILED:
+        if found := pattern.search(message):
+            return sentence(found)
+    return message
+
+
+def place_of(path: str, message: str) -> str:
+    """The field that a fault is shown at: a fault between fields is shown at the last of them."""
+    if path:
+        return path
+    return next((place for part, place in _PLACES.items() if part in message), "")

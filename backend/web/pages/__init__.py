@@ -1,0 +1,60 @@
+"""Pages for people who sign in: merchants, issuers, officers, the authority."""
+
+from typing import Any
+
+from flask import Blueprint, request
+from flask.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
+from flask_bootstrap import Bootstrap5
+from flask_login import current_user
+
+from backend.domain.parties import Role
+from backend.web.surroundings import instance
+from backend.web.words import install_words
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.record_once
+def _prepare(setup: BlueprintSetupState) -> None:
+    """Serve the packaged style sheet from here, and hand the words to the templates."""
+    setup.app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    Bootstrap5(setup.app)
+    install_words(setup.app)
+
+
+@blueprint.app_context_processor
+def _on_every_page() -> dict[str, Any]:
+    reader = getattr(current_user, "person", None)
+    return {"reader": reader, "navigation": _navigation(reader.role) if reader else [], "instance": instance()}
+
+
+def _navigation(role: Role) -> list[tuple[str, str, bool]]:
+    """(endpoint, words, whether one is there) for the left column."""
+    here = request.endpoint or ""
+    home = ("pages.home", _("Overview"))
+    entries = {
+        Role.MERCHANT: [
+            ("pages.declarations", _("Declarations")),
+            ("pages.records", _("Papers")),
+            ("pages.products", _("Products")),
+        ],
+        Role.CHAMBER: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))],
+        Role.LABORATORY: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))],
+        Role.OFFICER: [("pages.desk", _("Declarations"))],
+        Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
+    }
+    return [(name, word, here == name) for name, word in [home, *entries[role]]]
+
+
+from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
+    accreditations,
+    declarations,
+    desk,
+    home,
+    papers,
+    products,
+    records,
+    requests,
+    sign_in,
+)

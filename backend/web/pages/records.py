@@ -1,0 +1,140 @@
+"""Papers on file: the list, the sheet that reads like the paper, its files and its evidence."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from backend.domain import evidence as bundles
+from backend.domain.documents import KINDS, SLUGS
+from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.parties import Role
+from backend.domain.records import Assurance, RecordOnFile
+from backend.services import issuing
+from backend.services.verifying import evidence_of, snapshot, verdict_on
+from backend.services.viewing import visible_record
+from backend.web.field_messages import in_words
+from backend.web.pages import blueprint
+from backend.web.people import only, person
+from backend.web.surroundings import surroundings
+
+READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
+_PAPERS = (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT, Kind.INVOICE)
+
+
+@blueprint.get("/records")
+@only(Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+def records() -> str:
+    """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
+    actor = person()
+    chosen, all_of_them = KINDS.get(request.args.get("kind", "")), "replaced" in request.args
+    with surroundings().work(reading=True) as work:
+        found = work.store.records_of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
+        asked = {r.statement.id: r for r in work.store.requests(merchant=actor.organisation)}
+    if actor.role.issues is not None:
+        found = [r for r in found if r.issuer.id == actor.organisation.id]
+    shown = [r for r in found if all_of_them or r.superseded_by_id is None]
+    return render_template(
+        "pages/records.html",
+        records=shown,
+        asked=asked,
+        kinds=[(kind, SLUGS[kind]) for kind in _PAPERS],
+        chosen=chosen,
+        all_of_them=all_of_them,
+    )
+
+
+@blueprint.get("/records/<record_id>")
+@only(*READERS)
+def record(record_id: str) -> ResponseReturnValue:
+    """The sheet. A declaration has a page of its own."""
+    return _sheet(record_id)
+
+
+def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
+    at, actor = surroundings(), person()
+    with at.work(reading=True) as work:
+        found = visible_record(work.store, actor, record_id)
+        asked = work.store.find_request_about(record_id)
+        named_by = [c for c in work.store.consignments_naming(record_id) if actor.role is Role.MERCHANT]
+    if found.kind is Kind.DECLARATION:
+        return redirect(_declaration_page(found))
+    page = render_template(
+        "pages/record.html",
+        record=found,
+        fields=_fields(found),
+        verdict=verdict_on(at, found),
+        asked=asked if asked and actor.organisation.id in (asked.merchant.id, asked.issuer.id) else None,
+        named_by=named_by,
+        can_revoke=_can_revoke(found),
+        wrong=wrong,
+        reason=request.form.get("reason", ""),
+    )
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
+
+
+def _declaration_page(found: RecordOnFile) -> str:
+    endpoint = "pages.dossier" if person().role is Role.OFFICER else "pages.declaration"
+    return url_for(endpoint, declaration_id=found.id)
+
+
+def _fields(found: RecordOnFile) -> dict[str, Any] | None:
+    try:
+        return found.fields
+    except Invalid:
+        return None
+
+
+def _can_revoke(found: RecordOnFile) -> bool:
+    own = found.issuer.id == person().organisation.id
+    in_force = found.status in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED)
+    return own and in_force and found.assurance is Assurance.ISSUED
+
+
+@blueprint.post("/records/<record_id>/revoke")
+@only(Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+def revoke(record_id: str) -> ResponseReturnValue:
+    """The issuer takes it back for good."""
+    try:
+        issuing.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
+    except Invalid as error:
+        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
+    flash(_("Revoked. Whoever checks this record from now on is told so."))
+    return redirect(url_for("pages.record", record_id=record_id))
+
+
+@blueprint.get("/records/<record_id>/files/<sha256>")
+@only(*READERS)
+def attached_file(record_id: str, sha256: str) -> Response:
+    """A file attached to a record, for those who may read the record."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = visible_record(work.store, person(), record_id)
+    named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
+    content = at.files.get(sha256) if named else None
+    if named is None or content is None:
+        raise NotFound("no such file", sha256=sha256)
+    answer = make_response(content)
+    answer.mimetype = "application/pdf"
+    answer.headers.set("Content-Disposition", "attachment", filename=named["fileName"])
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@blueprint.get("/records/<record_id>/evidence.json")
+@only(*READERS)
+def evidence(record_id: str) -> Response:
+    """The bundle that can be checked elsewhere, without us."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = visible_record(work.store, person(), record_id)
+    try:
+        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found)))
+    except Invalid as error:
+        raise Conflict("what is kept of this record was tampered with", record=record_id) from error
+    answer = jsonify(bundle)
+    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{record_id[:8]}.json")
+    return answer

@@ -1,0 +1,116 @@
+"""What merchants laid before a chamber or a laboratory: read it, sign it or send it back."""
+
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.kinds import Kind
+from backend.domain.parties import Organisation, Role
+from backend.domain.records import Assurance, ConfirmationRequest, RequestState
+from backend.services import issuing
+from backend.services.ports import Store
+from backend.services.recording import NUMBERS
+from backend.services.verifying import verdict_on
+from backend.web.field_messages import in_words
+from backend.web.numbers import next_number
+from backend.web.pages import blueprint
+from backend.web.people import only, person
+from backend.web.surroundings import surroundings
+
+ISSUERS = (Role.CHAMBER, Role.LABORATORY)
+_OWN_FIELDS = {"accreditation_number": "accreditationNumber", "authorised_by": "authorisedBy"}
+"""What a laboratory adds to a report itself: form name, and the document's."""
+
+
+@blueprint.get("/requests")
+@only(*ISSUERS)
+def requests() -> str:
+    """Requests, those waiting first."""
+    asked_for = request.args.get("state", RequestState.WAITING.value)
+    state = RequestState(asked_for) if asked_for in set(RequestState) else None
+    with surroundings().work(reading=True) as work:
+        found = work.store.requests(issuer=person().organisation, state=state)
+    return render_template("pages/requests.html", requests=found, state=state, states=list(RequestState))
+
+
+@blueprint.get("/requests/<request_id>")
+@only(*ISSUERS)
+def confirmation_request(request_id: str) -> str:
+    """One request, with the number that comes next and what was signed with last time."""
+    return _page(request_id, {}, {})
+
+
+@blueprint.post("/requests/<request_id>/confirm")
+@only(*ISSUERS)
+def confirm(request_id: str) -> ResponseReturnValue:
+    """Sign the statement under the issuer's own number."""
+    changes = {name: request.form[field].strip() for field, name in _OWN_FIELDS.items() if request.form.get(field)}
+    try:
+        signed = issuing.confirm(surroundings(), person(), request_id, request.form.get("number", "").strip(), changes)
+    except Invalid as error:
+        return _page(request_id, request.form, _faults(error)), 422
+    except Conflict as error:
+        if "number" not in error.values:
+            raise
+        return _page(request_id, request.form, {"number": _("You gave this number before. Choose another.")}), 409
+    flash(_("Signed. The merchant sees it now."))
+    return redirect(url_for("pages.record", record_id=signed.id))
+
+
+@blueprint.post("/requests/<request_id>/send-back")
+@only(*ISSUERS)
+def send_back(request_id: str) -> ResponseReturnValue:
+    """Return the statement with what is to be corrected."""
+    try:
+        issuing.send_back(surroundings(), person(), request_id, request.form.get("reason", ""))
+    except Invalid as error:
+        return _page(request_id, request.form, _faults(error)), 422
+    flash(_("Sent back. The merchant reads your reason and can correct it."))
+    return redirect(url_for("pages.requests"))
+
+
+def _faults(error: Invalid) -> dict[str, str]:
+    names = {"certificateNumber": "number", "reportNumber": "number", **{v: k for k, v in _OWN_FIELDS.items()}}
+    return {names.get(where, where): in_words(message) for where, message in error.problems}
+
+
+def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
+    at, own = surroundings(), person().organisation
+    with at.work(reading=True) as work:
+        found = work.store.get_request(request_id)
+        if found.issuer.id != own.id:
+            raise NotFound("no such request", id=request_id)
+        start = {**_start(work.store, own, found), **typed}
+    return render_template(
+        "pages/request.html",
+        request_made=found,
+        record=found.statement,
+        fields=found.statement.fields,
+        verdict=verdict_on(at, found.statement),
+        start=start,
+        faults=faults,
+        is_waiting=found.state is RequestState.WAITING,
+    )
+
+
+def _start(store: Store, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
+    """What the form holds from the start: the next number, and what the last report was signed with."""
+    kind = found.statement.kind
+    signed = [r for r in store.records_of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
+    last = _readable(signed)
+    first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
+    number = next_number(last.get(NUMBERS[kind]), first, lambda number: store.number_is_taken(own, kind, number))
+    stated = found.statement.fields
+    return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
+
+
+def _readable(signed: list[Any]) -> dict[str, Any]:
+    for record in signed:
+        try:
+            return dict(record.fields)
+        except Invalid:
+            continue
+    return {}

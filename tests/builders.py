@@ -1,0 +1,234 @@
+"""Builders for tests: everything is valid by default, so that a test names only what matters to it."""
+
+import json
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from backend.domain import documents, sd_jwt
+from backend.domain.batch import Batch, Entry, quantity_steps, seal
+from backend.domain.evidence import Anchor, Evidence
+from backend.domain.kinds import Kind
+from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.verdict import LedgerFacts
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""The moment at which most things happen in tests."""
+YEAR = timedelta(days=365)
+EVERY_KIND = sum(1 << kind for kind in Kind)
+EVERY_CHAPTER = 1
+
+
+@dataclass(frozen=True)
+class Key:
+    """A P-256 key that signs as an issuer does."""
+
+    private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        point = self.private.public_key().public_numbers()
+        x, y = (sd_jwt.b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+    @property
+    def thumbprint(self) -> bytes:
+        return sd_jwt.thumbprint(self.jwk)
+
+    def sign(self, message: bytes) -> bytes:
+        r, s = decode_dss_signature(self.private.sign(message, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+CHAMBER = Key()
+"""The key of the chamber in most tests: a pair of keys costs more than a test should."""
+SOMEBODY_ELSE = Key()
+
+
+def salts() -> Any:
+    """A source of salts that are all different and the same in every run."""
+    numbers = iter(range(10_000))
+    return lambda: next(numbers).to_bytes(32, "big")
+
+
+# What papers say
+
+
+def certificate_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "certificateNumber": "ZJ-26-000123",
+        "exporter": {"name": "Morning Star Trading Co., Ltd."},
+        "originCountry": "CN",
+        "importCountry": "SG",
+        "originCriteria": "CTH",
+        "hsCode": "940521",
+        "description": "LED desk lamp, 8 W",
+        "quantity": "500",
+        "unitCode": "H87",
+        "issueDate": "2026-03-01",
+    } | changes
+
+
+def report_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "reportNumber": "QT-26-000777",
+        "customer": {"name": "Morning Star Trading Co., Ltd."},
+        "itemDescription": "LED desk lamp, 8 W",
+        "itemIdentification": "LOT-01",
+        "hsCode": "940521",
+        "performedFrom": "2026-02-20",
+        "performedTo": "2026-02-25",
+        "method": "IEC 60598-2-4:2017",
+        "results": [{"characteristic": "Leakage current", "value": "0.08", "unit": "mA", "limit": "≤ 0.7"}],
+        "specification": "EN IEC 60598-1:2021",
+        "decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1",
+        "conforms": True,
+        "issueDate": "2026-03-01",
+    } | changes
+
+
+def goods_item(**changes: Any) -> dict[str, Any]:
+    return {
+        "hsCode": "940521",
+        "description": "LED desk lamp",
+        "quantity": "200",
+        "unitCode": "H87",
+        "unitPrice": "6.5",
+        "currency": "USD",
+        "originCountry": "CN",
+    } | changes
+
+
+def lodgement_fields(**changes: Any) -> dict[str, Any]:
+    """A declaration as a merchant sends it: the merchant itself comes from who asks."""
+    return {
+        "declarationReference": "MS-2026-001",
+        "customsOffice": "YIWU",
+        "orderReference": "ORDER-1",
+        "waybillReference": "WAYBILL-1",
+        "destinationCountry": "SG",
+        "grossWeightMeasure": "96",
+        "items": [goods_item()],
+    } | changes
+
+
+def declaration_fields(**changes: Any) -> dict[str, Any]:
+    return lodgement_fields() | {"merchant": {"name": "Morning Star Trading Co., Ltd."}} | changes
+
+
+def invoice_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "invoiceNumber": "INV-1",
+        "seller": {"name": "Morning Star Trading Co., Ltd."},
+        "buyer": {"name": "Lim Household Supplies"},
+        "issueDate": "2026-03-01",
+        "currency": "USD",
+        "totalAmount": "1300",
+        "items": [{"description": "Lamp", "quantity": "200", "unitCode": "H87", "amount": "1300"}],
+    } | changes
+
+
+FIELDS = {
+    Kind.CERTIFICATE_OF_ORIGIN: certificate_fields,
+    Kind.INSPECTION_REPORT: report_fields,
+    Kind.DECLARATION: declaration_fields,
+    Kind.INVOICE: invoice_fields,
+}
+
+
+# Signed records and their evidence
+
+
+def a_record(
+    kind: Kind = Kind.CERTIFICATE_OF_ORIGIN,
+    fields: Mapping[str, Any] | None = None,
+    key: Key = CHAMBER,
+    issued_at: datetime = NOON - timedelta(hours=2),
+    **claims: Any,
+) -> sd_jwt.Record:
+    """A signed record; a claim given as None is left out."""
+    all_claims = {
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "id": "urn:uuid:00000000-0000-4000-8000-000000000001",
+        "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
+        "issuer": {"id": "urn:x", "name": "Zhejiang Chamber"},
+        "validFrom": issued_at.isoformat(timespec="seconds"),
+        "assurance": "issued",
+    } | claims
+    kept = {name: value for name, value in all_claims.items() if value is not None}
+    subject = FIELDS[kind]() if fields is None else fields
+    return sd_jwt.issue(kept, subject, key.jwk, key.sign, salts())
+
+
+def signed_text(header: Any, payload: Any, key: Key = CHAMBER) -> str:
+    """An issuer-signed JWT over any header and payload, also ones that our own code would never make."""
+
+
+    signing_input = ".".join(sd_jwt.b64(json.dumps(part).encode()) for part in (header, payload))
+    return f"{signing_input}.{sd_jwt.b64(key.sign(signing_input.encode()))}"
+
+
+def header_of(key: Key = CHAMBER, **changes: Any) -> dict[str, Any]:
+    return {"alg": "ES256", "typ": "vc+sd-jwt", "kid": sd_jwt.b64(key.thumbprint), "jwk": key.jwk} | changes
+
+
+def an_entry(kind: Kind = Kind.INVOICE, name: str = "another record") -> Entry:
+    return Entry.of(kind, None, name)
+
+
+def sealed_with_others(entry: Entry) -> tuple[Batch, int]:
+    """A batch with two entries in each lane, and the place of the given one."""
+    others = [an_entry(kind, f"{kind.name} {number}") for kind in Kind for number in range(2)]
+    entries = sorted([*others, entry], key=lambda one: one.kind.lane)
+    return seal(entries), entries.index(entry)
+
+
+def an_anchor(root: bytes, **changes: Any) -> Anchor:
+    anchor = Anchor(1337, "0x" + "ab" * 20, b"\x07" * 32, root, b"\x08" * 32, 7, NOON - timedelta(hours=1))
+    return replace(anchor, **changes)
+
+
+def evidence_for(record: sd_jwt.Record, kind: Kind = Kind.CERTIFICATE_OF_ORIGIN, quantity: int | None = None) -> Evidence:
+    """The evidence of a record that was sealed with others and anchored an hour ago."""
+    if quantity is None:
+        stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
+        quantity = quantity_steps(Decimal(str(stated or 0)))
+    entry = replace(Entry.of(kind, None, record.signed_jwt), quantity=quantity)
+    batch, place = sealed_with_others(entry)
+    return Evidence(record, kind, quantity, batch.proof(place), an_anchor(batch.root))
+
+
+def an_accreditation(**changes: Any) -> Accreditation:
+    held = Accreditation(EVERY_KIND, EVERY_CHAPTER, NOON - YEAR, NOON + YEAR)
+    return replace(held, **changes)
+
+
+def facts_for(evidence: Evidence, **changes: Any) -> LedgerFacts:
+    """What a ledger says of that evidence when all is well."""
+    assert evidence.anchor is not None
+    batch, _ = sealed_with_others(evidence.entry)
+    anchored = AnchoredBatch(evidence.anchor.root, NOON - timedelta(hours=1), 1, 1, batch.lanes)
+    facts = LedgerFacts(NOON, anchored, 0, an_accreditation(), is_final=True, block=9)
+    return replace(facts, **changes)
+
+
+def outcomes(checks: Sequence[Any]) -> dict[str, tuple[str, str]]:
+    """Outcome and reason of each check, by its code."""
+    return {check.code: (check.outcome.value, check.reason) for check in checks}
+
+
+PDF = (
+    b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
+    b"2 0 obj\n<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n"
+    b"3 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>\nendobj\n"
+    b"xref\n0 4\n0000000000 65535 f \n0000000009 00000 n \n0000000058 00000 n \n0000000115 00000 n \n"
+    b"trailer\n<< /Size 4 /Root 1 0 R >>\nstartxref\n186\n%%EOF\n"
+)
+"""The smallest PDF document with one page."""

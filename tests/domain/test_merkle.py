@@ -1,0 +1,156 @@
+"""RFC 9162 trees: every place is proven, and nothing else is."""
+
+import base64
+import json
+import os
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.domain.merkle import InclusionProof, Tree, leaf_hash, node_hash
+
+LARGEST_TREE = 130
+
+
+def entries(size):
+    return [b"entry %d" % number for number in range(size)]
+
+
+TREES = {size: Tree(entries(size)) for size in range(1, LARGEST_TREE + 1)}
+
+
+def split_root(leaves):
+    """The root by the definition in RFC 9162, section 2.1.1: split at the largest power of two."""
+    if len(leaves) == 1:
+        return leaf_hash(leaves[0])
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return node_hash(split_root(leaves[:k]), split_root(leaves[k:]))
+
+
+@pytest.mark.parametrize("size", [*range(1, 20), 31, 32, 33, 64, 65, 127, 128, 129, 130])
+def test_the_root_is_the_one_of_the_standard(size):
+    assert TREES[size].root == split_root(entries(size))
+
+
+def test_leaves_and_nodes_are_hashed_apart():
+    assert leaf_hash(b"x") == sha256(b"\x00x").digest()
+    assert node_hash(b"l" * 32, b"r" * 32) == sha256(b"\x01" + b"l" * 32 + b"r" * 32).digest()
+    assert leaf_hash(b"l" * 64) != node_hash(b"l" * 32, b"l" * 32)
+
+
+def test_every_place_of_every_size_is_proven():
+    for size, tree in TREES.items():
+        for place in range(size):
+            assert tree.proof(place).proves(b"entry %d" % place, tree.root), (size, place)
+
+
+def test_no_proof_serves_another_place():
+    for size in (1, 2, 3, 7, 8, 13, 64, 65, 130):
+        tree = TREES[size]
+        for place in range(size):
+            proof, entry = tree.proof(place), b"entry %d" % place
+            for other in {*range(min(size + 2, 20)), place + 1, place - 1, size, size - 1, 2**64} - {place}:
+                assert not replace(proof, place=other).proves(entry, tree.root), (size, place, other)
+
+
+def test_no_proof_serves_a_size_that_needs_another_path():
+    """A path that fits another size as well proves the same root: the ledger states the size, and it is compared."""
+    for size in range(1, LARGEST_TREE + 1):
+        for place in (0, size // 2, size - 1):
+            proof, entry = TREES[size].proof(place), b"entry %d" % place
+            for other in {0, -1, place, size // 4, size * 4}:
+                if other != size and other <= place:
+                    assert not replace(proof, size=other).proves(entry, TREES[size].root)
+            assert not replace(proof, size=size * 4).proves(entry, TREES[size].root), (size, place)
+
+
+def test_altered_paths_prove_nothing():
+    for size in range(2, LARGEST_TREE + 1, 3):
+        tree = TREES[size]
+        for place in {0, 1, size // 2, size - 1}:
+            proof, entry = tree.proof(place), b"entry %d" % place
+            path = proof.path
+            altered = [
+                path[:-1],
+                path[1:],
+                (*path, path[-1]),
+                (*path, bytes(32)),
+                (leaf_hash(entry), *path),
+                tuple(bytes([node[0] ^ 1]) + node[1:] for node in path),
+                (*path[:-1], path[-1][:31]),
+                (*path[:-1], path[-1] + b"\x00"),
+            ]
+            if len(set(path)) > 1:
+                altered.append((path[1], path[0], *path[2:]))
+            for other in altered:
+                if other != path:
+                    assert not replace(proof, path=other).proves(entry, tree.root), (size, place)
+
+
+def test_an_inner_node_is_no_entry():
+    tree = TREES[4]
+    left = node_hash(leaf_hash(b"entry 0"), leaf_hash(b"entry 1"))
+    right = node_hash(leaf_hash(b"entry 2"), leaf_hash(b"entry 3"))
+    short = InclusionProof(0, 2, (right,))
+    assert short.root_from(left) == tree.root  # what an attacker would like to present …
+    for claimed in (left, leaf_hash(b"entry 0") + leaf_hash(b"entry 1")):
+        assert not short.proves(claimed, tree.root)  # … but an entry is always hashed as a leaf
+
+
+def test_a_repeated_last_entry_makes_another_root():
+    """Trees that pad by repeating let two lists share a root (CVE-2012-2459)."""
+    assert Tree(entries(3)).root != Tree([*entries(3), b"entry 2"]).root
+
+
+@pytest.mark.parametrize(("place", "size"), [(-1, 3), (3, 3), (0, 0), (0, -1), (5, 3)])
+def test_places_outside_the_batch_are_refused(place, size):
+    assert InclusionProof(place, size, ()).root_from(bytes(32)) is None
+
+
+def test_an_empty_tree_and_a_place_that_is_not_there_are_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        Tree([])
+    for place in (-1, 3):
+        with pytest.raises(IndexError):
+            TREES[3].proof(place)
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_random_mutations_prove_nothing(data):
+    size = data.draw(st.integers(1, LARGEST_TREE))
+    place = data.draw(st.integers(0, size - 1))
+    proof, root = TREES[size].proof(place), TREES[size].root
+    path = list(proof.path)
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(path)))
+        match data.draw(st.sampled_from(["flip", "drop", "insert", "swap"])):
+            case "flip" if position < len(path):
+                bit = data.draw(st.integers(0, 255))
+                path[position] = (int.from_bytes(path[position], "big") ^ 1 << bit).to_bytes(32, "big")
+            case "drop" if position < len(path):
+                del path[position]
+            case "insert":
+                path.insert(position, data.draw(st.sampled_from([bytes(32), root, *proof.path])))
+            case "swap" if position + 1 < len(path):
+                path[position], path[position + 1] = path[position + 1], path[position]
+    mutated = replace(proof, path=tuple(path))
+    assert mutated == proof or not mutated.proves(b"entry %d" % place, root)
+
+
+SAMPLES = Path(os.environ.get("PROVENPORT_SAMPLES", "/nonexistent")) / "rfc6962-merkle" / "inclusion.json"
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="PROVENPORT_SAMPLES does not name a folder with the public vectors")
+def test_the_public_vectors_are_judged_alike():
+    vectors = json.loads(SAMPLES.read_text(encoding="utf-8"))
+    assert len(vectors) == 98
+    for vector in vectors:
+        path = tuple(base64.b64decode(node) for node in vector["proof"] or ())
+        proof = InclusionProof(vector["leafIdx"], vector["treeSize"], path)
+        leads = proof.root_from(base64.b64decode(vector["leafHash"])) == base64.b64decode(vector["root"])
+        assert leads is not vector["wantErr"], vector["name"]
