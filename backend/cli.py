@@ -12,10 +12,11 @@ import structlog
 
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
+from backend.domain.parties import Role
 from backend.settings import Settings
 
 _GROUPS = {
-    "Operators": ("serve",),
+    "Operators": ("serve", "join"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -28,7 +29,7 @@ class _ByUser(click.Group):
         """Write the list."""
         for heading, names in _GROUPS.items():
             with formatter.section(heading):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(70)) for name in names if name in self.commands])
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(70)) for name in names])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; a refusal of ours is told in one line, and the exit code is 1."""
@@ -65,6 +66,38 @@ def serve(port: int | None, data_dir: str | None) -> None:
         raise TraceabilityError(f"{error}. Stop that server, or choose another folder with DATA_DIR=…") from error
     except KeyboardInterrupt:
         click.echo("Stopped before it was ready; start again to go on.")
+
+
+@cli.command()
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]), help="What it does here.")
+@click.option("--name", required=True, help="Its name, as it stands on papers.")
+@click.option("--email", required=True, help="The address that its first person signs in with.")
+@click.option("--identifier", help="Company number, for China the USCC.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def join(role: str, name: str, email: str, identifier: str | None, as_json: bool) -> None:
+    """Register an organisation; prints its password and token once."""
+    from backend.installation import opened
+    from backend.services.organisations import Particulars
+    from backend.services.organisations import join as register
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        joined = register(at, Particulars(Role(role), name, email, identifier=identifier))
+    shown = {
+        "role": role,
+        "organisation": name,
+        "id": joined.organisation.id,
+        "email": joined.person.email,
+        "password": joined.password,
+        "token": joined.token,
+    }
+    if as_json:
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{name} has joined as {role}. Shown once, kept nowhere in the clear:")
+    for key in ("email", "password", "token"):
+        click.echo(f"  {key:<9} {shown[key]}")
+    if role not in ("officer", "authority"):
+        click.echo("Next: the authority accredits it, on the page Accreditations.")
 
 
 @cli.command()

@@ -73,8 +73,8 @@ class DataFolder:
 
     @property
     def chain(self) -> Path:
-        """The embedded chain's folder."""
-        return self.path / "chain"
+        """The embedded chain."""
+        return self.path / "chain.sqlite"
 
     @property
     def files(self) -> Path:

@@ -110,7 +110,7 @@ def send_accreditation_acts(at: Surroundings) -> None:
 def send_status_changes(at: Surroundings) -> None:
     """Sign, keep and send changes of status, one transaction for each batch and signer.
 
-    A word of statuses is written whole, so a batch's next change waits until its last one is seen.
+    One is open at a time: the chain keeps no order between accounts, and a withdrawal must not overtake a decision.
     """
     while True:
         with at.work(reading=True) as work:

@@ -34,19 +34,25 @@ def lodge(at: Surroundings, actor: Person, fields: Any, answer: AnswerKey | None
         if earlier := earlier_answer(store, answer):
             return store.get_consignment(earlier)
         merchant = store.get_organisation(actor.organisation.id)
-        papers, named = _papers(store, merchant, fields.get("records", []))
-        document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
-        assert isinstance(document, Declaration)
-        _check_arrival(at, document.arrival_date_time)
-        if store.reference_is_taken(merchant, document.declaration_reference):
-            raise Conflict(
-                "a declaration was lodged under this reference before", reference=document.declaration_reference
-            )
+        document, papers = check(at, store, merchant, fields)
         consignment = _lodge(at, store, merchant, document, papers)
         keep_answer(at, store, answer, consignment.id)
         work.commit()
     at.wake_anchoring()
     return consignment
+
+
+def check(
+    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, Any]
+) -> tuple[Declaration, list[RecordOnFile]]:
+    """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
+    papers, named = _papers(store, merchant, fields.get("records", []))
+    document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
+    assert isinstance(document, Declaration)
+    _check_arrival(at, document.arrival_date_time)
+    if store.reference_is_taken(merchant, document.declaration_reference):
+        raise Conflict("a declaration was lodged under this reference before", reference=document.declaration_reference)
+    return document, papers
 
 
 def _lodge(

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from wtforms import Field, FieldList, FormField, RadioField, SelectField, StringField, TextAreaField
 from wtforms import Form as PartForm
 from wtforms.validators import Optional
-from wtforms.widgets import DateInput, DateTimeLocalInput, NumberInput
+from wtforms.widgets import DateInput, DateTimeLocalInput
 
 from backend.web import choices
 from backend.web.field_messages import in_words, place_of
@@ -48,9 +48,6 @@ class MomentField(TextField):
 
 class NumberField(TextField):
     """A decimal, kept as text so that nothing is rounded."""
-
-    widget = NumberInput(step="any")
-
 
 class ChoiceField(SelectField):
     """A select box whose entries are named in the reader's language."""

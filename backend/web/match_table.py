@@ -79,6 +79,9 @@ def _facts() -> list[_Fact]:
     ]
 
 
+_REFERENCES = ("orderReference", "invoiceReference", "invoiceNumber")
+
+
 def _first(fields: Fields, *names: str) -> str:
     return next((str(fields[name]) for name in names if fields.get(name)), "")
 

@@ -8,6 +8,7 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
+from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
@@ -43,6 +44,8 @@ def install_words(app: Flask) -> None:
         mender=mender,
         options=choices.options,
         name_of=name_of,
+        number_of=number_of,
+        goods_of=goods_of,
     )
     app.jinja_env.filters.update(
         country=choices.country,
@@ -57,6 +60,27 @@ def install_words(app: Flask) -> None:
 def name_of(organisation: Any) -> str:
     """An organisation's name in the reader's language, where it has one there."""
     return str((organisation.local_name if language() == "zh" else None) or organisation.name)
+
+
+def number_of(record: RecordOnFile) -> str:
+    """The number on the paper, as it was written there; empty where it has none yet."""
+    names = ("certificateNumber", "reportNumber", "invoiceNumber", "declarationReference")
+    return next((str(fields[name]) for fields in [_fields(record)] for name in names if name in fields), "")
+
+
+def goods_of(record: RecordOnFile) -> str:
+    """What the paper is about, in one line."""
+    fields = _fields(record)
+    if record.product is not None:
+        return str((record.product.local_name if language() == "zh" else None) or record.product.name)
+    return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def _fields(record: RecordOnFile) -> Mapping[str, Any]:
+    try:
+        return record.fields
+    except Invalid:
+        return {}
 
 
 def kind_name(kind: Kind) -> str:

@@ -63,7 +63,7 @@ class Draft:
         self._origins: dict[str, str] = {}
         self._unusable: dict[str, tuple[str, Unusable]] = {}
 
-    def put(self, field: str, pointer: str, value: Any, how: str | None = None, **values: object) -> None:
+    def put(self, field: str, pointer: str, value: Any, how: str | None = None, **values: Any) -> None:
         """Take a value, and tell from where and how."""
         self.fields = with_field(self.fields, field, value)
         self.source.use(pointer)
@@ -71,7 +71,7 @@ class Draft:
         mark = Mark.CONVERTED if how else Mark.TAKEN
         self.note(mark, how or "taken", pointer, field, value=value, **values)
 
-    def note(self, mark: Mark, code: str, where: str = "", field: str = "", **values: object) -> None:
+    def note(self, mark: Mark, code: str, where: str = "", field: str = "", **values: Any) -> None:
         """Add a line to the report."""
         self.notes.append(Note(mark, code, where, field, values))
 
@@ -126,7 +126,7 @@ class Draft:
         else:
             self.put(field, pointer, kilograms, how, raw=f"{value} {unit}", factor=factor)
 
-    def refuse(self, code: str, where: str, **values: object) -> None:
+    def refuse(self, code: str, where: str, **values: Any) -> None:
         """Note a fault that no field could mend."""
         self.source.use(where)
         self.note(Mark.WRONG, code, where, **values)

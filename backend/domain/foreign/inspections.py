@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.domain.foreign import conversions
 from backend.domain.foreign.draft import Draft
-from backend.domain.foreign.reading import Mark
+from backend.domain.foreign.reading import Mark, Unusable
 from backend.domain.foreign.traceability import SUBJECT, heed_issuer, take_party
 
 _DEFECTS = {
@@ -29,19 +29,13 @@ class Results:
             return
         result = {"characteristic": characteristic, "value": str(value), **({"unit": str(unit)} if unit else {})}
         told = " ".join([f"{characteristic}:", str(value), *([str(unit)] if unit else [])])
-        self._draft.put(f"results.{self._count}", pointer, result)
-        self._draft.notes[-1] = _told(self._draft, told)
+        self._draft.put(f"results.{self._count}", pointer, result, told=told)
         self._count += 1
 
     def close(self) -> None:
         """Refuse a report that says no more than passed or failed."""
         if not self._count:
             self._draft.note(Mark.WRONG, "bare-verdict", field="results")
-
-
-def _told(draft: Draft, words: str) -> Any:
-    last = draft.notes[-1]
-    return type(last)(last.mark, last.code, last.where, last.field, {"value": words})
 
 
 def fill_food_grade(draft: Draft) -> None:
@@ -128,7 +122,7 @@ def fill_inspection_report(draft: Draft) -> None:
                 draft.source.use(f"{at}/{member}")
             try:
                 days.append((conversions.day(value(f"{at}/date"))[0], f"{at}/date"))
-            except conversions.Unusable:
+            except Unusable:
                 days.append(("", f"{at}/date"))
     if days and all(day for day, _ in days):
         draft.put("performedFrom", min(days)[1], min(days)[0], "earliest", count=len(days))

@@ -35,9 +35,7 @@ MEANINGS: dict[str, Meaning] = {
     "hsCode": Meaning("the goods' HS code, 6 to 13 digits", "商品编码（HS，6 至 13 位）", "940521"),
     "description": Meaning("what the goods are", "货物描述", "'LED desk lamp, 8 W'"),
     "quantity": Meaning("how much it covers, counted in unitCode", "数量（以 unitCode 计）", "200"),
-    "unitCode": Meaning(
-        "the unit of the quantity (UN/ECE: H87 piece, KGM kilogram…)", "数量的单位（H87 件、KGM 千克…）", "H87"
-    ),
+    "unitCode": Meaning("the quantity's unit: H87 piece, KGM kilogram…", "数量的单位：H87 件、KGM 千克…", "H87"),
     "issueDate": Meaning("the day on which it was made out", "签发日期", "2026-03-01"),
     "itemDescription": Meaning("what was inspected", "受检物品", "'Avocados, boxes of 4'"),
     "itemIdentification": Meaning("the lot, batch or sample number", "批号或样品编号", "LOT-7"),
@@ -58,9 +56,7 @@ MEANINGS: dict[str, Meaning] = {
     "totalAmount": Meaning("the invoice's total", "发票总额", "1300"),
     "items.#.description": Meaning("what the line is about", "货物描述", "'LED desk lamp, 8 W'"),
     "items.#.quantity": Meaning("how many, counted in unitCode", "数量", "200"),
-    "items.#.unitCode": Meaning(
-        "the unit of the quantity (H87 piece, KGM kilogram…)", "计量单位（H87 件、KGM 千克…）", "H87"
-    ),
+    "items.#.unitCode": Meaning("the quantity's unit: H87 piece, KGM kilogram…", "计量单位：H87 件、KGM 千克…", "H87"),
     "items.#.amount": Meaning("the line's amount", "金额", "1300"),
     "items.#.hsCode": Meaning("the goods' HS code, 6 to 13 digits", "商品编码（HS，6 至 13 位）", "9405210090"),
     "items.#.unitPrice": Meaning("the price of one unit", "单价", "6.50"),

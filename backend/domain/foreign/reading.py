@@ -1,7 +1,8 @@
 """What came of reading a document that others made: our fields, and a note for every line of the report."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +38,7 @@ class Note:
     code: str
     where: str = ""
     field: str = ""
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict)
     row: int | None = None
 
 

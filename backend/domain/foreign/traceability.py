@@ -85,14 +85,15 @@ def fill_invoice(draft: Draft) -> None:
     draft.take("totalAmount", f"{SUBJECT}/totalPaymentDue/price", conversions.number)
     draft.take("currency", f"{SUBJECT}/totalPaymentDue/priceCurrency", conversions.currency)
     draft.take("destinationCountry", f"{SUBJECT}/destinationCountry", conversions.country)
-    for place in range(draft.source.size(f"{SUBJECT}/itemsShipped")):
+    lines = draft.source.size(f"{SUBJECT}/itemsShipped")
+    if lines:
+        draft.fields = {**draft.fields, "items": [{} for _ in range(lines)]}
+    for place in range(lines):
         _invoice_line(draft, f"items.{place}", f"{SUBJECT}/itemsShipped/{place}")
 
 
 def _invoice_line(draft: Draft, field: str, line: str) -> None:
     draft.first(f"{field}.description", f"{line}/description", f"{line}/product/description", f"{line}/name")
-    if field.split(".")[1] != "0" and "items" not in draft.fields:
-        return
     take_quantity(draft, line, f"{field}.quantity", f"{field}.unitCode")
     draft.take(f"{field}.hsCode", f"{line}/product/commodity/commodityCode")
     draft.source.use(f"{line}/product/commodity/commodityCodeType")

@@ -1,4 +1,4 @@
-"""TradeTrust certificates of origin (OpenAttestation schema certificate-of-origin), plain, wrapped or as a credential."""
+"""TradeTrust certificates of origin (OpenAttestation), plain, wrapped or as a credential."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ _BASES = ("", "/data", "/credentialSubject")
 
 
 def unsalted(node: Any) -> Any:
-    """A wrapped document's values without OpenAttestation's salts, ``<uuid>:<type>:<value>``; others stay as they are."""
+    """A wrapped document's values without OpenAttestation's salts (``<uuid>:<type>:<value>``)."""
     if isinstance(node, dict):
         return {name: unsalted(member) for name, member in node.items()}
     if isinstance(node, list):
@@ -50,7 +50,6 @@ def fill_certificate(draft: Draft) -> None:
     draft.take("issueDate", f"{base}/issueDateTime", conversions.day)
     _agreement(draft, base)
     _goods(draft, f"{consignment}/includedConsignmentItems")
-    draft.first("description", f"{consignment}/information") if "description" not in draft.fields else None
     if draft.source.value(f"{base}/issuer/name") is not None:
         draft.note(Mark.HEED, "original-issuer", f"{base}/issuer/name", value=draft.source.value(f"{base}/issuer/name"))
         draft.source.use(f"{base}/issuer")
@@ -58,17 +57,13 @@ def fill_certificate(draft: Draft) -> None:
 
 def _party(draft: Draft, field: str, pointer: str) -> None:
     draft.take(f"{field}.name", f"{pointer}/name")
-    if f"{field}.name" not in _paths(draft) and field != "exporter":
+    if field not in draft.fields:
         return
     address = f"{pointer}/postalAddress"
     parts = ("line1", "line2", "cityName", "postcode", "countrySubDivisionName")
     draft.joined(f"{field}.postalAddress", [f"{address}/{part}" for part in parts])
     draft.take(f"{field}.countryCode", f"{address}/countryCode", conversions.country)
     draft.take(f"{field}.identifier", f"{pointer}/iD")
-
-
-def _paths(draft: Draft) -> set[str]:
-    return {note.field for note in draft.notes}
 
 
 def _agreement(draft: Draft, base: str) -> None:

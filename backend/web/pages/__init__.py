@@ -32,7 +32,6 @@ def _on_every_page() -> dict[str, Any]:
 def _navigation(role: Role) -> list[tuple[str, str, bool]]:
     """(endpoint, words, whether one is there) for the left column."""
     here = request.endpoint or ""
-    home = ("pages.home", _("Overview"))
     entries = {
         Role.MERCHANT: [
             ("pages.declarations", _("Declarations")),
@@ -44,7 +43,7 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
         Role.OFFICER: [("pages.desk", _("Declarations"))],
         Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
     }
-    return [(name, word, here == name) for name, word in [home, *entries[role]]]
+    return [(name, word, here == name) for name, word in [("pages.home", _("Overview")), *entries[role]]]
 
 
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint

@@ -1,0 +1,218 @@
+"""Notes in plain words, in English and Chinese."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from backend.domain.foreign.columns import unit_name
+from backend.domain.foreign.meanings import Meaning
+from backend.domain.foreign.reading import Note, UnknownFormat, Unusable
+
+Language = Literal["en", "zh"]
+
+_LONGEST = {"value": 80, "raw": 80}
+"""Characters that are shown of a value; explanations may be longer."""
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    # taken
+    "taken": ("{value}", "{value}"),
+    "given": ("{value} (given by you)", "{value}（由您给出）"),
+    "rows": ("{rows} rows", "{rows} 行"),
+    # converted
+    "given-instead": ("{value} (given by you instead of {raw})", "{value}（由您给出，取代 {raw}）"),
+    "country-code": ("{raw} is {value}", "{raw} 即 {value}"),
+    "country-name": ("{raw} is {value} in ISO 3166", "{raw} 在 ISO 3166 中为 {value}"),
+    "day-of-instant": ("{value}, the day of {raw} in its own time zone", "{value}，即 {raw} 按其自身时区的日期"),
+    "valid-from": ("{value}: validFrom ({raw}) read as the day of issue", "{value}：以 validFrom（{raw}）作为签发日期"),
+    "joined": ("{value} (its {count} parts joined)", "{value}（由 {count} 部分合成）"),
+    "mass": ("{raw} × {factor} kg = {value} kg exactly", "{raw} × {factor} 千克 = {value} 千克（精确）"),
+    "mass-rounded": (
+        "{raw} × {factor} kg = {value} kg, rounded to the gram",
+        "{raw} × {factor} 千克 = {value} 千克（四舍六入至克）",
+    ),
+    "counted": ("{value} (piece): itemCount counts single items", "{value}（件）：itemCount 为单件计数"),
+    "weighed": ("{value} (kilogram): the net weight is the quantity", "{value}（千克）：以净重为数量"),
+    "manufactured-in": (
+        "{value}: a certification of origin names no other origin than the country of manufacture",
+        "{value}：该原产地证明仅以制造国表示原产国",
+    ),
+    "not-preferential": ("{value}: it says that it claims no preference", "{value}：文件声明不申请优惠"),
+    "earliest": ("{value}, the earliest of {count} observations", "{value}，{count} 次观测中最早的日期"),
+    "latest": ("{value}, the latest of {count} observations", "{value}，{count} 次观测中最晚的日期"),
+    "direction": ("{raw} is {value}", "{raw} 即 {value}"),
+    "china-unit": ("China customs' unit {raw} is {value} ({unit})", "海关计量单位 {raw} 即 {value}（{unit}）"),
+    "unit-name": ("{raw} is {value}", "{raw} 即 {value}"),
+    "china-currency": ("China customs' currency {raw} is {value}", "海关币制代码 {raw} 即 {value}"),
+    # lacks
+    "lacking": ("{meaning}", "{meaning}"),
+    "lacking-column": ("the column is missing: {meaning} (9610: {alias})", "缺少此列：{meaning}（9610：{alias}）"),
+    "lacking-issuer": (
+        "who is to confirm it. Give: --issuer with one of: {known}",
+        "由谁确认。请用 --issuer 指定：{known}",
+    ),
+    # in excess
+    "no-place": ("{value}: no place for it in our record", "{value}：本系统单证无此栏"),
+    "left-out": ("left out: {why}", "未采用：{why}"),
+    "merchant-is-you": ("the merchant is whoever lodges", "申报企业即导入者本身"),
+    "list-only": ("of the 9610 list; a declaration here does not hold it", "9610 清单字段，本系统申报单不含此栏"),
+    "unknown-column": ("no known column", "未知的列"),
+    # heed
+    "proof-not-checked": (
+        "its maker's signature was not checked and is not carried over: keep the original file",
+        "未核验原文件的签名，亦不随同保存：请保留原始文件",
+    ),
+    "original-issuer": (
+        "{value} issued the original; here, who confirms it is named with --issuer",
+        "原件由 {value} 签发；在此以 --issuer 指定确认机构",
+    ),
+    "default": ("nothing is said; {value} is recorded", "未注明，记为 {value}"),
+    "default-rows": ("{rows} rows say nothing; {value} is recorded", "{rows} 行未注明，记为 {value}"),
+    "table": ("{rows} rows, {encoding}, delimiter: {delimiter}", "{rows} 行，{encoding}，分隔符：{delimiter}"),
+    "other-party": (
+        "{value}, but you import as {merchant}: customs compare the two",
+        "{value}，而导入者为 {merchant}：海关会比对二者",
+    ),
+    # wrong
+    "unusable": ("{why}. It is needed: {meaning}", "{why}。此项必填：{meaning}"),
+    "unusable-cell": ("{why}", "{why}"),
+    "fault": ("{what}", "{what}"),
+    "empty-cell": ("is empty: {meaning}", "为空：{meaning}"),
+    "differs": (
+        "{value} differs from row {first}, which has the same reference",
+        "{value} 与同一编号的第 {first} 行不一致",
+    ),
+    "column-twice": ("this column stands twice, perhaps under both names", "此列出现两次（可能用了两种名称）"),
+    "too-many-cells": (
+        "{cells} cells under {columns} columns: a text with the delimiter in it needs quotes",
+        "{columns} 列却有 {cells} 格：含分隔符的文字须加引号",
+    ),
+    "no-rows": ("there are no rows under the header", "表头之下没有任何行"),
+    "several-goods": (
+        "{count} kinds of goods; a certificate of origin here covers one: split the document",
+        "含 {count} 种货物；本系统一份原产地证书只含一种，请拆分",
+    ),
+    "several-lots": (
+        "{count} lots; an inspection report here is about one: split the document",
+        "含 {count} 个批次；本系统一份检验报告只含一个批次，请拆分",
+    ),
+    "bare-verdict": (
+        "it says no more than passed or failed: ask the laboratory for the results (ISO/IEC 17025:2017, 7.8.2)",
+        "仅有合格与否的结论：请向实验室索取检验结果（ISO/IEC 17025:2017，7.8.2）",
+    ),
+    "not-your-invoice": (
+        "{value} is the seller, and you import as {merchant}: a merchant signs its own invoices only",
+        "卖方为 {value}，而导入者为 {merchant}：企业只能签发自己的发票",
+    ),
+    "lodged-before": ("{value} was lodged before", "{value} 已申报过"),
+    "number-taken": ("you have issued invoice {value} before", "发票 {value} 已签发过"),
+    "stated-before": ("the same statement waits before {issuer} already", "相同的陈述已提交 {issuer} 待确认"),
+    "twice-given": ("{value} stands in {other} as well", "{value} 在 {other} 中也出现"),
+    "malformed-json": ("{why}", "{why}"),
+    # why a value is unusable
+    "no-text": ("it is no text", "不是文字"),
+    "numeric-country": (
+        "{value} is a number: China customs' country numbers are not ISO 3166; write two letters, such as SG",
+        "{value} 是数字：海关国别代码并非 ISO 3166，请写两位字母，如 SG",
+    ),
+    "no-country": ("{value} names no country (ISO 3166)", "{value} 不是国家名称或 ISO 3166 代码"),
+    "no-day": ("{value} is no date: write 2026-03-01", "{value} 不是日期：请写作 2026-03-01"),
+    "no-number": (
+        "{value} is no number: write digits with a point for decimals and nothing between thousands",
+        "{value} 不是数字：请用数字和小数点，不加千位分隔符",
+    ),
+    "shortened-number": (
+        "{value} was shortened by a spreadsheet: format the column as text and enter it again",
+        "{value} 已被电子表格缩写：请把该列设为文本格式后重新填写",
+    ),
+    "no-whole-number": ("{value} is no whole number", "{value} 不是整数"),
+    "no-mass": ("{value} is no weight with a unit", "{value} 不是带单位的重量"),
+    "no-mass-unit": ("{value} is no unit of mass known here ({known})", "{value} 不是已知的重量单位（{known}）"),
+    "no-currency": (
+        "{value} is no ISO 4217 currency code such as USD",
+        "{value} 不是 ISO 4217 币种代码（如 USD）",
+    ),
+    "no-criterion": ("{value} is none of the origin criteria {known}", "{value} 不是原产地标准 {known} 之一"),
+    "no-agreement": (
+        "{value} is none of RCEP, ACFTA, CHAFTA; set NONE only where no preference is claimed",
+        "{value} 不是 RCEP、ACFTA、CHAFTA 之一；仅在不申请优惠时填 NONE",
+    ),
+    "preference-without-agreement": ("it claims a preference and names no agreement", "申请优惠却未注明协定"),
+    "no-unit": ("{value} is no unit in use here ({known})", "{value} 不是本系统使用的单位（{known}）"),
+    "china-unit-unknown": (
+        "{value} is no code of a unit in use here: of China customs' unit codes these are known: {known}",
+        "{value} 不可用：已知的海关计量单位代码为 {known}",
+    ),
+    "no-direction": ("{value} is neither E, I, export nor import", "{value} 不是 E、I、export 或 import"),
+    "lost-zero": (
+        "{value} has an odd number of digits: a spreadsheet may have dropped the leading zero",
+        "{value} 位数不对：电子表格可能去掉了开头的零",
+    ),
+    "no-instant": (
+        "{value} is no time with its zone: write 2026-03-01T08:30+08:00",
+        "{value} 不是带时区的时间：请写作 2026-03-01T08:30+08:00",
+    ),
+    "other-currency": ("priced in {value}, the total in {total}", "以 {value} 计价，而总额以 {total} 计"),
+    "no-such-path": ("{path} leads to no field", "{path} 不是任何字段的路径"),
+    # files that are nothing known
+    "not-text": (
+        "it is text neither in UTF-8 nor in GB18030 (byte {position}): save it as CSV UTF-8",
+        "不是 UTF-8 或 GB18030 文本（字节 {position}）：请另存为 CSV UTF-8",
+    ),
+    "no-columns": (
+        "it is neither JSON nor a table of consignments: its first row, {seen}, holds no column names known here "
+        "(docs/import.md lists them)",
+        "既不是 JSON，也不是货物清单表：首行 {seen} 中没有已知的列名（见 docs/import.md）",
+    ),
+    "broken-table": ("the table breaks off at row {row}: {why}", "表格在第 {row} 行中断：{why}"),
+    "too-many-rows": ("more than {most} rows: split the file", "超过 {most} 行：请拆分文件"),
+    "spreadsheet": ("it is a spreadsheet file: save it as CSV UTF-8", "这是电子表格文件：请另存为 CSV UTF-8"),
+    "pdf": ("it is a PDF: attach it to a record in the browser", "这是 PDF：请在网页中作为单证附件上传"),
+    "xml": ("it is XML, which is not read here: a table or JSON is", "这是 XML，暂不支持：请用表格或 JSON"),
+    "too-large": ("larger than {most} bytes", "大于 {most} 字节"),
+    "empty": ("it is empty", "文件为空"),
+    "not-an-object": ("it is JSON, but no object", "是 JSON，但不是对象"),
+    "unknown-document": (
+        "{seen} is no document known here. Known are: {known}",
+        "{seen} 不是已知的单证格式。已知格式：{known}",
+    ),
+    "unknown-kind": (
+        "the kind is {seen}; known are {known}, each with a document object",
+        "kind 为 {seen}；已知的有 {known}",
+    ),
+}
+
+
+def words(code: str, values: Mapping[str, object], language: Language) -> str:
+    """The sentence with its values, which are made harmless to look at."""
+    chinese = language == "zh"
+    shown = {name: _shown(value, language, _LONGEST.get(name, 600)) for name, value in values.items()}
+    if code == "china-unit":
+        shown["unit"] = unit_name(values["value"], chinese)
+    if code == "no-place" and values.get("value") is None:
+        count = values.get("count")
+        shown["value"] = f"{count} 项" if chinese else f"{count} values"
+    if "told" in values:
+        shown["value"] = shown["told"]
+    return SENTENCES[code][int(chinese)].format_map(shown)
+
+
+def tell(note: Note, language: Language = "en") -> str:
+    """What a note says."""
+    return words(note.code, note.values, language)
+
+
+def _shown(value: object, language: Language, longest: int) -> str:
+    if isinstance(value, Meaning):
+        return value.chinese if language == "zh" else value.english
+    if isinstance(value, Unusable | UnknownFormat):
+        return words(value.reason, value.values, language)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "[…]" if isinstance(value, list) else "{…}"
+    return clear(str(value), longest)
+
+
+def clear(text: str, longest: int = 600) -> str:
+    """Text that cannot move the cursor or hide: control characters are written out, and long text is cut."""
+    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return visible if len(visible) <= longest else f"{visible[: longest - 1]}…"

@@ -1,0 +1,265 @@
+"""A merchant brings in documents and tables that others made: read, checked as a whole, and stored all or nothing.
+
+Documents become the merchant's own statement, laid before the issuer who can confirm it; an invoice is issued by the
+merchant; a table's consignments are lodged. Whatever is not complete keeps everything out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from backend.domain import documents
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, TraceabilityError
+from backend.domain.foreign import consignments, formats
+from backend.domain.foreign.consignments import DeclaredRows, Table
+from backend.domain.foreign.draft import field_at
+from backend.domain.foreign.reading import Mark, Note, Reading, UnknownFormat
+from backend.domain.kinds import Kind
+from backend.domain.parties import Organisation, Person, Role
+from backend.domain.records import RequestState
+from backend.domain.strict_json import HostileJson
+from backend.services import lodging, stating
+from backend.services.ports import Store, Surroundings
+from backend.services.together import together
+
+LARGEST = 20_000_000
+"""Bytes in one file."""
+
+_NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
+_MAKERS = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
+
+
+class UnknownIssuer(TraceabilityError):
+    """No chamber or laboratory of this name is registered."""
+
+    code = "unknown-issuer"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file: what it is called, only to speak of it, and its bytes."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Something that was put on file: a declaration under its reference, or a record, with its id."""
+
+    kind: Kind
+    reference: str
+    id: str
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What is to become of one file, with the report on it."""
+
+    name: str
+    format: str
+    notes: tuple[Note, ...]
+    reading: Reading | None = None
+    table: Table | None = None
+    issuer: Organisation | None = None
+    stored: tuple[Stored, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing keeps the file out."""
+        return not any(note.mark.blocks for note in self.notes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of all files: they go in together or not at all."""
+
+    actor: Person
+    files: tuple[FilePlan, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything may be stored."""
+        return all(file.is_ready for file in self.files)
+
+
+def importer(at: Surroundings, email: str) -> Person:
+    """The merchant's person with this address; raises NotFound, NotAllowed."""
+    with at.work(reading=True) as work:
+        person = work.store.find_person_by_email(email)
+    if person is None or not person.is_active:
+        raise NotFound("nobody is registered under this address", email=email)
+    if person.role is not Role.MERCHANT:
+        raise NotAllowed(f"{person.organisation.name} is no merchant: only merchants import")
+    return person
+
+
+def plan(
+    at: Surroundings, actor: Person, files: Sequence[Given], issuers: Sequence[str], given: Mapping[str, str]
+) -> Plan:
+    """Read and check every file; stores nothing. Raises UnknownIssuer."""
+    read = [_read(file, given) for file in files]
+    with at.work(reading=True) as work:
+        chosen = _issuers(work.store, issuers)
+        merchant = work.store.get_organisation(actor.organisation.id)
+        checked = [_check(at, work.store, merchant, file, chosen) for file in read]
+    return Plan(actor, tuple(_told_twice(checked)))
+
+
+def store(at: Surroundings, plan: Plan) -> Plan:
+    """Store everything that was planned, in one unit of work; raises Conflict where somebody was quicker."""
+    if not plan.is_ready:
+        raise Conflict("the plan is not complete")
+    with together(at) as inside:
+        files = tuple(replace(file, stored=_store(inside, plan.actor, file)) for file in plan.files)
+    return replace(plan, files=files)
+
+
+def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
+    """Tell by the first bytes what a file is; names lie."""
+    start = file.content.removeprefix(formats.BOM).lstrip()[:4]
+    try:
+        if len(file.content) > LARGEST:
+            raise UnknownFormat("too-large", most=LARGEST)
+        if not start:
+            raise UnknownFormat("empty")
+        for beginning, what in _NOT_TEXT.items():
+            if start.startswith(beginning):
+                raise UnknownFormat(what)
+        if start[:1] in (b"{", b"["):
+            reading = formats.read_document(file.content, given)
+            return FilePlan(file.name, reading.format, reading.notes, reading=reading)
+        table = consignments.read_consignments(file.content)
+        return FilePlan(file.name, consignments.FORMAT, table.notes, table=table)
+    except UnknownFormat as error:
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, values=error.values),))
+    except HostileJson as error:
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
+
+
+def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
+    known = [o for role in (Role.CHAMBER, Role.LABORATORY) for o in store.organisations(role)]
+    chosen: dict[Kind, Organisation] = {}
+    for name in names:
+        wanted = name.strip().casefold()
+        found = [o for o in known if wanted in (o.id, o.name.casefold(), (o.local_name or "").casefold())]
+        if len(found) != 1:
+            raise UnknownIssuer(f"{name!r} is none of: {'; '.join(o.name for o in known)}", name=name)
+        kind = found[0].role.issues
+        assert kind is not None
+        chosen[kind] = found[0]
+    return chosen
+
+
+def _check(
+    at: Surroundings, store: Store, merchant: Organisation, file: FilePlan, issuers: Mapping[Kind, Organisation]
+) -> FilePlan:
+    if file.table is not None:
+        notes = [note for declared in file.table.declarations for note in _rows(at, store, merchant, file, declared)]
+        return replace(file, notes=(*file.notes, *notes))
+    if file.reading is None:
+        return file
+    reading = file.reading
+    notes = _merchant_notes(reading, merchant)
+    issuer = issuers.get(reading.kind)
+    if reading.kind in _MAKERS and issuer is None:
+        role = Role.CHAMBER if reading.kind is Kind.CERTIFICATE_OF_ORIGIN else Role.LABORATORY
+        known = "; ".join(f'"{o.name}"' for o in store.organisations(role))
+        notes.append(Note(Mark.LACKS, "lacking-issuer", field="--issuer", values={"known": known}))
+    if reading.is_complete:
+        notes += _conflicts(at, store, merchant, reading)
+    return replace(file, notes=(*reading.notes, *notes), issuer=issuer)
+
+
+def _merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
+    """A statement may speak of somebody else, which customs will see; an invoice of somebody else's is not ours."""
+    field = _MAKERS.get(reading.kind, "seller.name")
+    named = field_at(reading.fields, field)
+    known = {name.casefold() for name in (merchant.name, merchant.local_name) if name}
+    if reading.kind is Kind.DECLARATION or not isinstance(named, str) or named.strip().casefold() in known:
+        return []
+    mark, code = (Mark.WRONG, "not-your-invoice") if reading.kind is Kind.INVOICE else (Mark.HEED, "other-party")
+    return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def _conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
+    if reading.kind is Kind.DECLARATION:
+        return [
+            Note(Mark.WRONG, code, field=where, values=values)
+            for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
+        ]
+    document = documents.read(reading.kind, reading.fields)
+    if isinstance(document, documents.Invoice):
+        taken = store.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
+        values = {"value": document.invoice_number}
+        return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
+    fields = documents.fields_of(document)
+    return [
+        Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})
+        for request in store.requests(merchant=merchant, state=RequestState.WAITING)
+        if request.statement.kind is reading.kind and request.statement.fields == fields
+    ]
+
+
+def _rows(at: Surroundings, store: Store, merchant: Organisation, file: FilePlan, declared: DeclaredRows) -> list[Note]:
+    assert file.table is not None
+    if any(note.mark.blocks and (note.row is None or note.row in declared.rows) for note in file.notes):
+        return []
+    notes = []
+    for path, code, values in _declaration_faults(at, store, merchant, declared.fields):
+        row, name = file.table.place(declared, path)
+        notes.append(Note(Mark.WRONG, code, name, path, values, row))
+    return notes
+
+
+def _declaration_faults(
+    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, object]
+) -> list[tuple[str, str, dict[str, object]]]:
+    """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
+    try:
+        lodging.check(at, store, merchant, fields)
+    except Conflict:
+        return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
+    except Invalid as error:
+        return [(where, "fault", {"what": what}) for where, what in error.problems]
+    return []
+
+
+def _told_twice(files: Sequence[FilePlan]) -> list[FilePlan]:
+    """The files, each with a note where an earlier one declares the same reference or gives the same invoice number."""
+    first: dict[tuple[Kind, str], str] = {}
+    told = []
+    for file in files:
+        notes = list(file.notes)
+        for kind, reference, row in _references(file):
+            other = first.setdefault((kind, reference), file.name)
+            if other is not file.name and reference:
+                values = {"value": reference, "other": other}
+                notes.append(Note(Mark.WRONG, "twice-given", values=values, row=row))
+        told.append(replace(file, notes=tuple(notes)))
+    return told
+
+
+def _references(file: FilePlan) -> list[tuple[Kind, str, int | None]]:
+    if file.table is not None:
+        return [(Kind.DECLARATION, d.reference, d.rows[0]) for d in file.table.declarations]
+    name = {Kind.DECLARATION: "declarationReference", Kind.INVOICE: "invoiceNumber"}
+    if file.reading is None or file.reading.kind not in name:
+        return []
+    return [(file.reading.kind, str(file.reading.fields.get(name[file.reading.kind], "")), None)]
+
+
+def _store(at: Surroundings, actor: Person, file: FilePlan) -> tuple[Stored, ...]:
+    if file.table is not None:
+        lodged = [lodging.lodge(at, actor, declared.fields) for declared in file.table.declarations]
+        return tuple(Stored(Kind.DECLARATION, one.reference, one.id) for one in lodged)
+    assert file.reading is not None
+    kind, fields = file.reading.kind, file.reading.fields
+    if kind is Kind.DECLARATION:
+        one = lodging.lodge(at, actor, fields)
+        return (Stored(kind, one.reference, one.id),)
+    if kind is Kind.INVOICE:
+        record = stating.invoice(at, actor, fields)
+        return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
+    assert file.issuer is not None
+    record = stating.state(at, actor, kind, fields, file.issuer.id)
+    return (Stored(kind, record.number or "", record.id),)

@@ -1,0 +1,49 @@
+"""Runs the benchmarks: each writes build/bench/NAME.json and prints its table.
+
+python tests/benchmarks/run.py [NAME ...]
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.benchmarks import gas, journey, tree  # noqa: E402
+from tests.benchmarks.figure import Figure  # noqa: E402
+
+BENCHMARKS = {"journey": journey.measure, "gas": gas.measure, "tree": tree.measure}
+
+
+def main(names: list[str]) -> None:
+    """Run these benchmarks, or all."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    folder = ROOT / "build" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or BENCHMARKS:
+        with tempfile.TemporaryDirectory() as scratch:
+            figures = BENCHMARKS[name](Path(scratch))
+        (folder / f"{name}.json").write_text(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")
+        _show(name, figures)
+
+
+def _show(name: str, figures: list[Figure]) -> None:
+    print(f"\n{name}")
+    print(f"  {'figure':<58}{'value':>14} {'unit':<10}{'target':>12}   peer")
+    for figure in figures:
+        peer = f"{figure.peer}: {_shown(figure.peer_value)}" if figure.peer else ""
+        print(f"  {figure.figure:<58}{_shown(figure.value):>14} {figure.unit:<10}{figure.target or '':>12}   {peer}")
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.1f}".removesuffix(".0") if value >= 100 else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
