@@ -1,7 +1,6 @@
 """Builders for tests: everything is valid by default, so that a test names only what matters to it."""
 
 import json
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -170,7 +169,6 @@ def a_record(
 def signed_text(header: Any, payload: Any, key: Key = CHAMBER) -> str:
     """An issuer-signed JWT over any header and payload, also ones that our own code would never make."""
 
-
     signing_input = ".".join(sd_jwt.b64(json.dumps(part).encode()) for part in (header, payload))
     return f"{signing_input}.{sd_jwt.b64(key.sign(signing_input.encode()))}"
 
@@ -195,7 +193,9 @@ def an_anchor(root: bytes, **changes: Any) -> Anchor:
     return replace(anchor, **changes)
 
 
-def evidence_for(record: sd_jwt.Record, kind: Kind = Kind.CERTIFICATE_OF_ORIGIN, quantity: int | None = None) -> Evidence:
+def evidence_for(
+    record: sd_jwt.Record, kind: Kind = Kind.CERTIFICATE_OF_ORIGIN, quantity: int | None = None
+) -> Evidence:
     """The evidence of a record that was sealed with others and anchored an hour ago."""
     if quantity is None:
         stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None

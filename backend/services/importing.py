@@ -7,25 +7,26 @@ merchant; a table's consignments are lodged. Whatever is not complete keeps ever
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backend.domain import documents
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, TraceabilityError
-from backend.domain.foreign import consignments, formats
-from backend.domain.foreign.consignments import DeclaredRows, Table
-from backend.domain.foreign.draft import field_at
+from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
+from backend.domain.foreign import consignments
+from backend.domain.foreign.consignments import Table
+from backend.domain.foreign.files import read_file
 from backend.domain.foreign.reading import Mark, Note, Reading, UnknownFormat
+from backend.domain.foreign.table import MOST_ROWS
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import RequestState
 from backend.domain.strict_json import HostileJson
 from backend.services import lodging, stating
+from backend.services.import_checks import PARTIES, conflicts, merchant_notes, table_notes
 from backend.services.ports import Store, Surroundings
+from backend.services.recording import NUMBERS
 from backend.services.together import together
 
-LARGEST = 20_000_000
-"""Bytes in one file."""
 
-_NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
-_MAKERS = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
+class TooMuch(TraceabilityError):
+    """More declarations at once than one unit of work should hold."""
+
+    code = "too-much"
 
 
 class UnknownIssuer(TraceabilityError):
@@ -96,8 +97,10 @@ def importer(at: Surroundings, email: str) -> Person:
 def plan(
     at: Surroundings, actor: Person, files: Sequence[Given], issuers: Sequence[str], given: Mapping[str, str]
 ) -> Plan:
-    """Read and check every file; stores nothing. Raises UnknownIssuer."""
+    """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
     read = [_read(file, given) for file in files]
+    if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
+        raise TooMuch(f"more than {MOST_ROWS} rows at once: import the tables one after the other")
     with at.work(reading=True) as work:
         chosen = _issuers(work.store, issuers)
         merchant = work.store.get_organisation(actor.organisation.id)
@@ -115,25 +118,15 @@ def store(at: Surroundings, plan: Plan) -> Plan:
 
 
 def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
-    """Tell by the first bytes what a file is; names lie."""
-    start = file.content.removeprefix(formats.BOM).lstrip()[:4]
     try:
-        if len(file.content) > LARGEST:
-            raise UnknownFormat("too-large", most=LARGEST)
-        if not start:
-            raise UnknownFormat("empty")
-        for beginning, what in _NOT_TEXT.items():
-            if start.startswith(beginning):
-                raise UnknownFormat(what)
-        if start[:1] in (b"{", b"["):
-            reading = formats.read_document(file.content, given)
-            return FilePlan(file.name, reading.format, reading.notes, reading=reading)
-        table = consignments.read_consignments(file.content)
-        return FilePlan(file.name, consignments.FORMAT, table.notes, table=table)
+        read = read_file(file.content, given)
     except UnknownFormat as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, values=error.values),))
     except HostileJson as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
+    if isinstance(read, Table):
+        return FilePlan(file.name, consignments.FORMAT, read.notes, table=read)
+    return FilePlan(file.name, read.format, read.notes, reading=read)
 
 
 def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
@@ -154,86 +147,31 @@ def _check(
     at: Surroundings, store: Store, merchant: Organisation, file: FilePlan, issuers: Mapping[Kind, Organisation]
 ) -> FilePlan:
     if file.table is not None:
-        notes = [note for declared in file.table.declarations for note in _rows(at, store, merchant, file, declared)]
-        return replace(file, notes=(*file.notes, *notes))
+        return replace(file, notes=(*file.notes, *table_notes(at, store, merchant, file.table)))
     if file.reading is None:
         return file
     reading = file.reading
-    notes = _merchant_notes(reading, merchant)
+    notes = merchant_notes(reading, merchant)
     issuer = issuers.get(reading.kind)
-    if reading.kind in _MAKERS and issuer is None:
+    if reading.kind in PARTIES and issuer is None:
         role = Role.CHAMBER if reading.kind is Kind.CERTIFICATE_OF_ORIGIN else Role.LABORATORY
         known = "; ".join(f'"{o.name}"' for o in store.organisations(role))
         notes.append(Note(Mark.LACKS, "lacking-issuer", field="--issuer", values={"known": known}))
     if reading.is_complete:
-        notes += _conflicts(at, store, merchant, reading)
+        notes += conflicts(at, store, merchant, reading)
     return replace(file, notes=(*reading.notes, *notes), issuer=issuer)
-
-
-def _merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
-    """A statement may speak of somebody else, which customs will see; an invoice of somebody else's is not ours."""
-    field = _MAKERS.get(reading.kind, "seller.name")
-    named = field_at(reading.fields, field)
-    known = {name.casefold() for name in (merchant.name, merchant.local_name) if name}
-    if reading.kind is Kind.DECLARATION or not isinstance(named, str) or named.strip().casefold() in known:
-        return []
-    mark, code = (Mark.WRONG, "not-your-invoice") if reading.kind is Kind.INVOICE else (Mark.HEED, "other-party")
-    return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
-
-
-def _conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
-    if reading.kind is Kind.DECLARATION:
-        return [
-            Note(Mark.WRONG, code, field=where, values=values)
-            for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
-        ]
-    document = documents.read(reading.kind, reading.fields)
-    if isinstance(document, documents.Invoice):
-        taken = store.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
-        values = {"value": document.invoice_number}
-        return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
-    fields = documents.fields_of(document)
-    return [
-        Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})
-        for request in store.requests(merchant=merchant, state=RequestState.WAITING)
-        if request.statement.kind is reading.kind and request.statement.fields == fields
-    ]
-
-
-def _rows(at: Surroundings, store: Store, merchant: Organisation, file: FilePlan, declared: DeclaredRows) -> list[Note]:
-    assert file.table is not None
-    if any(note.mark.blocks and (note.row is None or note.row in declared.rows) for note in file.notes):
-        return []
-    notes = []
-    for path, code, values in _declaration_faults(at, store, merchant, declared.fields):
-        row, name = file.table.place(declared, path)
-        notes.append(Note(Mark.WRONG, code, name, path, values, row))
-    return notes
-
-
-def _declaration_faults(
-    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, object]
-) -> list[tuple[str, str, dict[str, object]]]:
-    """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
-    try:
-        lodging.check(at, store, merchant, fields)
-    except Conflict:
-        return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
-    except Invalid as error:
-        return [(where, "fault", {"what": what}) for where, what in error.problems]
-    return []
 
 
 def _told_twice(files: Sequence[FilePlan]) -> list[FilePlan]:
     """The files, each with a note where an earlier one declares the same reference or gives the same invoice number."""
-    first: dict[tuple[Kind, str], str] = {}
+    first: dict[tuple[Kind, str], int] = {}
     told = []
-    for file in files:
+    for place, file in enumerate(files):
         notes = list(file.notes)
         for kind, reference, row in _references(file):
-            other = first.setdefault((kind, reference), file.name)
-            if other is not file.name and reference:
-                values = {"value": reference, "other": other}
+            other = first.setdefault((kind, reference), place)
+            if other != place and reference:
+                values = {"value": reference, "other": files[other].name}
                 notes.append(Note(Mark.WRONG, "twice-given", values=values, row=row))
         told.append(replace(file, notes=tuple(notes)))
     return told
@@ -262,4 +200,4 @@ def _store(at: Surroundings, actor: Person, file: FilePlan) -> tuple[Stored, ...
         return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
     assert file.issuer is not None
     record = stating.state(at, actor, kind, fields, file.issuer.id)
-    return (Stored(kind, record.number or "", record.id),)
+    return (Stored(kind, str(fields.get(NUMBERS[kind]) or ""), record.id),)

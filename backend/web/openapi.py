@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid
-from backend.web.problems import MEDIA_TYPE, problem, refused
+from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
 _PROBLEM = {
     "type": "object",
@@ -74,7 +74,7 @@ def complete_specification(app: APIFlask) -> None:
         """Errors that APIFlask raises itself, in our one form."""
         if isinstance(error.__cause__, ValidationError):
             return refused(Invalid("some fields are wrong", problems_of(error.__cause__)))
-        return problem(error.status_code, "malformed-json" if error.status_code == 400 else "invalid", error.message)
+        return problem(error.status_code, code_of(error.status_code), error.message)
 
     @app.spec_processor
     def complete(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:

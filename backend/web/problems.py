@@ -96,7 +96,8 @@ def _csrf(error: CSRFError) -> Response:
     return problem(HTTPStatus.BAD_REQUEST, "csrf", str(error.description))
 
 
-def _http(error: HTTPException) -> Response:
+def code_of(status: int) -> str:
+    """The problem that an HTTP status stands for where nothing more is known."""
     codes = {
         400: "malformed-json" if request.is_json else "invalid",
         401: "not-signed-in",
@@ -105,12 +106,17 @@ def _http(error: HTTPException) -> Response:
         405: "method-not-allowed",
         413: "too-large",
         415: "unsupported-media-type",
+        422: "invalid",
         429: "too-many-requests",
     }
+    return codes.get(status, "internal")
+
+
+def _http(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    response = problem(status, codes.get(status, "internal"), error.description or "")
+    response = problem(status, code_of(status), error.description or "")
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value

@@ -1,6 +1,8 @@
 """What statuses, steps, decisions and roles are called, in the trade's words; and how each looks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestS
 from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
-from backend.web.languages import language, moment
+from backend.web.languages import duration, language, moment
 
 
 class Shown(NamedTuple):
@@ -44,6 +46,7 @@ def install_words(app: Flask) -> None:
         mender=mender,
         options=choices.options,
         name_of=name_of,
+        hours=hours,
         number_of=number_of,
         goods_of=goods_of,
     )
@@ -121,10 +124,10 @@ def record_state(record: RecordOnFile) -> Shown:
     return names[DocumentStatus(record.status)]
 
 
-def request_state(state: RequestState) -> Shown:
-    """Where a request stands."""
+def request_state(state: RequestState, to_reader: bool = False) -> Shown:
+    """Where a request stands; ``to_reader`` where the reader is the one who was asked."""
     names = {
-        RequestState.WAITING: Shown(_("Waiting for the issuer"), "wait"),
+        RequestState.WAITING: Shown(_("Waiting for you") if to_reader else _("Waiting for the issuer"), "wait"),
         RequestState.CONFIRMED: Shown(_("Confirmed and signed"), "good"),
         RequestState.SENT_BACK: Shown(_("Sent back"), "bad"),
     }
@@ -203,6 +206,8 @@ def ruling(value: Ruling | str) -> Shown:
 
 def why(verdict: Verdict) -> str:
     """The one sentence under the verdict."""
+    if verdict.deciding is not None:
+        return check_sentence(verdict.deciding)
     return headline(verdict, language(), moment)
 
 
@@ -213,7 +218,22 @@ def check_title(check: Check) -> str:
 
 def check_sentence(check: Check) -> str:
     """What came of it."""
-    return sentence(check, language(), moment)
+    return sentence(_named(check), language(), moment)
+
+
+def _named(check: Check) -> Check:
+    """The same check with countries and units by name: people do not read codes."""
+    named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
+    shown = named.get(check.code)
+    if shown is None:
+        return check
+    values = {name: shown(value) if isinstance(value, str) else value for name, value in check.values.items()}
+    return replace(check, values=values)
+
+
+def _quantity(text: str) -> str:
+    number, _blank, code = text.partition(" ")
+    return f"{number} {choices.unit(code)}".strip()
 
 
 def outcome(value: Outcome) -> Shown:
@@ -235,3 +255,8 @@ def mender(who: Enum) -> str:
 def size(count: int) -> str:
     """A file's size as people say it."""
     return f"{count / 1024 / 1024:.1f} MB" if count >= 1024 * 1024 else f"{max(1, round(count / 1024))} KB"
+
+
+def hours(count: float | None) -> str:
+    """A number of hours as people say it."""
+    return duration(timedelta(hours=count)) if count is not None else "–"

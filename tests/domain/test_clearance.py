@@ -63,14 +63,14 @@ def test_nobody_brings_a_declaration_back_to_lodged_or_withdraws_it_for_the_merc
 
 def test_documents_take_these_edges_and_no_others():
     active, suspended, revoked, superseded = DocumentStatus
-    assert DOCUMENT_EDGES == {
+    assert {
         (active, suspended),
         (suspended, active),
         (active, revoked),
         (suspended, revoked),
         (active, superseded),
         (suspended, superseded),
-    }
+    } == DOCUMENT_EDGES
 
 
 def test_every_status_but_the_first_is_a_step():

@@ -130,7 +130,9 @@ def test_quantities_that_are_none_or_too_fine_are_refused(quantity):
     assert set(problems(CERTIFICATE, certificate_fields(quantity=quantity))) == {"quantity"}
 
 
-@pytest.mark.parametrize("date", ["2026-02-30", "01.03.2026", "2026-13-01", "", "yesterday", "2026-03-01T10:00:00Z", {}])
+@pytest.mark.parametrize(
+    "date", ["2026-02-30", "01.03.2026", "2026-13-01", "", "yesterday", "2026-03-01T10:00:00Z", {}]
+)
 def test_dates_that_are_none_are_refused(date):
     assert set(problems(CERTIFICATE, certificate_fields(issueDate=date))) == {"issueDate"}
 
@@ -178,7 +180,9 @@ def test_text_is_kept_in_one_normal_form_and_trimmed():
     assert document.description == "caf\u00e9 灯"
 
 
-@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "'; DROP TABLE record; --", "=1+1", "{issuer} %s \\", "🧵"])
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "'; DROP TABLE record; --", "=1+1", "{issuer} %s \\", "🧵"]
+)
 def test_text_that_looks_like_code_stays_text(text):
     document = documents.read(CERTIFICATE, certificate_fields(description=text))
     assert documents.fields_of(document)["description"] == text

@@ -1,6 +1,7 @@
 """Signed records: shown in part, altered in nothing."""
 
 import json
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -45,11 +46,9 @@ def test_a_record_states_its_algorithm_type_and_key():
 
 
 def test_the_thumbprint_is_the_one_of_rfc_7638():
-    import hashlib
-
     jwk = CHAMBER.jwk
     canonical = f'{{"crv":"P-256","kty":"EC","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
-    assert thumbprint(jwk | {"use": "sig", "kid": "ignored"}) == hashlib.sha256(canonical.encode()).digest()
+    assert thumbprint(jwk | {"use": "sig", "kid": "ignored"}) == sha256(canonical.encode()).digest()
 
 
 def test_the_text_signed_holds_no_field_in_the_open():
@@ -222,8 +221,6 @@ def test_a_header_with_a_key_twice_is_refused():
 
 @pytest.mark.parametrize("disclosure", [["s", "x"], ["s", "x", 1, 2], {"s": 1}, [1, "x", 1], ["s", 5, 1]], ids=str)
 def test_a_disclosure_is_a_salt_a_name_and_a_value(disclosure):
-    from hashlib import sha256
-
     text = encoded(disclosure)
     digest = b64(sha256(text.encode()).digest())
     with pytest.raises(MalformedRecord, match="salt, name and value"):
@@ -232,8 +229,6 @@ def test_a_disclosure_is_a_salt_a_name_and_a_value(disclosure):
 
 @pytest.mark.parametrize("name", ["_sd", "...", "hsCode"])
 def test_a_disclosure_cannot_take_the_name_of_an_open_field(name):
-    from hashlib import sha256
-
     text = encoded(["AAAA", name, "x"])
     subject = {"hsCode": "940521", "_sd": [b64(sha256(text.encode()).digest())]}
     with pytest.raises(MalformedRecord, match="twice"):
@@ -259,10 +254,10 @@ def test_no_single_altered_character_passes(data):
     letter = data.draw(st.sampled_from("ABCxyz019-_.~"))
     altered = text[:position] + letter + text[position + 1 :]
     try:
-        read = parse(altered)
+        passes = is_signed_by_its_key(parse(altered))
     except Invalid:
         return
-    assert altered == text or not is_signed_by_its_key(read)
+    assert altered == text or not passes
 
 
 def test_every_kind_of_record_survives_being_written_and_read():

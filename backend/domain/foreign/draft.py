@@ -47,9 +47,13 @@ def faults(kind: Kind, fields: dict[str, Any]) -> list[tuple[str, str]]:
     known = {**fields, "merchant": {"name": "-"}, "records": []} if kind is Kind.DECLARATION else fields
     try:
         documents.read(kind, known)
+        found = []
     except Invalid as error:
-        return error.problems
-    return []
+        found = error.problems
+    if kind is Kind.DECLARATION and "packageQuantity" not in fields:
+        found.append(("packageQuantity", "is missing"))  # elsewhere one package is assumed; here nobody looks on
+    # Where each element of a list is faulty, the list is called too short as well, which says nothing new.
+    return [fault for fault in found if not any(where.startswith(f"{fault[0]}.") for where, _ in found)]
 
 
 class Draft:
@@ -136,13 +140,14 @@ class Draft:
         for field, value in given.items():
             self._give(field, value)
         self._check(given)
-        for pointer, count in self.source.unused():
-            if pointer == "/proof" or pointer == "/signature":
+        for pointer in ("/proof", "/signature"):
+            if self.source.value(pointer) is not None:
+                self.source.use(pointer)
                 self.note(Mark.HEED, "proof-not-checked", pointer)
-            else:
-                value = self.source.value(pointer)
-                shown = None if isinstance(value, dict | list) else value
-                self.note(Mark.EXCESS, "no-place", pointer, value=shown, count=count)
+        for pointer, count in self.source.unused():
+            value = self.source.value(pointer)
+            shown = None if isinstance(value, dict | list) else value
+            self.note(Mark.EXCESS, "no-place", pointer, value=shown, count=count)
         return Reading(format_code, self.kind, self.fields, tuple(self.notes))
 
     def _give(self, field: str, value: str) -> None:

@@ -80,7 +80,7 @@ FORMATS = (
         traceability.fill_invoice,
     ),
 )
-NAMES = {OWN: "Provenport document", **{known.code: known.name for known in FORMATS}}
+NAMES = {OWN: 'Provenport document {"kind": …, "document": {…}}', **{known.code: known.name for known in FORMATS}}
 
 
 def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
@@ -90,7 +90,7 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
     """
     document = tradetrust.unsalted(strict_json.loads(content.removeprefix(BOM)))
     if not isinstance(document, dict):
-        raise UnknownFormat("not-an-object")
+        raise UnknownFormat("not-an-object", known="; ".join(NAMES.values()))
     if "kind" in document and "document" in document:
         return _own(document, given)
     for known in FORMATS:
@@ -99,7 +99,7 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
             known.fill(draft)
             return draft.finish(known.code, given)
     seen = ", ".join(sorted(traceability.types_of(document)) or list(document)[:6]) or "{}"
-    raise UnknownFormat("unknown-document", seen=seen)
+    raise UnknownFormat("unknown-document", seen=seen, known="; ".join(NAMES.values()))
 
 
 def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:

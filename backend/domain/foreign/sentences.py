@@ -5,7 +5,7 @@ from typing import Literal
 
 from backend.domain.foreign.columns import unit_name
 from backend.domain.foreign.meanings import Meaning
-from backend.domain.foreign.reading import Note, UnknownFormat, Unusable
+from backend.domain.foreign.reading import Mark, Note, UnknownFormat, Unusable
 
 Language = Literal["en", "zh"]
 
@@ -43,14 +43,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "unit-name": ("{raw} is {value}", "{raw} 即 {value}"),
     "china-currency": ("China customs' currency {raw} is {value}", "海关币制代码 {raw} 即 {value}"),
     # lacks
-    "lacking": ("{meaning}", "{meaning}"),
+    "lacking": ("{meaning}, such as {example}", "{meaning}，如 {example}"),
     "lacking-column": ("the column is missing: {meaning} (9610: {alias})", "缺少此列：{meaning}（9610：{alias}）"),
     "lacking-issuer": (
         "who is to confirm it. Give: --issuer with one of: {known}",
         "由谁确认。请用 --issuer 指定：{known}",
     ),
     # in excess
-    "no-place": ("{value}: no place for it in our record", "{value}：本系统单证无此栏"),
+    "no-place": ("not used: {value}", "未采用：{value}"),
     "left-out": ("left out: {why}", "未采用：{why}"),
     "merchant-is-you": ("the merchant is whoever lodges", "申报企业即导入者本身"),
     "list-only": ("of the 9610 list; a declaration here does not hold it", "9610 清单字段，本系统申报单不含此栏"),
@@ -63,6 +63,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "original-issuer": (
         "{value} issued the original; here, who confirms it is named with --issuer",
         "原件由 {value} 签发；在此以 --issuer 指定确认机构",
+    ),
+    "original-maker": (
+        "{value} issued the original; here you issue it yourself",
+        "原件由 {value} 签发；在此由您自行签发",
     ),
     "default": ("nothing is said; {value} is recorded", "未注明，记为 {value}"),
     "default-rows": ("{rows} rows say nothing; {value} is recorded", "{rows} 行未注明，记为 {value}"),
@@ -99,13 +103,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "仅有合格与否的结论：请向实验室索取检验结果（ISO/IEC 17025:2017，7.8.2）",
     ),
     "not-your-invoice": (
-        "{value} is the seller, and you import as {merchant}: a merchant signs its own invoices only",
-        "卖方为 {value}，而导入者为 {merchant}：企业只能签发自己的发票",
+        "{value} is the seller, and you import as {merchant}: a merchant signs its own invoices only "
+        "(if that is you under another name: --set seller.name)",
+        "卖方为 {value}，而导入者为 {merchant}：企业只能签发自己的发票（若为本企业别名：--set seller.name）",
     ),
     "lodged-before": ("{value} was lodged before", "{value} 已申报过"),
     "number-taken": ("you have issued invoice {value} before", "发票 {value} 已签发过"),
     "stated-before": ("the same statement waits before {issuer} already", "相同的陈述已提交 {issuer} 待确认"),
     "twice-given": ("{value} stands in {other} as well", "{value} 在 {other} 中也出现"),
+    "no-such-file": (
+        "names no uploaded file of this size: upload it first, or leave attachments out",
+        "未找到该大小的已上传文件：请先上传，或去掉附件",
+    ),
     "malformed-json": ("{why}", "{why}"),
     # why a value is unusable
     "no-text": ("it is no text", "不是文字"),
@@ -169,7 +178,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "xml": ("it is XML, which is not read here: a table or JSON is", "这是 XML，暂不支持：请用表格或 JSON"),
     "too-large": ("larger than {most} bytes", "大于 {most} 字节"),
     "empty": ("it is empty", "文件为空"),
-    "not-an-object": ("it is JSON, but no object", "是 JSON，但不是对象"),
+    "not-an-object": ("it is JSON, but no object. Known are: {known}", "是 JSON，但不是对象。已知格式：{known}"),
     "unknown-document": (
         "{seen} is no document known here. Known are: {known}",
         "{seen} 不是已知的单证格式。已知格式：{known}",
@@ -185,19 +194,25 @@ def words(code: str, values: Mapping[str, object], language: Language) -> str:
     """The sentence with its values, which are made harmless to look at."""
     chinese = language == "zh"
     shown = {name: _shown(value, language, _LONGEST.get(name, 600)) for name, value in values.items()}
+    if isinstance(meaning := values.get("meaning"), Meaning):
+        shown["example"] = meaning.example
     if code == "china-unit":
         shown["unit"] = unit_name(values["value"], chinese)
     if code == "no-place" and values.get("value") is None:
         count = values.get("count")
-        shown["value"] = f"{count} 项" if chinese else f"{count} values"
+        shown["value"] = f"{count} 项" if chinese else f"{count} value{'' if count == 1 else 's'}"
     if "told" in values:
         shown["value"] = shown["told"]
     return SENTENCES[code][int(chinese)].format_map(shown)
 
 
 def tell(note: Note, language: Language = "en") -> str:
-    """What a note says."""
-    return words(note.code, note.values, language)
+    """What a note says; where many rows say alike, with how many."""
+    rows = note.values.get("rows")
+    said = words(note.code, note.values, language)
+    if note.mark is Mark.CONVERTED and rows is not None:
+        return f"{said}（{rows} 行）" if language == "zh" else f"{said} ({rows} {'row' if rows == 1 else 'rows'})"
+    return said
 
 
 def _shown(value: object, language: Language, longest: int) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from backend.domain.foreign.reading import UnknownFormat
 
-MOST_ROWS = 20_000
+MOST_ROWS = 4_000
+"""A table goes in as one unit of work, and nobody else writes meanwhile: at 3 ms a declaration, about 12 seconds."""
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig", "UTF-8"), (b"\xff\xfe", "utf-16", "UTF-16"), (b"\xfe\xff", "utf-16", "UTF-16"))
 

@@ -5,6 +5,7 @@ from typing import Any
 from backend.domain.foreign import conversions
 from backend.domain.foreign.draft import Draft
 from backend.domain.foreign.reading import Mark, Unusable
+from backend.domain.kinds import Kind
 
 SUBJECT = "/credentialSubject"
 _ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode")
@@ -30,11 +31,12 @@ def take_party(draft: Draft, field: str, pointer: str) -> None:
 
 
 def heed_issuer(draft: Draft) -> None:
-    """Tell who issued the original: here the issuer is the one whom the merchant names."""
+    """Tell who issued the original: here it is the merchant, or the one whom the merchant names."""
     name = draft.source.value("/issuer/name")
     if name is not None:
         draft.source.use("/issuer")
-        draft.note(Mark.HEED, "original-issuer", "/issuer/name", value=name)
+        code = "original-maker" if draft.kind is Kind.INVOICE else "original-issuer"
+        draft.note(Mark.HEED, code, "/issuer/name", value=name)
 
 
 def fill_certificate(draft: Draft) -> None:

@@ -31,7 +31,7 @@ def _on_every_page() -> dict[str, Any]:
 
 def _navigation(role: Role) -> list[tuple[str, str, bool]]:
     """(endpoint, words, whether one is there) for the left column."""
-    here = request.endpoint or ""
+    section = request.path.split("/")[1] or "home"
     entries = {
         Role.MERCHANT: [
             ("pages.declarations", _("Declarations")),
@@ -43,7 +43,8 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
         Role.OFFICER: [("pages.desk", _("Declarations"))],
         Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
     }
-    return [(name, word, here == name) for name, word in [("pages.home", _("Overview")), *entries[role]]]
+    named = [("pages.home", _("Overview")), *entries[role]]
+    return [(name, word, name == f"pages.{section}") for name, word in named]
 
 
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint

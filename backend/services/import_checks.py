@@ -1,0 +1,77 @@
+"""What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
+
+from backend.domain import documents
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.foreign.consignments import Table
+from backend.domain.foreign.draft import field_at
+from backend.domain.foreign.reading import Mark, Note, Reading
+from backend.domain.kinds import Kind
+from backend.domain.parties import Organisation
+from backend.domain.records import RequestState
+from backend.services import lodging
+from backend.services.ports import Store, Surroundings
+
+PARTIES = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
+"""Statements, and whom each should name as the merchant."""
+
+
+def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
+    """A statement may speak of somebody else, which customs will see; an invoice of somebody else's is not ours."""
+    field = PARTIES.get(reading.kind, "seller.name")
+    named = field_at(reading.fields, field)
+    known = {name.casefold() for name in (merchant.name, merchant.local_name) if name}
+    if reading.kind is Kind.DECLARATION or not isinstance(named, str) or named.strip().casefold() in known:
+        return []
+    mark, code = (Mark.WRONG, "not-your-invoice") if reading.kind is Kind.INVOICE else (Mark.HEED, "other-party")
+    return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
+    """What already on file keeps a whole document out."""
+    if reading.kind is Kind.DECLARATION:
+        return [
+            Note(Mark.WRONG, code, field=where, values=values)
+            for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
+        ]
+    document = documents.read(reading.kind, reading.fields)
+    assert not isinstance(document, documents.Declaration)
+    if isinstance(document, documents.Invoice):
+        taken = store.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
+        values = {"value": document.invoice_number}
+        return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
+    fields = documents.fields_of(document)
+    unknown = [
+        Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
+        for place, attachment in enumerate(document.attachments)
+        if (kept := store.find_file(attachment.sha256)) is None or kept.size != attachment.size
+    ]
+    return unknown + [
+        Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})
+        for request in store.requests(merchant=merchant, state=RequestState.WAITING)
+        if request.statement.kind is reading.kind and request.statement.fields == fields
+    ]
+
+
+def table_notes(at: Surroundings, store: Store, merchant: Organisation, table: Table) -> list[Note]:
+    """What only the store knows of a table's declarations; of those with broken cells enough is told already."""
+    broken = {note.row for note in table.notes if note.mark.blocks}
+    notes = []
+    for declared in table.declarations if None not in broken else ():
+        if broken.isdisjoint(declared.rows):
+            for path, code, values in _declaration_faults(at, store, merchant, declared.fields):
+                row, name = table.place(declared, path)
+                notes.append(Note(Mark.WRONG, code, name, path, values, row))
+    return notes
+
+
+def _declaration_faults(
+    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, object]
+) -> list[tuple[str, str, dict[str, object]]]:
+    """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
+    try:
+        lodging.check(at, store, merchant, fields)
+    except Conflict:
+        return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
+    except Invalid as error:
+        return [(where, "fault", {"what": what}) for where, what in error.problems]
+    return []

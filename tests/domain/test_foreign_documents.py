@@ -1,0 +1,464 @@
+"""Documents that others made: what is taken, what lacks, what is left over, and that nothing is guessed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.domain import documents
+from backend.domain.foreign.conversions import country, day, kilograms, number
+from backend.domain.foreign.draft import with_field
+from backend.domain.foreign.files import read_file
+from backend.domain.foreign.formats import NAMES, read_document
+from backend.domain.foreign.reading import Mark, UnknownFormat, Unusable
+from backend.domain.foreign.sentences import SENTENCES, clear, tell
+from backend.domain.kinds import Kind
+from backend.domain.strict_json import HostileJson
+
+SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
+needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does not name the folder of samples")
+
+
+def tradetrust(**changes):
+    line = {
+        "invoiceReference": {"iD": "INV-7"},
+        "tradeProduct": {
+            "description": "Shiraz, 750 ml",
+            "harmonisedTariffCode": {"classCode": "2204.21"},
+            "originCountry": {"code": "AU"},
+        },
+        "transportPackages": [{"grossWeight": "220 lbs"}],
+    }
+    item = {"crossBorderRegulatoryProcedure": {"originCriteriaText": "WO"}, "tradeLineItems": [line]}
+    return {
+        "name": "Certificate of Origin",
+        "iD": "COO-1",
+        "issueDateTime": "2026-03-01T23:30:00+10:30",
+        "freeTradeAgreement": "CHAFTA",
+        "supplyChainConsignment": {
+            "exporter": {
+                "iD": "ABN-1",
+                "name": "Barossa Wines",
+                "postalAddress": {"line1": "1 Vine Road", "cityName": "Tanunda", "countryCode": "AUS"},
+            },
+            "importer": {"iD": "9131", "name": "Shanghai Cellars", "postalAddress": {"countryCode": "China"}},
+            "importCountry": {"code": "CN"},
+            "includedConsignmentItems": [item],
+        },
+    } | changes
+
+
+def credential(kind, subject, **changes):
+    return {
+        "@context": ["https://www.w3.org/ns/credentials/v2", "https://w3id.org/traceability/v1"],
+        "type": ["VerifiableCredential", kind],
+        "issuer": {"type": ["Organization"], "name": "Somebody"},
+        "validFrom": "2026-03-05T08:00:00Z",
+        "credentialSubject": subject,
+    } | changes
+
+
+def lot(**changes):
+    return {
+        "lotIdentifier": "LOT-7",
+        "agricultureProduct": {"product": {"description": "Avocados"}},
+        "samples": [{"sampleProperties": [{"propertyName": "Firmness", "propertyValue": "53"}]}],
+        "grade": {"gradeInspected": "U.S. No. 1", "requirementsMet": True},
+    } | changes
+
+
+def food_grade(*lots):
+    common = {
+        "applicant": {"name": "Miracle Produce"},
+        "inspectionStarted": "2026-03-04T14:30-08:00",
+        "inspectionEnded": "2026-03-04T17:30-08:00",
+    }
+    return credential("FoodGradeInspectionCredential", {"commonInfo": common, "lots": list(lots)})
+
+
+def invoice(**changes):
+    subject = {
+        "invoiceNumber": "INV-1",
+        "invoiceDate": "2026-03-02",
+        "seller": {"name": "Morning Star Trading Co., Ltd."},
+        "buyer": {"name": "Lion City", "location": {"address": {"addressCountry": "Singapore"}}},
+        "itemsShipped": [
+            {
+                "product": {
+                    "description": "Lamps",
+                    "commodity": {"commodityCode": "940521", "commodityCodeType": "HS"},
+                },
+                "itemCount": 200,
+                "lineItemTotalPrice": {"price": 1300.5, "priceCurrency": "USD"},
+            }
+        ],
+        "totalPaymentDue": {"price": 1300.5, "priceCurrency": "USD"},
+    }
+    return credential("CommercialInvoiceCredential", subject | changes)
+
+
+REST_OF_A_REPORT = {"hsCode": "080440", "method": "USDA AMS", "decisionRule": "simple acceptance"}
+
+
+def read(document, **given):
+    return read_document(json.dumps(document).encode(), {k.replace("__", "."): v for k, v in given.items()})
+
+
+def marked(reading, mark):
+    return {(note.where, note.field): note for note in reading.notes if note.mark is mark}
+
+
+def lacking(reading):
+    return {note.field for note in reading.notes if note.mark is Mark.LACKS}
+
+
+# TradeTrust
+
+
+def test_a_tradetrust_certificate_lacks_only_what_its_schema_has_no_place_for():
+    reading = read(tradetrust())
+    assert lacking(reading) == {"quantity", "unitCode"}
+    assert not marked(reading, Mark.WRONG)
+
+
+def test_what_the_merchant_gives_completes_a_tradetrust_certificate():
+    reading = read(tradetrust(), quantity="1200", unitCode="H87")
+    assert reading.is_complete
+    certificate = documents.read(reading.kind, reading.fields)
+    assert certificate.exporter.country_code == "AU"
+    assert certificate.consignee.country_code == "CN"
+    assert certificate.hs_code == "220421"
+    assert certificate.certificate_number == "COO-1"
+    assert str(certificate.issue_date) == "2026-03-01"
+
+
+def test_pounds_become_kilograms_by_the_exact_factor_and_the_report_says_so():
+    note = next(n for n in read(tradetrust()).notes if n.field == "grossWeightMeasure")
+    assert note.mark is Mark.CONVERTED
+    assert tell(note) == "220 lbs × 0.45359237 kg = 99.790 kg, rounded to the gram"
+
+
+def test_an_export_country_is_no_country_of_origin():
+    document = tradetrust()
+    consignment = document["supplyChainConsignment"]
+    consignment["exportCountry"] = {"code": "AU"}
+    del consignment["includedConsignmentItems"][0]["tradeLineItems"][0]["tradeProduct"]["originCountry"]
+    reading = read(document)
+    assert "originCountry" in lacking(reading)
+    assert ("/supplyChainConsignment/exportCountry", "") in marked(reading, Mark.EXCESS)
+
+
+def test_a_certificate_for_two_kinds_of_goods_is_refused():
+    document = tradetrust()
+    lines = document["supplyChainConsignment"]["includedConsignmentItems"][0]["tradeLineItems"]
+    lines.append(lines[0])
+    assert "several-goods" in {note.code for note in read(document).notes if note.mark is Mark.WRONG}
+
+
+def test_an_agreement_unknown_here_is_never_recorded_as_no_preference():
+    reading = read(tradetrust(freeTradeAgreement="CPTPP"), quantity="1", unitCode="H87")
+    assert not reading.is_complete
+    assert ("/freeTradeAgreement", "freeTradeAgreementName") in marked(reading, Mark.WRONG)
+
+
+def test_a_preference_without_an_agreement_is_wrong_and_none_claimed_is_none():
+    claimed = tradetrust(isPreferential=True)
+    del claimed["freeTradeAgreement"]
+    assert not read(claimed, quantity="1", unitCode="H87").is_complete
+    claimed["isPreferential"] = False
+    assert read(claimed, quantity="1", unitCode="H87").fields["freeTradeAgreementName"] == "NONE"
+
+
+def test_a_wrapped_document_is_read_through_its_salts_and_its_proof_is_said_to_be_unchecked():
+    def salted(node):
+        if isinstance(node, dict):
+            return {name: salted(member) for name, member in node.items()}
+        if isinstance(node, list):
+            return [salted(member) for member in node]
+        return f"3f8a8e3c-1d5a-4a5e-9c0e-0123456789ab:string:{node}"
+
+    wrapped = {"version": "2.0", "data": salted(tradetrust()), "signature": {"type": "SHA3MerkleProof"}}
+    reading = read(wrapped, quantity="1", unitCode="H87")
+    assert reading.is_complete
+    assert reading.fields["exporter"]["name"] == "Barossa Wines"
+    assert "proof-not-checked" in {note.code for note in reading.notes}
+
+
+# Traceability
+
+
+def test_a_certification_of_origin_lacks_exporter_destination_criterion_and_quantity():
+    item = {"description": "Espresso makers", "product": {"commodity": {"commodityCode": "851671"}}}
+    reading = read(credential("CertificationOfOrigin", {"items": [item], "manufacturingCountry": "IT"}))
+    assert lacking(reading) == {"exporter.name", "importCountry", "originCriteria", "quantity", "unitCode"}
+    assert reading.fields["issueDate"] == "2026-03-05"
+
+
+def test_a_count_of_items_is_a_quantity_in_pieces_and_a_net_weight_one_in_kilograms():
+    def goods(**line):
+        document = credential("CertificationOfOrigin", {"items": [{"description": "x", **line}]})
+        return {k: v for k, v in read(document).fields.items() if k in ("quantity", "unitCode")}
+
+    assert goods(itemCount=30) == {"quantity": "30", "unitCode": "H87"}
+    assert goods(netWeight={"value": "2", "unitCode": "lbs"}) == {"quantity": "0.907", "unitCode": "KGM"}
+    assert goods(grossWeight={"value": "2", "unitCode": "lbs"}) == {}
+
+
+def test_a_food_grade_inspection_becomes_a_report_with_its_results():
+    reading = read(food_grade(lot()), **REST_OF_A_REPORT)
+    assert reading.is_complete
+    report = documents.read(reading.kind, reading.fields)
+    assert [(r.characteristic, r.value) for r in report.results] == [("Firmness", "53")]
+    assert report.conforms is True
+    assert report.specification == "U.S. No. 1"
+
+
+def test_a_bare_pass_is_refused():
+    reading = read(food_grade(lot(samples=[])), **REST_OF_A_REPORT)
+    assert not reading.is_complete
+    assert "bare-verdict" in {note.code for note in reading.notes if note.mark is Mark.WRONG}
+
+
+def test_two_lots_are_refused():
+    assert "several-lots" in {note.code for note in read(food_grade(lot(), lot())).notes}
+
+
+def test_a_mill_test_report_states_results_but_neither_method_nor_conformity():
+    inspection = {
+        "heatNumber": "61316",
+        "chemicalComposition": {"type": ["ChemicalComposition"], "c": 0.0189},
+        "mechanicalProperties": {"tensile": {"value": "367.22", "unitCode": "MPa"}},
+    }
+    subject = {"certificateNumber": "2023", "customer": {"name": "Rise"}, "inspections": [inspection]}
+    reading = read(credential("MillTestReportCredential", subject))
+    assert [r["value"] for r in reading.fields["results"]] == ["0.0189", "367.22"]
+    assert reading.fields["itemIdentification"] == "61316"
+    assert {"method", "conforms", "decisionRule"} <= lacking(reading)
+
+
+def test_an_observation_without_its_day_gives_no_period_to_the_report():
+    observation = {"property": {"name": "Charpy", "identifier": "ISO 148"}, "measurement": {"value": "2.25"}}
+    reading = read({"type": ["InspectionReport"], "mechanicalObservation": [observation]})
+    assert reading.fields["results"] == [{"characteristic": "Charpy (ISO 148)", "value": "2.25"}]
+    assert {"performedFrom", "performedTo"} <= lacking(reading)
+
+
+def test_an_invoice_is_read_whole():
+    reading = read(invoice())
+    assert reading.is_complete, [tell(note) for note in reading.notes if note.mark.blocks]
+    assert documents.read(Kind.INVOICE, reading.fields).buyer.country_code == "SG"
+    assert reading.fields["totalAmount"] == "1300.5"
+
+
+def test_a_day_of_payment_is_no_day_of_invoice():
+    document = invoice(purchaseDate="2026-02-21")
+    del document["credentialSubject"]["invoiceDate"]
+    assert lacking(read(document)) == {"issueDate"}
+
+
+def test_a_line_priced_in_another_currency_than_the_total_is_wrong():
+    reading = read(invoice(totalPaymentDue={"price": 9000, "priceCurrency": "CNY"}))
+    assert [note.code for note in reading.notes if note.mark is Mark.WRONG] == ["unusable"]
+
+
+def test_a_line_that_says_nothing_lacks_each_of_its_fields():
+    document = invoice()
+    document["credentialSubject"]["itemsShipped"].insert(0, {"packageQuantity": 3})
+    assert lacking(read(document)) == {f"items.0.{f}" for f in ("description", "quantity", "unitCode", "amount")}
+
+
+# Our own
+
+
+def test_our_own_document_is_taken_as_it_is_and_an_unknown_field_in_it_is_wrong():
+    fields = read(tradetrust(), quantity="1", unitCode="H87").fields
+    document = {"kind": "certificate-of-origin", "document": fields, "comment": "for Mr Li"}
+    assert read(document).is_complete
+    assert ("/comment", "") in marked(read(document), Mark.EXCESS)
+    document["document"] = fields | {"quantitty": "2"}
+    assert ("/document/quantitty", "quantitty") in marked(read(document), Mark.WRONG)
+
+
+def test_our_own_declaration_is_checked_without_the_merchant_that_it_names():
+    document = {"kind": "declaration", "document": {"merchant": {"name": "Somebody else"}}}
+    reading = read(document)
+    assert "merchant" not in reading.fields
+    assert "orderReference" in lacking(reading)
+
+
+# Lacking, in excess, given
+
+
+def test_everything_in_excess_is_told_once_at_its_highest_place():
+    reading = read(tradetrust(status="issued", issueLocation={"iD": "AUADL", "name": "Adelaide"}, proof={"jws": "x"}))
+    excess = {note.where: tell(note) for note in reading.notes if note.mark is Mark.EXCESS}
+    assert excess == {"/status": "not used: issued", "/issueLocation": "not used: 2 values"}
+    assert "proof-not-checked" in {note.code for note in reading.notes}
+
+
+def test_what_is_given_replaces_what_the_document_says_and_the_report_tells_both():
+    note = next(n for n in read(tradetrust(), hsCode="220410").notes if n.code == "given-instead")
+    assert tell(note) == "220410 (given by you instead of 2204.21)"
+
+
+def test_what_is_given_mends_an_unusable_value():
+    document = tradetrust(issueDateTime="Issued date")
+    assert ("/issueDateTime", "issueDate") in marked(read(document), Mark.WRONG)
+    mended = read(document, issueDate="2026-03-01", quantity="1", unitCode="H87")
+    assert mended.is_complete
+    assert ("/issueDateTime", "issueDate") in marked(mended, Mark.EXCESS)
+
+
+@pytest.mark.parametrize("path", ["results.7.value", "exporter.name.first", "", "results.x", ".", "results.0.value.1"])
+def test_a_path_that_leads_nowhere_is_told(path):
+    with pytest.raises(Unusable):
+        with_field({"exporter": {"name": "A"}, "results": [{"value": "1"}]}, path, "x")
+
+
+def test_a_given_field_that_does_not_exist_is_wrong():
+    reading = read_document(json.dumps(tradetrust()).encode(), {"quantitty": "3", "exporter.name.first": "A"})
+    assert {note.field for note in reading.notes if note.mark is Mark.WRONG} == {"quantitty", "exporter.name.first"}
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [("CN", "CN"), ("cn", "CN"), ("CHN", "CN"), ("Viet Nam", "VN"), ("Vietnam", "VN"), ("mexico", "MX"), ("USA", "US")],
+)
+def test_a_country_is_known_by_its_codes_and_exact_names(written, code):
+    assert country(written)[0] == code
+
+
+@pytest.mark.parametrize("written", ["U.S.", "142", "Cote d'Ivoire", "Chin", "XX", "China (mainland)", ""])
+def test_a_country_that_is_not_exact_is_not_guessed(written):
+    with pytest.raises(Unusable):
+        country(written)
+
+
+@pytest.mark.parametrize(
+    "written", ["12/11/2019", "12 Jan", "2026-02-30", "20260301", "2026-03-01T25:00Z", "1 March 2026"]
+)
+def test_a_date_that_could_mean_two_days_or_none_is_not_guessed(written):
+    with pytest.raises(Unusable):
+        day(written)
+
+
+@pytest.mark.parametrize(
+    "written", ["1,000", "1 000", "NaN", "Infinity", "1e3", "-5", "１２", "1_0", "=1+1", ".5", "5.", True]
+)
+def test_a_number_in_any_other_writing_is_not_guessed(written):
+    with pytest.raises(Unusable):
+        number(written)
+
+
+def test_one_unit_of_mass_becomes_another_exactly():
+    assert kilograms("82500", "lbs") == ("37421.371", "mass-rounded", "0.45359237")
+    assert kilograms("1000", "LBR") == ("453.592", "mass-rounded", "0.45359237")
+    assert kilograms("100000", "LBR")[1] == "mass"
+    assert kilograms("2", "TNE") == ("2000.000", "mass", "1000")
+    assert kilograms("1.5", "KGM") == ("1.5", None, "1")
+    with pytest.raises(Unusable):
+        kilograms("6960", "hg/ha")
+
+
+# Hostile and unknown files
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": Infinity}', "[" * 70 + "]" * 70, '{"a": "\\ud800"}', "{", '{"a": 1e400}'],
+)
+def test_json_that_programs_would_read_differently_is_refused(text):
+    with pytest.raises(HostileJson):
+        read_document(text.encode(), {})
+
+
+def test_an_unknown_document_is_told_with_the_known_ones():
+    with pytest.raises(UnknownFormat) as refusal:
+        read({"type": ["VerifiableCredential", "BillOfLadingCredential"]})
+    assert "BillOfLadingCredential" in refusal.value.values["seen"]
+    assert all(name in refusal.value.values["known"] for name in NAMES.values())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"PK\x03\x04xlsx", "spreadsheet"),
+        (b"%PDF-1.7", "pdf"),
+        (b"<?xml version='1.0'?><CEB603Message/>", "xml"),
+        (b"  \n", "empty"),
+        (b"[1]", "not-an-object"),
+        (b'{"kind": "will", "document": {}}', "unknown-kind"),
+        (b'{"kind": "invoice", "document": []}', "unknown-kind"),
+        (b"hello", "no-columns"),
+    ],
+)
+def test_a_file_is_known_by_its_first_bytes_and_a_strange_one_is_told_as_what_it_is(content, reason):
+    with pytest.raises(UnknownFormat) as refusal:
+        read_file(content, {})
+    assert refusal.value.reason == reason
+
+
+def test_a_byte_order_mark_before_json_is_harmless():
+    assert read_file(b"\xef\xbb\xbf" + json.dumps(invoice()).encode(), {}).is_complete
+
+
+def test_shown_text_cannot_move_the_cursor():
+    assert clear("a\x1b[2J\nb\u202e") == "a\\u001b[2J\\u000ab\\u202e"
+
+
+def test_every_sentence_takes_the_same_values_in_both_languages():
+    import string
+
+    for code, pair in SENTENCES.items():
+        english, chinese = ({name for _, name, _, _ in string.Formatter().parse(text) if name} for text in pair)
+        assert chinese <= english, code
+
+
+# Samples
+
+
+def embedded(path):
+    import yaml
+
+    return yaml.safe_load((Path(SAMPLES) / path).read_text(encoding="utf-8"))["example"].encode()
+
+
+SAMPLE_FILES = {
+    "traceability-vocab/credentials/CertificationOfOrigin.yml": {
+        "exporter.name", "importCountry", "originCriteria", "quantity", "unitCode",
+    },
+    "traceability-vocab/credentials/FoodGradeInspectionCredential.yml": {"decisionRule", "hsCode", "method"},
+    "traceability-vocab/credentials/MillTestReportCredential.yml": {
+        "conforms", "decisionRule", "hsCode", "method", "performedFrom", "performedTo",
+    },
+    "traceability-vocab/common/InspectionReport.yml": {
+        "conforms", "customer.name", "decisionRule", "hsCode", "issueDate", "itemDescription", "itemIdentification",
+        "method", "specification",
+    },
+    "traceability-vocab/credentials/CommercialInvoiceCredential.yml": {"issueDate"},
+}  # fmt: skip
+
+
+@needs_samples
+@pytest.mark.parametrize("path", SAMPLE_FILES)
+def test_a_published_example_lacks_what_its_vocabulary_does_not_hold_and_is_whole_with_it(path):
+    from backend.domain.foreign.meanings import meaning_of
+
+    reading = read_document(embedded(path), {})
+    assert lacking(reading) == SAMPLE_FILES[path]
+    assert not marked(reading, Mark.WRONG)
+    given = {field: meaning_of(field).example.strip("'") for field in lacking(reading)} | {"issueDate": "2026-03-03"}
+    completed = read_document(embedded(path), given)
+    assert completed.is_complete, [tell(note) for note in completed.notes if note.mark.blocks]
+
+
+@needs_samples
+def test_the_published_tradetrust_certificate_is_a_form_filled_with_placeholders():
+    content = (Path(SAMPLES) / "tradetrust-coo" / "sample-data.json").read_bytes()
+    reading = read_document(content, {})
+    assert {note.field for note in reading.notes if note.mark is Mark.WRONG} == {"importCountry", "issueDate"}
+    assert {"quantity", "unitCode", "originCountry", "originCriteria", "hsCode", "description"} == lacking(reading)

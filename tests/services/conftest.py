@@ -1,0 +1,135 @@
+"""A house of its own for each test: real SQLite, real signatures, a ledger in memory."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, event
+
+from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.store.database import SqlWork, open_engine, upgrade
+from backend.adapters.vault import SealedVault
+from backend.domain.consignment import Consignment
+from backend.domain.kinds import Kind
+from backend.domain.parties import Person, Role
+from backend.domain.records import RecordOnFile
+from backend.services import accreditation, issuing, lodging
+from backend.services.anchoring import advance
+from backend.services.organisations import Particulars, join
+from backend.services.ports import Surroundings
+from tests.builders import certificate_fields, lodgement_fields, report_fields
+from tests.fakes import Clock, FakeLedger, QuickPasswords
+
+NAMES = {
+    "authority": (Role.AUTHORITY, "Accreditation Authority"),
+    "merchant": (Role.MERCHANT, "Morning Star Trading Co., Ltd."),
+    "rival": (Role.MERCHANT, "Evening Star Trading Co., Ltd."),
+    "chamber": (Role.CHAMBER, "Zhejiang Chamber"),
+    "other_chamber": (Role.CHAMBER, "Jiangsu Chamber"),
+    "laboratory": (Role.LABORATORY, "Qiantang Laboratory"),
+    "officer": (Role.OFFICER, "Yiwu Customs"),
+}
+
+
+@dataclass
+class House:
+    """Everything that a story needs; the people are accredited for what their roles issue."""
+
+    at: Surroundings
+    ledger: FakeLedger
+    clock: Clock
+    passwords: QuickPasswords
+    people: dict[str, Person]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NAMES:
+            return self.people[name]
+        raise AttributeError(name)
+
+    def settle(self, rounds: int = 10) -> None:
+        """Run rounds until nothing is under way."""
+        for _ in range(rounds):
+            if not advance(self.at):
+                return
+        raise AssertionError(f"still under way after {rounds} rounds")
+
+    def issue_certificate(self, **changes: Any) -> RecordOnFile:
+        return issuing.issue(self.at, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
+
+    def issue_report(self, **changes: Any) -> RecordOnFile:
+        return issuing.issue(self.at, self.laboratory, Kind.INSPECTION_REPORT, report_fields(**changes))
+
+    def lodge(self, papers: list[RecordOnFile] | None = None, **changes: Any) -> Consignment:
+        """Lodge a declaration, with a good certificate and report unless told otherwise."""
+        named = [self.issue_certificate(), self.issue_report()] if papers is None else papers
+        fields = lodgement_fields(records=[paper.id for paper in named], **changes)
+        return lodging.lodge(self.at, self.merchant, fields)
+
+    def record(self, record_id: str) -> RecordOnFile:
+        with self.at.work(reading=True) as work:
+            return work.store.get_record(record_id)
+
+    def consignment(self, declaration_id: str) -> Consignment:
+        with self.at.work(reading=True) as work:
+            return work.store.get_consignment(declaration_id)
+
+    def with_confirmations(self, count: int) -> None:
+        self.at = replace(self.at, confirmations=count)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A house as it stands before every test: built once, copied for each."""
+
+    database: bytes
+    ledger: FakeLedger
+    master: bytes
+    ids: dict[str, str]
+
+
+def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[Surroundings, Engine]:
+    engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    at = Surroundings(
+        work=SqlWork(engine),
+        ledger=ledger,
+        vault=SealedVault(master),
+        files=FolderFiles(folder / "files"),
+        pdf=PypdfReader(),
+        passwords=QuickPasswords(),
+        now=clock,
+    )
+    return at, engine
+
+
+@pytest.fixture(scope="session")
+def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
+    """Seven organisations; those who issue something are accredited for it."""
+    folder, master, clock = tmp_path_factory.mktemp("house"), Fernet.generate_key(), Clock()
+    ledger = FakeLedger(clock)
+    at, engine = _surroundings(folder, ledger, clock, master)
+    upgrade(engine)
+    people = {name: join(at, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
+    for person in people.values():
+        if person.role in accreditation.KINDS_OF:
+            accreditation.accredit(at, people["authority"], person.organisation.id)
+    while advance(at):
+        continue
+    engine.dispose()  # the last connection to close moves the write-ahead log into the file
+    return Blueprint((folder / "db.sqlite").read_bytes(), ledger, master, {n: p.id for n, p in people.items()})
+
+
+@pytest.fixture
+def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
+    """A house with its people, accredited and settled."""
+    (tmp_path / "db.sqlite").write_bytes(blueprint.database)
+    ledger = deepcopy(blueprint.ledger)
+    at, engine = _surroundings(tmp_path, ledger, ledger.clock, blueprint.master)
+    with at.work(reading=True) as work:
+        people = {name: work.store.find_person(person_id) for name, person_id in blueprint.ids.items()}
+    yield House(at, ledger, ledger.clock, at.passwords, people)
+    engine.dispose()

@@ -1,0 +1,422 @@
+"""From database to ledger, whatever happens in between."""
+
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+
+from backend.domain.clearance import Decision, Step
+from backend.domain.errors import LedgerUnavailable
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.ledger import AnchorBatch, ChangeStatuses
+from backend.domain.records import ProofState
+from backend.domain.sendings import SendingState
+from backend.domain.verdict import Ruling
+from backend.services import accreditation, anchoring, deciding, issuing, stating
+from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored
+from backend.services.verifying import verdict_on
+from tests.builders import certificate_fields
+
+
+class Crash(Exception):
+    """The power goes."""
+
+
+def state_of(house, record):
+    return house.record(record.id).proof_state
+
+
+def anchored_batches(house):
+    return [act for _, act in house.ledger.mined("anchorer") if isinstance(act, AnchorBatch)]
+
+
+def sendings(house):
+    with house.at.work(reading=True) as work:
+        return list(work.store.open_sendings())
+
+
+# The ordinary way
+
+
+def test_a_record_goes_from_stored_to_final(house):
+    house.ledger.holding = True
+    record = house.issue_certificate()
+    assert state_of(house, record) is ProofState.STORED
+    seal_stored(house.at)
+    assert state_of(house, record) is ProofState.SEALED
+    anchor_sealed(house.at)
+    assert state_of(house, record) is ProofState.SUBMITTED
+    follow(house.at)
+    assert state_of(house, record) is ProofState.SUBMITTED
+    house.ledger.mine()
+    follow(house.at)
+    assert state_of(house, record) is ProofState.FINAL
+    assert not is_under_way(house.at)
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.VALID
+
+
+def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
+    consignment = house.lodge()
+    house.settle()
+    (batch,) = anchored_batches(house)
+    assert (batch.lanes.origin_end, batch.lanes.inspection_end, batch.lanes.declaration_end) == (1, 2, 3)
+    assert house.record(consignment.id).place == 2
+
+
+def test_nothing_waiting_makes_no_batch(house):
+    assert seal_stored(house.at) is None
+    assert advance(house.at) is False
+    assert not anchored_batches(house)
+
+
+def test_a_declaration_that_becomes_final_leaves_one_event(house):
+    consignment = house.lodge()
+    house.settle()
+    advance(house.at)
+    steps = [event.step for event in house.consignment(consignment.id).events]
+    assert steps == [Step.LODGED, Step.ANCHORED]
+
+
+# Crashes
+
+
+def crashing(house, port, method, after):
+    """The house with one method that fails once, before or after it has done its work."""
+    real = getattr(getattr(house.at, port), method)
+    left = [True]
+
+    class Failing:
+        def __getattr__(self, name):
+            return getattr(real.__self__, name)
+
+    def fail_once(*arguments, **named):
+        if not left:
+            return real(*arguments, **named)
+        left.clear()
+        if after:
+            real(*arguments, **named)
+        raise Crash
+
+    failing = Failing()
+    setattr(failing, method, fail_once)
+    return replace(house.at, **{port: failing})
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("method", ["head", "next_nonce", "sign", "send", "receipt"])
+def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, method, after):
+    consignment = house.lodge()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look inside")
+    with pytest.raises(Crash):
+        advance(crashing(house, "ledger", method, after))
+    house.settle()
+    assert len(anchored_batches(house)) == 1
+    assert state_of(house, consignment.record) is ProofState.FINAL
+    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    assert_nonces_without_gaps(house)
+
+
+def assert_nonces_without_gaps(house):
+    for signer in ("anchorer", "authority", "office"):
+        nonces = [nonce for nonce, _ in house.ledger.mined(signer)]
+        assert nonces == list(range(len(nonces)))
+
+
+class FailingWork:
+    """Units of work of which the n-th commit fails, before or after it reached the disk."""
+
+    def __init__(self, real, nth, after):
+        self._real, self._left, self._after = real, nth, after
+
+    def __call__(self, *, reading=False):
+        unit = self._real(reading=reading)
+        commit = unit.commit
+
+        def failing():
+            self._left -= 1
+            if self._left != 0:
+                return commit()
+            if self._after:
+                commit()
+            raise Crash
+
+        unit.commit = failing
+        return unit
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, after):
+    consignment = house.lodge()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
+    failing = replace(house.at, work=FailingWork(house.at.work, nth, after))
+    with pytest.raises(Crash):
+        for _ in range(5):
+            advance(failing)
+    house.settle()
+    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    assert len(anchored_batches(house)) == 1
+    assert house.ledger.status(batch.root, place) == DeclarationStatus.DETAINED
+    assert [event.step for event in house.consignment(consignment.id).events].count(Step.ANCHORED) == 1
+    assert_nonces_without_gaps(house)
+
+
+def test_what_was_signed_is_sent_again_with_the_same_bytes(house):
+    house.ledger.swallowing = True
+    record = house.issue_certificate()
+    advance(house.at)
+    advance(house.at)
+    assert len(set(house.ledger.sent[-3:])) == 1
+    house.ledger.swallowing = False
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+    assert_nonces_without_gaps(house)
+
+
+def test_several_batches_wait_their_turn_without_gaps(house):
+    house.ledger.holding = True
+    records = []
+    for number in range(4):
+        records.append(house.issue_certificate(certificateNumber=f"N{number}"))
+        advance(house.at)
+    assert [sending.nonce for sending in sendings(house)] == [0, 1, 2, 3]
+    house.ledger.holding = False
+    house.ledger.mine()
+    house.settle()
+    assert {state_of(house, record) for record in records} == {ProofState.FINAL}
+    assert_nonces_without_gaps(house)
+
+
+def test_receipts_that_come_late_are_waited_for(house):
+    house.ledger.holding = True
+    record = house.issue_certificate()
+    for _ in range(5):
+        assert advance(house.at)
+    house.ledger.mine()
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+    assert len(anchored_batches(house)) == 1
+
+
+# A ledger that is not there
+
+
+def test_a_ledger_that_was_down_loses_nothing(house):
+    house.ledger.down = True
+    consignment = house.lodge()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    accreditation.suspend(house.at, house.authority, house.other_chamber.organisation.id)
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            advance(house.at)
+    house.ledger.down = False
+    house.settle()
+    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    assert state_of(house, consignment.record) is ProofState.FINAL
+
+
+# Statuses
+
+
+def statuses_sent(house, signer):
+    return [act for _, act in house.ledger.mined(signer) if isinstance(act, ChangeStatuses)]
+
+
+def test_one_records_changes_reach_the_ledger_in_their_order(house):
+    consignment = house.lodge()
+    for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
+        deciding.decide(house.at, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
+    house.settle(20)
+    assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
+    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    assert house.ledger.status(batch.root, place) == DeclarationStatus.RELEASED
+
+
+def test_many_changes_of_one_batch_travel_together(house):
+    papers = [house.issue_certificate(), house.issue_report()]
+    lodged = [house.lodge(papers, declarationReference=f"R{number}") for number in range(5)]
+    house.settle()
+    for consignment in lodged:
+        deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    house.settle()
+    (act,) = statuses_sent(house, "office")
+    assert len(act.places) == 5
+
+
+def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
+    record = house.issue_certificate()
+    house.settle()
+    issuing.revoke(house.at, house.chamber, record.id, "a secret reason")
+    house.settle()
+    (act,) = statuses_sent(house, "anchorer")
+    assert len(act.reason_digest) == 32
+    assert act.reason_digest != sha256(b"a secret reason").digest()
+    assert not any(b"secret" in raw for raw in house.ledger.sent)
+
+
+def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
+    """A merchant takes back a statement; the chamber confirms it all the same, and revokes another certificate."""
+    statement = stating.state(
+        house.at,
+        house.merchant,
+        Kind.CERTIFICATE_OF_ORIGIN,
+        certificate_fields(certificateNumber=None),
+        house.chamber.organisation.id,
+    )
+    bad = house.issue_certificate()
+    house.settle()
+    issuing.revoke(house.at, house.merchant, statement.id, "stated in error")
+    house.settle()
+    with house.at.work(reading=True) as work:
+        request = work.store.find_request_about(statement.id)
+    try:
+        issuing.confirm(house.at, house.chamber, request.id, "N-2")
+    except Exception as refusal:  # refusing to confirm what was taken back is as good
+        assert "Conflict" in type(refusal).__name__
+    issuing.revoke(house.at, house.chamber, bad.id, "forged invoice")
+    house.settle(20)
+    kept = house.record(bad.id)
+    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+
+
+# Refusals
+
+
+def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
+    house.ledger.refusing = True
+    record = house.issue_certificate()
+    for _ in range(3):
+        advance(house.at)
+    with house.at.work(reading=True) as work:
+        sending = work.store.get_sending(house.record(record.id).batch.transaction_id)
+    assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
+    assert state_of(house, record) is not ProofState.FINAL
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    house.ledger.refusing = False
+    other = house.issue_certificate(certificateNumber="N-2")
+    house.settle()
+    assert state_of(house, other) is ProofState.FINAL
+    assert_nonces_without_gaps(house)
+
+
+def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
+    """One wrong act of the authority must not keep everybody's records from the ledger."""
+    start = house.clock.time.replace(year=1969)
+    sign = house.ledger.sign
+
+    def strict(act, nonce):
+        held = getattr(act, "accreditation", None)
+        if held is not None and held.valid_from.timestamp() < 0:
+            raise ValueError("the contract's numbers begin in 1970")
+        return sign(act, nonce)
+
+    house.ledger.sign = strict
+    try:
+        accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, valid_from=start)
+    except Exception as refusal:  # refusing it at once is better still
+        assert type(refusal).__name__ == "Invalid"
+    record = house.issue_certificate()
+    for _ in range(3):
+        try:
+            advance(house.at)
+        except ValueError:
+            continue
+    assert state_of(house, record) is ProofState.FINAL
+
+
+# Confirmations and reorganisations
+
+
+def test_an_anchor_becomes_final_after_its_confirmations(house):
+    house.with_confirmations(3)
+    record = house.issue_certificate()
+    advance(house.at)
+    assert state_of(house, record) is ProofState.ANCHORED
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    house.ledger.mine(2)
+    advance(house.at)
+    assert state_of(house, record) is ProofState.ANCHORED
+    house.ledger.mine()
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.VALID
+
+
+def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(house):
+    house.with_confirmations(3)
+    record = house.issue_certificate()
+    advance(house.at)
+    raw = house.ledger.sent[-1]
+    house.ledger.holding = True
+    house.ledger.reorganise(1)
+    advance(house.at)
+    assert state_of(house, record) is ProofState.SUBMITTED
+    assert house.ledger.sent[-1] == raw
+    house.ledger.mine(4)
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+    assert house.record(record.id).batch.block == house.ledger.head().number - 3
+
+
+def test_a_reorganisation_moves_an_anchor_to_its_new_block(house):
+    house.with_confirmations(2)
+    record = house.issue_certificate()
+    advance(house.at)
+    first = house.record(record.id).batch.block
+    house.ledger.reorganise(1)
+    house.ledger.mine(2)
+    house.ledger.send(house.ledger.sent[-1])
+    advance(house.at)
+    assert house.record(record.id).batch.block == first + 2
+    house.ledger.mine(3)
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+
+
+def test_a_reorganisation_never_reads_as_a_forgery(house):
+    """Between the loss of a block and its return nothing is known: the record was not forged."""
+    house.with_confirmations(3)
+    record = house.issue_certificate()
+    advance(house.at)
+    house.ledger.holding = True
+    house.ledger.reorganise(1)
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+
+
+def test_a_status_whose_block_was_lost_is_written_again(house):
+    record = house.issue_certificate()
+    house.settle()
+    house.with_confirmations(2)
+    house.ledger.mine(2)
+    issuing.revoke(house.at, house.chamber, record.id, "wrong goods")
+    advance(house.at)
+    house.ledger.reorganise(1)
+    house.ledger.mine(3)
+    for _ in range(4):
+        advance(house.at)
+        house.ledger.mine()
+    kept = house.record(record.id)
+    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+
+
+def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
+    monkeypatch.setattr(anchoring, "LARGEST_ROUND", 2)
+    records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
+    house.settle()
+    assert [act.lanes.size for act in anchored_batches(house)] == [2, 2, 1]
+    assert all(state_of(house, record) is ProofState.FINAL for record in records)
+
+
+def test_the_clock_may_stand_still(house):
+    """Two changes asked in one instant still reach the ledger in the order in which they were asked."""
+    consignment = house.lodge()
+    house.settle()
+    frozen = replace(house.at, now=lambda: house.clock.time + timedelta(seconds=1))
+    for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.EXAMINE, Decision.REJECT):
+        deciding.decide(frozen, house.officer, consignment.id, decision, "next")
+    house.settle(20)
+    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    assert house.ledger.status(batch.root, place) == DeclarationStatus.REJECTED

@@ -1,0 +1,263 @@
+"""Real input comes in whole or not at all."""
+
+import json
+import time
+
+import pytest
+
+from backend.domain.errors import Conflict, NotAllowed, NotFound
+from backend.domain.foreign.reading import Mark
+from backend.domain.kinds import Kind
+from backend.domain.records import Assurance, RequestState
+from backend.services import importing, lodging
+from backend.services.importing import Given, TooMuch, UnknownIssuer
+from backend.services.together import together
+from tests.builders import certificate_fields, lodgement_fields, report_fields
+
+HEADER = (
+    "copNo,customsCode,orderNo,logisticsNo,country,packNo,grossWeight,gcode,gname,qty,unit,price,currency,originCountry"
+)
+
+
+def row(reference, **changes):
+    cells = {"customsCode": "2925", "orderNo": "O-1", "logisticsNo": "W-1", "country": "SG", "packNo": "1"}
+    cells |= {"grossWeight": "2.5", "gcode": "9405210090", "gname": "Lamp", "qty": "2", "unit": "011"}
+    cells |= {"price": "6.50", "currency": "USD", "originCountry": "CN"} | changes
+    return ",".join([reference, *(cells[name] for name in HEADER.split(",")[1:])])
+
+
+def table(*rows, name="goods.csv", header=HEADER):
+    return Given(name, "\n".join([header, *rows, ""]).encode())
+
+
+def own(kind, fields, name="document.json"):
+    return Given(name, json.dumps({"kind": kind, "document": fields}).encode())
+
+
+def invoice_fields(**changes):
+    line = {"description": "Lamps", "quantity": "200", "unitCode": "H87", "amount": "1300"}
+    seller = {"name": "Morning Star Trading Co., Ltd."}
+    parties = {"seller": seller, "buyer": {"name": "Lion City"}}
+    money = {"currency": "USD", "totalAmount": "1300", "items": [line]}
+    return {"invoiceNumber": "INV-1", "issueDate": "2026-03-01", **parties, **money} | changes
+
+
+def bring(house, *files, issuers=(), **given):
+    plan = importing.plan(house.at, house.merchant, files, issuers, given)
+    return importing.store(house.at, plan) if plan.is_ready else plan
+
+
+def blocked(plan):
+    return [(note.row, note.code) for file in plan.files for note in file.notes if note.mark.blocks]
+
+
+def references(house):
+    with house.at.work(reading=True) as work:
+        return {c.reference for c in work.store.consignments(house.merchant.organisation, limit=5000)}
+
+
+def records(house):
+    with house.at.work(reading=True) as work:
+        return list(work.store.records_of(house.merchant.organisation))
+
+
+def requests(house):
+    with house.at.work(reading=True) as work:
+        return list(work.store.requests(merchant=house.merchant.organisation, state=RequestState.WAITING))
+
+
+# Who
+
+
+def test_only_a_merchant_s_person_imports(house):
+    assert importing.importer(house.at, " Merchant@X.org ").organisation.name == "Morning Star Trading Co., Ltd."
+    with pytest.raises(NotFound):
+        importing.importer(house.at, "nobody@x.org")
+    with pytest.raises(NotAllowed):
+        importing.importer(house.at, "officer@x.org")
+
+
+# Tables
+
+
+def test_a_table_s_consignments_are_lodged(house):
+    done = bring(house, table(row("MS-1"), row("MS-2"), row("MS-1", gname="Flask", gcode="961700")))
+    assert [stored.reference for stored in done.files[0].stored] == ["MS-1", "MS-2"]
+    declaration = house.consignment(done.files[0].stored[0].id).record.document
+    assert [item.description for item in declaration.items] == ["Lamp", "Flask"]
+    assert declaration.merchant.name == "Morning Star Trading Co., Ltd."
+    house.settle()
+
+
+def test_a_half_bad_table_stores_nothing(house):
+    plan = bring(house, table(row("MS-1"), row("MS-2", qty="x"), row("MS-3")))
+    assert blocked(plan) == [(3, "unusable-cell")]
+    assert references(house) == set()
+
+
+def test_a_table_imported_twice_is_a_conflict_told_for_each_declaration(house):
+    bring(house, table(row("MS-1"), row("MS-2")))
+    plan = bring(house, table(row("MS-0"), row("MS-1"), row("MS-2")))
+    assert blocked(plan) == [(3, "lodged-before"), (4, "lodged-before")]
+    assert references(house) == {"MS-1", "MS-2"}
+
+
+def test_a_reference_in_two_files_at_once_is_told(house):
+    plan = bring(house, table(row("MS-1"), name="a.csv"), table(row("MS-2"), row("MS-1"), name="b.csv"))
+    assert blocked(plan) == [(3, "twice-given")]
+    assert references(house) == set()
+
+
+def test_one_bad_file_keeps_the_good_ones_out(house):
+    plan = bring(house, table(row("MS-1")), Given("x.pdf", b"%PDF-1.7"))
+    assert blocked(plan) == [(None, "pdf")]
+    assert references(house) == set()
+
+
+def test_a_declaration_relies_on_the_records_that_the_table_names(house):
+    certificate = house.issue_certificate()
+    header = f"{HEADER},records"
+    done = bring(house, table(f"{row('MS-1')},{certificate.id}", header=header))
+    assert [paper.record.id for paper in house.consignment(done.files[0].stored[0].id).papers] == [certificate.id]
+
+
+def test_a_record_of_somebody_else_s_is_told_at_its_row(house):
+    plan = bring(house, table(row("MS-0") + ",", f"{row('MS-1')},11111111-1111", header=f"{HEADER},records"))
+    notes = [note for note in plan.files[0].notes if note.mark is Mark.WRONG]
+    assert [(note.row, note.where) for note in notes] == [(3, "records")]
+
+
+def test_an_arrival_in_the_future_is_told_at_its_row(house):
+    plan = bring(house, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"))
+    assert [(n.row, n.where) for n in plan.files[0].notes if n.mark is Mark.WRONG] == [(2, "arrivalDateTime")]
+
+
+def test_somebody_quicker_makes_the_whole_import_fail(house):
+    plan = importing.plan(house.at, house.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
+    lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="MS-2"))
+    with pytest.raises(Conflict):
+        importing.store(house.at, plan)
+    assert references(house) == {"MS-2"}
+
+
+def test_two_thousand_rows_are_lodged_in_seconds(house):
+    content = table(*(row(f"MS-{place:05d}") for place in range(2000)))
+    start = time.monotonic()
+    done = bring(house, content)
+    assert len(done.files[0].stored) == 2000
+    assert time.monotonic() - start < 60
+
+
+def test_more_rows_than_one_unit_of_work_holds_are_refused_at_once(house):
+    files = [table(*(row(f"{name}-{place}") for place in range(2500)), name=name) for name in "ab"]
+    with pytest.raises(TooMuch):
+        importing.plan(house.at, house.merchant, files, [], {})
+
+
+# Documents
+
+
+def test_a_certificate_becomes_a_statement_laid_before_the_chamber(house):
+    done = bring(house, own("certificate-of-origin", certificate_fields()), issuers=["zhejiang CHAMBER"])
+    record = house.record(done.files[0].stored[0].id)
+    assert record.assurance is Assurance.STATED
+    assert [(r.statement.id, r.issuer.name) for r in requests(house)] == [(record.id, "Zhejiang Chamber")]
+
+
+def test_each_kind_goes_to_its_own_issuer(house):
+    certificate = own("certificate-of-origin", certificate_fields())
+    report = own("inspection-report", report_fields())
+    bring(house, certificate, report, issuers=["Qiantang Laboratory", house.other_chamber.organisation.id])
+    assert {(r.statement.kind, r.issuer.name) for r in requests(house)} == {
+        (Kind.CERTIFICATE_OF_ORIGIN, "Jiangsu Chamber"),
+        (Kind.INSPECTION_REPORT, "Qiantang Laboratory"),
+    }
+
+
+def test_a_certificate_without_an_issuer_lacks_one(house):
+    plan = bring(house, own("certificate-of-origin", certificate_fields()), issuers=["Qiantang Laboratory"])
+    assert blocked(plan) == [(None, "lacking-issuer")]
+    assert records(house) == []
+
+
+def test_an_issuer_that_is_not_registered_is_named_with_those_that_are(house):
+    with pytest.raises(UnknownIssuer, match="Zhejiang Chamber"):
+        bring(house, own("certificate-of-origin", certificate_fields()), issuers=["Zhejiang"])
+
+
+def test_a_document_that_lacks_something_is_kept_out_until_it_is_given(house):
+    fields = certificate_fields()
+    del fields["quantity"]
+    document = own("certificate-of-origin", fields)
+    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "lacking")]
+    assert requests(house) == []
+    done = bring(house, document, issuers=["Zhejiang Chamber"], quantity="500")
+    assert house.record(done.files[0].stored[0].id).fields["quantity"] == "500"
+
+
+def test_a_certificate_for_another_exporter_is_stored_with_a_warning(house):
+    fields = certificate_fields(exporter={"name": "Noon Star Ltd"})
+    done = bring(house, own("certificate-of-origin", fields), issuers=["Zhejiang Chamber"])
+    assert "other-party" in {note.code for note in done.files[0].notes}
+    assert done.files[0].stored
+
+
+def test_the_same_statement_does_not_wait_twice(house):
+    document = own("certificate-of-origin", certificate_fields())
+    bring(house, document, issuers=["Zhejiang Chamber"])
+    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "stated-before")]
+    assert len(requests(house)) == 1
+
+
+def test_an_attachment_that_was_never_uploaded_is_told(house):
+    attachment = {"fileName": "a.pdf", "size": 3, "sha256": "0" * 64}
+    document = own("certificate-of-origin", certificate_fields(attachments=[attachment]))
+    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "no-such-file")]
+
+
+def test_the_merchant_s_own_invoice_is_issued_once(house):
+    document = own("invoice", invoice_fields())
+    done = bring(house, document)
+    assert house.record(done.files[0].stored[0].id).assurance is Assurance.ISSUED
+    assert blocked(bring(house, document)) == [(None, "number-taken")]
+
+
+def test_an_invoice_of_somebody_else_s_is_not_signed(house):
+    plan = bring(house, own("invoice", invoice_fields(seller={"name": "Evening Star Trading Co., Ltd."})))
+    assert blocked(plan) == [(None, "not-your-invoice")]
+    assert records(house) == []
+
+
+def test_our_own_declaration_is_lodged_and_refused_the_second_time(house):
+    document = own("declaration", {**lodgement_fields(), "packageQuantity": 2})
+    done = bring(house, document)
+    assert house.consignment(done.files[0].stored[0].id).merchant.id == house.merchant.organisation.id
+    assert blocked(bring(house, document)) == [(None, "lodged-before")]
+
+
+def test_documents_and_tables_go_in_together_or_not_at_all(house):
+    good = own("certificate-of-origin", certificate_fields())
+    assert blocked(bring(house, good, table(row("MS-1", qty="")), issuers=["Zhejiang Chamber"]))
+    assert requests(house) == []
+    bring(house, good, table(row("MS-1")), issuers=["Zhejiang Chamber"])
+    assert len(requests(house)) == 1
+    assert references(house) == {"MS-1"}
+
+
+@pytest.mark.parametrize("text", ['{"kind": "a", "kind": "b"}', '{"a": NaN}', "[" * 70])
+def test_hostile_json_is_told_and_kept_out(house, text):
+    assert blocked(bring(house, Given("x", text.encode()))) == [(None, "malformed-json")]
+
+
+# One unit of work
+
+
+def test_what_fails_at_the_end_undoes_what_went_before(house):
+    def lodge_and_fail():
+        with together(house.at) as inside:
+            lodging.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        lodge_and_fail()
+    assert references(house) == set()
