@@ -57,9 +57,9 @@ def serve(port: int | None, data_dir: str | None) -> None:
     from backend.adapters.embedded_chain import ChainInUse
     from backend.serving import serve as serve_until_stopped
 
-    _log_to_stderr()
     given = {"PORT": port and str(port), "DATA_DIR": data_dir}
     settings = Settings.from_environment({**os.environ, **{k: v for k, v in given.items() if v}})
+    _log_to_stderr(settings.log_level)
     try:
         serve_until_stopped(settings, click.echo)
     except ChainInUse as error:
@@ -133,10 +133,10 @@ def _people_say(hours: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

@@ -51,8 +51,8 @@ _CHROME = {
     ),
     "lodged": ("{count} declarations lodged: {first}", "已申报 {count} 票：{first}"),
     "stated": (
-        "{kind} {reference} stated (record {id}) and laid before {issuer}, who confirms it",
-        "{kind} {reference} 已陈述（单证 {id}），待 {issuer} 确认",
+        "{kind} stated (record {id}) and laid before {issuer}, who confirms it",
+        "{kind} 已陈述（单证 {id}），待 {issuer} 确认",
     ),
     "invoiced": ("invoice {reference} issued (record {id})", "发票 {reference} 已签发（单证 {id}）"),
     "anchoring": (
@@ -137,7 +137,17 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
         code = "invoiced" if one.kind is Kind.INVOICE else "stated"
         issuer = file.issuer.name if file.issuer else ""
         reference, kind = clear(one.reference), SLUGS[one.kind]
-        told.append("  " + chrome(code, language, kind=kind, reference=reference, id=one.id, issuer=issuer))
+        told.append(
+            "  "
+            + chrome(
+                code,
+                language,
+                kind=" ".join(filter(None, [kind, reference])),
+                reference=reference,
+                id=one.id,
+                issuer=issuer,
+            )
+        )
     return told
 
 

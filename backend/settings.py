@@ -23,10 +23,11 @@ class Settings:
     master_key: str | None = None
     secure_cookies: bool = False
     demo: bool = True
+    log_level: str = "WARNING"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES and PROVENPORT_DEMO."""
+        """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL."""
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
             port=_port(environment.get("PORT") or "8080"),
@@ -34,6 +35,7 @@ class Settings:
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
             secure_cookies=_switch(environment, "SECURE_COOKIES", False),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
+            log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
         )
 
 
@@ -41,6 +43,12 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise WrongSetting(f"PORT is {text!r}: give a number from 1 to 65535")
     return int(text)
+
+
+def _level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise WrongSetting(f"LOG_LEVEL is {text!r}: give DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
 
 
 def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:

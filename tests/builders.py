@@ -232,3 +232,57 @@ PDF = (
     b"trailer\n<< /Size 4 /Root 1 0 R >>\nstartxref\n186\n%%EOF\n"
 )
 """The smallest PDF document with one page."""
+
+
+class Api:
+    """A program that talks to the interface as one of the demonstration's people, or as a rival who joined later."""
+
+    def __init__(self, client: Any, people: Mapping[str, Any]) -> None:
+        self._client = client
+        self.bearers = {role: somebody.bearer for role, somebody in people.items()}
+        self._counter = 0
+
+    def call(self, method: str, path: str, who: str | None = None, **request: Any) -> Any:
+        headers = {**self.bearers.get(who or "", {}), **request.pop("headers", {})}
+        return self._client.open(f"/api/v1{path}", method=method, headers=headers, **request)
+
+    def get(self, path: str, who: str | None = None, **request: Any) -> Any:
+        return self.call("GET", path, who, **request)
+
+    def post(self, path: str, who: str | None = None, body: Any = None, **request: Any) -> Any:
+        return self.call("POST", path, who, **({"json": body} if body is not None else {}), **request)
+
+    def fresh(self, stem: str) -> str:
+        """A number that was not used before in this run."""
+        self._counter += 1
+        return f"{stem}-{id(self):x}-{self._counter}"
+
+    def admit_rival(self, name: str = "Evening Star Trading Co., Ltd.") -> None:
+        """Let a second merchant join."""
+        body = {"role": "merchant", "name": name, "email": f"{self.fresh('rival')}@example.org"}
+        joined = self.post("/organisations", "authority", body).get_json()
+        self.bearers["rival"] = {"Authorization": f"Bearer {joined['token']}"}
+
+    def certificate(self, **changes: Any) -> dict[str, Any]:
+        name = self.get("/me", "merchant").get_json()["organisation"]
+        fields = certificate_fields(certificateNumber=self.fresh("C"), exporter={"name": name})
+        return self._made("/certificates-of-origin", "chamber", fields | changes)
+
+    def report(self, **changes: Any) -> dict[str, Any]:
+        name = self.get("/me", "merchant").get_json()["organisation"]
+        fields = report_fields(reportNumber=self.fresh("R"), customer={"name": name})
+        return self._made("/inspection-reports", "laboratory", fields | changes)
+
+    def invoice(self, **changes: Any) -> dict[str, Any]:
+        return self._made("/invoices", "merchant", invoice_fields(invoiceNumber=self.fresh("I")) | changes)
+
+    def declaration(self, papers: Sequence[Mapping[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
+        named = [self.certificate(), self.report()] if papers is None else papers
+        fields = lodgement_fields(declarationReference=self.fresh("D"), records=[paper["id"] for paper in named])
+        return self._made("/declarations", "merchant", fields | changes)
+
+    def _made(self, path: str, who: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self.post(path, who, fields)
+        assert answer.status_code == 201, answer.get_data(as_text=True)
+        made: dict[str, Any] = answer.get_json()
+        return made

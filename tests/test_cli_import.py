@@ -68,7 +68,7 @@ def test_the_documented_example_is_lodged_once_and_refused_the_second_time(run):
     first = run(EXAMPLE)
     assert first.exit_code == 0, first.output
     assert "3 declarations lodged: MS-2026-0101, MS-2026-0102, MS-2026-0103" in first.output
-    assert "  ✓ copNo → declarationReference: 4 rows\n" in first.output
+    assert "  ✓ copNo → declarationReference: filled in 4 of 4 rows\n" in first.output
     assert "  ~ country → destinationCountry: MYS is MY (2 rows)\n" in first.output
     second = run(EXAMPLE)
     assert second.exit_code == 1

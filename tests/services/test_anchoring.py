@@ -1,5 +1,6 @@
 """From database to ledger, whatever happens in between."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -7,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from backend.domain.clearance import Decision, Step
-from backend.domain.errors import LedgerUnavailable
+from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
 from backend.domain.records import ProofState
@@ -272,10 +273,8 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     house.settle()
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
-    try:
+    with suppress(Conflict):  # refusing to confirm what was taken back is as good
         issuing.confirm(house.at, house.chamber, request.id, "N-2")
-    except Exception as refusal:  # refusing to confirm what was taken back is as good
-        assert "Conflict" in type(refusal).__name__
     issuing.revoke(house.at, house.chamber, bad.id, "forged invoice")
     house.settle(20)
     kept = house.record(bad.id)
@@ -314,16 +313,12 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
         return sign(act, nonce)
 
     house.ledger.sign = strict
-    try:
+    with suppress(Invalid):  # refusing it at once is better still
         accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, valid_from=start)
-    except Exception as refusal:  # refusing it at once is better still
-        assert type(refusal).__name__ == "Invalid"
     record = house.issue_certificate()
     for _ in range(3):
-        try:
+        with suppress(ValueError):
             advance(house.at)
-        except ValueError:
-            continue
     assert state_of(house, record) is ProofState.FINAL
 
 

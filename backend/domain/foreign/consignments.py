@@ -119,7 +119,7 @@ def _told_columns(raw: RawTable, places: Mapping[int, Column], report: _Report) 
         if count < len(raw.rows):
             report.note(Mark.HEED, "default-rows", "", name, value=value, rows=len(raw.rows) - count)
     return [
-        Note(Mark.TAKEN, "rows", raw.header[place], column.field, {"rows": filled[place]})
+        Note(Mark.TAKEN, "rows", raw.header[place], column.field, {"rows": filled[place], "all": len(raw.rows)})
         for place, column in places.items()
     ]
 

@@ -93,6 +93,13 @@ class Draft:
         else:
             self.put(field, pointer, value, how or conversion, raw=raw)
 
+    def take_all(self, fields: dict[str, Any], pointer: str) -> None:
+        """Take fields that are ours already, under whatever names they bear."""
+        self.fields = dict(fields)
+        for name, value in fields.items():
+            self._origins[name] = f"{pointer}/{name}"
+            self.note(Mark.TAKEN, "taken", f"{pointer}/{name}", name, value=value)
+
     def unusable(self, field: str, pointer: str, why: Unusable) -> None:
         """Remember that something stands there which we cannot take."""
         self.source.use(pointer)

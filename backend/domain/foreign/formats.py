@@ -114,6 +114,5 @@ def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
     if kind is Kind.DECLARATION and "merchant" in fields:
         draft.note(Mark.EXCESS, "merchant-is-you", "/document/merchant")
         fields = {name: value for name, value in fields.items() if name != "merchant"}
-    for name, value in fields.items():
-        draft.put(name, f"/document/{name}", value)
+    draft.take_all(fields, "/document")
     return draft.finish(OWN, given)

@@ -27,8 +27,12 @@ class Results:
         """Take one result, told in one line; what has no name or value is left where it is."""
         if not isinstance(characteristic, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
             return
-        result = {"characteristic": characteristic, "value": str(value), **({"unit": str(unit)} if unit else {})}
-        told = " ".join([f"{characteristic}:", str(value), *([str(unit)] if unit else [])])
+        result = {
+            "characteristic": characteristic,
+            "value": str(value),
+            **({"unit": unit} if isinstance(unit, str) else {}),
+        }
+        told = " ".join([f"{characteristic}:", str(value), *([unit] if isinstance(unit, str) else [])])
         self._draft.put(f"results.{self._count}", pointer, result, told=told)
         self._count += 1
 
@@ -96,13 +100,18 @@ def fill_mill_test(draft: Draft) -> None:
     at = f"{inspections}/0"
     draft.first("itemIdentification", f"{at}/productIdentifier", f"{at}/heatNumber")
     results, value = Results(draft), draft.source.value
-    for member, content in (value(f"{at}/chemicalComposition") or {}).items():
+    for member, content in _members(draft, f"{at}/chemicalComposition"):
         if member != "type":
             results.add(f"{at}/chemicalComposition/{member}", f"chemical composition: {member}", content)
-    for member in value(f"{at}/mechanicalProperties") or {}:
+    for member, _ in _members(draft, f"{at}/mechanicalProperties"):
         place = f"{at}/mechanicalProperties/{member}"
         results.add(place, f"mechanical: {member}", value(f"{place}/value"), value(f"{place}/unitCode"))
     results.close()
+
+
+def _members(draft: Draft, pointer: str) -> list[tuple[str, Any]]:
+    found = draft.source.value(pointer)
+    return list(found.items()) if isinstance(found, dict) else []
 
 
 def fill_inspection_report(draft: Draft) -> None:
@@ -117,7 +126,12 @@ def fill_inspection_report(draft: Draft) -> None:
             at = f"{base}/{kind}/{place}"
             name, standard = value(f"{at}/property/name"), value(f"{at}/property/identifier")
             measured, unit = value(f"{at}/measurement/value"), value(f"{at}/measurement/unitCode")
-            results.add(f"{at}/measurement", f"{name} ({standard})" if standard else name, measured, unit)
+            results.add(
+                f"{at}/measurement",
+                f"{name} ({standard})" if name and isinstance(standard, str) else name,
+                measured,
+                unit,
+            )
             for member in ("property/name", "property/identifier", "date"):
                 draft.source.use(f"{at}/{member}")
             try:

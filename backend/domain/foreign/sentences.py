@@ -16,7 +16,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # taken
     "taken": ("{value}", "{value}"),
     "given": ("{value} (given by you)", "{value}（由您给出）"),
-    "rows": ("{rows} rows", "{rows} 行"),
+    "rows": ("filled in {rows} of {all} rows", "{all} 行中 {rows} 行有值"),
     # converted
     "given-instead": ("{value} (given by you instead of {raw})", "{value}（由您给出，取代 {raw}）"),
     "country-code": ("{raw} is {value}", "{raw} 即 {value}"),

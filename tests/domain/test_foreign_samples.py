@@ -1,0 +1,62 @@
+"""Published examples of other people's documents, read from where PROVENPORT_SAMPLES says they lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from backend.domain.foreign.formats import read_document
+from backend.domain.foreign.meanings import meaning_of
+from backend.domain.foreign.reading import Mark
+from backend.domain.foreign.sentences import tell
+
+SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
+needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does not name the folder of samples")
+
+
+def lacking(reading):
+    return {note.field for note in reading.notes if note.mark is Mark.LACKS}
+
+
+def wrong(reading):
+    return {note.field for note in reading.notes if note.mark is Mark.WRONG}
+
+
+def embedded(path):
+    return yaml.safe_load((Path(SAMPLES) / path).read_text(encoding="utf-8"))["example"].encode()
+
+
+SAMPLE_FILES = {
+    "traceability-vocab/credentials/CertificationOfOrigin.yml": {
+        "exporter.name", "importCountry", "originCriteria", "quantity", "unitCode",
+    },
+    "traceability-vocab/credentials/FoodGradeInspectionCredential.yml": {"decisionRule", "hsCode", "method"},
+    "traceability-vocab/credentials/MillTestReportCredential.yml": {
+        "conforms", "decisionRule", "hsCode", "method", "performedFrom", "performedTo",
+    },
+    "traceability-vocab/common/InspectionReport.yml": {
+        "conforms", "customer.name", "decisionRule", "hsCode", "issueDate", "itemDescription", "itemIdentification",
+        "method", "specification",
+    },
+    "traceability-vocab/credentials/CommercialInvoiceCredential.yml": {"issueDate"},
+}  # fmt: skip
+
+
+@needs_samples
+@pytest.mark.parametrize("path", SAMPLE_FILES)
+def test_a_published_example_lacks_what_its_vocabulary_does_not_hold_and_is_whole_with_it(path):
+    reading = read_document(embedded(path), {})
+    assert lacking(reading) == SAMPLE_FILES[path]
+    assert wrong(reading) == set()
+    given = {field: meaning_of(field).example.strip("'") for field in lacking(reading)} | {"issueDate": "2026-03-03"}
+    completed = read_document(embedded(path), given)
+    assert completed.is_complete, [tell(note) for note in completed.notes if note.mark.blocks]
+
+
+@needs_samples
+def test_the_published_tradetrust_certificate_is_a_form_filled_with_placeholders():
+    content = (Path(SAMPLES) / "tradetrust-coo" / "sample-data.json").read_bytes()
+    reading = read_document(content, {})
+    assert wrong(reading) == {"importCountry", "issueDate"}
+    assert {"quantity", "unitCode", "originCountry", "originCriteria", "hsCode", "description"} == lacking(reading)

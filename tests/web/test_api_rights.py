@@ -1,0 +1,203 @@
+"""Who may do what over the interface: every route, every role; a route without an expectation fails."""
+
+import pytest
+
+from tests.builders import (
+    PDF,
+    Api,
+    certificate_fields,
+    invoice_fields,
+    lodgement_fields,
+    report_fields,
+)
+
+ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority")
+ROLES = ASKERS[2:]
+
+
+def only(*roles, otherwise=403, done=201):
+    return {role: done if role in roles else otherwise for role in ROLES}
+
+
+everybody = dict.fromkeys(ROLES, 200)
+own_record = only("merchant", "chamber", "officer", otherwise=404, done=200)
+
+EXPECTED = {
+    "POST /certificates-of-origin": only("chamber"),
+    "POST /inspection-reports": only("laboratory"),
+    "POST /invoices": only("merchant", "rival"),
+    "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
+    "POST /files": only(*ROLES),
+    "POST /declarations": only("merchant", "rival"),
+    "GET /declarations": everybody,
+    "GET /declarations/<declaration_id>": only("merchant", "officer", otherwise=404, done=200),
+    "POST /declarations/<declaration_id>/decisions": only("officer"),
+    "POST /declarations/<declaration_id>/arrival": only("merchant", "officer", otherwise=404),
+    "POST /declarations/<declaration_id>/withdrawal": only("merchant", otherwise=404) | {"officer": 403},
+    "GET /release-times": everybody,
+    "GET /me": everybody,
+    "GET /records/<record_id>": own_record,
+    "GET /records/<record_id>/evidence": own_record,
+    "POST /verify": dict.fromkeys(ASKERS, 200),
+    "POST /organisations": only("authority"),
+    "GET /issuers": only("officer", "authority", done=200),
+    "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
+    "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
+    "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
+}
+"""The status that each role gets for a well-formed request about the merchant's own things."""
+
+
+@pytest.fixture(scope="module")
+def api(app, people):
+    api = Api(app.test_client(), people)
+    api.admit_rival()
+    api.bearers["wrong token"] = {"Authorization": "Bearer pp_somebody-elses"}
+    return api
+
+
+@pytest.fixture(scope="module")
+def lapsed(api):
+    """An organisation that may be suspended and accredited without harm to other tests."""
+    body = {"role": "chamber", "name": "Spare Chamber", "email": f"{api.fresh('spare')}@example.org"}
+    return api.post("/organisations", "authority", body).get_json()["id"]
+
+
+def routes(app):
+    return {
+        f"{method} {rule.rule.removeprefix('/api/v1')}"
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/") and rule.endpoint != "openapi.spec"
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_route_has_its_expectation(app):
+    assert routes(app) == set(EXPECTED)
+
+
+def body_for(api, route):
+    bundle = {"format": "provenport-evidence", "version": 1, "record": "x"}
+    return {
+        "POST /certificates-of-origin": lambda: certificate_fields(certificateNumber=api.fresh("C")),
+        "POST /inspection-reports": lambda: report_fields(reportNumber=api.fresh("R")),
+        "POST /invoices": lambda: invoice_fields(invoiceNumber=api.fresh("I")),
+        "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
+        "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
+        "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},
+        "POST /declarations/<declaration_id>/arrival": lambda: {"arrivedAt": "2026-11-01T00:00:00Z"},
+        "POST /verify": lambda: bundle,
+        "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
+        "POST /issuers/<organisation_id>/accreditation": dict,
+        "POST /issuers/<organisation_id>/suspension": dict,
+    }.get(route, lambda: None)()
+
+
+def path_for(api, route, lapsed):
+    """The route with fresh things of the merchant's own; certificates are named by a declaration."""
+    path = route.split()[1]
+    if "<record_id>" in path:
+        certificate = api.certificate()
+        api.declaration([certificate])
+        return path.replace("<record_id>", certificate["id"])
+    if "<declaration_id>" in path:
+        return path.replace("<declaration_id>", api.declaration([])["id"])
+    return path.replace("<organisation_id>", lapsed)
+
+
+def ask(api, route, path, asker):
+    if route == "POST /files":
+        return api.post(path, asker, data=PDF, content_type="application/pdf")
+    if route == "POST /declarations/<declaration_id>/arrival":
+        from datetime import UTC, datetime
+
+        return api.post(path, asker, {"arrivedAt": datetime.now(UTC).isoformat()})
+    return api.call(route.split()[0], path, asker, json=body_for(api, route))
+
+
+@pytest.mark.parametrize("route", EXPECTED)
+def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
+    path = path_for(api, route, lapsed)
+    got = {}
+    for asker in ASKERS:
+        if EXPECTED[route].get(asker) in (201, 202) and "_id>" in route:
+            path = path_for(api, route, lapsed)
+        answer = ask(api, route, path, asker)
+        got[asker] = answer.status_code
+        if answer.status_code >= 400:
+            assert answer.content_type == "application/problem+json", (asker, answer.get_data(as_text=True))
+    expected = {"nobody": 401, "wrong token": 401} | EXPECTED[route]
+    assert got == expected
+
+
+@pytest.mark.parametrize("route", sorted(route for route in EXPECTED if "_id>" in route))
+@pytest.mark.parametrize("made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"])
+def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
+    who = next(role for role in ROLES if EXPECTED[route][role] in (200, 201, 202))
+    path = route.split()[1]
+    answer = ask(api, route, path[: path.index("<")] + made_up + path[path.index(">") + 1 :], who)
+    assert answer.status_code in (404, 405)
+    assert answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic bWU6bWU=", "bearer x", "Token x", "Bearer a b", "Bearer " + "x" * 5000,
+     "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJvZmZpY2VyIn0.", "Bearer null", "Bearer é"],
+)  # fmt: skip
+def test_no_other_form_of_token_opens_the_door(api, header):
+    answer = api.get("/me", headers={"Authorization": header})
+    assert answer.status_code == 401
+    assert answer.get_json()["code"] == "not-signed-in"
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_session_of_the_pages_does_not_serve_the_interface(app, people):
+    """Only bearer tokens count, so a forged form of another site cannot act through a cookie."""
+    client = app.test_client()
+    somebody = people["merchant"]
+    with client.session_transaction() as session:
+        session["_user_id"] = somebody.email
+    assert client.get("/api/v1/me").status_code == 401
+
+
+def test_lists_hold_ones_own_only(api):
+    mine = api.declaration([])["id"]
+    theirs = api.post("/declarations", "rival", lodgement_fields(declarationReference=api.fresh("D"))).get_json()["id"]
+
+    def seen(who):
+        return {one["id"] for one in api.get("/declarations?limit=200", who).get_json()["declarations"]}
+
+    assert mine in seen("merchant")
+    assert theirs not in seen("merchant")
+    assert seen("rival") == {theirs} or (theirs in seen("rival") and mine not in seen("rival"))
+    assert {mine, theirs} <= seen("officer")
+    for who in ("chamber", "laboratory", "authority"):
+        assert not seen(who)
+
+
+def test_a_cursor_tells_nothing_about_others(api):
+    mine = api.declaration([])["id"]
+    answers = [api.get(f"/declarations?after={after}", "rival") for after in (mine, "nobody")]
+    assert answers[0].status_code == answers[1].status_code
+
+
+def test_a_merchants_study_is_of_its_own_goods(api):
+    clocks = api.get("/release-times", "rival").get_json()
+    assert clocks["lodgementToRelease"]["count"] == 0
+    assert api.get("/release-times", "officer").get_json()["lodgementToRelease"]["count"] > 0
+
+
+def test_an_officer_reads_only_papers_that_a_declaration_relies_on(api):
+    loose = api.certificate()["id"]
+    assert api.get(f"/records/{loose}", "officer").status_code == 404
+    assert api.get(f"/records/{api.invoice()['id']}", "officer").status_code == 404
+
+
+def test_a_rival_cannot_rely_on_anothers_papers(api):
+    theirs = api.certificate()["id"]
+    fields = lodgement_fields(declarationReference=api.fresh("D"), records=[theirs])
+    answer = api.post("/declarations", "rival", fields)
+    assert answer.status_code == 422
+    nothing = api.post("/declarations", "rival", fields | {"records": ["nobody"]})
+    assert answer.get_json() == nothing.get_json()  # no telling whether it exists
