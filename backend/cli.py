@@ -10,6 +10,7 @@ from typing import Any
 import click
 import structlog
 
+from backend.cli_import import import_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Role
@@ -131,6 +132,9 @@ def _people_say(hours: float) -> str:
         return f"{seconds} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+cli.add_command(import_command)
 
 
 def _log_to_stderr(level: str) -> None:

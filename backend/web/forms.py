@@ -8,8 +8,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from pydantic.alias_generators import to_camel, to_snake
-from wtforms import Field, FieldList, FormField, RadioField, SelectField, StringField, TextAreaField
-from wtforms import Form as PartForm
+from wtforms import Field, FieldList, Form, FormField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import Optional
 from wtforms.widgets import DateInput, DateTimeLocalInput
 
@@ -48,6 +47,7 @@ class MomentField(TextField):
 
 class NumberField(TextField):
     """A decimal, kept as text so that nothing is rounded."""
+
 
 class ChoiceField(SelectField):
     """A select box whose entries are named in the reader's language."""
@@ -88,7 +88,7 @@ class CurrencyField(CodeField):
     list_name = "currencies"
 
 
-class Row(PartForm):
+class Row(Form):
     """A line of a list; ``preset`` fields hold a value from the start, and do not make a line a filled one."""
 
     preset: frozenset[str] = frozenset()
@@ -99,7 +99,7 @@ class Row(PartForm):
         return not any(_stated(field) for name, field in self._fields.items() if name not in self.preset)
 
 
-class PaperForm(FlaskForm):
+class PaperForm(FlaskForm):  # type: ignore[misc]
     """A form that states a document."""
 
     @property
@@ -139,7 +139,7 @@ def _stated(field: Field) -> Any:
 
 def _find(form: Any, path: list[str]) -> Field | None:
     """The form field for a path of JSON names; a group answers with its first field."""
-    field = form._fields.get(to_snake(path[0]))
+    field: Any = form._fields.get(to_snake(path[0]))
     for part in path[1:]:
         if isinstance(field, FieldList):
             filled = [entry for entry in field.entries if not entry.form.is_blank]
@@ -148,7 +148,7 @@ def _find(form: Any, path: list[str]) -> Field | None:
             field = field.form._fields.get(to_snake(part))
     if isinstance(field, FormField):
         return next(iter(field.form._fields.values()), None)
-    return field
+    return field if isinstance(field, Field) else None
 
 
 def filled_in(document: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _start(value: Any) -> Any:
     return value
 
 
-def add_blank_rows(rows: FieldList, at_least: int) -> None:
+def add_blank_rows(rows: "FieldList[Any]", at_least: int) -> None:
     """Offer empty lines to those who browse without scripts."""
     while len(rows.entries) < at_least:
         rows.append_entry()

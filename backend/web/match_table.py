@@ -108,11 +108,13 @@ def _destination(kind: Kind, fields: Fields) -> str:
 
 
 def _company(kind: Kind, fields: Fields) -> str:
-    party = next((fields[name] for name in ("merchant", "exporter", "customer", "seller") if name in fields), {})
+    party: Fields = next(
+        (fields[name] for name in ("merchant", "exporter", "customer", "seller") if name in fields), {}
+    )
     return str(party.get("name", ""))
 
 
 def _conformity(kind: Kind, fields: Fields) -> str:
     if kind is not Kind.INSPECTION_REPORT or "conforms" not in fields:
         return ""
-    return _("conforms") if fields["conforms"] else _("does not conform")
+    return str(_("conforms") if fields["conforms"] else _("does not conform"))

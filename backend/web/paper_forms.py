@@ -1,7 +1,7 @@
 """The forms for a product, a certificate of origin, an inspection report and a declaration."""
 
 from flask_babel import lazy_gettext as _
-from wtforms import FieldList, FormField
+from wtforms import FieldList, Form, FormField
 
 from backend.web import choices
 from backend.web.forms import (
@@ -13,7 +13,6 @@ from backend.web.forms import (
     MomentField,
     NumberField,
     PaperForm,
-    PartForm,
     Row,
     TextField,
     YesNoField,
@@ -37,7 +36,7 @@ class ProductForm(PaperForm):
     gtin = TextField(_("GTIN (bar code)"), optional=True)
 
 
-class PartyPart(PartForm):
+class PartyPart(Form):
     """A company."""
 
     name = TextField(_("Name"))
@@ -46,7 +45,7 @@ class PartyPart(PartForm):
     identifier = TextField(_("Company number"), optional=True, description=_("In China the 18-character USCC."))
 
 
-class ConsigneePart(PartForm):
+class ConsigneePart(Form):
     """The buyer, as far as the certificate names one."""
 
     name = TextField(_("Name"), optional=True)

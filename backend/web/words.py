@@ -88,7 +88,7 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
 
 def kind_name(kind: Kind) -> str:
     """A kind of record."""
-    names = {
+    names: dict[Kind, str] = {
         Kind.CERTIFICATE_OF_ORIGIN: _("Certificate of origin"),
         Kind.INSPECTION_REPORT: _("Inspection report"),
         Kind.DECLARATION: _("Declaration"),
@@ -99,7 +99,7 @@ def kind_name(kind: Kind) -> str:
 
 def role_name(role: Role) -> str:
     """A role."""
-    names = {
+    names: dict[Role, str] = {
         Role.MERCHANT: _("Merchant"),
         Role.CHAMBER: _("Chamber of commerce"),
         Role.LABORATORY: _("Laboratory"),
@@ -152,7 +152,7 @@ def declaration_state(status: DeclarationStatus) -> Shown:
 
 def decision_name(decision: Decision) -> str:
     """A decision, as the officer orders it."""
-    names = {
+    names: dict[Decision, str] = {
         Decision.RELEASE: _("Release"),
         Decision.DOCUMENTS_REQUIRED: _("Require documents"),
         Decision.EXAMINE: _("Examine"),
@@ -164,7 +164,7 @@ def decision_name(decision: Decision) -> str:
 
 def step_name(step: Step) -> str:
     """A step of a consignment."""
-    names = {
+    names: dict[Step, str] = {
         Step.ARRIVED: _("Goods arrived"),
         Step.LODGED: _("Declaration lodged"),
         Step.ANCHORED: _("Recorded on the ledger"),

@@ -194,14 +194,6 @@ def test_dates_at_the_ends_of_the_calendar_bring_no_crash(api, changes):
     assert answer.status_code in (201, 422)
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1969-12-31T00:00:00Z"])
-@pytest.mark.parametrize("member", ["validFrom", "validUntil"])
-def test_moments_at_the_ends_of_the_calendar_are_refused(api, member, moment):
-    path = f"/issuers/{api.things['organisation']}/accreditation"
-    good = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2030-01-01T00:00:00Z"}
-    assert_problem(api.post(path, "authority", good | {member: moment}), 422)
-
-
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
 def test_arrivals_at_the_ends_of_the_calendar_are_refused(api, moment):
     path = f"/declarations/{api.things['declaration']}/arrival"

@@ -162,7 +162,7 @@ class Draft:
         try:
             self.fields = with_field(self.fields, field, value)
         except Unusable as error:
-            self.note(Mark.WRONG, "unusable", "--set", field, why=error)
+            self.note(Mark.WRONG, "unusable-cell", "--set", field, why=error)
             return
         self._origins[field] = "--set"
         if former is None or former == value:

@@ -23,18 +23,17 @@ class Results:
         self._draft = draft
         self._count = 0
 
-    def add(self, pointer: str, characteristic: Any, value: Any, unit: Any = None) -> None:
-        """Take one result, told in one line; what has no name or value is left where it is."""
+    def add(self, pointer: str, characteristic: Any, value: Any, unit: Any = None) -> bool:
+        """Take one result, told in one line; answers False for what has no name or value and is left where it is."""
         if not isinstance(characteristic, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
-            return
-        result = {
-            "characteristic": characteristic,
-            "value": str(value),
-            **({"unit": unit} if isinstance(unit, str) else {}),
-        }
-        told = " ".join([f"{characteristic}:", str(value), *([unit] if isinstance(unit, str) else [])])
+            return False
+        result = {"characteristic": characteristic, "value": str(value)}
+        if isinstance(unit, str):
+            result["unit"] = unit
+        told = " ".join([f"{characteristic}:", *list(result.values())[1:]])
         self._draft.put(f"results.{self._count}", pointer, result, told=told)
         self._count += 1
+        return True
 
     def close(self) -> None:
         """Refuse a report that says no more than passed or failed."""
@@ -75,9 +74,9 @@ def _graded(draft: Draft, lot: str) -> None:
         at = f"{lot}/defects/{i}"
         name = value(f"{at}/offsizeDefect")
         for member, (words, unit) in _DEFECTS.items():
-            if name is not None:
+            said = f"{name}: {words}" if isinstance(name, str) else None
+            if results.add(f"{at}/{member}", said, value(f"{at}/{member}"), unit):
                 draft.source.use(f"{at}/offsizeDefect")
-                results.add(f"{at}/{member}", f"{name}: {words}", value(f"{at}/{member}"), unit)
     for member, words in (("minTemperature", "lowest temperature"), ("maxTemperature", "highest temperature")):
         at = f"{lot}/{member}"
         results.add(at, words, value(f"{at}/value"), value(f"{at}/unitCode"))
@@ -126,12 +125,10 @@ def fill_inspection_report(draft: Draft) -> None:
             at = f"{base}/{kind}/{place}"
             name, standard = value(f"{at}/property/name"), value(f"{at}/property/identifier")
             measured, unit = value(f"{at}/measurement/value"), value(f"{at}/measurement/unitCode")
-            results.add(
-                f"{at}/measurement",
-                f"{name} ({standard})" if name and isinstance(standard, str) else name,
-                measured,
-                unit,
-            )
+            if isinstance(name, str) and isinstance(standard, str):
+                name = f"{name} ({standard})"
+            if not results.add(f"{at}/measurement", name, measured, unit):
+                continue
             for member in ("property/name", "property/identifier", "date"):
                 draft.source.use(f"{at}/{member}")
             try:

@@ -1,8 +1,8 @@
 """Pages for people who sign in: merchants, issuers, officers, the authority."""
 
-from typing import Any
+from typing import Any, cast
 
-from flask import Blueprint, request
+from flask import Blueprint, Flask, request
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_bootstrap import Bootstrap5
@@ -18,9 +18,10 @@ blueprint = Blueprint("pages", __name__)
 @blueprint.record_once
 def _prepare(setup: BlueprintSetupState) -> None:
     """Serve the packaged style sheet from here, and hand the words to the templates."""
-    setup.app.config["BOOTSTRAP_SERVE_LOCAL"] = True
-    Bootstrap5(setup.app)
-    install_words(setup.app)
+    app = cast(Flask, setup.app)
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    Bootstrap5(app)
+    install_words(app)
 
 
 @blueprint.app_context_processor

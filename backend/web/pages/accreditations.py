@@ -47,7 +47,7 @@ def _state(standing: accreditation.Standing, now: datetime) -> Shown:
 def chapters_of(held: Accreditation) -> str:
     """The HS chapters in words: all, or 1-24, 61."""
     if held.chapters & 1:
-        return _("all")
+        return str(_("all"))
     listed = [chapter for chapter in range(1, 98) if held.covers_chapter(chapter)]
     runs: list[list[int]] = []
     for chapter in listed:

@@ -79,8 +79,8 @@ def decide(declaration_id: str) -> ResponseReturnValue:
 
 def _not_releasable(verdict: Verdict) -> str:
     if verdict.ruling is Ruling.CANNOT_TELL:
-        return _("Some checks could not be made. Tick that you release nevertheless, or decide otherwise.")
-    return _("The papers do not bear a release: a check failed. Read it above, then decide otherwise.")
+        return str(_("Some checks could not be made. Tick that you release nevertheless, or decide otherwise."))
+    return str(_("The papers do not bear a release: a check failed. Read it above, then decide otherwise."))
 
 
 def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:

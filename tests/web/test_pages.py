@@ -1,0 +1,313 @@
+"""What people do on the pages, over a whole running system."""
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from html import unescape
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pypdf import PdfWriter
+from werkzeug.test import TestResponse
+
+TODAY = date.today()
+
+
+@dataclass
+class Browser:
+    """A client that sends forms as a browser does: with the token that the page carries."""
+
+    client: FlaskClient
+    token: str = ""
+
+    def get(self, path: str, status: int = 200) -> str:
+        answer = self.client.get(path, follow_redirects=True)
+        assert answer.status_code == status, answer.text
+        found = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
+        self.token = found[1] if found else self.token
+        return unescape(answer.text)
+
+    def post(self, path: str, fields: dict | None = None, status: int = 302) -> TestResponse:
+        answer = self.client.post(path, data={"csrf_token": self.token, **(fields or {})})
+        assert answer.status_code == status, answer.text
+        return answer
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    return Browser(app.test_client())
+
+
+@pytest.fixture(scope="module")
+def signed_in(app: Flask, people) -> Callable[[str], Browser]:
+    """One session for each role: the server limits how often one may try to sign in."""
+
+    @cache
+    def sign_in(role: str) -> Browser:
+        browser = Browser(app.test_client())
+        browser.get("/sign-in")
+        browser.post("/sign-in", {"email": people[role].email, "password": people[role].password})
+        browser.get("/")
+        return browser
+
+    return sign_in
+
+
+def a_pdf() -> bytes:
+    writer, content = PdfWriter(), io.BytesIO()
+    writer.add_blank_page(200, 200)
+    writer.write(content)
+    return content.getvalue()
+
+
+def a_certificate(browser: Browser, page: str, **changes: object) -> dict[str, object]:
+    """The form as the page offers it, with what a merchant adds."""
+    return {
+        "issuer": re.search(r'<select[^>]*name="issuer"[^>]*><option[^>]*value="([^"]+)"', page)[1],
+        "exporter-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
+        "exporter-country_code": "CN",
+        "description": "Ceramic cups",
+        "hs_code": "6912.00",
+        "quantity": "120",
+        "unit_code": "H87",
+        "origin_country": "中国 China (CN)",
+        "import_country": "肯尼亚",
+        "free_trade_agreement_name": "NONE",
+        "origin_criteria": "NP",
+        "issue_date": TODAY.isoformat(),
+        "valid_until": (TODAY + timedelta(days=364)).isoformat(),
+        **changes,
+    }
+
+
+def a_product(browser: Browser, name: str = "Ceramic cup") -> str:
+    browser.get("/products/new")
+    fields = {"name": name, "hs_code": "6912.00", "unit_code": "H87", "origin_country": "CN", "description": "Cups"}
+    return browser.post("/products/new", fields).location
+
+
+def a_request(merchant: Browser, **changes: object) -> str:
+    """States a certificate; the path of its sheet."""
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    page = merchant.get(path)
+    return merchant.post(path, a_certificate(merchant, page, **changes)).location
+
+
+def newest_request(issuer: Browser) -> str:
+    page = issuer.get("/requests")
+    return re.search(r'href="(/requests/[0-9a-f-]{36})"', page)[1]
+
+
+def test_people_sign_in_and_out(browser, people):
+    browser.get("/sign-in")
+    browser.post("/sign-in", {"email": people["merchant"].email, "password": people["merchant"].password})
+    assert people["merchant"].organisation in browser.get("/?lang=en")
+    browser.post("/sign-out")
+    assert people["merchant"].organisation not in browser.get("/?lang=en")
+
+
+def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(browser, people):
+    answers = []
+    for email in (people["merchant"].email, "nobody@example.org"):
+        browser.get("/sign-in")
+        text = browser.post("/sign-in", {"email": email, "password": "wrong"}, 401).text
+        answers.append(re.sub(r'value="[^"]*"', "", text))
+    assert answers[0] == answers[1]
+
+
+def test_nobody_is_sent_to_another_site_after_signing_in(browser, people):
+    browser.get("/sign-in")
+    fields = {"email": people["merchant"].email, "password": people["merchant"].password}
+    assert browser.post("/sign-in?next=//evil.example/", fields).location == "/"
+
+
+def test_a_form_without_its_token_is_refused(app, people):
+    fields = {"email": people["merchant"].email, "password": people["merchant"].password}
+    assert app.test_client().post("/sign-in", data=fields).status_code == 400
+
+
+def test_strangers_are_asked_to_sign_in(browser):
+    assert "/sign-in" in browser.client.get("/declarations").location
+
+
+def test_the_language_can_be_switched(browser):
+    browser.get("/?lang=en")
+    answer = browser.post("/language", {"language": "zh", "back": "/sign-in"})
+    assert answer.location == "/sign-in"
+    assert 'lang="zh-CN"' in browser.get("/sign-in")
+    assert browser.post("/language", {"language": "en", "back": "https://evil.example/"}).location == "/"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("role", "paths"),
+    [
+        ("merchant", ["/", "/products", "/products/new", "/records", "/declarations", "/declarations/new"]),
+        ("chamber", ["/", "/requests", "/records"]),
+        ("laboratory", ["/", "/requests?state=all"]),
+        ("officer", ["/", "/desk", "/desk?status=all"]),
+        ("authority", ["/", "/accreditations", "/accreditations/register"]),
+    ],
+)
+def test_every_role_has_its_pages(signed_in, role, paths, lang):
+    browser = signed_in(role)
+    for path in paths:
+        assert "<h1>" in browser.get(f"{path}{'&' if '?' in path else '?'}lang={lang}")
+
+
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [("merchant", "/desk"), ("officer", "/products"), ("chamber", "/declarations"), ("authority", "/records")],
+)
+def test_pages_of_other_roles_do_not_exist(signed_in, role, path):
+    signed_in(role).get(path, 404)
+
+
+def test_a_statement_becomes_a_certificate_once_the_chamber_confirms_it(signed_in):
+    merchant, chamber = signed_in("merchant"), signed_in("chamber")
+    sheet = a_request(merchant)
+    assert "Kenya (KE)" in merchant.get(f"{sheet}?lang=en")
+    request = newest_request(chamber)
+    number = re.search(r'name="number" type="text" value="([^"]+)"', chamber.get(request))[1]
+    signed = chamber.post(f"{request}/confirm", {"number": number}).location
+    assert number in merchant.get(signed)
+    assert merchant.client.get(f"{signed}/evidence.json").json["format"] == "provenport-evidence"
+
+
+def test_a_request_that_was_sent_back_is_corrected_with_everything_filled_in(signed_in):
+    merchant, chamber = signed_in("merchant"), signed_in("chamber")
+    a_request(merchant, invoice_reference="INV-TYPO")
+    request = newest_request(chamber)
+    chamber.get(request)
+    assert "reason" in chamber.post(f"{request}/send-back", {"reason": " "}, 422).text
+    chamber.post(f"{request}/send-back", {"reason": "The invoice number is INV-42."})
+    assert "The invoice number is INV-42." in merchant.get("/?lang=en")
+    page = merchant.get(f"{request}/correct?lang=en")
+    assert 'value="INV-TYPO"' in page
+    assert "Ceramic cups" in page
+    fields = a_certificate(merchant, page, invoice_reference="INV-42")
+    assert "INV-42" in merchant.get(merchant.post(f"{request}/correct", fields).location)
+    assert newest_request(chamber) != request
+
+
+def test_what_was_typed_survives_a_fault(signed_in):
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    page = merchant.get(path)
+    typed = a_certificate(merchant, page, quantity="many", invoice_reference="INV-KEPT", import_country="Atlantis")
+    answer = unescape(merchant.post(f"{path}?lang=zh", typed, 422).text)
+    for kept in ('value="many"', 'value="INV-KEPT"', 'value="Atlantis"'):
+        assert kept in answer
+    assert "请从列表中选择国家" in answer
+
+
+def test_an_uploaded_file_survives_a_fault_elsewhere(signed_in):
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    page = merchant.get(path)
+    typed = a_certificate(merchant, page, quantity="", pdf=(io.BytesIO(a_pdf()), "certificate.pdf"))
+    answer = merchant.post(path, typed, 422).text
+    kept = re.search(r'name="kept"[^>]*value="([^"]+)"', answer)[1]
+    sheet = merchant.post(path, a_certificate(merchant, page, kept=kept)).location
+    file = re.search(r'href="(/records/[^"]+/files/[^"]+)"', merchant.get(sheet))[1]
+    answer = merchant.client.get(file)
+    assert answer.data == a_pdf()
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_text_file_named_pdf_is_refused_and_nothing_typed_is_lost(signed_in):
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    page = merchant.get(path)
+    typed = a_certificate(merchant, page, invoice_reference="INV-KEPT", pdf=(io.BytesIO(b"hello"), "certificate.pdf"))
+    answer = merchant.post(f"{path}?lang=en", typed, 422).text
+    assert "This is not a PDF document" in answer
+    assert 'value="INV-KEPT"' in answer
+
+
+def test_markup_in_a_name_stays_text(signed_in):
+    merchant = signed_in("merchant")
+    page = merchant.client.get(a_product(merchant, "<script>alert(1)</script>")).text
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_papers_of_others_do_not_exist(signed_in, app, people):
+    merchant, authority, laboratory = signed_in("merchant"), signed_in("authority"), signed_in("laboratory")
+    product = a_product(merchant)
+    sheet = a_request(merchant)
+    authority.get("/accreditations/register")
+    fields = {"role": "merchant", "name": "Other Co.", "email": f"{TODAY:%f}{id(app)}@example.org"}
+    shown = authority.post("/accreditations/register", fields, 200)
+    assert shown.headers["Cache-Control"] == "no-store"
+    password = re.findall(r'data-copy="([^"]+)"', shown.text)[1]
+    other = Browser(app.test_client())
+    other.get("/sign-in")
+    other.post("/sign-in", {"email": fields["email"], "password": password})
+    for path in (product, sheet, f"{sheet}/evidence.json", f"{product}/certificate-of-origin/new"):
+        other.get(path, 404)
+    laboratory.get(sheet, 404)
+    authority.get(sheet, 404)
+
+
+def test_a_declaration_is_filled_in_from_its_certificate_and_decided_at_the_desk(signed_in, settle):
+    merchant, chamber, officer = signed_in("merchant"), signed_in("chamber"), signed_in("officer")
+    a_request(merchant)
+    request = newest_request(chamber)
+    number = re.search(r'name="number" type="text" value="([^"]+)"', chamber.get(request))[1]
+    certificate = chamber.post(f"{request}/confirm", {"number": number}).location.rsplit("/", 1)[1]
+    settle()
+    page = merchant.get(f"/declarations/new?records={certificate}&lang=en")
+    assert "Kenya 肯尼亚 (KE)" in page
+    reference = re.search(r'name="declaration_reference" type="text" value="([^"]+)"', page)[1]
+    fields = {
+        "records": certificate,
+        "declaration_reference": reference,
+        "customs_office": "2925",
+        "previous_procedure_type_code": "9610",
+        "direction": "export",
+        "destination_country": "KE",
+        "order_reference": "O-1",
+        "waybill_reference": "W-1",
+        "package_quantity": "1",
+        "gross_weight_measure": "12",
+        "items-0-hs_code": "691200",
+        "items-0-description": "Ceramic cups",
+        "items-0-quantity": "100",
+        "items-0-unit_code": "H87",
+        "items-0-unit_price": "2.5",
+        "items-0-currency": "USD",
+        "items-0-origin_country": "CN",
+        "items-1-hs_code": "",
+        "items-1-unit_code": "H87",
+    }
+    lodged = merchant.post("/declarations/new", fields).location
+    assert "lang" in merchant.get(lodged)
+    settle()
+    dossier = lodged.replace("/declarations/", "/desk/")
+    assert "The declaration names no inspection report." in officer.get(f"{dossier}?lang=en")
+    decision = {"decision": "release", "reason": "checked by hand"}
+    assert "checked by hand" in officer.post(f"{dossier}/decide", decision, 409).text
+    officer.post(f"{dossier}/decide", {**decision, "accept_cannot_tell": "yes"})
+    assert "Released" in merchant.get(f"{lodged}?lang=en")
+
+
+def test_a_label_tells_a_buyer_what_they_need_and_no_more(signed_in, browser):
+    merchant = signed_in("merchant")
+    sheet = re.search(r'href="(/records/[0-9a-f-]{36})"[^>]*>Certificate of origin', merchant.get("/records?lang=en"))
+    pages = re.findall(r'href="(/p/[a-z2-7]{26})"', merchant.get(sheet[1]))
+    sheets = re.findall(r'href="(/records/[0-9a-f-]{36})"', merchant.get("/records?kind=certificate-of-origin"))
+    label = next(iter(pages), None) or next(
+        found[0] for found in (re.findall(r'href="(/p/[a-z2-7]{26})"', merchant.get(s)) for s in sheets) if found
+    )
+    public = browser.get(f"{label}?lang=en")
+    assert "Chamber of Commerce" in public
+    assert "Yiwu Morning Star" not in public
+    assert "INV-" not in public
+    assert browser.client.get(f"{label}/label.svg").mimetype == "image/svg+xml"
+    browser.get("/p/nosuchlabel", 404)
