@@ -29,6 +29,7 @@ from backend.web.security import install_security
 from backend.web.surroundings import Instance, install
 from backend.worker import AnchoringWorker
 
+
 @dataclass
 class System:
     """A running installation: its ports, and the worker that anchors for it."""

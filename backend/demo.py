@@ -141,7 +141,7 @@ def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> N
     settle(at)
     tell("products, certificates of origin, inspection reports")
     goods = [_product(at, people[Role.MERCHANT], fields) for fields in PRODUCTS]
-    pdf = files.store_pdf(at, _pdf())
+    pdf = files.store_pdf(at, a_pdf())
     attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
     papers = [_papers(at, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
     settle(at)
@@ -324,7 +324,7 @@ def _release(at: Surroundings, people: _Cast, reference: str) -> None:
         deciding.decide(at, people[Role.OFFICER], found[0].id, Decision.RELEASE, "Papers in order (demonstration)")
 
 
-def _pdf() -> bytes:
+def a_pdf() -> bytes:
     """A one-page PDF, written out by hand: there is nothing in it but a line that says what it is."""
     text = b"BT /F1 18 Tf 72 760 Td (Demonstration document - not a real certificate) Tj ET"
     objects = [

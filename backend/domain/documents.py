@@ -266,10 +266,18 @@ def read(kind: Kind, fields: Any) -> AnyDocument:
 
 def problems_of(error: ValidationError) -> list[tuple[str, str]]:
     """(where, what) for each fault, where as a dotted path of JSON names."""
+    faults = error.errors(include_url=False, include_input=False)
+    places = [fault["loc"] for fault in faults]
     return [
         (".".join(str(to_camel(part) if isinstance(part, str) else part) for part in fault["loc"]), _what(fault))
-        for fault in error.errors(include_url=False, include_input=False)
+        for fault in faults
+        if not _follows_from_others(fault["type"], fault["loc"], places)
     ]
+
+
+def _follows_from_others(kind: str, place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
+    """A list whose every line is faulty is reported as too short as well: that tells nobody anything."""
+    return kind == "too_short" and any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
 
 def _what(fault: Any) -> str:

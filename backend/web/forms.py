@@ -9,6 +9,7 @@ from typing import Any
 from flask_wtf import FlaskForm
 from pydantic.alias_generators import to_camel, to_snake
 from wtforms import Field, FieldList, Form, FormField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 from wtforms.widgets import DateInput, DateTimeLocalInput
 
@@ -54,14 +55,21 @@ class ChoiceField(SelectField):
 
     def __init__(self, label: Any = None, choices: Any = None, optional: bool = False, **kwargs: Any) -> None:
         checks = [Optional()] if optional else []
-        super().__init__(label, validators=checks, choices=choices, validate_choice=False, **kwargs)
+        pairs = choices() if callable(choices) else choices
+        super().__init__(label, validators=checks, validate_choice=False, **kwargs)
+        self.offer(pairs or [])
+
+    def offer(self, pairs: Iterable[tuple[str, Any]]) -> None:
+        """Put these values and names up for choice."""
+        self.choices = [SelectChoice(value, name) for value, name in pairs]
 
 
 class YesNoField(RadioField):
     """A question with two answers."""
 
-    def __init__(self, label: Any = None, **kwargs: Any) -> None:
-        super().__init__(label, validate_choice=False, **kwargs)
+    def __init__(self, label: Any = None, choices: Iterable[tuple[str, Any]] = (), **kwargs: Any) -> None:
+        offered = [SelectChoice(value, name) for value, name in choices]
+        super().__init__(label, choices=offered, validate_choice=False, **kwargs)
 
 
 class CodeField(TextField):

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from backend.domain import errors
 from backend.services.answers import IdempotencyKeyReused
 from backend.services.deciding import NotReleasable
+from backend.web.field_messages import in_words
 from backend.web.languages import language
 from backend.web.verdict_json import verdict_json
 
@@ -86,10 +87,15 @@ def refused(error: errors.TraceabilityError) -> Response:
         status = HTTPStatus.BAD_REQUEST
     members: dict[str, Any] = {}
     if isinstance(error, errors.Invalid) and error.problems:
-        members["errors"] = [{"field": where, "message": what} for where, what in error.problems]
+        members["errors"] = [{"field": where, "message": _told(what)} for where, what in error.problems]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
     return problem(status, error.code, str(error), **members)
+
+
+def _told(fault: str) -> str:
+    """A field's fault: precise English for programs, or what people read on the forms in Chinese."""
+    return in_words(fault) if language() == "zh" else fault
 
 
 def _csrf(error: CSRFError) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from flask import Flask
+from flask import Flask, request
 from flask.typing import RouteCallable
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -53,8 +53,13 @@ def install_security(app: Flask, *, secure_cookies: bool) -> None:
 
 
 def _limit_guessing(app: Flask) -> None:
+    """Ten tries a minute at one account from one address; a stranger elsewhere cannot lock its owner out."""
     limiter = Limiter(get_remote_address, app=app)
-    sign_in = app.view_functions.get("pages.sign_in")
-    if sign_in is not None:
-        limited = limiter.limit("20 per minute", methods=["POST"])(sign_in)
-        app.view_functions["pages.sign_in"] = cast(RouteCallable, limited)
+    sign_in = app.view_functions["pages.sign_in"]
+    by_account = limiter.limit("10 per minute", key_func=_address_and_account, methods=["POST"])
+    by_address = limiter.limit("60 per minute", methods=["POST"])
+    app.view_functions["pages.sign_in"] = cast(RouteCallable, by_address(by_account(sign_in)))
+
+
+def _address_and_account() -> str:
+    return f"{get_remote_address()} {request.form.get('email', '').strip().lower()}"

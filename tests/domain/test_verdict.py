@@ -166,8 +166,12 @@ def test_an_anchor_that_is_not_final_cannot_be_told_yet():
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(DocumentStatus.SUSPENDED, "suspended"), (DocumentStatus.REVOKED, "revoked"), (DocumentStatus.SUPERSEDED, "superseded")],
-)  # fmt: skip
+    [
+        (DocumentStatus.SUSPENDED, "suspended"),
+        (DocumentStatus.REVOKED, "revoked"),
+        (DocumentStatus.SUPERSEDED, "superseded"),
+    ],
+)
 def test_a_document_that_is_not_in_force_is_invalid(status, reason):
     assert_ruling(verdict(facts=replace(FACTS, status=int(status))), Ruling.INVALID, "STATUS", reason)
 

@@ -125,6 +125,11 @@ def assert_nonces_without_gaps(house):
         assert nonces == list(range(len(nonces)))
 
 
+def rounds(at, count):
+    for _ in range(count):
+        advance(at)
+
+
 class FailingWork:
     """Units of work of which the n-th commit fails, before or after it reached the disk."""
 
@@ -154,8 +159,7 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
     deciding.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
     failing = replace(house.at, work=FailingWork(house.at.work, nth, after))
     with pytest.raises(Crash):
-        for _ in range(5):
-            advance(failing)
+        rounds(failing, 5)
     house.settle()
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
     assert len(anchored_batches(house)) == 1

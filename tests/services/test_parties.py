@@ -124,6 +124,13 @@ def test_only_the_authority_acts_on_accreditations(house, who):
             act(house.at, actor, target)
 
 
+def test_who_may_not_act_learns_nothing_about_who_takes_part(house):
+    for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
+        for target in (house.chamber.organisation.id, house.officer.organisation.id, "nobody"):
+            with pytest.raises(NotAllowed):
+                act(house.at, house.merchant, target)
+
+
 def test_chapters_limit_an_accreditation(house):
     accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, chapters=[61, 62])
     house.settle()

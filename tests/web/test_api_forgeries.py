@@ -3,7 +3,9 @@
 import copy
 import json
 import random
+import time
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -180,13 +182,10 @@ def test_a_snapshot_convinces_nobody(api, bundle):
 
 def test_a_large_bundle_is_answered_quickly(api, bundle):
     """Work grows with what is sent, not with its square."""
-    import time
-    from hashlib import sha256
-
-    disclosures = [sd_jwt.b64(json.dumps(["A", f"f{number}", 1]).encode()) for number in range(8_000)]
+    disclosures = [sd_jwt.b64(json.dumps(["A", f"f{number}", 1]).encode()) for number in range(24_000)]
     digests = [sd_jwt.b64(sha256(disclosure.encode()).digest()) for disclosure in disclosures]
     text = signed_text(header_of(SOMEBODY_ELSE), {"credentialSubject": {"_sd": digests}}, SOMEBODY_ELSE)
     began = time.perf_counter()
     answer = api.post("/verify", None, bundle | {"record": "~".join([text, *disclosures, ""])})
     assert answer.status_code in (200, 413, 422)
-    assert time.perf_counter() - began < 1.5
+    assert time.perf_counter() - began < 1.8

@@ -1,9 +1,12 @@
 """Whatever comes in: stored whole or refused in one form, never half and never with a 500."""
 
+import io
 import json
+import random
 
 import pytest
 
+from backend.adapters.store.tables import metadata
 from tests.builders import (
     PDF,
     Api,
@@ -47,12 +50,10 @@ GOOD = {
 
 def rows(system):
     """How many rows there are of whatever a request could store."""
-    from backend.adapters.store.tables import metadata
-
     with system.at.work(reading=True) as work:
         session = work.store._session
         kept = ("record", "consignment", "decision", "organisation", "person", "stored_file", "accreditation_act")
-        return {name: session.execute(metadata.tables[name].select()).fetchall().__len__() for name in kept}
+        return {name: len(session.execute(metadata.tables[name].select()).fetchall()) for name in kept}
 
 
 def assert_problem(answer, *statuses):
@@ -118,7 +119,9 @@ def test_each_member_of_the_wrong_type_is_refused(api, system, path):
     assert rows(system) == before
 
 
-@pytest.mark.parametrize("path", [path for path in GOOD if path not in ("/verify", "/issuers/{organisation}/accreditation")])
+@pytest.mark.parametrize(
+    "path", [path for path in GOOD if path not in ("/verify", "/issuers/{organisation}/accreditation")]
+)
 def test_each_member_that_is_missing_is_named(api, system, path):
     who, good = GOOD[path]
     before = rows(system)
@@ -169,7 +172,7 @@ TEXTS = [
     "'; DROP TABLE record; --",
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "{{ 7 * 7 }} ${7*7} %s {issuer}",
-    "=HYPERLINK(\"http://x\")",
+    '=HYPERLINK("http://x")',
     "../../etc/passwd",
     "义乌 🧵 \\u0041 \"quoted\" 'single' `back`",
 ]
@@ -186,11 +189,17 @@ def test_text_comes_back_as_it_went_in(api, text):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"validUntil": "9999-12-31"}, {"issueDate": "0001-01-01"}, {"issueDate": "9999-12-31", "validUntil": "9999-12-31"}],
+    [
+        {"validUntil": "9999-12-31"},
+        {"issueDate": "0001-01-01"},
+        {"issueDate": "9999-12-31", "validUntil": "9999-12-31"},
+    ],
     ids=str,
 )
 def test_dates_at_the_ends_of_the_calendar_bring_no_crash(api, changes):
-    answer = api.post("/certificates-of-origin", "chamber", certificate_fields(certificateNumber=api.fresh("C"), **changes))
+    answer = api.post(
+        "/certificates-of-origin", "chamber", certificate_fields(certificateNumber=api.fresh("C"), **changes)
+    )
     assert answer.status_code in (201, 422)
 
 
@@ -271,16 +280,12 @@ def test_a_pdf_is_kept_once(api, system):
 
 
 def test_a_pdf_may_come_as_a_forms_part(api):
-    import io
-
     answer = api.post("/files", "merchant", data={"file": (io.BytesIO(PDF), "../../../etc/passwd")})
     assert answer.status_code == 201
 
 
 def test_a_damaged_pdf_never_brings_a_crash(system):
     """2,000 seeded damages to a small document."""
-    import random
-
     chance = random.Random(7)
     for _ in range(2000):
         content = bytearray(PDF)
@@ -291,7 +296,9 @@ def test_a_damaged_pdf_never_brings_a_crash(system):
                 case 1:
                     del content[(start := chance.randrange(5, len(content))) : start + chance.randint(1, 20)]
                 case 2:
-                    content[chance.randrange(5, len(content)) : 0] = chance.choice([b"<<", b"/Kids [2 0 R]", b"-1 0 R", b"9" * 30])
+                    content[chance.randrange(5, len(content)) : 0] = chance.choice(
+                        [b"<<", b"/Kids [2 0 R]", b"-1 0 R", b"9" * 30]
+                    )
             if len(content) < 20:
                 break
         assert system.at.pdf.is_pdf(bytes(content)) in (True, False)
@@ -315,7 +322,9 @@ def test_another_request_under_a_used_key_is_refused(api):
     api.post("/invoices", "merchant", invoice_fields(invoiceNumber=api.fresh("I")), headers=key)
     other = api.post("/invoices", "merchant", invoice_fields(invoiceNumber=api.fresh("I")), headers=key)
     assert assert_problem(other, 422)["code"] == "idempotency-key-reused"
-    elsewhere = api.post("/declarations", "merchant", lodgement_fields(declarationReference=api.fresh("D")), headers=key)
+    elsewhere = api.post(
+        "/declarations", "merchant", lodgement_fields(declarationReference=api.fresh("D")), headers=key
+    )
     assert_problem(elsewhere, 422)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import jsonschema
 import pytest
@@ -120,11 +121,10 @@ def test_a_bundle_is_verified_by_anybody_and_a_revoked_one_is_not(api, check, se
     check(answer, "/records/{record_id}/revocation", "post")
     settle()
     found = check(api.post("/verify", None, bundle), "/verify", "post")
-    assert (found["verdict"], found["summary"]) == ("INVALID", next(c["message"] for c in found["checks"] if c["outcome"] == "fail"))
-    again = check(
-        api.post(f"/records/{made['id']}/revocation", "chamber", {"reason": "again"}), "/records/{record_id}/revocation", "post"
-    )
-    assert again["code"] == "conflict"
+    assert found["verdict"] == "INVALID"
+    assert found["summary"] == next(c["message"] for c in found["checks"] if c["outcome"] == "fail")
+    again = api.post(f"/records/{made['id']}/revocation", "chamber", {"reason": "again"})
+    assert check(again, "/records/{record_id}/revocation", "post")["code"] == "conflict"
 
 
 def test_a_release_that_the_papers_do_not_bear_is_refused_with_the_verdict(api, check, settle):
@@ -152,11 +152,10 @@ def test_what_cannot_be_told_is_released_on_the_officers_word_only(api, settle):
 def test_a_merchant_withdraws_and_tells_of_arrival(api, check):
     lodged = api.declaration([])
     path = f"/declarations/{lodged['id']}"
-    from datetime import UTC, datetime
-
     answer = api.post(f"{path}/arrival", "merchant", {"arrivedAt": datetime.now(UTC).isoformat()})
     assert check(answer, "/declarations/{declaration_id}/arrival", "post")["arrivedAt"]
-    assert check(api.post(f"{path}/withdrawal", "merchant"), "/declarations/{declaration_id}/withdrawal", "post")["status"] == "WITHDRAWN"
+    answer = api.post(f"{path}/withdrawal", "merchant")
+    assert check(answer, "/declarations/{declaration_id}/withdrawal", "post")["status"] == "WITHDRAWN"
     assert api.post(f"{path}/withdrawal", "merchant").status_code == 409
 
 
@@ -184,7 +183,8 @@ def test_the_authority_admits_accredits_suspends_and_reinstates(api, check, sett
         sent = {} if act != "reinstatement" else None
         if act == "accreditation":
             sent = {"validFrom": "2026-01-01T00:00:00Z"}
-        check(api.post(f"/issuers/{joined['id']}/{act}", "authority", sent), f"/issuers/{{organisation_id}}/{act}", "post")
+        answer = api.post(f"/issuers/{joined['id']}/{act}", "authority", sent)
+        check(answer, f"/issuers/{{organisation_id}}/{act}", "post")
         settle()
         assert (state(), verdict()) == (becomes, reads)
 

@@ -1,5 +1,7 @@
 """Who may do what over the interface: every route, every role; a route without an expectation fails."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.builders import (
@@ -109,8 +111,6 @@ def ask(api, route, path, asker):
     if route == "POST /files":
         return api.post(path, asker, data=PDF, content_type="application/pdf")
     if route == "POST /declarations/<declaration_id>/arrival":
-        from datetime import UTC, datetime
-
         return api.post(path, asker, {"arrivedAt": datetime.now(UTC).isoformat()})
     return api.call(route.split()[0], path, asker, json=body_for(api, route))
 
@@ -131,7 +131,9 @@ def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
 
 
 @pytest.mark.parametrize("route", sorted(route for route in EXPECTED if "_id>" in route))
-@pytest.mark.parametrize("made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"])
+@pytest.mark.parametrize(
+    "made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"]
+)
 def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
     who = next(role for role in ROLES if EXPECTED[route][role] in (200, 201, 202))
     path = route.split()[1]

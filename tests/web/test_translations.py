@@ -1,6 +1,7 @@
 """The Chinese pages are complete."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -13,6 +14,7 @@ WEB = Path(backend.web.__file__).parent
 SOURCES = [("**.py", "python"), ("templates/**.html", "jinja2")]
 
 
+@cache
 def texts() -> set[str]:
     return {message for _file, _line, message, _comments, _context in extract_from_dir(WEB, SOURCES) if message}
 

@@ -1,7 +1,5 @@
 """Opens the database, brings its tables up to date, and gives out units of work."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,12 +9,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.adapters.store.mapping import map_the_domain
-from backend.adapters.store.queries import SqlStore
-from backend.domain.errors import Conflict, TraceabilityError
+from backend.adapters.store.queries import SqlStore, as_conflicts
+from backend.domain.errors import TraceabilityError
 
 BUSY_MILLISECONDS = 15_000
 
@@ -95,17 +92,8 @@ class SqlUnitOfWork:
     def commit(self) -> None:
         """Write everything to disk; raises Conflict where another unit of work was quicker."""
         assert not self._reading, "a reading unit of work has nothing to commit"
-        with _conflicts(self._session):
+        with as_conflicts(self._session):
             self._session.commit()
-
-
-@contextmanager
-def _conflicts(session: Session) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        session.rollback()
-        raise Conflict("this was recorded already", fact=str(error.orig)) from error
 
 
 class SqlWork:

@@ -1,15 +1,17 @@
 """Finds and keeps the domain's objects inside one session."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
 from backend.domain.consignment import Consignment
-from backend.domain.errors import NotFound
+from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
@@ -28,6 +30,16 @@ Thing = TypeVar("Thing")
 _OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
 
 
+@contextmanager
+def as_conflicts(session: Session) -> Iterator[None]:
+    """What the database refuses because it is there already is a Conflict in our words."""
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+
+
 class SqlStore:
     """The Store port over SQLAlchemy."""
 
@@ -37,7 +49,8 @@ class SqlStore:
     def add(self, thing: object) -> None:
         """Keep something new; its numbers appear for later queries of the same unit of work."""
         self._session.add(thing)
-        self._session.flush()
+        with as_conflicts(self._session):
+            self._session.flush()
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._session.scalars(query).unique().all()

@@ -83,7 +83,7 @@ def _state(
 ) -> ResponseReturnValue:
     at = surroundings()
     form = _FORMS[kind](data=start)
-    form.issuer.choices = [(o.id, name_of(o)) for o in _issuers(kind)]
+    form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
     attachments = sent_back.statement.fields.get("attachments", []) if sent_back else []
     if request.method == "POST":
         attachments, refused = receive(at)
@@ -101,7 +101,7 @@ def _state(
                     product.id if product else None,
                     sent_back.id if sent_back else None,
                 )
-                flash(_("Signed and sent. The issuer sees it now; you need not wait here."))
+                flash(_("Signed and sent."))
                 return redirect(url_for("pages.record", record_id=made.id))
         except Invalid as error:
             form.show(_in_form(error.problems))
