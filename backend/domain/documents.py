@@ -4,8 +4,9 @@ Field names are the UN/CEFACT vocabulary's where it has one. Quantities, weights
 strings, so that no reader rounds them.
 """
 
+import re
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StrictBool,
     ValidationError,
     model_validator,
 )
@@ -42,6 +44,13 @@ def _from_text(value: Any) -> Any:
     return value
 
 
+def _day(value: Any) -> Any:
+    # A date-time is no date: which day it is depends on the reader's zone.
+    if isinstance(value, datetime) or (isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)):
+        raise PydanticCustomError("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
+    return value
+
+
 def _decimal_text(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
@@ -49,6 +58,7 @@ def _decimal_text(value: Decimal) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
 LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_plain_text)]
 Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
+Day = Annotated[date, BeforeValidator(_day)]
 Quantity = Annotated[
     Decimal,
     BeforeValidator(_from_text),
@@ -111,8 +121,8 @@ class CertificateOfOrigin(Document):
     unit_code: UnitCode
     gross_weight_measure: Quantity | None = Field(None, description="Kilograms")
     invoice_reference: Reference | None = None
-    issue_date: date
-    valid_until: date | None = Field(None, description="Last day; RCEP certificates hold one year")
+    issue_date: Day
+    valid_until: Day | None = Field(None, description="Last day; RCEP certificates hold one year")
     attachments: tuple[Attachment, ...] = ()
 
     @model_validator(mode="after")
@@ -131,7 +141,7 @@ class TestResult(Document):
     value: Text
     unit: Annotated[str, Field(max_length=40)] | None = None
     limit: Text | None = None
-    meets_limit: bool | None = None
+    meets_limit: StrictBool | None = None
 
 
 class InspectionReport(Document):
@@ -145,18 +155,18 @@ class InspectionReport(Document):
     item_identification: Reference = Field(description="Lot, batch or sample number")
     hs_code: HsCode
     relates_to: Literal["sample", "lot"] = Field("sample", description="Results hold for the items tested only")
-    performed_from: date
-    performed_to: date
+    performed_from: Day
+    performed_to: Day
     method: Text = Field(description="Standard or method used")
     results: tuple[TestResult, ...] = Field(min_length=1, max_length=100)
     specification: Text = Field(description="What conformity is stated with")
     decision_rule: Text = Field(description="ISO/IEC 17025:2017, 7.8.6: how uncertainty was taken into account")
-    conforms: bool
+    conforms: StrictBool
     accreditation_number: Reference | None = Field(
         None, description="CNAS, CMA or other accreditation of the laboratory"
     )
     authorised_by: Text | None = None
-    issue_date: date
+    issue_date: Day
     attachments: tuple[Attachment, ...] = ()
 
     @model_validator(mode="after")
@@ -225,7 +235,7 @@ class Invoice(Document):
     invoice_number: Reference
     seller: Party
     buyer: Party
-    issue_date: date
+    issue_date: Day
     currency: CurrencyCode
     total_amount: Amount
     destination_country: CountryCode | None = None

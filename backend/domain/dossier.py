@@ -30,7 +30,18 @@ def match(declaration: Declaration, papers: Sequence[Paper]) -> list[Check]:
         *(check for paper in certificates for check in _certificate(declaration, paper)),
         *_quantities(declaration, certificates),
         *(check for paper in reports for check in _report(declaration, paper)),
+        *_uncovered(declaration, certificates, "goods-without-certificate"),
+        *_uncovered(declaration, reports, "goods-without-report"),
     ]
+
+
+def _uncovered(declaration: Declaration, papers: Sequence[Paper], reason: str) -> list[Check]:
+    """Goods declared beside those that the papers are about: one paper does not carry the others through."""
+    if not papers:
+        return []  # told already
+    covered = {paper.document.hs_code[:6] for paper in papers if not isinstance(paper.document, Invoice)}
+    bare = sorted({item.hs_code[:6] for item in declaration.items} - covered)
+    return [Check("DOCUMENTS", Outcome.CANNOT_TELL, reason, {"declared": code}, Mender.MERCHANT) for code in bare]
 
 
 def _lacking(kind: str) -> Check:

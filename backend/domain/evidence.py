@@ -5,6 +5,7 @@ waits for its batch. ``snapshot`` tells what the server read from the ledger whe
 trusts nobody asks the ledger again.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,19 +83,17 @@ def read(bundle: Any) -> Evidence:
     """The evidence in a bundle; raises MalformedBundle or MalformedRecord. Believes nothing of it yet."""
     if not isinstance(bundle, Mapping) or bundle.get("format") != FORMAT:
         raise MalformedBundle(f"not a bundle: the member format must read {FORMAT}", [("format", "is not a bundle's")])
-    if bundle.get("version") != VERSION:
+    if type(bundle.get("version")) is not int or bundle["version"] != VERSION:
         raise MalformedBundle("this version of bundle is not known here", [("version", f"must be {VERSION}")])
     record = sd_jwt.parse(_member(bundle, "record", str))
     where = "entry"
     try:
         entry = _member(bundle, "entry", Mapping)
-        kind, quantity = Kind(entry["kind"]), int(_member(entry, "quantity", str))
-        if not 0 <= quantity < 2**128:
-            raise ValueError("quantity out of range")
+        kind, quantity = Kind(_natural(entry, "kind")), _whole_number(_member(entry, "quantity", str))
         where = "proof"
-        proof = _proof(bundle["proof"]) if bundle.get("proof") is not None else None
+        proof = _proof(_member(bundle, "proof", Mapping)) if bundle.get("proof") is not None else None
         where = "anchor"
-        anchor = _anchor(bundle["anchor"]) if bundle.get("anchor") is not None else None
+        anchor = _anchor(_member(bundle, "anchor", Mapping)) if bundle.get("anchor") is not None else None
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise MalformedBundle(f"the bundle is damaged in {where}: {error}", [(where, str(error))]) from error
     return Evidence(record, kind, quantity, proof, anchor)
@@ -115,8 +114,22 @@ def _anchor(fields: Mapping[str, Any]) -> Anchor:
         root=_bytes32(fields["root"]),
         transaction=_bytes32(fields["transaction"]),
         block=_natural(fields, "block"),
-        block_time=datetime.fromisoformat(_member(fields, "blockTime", str)),
+        block_time=_moment(_member(fields, "blockTime", str)),
     )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("blockTime lacks its zone")
+    return moment.astimezone(UTC)
+
+
+def _whole_number(text: str) -> int:
+    """One number has one spelling: no signs, spaces, leading zeros or other scripts' digits."""
+    if not re.fullmatch("0|[1-9][0-9]{0,38}", text) or int(text) >= 2**128:
+        raise ValueError("quantity must be a whole number below 2^128")
+    return int(text)
 
 
 def _member(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
@@ -128,7 +141,7 @@ def _member(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
 
 def _natural(fields: Mapping[str, Any], name: str) -> int:
     value = fields[name]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if type(value) is not int or value < 0:  # True and 1.0 are other spellings of 1
         raise ValueError(f"{name} must be a whole number")
     return value
 

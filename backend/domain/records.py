@@ -1,5 +1,6 @@
 """Records on file: what was signed, for whom, and where each stands on its way to the ledger."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,8 +15,9 @@ from backend.domain.parties import Organisation
 
 
 def plain_number(number: str) -> str:
-    """A document's number without what a copyist changes: case, spaces, hyphens and slashes."""
-    return "".join(c for c in number.casefold() if c.isalnum())[:60]
+    """A document's number without what a copyist changes: case, width, spaces, hyphens and slashes."""
+    plain = unicodedata.normalize("NFKC", number).casefold()
+    return "".join(c for c in plain if c.isalnum())[:60]
 
 
 class Assurance(StrEnum):

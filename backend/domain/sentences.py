@@ -86,6 +86,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "It is recorded on another ledger than the one that is read here.",
         "该记录登记在另一条链上，本系统无法查询。",
     ),
+    "anchor-differs": (
+        "It names another block or time than the ledger shows. Fetch the evidence anew.",
+        "所载区块或时间与链上不一致，请重新下载存证文件。",
+    ),
+    "transaction-unknown": (
+        "It is on the ledger, but the transaction it names is not found there. Fetch the evidence anew.",
+        "已上链，但未找到其所载交易，请重新下载存证文件。",
+    ),
     "in-force": ("In force: neither suspended nor revoked.", "有效：未中止、未撤销。"),
     "suspended": ("Suspended by the issuer. Ask {issuer} why.", "已被签发机构中止。请向{issuer}了解原因。"),
     "revoked": ("Revoked. Ask {issuer} for a new one.", "已被撤销。请向{issuer}申请新的单证。"),
@@ -124,6 +132,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "The accreditation of {issuer} was revoked as of {since}. Ask another accredited issuer for a new record.",
         "{issuer}的资质已于 {since} 被撤销。请向其他有资质的机构申请新的单证。",
     ),
+    "anchored-after-lapse": (
+        "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told.",
+        "登记时{issuer}的资质已到期（{until}），无法判断签署时间。",
+    ),
     "accreditation-lapsed": (
         "{issuer}'s accreditation ended on {until}; what it signed before stays good.",
         "{issuer}的资质已于 {until} 到期；此前签发的单证仍然有效。",
@@ -146,6 +158,14 @@ REASONS: dict[str, tuple[str, str]] = {
     "no-inspection-report": (
         "The declaration names no inspection report.",
         "报关单未附检验报告。",
+    ),
+    "goods-without-certificate": (
+        "HS {declared} is declared, but no certificate of origin named here covers it.",
+        "申报商品 {declared} 没有对应的原产地证。",
+    ),
+    "goods-without-report": (
+        "HS {declared} is declared, but no inspection report named here covers it.",
+        "申报商品 {declared} 没有对应的检验报告。",
     ),
     "named-as-signed": ("It is the very paper that the declaration names.", "与报关单所列单证一致。"),
     "named-confirmed": (
@@ -192,7 +212,10 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "attachments-intact": ("{count} attached file(s), as signed.", "{count} 个附件与签署时一致。"),
     "attachment-altered": ("The file {file} is not the one that was signed.", "附件 {file} 与签署时不一致。"),
-    "attachment-missing": ("The file {file} is not at hand here.", "附件 {file} 未找到。"),
+    "attachment-missing": (
+        "The file {file} is not at hand here, so it cannot be compared with what was signed.",
+        "附件 {file} 不在本系统中，无法与签署时比对。",
+    ),
 }
 
 MENDERS: dict[str, tuple[str, str]] = {

@@ -5,6 +5,7 @@ Python's own reader accepts the first five silently and answers deep nesting wit
 """
 
 import json
+import math
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -82,10 +83,11 @@ def _integer(digits: str) -> int:
 
 
 def _number(digits: str) -> float:
-    value = float(digits)
-    if len(digits) > 40 or value in (float("inf"), float("-inf")) or Decimal(repr(value)) != Decimal(digits):
-        raise HostileJson(f"the number {digits[:24]} does not fit a double exactly: send it as a string")
-    return value
+    if len(digits) <= 40 and len(digits.lower().partition("e")[2]) <= 5:
+        value = float(digits)
+        if math.isfinite(value) and Decimal(repr(value)) == Decimal(digits):
+            return value
+    raise HostileJson(f"the number {digits[:24]} does not fit a double exactly: send it as a string")
 
 
 def _refuse_surrogates(text: str, value: Any) -> None:

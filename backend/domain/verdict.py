@@ -4,6 +4,7 @@ One function for the pages, the programming interface, and whoever verifies. It 
 and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -57,14 +58,19 @@ class Unknown:
 
 @dataclass(frozen=True)
 class LedgerFacts:
-    """What the ledger said about one record, and when it was asked."""
+    """What the ledger said about one record, and when it was asked.
+
+    ``anchor_block`` is the block that its anchoring stands in, None where that was not looked up. ``is_on_its_way``:
+    we keep the record ourselves and its anchoring is not final, so an absent root is no forgery.
+    """
 
     as_of: datetime
     batch: AnchoredBatch | Unknown | None
     status: int | Unknown
     accreditation: Accreditation | Unknown | None
     is_final: bool = False
-    block: int | None = None
+    anchor_block: int | None = None
+    is_on_its_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,8 @@ def _signature(evidence: Evidence) -> Check:
 def _content(evidence: Evidence) -> Check:
     """The entry must say of the record what the record says of itself."""
     record, kind = evidence.record, evidence.kind
-    if documents.CREDENTIAL_TYPES[kind] not in record.payload.get("type", []) or issued_at(record) is None:
+    types = record.payload.get("type")
+    if not isinstance(types, list) or documents.CREDENTIAL_TYPES[kind] not in types or issued_at(record) is None:
         return Check("CONTENT", Outcome.FAIL, "other-kind", mender=Mender.ISSUER)
     stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
     if kind is not Kind.CERTIFICATE_OF_ORIGIN and evidence.quantity != 0:
@@ -172,6 +179,8 @@ def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
         return Check("ANCHOR", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
     if isinstance(facts.batch, Unknown):
         return Check("ANCHOR", Outcome.CANNOT_TELL, "ledger-not-read", {"why": facts.batch.why}, Mender.OPERATOR)
+    if facts.batch is None and facts.is_on_its_way:
+        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
     if facts.batch is None:
         return Check("ANCHOR", Outcome.FAIL, "root-unknown", mender=Mender.ISSUER)
     if (
@@ -179,7 +188,13 @@ def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
         or _lane_at(facts.batch, evidence.proof.place) != evidence.kind.lane
     ):
         return Check("ANCHOR", Outcome.FAIL, "wrong-lane", mender=Mender.ISSUER)
-    values = {"anchored_at": facts.batch.anchored_at, "final": facts.is_final, "block": evidence.anchor.block}
+    anchor = evidence.anchor
+    if facts.anchor_block is not None and (anchor.block, anchor.block_time) != (
+        facts.anchor_block,
+        facts.batch.anchored_at,
+    ):
+        return Check("ANCHOR", Outcome.CANNOT_TELL, "anchor-differs", mender=Mender.OPERATOR)
+    values = {"anchored_at": facts.batch.anchored_at, "final": facts.is_final, "block": anchor.block}
     if not facts.is_final:
         return Check("ANCHOR", Outcome.CANNOT_TELL, "not-final-yet", values, Mender.TIME)
     return Check("ANCHOR", Outcome.PASS, "anchored", values)
@@ -242,6 +257,8 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
     if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
         if hs_code is None and not held.covers_chapter(0):
             return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "chapter-withheld", values, Mender.MERCHANT)
+        if hs_code is not None and not re.fullmatch("[0-9]{6,13}", str(hs_code)):
+            return Check(*failed, "fields-wrong", values, Mender.ISSUER)
         if hs_code is not None and not held.covers_chapter(int(str(hs_code)[:2])):
             return Check(*failed, "chapter-not-covered", {**values, "chapter": str(hs_code)[:2]}, Mender.AUTHORITY)
     # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
@@ -251,6 +268,9 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
         latest = facts.batch.anchored_at
         if held.suspended_since is not None and held.suspended_since <= latest:
             return Check(*failed, "accreditation-revoked", {**values, "since": held.suspended_since}, Mender.AUTHORITY)
+        if held.valid_until + CLOCKS_MAY_DIFFER <= latest:
+            values = {**values, "until": held.valid_until}
+            return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "anchored-after-lapse", values, Mender.ISSUER)
     if not held.held_at(issued):
         return Check(*failed, "not-accredited-then", values, Mender.AUTHORITY)
     return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
@@ -293,7 +313,10 @@ def moment_of(text: Any) -> datetime | None:
     moment = datetime.fromisoformat(str(text))
     if moment.tzinfo is None:
         raise ValueError("a time without its zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time beyond the calendar") from error
 
 
 def issuer_name(record: sd_jwt.Record) -> str:

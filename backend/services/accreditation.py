@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from backend.domain.errors import Invalid, LedgerUnavailable, NotAllowed
+from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, Accreditation, Act, SuspendAccreditation
 from backend.domain.parties import Organisation, Person, Role
@@ -13,6 +13,7 @@ from backend.domain.sendings import AccreditationAct
 from backend.domain.verdict import Unknown
 from backend.services.ports import Surroundings
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
 KINDS_OF: dict[Role, int] = {
@@ -41,9 +42,9 @@ def accredit(
     valid_until: datetime | None = None,
 ) -> AccreditationAct:
     """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
-    now = at.now()
-    start = valid_from or now - timedelta(minutes=1)
-    end = valid_until or start + timedelta(days=3 * 365)
+    _only_the_authority(actor)
+    start = _within_reach(valid_from or at.now() - timedelta(minutes=1), "validFrom")
+    end = _within_reach(valid_until or start + timedelta(days=3 * 365), "validUntil")
     if end <= start:
         raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
     if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
@@ -60,7 +61,8 @@ def accredit(
 
 def suspend(at: Surroundings, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
-    moment = since or at.now()
+    _only_the_authority(actor)
+    moment = _within_reach(since or at.now(), "since")
     if moment > at.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
     return _act(at, actor, organisation_id, "suspend", {"since": int(moment.timestamp())})
@@ -72,15 +74,29 @@ def reinstate(at: Surroundings, actor: Person, organisation_id: str) -> Accredit
 
 
 def _act(at: Surroundings, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
-    if actor.role is not Role.AUTHORITY:
-        raise NotAllowed("only the authority accredits")
+    _only_the_authority(actor)
     with at.work() as work:
-        key = work.store.active_key(work.store.get_organisation(organisation_id))
+        organisation = work.store.get_organisation(organisation_id)
+        if organisation.role not in KINDS_OF:
+            raise Invalid("this organisation issues nothing", [("organisation", f"is of the role {organisation.role}")])
+        key = work.store.active_key(organisation)
         act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, at.now(), actor.id)
         work.store.add(act)
         work.commit()
     at.wake_anchoring()
     return act
+
+
+def _only_the_authority(actor: Person) -> None:
+    if actor.role is not Role.AUTHORITY:
+        raise NotAllowed("only the authority accredits")
+
+
+def _within_reach(moment: datetime, name: str) -> datetime:
+    """A time that the ledger can hold, and nobody means by mistake."""
+    if not EARLIEST <= moment <= LATEST:
+        raise Invalid("a time out of reach", [(name, f"must lie between {EARLIEST.year} and {LATEST.year}")])
+    return moment
 
 
 def to_ledger(act: AccreditationAct) -> Act:
@@ -110,5 +126,5 @@ def standings(at: Surroundings) -> list[Standing]:
 def _read(at: Surroundings, thumbprint: str) -> Accreditation | Unknown | None:
     try:
         return at.ledger.accreditation(bytes.fromhex(thumbprint))
-    except LedgerUnavailable as error:
-        return Unknown(str(error))
+    except (LedgerUnavailable, ForeignLedger) as error:
+        return Unknown(str(error) or error.code)

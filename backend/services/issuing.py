@@ -53,7 +53,8 @@ def _holder(store: Store, document: documents.AnyDocument) -> Organisation | Non
     merchants = store.organisations(Role.MERCHANT)
     by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
     by_name = [m for m in merchants if m.name.casefold() == named.name.casefold() or m.local_name == named.name]
-    return next(iter(by_number or by_name), None)
+    # A company number decides; a name only where no number was given.
+    return next(iter(by_number if named.identifier else by_name), None)
 
 
 def confirm(

@@ -126,6 +126,8 @@ def report_arrival(at: Surroundings, actor: Person, declaration_id: str, arrived
         consignment = visible(work.store, actor, declaration_id)
         if actor.role not in (Role.MERCHANT, Role.OFFICER):
             raise NotAllowed("only the merchant or customs report arrival")
+        if not consignment.status.is_open:
+            raise Conflict("the case is closed: its clock stands", status=consignment.status.name)
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
         reporter = work.store.get_organisation(actor.organisation.id)

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,14 @@ from backend.domain import documents, sd_jwt
 from backend.domain.batch import quantity_steps
 from backend.domain.documents import AnyDocument, CertificateOfOrigin
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.kinds import (
+    DOCUMENT_EDGES,
+    OFFICE_EDGES,
+    WITHDRAWAL_EDGES,
+    DeclarationStatus,
+    DocumentStatus,
+    Kind,
+)
 from backend.domain.parties import Organisation
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.sendings import StatusChange
@@ -102,9 +109,23 @@ def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnF
 def change_status(
     at: Surroundings, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
 ) -> None:
-    """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes."""
+    """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
+
+    Raises Conflict where the ledger would refuse the edge.
+    """
+    _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
     store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), at.now()))
+
+
+def _check_edge(on_file: RecordOnFile, status: int) -> None:
+    if on_file.kind is Kind.DECLARATION:
+        step = DeclarationStatus(on_file.status), DeclarationStatus(status)
+        allowed = step in OFFICE_EDGES or step in WITHDRAWAL_EDGES
+    else:
+        allowed = (DocumentStatus(on_file.status), DocumentStatus(status)) in DOCUMENT_EDGES
+    if not allowed:
+        raise Conflict("this record's status does not allow it", status=on_file.status, wanted=status)
 
 
 def _free_number(
@@ -133,6 +154,8 @@ def _check_attachments(store: Store, fields: dict[str, Any]) -> None:
 
 def _valid_until(document: AnyDocument) -> datetime | None:
     if isinstance(document, CertificateOfOrigin) and document.valid_until is not None:
+        if document.valid_until == date.max:  # "for ever": there is no next day
+            return datetime.max.replace(microsecond=0, tzinfo=UTC)
         return datetime.combine(document.valid_until + timedelta(days=1), time.min, UTC)
     return None
 

@@ -25,6 +25,8 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (errors.NotAllowed, HTTPStatus.FORBIDDEN),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.ForeignLedger, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.LedgerRefused, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
 ]
 
@@ -37,6 +39,8 @@ def titles() -> dict[str, str]:
         "invalid": _("Some fields need your attention."),
         "conflict": _("This is no longer possible in its present state."),
         "ledger-unavailable": _("The ledger cannot be asked at the moment. Try again shortly; nothing was lost."),
+        "foreign-ledger": _("The ledger at hand is not ours. Nothing is written to it; the operator must look."),
+        "ledger-refused": _("The ledger refused this. The operator must look; nothing was lost."),
         "malformed-json": _("The body cannot be read as JSON."),
         "malformed-record": _("This record is damaged or altered."),
         "malformed-bundle": _("This file is not an evidence bundle."),

@@ -195,6 +195,8 @@ class SqlStore:
             query = query.where(c.status == status)
         if after is not None:
             last = self.get_consignment(after)
+            if merchant is not None and last.merchant.id != merchant.id:
+                raise NotFound("no such consignment", id=after)
             query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
         return self._all(query)
 
