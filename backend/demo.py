@@ -141,7 +141,7 @@ def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> N
     settle(at)
     tell("products, certificates of origin, inspection reports")
     goods = [_product(at, people[Role.MERCHANT], fields) for fields in PRODUCTS]
-    pdf = files.store_pdf(at, a_pdf())
+    pdf = files.store_pdf(at, people[Role.MERCHANT], a_pdf())
     attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
     papers = [_papers(at, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
     settle(at)

@@ -169,9 +169,10 @@ class ConfirmationRequest:
 
 @dataclass(eq=False)
 class StoredFile:
-    """An attachment: its bytes lie in the file store under its digest."""
+    """An attachment as one organisation uploaded it: its bytes lie in the file store under their digest."""
 
     sha256: str
+    owner: Organisation
     size: int
     media_type: str
     stored_at: datetime

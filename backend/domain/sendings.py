@@ -51,6 +51,8 @@ class StatusChange:
     reason_salt: bytes
     asked_at: datetime
     sending: Sending | None = None
+    travels_alone: bool = False
+    refusal: str | None = None
 
 
 @dataclass(eq=False)
@@ -64,6 +66,7 @@ class AccreditationAct:
     asked_at: datetime
     asked_by: str
     sending: Sending | None = None
+    refusal: str | None = None
 
 
 @dataclass(eq=False)

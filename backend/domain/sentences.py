@@ -90,10 +90,6 @@ REASONS: dict[str, tuple[str, str]] = {
         "It names another block or time than the ledger shows. Fetch the evidence anew.",
         "所载区块或时间与链上不一致，请重新下载存证文件。",
     ),
-    "transaction-unknown": (
-        "It is on the ledger, but the transaction it names is not found there. Fetch the evidence anew.",
-        "已上链，但未找到其所载交易，请重新下载存证文件。",
-    ),
     "in-force": ("In force: neither suspended nor revoked.", "有效：未中止、未撤销。"),
     "suspended": ("Suspended by the issuer. Ask {issuer} why.", "已被签发机构中止。请向{issuer}了解原因。"),
     "revoked": ("Revoked. Ask {issuer} for a new one.", "已被撤销。请向{issuer}申请新的单证。"),

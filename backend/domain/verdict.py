@@ -268,11 +268,11 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
         latest = facts.batch.anchored_at
         if held.suspended_since is not None and held.suspended_since <= latest:
             return Check(*failed, "accreditation-revoked", {**values, "since": held.suspended_since}, Mender.AUTHORITY)
-        if held.valid_until + CLOCKS_MAY_DIFFER <= latest:
-            values = {**values, "until": held.valid_until}
-            return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "anchored-after-lapse", values, Mender.ISSUER)
     if not held.held_at(issued):
         return Check(*failed, "not-accredited-then", values, Mender.AUTHORITY)
+    if isinstance(facts.batch, AnchoredBatch) and held.valid_until + CLOCKS_MAY_DIFFER <= facts.batch.anchored_at:
+        values = {**values, "until": held.valid_until}
+        return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "anchored-after-lapse", values, Mender.ISSUER)
     return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
 
 

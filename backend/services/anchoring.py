@@ -13,6 +13,7 @@ import structlog
 from backend.domain.batch import seal
 from backend.domain.clearance import Step
 from backend.domain.consignment import Event
+from backend.domain.errors import Invalid
 from backend.domain.ledger import Act, AnchorBatch, ChangeStatuses, Receipt
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sendings import Sending, SendingState, StatusChange
@@ -102,9 +103,15 @@ def send_accreditation_acts(at: Surroundings) -> None:
     for act_id in waiting:
         with at.work() as work:
             act = next(act for act in work.store.accreditation_acts_in_flight() if act.id == act_id)
-            act.sending = sending = _keep(at, work.store, to_ledger(act), "authority")
+            try:
+                act.sending = sending = _keep(at, work.store, to_ledger(act), "authority")
+            except (ValueError, OverflowError, Invalid) as error:
+                # It cannot be written as it stands; it must not keep the others waiting.
+                log.error("an act cannot be signed", act=act.id, error=str(error))
+                act.refusal, sending = str(error)[:200], None
             work.commit()
-        at.ledger.send(sending.raw)
+        if sending is not None:
+            at.ledger.send(sending.raw)
 
 
 def send_status_changes(at: Surroundings) -> None:
@@ -141,8 +148,11 @@ def _next_statuses(store: Store) -> tuple[Sequence[StatusChange], ChangeStatuses
             continue
         first = first or (batch.root, change.signer)
         passed.add(change.record_id)
-        if (batch.root, change.signer) == first and len(chosen) < LARGEST_DECISION:
+        fits = (batch.root, change.signer) == first and len(chosen) < LARGEST_DECISION
+        if fits and not (chosen and change.travels_alone):
             chosen[record.id] = (change, record)
+        if change.travels_alone and chosen:
+            break
     if first is None:
         return [], None
     changes = [change for change, _ in chosen.values()]
@@ -198,11 +208,21 @@ def _note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
         kept.state = SendingState.FINAL if is_final else SendingState.MINED
         if not receipt.succeeded:
             kept.state, kept.refusal = SendingState.REFUSED, receipt.refusal or "refused"
+            _part(work.store.status_changes_sent_by(kept), kept.refusal)
             log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
         batch = work.store.batch_sent_by(kept)
         if batch is not None and receipt.succeeded:
             _note_anchored(at, work.store, batch, receipt, is_final)
         work.commit()
+
+
+def _part(changes: Sequence[StatusChange], refusal: str) -> None:
+    """One refused change takes those down that travelled with it: let each go again on its own."""
+    for change in changes:
+        if len(changes) > 1:
+            change.sending, change.travels_alone = None, True
+        else:
+            change.refusal = refusal[:200]
 
 
 def _note_anchored(at: Surroundings, store: Store, batch: SealedBatch, receipt: Receipt, is_final: bool) -> None:

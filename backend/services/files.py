@@ -1,6 +1,7 @@
 """Attachments come in: only real PDF files, kept under their digest."""
 
 from backend.domain.errors import Invalid
+from backend.domain.parties import Person
 from backend.domain.records import StoredFile
 from backend.services.ports import Surroundings
 
@@ -8,7 +9,7 @@ LARGEST = 20 * 1024 * 1024
 """Bytes."""
 
 
-def store_pdf(at: Surroundings, content: bytes) -> StoredFile:
+def store_pdf(at: Surroundings, actor: Person, content: bytes) -> StoredFile:
     """Keep a PDF file; the same bytes twice are one file. Raises Invalid for anything that is not a PDF."""
     if len(content) > LARGEST:
         raise Invalid("the file is too large", [("file", f"is larger than {LARGEST // 1024 // 1024} MB")])
@@ -16,9 +17,10 @@ def store_pdf(at: Surroundings, content: bytes) -> StoredFile:
         raise Invalid("the file is not a PDF", [("file", "is not a PDF document, or is damaged or locked")])
     digest = at.files.put(content)
     with at.work() as work:
-        stored = work.store.find_file(digest)
+        owner = work.store.get_organisation(actor.organisation.id)
+        stored = work.store.find_file(digest, owner)
         if stored is None:
-            stored = StoredFile(digest, len(content), "application/pdf", at.now())
+            stored = StoredFile(digest, owner, len(content), "application/pdf", at.now())
             work.store.add(stored)
             work.commit()
     return stored

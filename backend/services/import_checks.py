@@ -43,7 +43,7 @@ def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: R
     unknown = [
         Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
         for place, attachment in enumerate(document.attachments)
-        if (kept := store.find_file(attachment.sha256)) is None or kept.size != attachment.size
+        if (kept := store.find_file(attachment.sha256, merchant)) is None or kept.size != attachment.size
     ]
     return unknown + [
         Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})

@@ -45,7 +45,7 @@ def record(
 ) -> RecordOnFile:
     """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
     fields = documents.fields_of(document)
-    _check_attachments(store, fields)
+    _check_attachments(store, fields, issuer, supersedes)
     number = _free_number(store, kind, fields, issuer, assurance)
     now = at.now()
     record_id = str(uuid4())
@@ -142,10 +142,15 @@ def _free_number(
     return plain_number(number)
 
 
-def _check_attachments(store: Store, fields: dict[str, Any]) -> None:
+def _check_attachments(
+    store: Store, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
+) -> None:
+    """A signer binds files that it uploaded itself, or that the record before bound: a digest alone gives no right."""
+    handed_on = {a["sha256"]: a["size"] for a in supersedes.fields.get("attachments", [])} if supersedes else {}
     for place, attachment in enumerate(fields.get("attachments", [])):
-        stored = store.find_file(attachment["sha256"])
-        if stored is None or stored.size != attachment["size"]:
+        own = store.find_file(attachment["sha256"], signer)
+        size = own.size if own else handed_on.get(attachment["sha256"])
+        if size != attachment["size"]:
             raise Invalid(
                 "an attachment was not uploaded",
                 [(f"attachments.{place}.sha256", "names no uploaded file of this size: upload it first")],

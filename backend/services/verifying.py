@@ -3,20 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import documents, dossier, evidence, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
 from backend.domain.documents import Declaration
-from backend.domain.errors import Invalid, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Head
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Unknown, Verdict, about, judge
+from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Ruling, Unknown, Verdict, about, judge
 from backend.services.ports import Store, Surroundings
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
+_BOUND_BY = ("fileName", "sha256")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,15 @@ def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
         found = evidence_of(on_file)
     except Invalid as error:
         return _altered(str(error), at.now())
-    return _judge(at, found, on_file.status)
+    batch = on_file.batch
+    kept = _Kept(
+        on_file.status,
+        on_file.proof_state is not ProofState.FINAL,
+        # Its root was found on the ledger after a loss of our own rows: which transaction it was is not known.
+        batch is not None and batch.anchored_at is not None and batch.transaction_hash is None,
+    )
+    verdict = _judge(at, found, kept)
+    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of)
 
 
 def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
@@ -59,15 +69,41 @@ def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
         found = evidence.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
         return _altered(str(error), at.now())
-    return _judge(at, found)
+    verdict = _judge(at, found, _Kept())
+    if verdict.ruling is Ruling.INVALID:
+        return verdict
+    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What we know of a record that is on file here and that the ledger may show only a block later."""
+
+    status: int = 0
+    is_on_its_way: bool = False
+    lost_its_transaction: bool = False
+
+
+def _attachments(at: Surroundings, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
+    """Whether the files that the record binds are here as they were signed."""
+    bound = record.subject.get("attachments")
+    if not isinstance(bound, list) or not bound:
+        return []
+    for attachment in bound:
+        name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
+        content = at.files.get(digest)
+        if content is None:
+            return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, Mender.OPERATOR)]
+        if sha256(content).hexdigest() != digest:
+            return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, Mender.OPERATOR)]
+    return [Check("ATTACHMENTS", Outcome.PASS, "attachments-intact", {"count": len(bound)})]
 
 
 def _altered(why: str, now: datetime) -> Verdict:
     return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
 
 
-def _judge(at: Surroundings, found: Evidence, asked_status: int = 0) -> Verdict:
-    """``asked_status`` is a status already asked for here that the ledger may show only a block later."""
+def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
     now = at.now()
     head = _ask(at.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
@@ -75,10 +111,10 @@ def _judge(at: Surroundings, found: Evidence, asked_status: int = 0) -> Verdict:
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
         return Verdict.of([*checks, elsewhere], now)
-    facts = _facts(at, found, head, now)
-    if facts.status == 0 and asked_status:
-        facts = replace(facts, status=asked_status)
-    return judge(found, facts, now)
+    facts = _facts(at, found, head, now, kept)
+    if facts.status == 0 and kept.status:
+        facts = replace(facts, status=kept.status)
+    return judge(found, replace(facts, is_on_its_way=kept.is_on_its_way), now)
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:
@@ -89,28 +125,47 @@ def _is_ours(anchor: Anchor, head: Head) -> bool:
     )
 
 
-def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
+def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime, kept: _Kept) -> LedgerFacts:
     if isinstance(head, Unknown):
         return LedgerFacts(now, head, head, head)
-    key = bytes.fromhex(sd_jwt.unb64(str(found.record.header.get("kid", ""))).hex())
-    accreditation = _ask(lambda: at.ledger.accreditation(key)) if len(key) == 32 else None
+    key = _key_named(found.record)
+    accreditation = _ask(lambda: at.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
     if anchor is None or proof is None:
         return LedgerFacts(now, _WAITING, _WAITING, accreditation)
+    is_final, anchor_block = _finality(at, anchor, head)
+    if kept.lost_its_transaction and at.confirmations == 0:
+        is_final = True
     return LedgerFacts(
         as_of=now,
         batch=_ask(lambda: at.ledger.batch(anchor.root)),
         status=_ask(lambda: at.ledger.status(anchor.root, proof.place)),
         accreditation=accreditation,
-        is_final=head.number - anchor.block >= at.confirmations,
-        block=head.number,
+        is_final=is_final,
+        anchor_block=anchor_block,
     )
+
+
+def _key_named(record: sd_jwt.Record) -> bytes | None:
+    try:
+        key = sd_jwt.unb64(str(record.header.get("kid", "")))
+    except (sd_jwt.MalformedRecord, UnicodeEncodeError):
+        return None
+    return key if len(key) == 32 else None
+
+
+def _finality(at: Surroundings, anchor: Anchor, head: Head) -> tuple[bool, int | None]:
+    """Whether the anchoring is final, and in which block it stands: by the ledger's receipt, not the bundle's word."""
+    receipt = _ask(lambda: at.ledger.receipt(anchor.transaction))
+    if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
+        return False, None
+    return head.number - receipt.block_number >= at.confirmations, receipt.block_number
 
 
 def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return question()
-    except LedgerUnavailable as error:
+    except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(str(error) or error.code)
 
 

@@ -9,6 +9,7 @@ from flask import request
 from backend.domain.errors import Invalid
 from backend.services.files import store_pdf
 from backend.services.ports import Surroundings
+from backend.web.people import person
 
 LONGEST_NAME = 200
 
@@ -21,7 +22,7 @@ def receive(at: Surroundings) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         name = PurePath(upload.filename.replace("\\", "/")).name[-LONGEST_NAME:]
         try:
-            stored = store_pdf(at, upload.read())
+            stored = store_pdf(at, person(), upload.read())
         except Invalid as error:
             faults += [f"{name}|{message}" for _where, message in error.problems]
             continue
@@ -36,7 +37,7 @@ def _kept(at: Surroundings, values: Sequence[str]) -> list[dict[str, Any]]:
     with at.work(reading=True) as work:
         for value in dict.fromkeys(values):
             sha256, _bar, name = value.partition("|")
-            stored = work.store.find_file(sha256)
+            stored = work.store.find_file(sha256, person().organisation)
             if stored is not None and name:
                 attachments.append({"fileName": name[:LONGEST_NAME], "size": stored.size, "sha256": sha256})
     return attachments

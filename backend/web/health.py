@@ -17,8 +17,9 @@ LATE_SECONDS = 600
 def healthz() -> ResponseReturnValue:
     """200 while database, ledger and anchoring work, else 503; the body tells which does not."""
     checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger)}
-    oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
-    checks["anchoring"] = {"ok": oldest is None or oldest < LATE_SECONDS, "oldestUnanchoredSeconds": oldest}
+    waiting = {name: checks["database"].pop(name, None) for name in ("oldestUnanchoredSeconds", "refusedByLedger")}
+    oldest = waiting["oldestUnanchoredSeconds"]
+    checks["anchoring"] = {"ok": oldest is None or oldest < LATE_SECONDS, **waiting}
     healthy = all(check["ok"] for check in checks.values())
     body = {"status": "ok" if healthy else "failing", "version": instance().version, "checks": checks}
     return jsonify(body), 200 if healthy else 503
@@ -34,8 +35,9 @@ def _asked(question: Any) -> dict[str, Any]:
 def _database() -> dict[str, Any]:
     at = surroundings()
     with at.work(reading=True) as work:
-        oldest = work.store.oldest_unanchored()
-    return {"oldestUnanchoredSeconds": None if oldest is None else round((at.now() - oldest).total_seconds(), 1)}
+        oldest, refused = work.store.oldest_unanchored(), work.store.refusals()
+    age = None if oldest is None else round((at.now() - oldest).total_seconds(), 1)
+    return {"oldestUnanchoredSeconds": age, "refusedByLedger": refused}
 
 
 def _ledger() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tests.journeys.conftest import Server
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STARTED_OTHERWISE = {"make run", "make test"}
-"""``make run`` is the server that these tests started (its own command line is checked below); ``make test`` runs us."""
+"""``make run`` is the server that these tests started (its command line is checked below); ``make test`` runs us."""
 
 
 def _commands() -> list[str]:

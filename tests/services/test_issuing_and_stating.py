@@ -85,7 +85,7 @@ def test_an_issued_document_needs_its_number(house):
 
 
 def test_an_attachment_must_have_been_uploaded(house):
-    stored = files.store_pdf(house.at, PDF)
+    stored = files.store_pdf(house.at, house.chamber, PDF)
     attachment = {"fileName": "a.pdf", "size": stored.size, "sha256": stored.sha256}
     house.issue_certificate(attachments=[attachment])
     for change in ({"size": 1}, {"sha256": "0" * 64}):

@@ -273,7 +273,7 @@ def test_what_is_no_pdf_is_refused(api, system, content):
 def test_a_pdf_is_kept_once(api, system):
     first = api.post("/files", "merchant", data=PDF, content_type="application/pdf")
     before = rows(system)
-    again = api.post("/files", "laboratory", data=PDF, content_type="application/pdf")
+    again = api.post("/files", "merchant", data=PDF, content_type="application/pdf")
     assert first.status_code == again.status_code == 201
     assert first.get_json() == again.get_json()
     assert rows(system) == before

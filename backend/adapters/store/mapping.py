@@ -23,7 +23,7 @@ def map_the_domain() -> None:
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
     put(Sending, tables.sending)
     put(SealedBatch, tables.batch)
-    put(StoredFile, tables.stored_file)
+    put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
     put(
         RecordOnFile,
         tables.record,

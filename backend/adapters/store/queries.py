@@ -144,9 +144,9 @@ class SqlStore:
         )
         return self._session.execute(query.limit(1)).first() is not None
 
-    def find_file(self, sha256: str) -> StoredFile | None:
-        """The attachment with this digest."""
-        return self._session.get(StoredFile, sha256)
+    def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None:
+        """The attachment with this digest, as this organisation uploaded it."""
+        return self._session.get(StoredFile, (sha256, owner.id))
 
     def get_request(self, request_id: str) -> ConfirmationRequest:
         """The request with this id."""
@@ -236,7 +236,8 @@ class SqlStore:
 
     def status_changes_in_flight(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
-        query = select(StatusChange).where(t.status_change.c.sending_id.is_(None))
+        waits = t.status_change.c.sending_id.is_(None) & t.status_change.c.refusal.is_(None)
+        query = select(StatusChange).where(waits)
         return self._all(query.order_by(t.status_change.c.asked_at))
 
     def status_sendings_open(self) -> bool:
@@ -249,13 +250,29 @@ class SqlStore:
         query = select(StatusChange).where(t.status_change.c.record_id == record_id)
         return self._all(query.order_by(t.status_change.c.asked_at))
 
+    def status_changes_sent_by(self, sending: Sending) -> Sequence[StatusChange]:
+        """The status changes that this transaction carries."""
+        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
+
+    def refusals(self) -> int:
+        """How many acts the ledger refused for good: somebody has to look."""
+        refused = select(func.count()).select_from(t.sending).where(t.sending.c.state == SendingState.REFUSED)
+        retried = select(t.status_change.c.id).where(t.status_change.c.sending_id == t.sending.c.id)
+        carried = retried.union(
+            select(t.batch.c.id).where(t.batch.c.transaction_id == t.sending.c.id),
+            select(t.accreditation_act.c.id).where(t.accreditation_act.c.sending_id == t.sending.c.id),
+        )
+        unsent = select(func.count()).select_from(t.accreditation_act).where(t.accreditation_act.c.refusal.is_not(None))
+        return int(self._session.scalar(refused.where(carried.exists())) or 0) + int(self._session.scalar(unsent) or 0)
+
     def batch_sent_by(self, sending: Sending) -> SealedBatch | None:
         """The batch that this transaction anchors."""
         return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
 
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
-        query = select(AccreditationAct).where(t.accreditation_act.c.sending_id.is_(None))
+        waits = t.accreditation_act.c.sending_id.is_(None) & t.accreditation_act.c.refusal.is_(None)
+        query = select(AccreditationAct).where(waits)
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
 
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:

@@ -234,6 +234,7 @@ stored_file = Table(
     "stored_file",
     metadata,
     Column("sha256", String(64), primary_key=True),
+    Column("owner_id", String(36), ForeignKey("organisation.id"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("media_type", String(80), nullable=False),
     Column("stored_at", UtcTime, nullable=False),
@@ -305,6 +306,8 @@ status_change = Table(
     Column("reason", Text, nullable=False),
     Column("reason_salt", LargeBinary(32), nullable=False),
     Column("asked_at", UtcTime, nullable=False),
+    Column("travels_alone", Boolean, nullable=False),
+    Column("refusal", String(200)),
     _to("sending_id", "sending.id", nullable=True),
 )
 accreditation_act = Table(
@@ -316,6 +319,7 @@ accreditation_act = Table(
     Column("terms", JSON, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     Column("asked_by", String(36), nullable=False),
+    Column("refusal", String(200)),
     _to("sending_id", "sending.id", nullable=True),
 )
 answer = Table(

@@ -21,6 +21,8 @@ DEFAULTS = {
 """What our documents say where nothing is said: the report tells it, so that it is nobody's surprise."""
 
 _MOST_ELEMENTS = 200
+_SWITCHES = ("conforms",)
+_YES_OR_NO = {"true": True, "false": False}
 
 
 def with_field(node: Any, path: str, value: Any) -> Any:
@@ -160,7 +162,8 @@ class Draft:
     def _give(self, field: str, value: str) -> None:
         former = field_at(self.fields, field)
         try:
-            self.fields = with_field(self.fields, field, value)
+            said = _YES_OR_NO.get(value, value) if field in _SWITCHES or field.endswith(".meetsLimit") else value
+            self.fields = with_field(self.fields, field, said)
         except Unusable as error:
             self.note(Mark.WRONG, "unusable-cell", "--set", field, why=error)
             return

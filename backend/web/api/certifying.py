@@ -68,5 +68,5 @@ def post_file() -> dict[str, Any]:
     content = uploaded.read() if uploaded is not None else request.get_data()
     if not content:
         raise Invalid("no file was sent", [("file", "is missing")])
-    stored = files.store_pdf(surroundings(), content)
+    stored = files.store_pdf(surroundings(), person(), content)
     return {"sha256": stored.sha256, "size": stored.size, "mediaType": stored.media_type}

@@ -1,15 +1,37 @@
 """The interface's blueprint, and how a token tells who asks."""
 
 from apiflask import APIBlueprint
-from flask import Response, g
+from flask import Response, g, request
+from flask_babel import gettext
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from backend.domain.errors import Invalid
 from backend.domain.parties import Person
 from backend.services.organisations import bearer
 from backend.web.api.access import auth
 from backend.web.problems import problem
 from backend.web.surroundings import surroundings
 
+LARGEST_BODY = 2 * 1024 * 1024
+"""Of a JSON body, in bytes; files have a limit of their own."""
+
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
+
+
+_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement"}
+
+
+@blueprint.before_request
+def only_json_objects() -> None:
+    """Bodies are JSON objects and say so: a list, a null or a form must not pass for an empty object."""
+    if request.method != "POST" or request.endpoint in _WITHOUT_JSON:
+        return
+    if request.content_length is not None and request.content_length > LARGEST_BODY:
+        raise RequestEntityTooLarge
+    if not request.is_json:
+        raise UnsupportedMediaType(gettext("Send the body as application/json."))
+    if not isinstance(request.get_json(), dict):
+        raise Invalid("the body must be a JSON object", [("", "must be a JSON object")])
 
 
 @auth.verify_token  # type: ignore[untyped-decorator]

@@ -45,14 +45,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sending_state"), ["state"], unique=False)
 
     op.create_table(
-        "stored_file",
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("media_type", sa.String(length=80), nullable=False),
-        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_stored_file")),
-    )
-    op.create_table(
         "accreditation_act",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("thumbprint", sa.String(length=64), nullable=False),
@@ -60,6 +52,7 @@ def upgrade() -> None:
         sa.Column("terms", sa.JSON(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("asked_by", sa.String(length=36), nullable=False),
+        sa.Column("refusal", sa.String(length=200), nullable=True),
         sa.Column("sending_id", sa.String(length=80), nullable=True),
         sa.ForeignKeyConstraint(["sending_id"], ["sending.id"], name=op.f("fk_accreditation_act_sending_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accreditation_act")),
@@ -139,6 +132,16 @@ def upgrade() -> None:
     with op.batch_alter_table("signing_key", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_signing_key_organisation_id"), ["organisation_id"], unique=False)
 
+    op.create_table(
+        "stored_file",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("owner_id", sa.String(length=36), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.String(length=80), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["owner_id"], ["organisation.id"], name=op.f("fk_stored_file_owner_id")),
+        sa.PrimaryKeyConstraint("sha256", "owner_id", name=op.f("pk_stored_file")),
+    )
     op.create_table(
         "answer",
         sa.Column("person_id", sa.String(length=36), nullable=False),
@@ -256,6 +259,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("reason_salt", sa.LargeBinary(length=32), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("travels_alone", sa.Boolean(), nullable=False),
+        sa.Column("refusal", sa.String(length=200), nullable=True),
         sa.Column("sending_id", sa.String(length=80), nullable=True),
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_status_change_record_id")),
         sa.ForeignKeyConstraint(["sending_id"], ["sending.id"], name=op.f("fk_status_change_sending_id")),
@@ -369,6 +374,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_answer_answered_at"))
 
     op.drop_table("answer")
+    op.drop_table("stored_file")
     with op.batch_alter_table("signing_key", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_signing_key_organisation_id"))
 
@@ -391,7 +397,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_accreditation_act_sending_id"))
 
     op.drop_table("accreditation_act")
-    op.drop_table("stored_file")
     with op.batch_alter_table("sending", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sending_state"))
         batch_op.drop_index(batch_op.f("ix_sending_signer"))
