@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 URL = f"http://127.0.0.1:{os.environ.get('PORT', '8080')}/api/v1"
-PEOPLE = {
-    entry["role"]: entry
-    for entry in json.loads((Path(os.environ.get("DATA_DIR", "var")) / "demo-credentials.json").read_text())
-}
+CREDENTIALS = Path(os.environ.get("DATA_DIR", "var")) / "demo-credentials.json"
+if not CREDENTIALS.exists():
+    raise SystemExit(f"there is no {CREDENTIALS}: start the demonstration with make run, then try again beside it")
+PEOPLE = {entry["role"]: entry for entry in json.loads(CREDENTIALS.read_text())}
 MERCHANT = PEOPLE["merchant"]["organisation"]
 NOW = datetime.now(UTC)
 NUMBER = f"{NOW:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
@@ -132,4 +132,6 @@ print(f"evidence              {len(json.dumps(bundle)):,} bytes, verified by its
 times = call("GET", "/release-times", "officer")
 for clock, name in (("arrivalToRelease", "arrival → release"), ("lodgementToRelease", "lodgement → release")):
     measured = times[clock]
-    print(f"{name:<21} median {measured['medianHours']:.3f} h over {measured['count']} released")
+    print(
+        f"{name:<21} median {timedelta(seconds=round(measured['medianHours'] * 3600))} over {measured['count']} released"
+    )

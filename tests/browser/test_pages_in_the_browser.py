@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.demo import a_pdf
-from tests.browser.conftest import PICTURES, SignIn
+from tests.browser.conftest import SignIn
 from tests.journeys.conftest import Server
 
 pytestmark = pytest.mark.browser
@@ -101,7 +100,7 @@ def test_an_officer_releases_goods_and_the_merchant_sees_it(
     expect(merchant.locator("main")).to_contain_text("Released")
     picture(merchant, "declaration")
     if os.environ.get("PROVENPORT_PICTURES"):
-        shutil.copyfile(PICTURES / "declaration.png", ROOT / "docs" / "images" / "declaration.png")
+        merchant.screenshot(path=ROOT / "docs" / "images" / "declaration.png")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

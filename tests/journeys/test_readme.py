@@ -39,7 +39,7 @@ def _python() -> str:
 def _shape(text: str) -> list[str]:
     """A text's lines without what differs from run to run: ids, figures, widths."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
-    text = re.sub(r"\d[\d,.]*", "N", text)
+    text = re.sub(r"\d[\d,.:]*", "N", text)
     return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
 
 
