@@ -131,7 +131,5 @@ print(f"evidence              {len(json.dumps(bundle)):,} bytes, verified by its
 
 times = call("GET", "/release-times", "officer")
 for clock, name in (("arrivalToRelease", "arrival → release"), ("lodgementToRelease", "lodgement → release")):
-    measured = times[clock]
-    print(
-        f"{name:<21} median {timedelta(seconds=round(measured['medianHours'] * 3600))} over {measured['count']} released"
-    )
+    median = timedelta(seconds=round(times[clock]["medianHours"] * 3600))
+    print(f"{name:<21} median {median} over {times[clock]['count']} released")
