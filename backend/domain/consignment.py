@@ -44,6 +44,21 @@ class NamedPaper:
 
 
 @dataclass(eq=False)
+class Draw:
+    """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
+
+    ``certificate_id`` is the first record of the certificate's line: a statement keeps its draws when it is confirmed.
+    ``is_shared``: more than one certificate named covers these goods, so which one gives how much is open.
+    """
+
+    certificate_id: str
+    heading: str
+    unit_code: str
+    quantity: int
+    is_shared: bool
+
+
+@dataclass(eq=False)
 class Consignment:
     """A declaration's life: it has its record's id."""
 
@@ -57,6 +72,7 @@ class Consignment:
     arrived_at: datetime | None = None
     released_at: datetime | None = None
     papers: list[NamedPaper] = field(default_factory=list)
+    draws: list[Draw] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     decisions: list[DecisionTaken] = field(default_factory=list)
 

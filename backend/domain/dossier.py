@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from backend.domain.batch import QUANTITY_STEPS
+from backend.domain.consignment import Draw
 from backend.domain.documents import CertificateOfOrigin, Declaration, InspectionReport, Invoice
 from backend.domain.verdict import Check, Mender, Outcome
 
@@ -20,15 +22,18 @@ class Paper:
     document: Named
 
 
-def match(declaration: Declaration, papers: Sequence[Paper]) -> list[Check]:
-    """Checks across documents, each about the paper that it compares with the declaration."""
+def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[Draw] = ()) -> list[Check]:
+    """Checks across documents, each about the paper that it compares with the declaration.
+
+    ``drawn`` is what earlier declarations take from the certificates among the papers.
+    """
     certificates = [p for p in papers if isinstance(p.document, CertificateOfOrigin)]
     reports = [p for p in papers if isinstance(p.document, InspectionReport)]
     return [
         *([] if certificates else [_lacking("certificate-of-origin")]),
         *([] if reports else [_lacking("inspection-report")]),
         *(check for paper in certificates for check in _certificate(declaration, paper)),
-        *_quantities(declaration, certificates),
+        *_quantities(declaration, certificates, drawn),
         *(check for paper in reports for check in _report(declaration, paper)),
         *_uncovered(declaration, certificates, "goods-without-certificate"),
         *_uncovered(declaration, reports, "goods-without-report"),
@@ -95,37 +100,41 @@ def _goods(declaration: Declaration, hs_code: str, paper: Paper) -> Check:
     return _match("MATCH_HS_CODE", hs_code[:6] in declared, "hs-code", values, paper)
 
 
-def _quantities(declaration: Declaration, certificates: Sequence[Paper]) -> list[Check]:
-    """Goods declared under a certificate's heading may not exceed what the certificates cover."""
+def _quantities(declaration: Declaration, certificates: Sequence[Paper], drawn: Sequence[Draw]) -> list[Check]:
+    """Goods declared under a heading, those of earlier declarations included, may not exceed what is certified."""
     covered: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     first: dict[str, Paper] = {}
-    for paper in certificates:
-        assert isinstance(paper.document, CertificateOfOrigin)
-        covered[paper.document.hs_code[:6], paper.document.unit_code] += paper.document.quantity
-        first.setdefault(paper.document.hs_code[:6], paper)
+    for certified in certificates:
+        certificate = certified.document
+        assert isinstance(certificate, CertificateOfOrigin)
+        covered[certificate.hs_code[:6], certificate.unit_code] += certificate.quantity
+        first.setdefault(certificate.hs_code[:6], certified)
     declared: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
-    checks = []
-    for (heading, unit), quantity in declared.items():
-        if heading not in first:
-            continue
-        if (heading, unit) not in covered:
-            values = {"declared": f"{quantity} {unit}"}
-            checks.append(
-                Check(
-                    "MATCH_QUANTITY",
-                    Outcome.CANNOT_TELL,
-                    "units-differ",
-                    values,
-                    Mender.MERCHANT,
-                    first[heading].record,
-                )
-            )
-            continue
-        values = {"stated": f"{covered[heading, unit]} {unit}", "declared": f"{quantity} {unit}"}
-        checks.append(_match("MATCH_QUANTITY", quantity <= covered[heading, unit], "quantity", values, first[heading]))
-    return checks
+    return [
+        _quantity(goods, quantity, covered.get(goods), [d for d in drawn if (d.heading, d.unit_code) == goods], paper)
+        for goods, quantity in declared.items()
+        if (paper := first.get(goods[0])) is not None
+    ]
+
+
+def _quantity(
+    goods: tuple[str, str], quantity: Decimal, certified: Decimal | None, drawn: Sequence[Draw], paper: Paper
+) -> Check:
+    unit = goods[1]
+    values = {"declared": f"{quantity} {unit}"}
+    if certified is None:
+        outcome = Outcome.CANNOT_TELL
+        return Check("MATCH_QUANTITY", outcome, "units-differ", values, Mender.MERCHANT, paper.record)
+    values["stated"] = f"{certified} {unit}"
+    used = Decimal(sum(draw.quantity for draw in drawn)) / QUANTITY_STEPS
+    if quantity > certified or quantity + used <= certified:
+        return _match("MATCH_QUANTITY", quantity <= certified, "quantity", values, paper)
+    # Where an earlier declaration had several certificates to draw from, this one may have been spared.
+    outcome = Outcome.CANNOT_TELL if any(draw.is_shared for draw in drawn) else Outcome.FAIL
+    values["used"] = f"{used.normalize():f} {unit}"
+    return Check("MATCH_QUANTITY", outcome, "quantity-used-up", values, Mender.MERCHANT, paper.record)
 
 
 def _match(code: str, same: bool, what: str, values: Mapping[str, Any], paper: Paper) -> Check:

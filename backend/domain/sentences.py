@@ -197,6 +197,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "{declared} declared, but only {stated} certified. Reduce the quantity or add a certificate.",
         "申报 {declared}，证书仅 {stated}。请减少数量或补充证书。",
     ),
+    "quantity-used-up": (
+        "{declared} declared, but earlier ones take {used} of the {stated} certified. Add another certificate.",
+        "申报 {declared}，而证书 {stated} 中已有 {used} 被先前的报关单使用。请改附其他证书。",
+    ),
     "units-differ": (
         "{declared} declared in another unit than certified; use the certificate's unit.",
         "申报 {declared} 与证书计量单位不同，请使用证书上的单位。",

@@ -1,19 +1,23 @@
 """A merchant lodges a declaration for a consignment, tells when the goods came, or takes it back."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from backend.domain import documents
+from backend.domain.batch import quantity_steps
 from backend.domain.clearance import Step
-from backend.domain.consignment import Consignment, Event, NamedPaper
+from backend.domain.consignment import Consignment, Draw, Event, NamedPaper
 from backend.domain.documents import Declaration
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
+from backend.services.lines import first_of_line
 from backend.services.ports import Store, Surroundings
 from backend.services.recording import change_status, record
 
@@ -68,12 +72,29 @@ def _lodge(
         customs_office=document.customs_office,
         lodged_at=lodged,
         papers=[NamedPaper(paper) for paper in papers],
+        draws=_draws(store, document, papers),
         events=[Event(str(uuid4()), Step.LODGED, lodged, lodged, merchant)],
     )
     if document.arrival_date_time is not None:
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, document.arrival_date_time, lodged, merchant))
     store.add(consignment)
     return consignment
+
+
+def _draws(store: Store, declaration: Declaration, papers: Sequence[RecordOnFile]) -> list[Draw]:
+    """What the declared goods take from the certificates named."""
+    covering: dict[str, list[RecordOnFile]] = defaultdict(list)
+    for paper in papers:
+        if paper.kind is Kind.CERTIFICATE_OF_ORIGIN:
+            covering[str(paper.fields["hsCode"])[:6]].append(paper)
+    declared: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for item in declaration.items:
+        declared[item.hs_code[:6], item.unit_code] += item.quantity
+    return [
+        Draw(first_of_line(store, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        for (heading, unit), quantity in declared.items()
+        for paper in covering[heading]
+    ]
 
 
 def _party(merchant: Organisation) -> dict[str, Any]:

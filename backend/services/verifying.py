@@ -11,9 +11,11 @@ from backend.domain.consignment import Consignment
 from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
+from backend.domain.kinds import Kind
 from backend.domain.ledger import Head
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Ruling, Unknown, Verdict, about, judge
+from backend.services.lines import first_of_line, newest_of_line
 from backend.services.ports import Store, Surroundings
 
 Fact = TypeVar("Fact")
@@ -187,7 +189,7 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     judged, papers = [], []
-    followed = [(named_id, _newest(store, store.get_record(named_id))) for named_id in named]
+    followed = [(named_id, newest_of_line(store, store.get_record(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(at, on_file)
         judged.append(Judged(on_file, verdict))
@@ -196,7 +198,8 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
             papers.append(dossier.Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
-        checks += dossier.match(declared, papers)
+        firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
     return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
 
 
@@ -213,14 +216,6 @@ def _document(on_file: RecordOnFile) -> Any:
         return documents.read(on_file.kind, on_file.fields)
     except Invalid:
         return None
-
-
-def _newest(store: Store, on_file: RecordOnFile) -> RecordOnFile:
-    seen = {on_file.id}
-    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
-        on_file = store.get_record(on_file.superseded_by_id)
-        seen.add(on_file.id)
-    return on_file
 
 
 def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:

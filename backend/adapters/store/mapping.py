@@ -5,7 +5,7 @@ from functools import cache
 from sqlalchemy.orm import registry, relationship
 
 from backend.adapters.store import tables
-from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper
+from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
 from backend.domain.sendings import AccreditationAct, Answer, Sending, StatusChange
@@ -46,6 +46,7 @@ def map_the_domain() -> None:
     )
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
+    put(Draw, tables.draw)
     put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
     put(
@@ -54,6 +55,7 @@ def map_the_domain() -> None:
         properties={
             "record": relationship(RecordOnFile, lazy="joined"),
             "merchant": relationship(Organisation, lazy="joined"),
+            "draws": relationship(Draw),
             "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
             "events": relationship(Event, order_by=in_time, lazy="selectin"),
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
-from backend.domain.consignment import Consignment
+from backend.domain.consignment import Consignment, Draw
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
@@ -204,6 +204,25 @@ class SqlStore:
         """Consignments whose declaration names this record."""
         query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
         return self._all(query.where(t.paper.c.record_id == record_id))
+
+    def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[Draw]:
+        """What earlier declarations that stand take from these certificates (the first of their lines).
+
+        One for each declaration, heading and unit.
+        """
+        c, d = t.consignment.c, t.draw.c
+        is_earlier = or_(
+            c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
+        )
+        given_back = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
+        query = (
+            select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
+            .join_from(t.draw, t.consignment)
+            .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(given_back))
+            .group_by(c.id, d.heading, d.unit_code)
+        )
+        rows = self._session.execute(query)
+        return [Draw("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
 
     def released(self) -> Sequence[Consignment]:
         """Every released consignment, in the order of release."""

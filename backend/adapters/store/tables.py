@@ -273,6 +273,17 @@ paper = Table(
     _to("record_id", "record.id"),
     UniqueConstraint("consignment_id", "record_id"),
 )
+draw = Table(
+    "draw",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    _to("consignment_id", "consignment.id"),
+    _to("certificate_id", "record.id"),
+    Column("heading", String(6), nullable=False),
+    Column("unit_code", String(3), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("is_shared", Boolean, nullable=False),
+)
 event = Table(
     "event",
     metadata,

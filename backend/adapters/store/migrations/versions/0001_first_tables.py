@@ -291,6 +291,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_decision_officer_id"), ["officer_id"], unique=False)
 
     op.create_table(
+        "draw",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("consignment_id", sa.String(length=80), nullable=False),
+        sa.Column("certificate_id", sa.String(length=80), nullable=False),
+        sa.Column("heading", sa.String(length=6), nullable=False),
+        sa.Column("unit_code", sa.String(length=3), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["certificate_id"], ["record.id"], name=op.f("fk_draw_certificate_id")),
+        sa.ForeignKeyConstraint(["consignment_id"], ["consignment.id"], name=op.f("fk_draw_consignment_id")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_draw")),
+    )
+    with op.batch_alter_table("draw", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_draw_certificate_id"), ["certificate_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_draw_consignment_id"), ["consignment_id"], unique=False)
+
+    op.create_table(
         "event",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("consignment_id", sa.String(length=80), nullable=False),
@@ -333,6 +350,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_event_consignment_id"))
 
     op.drop_table("event")
+    with op.batch_alter_table("draw", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_draw_consignment_id"))
+        batch_op.drop_index(batch_op.f("ix_draw_certificate_id"))
+
+    op.drop_table("draw")
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_decision_officer_id"))
         batch_op.drop_index(batch_op.f("ix_decision_office_id"))
