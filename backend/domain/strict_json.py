@@ -6,6 +6,7 @@ Python's own reader accepts the first five silently and answers deep nesting wit
 
 import json
 import math
+from collections import Counter
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -66,8 +67,7 @@ def _refuse_depth(text: str) -> None:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise HostileJson(f"the key {twice!r} stands twice in one object")
     return members
 
