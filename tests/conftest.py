@@ -1,5 +1,6 @@
 """What many tests need: a real system in a temporary data folder, and the demonstration's people."""
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from backend import demo
 from backend.app import System, create_app, running
 from backend.services.anchoring import is_under_way
 from backend.settings import Settings
+
+# `make browser` installs what these need; without it they are not even read.
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
 
 @dataclass(frozen=True)
