@@ -13,7 +13,7 @@ import structlog
 from backend.domain.batch import seal
 from backend.domain.clearance import Step
 from backend.domain.consignment import Event
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import Act, AnchorBatch, ChangeStatuses, Receipt
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sendings import Sending, SendingState, StatusChange
@@ -179,7 +179,12 @@ def follow(at: Surroundings) -> None:
     for sending in sendings:
         receipt = at.ledger.receipt(sending.transaction_hash)
         if receipt is None:
-            at.ledger.send(sending.raw)
+            try:
+                at.ledger.send(sending.raw)
+            except LedgerRefused as error:
+                # One transaction that is not taken must not keep the others from being followed.
+                log.warning("the chain does not take a transaction", error=str(error))
+                continue
             _note_sent(at, sending)
         else:
             _note_mined(at, sending, receipt)

@@ -18,6 +18,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from backend.adapters.embedded_chain import ChainInUse
+from backend.adapters.embedded_chain import chain as chain_module
 from backend.adapters.ledger.chain import CallReverted, ChainUnavailable, TransactionRejected
 
 SINK = "0x1111111111111111111111111111111111111111"
@@ -312,6 +313,17 @@ def test_sending_again_what_waits_or_was_mined_changes_nothing(open_chain, accou
     time.sleep(0.1)
     assert chain.head() == head
     assert chain.transaction_count(account.address) == 2
+
+
+def test_sending_again_while_the_block_comes_is_no_error(open_chain, account, monkeypatch):
+    """The block is written between the look for the transaction and the look at the account."""
+    chain = open_chain()
+    transaction = transfer(account, 0)
+    mined(chain, send(chain, transaction))
+    looks = iter([None])
+    position = chain_module._position
+    monkeypatch.setattr(chain_module, "_position", lambda *where: next(looks, position(*where)))
+    chain.send_raw(bytes(transaction.raw_transaction))
 
 
 def test_a_nonce_ahead_of_its_account_waits_for_the_ones_before_it(open_chain, account):

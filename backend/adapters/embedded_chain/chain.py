@@ -160,6 +160,10 @@ class EmbeddedChain:
             if _position(chain, transaction.hash) is not None:
                 return
             mined = _nonce(chain, sender)
+            # A block may have come between the two looks: it is this very transaction that used the nonce up then.
+            was_mined_meanwhile = transaction.nonce < mined and _position(chain, transaction.hash) is not None
+        if was_mined_meanwhile:
+            return
         if transaction.nonce < mined:
             raise TransactionRejected(f"nonce {transaction.nonce} is used up: the account is at {mined}")
         with self._shared:
