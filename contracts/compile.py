@@ -27,6 +27,7 @@ MODULES = HERE / "node_modules"
 TARGETS = {
     "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",
     "Accreditation": "src/Accreditation.sol",
+    "CertificateBalance": "src/CertificateBalance.sol",
     "TraceLedger": "src/TraceLedger.sol",
 }
 """The contracts that are deployed, and the source that holds each."""
