@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from backend.domain.merkle import Tree
+
 
 @dataclass(frozen=True)
 class Lanes:
@@ -123,4 +125,110 @@ class SuspendAccreditation:
     since: datetime | None
 
 
-Act = AnchorBatch | ChangeStatuses | Accredit | SuspendAccreditation
+@dataclass(frozen=True)
+class RotateKey:
+    """Let a new key take the place of an issuer's earlier one, from the block on. Signed by the authority."""
+
+    key: bytes
+    successor: bytes
+
+
+@dataclass(frozen=True)
+class LedgerRecord:
+    """A record by its place in an anchored batch."""
+
+    root: bytes
+    place: int
+
+
+@dataclass(frozen=True)
+class OpenedCertificate:
+    """An opened certificate: what it covers and what is left, in the steps of its entry.
+
+    ``issuer`` is the number of its issuer's key in the accreditation.
+    """
+
+    quantity: int
+    left: int
+    issuer: int
+    valid_until: datetime
+
+
+@dataclass(frozen=True)
+class OpenCertificate:
+    """Let a certificate of origin be drawn. Signed by the anchorer of its batch.
+
+    The entry and its path bind the quantity; the rest is the anchorer's statement, since the ledger cannot read the
+    certificate. ``valid_until`` is exclusive, and None where the certificate has no end.
+    """
+
+    certificate: LedgerRecord
+    entry: bytes
+    path: tuple[bytes, ...]
+    issuer_key: bytes
+    chapter: int
+    issued_at: datetime
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Use a part of a certificate's quantity for a declaration."""
+
+    certificate: LedgerRecord
+    declaration: LedgerRecord
+    quantity: int
+
+    @property
+    def leaf(self) -> bytes:
+        """What stands for the draw in the tree over its drawing: the five fields as 32 bytes each."""
+        return b"".join(
+            field if isinstance(field, bytes) else field.to_bytes(32, "big")
+            for field in (
+                self.certificate.root,
+                self.certificate.place,
+                self.declaration.root,
+                self.declaration.place,
+                self.quantity,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class DrawCertificates:
+    """Draw certificates for declarations, all or none. Signed by the anchorer of the declarations."""
+
+    draws: tuple[Draw, ...]
+
+    @property
+    def drawing(self) -> bytes:
+        """By what the ledger knows these draws: the root of the tree over them."""
+        return Tree([draw.leaf for draw in self.draws]).root
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
+
+    drawn: DrawCertificates
+    position: int
+
+
+@dataclass(frozen=True)
+class PauseLedger:
+    """Stop every write but suspensions and revocations, or end the pause. Signed by the authority."""
+
+    paused: bool = True
+
+
+Act = (
+    AnchorBatch
+    | ChangeStatuses
+    | Accredit
+    | SuspendAccreditation
+    | RotateKey
+    | OpenCertificate
+    | DrawCertificates
+    | GiveBack
+    | PauseLedger
+)

@@ -62,14 +62,34 @@ interface ITraceLedger {
         uint32 size;
     }
 
+    /// @notice A batch to be anchored, as {anchorMany} takes it.
+    /// @param root Root of the batch's Merkle tree.
+    /// @param originEnd First place after the certificates of origin.
+    /// @param inspectionEnd First place after the inspection reports.
+    /// @param declarationEnd First place after the declarations.
+    /// @param size Number of entries, 1 to 2^24.
+    struct NewBatch {
+        bytes32 root;
+        uint32 originEnd;
+        uint32 inspectionEnd;
+        uint32 declarationEnd;
+        uint32 size;
+    }
+
     /// @notice An agent was registered, or its roles were changed.
     event AgentRegistered(address indexed agent, uint32 indexed id, uint8 roles);
 
-    /// @notice A batch was anchored under its root.
+    /// @notice A batch was anchored under its root; its lanes stand in the call and in storage.
     event BatchAnchored(bytes32 indexed root, address indexed anchorer, uint32 number, uint32 size);
 
     /// @notice Places of a batch got new statuses; which ones stand in the call.
     event StatusesChanged(bytes32 indexed root, address indexed agent, bytes32 reasonDigest);
+
+    /// @notice From now on nothing is written but what takes trust away.
+    event Paused();
+
+    /// @notice The pause is over.
+    event Resumed();
 
     /// @notice Roles are the sum of 1, 2 and 4, and a new agent needs at least one of them.
     error TraceLedgerRolesUnknown(address agent, uint8 roles);
@@ -107,6 +127,22 @@ interface ITraceLedger {
     /// @notice The rules of the lane know this change, but the caller may not make it.
     error TraceLedgerEdgeNotAllowed(address caller, bytes32 root, uint256 place, uint8 from, uint8 to);
 
+    /// @notice The ledger is paused: nothing is anchored, drawn or decided, and only suspensions and revocations go on.
+    error TraceLedgerPaused();
+
+    /// @notice The ledger is not paused, or it already is.
+    error TraceLedgerPauseUnchanged(bool paused);
+
+    /// @notice There is no batch in this call.
+    error TraceLedgerBatchesMissing();
+
+    /// @notice Stops every write but the suspension and the revocation of documents; reads go on. By those whom the
+    /// authority trusts with the brake.
+    function pause() external;
+
+    /// @notice Ends the pause. By the authority only.
+    function resume() external;
+
     /// @notice Gives an agent its roles; 0 takes all away and keeps its number. By the authority only.
     /// @param agent The account that will act.
     /// @param roles Sum of 1 (anchorer), 2 (office) and 4 (authority).
@@ -126,6 +162,10 @@ interface ITraceLedger {
         uint32 size
     ) external;
 
+    /// @notice Anchors several batches, all or none. By an anchorer.
+    /// @param batches The batches, in the order of the numbers they get.
+    function anchorMany(NewBatch[] calldata batches) external;
+
     /// @notice Changes the statuses of places of one batch, all or none.
     /// @dev A word covers 64 places: bits `4 * (place % 64)` onwards of word `place / 64`. In `changes`, 0 leaves a
     /// place as it is and `status + 1` gives it that status. What a caller does not name, the caller cannot undo: a
@@ -143,6 +183,12 @@ interface ITraceLedger {
 
     /// @notice Random number of this deployment: a chain that was reset and used again has another.
     function instanceId() external view returns (bytes32);
+
+    /// @notice Whether the ledger is paused.
+    function isPaused() external view returns (bool);
+
+    /// @notice The id of an agent that may anchor and draw in this block; refuses any other, and all during a pause.
+    function activeAnchorer(address agent) external view returns (uint32 id);
 
     /// @notice The agent at an address; all zero where it was never registered.
     function agentOf(address agent) external view returns (Agent memory);

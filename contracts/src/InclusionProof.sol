@@ -40,6 +40,17 @@ library InclusionProof {
         return last == 0 && node == root;
     }
 
+    /// @notice The root of the tree over these leaves, which are at least one. Uses up the array.
+    function rootOf(bytes32[] memory nodes) internal view returns (bytes32) {
+        for (uint256 count = nodes.length; count > 1; count = (count + 1) / 2) {
+            for (uint256 i; i + 1 < count; i += 2) {
+                nodes[i / 2] = _nodeHash(nodes[i], nodes[i + 1]);
+            }
+            if (count & 1 == 1) nodes[count / 2] = nodes[count - 1];
+        }
+        return nodes[0];
+    }
+
     /// @dev SHA-256 of 0x01, left and right. In assembly so that every level of a proof uses the same 65 bytes behind
     /// the free memory pointer, instead of a fresh copy each.
     function _nodeHash(bytes32 left, bytes32 right) private view returns (bytes32 hash) {

@@ -10,6 +10,7 @@ import {InclusionProof} from "./InclusionProof.sol";
 /// @title TraceLedger
 /// @notice See {ITraceLedger}.
 /// @dev A set of edges is one word: bit `16 * from + to` stands for the change of status `from` to status `to`.
+/// A batch and an agent are each one word, taken apart by shifts: structures in memory would cost a decision 1,500 gas.
 contract TraceLedger is ITraceLedger, AccessManaged {
     uint8 private constant ANCHORER = 1;
     uint8 private constant OFFICE = 2;
@@ -25,6 +26,12 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     uint256 private constant DOCUMENT_EDGES =
         (((1 << uint256(DocumentStatus.Suspended)) | DOCUMENT_ENDS) << (16 * uint256(DocumentStatus.Active))) |
         (((1 << uint256(DocumentStatus.Active)) | DOCUMENT_ENDS) << (16 * uint256(DocumentStatus.Suspended)));
+
+    /// @dev What goes on during a pause: it takes trust away and gives none.
+    uint256 private constant REVOCATION_EDGES =
+        (((1 << uint256(DocumentStatus.Suspended)) | (1 << uint256(DocumentStatus.Revoked))) <<
+            (16 * uint256(DocumentStatus.Active))) |
+            ((1 << uint256(DocumentStatus.Revoked)) << (16 * uint256(DocumentStatus.Suspended)));
 
     uint256 private constant OFFICE_ENDS =
         (1 << uint256(DeclarationStatus.Released)) |
@@ -45,16 +52,22 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         (WITHDRAW << (16 * uint256(DeclarationStatus.Lodged))) |
         (WITHDRAW << (16 * uint256(DeclarationStatus.DocumentsRequired)));
 
-    /// @dev What the caller may do to the two kinds of place in one batch.
-    struct Rights {
-        uint256 documentEdges;
-        uint256 declarationEdges;
-    }
+    // Where the fields of a batch's word begin.
+    uint256 private constant NUMBER = 40;
+    uint256 private constant BATCH_ANCHORER = 72;
+    uint256 private constant ORIGIN_END = 104;
+    uint256 private constant INSPECTION_END = 136;
+    uint256 private constant DECLARATION_END = 168;
+    uint256 private constant SIZE = 200;
+
+    // Where the fields of an agent's word begin; the roles stand lowest.
+    uint256 private constant ID = 8;
+    uint256 private constant BATCH_COUNT = 40;
 
     bytes32 private immutable _instanceId;
     uint32 private _agentCount;
-    mapping(address agent => Agent) private _agents;
-    /// @dev Packed by {_packed}: written field by field, a structure would cost another 2,000 gas.
+    bool private _paused;
+    mapping(address agent => uint256) private _agents;
     mapping(bytes32 root => uint256) private _batches;
     mapping(bytes32 root => mapping(uint256 index => uint256)) private _statusWords;
 
@@ -65,15 +78,28 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
+    function pause() external restricted {
+        if (_paused) revert TraceLedgerPauseUnchanged(true);
+        _paused = true;
+        emit Paused();
+    }
+
+    /// @inheritdoc ITraceLedger
+    function resume() external restricted {
+        if (!_paused) revert TraceLedgerPauseUnchanged(false);
+        _paused = false;
+        emit Resumed();
+    }
+
+    /// @inheritdoc ITraceLedger
     function registerAgent(address agent, uint8 roles) external restricted {
-        Agent storage known = _agents[agent];
-        bool isNew = known.id == 0;
-        if (roles > (ANCHORER | OFFICE | AUTHORITY) || (isNew && roles == 0)) {
+        uint256 word = _agents[agent];
+        if (roles > (ANCHORER | OFFICE | AUTHORITY) || (word == 0 && roles == 0)) {
             revert TraceLedgerRolesUnknown(agent, roles);
         }
-        if (isNew) known.id = ++_agentCount;
-        known.roles = roles;
-        emit AgentRegistered(agent, known.id, roles);
+        if (word == 0) word = uint256(++_agentCount) << ID;
+        _agents[agent] = (word & ~uint256(type(uint8).max)) | roles;
+        emit AgentRegistered(agent, _field(word, ID), roles);
     }
 
     /// @inheritdoc ITraceLedger
@@ -84,20 +110,26 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint32 declarationEnd,
         uint32 size
     ) external {
-        Agent memory agent = _agents[msg.sender];
-        if (agent.roles & ANCHORER == 0) revert TraceLedgerRoleMissing(msg.sender, ANCHORER);
-        if (size == 0 || size > MAX_SIZE) revert TraceLedgerSizeRefused(root, size);
-        if (originEnd > inspectionEnd || inspectionEnd > declarationEnd || declarationEnd > size) {
-            revert TraceLedgerLanesUnordered(originEnd, inspectionEnd, declarationEnd, size);
-        }
-        if (_batches[root] != 0) revert TraceLedgerAlreadyAnchored(root, _unpacked(_batches[root]).anchoredAt);
+        uint256 agent = _anchorerAt(msg.sender);
+        _agents[msg.sender] = _anchor(agent, root, originEnd, inspectionEnd, declarationEnd, size);
+    }
 
-        uint32 number = agent.batchCount + 1;
-        _agents[msg.sender].batchCount = number;
-        _batches[root] = _packed(
-            Batch(uint40(block.timestamp), number, agent.id, originEnd, inspectionEnd, declarationEnd, size)
-        );
-        emit BatchAnchored(root, msg.sender, number, size);
+    /// @inheritdoc ITraceLedger
+    function anchorMany(NewBatch[] calldata batches) external {
+        if (batches.length == 0) revert TraceLedgerBatchesMissing();
+        uint256 agent = _anchorerAt(msg.sender);
+        for (uint256 i; i < batches.length; ++i) {
+            NewBatch calldata batch = batches[i];
+            agent = _anchor(
+                agent,
+                batch.root,
+                batch.originEnd,
+                batch.inspectionEnd,
+                batch.declarationEnd,
+                batch.size
+            );
+        }
+        _agents[msg.sender] = agent;
     }
 
     /// @inheritdoc ITraceLedger
@@ -110,13 +142,14 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         if (indices.length == 0 || indices.length != changes.length) {
             revert TraceLedgerChangesMalformed(indices.length, changes.length);
         }
-        Batch memory batch = _batchAt(root);
-        Rights memory rights = _rightsOf(msg.sender, batch);
+        uint256 batch = _batches[root];
+        if (batch == 0) revert TraceLedgerBatchUnknown(root);
+        (uint256 documentEdges, uint256 declarationEdges) = _rightsOf(msg.sender, batch);
         mapping(uint256 index => uint256) storage words = _statusWords[root];
         for (uint256 i; i < indices.length; ++i) {
             uint256 index = indices[i];
             if (i != 0 && index <= indices[i - 1]) revert TraceLedgerIndicesNotAscending(indices[i - 1], index);
-            words[index] = _changed(root, batch, rights, index, words[index], changes[i]);
+            words[index] = _changed(root, batch, documentEdges, declarationEdges, index, words[index], changes[i]);
         }
         emit StatusesChanged(root, msg.sender, reasonDigest);
     }
@@ -127,20 +160,42 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
+    function isPaused() external view returns (bool) {
+        return _paused;
+    }
+
+    /// @inheritdoc ITraceLedger
+    function activeAnchorer(address agent) external view returns (uint32 id) {
+        return _field(_anchorerAt(agent), ID);
+    }
+
+    /// @inheritdoc ITraceLedger
     function agentOf(address agent) external view returns (Agent memory) {
-        return _agents[agent];
+        uint256 word = _agents[agent];
+        return Agent({roles: uint8(word), id: _field(word, ID), batchCount: _field(word, BATCH_COUNT)});
     }
 
     /// @inheritdoc ITraceLedger
     function batchOf(bytes32 root) external view returns (Batch memory) {
-        return _unpacked(_batches[root]);
+        uint256 word = _batches[root];
+        return
+            Batch({
+                anchoredAt: uint40(word),
+                number: _field(word, NUMBER),
+                anchorer: _field(word, BATCH_ANCHORER),
+                originEnd: _field(word, ORIGIN_END),
+                inspectionEnd: _field(word, INSPECTION_END),
+                declarationEnd: _field(word, DECLARATION_END),
+                size: _field(word, SIZE)
+            });
     }
 
     /// @inheritdoc ITraceLedger
     function statusOf(bytes32 root, uint256 place) external view returns (uint8) {
-        Batch memory batch = _batchAt(root);
-        if (place >= batch.size) revert TraceLedgerPlaceOutsideBatch(root, place, batch.size);
-        return _statusIn(_statusWords[root][place / PLACES_PER_WORD], 4 * (place % PLACES_PER_WORD));
+        uint256 batch = _batches[root];
+        if (batch == 0) revert TraceLedgerBatchUnknown(root);
+        if (place >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(root, place, _field(batch, SIZE));
+        return uint8((_statusWords[root][place / PLACES_PER_WORD] >> (4 * (place % PLACES_PER_WORD))) & 15);
     }
 
     /// @inheritdoc ITraceLedger
@@ -155,85 +210,98 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         bytes calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        return InclusionProof.includes(root, _unpacked(_batches[root]).size, place, InclusionProof.leafHash(entry), proof);
+        return InclusionProof.includes(root, _field(_batches[root], SIZE), place, InclusionProof.leafHash(entry), proof);
     }
 
-    function _batchAt(bytes32 root) private view returns (Batch memory batch) {
-        uint256 packed = _batches[root];
-        if (packed == 0) revert TraceLedgerBatchUnknown(root);
-        return _unpacked(packed);
+    /// @dev Anchors one batch; answers the agent's word with the batch counted.
+    function _anchor(
+        uint256 agent,
+        bytes32 root,
+        uint32 originEnd,
+        uint32 inspectionEnd,
+        uint32 declarationEnd,
+        uint32 size
+    ) private returns (uint256) {
+        if (size == 0 || size > MAX_SIZE) revert TraceLedgerSizeRefused(root, size);
+        if (originEnd > inspectionEnd || inspectionEnd > declarationEnd || declarationEnd > size) {
+            revert TraceLedgerLanesUnordered(originEnd, inspectionEnd, declarationEnd, size);
+        }
+        if (_batches[root] != 0) revert TraceLedgerAlreadyAnchored(root, uint40(_batches[root]));
+
+        uint32 number = _field(agent, BATCH_COUNT) + 1;
+        _batches[root] =
+            uint40(block.timestamp) |
+            (uint256(number) << NUMBER) |
+            (uint256(_field(agent, ID)) << BATCH_ANCHORER) |
+            (uint256(originEnd) << ORIGIN_END) |
+            (uint256(inspectionEnd) << INSPECTION_END) |
+            (uint256(declarationEnd) << DECLARATION_END) |
+            (uint256(size) << SIZE);
+        emit BatchAnchored(root, msg.sender, number, size);
+        return agent + (1 << BATCH_COUNT);
     }
 
-    function _packed(Batch memory batch) private pure returns (uint256) {
-        return
-            uint256(batch.anchoredAt) |
-            (uint256(batch.number) << 40) |
-            (uint256(batch.anchorer) << 72) |
-            (uint256(batch.originEnd) << 104) |
-            (uint256(batch.inspectionEnd) << 136) |
-            (uint256(batch.declarationEnd) << 168) |
-            (uint256(batch.size) << 200);
+    /// @dev The word of an agent that may anchor now.
+    function _anchorerAt(address account) private view returns (uint256 agent) {
+        agent = _agents[account];
+        if (agent & ANCHORER == 0) revert TraceLedgerRoleMissing(account, ANCHORER);
+        if (_paused) revert TraceLedgerPaused();
     }
 
-    function _unpacked(uint256 packed) private pure returns (Batch memory) {
-        return
-            Batch({
-                anchoredAt: uint40(packed),
-                number: uint32(packed >> 40),
-                anchorer: uint32(packed >> 72),
-                originEnd: uint32(packed >> 104),
-                inspectionEnd: uint32(packed >> 136),
-                declarationEnd: uint32(packed >> 168),
-                size: uint32(packed >> 200)
-            });
-    }
-
-    function _rightsOf(address caller, Batch memory batch) private view returns (Rights memory rights) {
-        Agent memory agent = _agents[caller];
-        if (agent.roles == 0) revert TraceLedgerRoleMissing(caller, ANCHORER | OFFICE | AUTHORITY);
-        bool ownAnchorer = agent.roles & ANCHORER != 0 && agent.id == batch.anchorer;
-        if (ownAnchorer || agent.roles & AUTHORITY != 0) rights.documentEdges = DOCUMENT_EDGES;
-        if (ownAnchorer) rights.declarationEdges = WITHDRAWAL_EDGES;
-        if (agent.roles & OFFICE != 0) rights.declarationEdges |= OFFICE_EDGES;
+    /// @dev What the caller may do to the two kinds of place in one batch.
+    function _rightsOf(
+        address caller,
+        uint256 batch
+    ) private view returns (uint256 documentEdges, uint256 declarationEdges) {
+        uint256 agent = _agents[caller];
+        if (agent & (ANCHORER | OFFICE | AUTHORITY) == 0) {
+            revert TraceLedgerRoleMissing(caller, ANCHORER | OFFICE | AUTHORITY);
+        }
+        bool ownAnchorer = agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER);
+        if (ownAnchorer || agent & AUTHORITY != 0) documentEdges = DOCUMENT_EDGES;
+        if (ownAnchorer) declarationEdges = WITHDRAWAL_EDGES;
+        if (agent & OFFICE != 0) declarationEdges |= OFFICE_EDGES;
+        if (_paused) {
+            documentEdges &= REVOCATION_EDGES;
+            declarationEdges = 0;
+        }
     }
 
     /// @dev The word after the changes. Refuses all of them when one is not allowed.
     function _changed(
         bytes32 root,
-        Batch memory batch,
-        Rights memory rights,
+        uint256 batch,
+        uint256 documentEdges,
+        uint256 declarationEdges,
         uint256 index,
         uint256 word,
         uint256 change
     ) private view returns (uint256) {
         uint256 places = _lowestBits(change);
         if (places == 0) revert TraceLedgerNothingToChange(root, index);
-        _requireInside(root, index, places, batch.size);
+        uint256 outside = places & ~_before(_field(batch, SIZE), index);
+        if (outside != 0) _refuseOutside(root, index, outside, _field(batch, SIZE));
         uint256 target = change - places;
 
-        uint256 declarations = places & _before(batch.declarationEnd, index) & ~_before(batch.inspectionEnd, index);
-        uint256 fault = _faultyBit(word, target, declarations, rights.declarationEdges);
+        uint256 declarations = places &
+            _before(_field(batch, DECLARATION_END), index) &
+            ~_before(_field(batch, INSPECTION_END), index);
+        uint256 fault = _faultyBit(word, target, declarations, declarationEdges);
         if (fault != 0) _refuse(root, index, word, target, fault, OFFICE_EDGES | WITHDRAWAL_EDGES);
-        fault = _faultyBit(word, target, places ^ declarations, rights.documentEdges);
+        fault = _faultyBit(word, target, places ^ declarations, documentEdges);
         if (fault != 0) _refuse(root, index, word, target, fault, DOCUMENT_EDGES);
 
         return (word & ~(places * 15)) | target;
     }
 
-    function _requireInside(bytes32 root, uint256 index, uint256 places, uint256 size) private pure {
-        uint256 outside = places & ~_before(size, index);
-        if (outside == 0) return;
-        // An index beyond every batch would overflow when multiplied: report it as the last place there is.
-        (bool fits, uint256 first) = Math.tryMul(index, PLACES_PER_WORD);
-        uint256 place = fits ? first + Math.log2(outside & (~outside + 1)) / 4 : type(uint256).max;
-        revert TraceLedgerPlaceOutsideBatch(root, place, size);
-    }
-
     /// @dev All bits of those places of a word that stand before an end.
     function _before(uint256 end, uint256 index) private pure returns (uint256) {
-        if (index >= end / PLACES_PER_WORD + 1) return 0;
-        uint256 count = end - index * PLACES_PER_WORD;
-        return count >= PLACES_PER_WORD ? type(uint256).max : (uint256(1) << (4 * count)) - 1;
+        unchecked {
+            // An end is below 2^32, so an index that gets past this can be multiplied.
+            if (index > end / PLACES_PER_WORD) return 0;
+            uint256 count = end - index * PLACES_PER_WORD;
+            return count >= PLACES_PER_WORD ? type(uint256).max : (uint256(1) << (4 * count)) - 1;
+        }
     }
 
     /// @dev The lowest bit of a place whose change is not in the set; 0 where all are. Looks at each edge once, whatever
@@ -242,9 +310,8 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         unchecked {
             while (places != 0) {
                 uint256 bit = places & (~places + 1);
-                uint256 shift = Math.log2(bit);
-                uint256 from = _statusIn(word, shift);
-                uint256 to = _statusIn(target, shift);
+                uint256 from = (word / bit) & 15;
+                uint256 to = (target / bit) & 15;
                 if (!_has(edges, from, to)) return bit;
                 // A status has four bits, so it can be copied to all places by a product that never overflows.
                 places &= _lowestBits((word ^ (LOWEST_BITS * from)) | (target ^ (LOWEST_BITS * to)));
@@ -253,7 +320,14 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         return 0;
     }
 
-    /// @dev Tells a change that nobody may make from one that only the caller may not.
+    function _refuseOutside(bytes32 root, uint256 index, uint256 outside, uint256 size) private pure {
+        // An index beyond every batch would overflow when multiplied: report it as the last place there is.
+        (bool fits, uint256 first) = Math.tryMul(index, PLACES_PER_WORD);
+        uint256 place = fits ? first + Math.log2(outside & (~outside + 1)) / 4 : type(uint256).max;
+        revert TraceLedgerPlaceOutsideBatch(root, place, size);
+    }
+
+    /// @dev Tells a change that nobody may make from one that only the caller may not, and from one that must wait.
     function _refuse(
         bytes32 root,
         uint256 index,
@@ -262,24 +336,25 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint256 bit,
         uint256 knownEdges
     ) private view {
-        uint256 shift = Math.log2(bit);
-        uint256 place = index * PLACES_PER_WORD + shift / 4;
-        uint8 from = _statusIn(word, shift);
-        uint8 to = _statusIn(target, shift);
-        if (_has(knownEdges, from, to)) revert TraceLedgerEdgeNotAllowed(msg.sender, root, place, from, to);
-        revert TraceLedgerEdgeForbidden(root, place, from, to);
+        uint256 place = index * PLACES_PER_WORD + Math.log2(bit) / 4;
+        uint8 from = uint8((word / bit) & 15);
+        uint8 to = uint8((target / bit) & 15);
+        if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(root, place, from, to);
+        if (_paused) revert TraceLedgerPaused();
+        revert TraceLedgerEdgeNotAllowed(msg.sender, root, place, from, to);
     }
 
     /// @dev The lowest bit of each place that is not 0.
     function _lowestBits(uint256 word) private pure returns (uint256) {
-        return (word | (word >> 1) | (word >> 2) | (word >> 3)) & LOWEST_BITS;
-    }
-
-    function _statusIn(uint256 word, uint256 shift) private pure returns (uint8) {
-        return uint8((word >> shift) & 15);
+        word |= word >> 2;
+        return (word | (word >> 1)) & LOWEST_BITS;
     }
 
     function _has(uint256 edges, uint256 from, uint256 to) private pure returns (bool) {
         return (edges >> ((from << 4) | to)) & 1 == 1;
+    }
+
+    function _field(uint256 word, uint256 position) private pure returns (uint32) {
+        return uint32(word >> position);
     }
 }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainUnavailable
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus, DocumentStatus
@@ -17,9 +17,18 @@ from backend.domain.ledger import (
     Accreditation,
     AnchorBatch,
     ChangeStatuses,
+    Draw,
+    DrawCertificates,
+    GiveBack,
     Lanes,
+    LedgerRecord,
+    OpenCertificate,
+    PauseLedger,
+    RotateKey,
     SuspendAccreditation,
 )
+from backend.domain.merkle import Tree
+from tests.adapters.conftest import World
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -281,7 +290,109 @@ def test_changes_that_cannot_be_put_into_a_call_are_invalid(world, places):
         world.ledger.sign(act, 0)
 
 
+# ---- certificates' quantities
+
+
+def an_opened_certificate(world, quantity=1000):
+    """A key, and a batch of one certificate that is opened and two declarations: (root, opening)."""
+    key, now = secrets.token_bytes(32), world.ledger.head().block_time
+    year = an_accreditation(valid_from=now - YEAR, valid_until=now + YEAR)
+    world.do(Accredit(key, year), "authority")
+    entry = bytes([1]) + quantity.to_bytes(16, "big") + secrets.token_bytes(32)
+    others = [bytes([3]) + bytes(16) + secrets.token_bytes(32) for _ in range(2)]
+    tree = Tree([entry, *others])
+    assert world.do(AnchorBatch(tree.root, Lanes(1, 1, 3, 3)), "anchorer").succeeded
+    path = tree.proof(0).path
+    opening = OpenCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
+    assert world.do(opening, "anchorer").succeeded
+    return tree.root, opening
+
+
+def draws(root, *quantities):
+    certificate = LedgerRecord(root, 0)
+    return DrawCertificates(
+        tuple(Draw(certificate, LedgerRecord(root, 1 + step % 2), quantity) for step, quantity in enumerate(quantities))
+    )
+
+
+def test_a_certificate_is_opened_drawn_and_given_back(world):
+    root, opening = an_opened_certificate(world)
+    drawn = draws(root, 300, 50, 7)
+    assert world.ledger.is_given_back(drawn, 0) is None
+    assert world.do(drawn, "anchorer").succeeded
+    opened = world.ledger.opened_certificate(root, 0)
+    assert (opened.quantity, opened.left, opened.valid_until) == (1000, 643, opening.valid_until.replace(microsecond=0))
+    world.do(changes(root, {1: DeclarationStatus.REJECTED}, by="office"), "office")
+    assert world.do(GiveBack(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
+    assert world.do(GiveBack(drawn, 2), "anchorer").succeeded
+    assert world.do(GiveBack(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
+    assert [world.ledger.is_given_back(drawn, position) for position in range(3)] == [False, False, True]
+    assert world.ledger.opened_certificate(root, 0).left == 650
+    assert world.ledger.opened_certificate(root, 1) is None
+
+
+def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
+    root, _ = an_opened_certificate(world)
+    with pytest.raises(LedgerRefused) as refused:
+        world.ledger.rehearse(draws(root, 600, 401))
+    assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
+    assert refused.value.values["arguments"]["left"] == 400
+    assert world.do(draws(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
+
+
+def test_as_many_draws_as_there_may_be_are_made_in_one_transaction(world):
+    root, _ = an_opened_certificate(world)
+    assert world.do(draws(root, *[4] * 248), "anchorer").succeeded
+    assert world.ledger.opened_certificate(root, 0).left == 8
+
+
+@pytest.mark.parametrize("act", [draws(b"\1" * 32), draws(b"\1" * 32, *[1] * 249), draws(b"\1" * 32, 2**88)])
+def test_draws_that_cannot_be_are_invalid(world, act):
+    with pytest.raises(Invalid):
+        world.ledger.sign(act, 0)
+    with pytest.raises(Invalid):
+        world.ledger.sign(GiveBack(draws(b"\1" * 32, 5), 1), 0)
+
+
+def test_a_deployment_from_before_there_were_draws_says_so(world):
+    ledger = EvmLedger(world.chain, replace(world.deployment, balance=None), world.accounts)
+    with pytest.raises(Invalid):
+        ledger.sign(draws(b"\1" * 32, 5), 0)
+    assert ledger.head().number >= 0
+
+
+# ---- pause
+
+
+def test_a_paused_ledger_says_so_and_goes_on_revoking(open_chain, accounts):
+    chain = open_chain("paused.sqlite")
+    safeguards = Safeguards(registration_seconds=0)
+    deployment = deploy(chain, accounts, safeguards=safeguards)
+    paused = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
+    root = anchored(paused).root
+    assert not paused.ledger.is_paused()
+    paused.do(PauseLedger(), "authority")
+    assert paused.ledger.is_paused()
+    assert paused.do(a_batch(), "anchorer").refusal == "TraceLedgerPaused"
+    assert paused.do(changes(root, {0: DocumentStatus.REVOKED}), "anchorer").succeeded
+    paused.do(PauseLedger(False), "authority")
+    assert paused.do(a_batch(), "anchorer").succeeded
+
+
 # ---- accreditations
+
+
+def test_a_rotated_key_is_followed_by_its_successor(world):
+    key, successor, now = secrets.token_bytes(32), secrets.token_bytes(32), world.ledger.head().block_time
+    world.do(Accredit(key, an_accreditation(valid_until=now + YEAR)), "authority")
+    before = world.ledger.accreditation(key)
+    assert world.ledger.successor(key) is None
+    receipt = world.do(RotateKey(key, successor), "authority")
+    assert world.ledger.successor(key) == successor
+    assert world.ledger.accreditation(key) == replace(before, valid_until=receipt.block_time)
+    assert world.ledger.accreditation(successor) == replace(before, valid_from=receipt.block_time)
+    assert world.ledger.accreditation_at(key, receipt.block_time - timedelta(seconds=1)) == before
+    assert world.ledger.accreditation_at(key, MARCH) is None
 
 
 def test_an_accreditation_is_written_suspended_and_lifted(world):

@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from backend.adapters.embedded_chain import EmbeddedChain
-from backend.adapters.ledger import ACCOUNT_NAMES, Fees, accounts_from_keys, deploy
+from backend.adapters.ledger import ACCOUNT_NAMES, Fees, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.accounts import Call, sign_call
 from backend.adapters.ledger.chain import CallReverted
 from backend.adapters.ledger.interface import Interface, interface, refusal
@@ -76,13 +76,15 @@ class World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     accounts = accounts_from_keys({name: secrets.token_bytes(32) for name in ACCOUNT_NAMES})
-    accounts |= {name: Account.create() for name in (*EXTRA_AGENTS, "newcomer", "stranger")}
+    accounts |= {name: Account.create() for name in (*EXTRA_AGENTS, "guardian", "newcomer", "stranger")}
     path = tmp_path_factory.mktemp("chain") / "chain.sqlite"
     with EmbeddedChain(path, [account.address for account in accounts.values()], in_real_time=False) as chain:
-        deployment = deploy(chain, accounts, instance_id=b"\7" * 32)
+        at_once = Safeguards(accounts["guardian"].address, 0, 0, 0, 0)
+        deployment = deploy(chain, accounts, instance_id=b"\7" * 32, safeguards=at_once)
         addresses = {
             "AccessManager": deployment.manager,
             "Accreditation": deployment.accreditation,
+            "CertificateBalance": deployment.balance,
             "TraceLedger": deployment.ledger,
         }
         world = World(chain, accounts, addresses)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from backend.adapters.ledger import Safeguards, deploy
+from backend.adapters.ledger.deployment import AUTHORITY_ROLE
 from backend.domain.ledger import Accreditation
 
 MARCH, JUNE, DECEMBER = 1_772_323_200, 1_780_272_000, 1_796_083_200
@@ -140,19 +142,19 @@ def test_the_contract_and_the_domain_judge_alike(world, key):
 
 
 def test_the_authority_can_be_handed_over_and_taken_back(world, key):
-    grant = ("grantRole", 0, world.address("newcomer"), 0)
+    grant = ("grantRole", AUTHORITY_ROLE, world.address("newcomer"), 0)
     assert world.refusal("stranger", "AccessManager", *grant).error == "AccessManagerUnauthorizedAccount"
     world.act("authority", "AccessManager", *grant)
     world.act("newcomer", "Accreditation", "accredit", key, ORIGIN, COFFEE, MARCH, DECEMBER)
-    world.act("authority", "AccessManager", "revokeRole", 0, world.address("newcomer"))
-    assert world.refusal("newcomer", "Accreditation", "suspend", key, JUNE).error == "AccessManagedUnauthorized"
+    world.act("authority", "AccessManager", "revokeRole", AUTHORITY_ROLE, world.address("newcomer"))
+    assert world.refusal("newcomer", "Accreditation", "reinstate", key).error == "AccessManagedUnauthorized"
 
 
 def test_an_act_under_a_delay_must_be_announced_first(world, key):
     accredit(world, key)
-    world.act("authority", "AccessManager", "grantRole", 0, world.address("newcomer"), 3600)
-    refused = world.refusal("newcomer", "Accreditation", "suspend", key, JUNE)
-    world.act("authority", "AccessManager", "revokeRole", 0, world.address("newcomer"))
+    world.act("authority", "AccessManager", "grantRole", AUTHORITY_ROLE, world.address("newcomer"), 3600)
+    refused = world.refusal("newcomer", "Accreditation", "reinstate", key)
+    world.act("authority", "AccessManager", "revokeRole", AUTHORITY_ROLE, world.address("newcomer"))
     assert refused.error == "AccessManagerNotScheduled"
 
 
@@ -162,3 +164,105 @@ def _moments(kinds, chapters, start, end, suspended):
 
 def _at(seconds):
     return datetime.fromtimestamp(seconds, UTC)
+
+
+# ---- history and rotation
+
+
+def now(world):
+    return int(world.chain.head().time.timestamp())
+
+
+def terms_at(world, key, time):
+    return world.ask("Accreditation", "accreditationAt", key, time)
+
+
+def test_the_ledger_still_says_what_it_said_at_any_time(world, key):
+    said = []
+    for step in range(6):
+        accredit(world, key, chapters=COFFEE << step)
+        said.append((now(world), terms(world, key)))
+        world.act("authority", "Accreditation", "suspend", key, JUNE + step)
+        said.append((now(world), terms(world, key)))
+    assert terms_at(world, key, said[0][0] - 1) == (0, 0, 0, 0, 0)
+    for (time, then), (following, _) in zip(said, [*said[1:], (2**40 - 1, None)], strict=True):
+        assert terms_at(world, key, time) == then
+        assert terms_at(world, key, following - 1 if following > time else time) == then
+
+
+def test_a_successor_takes_over_from_its_block_on(world, key):
+    successor = secrets.token_bytes(32)
+    accredit(world, key, valid_from=1, valid_until=2**40 - 1)
+    world.act("authority", "Accreditation", "rotate", key, successor)
+    moment = now(world)
+    assert is_accredited(world, key, moment=moment - 1)
+    assert not is_accredited(world, key, moment=moment)
+    assert not world.ask("Accreditation", "wasAccredited", key, 1, 9, moment)
+    assert not is_accredited(world, successor, moment=moment - 1)
+    assert is_accredited(world, successor, moment=moment)
+    assert world.ask("Accreditation", "successorOf", key) == successor
+    assert world.ask("Accreditation", "predecessorOf", successor) == key
+
+
+def test_a_key_that_gave_way_gets_no_new_terms(world, key):
+    successor = secrets.token_bytes(32)
+    accredit(world, key, valid_from=1, valid_until=2**40 - 1)
+    world.act("authority", "Accreditation", "rotate", key, successor)
+    again = ("accredit", key, ORIGIN, COFFEE, 1, 2**40 - 1)
+    assert world.refusal("authority", "Accreditation", *again).error == "AccreditationRotated"
+    twice = world.refusal("authority", "Accreditation", "rotate", key, secrets.token_bytes(32))
+    assert twice.error == "AccreditationRotated"
+    back = world.refusal("authority", "Accreditation", "rotate", successor, key)
+    assert back.error == "AccreditationSuccessorKnown"
+
+
+def test_only_a_current_accreditation_is_handed_on_and_only_by_the_authority(world, key):
+    fresh = secrets.token_bytes(32)
+    assert world.refusal("authority", "Accreditation", "rotate", key, fresh).error == "AccreditationUnknown"
+    accredit(world, key, valid_from=1, valid_until=2)
+    assert world.refusal("authority", "Accreditation", "rotate", key, fresh).error == "AccreditationNotCurrent"
+    for person in ("anchorer", "guardian", "stranger"):
+        assert world.refusal(person, "Accreditation", "rotate", key, fresh).error == "AccessManagedUnauthorized"
+
+
+# ---- announced acts
+
+
+@pytest.fixture
+def delayed(world, tmp_path):
+    """The rights as an installation has them: what changes rights is announced a day before."""
+    guardian = world.address("guardian")
+    deployment = deploy(world.chain, world.accounts, safeguards=Safeguards(guardian))
+    usual = dict(world.addresses)
+    world.addresses |= {
+        "AccessManager": deployment.manager,
+        "Accreditation": deployment.accreditation,
+        "TraceLedger": deployment.ledger,
+    }
+    yield world
+    world.addresses |= usual
+
+
+def test_what_changes_rights_must_be_announced_and_the_guardian_can_cancel_it(delayed, key):
+    rights = delayed.call_data("AccessManager", "grantRole", AUTHORITY_ROLE, delayed.address("stranger"), 0)
+    agent = delayed.call_data("TraceLedger", "registerAgent", delayed.address("stranger"), 1)
+    for contract, function, arguments, data in (
+        ("AccessManager", "grantRole", (AUTHORITY_ROLE, delayed.address("stranger"), 0), rights),
+        ("TraceLedger", "registerAgent", (delayed.address("stranger"), 1), agent),
+    ):
+        target = delayed.addresses[contract]
+        refused = delayed.refusal("authority", contract, function, *arguments)
+        assert refused.error == "AccessManagerNotScheduled"
+        delayed.act("authority", "AccessManager", "schedule", target, data, 0)
+        assert delayed.refusal("authority", contract, function, *arguments).error == "AccessManagerNotReady"
+        cancel = ("AccessManager", "cancel", delayed.address("authority"), target, data)
+        assert delayed.refusal("stranger", *cancel).error == "AccessManagerUnauthorizedCancel"
+        delayed.act("guardian", *cancel)
+        assert delayed.refusal("authority", contract, function, *arguments).error == "AccessManagerNotScheduled"
+
+
+def test_everyday_acts_and_the_brake_wait_for_nothing(delayed, key):
+    delayed.act("authority", "Accreditation", "accredit", key, ORIGIN, COFFEE, MARCH, DECEMBER)
+    delayed.act("guardian", "Accreditation", "suspend", key, JUNE)
+    delayed.act("guardian", "TraceLedger", "pause")
+    assert delayed.refusal("authority", "TraceLedger", "resume").error == "AccessManagerNotScheduled"

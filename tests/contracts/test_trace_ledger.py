@@ -137,6 +137,24 @@ def test_a_root_is_anchored_once_by_whomever(world):
         assert refused.arguments == {"root": "0x" + root.hex(), "anchoredAt": batch(world, root)[0]}
 
 
+def test_several_batches_are_anchored_together_or_not_at_all(world):
+    before = agent(world, "anchorer")[2]
+    roots = [secrets.token_bytes(32) for _ in range(5)]
+    batches = [(root, 1, 2, 3, 4 + step) for step, root in enumerate(roots)]
+    receipt = world.act("anchorer", "TraceLedger", "anchorMany", batches)
+    assert [batch(world, root)[1:3] + batch(world, root)[6:] for root in roots] == [
+        (before + step, agent(world, "anchorer")[1], 3 + step) for step in range(1, 6)
+    ]
+    assert [event.topics[1] for event in receipt.logs] == roots
+    assert agent(world, "anchorer")[2] == before + 5
+    again = [(secrets.token_bytes(32), 0, 0, 0, 1), batches[2]]
+    refused = world.refusal("anchorer", "TraceLedger", "anchorMany", again)
+    assert refused.error == "TraceLedgerAlreadyAnchored"
+    assert world.refusal("anchorer", "TraceLedger", "anchorMany", again[:1] * 2).error == refused.error
+    assert world.refusal("anchorer", "TraceLedger", "anchorMany", []).error == "TraceLedgerBatchesMissing"
+    assert world.refusal("office", "TraceLedger", "anchorMany", again[:1]).error == "TraceLedgerRoleMissing"
+
+
 def test_numbers_have_no_gap_for_each_anchorer_whatever_was_refused(world):
     before = {person: agent(world, person)[2] for person in ("anchorer", "other_anchorer")}
     first = anchor(world, "anchorer")

@@ -22,8 +22,52 @@ AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent
 """What each account is registered as."""
 
 DEPLOYMENT_GAS = 5_000_000
+GOVERNANCE_GAS = 3_000_000
 REGISTRATION_GAS = 200_000
 POLL_SECONDS = 0.02
+
+
+ADMIN_ROLE = 0
+"""Of the access manager itself: says who has what role. All else has roles of its own, so that each has its delay."""
+AUTHORITY_ROLE = 1
+"""Accredits keys, lets one follow another, lifts suspensions."""
+BRAKE_ROLE = 2
+"""Pauses the ledger and suspends keys: takes trust away, gives none, and never waits."""
+REGISTRAR_ROLE = 3
+"""Registers anchorers and offices, and ends a pause."""
+GUARDIAN_ROLE = 4
+"""Cancels what was announced and not yet done."""
+ADMINISTRATION = 5
+"""A name for the manager's own functions, held by nobody, so that the guardian may cancel these too."""
+
+_ADMINISTRATION = (
+    "labelRole",
+    "grantRole",
+    "revokeRole",
+    "setRoleAdmin",
+    "setRoleGuardian",
+    "setGrantDelay",
+    "setTargetAdminDelay",
+    "setTargetClosed",
+    "setTargetFunctionRole",
+    "updateAuthority",
+)
+
+
+@dataclass(frozen=True)
+class Safeguards:
+    """How long the authority's acts are announced before they can be done, and who may cancel them meanwhile.
+
+    A delay is of the account that acts (AccessManager's execution delay), so it counts from the first block. The delay
+    of new members and of changes to a contract's own rights (``membership_seconds``) is taken up by the manager five
+    days later, as that is the least time it gives to notice a change of delays.
+    """
+
+    guardian: str | None = None
+    administration_seconds: int = 86_400
+    registration_seconds: int = 86_400
+    authority_seconds: int = 0
+    membership_seconds: int = 86_400
 
 
 @dataclass(frozen=True)
@@ -37,6 +81,8 @@ class Deployment:
     manager: str
     accreditation: str
     ledger: str
+    balance: str | None = None
+    """None where the contracts were deployed before certificates could be drawn."""
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":
@@ -54,6 +100,7 @@ class Deployment:
             manager=fields["manager"],
             accreditation=fields["accreditation"],
             ledger=fields["ledger"],
+            balance=fields.get("balance"),
         )
 
     def write(self, path: Path) -> None:
@@ -66,6 +113,7 @@ class Deployment:
             "manager": self.manager,
             "accreditation": self.accreditation,
             "ledger": self.ledger,
+            "balance": self.balance,
         }
         _write_durably(path, json.dumps(fields, indent=2) + "\n")
 
@@ -77,8 +125,9 @@ def deploy(
     fees: Fees | None = None,
     instance_id: bytes | None = None,
     timeout_seconds: float = 120,
+    safeguards: Safeguards | None = None,
 ) -> Deployment:
-    """Deploy the contracts, register the accounts as agents, and wait until all of it is mined.
+    """Deploy the contracts, register the accounts as agents, share out the rights, and wait until all of it is mined.
 
     The authority signs everything. Where it is cut short, deploying again gives a new set of contracts and the first
     one is never used.
@@ -87,12 +136,14 @@ def deploy(
     try:
         authority = accounts["authority"].address
         nonce = chain.transaction_count(authority)
-        manager, accreditation, ledger = (_created_address(authority, nonce + step) for step in range(3))
+        manager, accreditation, ledger, balance = (_created_address(authority, nonce + step) for step in range(4))
         calls = [
             _creation(interface("AccessManager").deployment(authority)),
             _creation(interface("Accreditation").deployment(manager)),
             _creation(interface("TraceLedger").deployment(manager, instance_id)),
+            _creation(interface("CertificateBalance").deployment(ledger, accreditation)),
             *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
+            _governance(manager, accreditation, ledger, authority, safeguards or Safeguards()),
         ]
         receipts = _mine(chain, accounts, calls, nonce, fees or Fees(), timeout_seconds)
         genesis = chain.block(0)
@@ -106,12 +157,47 @@ def deploy(
     return Deployment(
         chain_id=chain_id,
         genesis_hash=genesis.block_hash,
-        block=receipts[2].block.number,
+        block=receipts[3].block.number,
         instance_id=instance_id,
         manager=manager,
         accreditation=accreditation,
         ledger=ledger,
+        balance=balance,
     )
+
+
+def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> Call:
+    """Share out the rights in one transaction; the authority's own delay comes last, since it binds at once."""
+
+    def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
+        selectors = [interface(contract).selector(function) for function in functions]
+        return manager_call("setTargetFunctionRole", target, selectors, role)
+
+    def manager_call(function: str, *arguments: object) -> bytes:
+        return interface("AccessManager").call_data(function, *arguments)
+
+    wait, guardian = safeguards.membership_seconds, safeguards.guardian
+    steps = [
+        function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), AUTHORITY_ROLE),
+        function_role(accreditation, "Accreditation", ("suspend",), BRAKE_ROLE),
+        function_role(ledger, "TraceLedger", ("pause",), BRAKE_ROLE),
+        function_role(ledger, "TraceLedger", ("registerAgent", "resume"), REGISTRAR_ROLE),
+        function_role(manager, "AccessManager", _ADMINISTRATION, ADMINISTRATION),
+        manager_call("grantRole", AUTHORITY_ROLE, authority, safeguards.authority_seconds),
+        manager_call("grantRole", BRAKE_ROLE, authority, 0),
+        manager_call("grantRole", REGISTRAR_ROLE, authority, safeguards.registration_seconds),
+    ]
+    if guardian is not None:
+        steps += [manager_call("grantRole", role, guardian, 0) for role in (BRAKE_ROLE, GUARDIAN_ROLE)]
+    guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, ADMINISTRATION)
+    steps += [manager_call("setRoleGuardian", role, GUARDIAN_ROLE) for role in guarded]
+    if wait:
+        roles = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE)
+        steps += [manager_call("setGrantDelay", role, wait) for role in roles]
+        steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger)]
+    if safeguards.administration_seconds:
+        steps.append(manager_call("grantRole", ADMIN_ROLE, authority, safeguards.administration_seconds))
+    return Call("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
 
 
 def _creation(code: bytes) -> Call:

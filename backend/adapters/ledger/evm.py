@@ -18,12 +18,20 @@ from backend.domain.ledger import (
     AnchorBatch,
     AnchoredBatch,
     ChangeStatuses,
+    Draw,
+    DrawCertificates,
+    GiveBack,
     Head,
     Lanes,
+    OpenCertificate,
+    OpenedCertificate,
+    PauseLedger,
     Receipt,
+    RotateKey,
     SignedTransaction,
     SuspendAccreditation,
 )
+from backend.domain.merkle import Tree
 
 PLACES_PER_WORD = 64
 HIGHEST_STATUS = 14
@@ -33,7 +41,16 @@ TRANSACTION_GAS_LIMIT = 16_777_216
 """No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
 
 ANCHOR_GAS = 150_000
-AUTHORITY_GAS = 150_000
+AUTHORITY_GAS = 600_000
+"""Every change of an accreditation is kept beside the earlier ones, and a rotation writes two."""
+OPENING_GAS = 400_000
+GIVING_BACK_GAS = 200_000
+DRAWING_GAS = 100_000
+DRAW_GAS = 45_000
+"""Enough for a draw that shares nothing with its neighbours."""
+MOST_DRAWS = 248
+LARGEST_QUANTITY = 2**88 - 1
+NO_END = 2**40 - 1
 STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
 """Enough for a word that was never written and whose places take every edge there is."""
@@ -81,12 +98,33 @@ class EvmLedger:
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """The accreditation of a key, or None where there never was one."""
-        terms = self._ask("Accreditation", self._deployment.accreditation, "accreditationOf", _word(key, "key"))
-        kinds, chapters, valid_from, valid_until, suspended_since = terms
-        if kinds == 0:
-            return None
-        suspended = _moment(suspended_since) if suspended_since else None
-        return Accreditation(kinds, chapters, _moment(valid_from), _moment(valid_until), suspended)
+        address = self._deployment.accreditation
+        return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key")))
+
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+        address = self._deployment.accreditation
+        return _accreditation(self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), _seconds(time)))
+
+    def successor(self, key: bytes) -> bytes | None:
+        """The key that took the place of this one, or None."""
+        answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
+        return bytes(answer) if any(answer) else None
+
+    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+        """A certificate's quantity and what is left of it, or None where it was not opened."""
+        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), place)
+        quantity, left, issuer, valid_until = answer
+        return OpenedCertificate(quantity, left, issuer, _moment(valid_until)) if issuer else None
+
+    def is_given_back(self, drawn: DrawCertificates, position: int) -> bool | None:
+        """Whether one of these draws was given back; None where they were never made."""
+        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.drawing)
+        return bool(word >> position & 1) if word else None
+
+    def is_paused(self) -> bool:
+        """Whether nothing is written now but suspensions and revocations."""
+        return bool(self._ask_ledger("isPaused"))
 
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
@@ -143,6 +181,17 @@ class EvmLedger:
                 return self._accreditation_call("suspend", _word(key, "key"), _seconds(since))
             case SuspendAccreditation(key):
                 return self._accreditation_call("reinstate", _word(key, "key"))
+            case RotateKey(key, successor):
+                return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
+            case OpenCertificate():
+                return self._balance_call(OPENING_GAS, "open", *_opening(act))
+            case DrawCertificates(draws):
+                gas = DRAWING_GAS + DRAW_GAS * len(draws)
+                return self._balance_call(gas, "draw", _drawing(act))
+            case GiveBack(drawn, position):
+                return self._balance_call(GIVING_BACK_GAS, "giveBack", *_giving_back(drawn, position))
+            case PauseLedger(paused):
+                return self._ledger_call("authority", AUTHORITY_GAS, "pause" if paused else "resume")
 
     def _status_call(self, act: ChangeStatuses) -> Call:
         self._address(act.by)
@@ -156,6 +205,14 @@ class EvmLedger:
 
     def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
         return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
+
+    def _balance_call(self, gas: int, function: str, *arguments: object) -> Call:
+        return Call("anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas)
+
+    def _balance(self) -> str:
+        if self._deployment.balance is None:
+            raise Invalid("this deployment has no contract for certificates' quantities")
+        return self._deployment.balance
 
     def _accreditation_call(self, function: str, *arguments: object) -> Call:
         data = interface("Accreditation").call_data(function, *arguments)
@@ -227,6 +284,47 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
         index, position = divmod(place, PLACES_PER_WORD)
         wanted[index] |= status + 1 << 4 * position
     return dict(sorted(wanted.items()))
+
+
+def _opening(act: OpenCertificate) -> tuple[object, ...]:
+    valid_until = NO_END if act.valid_until is None else _seconds(act.valid_until)
+    statement = (_word(act.issuer_key, "key"), act.chapter, _seconds(act.issued_at), valid_until)
+    certificate = (_word(act.certificate.root, "root"), act.certificate.place)
+    return certificate, act.entry, [_word(node, "node of a path") for node in act.path], statement
+
+
+def _drawing(drawn: DrawCertificates) -> list[tuple[object, ...]]:
+    if not 0 < len(drawn.draws) <= MOST_DRAWS:
+        raise Invalid("a transaction makes 1 to 248 draws", draws=len(drawn.draws))
+    return [_draw(draw) for draw in drawn.draws]
+
+
+def _draw(draw: Draw) -> tuple[object, ...]:
+    if not 0 < draw.quantity <= LARGEST_QUANTITY:
+        raise Invalid("such a quantity cannot be drawn", quantity=draw.quantity)
+    certificate, declaration = draw.certificate, draw.declaration
+    return (
+        _word(certificate.root, "root"),
+        certificate.place,
+        _word(declaration.root, "root"),
+        declaration.place,
+        draw.quantity,
+    )
+
+
+def _giving_back(drawn: DrawCertificates, position: int) -> tuple[object, ...]:
+    if not 0 <= position < len(drawn.draws):
+        raise Invalid("there is no such draw", position=position)
+    path = Tree([draw.leaf for draw in drawn.draws]).proof(position).path
+    return _draw(drawn.draws[position]), drawn.drawing, position, list(path)
+
+
+def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | None:
+    kinds, chapters, valid_from, valid_until, suspended_since = terms
+    if kinds == 0:
+        return None
+    suspended = _moment(suspended_since) if suspended_since else None
+    return Accreditation(kinds, chapters, _moment(valid_from), _moment(valid_until), suspended)
 
 
 def _terms(accreditation: Accreditation) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from web3 import Web3
 
 from contracts import Artifact, load
 
-CONTRACTS = ("AccessManager", "Accreditation", "TraceLedger")
+CONTRACTS = ("AccessManager", "Accreditation", "CertificateBalance", "TraceLedger")
 
 _BUILT_IN_ERRORS: list[ABIError] = [
     {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
@@ -30,10 +30,9 @@ class Interface:
     def __init__(self, artifact: Artifact) -> None:
         self._web3 = Web3()
         self._contract = self._web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-        self._outputs = {
-            function["name"]: get_abi_output_types(function)
-            for function in filter_abi_by_type("function", _typed(artifact))
-        }
+        functions = filter_abi_by_type("function", _typed(artifact))
+        self._outputs = {function["name"]: get_abi_output_types(function) for function in functions}
+        self._selectors = {function["name"]: keccak(text=abi_to_signature(function))[:4] for function in functions}
 
     def deployment(self, *arguments: object) -> bytes:
         """The code that deploys the contract, with what its constructor is given."""
@@ -42,6 +41,10 @@ class Interface:
     def call_data(self, function: str, *arguments: object) -> bytes:
         """The data of a call."""
         return bytes.fromhex(self._contract.encode_abi(function, args=arguments).removeprefix("0x"))
+
+    def selector(self, function: str) -> bytes:
+        """The four bytes by which a call names the function."""
+        return self._selectors[function]
 
     def answer(self, function: str, data: bytes) -> Any:
         """What a function answered: its value, or the tuple of its structure."""

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAccreditation} from "./IAccreditation.sol";
+import {ICertificateBalance} from "./ICertificateBalance.sol";
+import {InclusionProof} from "./InclusionProof.sol";
+import {ITraceLedger} from "./ITraceLedger.sol";
+
+/// @title CertificateBalance
+/// @notice See {ICertificateBalance}.
+/// @dev Has no authority of its own: who may act, and whether anybody may, is the ledger's to say.
+contract CertificateBalance is ICertificateBalance {
+    uint8 private constant CERTIFICATE_OF_ORIGIN = 1;
+    uint256 private constant ENTRY_LENGTH = 49;
+    uint256 private constant MOST_DRAWS = 248;
+    /// @dev Where the number of draws stands in a drawing's word.
+    uint256 private constant DRAW_COUNT = 248;
+    uint256 private constant PLACES_PER_WORD = 64;
+
+    /// @dev Block times are good to minutes, so a certificate may seem to be signed that little after its batch.
+    uint40 private constant CLOCK_TOLERANCE = 15 minutes;
+
+    /// @dev Ends of a declaration that give its draws back: bit `1 << status`.
+    uint256 private constant GIVING_BACK =
+        (1 << uint256(ITraceLedger.DeclarationStatus.Rejected)) |
+            (1 << uint256(ITraceLedger.DeclarationStatus.Returned)) |
+            (1 << uint256(ITraceLedger.DeclarationStatus.Withdrawn));
+
+    /// @dev The ledger's answers about the last draw, for a next one that asks the same. Roots are never zero, since
+    /// nobody knows what hashes to it, so an empty memory answers nothing.
+    struct Memory {
+        uint32 anchorer;
+        uint32 issuer;
+        bytes32 certificateRoot;
+        uint256 certificateIndex;
+        uint256 certificateWord;
+        bytes32 batchRoot;
+        uint256 laneStart;
+        uint256 laneEnd;
+        bytes32 declarationRoot;
+        uint256 declarationIndex;
+        uint256 declarationWord;
+    }
+
+    ITraceLedger private immutable _ledger;
+    IAccreditation private immutable _accreditation;
+    mapping(bytes32 root => mapping(uint32 place => Balance)) private _balances;
+    mapping(bytes32 drawing => uint256) private _drawings;
+
+    /// @param ledger The ledger whose batches and statuses count.
+    /// @param accreditation The accreditation of issuers' keys.
+    constructor(address ledger, address accreditation) {
+        _ledger = ITraceLedger(ledger);
+        _accreditation = IAccreditation(accreditation);
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function open(
+        Record calldata certificate,
+        bytes calldata entry,
+        bytes32[] calldata proof,
+        Statement calldata statement
+    ) external {
+        uint32 anchorer = _ledger.activeAnchorer(msg.sender);
+        (bytes32 root, uint32 place) = (certificate.root, certificate.place);
+        ITraceLedger.Batch memory batch = _ledger.batchOf(root);
+        if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
+        if (_balances[root][place].issuer != 0) revert CertificateBalanceAlreadyOpened(root, place);
+        uint88 quantity = _quantityIn(root, place, entry);
+        if (
+            place >= batch.originEnd ||
+            !InclusionProof.includes(root, batch.size, place, InclusionProof.leafHash(entry), proof)
+        ) revert CertificateBalanceNotIncluded(root, place);
+        uint256 word = _ledger.statusWord(root, place / PLACES_PER_WORD);
+        _requireActive(root, place, word);
+        if (
+            statement.issuedAt > batch.anchoredAt + CLOCK_TOLERANCE || statement.validUntil <= statement.issuedAt
+        ) revert CertificateBalanceMomentsRefused(statement.issuedAt, statement.validUntil, batch.anchoredAt);
+
+        _balances[root][place] = Balance(quantity, quantity, _issuerOf(statement), statement.validUntil);
+        emit CertificateOpened(root, place, msg.sender, quantity, statement);
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function draw(Draw[] calldata draws) external returns (bytes32 drawing) {
+        if (draws.length == 0 || draws.length > MOST_DRAWS) revert CertificateBalanceDrawsRefused(draws.length);
+        Memory memory known;
+        known.anchorer = _ledger.activeAnchorer(msg.sender);
+        bytes32[] memory leaves = new bytes32[](draws.length);
+        for (uint256 i; i < draws.length; ++i) {
+            _take(draws[i], known);
+            leaves[i] = InclusionProof.leafHash(abi.encode(draws[i]));
+        }
+        drawing = InclusionProof.rootOf(leaves);
+        if (_drawings[drawing] != 0) revert CertificateBalanceAlreadyDrawn(drawing);
+        _drawings[drawing] = draws.length << DRAW_COUNT;
+        emit Drawn(drawing, msg.sender, draws);
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function giveBack(
+        Draw calldata taken,
+        bytes32 drawing,
+        uint256 position,
+        bytes32[] calldata proof
+    ) external {
+        _ledger.activeAnchorer(msg.sender);
+        uint256 word = _drawings[drawing];
+        bytes32 leaf = InclusionProof.leafHash(abi.encode(taken));
+        if (!InclusionProof.includes(drawing, word >> DRAW_COUNT, position, leaf, proof)) {
+            revert CertificateBalanceDrawUnknown(drawing, position);
+        }
+        if ((word >> position) & 1 == 1) revert CertificateBalanceAlreadyGivenBack(drawing, position);
+        uint8 status = _ledger.statusOf(taken.declarationRoot, taken.declarationPlace);
+        if ((GIVING_BACK >> status) & 1 == 0) {
+            revert CertificateBalanceDeclarationStands(taken.declarationRoot, taken.declarationPlace, status);
+        }
+
+        _drawings[drawing] = word | (1 << position);
+        _balances[taken.certificateRoot][taken.certificatePlace].left += taken.quantity;
+        emit GivenBack(drawing, position, msg.sender, taken);
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function balanceOf(bytes32 root, uint32 place) external view returns (Balance memory) {
+        return _balances[root][place];
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function drawingOf(bytes32 drawing) external view returns (uint256) {
+        return _drawings[drawing];
+    }
+
+    function _take(Draw calldata wanted, Memory memory known) private {
+        (bytes32 root, uint32 place, uint88 quantity) = (
+            wanted.certificateRoot,
+            wanted.certificatePlace,
+            wanted.quantity
+        );
+        Balance storage kept = _balances[root][place];
+        Balance memory balance = kept;
+        if (balance.issuer == 0) revert CertificateBalanceNotOpened(root, place);
+        if (quantity == 0 || quantity > balance.left) {
+            revert CertificateBalanceOverdrawn(root, place, balance.left, quantity);
+        }
+        if (balance.validUntil <= block.timestamp) {
+            revert CertificateBalanceExpired(root, place, balance.validUntil);
+        }
+        _requireStanding(root, place, balance.issuer, known);
+        _requireDeclaration(wanted.declarationRoot, wanted.declarationPlace, known);
+        kept.left = balance.left - quantity;
+    }
+
+    function _requireStanding(bytes32 root, uint32 place, uint32 issuer, Memory memory known) private view {
+        uint256 index = place / PLACES_PER_WORD;
+        if (known.certificateRoot != root || known.certificateIndex != index) {
+            (known.certificateRoot, known.certificateIndex) = (root, index);
+            known.certificateWord = _ledger.statusWord(root, index);
+        }
+        _requireActive(root, place, known.certificateWord);
+        if (known.issuer != issuer) {
+            if (_accreditation.isSuspended(issuer)) {
+                revert CertificateBalanceIssuerSuspended(_accreditation.keyOf(issuer));
+            }
+            known.issuer = issuer;
+        }
+    }
+
+    function _requireDeclaration(bytes32 root, uint32 place, Memory memory known) private view {
+        if (known.batchRoot != root) {
+            ITraceLedger.Batch memory batch = _ledger.batchOf(root);
+            if (batch.anchorer != known.anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
+            (known.batchRoot, known.laneStart, known.laneEnd) = (root, batch.inspectionEnd, batch.declarationEnd);
+        }
+        if (place < known.laneStart || place >= known.laneEnd) revert CertificateBalanceDeclarationUnknown(root, place);
+        uint256 index = place / PLACES_PER_WORD;
+        if (known.declarationRoot != root || known.declarationIndex != index) {
+            (known.declarationRoot, known.declarationIndex) = (root, index);
+            known.declarationWord = _ledger.statusWord(root, index);
+        }
+        uint8 status = _statusIn(known.declarationWord, place);
+        if ((GIVING_BACK >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, place, status);
+    }
+
+    /// @dev The number of the issuer's key, where the statement holds.
+    function _issuerOf(Statement calldata statement) private view returns (uint32 issuer) {
+        bytes32 key = statement.issuerKey;
+        if (!_accreditation.wasAccredited(key, CERTIFICATE_OF_ORIGIN, statement.chapter, statement.issuedAt)) {
+            revert CertificateBalanceIssuerNotAccredited(key, statement.chapter, statement.issuedAt);
+        }
+        issuer = _accreditation.numberOf(key);
+        if (_accreditation.isSuspended(issuer)) revert CertificateBalanceIssuerSuspended(key);
+    }
+
+    function _quantityIn(bytes32 root, uint32 place, bytes calldata entry) private pure returns (uint88) {
+        if (entry.length != ENTRY_LENGTH || uint8(entry[0]) != CERTIFICATE_OF_ORIGIN) {
+            revert CertificateBalanceEntryRefused(root, place, entry);
+        }
+        uint256 quantity = uint128(bytes16(entry[1:17]));
+        if (quantity == 0 || quantity > type(uint88).max) revert CertificateBalanceEntryRefused(root, place, entry);
+        return uint88(quantity);
+    }
+
+    function _requireActive(bytes32 root, uint32 place, uint256 word) private pure {
+        uint8 status = _statusIn(word, place);
+        if (status != uint8(ITraceLedger.DocumentStatus.Active)) revert CertificateBalanceNotActive(root, place, status);
+    }
+
+    function _statusIn(uint256 word, uint32 place) private pure returns (uint8) {
+        return uint8((word >> (4 * (place % PLACES_PER_WORD))) & 15);
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAccreditation} from "../src/IAccreditation.sol";
+import {ICertificateBalance} from "../src/ICertificateBalance.sol";
+import {ITraceLedger} from "../src/ITraceLedger.sol";
+import {Handler} from "./Handler.sol";
+import {vm} from "./Vm.sol";
+
+/// @notice What holds whatever anybody does, in any order. Each is broken by at least one of the planted mutants
+/// (contracts/mutants.py), which must then fail here.
+contract Invariants {
+    Handler private handler;
+    ITraceLedger private ledger;
+    IAccreditation private accreditation;
+    ICertificateBalance private balance;
+
+    function setUp() external {
+        handler = new Handler();
+        (ledger, accreditation, balance) = handler.contracts();
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    function invariant_01_an_anchored_root_stays_as_it_is() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            _same(abi.encode(ledger.batchOf(batch.root)), abi.encode(batch.anchored), "a batch has changed");
+        }
+        _flawless(1);
+    }
+
+    function invariant_02_numbers_rise_by_one_without_gaps() external view {
+        for (uint256 person; person < 6; ++person) {
+            uint32 counted = ledger.agentOf(handler.account(person)).batchCount;
+            require(counted == handler.counts(person), "a count is not that of the batches");
+        }
+        _flawless(2);
+    }
+
+    function invariant_03_what_is_drawn_and_what_is_left_make_the_quantity() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            for (uint32 place; place < 2; ++place) {
+                ICertificateBalance.Balance memory kept = balance.balanceOf(batch.root, place);
+                require(kept.left <= kept.quantity, "more is left than there was");
+                require(kept.left + batch.outstanding[place] == kept.quantity, "draws do not add up");
+                require(kept.quantity == (batch.opened[place] ? 100 : 0), "not the quantity of the entry");
+            }
+        }
+        _flawless(3);
+    }
+
+    function invariant_04_a_status_moves_along_its_lanes_edges_only() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            for (uint256 place; place < 4; ++place) {
+                require(ledger.statusOf(batch.root, place) == batch.status[place], "a status nobody gave");
+            }
+        }
+        _flawless(4);
+    }
+
+    function invariant_05_only_accredited_issuers_are_opened_and_only_by_those_who_may() external view {
+        _flawless(5);
+    }
+
+    function invariant_06_nothing_is_drawn_that_does_not_stand() external view {
+        _flawless(6);
+    }
+
+    function invariant_07_whoever_has_no_role_changes_no_slot() external view {
+        _flawless(7);
+    }
+
+    function invariant_08_each_thing_is_done_once() external view {
+        for (uint256 i; i < handler.drawingCount(); ++i) {
+            Handler.Drawing memory drawing = handler.drawingAt(i);
+            uint256 expected = drawing.draws.length << 248;
+            for (uint256 j; j < drawing.draws.length; ++j) if (drawing.givenBack[j]) expected |= 1 << j;
+            require(balance.drawingOf(drawing.root) == expected, "a drawing is not as it was left");
+        }
+        _flawless(8);
+    }
+
+    function invariant_09_a_pause_stops_writes_and_no_revocation_and_no_read() external view {
+        require(ledger.isPaused() == handler.paused(), "not paused as told");
+        _flawless(9);
+    }
+
+    function invariant_10_events_replayed_give_the_storage() external view {
+        require(handler.saidPaused() == ledger.isPaused(), "events differ about the pause");
+        for (uint256 person; person < 6; ++person) {
+            address account = handler.account(person);
+            require(handler.saidRoles(account) == ledger.agentOf(account).roles, "events differ about roles");
+        }
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            bytes32 root = handler.batchAt(i).root;
+            ITraceLedger.Batch memory batch = ledger.batchOf(root);
+            require(handler.saidBatch(root) == (uint256(batch.number) << 32) | batch.size, "events differ about a batch");
+            for (uint32 place; place < 2; ++place) {
+                bytes32 certificate = keccak256(abi.encode(root, uint256(place)));
+                uint256 left = balance.balanceOf(root, place).left;
+                require(handler.saidLeft(certificate) == left, "events differ about what is left");
+            }
+        }
+        for (uint256 i; i < handler.drawingCount(); ++i) {
+            bytes32 root = handler.drawingAt(i).root;
+            require(handler.saidDrawing(root) == balance.drawingOf(root), "events differ about a drawing");
+        }
+        for (uint256 key; key < 5; ++key) {
+            bytes memory said = abi.encode(handler.saidTermsOf(handler.keyAt(key)));
+            _same(said, abi.encode(accreditation.accreditationOf(handler.keyAt(key))), "events differ about a key");
+        }
+    }
+
+    function invariant_12_no_power_undoes_a_decision() external view {
+        _flawless(12);
+    }
+
+    function invariant_13_what_the_ledger_said_it_still_says() external view {
+        for (uint256 key; key < 5; ++key) {
+            Handler.Version[] memory versions = handler.versionsOf(key);
+            for (uint256 i; i < versions.length; ++i) {
+                if (i + 1 < versions.length && versions[i + 1].time == versions[i].time) continue;
+                IAccreditation.Terms memory now_ = accreditation.accreditationAt(handler.keyAt(key), versions[i].time);
+                _same(abi.encode(now_), abi.encode(versions[i].terms), "the past has changed");
+            }
+        }
+    }
+
+    function invariant_14_a_key_that_gave_way_signs_no_more() external view {
+        for (uint256 key; key < 5; ++key) {
+            uint40 rotatedAt = handler.rotatedAt(key);
+            if (rotatedAt == 0) continue;
+            bytes32 name = handler.keyAt(key);
+            require(!accreditation.isAccredited(name, 1, 9, rotatedAt), "accredited after it gave way");
+            require(!accreditation.wasAccredited(name, 1, 9, uint40(block.timestamp)), "accredited now");
+        }
+        _flawless(14);
+    }
+
+    /// @dev Cost must not grow with what the ledger already holds.
+    function test_11_no_act_costs_more_on_a_full_ledger() external {
+        handler.anchor(0, 1, false);
+        uint256 early = _anchorGas(1);
+        for (uint256 i = 2; i < 400; ++i) _anchorGas(i);
+        uint256 late = _anchorGas(400);
+        require(late < early + 500 && late < 60_000, "the cost of an anchor grows");
+    }
+
+    function testFuzz_04_words_are_changed_as_places_are(uint256[4] calldata changes, uint32[4] calldata ends) external {
+        uint32 size = 1 + (ends[3] % 300);
+        uint32 declarationEnd = ends[2] % (size + 1);
+        uint32 inspectionEnd = ends[1] % (declarationEnd + 1);
+        bytes32 root = keccak256(abi.encode(changes, ends));
+        vm.prank(handler.account(4));
+        ledger.anchor(root, ends[0] % (inspectionEnd + 1), inspectionEnd, declarationEnd, size);
+        for (uint256 i; i < 4; ++i) {
+            uint256 index = i % 2;
+            // Mostly small changes, or no random word would ever be legal.
+            uint256 change = i < 2 ? changes[i] & (changes[i] >> 3) & (0x3333 << (4 * (changes[i] % 60))) : changes[i];
+            uint256 before = ledger.statusWord(root, index);
+            bool legal = _legal(before, change, index, [inspectionEnd, declarationEnd, size]);
+            vm.prank(handler.account(4));
+            (bool done, ) = address(ledger).call(_changeCall(root, index, change));
+            require(done == legal, "the word and its places disagree");
+            require(ledger.statusWord(root, index) == (legal ? _applied(before, change) : before), "another word");
+        }
+    }
+
+    function _changeCall(bytes32 root, uint256 index, uint256 change) private view returns (bytes memory) {
+        uint256[] memory indices = new uint256[](1);
+        uint256[] memory changes = new uint256[](1);
+        (indices[0], changes[0]) = (index, change);
+        return abi.encodeCall(ledger.changeStatuses, (root, indices, changes, root));
+    }
+
+    /// @dev Place by place, what somebody with every role may do in an own batch.
+    function _legal(
+        uint256 word,
+        uint256 change,
+        uint256 index,
+        uint32[3] memory ends
+    ) private pure returns (bool) {
+        if (change == 0) return false;
+        for (uint256 i; i < 64; ++i) {
+            uint256 wanted = (change >> (4 * i)) & 15;
+            if (wanted == 0) continue;
+            (uint256 place, uint256 from, uint256 to) = (64 * index + i, (word >> (4 * i)) & 15, wanted - 1);
+            if (place >= ends[2] || from == to) return false;
+            if (place >= ends[0] && place < ends[1]) {
+                if (from > 3 || to == 0 || to > 8 || (to == 8 && from > 1)) return false;
+            } else if (from > 1 || to > 3) return false;
+        }
+        return true;
+    }
+
+    function _applied(uint256 word, uint256 change) private pure returns (uint256) {
+        for (uint256 i; i < 64; ++i) {
+            uint256 wanted = (change >> (4 * i)) & 15;
+            if (wanted != 0) word = (word & ~(uint256(15) << (4 * i))) | ((wanted - 1) << (4 * i));
+        }
+        return word;
+    }
+
+    function _anchorGas(uint256 i) private returns (uint256 used) {
+        vm.prank(handler.account(0));
+        used = gasleft();
+        ledger.anchor(keccak256(abi.encode("gas", i)), 0, 0, 1, 1);
+        used -= gasleft();
+    }
+
+    function _flawless(uint256 invariant) private view {
+        string memory fault = handler.faults(invariant);
+        require(bytes(fault).length == 0, fault);
+    }
+
+    function _same(bytes memory one, bytes memory other, string memory fault) private pure {
+        require(keccak256(one) == keccak256(other), fault);
+    }
+}
