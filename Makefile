@@ -17,6 +17,7 @@ BROWSER := $(call stamp,browser)
 CONTRACTS := $(call stamp,contracts)
 
 NODE_MODULES := contracts/node_modules/.installed
+CHAIN_TOOLS := tests/tools/node_modules/.installed
 
 .PHONY: help
 help:  ## List the targets
@@ -81,6 +82,15 @@ contracts-check: $(CONTRACTS) $(NODE_MODULES)  ## Compile them again, compare wi
 	$(WITH_NODE) $(BIN)/python -m contracts.compile --check
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
 
+.PHONY: anvil-check
+anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
+	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)
+
+$(CHAIN_TOOLS): tests/tools/package-lock.json | $(CONTRACTS)
+	@echo "Installing anvil and cast (tests/tools/node_modules)"
+	cd tests/tools && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 	@echo "Installing the Solidity compiler and libraries (contracts/node_modules)"
 	cd contracts && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
@@ -102,7 +112,7 @@ lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes 
 
 .PHONY: clean
 clean:  ## Remove what the tools made (not the server's data in var/)
-	rm -rf $(VENV) build dist *.egg-info contracts/node_modules
+	rm -rf $(VENV) build dist *.egg-info contracts/node_modules tests/tools/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find backend contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -26,6 +26,17 @@ class AnchoredBatch:
 
 
 @dataclass(frozen=True)
+class Anchoring:
+    """Where on the chain a batch was anchored, and from which address."""
+
+    root: bytes
+    transaction_hash: bytes
+    block_number: int
+    block_hash: bytes
+    anchorer: str
+
+
+@dataclass(frozen=True)
 class Accreditation:
     """What an issuer's key may sign, by kind, HS chapter and time.
 
@@ -123,4 +134,11 @@ class SuspendAccreditation:
     since: datetime | None
 
 
-Act = AnchorBatch | ChangeStatuses | Accredit | SuspendAccreditation
+@dataclass(frozen=True)
+class UseUpNonce:
+    """Do nothing, so that the transactions behind a gap in an account's numbers can go on."""
+
+    by: str
+
+
+Act = AnchorBatch | ChangeStatuses | Accredit | SuspendAccreditation | UseUpNonce

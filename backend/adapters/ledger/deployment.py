@@ -94,7 +94,7 @@ def deploy(
             _creation(interface("TraceLedger").deployment(manager, instance_id)),
             *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
         ]
-        receipts = _mine(chain, accounts, calls, nonce, fees or Fees(), timeout_seconds)
+        receipts = _mine(chain, accounts, calls, nonce, (fees or Fees()).at(chain.price()), timeout_seconds)
         genesis = chain.block(0)
         chain_id = chain.chain_id()
     except ChainUnavailable as fault:
