@@ -34,6 +34,9 @@ from backend.web.security import install_security
 from backend.web.surroundings import Instance, install
 from backend.worker import AnchoringWorker
 
+NODE_BUSY_SECONDS = 1.0
+"""Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
+
 GWEI = 10**9
 GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000}
 """Gas that an account must be able to pay for: the deployment, or its first hundred transactions."""
@@ -76,8 +79,10 @@ def running(settings: Settings) -> Iterator[System]:
     with _chain(settings, folder, accounts) as chain:
         ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
         tell_if_foreign(ledger)
-        worker = AnchoringWorker()
+        worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
+            if settings.ledger_rpc_url is None:
+                _end_old_claims(at)
             try:
                 yield System(settings, folder, at, worker, chain)
             finally:
@@ -101,6 +106,13 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
         return
     with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
         yield chain
+
+
+def _end_old_claims(at: Surroundings) -> None:
+    """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
+    with at.work() as work:
+        work.store.forget_claim("anchoring")
+        work.commit()
 
 
 def tell_if_foreign(ledger: EvmLedger) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from backend.domain import documents, sd_jwt
@@ -70,6 +71,7 @@ class SealedBatch:
     instance_id: bytes | None = None
     anchored_at: datetime | None = None
     block: int | None = None
+    trouble: str | None = None
 
     @property
     def lanes(self) -> Lanes:
@@ -77,9 +79,32 @@ class SealedBatch:
         return Lanes(self.origin_end, self.inspection_end, self.declaration_end, self.size)
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """What is stored of a record in a batch, as it lies there, for whoever checks it."""
+
+    place: int
+    record_id: str
+    kind: int
+    quantity: str
+    digest: str
+    signed_jwt: str
+    path: bytes
+    status: int
+
+    @property
+    def entry(self) -> bytes:
+        """The entry made anew from what was signed; raises ValueError where that cannot be."""
+        digest = sha256(self.signed_jwt.encode("ascii")).digest()
+        return Entry(Kind(self.kind), int(self.quantity), digest).encode()
+
+
 @dataclass(eq=False)
 class RecordOnFile:
-    """A signed record with its disclosures, its holder, and its place in a batch once sealed."""
+    """A signed record with its disclosures, its holder, and its place in a batch once sealed.
+
+    ``quarantined`` says why it cannot be sealed: what is stored of it is not what was signed.
+    """
 
     id: str
     kind: Kind
@@ -103,6 +128,7 @@ class RecordOnFile:
     batch: SealedBatch | None = None
     place: int | None = None
     path: bytes = b""
+    quarantined: str | None = None
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:

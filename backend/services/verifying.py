@@ -11,7 +11,7 @@ from backend.domain.documents import Declaration
 from backend.domain.errors import Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Head
-from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Unknown, Verdict, about, judge
 from backend.services.ports import Store, Surroundings
 
@@ -50,7 +50,7 @@ def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
         found = evidence_of(on_file)
     except Invalid as error:
         return _altered(str(error), at.now())
-    return _judge(at, found, on_file.status)
+    return _judge(at, found, on_file.status, on_file.batch)
 
 
 def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
@@ -66,8 +66,12 @@ def _altered(why: str, now: datetime) -> Verdict:
     return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
 
 
-def _judge(at: Surroundings, found: Evidence, asked_status: int = 0) -> Verdict:
-    """``asked_status`` is a status already asked for here that the ledger may show only a block later."""
+def _judge(at: Surroundings, found: Evidence, asked_status: int = 0, ours: SealedBatch | None = None) -> Verdict:
+    """``asked_status`` is a status already asked for here that the ledger may show only a block later.
+
+    ``ours`` is the batch on file: where its block was lost on the way to being final, its root is missing for a while,
+    and that is no forgery.
+    """
     now = at.now()
     head = _ask(at.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
@@ -76,9 +80,17 @@ def _judge(at: Surroundings, found: Evidence, asked_status: int = 0) -> Verdict:
         checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
         return Verdict.of([*checks, elsewhere], now)
     facts = _facts(at, found, head, now)
+    if facts.batch is None and ours is not None and _may_be_reorganised(at, ours, head):
+        facts = replace(facts, batch=Unknown("its block left the chain, and it is being anchored again"))
     if facts.status == 0 and asked_status:
         facts = replace(facts, status=asked_status)
     return judge(found, facts, now)
+
+
+def _may_be_reorganised(at: Surroundings, batch: SealedBatch, head: Head | Unknown) -> bool:
+    if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
+        return True
+    return head.number < (batch.block or 0) + at.confirmations
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:
