@@ -82,6 +82,10 @@ contracts-check: $(CONTRACTS) $(NODE_MODULES)  ## Compile them again, compare wi
 	$(WITH_NODE) $(BIN)/python -m contracts.compile --check
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
 
+.PHONY: torture
+torture: $(TEST)  ## Kill the anchoring process 1,000 times at named points, and count what is missing
+	$(BIN)/python -m tests.torture $(or $(KILLS),1000)
+
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)
