@@ -4,14 +4,14 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import structlog
 from apiflask import APIFlask
 from flask import Flask
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
@@ -21,7 +21,7 @@ from backend.domain.errors import ForeignLedger, LedgerUnavailable, Traceability
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public
+from backend.web import documentation, health, public, rpc
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -40,11 +40,6 @@ NODE_BUSY_SECONDS = 1.0
 GWEI = 10**9
 GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000}
 """Gas that an account must be able to pay for: the deployment, or its first hundred transactions."""
-
-CHOICES = (
-    "point LEDGER_RPC_URL (or DATA_DIR) back to the chain that was used before; or restore that chain's data; or, "
-    "where the chain is lost for good, run provenport chain deploy --again, which anchors every record anew"
-)
 
 log = structlog.get_logger()
 
@@ -84,7 +79,8 @@ def running(settings: Settings) -> Iterator[System]:
             if settings.ledger_rpc_url is None:
                 _end_old_claims(at)
             try:
-                yield System(settings, folder, at, worker, chain)
+                node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
+                yield System(settings, folder, replace(at, node=node), worker, chain)
             finally:
                 worker.stop()
 
@@ -120,7 +116,7 @@ def tell_if_foreign(ledger: EvmLedger) -> None:
     try:
         ledger.head()
     except ForeignLedger as error:
-        log.error("the ledger is not ours: nothing is signed for it", why=str(error), choices=CHOICES)
+        log.error("the ledger is not ours: nothing is signed for it", why=str(error), choices=error.choices)
     except LedgerUnavailable as error:
         log.error("the ledger does not answer: records are taken in and wait", why=str(error))
 
@@ -183,7 +179,15 @@ def create_app(system: System) -> Flask:
     install(app, system.at, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
     install_sign_in(app)
     install_languages(app)
-    for blueprint in (api, pages, public.blueprint, health.blueprint, documentation.blueprint, problem_reference):
+    for blueprint in (
+        api,
+        pages,
+        public.blueprint,
+        health.blueprint,
+        rpc.blueprint,
+        documentation.blueprint,
+        problem_reference,
+    ):
         app.register_blueprint(blueprint)
     install_security(app, secure_cookies=system.settings.secure_cookies)
     install_problems(app)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment
@@ -62,6 +62,9 @@ class Ledger(Protocol):
         Raises ``LedgerRefused`` where the chain does not take it: its number is used up, nobody can pay.
         """
 
+    def transactions_left(self) -> dict[str, int]:
+        """How many more transactions each account can pay for, at most a million."""
+
     def statuses(self, root: bytes, size: int) -> list[int]:
         """The statuses of all places of a batch."""
 
@@ -73,6 +76,21 @@ class Ledger(Protocol):
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt, or None while the transaction is not in a block."""
+
+
+class NodeRefused(Exception):
+    """A node's error, as JSON-RPC tells it."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        self.code, self.data = code, data
+        super().__init__(message)
+
+
+class Node(Protocol):
+    """A chain that others may read, in the words of Ethereum's JSON-RPC."""
+
+    def answer(self, method: str, params: Sequence[Any]) -> Any:
+        """The result; raises NodeRefused, or LedgerUnavailable where nothing is known."""
 
 
 class Vault(Protocol):
@@ -221,6 +239,7 @@ class Surroundings:
     now: Callable[[], datetime]
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
+    node: Node | None = None
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     reached: Callable[[str], None] = lambda point: None

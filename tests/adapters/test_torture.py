@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_kills_at_named_points_lose_nothing_and_anchor_nothing_twice():
-    """As many as fit into 80 seconds, 200 at most; in a process of its own: forking one that has threads would copy locks that nobody releases."""
+    """As many as fit into 80 seconds; in a process of its own, since forking copies the locks of other threads."""
     command = [sys.executable, "-m", "tests.torture", "200", "80"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -177,6 +177,13 @@ class EvmLedger:
             found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
         return _anchoring(found[0]) if found else None
 
+    def transactions_left(self) -> dict[str, int]:
+        """How many more transactions each account can pay for, at most a million."""
+        with self._asking():
+            cost = self._fees.at(self._chain.price()).max_fee_per_gas * ANCHOR_GAS
+            balances = {name: self._chain.balance(account.address) for name, account in self._accounts.items()}
+        return {name: min(1_000_000, balance // max(cost, 1)) for name, balance in balances.items()}
+
     def statuses(self, root: bytes, size: int) -> list[int]:
         """The statuses of all places of a batch."""
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // PLACES_PER_WORD))]
