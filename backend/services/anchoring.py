@@ -666,3 +666,27 @@ def _all_vanished(at: Surroundings) -> Iterable[Sending]:
         if len(sendings) < chunk:
             return
         offset += chunk
+
+
+# ---- a new chain
+
+
+def begin_anew(at: Surroundings) -> int:
+    """Take everything to a new ledger, since the old one is lost: every batch, act and status is written again.
+
+    How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
+    """
+    with at.work() as work:
+        store = work.store
+        for sending in store.sendings():
+            sending.state, sending.trouble = SendingState.DISPLACED, None
+            _ask_again(store, sending)
+        for change in store.status_changes_settled():
+            change.settled = None
+        batches = store.batches()
+        for batch in batches:
+            _seal_again(batch)
+            batch.transaction_id = batch.transaction_hash = None
+            batch.chain_id = batch.ledger_address = batch.instance_id = None
+        work.commit()
+    return len(batches)
