@@ -19,6 +19,7 @@ CONTRACTS := $(call stamp,contracts)
 NODE_MODULES := contracts/node_modules/.installed
 SLITHER_VENV := .venv-slither
 SLITHER := $(SLITHER_VENV)/.slither-$(call checksum,slither)
+CHAIN_TOOLS := tests/tools/node_modules/.installed
 
 .PHONY: help
 help:  ## List the targets
@@ -94,6 +95,19 @@ $(SLITHER): | $(VENV)/.made
 	@rm -f $(SLITHER_VENV)/.slither-*
 	@touch $@
 
+.PHONY: torture
+torture: $(TEST)  ## Kill the anchoring process 1,000 times at named points, and count what is missing
+	$(BIN)/python -m tests.torture $(or $(KILLS),1000)
+
+.PHONY: anvil-check
+anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
+	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)
+
+$(CHAIN_TOOLS): tests/tools/package-lock.json | $(CONTRACTS)
+	@echo "Installing anvil and cast (tests/tools/node_modules)"
+	cd tests/tools && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 	@echo "Installing the Solidity compiler and libraries (contracts/node_modules)"
 	cd contracts && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
@@ -117,7 +131,7 @@ lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes 
 
 .PHONY: clean
 clean:  ## Remove what the tools made (not the server's data in var/)
-	rm -rf $(VENV) $(SLITHER_VENV) build dist *.egg-info contracts/node_modules
+	rm -rf $(VENV) $(SLITHER_VENV) build dist *.egg-info contracts/node_modules tests/tools/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find backend contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -4,19 +4,24 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
+import structlog
 from apiflask import APIFlask
 from flask import Flask
 
-from backend.adapters.embedded_chain import EmbeddedChain
-from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
+from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
+from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.vault import SealedVault, master_key
 from backend.data_folder import DataFolder
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public
+from backend.web import documentation, health, public, rpc
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -29,15 +34,31 @@ from backend.web.security import install_security
 from backend.web.surroundings import Instance, install
 from backend.worker import AnchoringWorker
 
+NODE_BUSY_SECONDS = 1.0
+"""Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
+
+GWEI = 10**9
+GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000}
+"""Gas that an account must be able to pay for: the deployment, or its first hundred transactions."""
+
+log = structlog.get_logger()
+
+
+class NotFunded(TraceabilityError):
+    """Accounts of ours cannot pay for what they have to do."""
+
+    code = "not-funded"
+
 
 @dataclass
 class System:
-    """A running installation: its ports, and the worker that anchors for it."""
+    """A running installation: its ports, the worker that anchors for it, and the chain behind the ledger."""
 
     settings: Settings
     folder: DataFolder
     at: Surroundings
     worker: AnchoringWorker
+    chain: Chain
 
 
 @contextmanager
@@ -48,18 +69,59 @@ def running(settings: Settings) -> Iterator[System]:
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = SealedVault(master_key(folder.master_key, settings.master_key))
-    accounts = _ledger_accounts(folder, vault)
-    with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
-        ledger = EvmLedger(chain, _deployment(folder, chain, accounts), accounts)
-        worker = AnchoringWorker()
-        with store_in(folder, vault, ledger, worker.wake) as at:
+    accounts = ledger_accounts(folder, vault)
+    fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
+    with _chain(settings, folder, accounts) as chain:
+        ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
+        tell_if_foreign(ledger)
+        worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
+        with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
+            if settings.ledger_rpc_url is None:
+                _end_old_claims(at)
             try:
-                yield System(settings, folder, at, worker)
+                node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
+                yield System(settings, folder, replace(at, node=node), worker, chain)
             finally:
                 worker.stop()
 
 
-def _ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
+@contextmanager
+def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
+    """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    accounts = ledger_accounts(folder, SealedVault(master_key(folder.master_key, settings.master_key)))
+    with _chain(settings, folder, accounts) as chain:
+        yield folder, chain, accounts
+
+
+@contextmanager
+def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterator[Chain]:
+    """The node that the operator named, else the embedded chain."""
+    if settings.ledger_rpc_url is not None:
+        yield JsonRpcChain(settings.ledger_rpc_url)
+        return
+    with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
+        yield chain
+
+
+def _end_old_claims(at: Surroundings) -> None:
+    """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
+    with at.work() as work:
+        work.store.forget_claim("anchoring")
+        work.commit()
+
+
+def tell_if_foreign(ledger: EvmLedger) -> None:
+    """Say at the start what would otherwise be found out by the first act; serving goes on, signing does not."""
+    try:
+        ledger.head()
+    except ForeignLedger as error:
+        log.error("the ledger is not ours: nothing is signed for it", why=str(error), choices=error.choices)
+    except LedgerUnavailable as error:
+        log.error("the ledger does not answer: records are taken in and wait", why=str(error))
+
+
+def ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
     """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
     if not folder.ledger_accounts.exists():
         fresh = {name: secrets.token_bytes(32).hex() for name in ACCOUNT_NAMES}
@@ -68,12 +130,35 @@ def _ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
     return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
 
 
-def _deployment(folder: DataFolder, chain: EmbeddedChain, accounts: Accounts) -> Deployment:
+def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: Accounts, fees: Fees) -> Deployment:
     deployment = Deployment.read(folder.deployment)
     if deployment is None:
-        deployment = deploy(chain, accounts)
+        if settings.ledger_rpc_url is not None:
+            require_funds(chain, accounts, fees)
+        deployment = deploy(chain, accounts, fees=fees)
         deployment.write(folder.deployment)
     return deployment
+
+
+def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
+    """Refuse to begin with accounts that cannot pay: the operator funds them, since no coin is made here."""
+    try:
+        offer = fees.at(chain.price()).max_fee_per_gas
+        found = {name: chain.balance(account.address) for name, account in accounts.items()}
+    except ChainUnavailable as fault:
+        raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
+    needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items()}
+    if all(found[name] >= needed[name] for name in found):
+        return
+    lines = [
+        f"  {name:<10} {accounts[name].address}  has {_ether(found[name])}, needs {_ether(needed[name])}"
+        for name in found
+    ]
+    raise NotFunded("these accounts need money on the chain before they can act:\n" + "\n".join(lines))
+
+
+def _ether(wei: int) -> str:
+    return f"{Decimal(wei) / 10**18:.6f} ether"
 
 
 def create_app(system: System) -> Flask:
@@ -94,7 +179,15 @@ def create_app(system: System) -> Flask:
     install(app, system.at, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
     install_sign_in(app)
     install_languages(app)
-    for blueprint in (api, pages, public.blueprint, health.blueprint, documentation.blueprint, problem_reference):
+    for blueprint in (
+        api,
+        pages,
+        public.blueprint,
+        health.blueprint,
+        rpc.blueprint,
+        documentation.blueprint,
+        problem_reference,
+    ):
         app.register_blueprint(blueprint)
     install_security(app, secure_cookies=system.settings.secure_cookies)
     install_problems(app)

@@ -41,7 +41,11 @@ def opened(settings: Settings) -> Iterator[Surroundings]:
 
 @contextmanager
 def store_in(
-    folder: DataFolder, vault: SealedVault, ledger: Ledger, wake_anchoring: Callable[[], None]
+    folder: DataFolder,
+    vault: SealedVault,
+    ledger: Ledger,
+    wake_anchoring: Callable[[], None],
+    confirmations: int = 0,
 ) -> Iterator[Surroundings]:
     """The ports over a data folder, its tables brought up to date first."""
     engine = open_engine(folder.database)
@@ -55,6 +59,7 @@ def store_in(
             pdf=PypdfReader(),
             passwords=Argon2Passwords(),
             now=lambda: datetime.now(UTC),
+            confirmations=confirmations,
             wake_anchoring=wake_anchoring,
         )
     finally:

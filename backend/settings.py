@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from backend.domain.errors import TraceabilityError
 
@@ -24,10 +25,18 @@ class Settings:
     secure_cookies: bool = False
     demo: bool = True
     log_level: str = "WARNING"
+    ledger_rpc_url: str | None = None
+    ledger_confirmations: int = 0
+    ledger_max_fee_gwei: int = 100
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL."""
+        """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL.
+
+        LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
+        embedded) and LEDGER_MAX_FEE_GWEI go with it.
+        """
+        rpc_url = _rpc_url(environment.get("LEDGER_RPC_URL") or "")
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
             port=_port(environment.get("PORT") or "8080"),
@@ -36,6 +45,9 @@ class Settings:
             secure_cookies=_switch(environment, "SECURE_COOKIES", False),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
+            ledger_rpc_url=rpc_url,
+            ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
+            ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
         )
 
 
@@ -43,6 +55,19 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise WrongSetting(f"PORT is {text!r}: give a number from 1 to 65535")
     return int(text)
+
+
+def _rpc_url(text: str) -> str | None:
+    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        raise WrongSetting("LEDGER_RPC_URL is no http:// or https:// address")
+    return text or None
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    if text and not (text.isdigit() and int(text) <= 1_000_000):
+        raise WrongSetting(f"{name} is {text!r}: give a whole number")
+    return int(text) if text else default
 
 
 def _level(text: str) -> str:

@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from backend.domain.errors import ForeignLedger, LedgerUnavailable
-from backend.services.anchoring import advance
+from backend.services.anchoring import advance, give_up_turn
 from backend.services.ports import Surroundings
 
 BUSY_SECONDS = 0.15
@@ -18,9 +18,10 @@ log = structlog.get_logger()
 
 
 class AnchoringWorker:
-    """Runs rounds of anchoring until it is stopped. Only one may run on a database."""
+    """Runs rounds of anchoring until it is stopped. Of several on one database, one works and the others wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._busy_seconds = busy_seconds
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,6 +48,12 @@ class AnchoringWorker:
         return self._thread is not None and self._thread.is_alive()
 
     def _run(self, at: Surroundings) -> None:
+        try:
+            self._run_rounds(at)
+        finally:
+            give_up_turn(at)
+
+    def _run_rounds(self, at: Surroundings) -> None:
         while not self._stopping.is_set():
             pause = self._round(at)
             self._news.wait(pause)
@@ -56,7 +63,7 @@ class AnchoringWorker:
 
     def _round(self, at: Surroundings) -> float:
         try:
-            return BUSY_SECONDS if advance(at) else IDLE_SECONDS
+            return self._busy_seconds if advance(at) else IDLE_SECONDS
         except (LedgerUnavailable, ForeignLedger) as error:
             log.warning("the ledger cannot be written to", error=str(error))
         except Exception:

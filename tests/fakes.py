@@ -1,12 +1,13 @@
 """Fakes that obey the ports: a ledger in memory with the contracts' rules, and quick passwords."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from backend.domain.batch import LARGEST_BATCH
-from backend.domain.errors import ForeignLedger, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
 from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES
 from backend.domain.ledger import (
     Accredit,
@@ -14,11 +15,13 @@ from backend.domain.ledger import (
     Act,
     AnchorBatch,
     AnchoredBatch,
+    Anchoring,
     ChangeStatuses,
     Head,
     Receipt,
     SignedTransaction,
     SuspendAccreditation,
+    UseUpNonce,
 )
 from tests.builders import NOON
 
@@ -85,6 +88,8 @@ class _State:
                 earlier = self.accreditations.get(key)
                 kept = earlier.suspended_since if earlier else None
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
+            case UseUpNonce():
+                pass
             case SuspendAccreditation(key, since):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -111,15 +116,19 @@ class FakeLedger:
     """Obeys ``backend.services.ports.Ledger``. Mines a block with every ``send``, unless told otherwise.
 
     Switches: ``down`` (every call raises LedgerUnavailable), ``foreign`` (another chain answers), ``swallowing``
-    (what is sent gets lost), ``holding`` (what is sent waits until ``mine``), ``refusing`` (every act is reverted).
+    (what is sent gets lost), ``holding`` (what is sent waits until ``mine``), ``refusing`` (every act is reverted),
+    ``poor`` (nobody can pay), ``lowest_fee`` (what blocks take), ``highest_fee`` (what we may offer).
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.down = self.foreign = self.swallowing = self.holding = self.refusing = False
+        self.down = self.foreign = self.swallowing = self.holding = self.refusing = self.poor = False
+        self.highest_fee = 64
+        self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock
         self._signed: dict[bytes, tuple[str, int, Act]] = {}
         self._pool: list[bytes] = []
+        self._fees: dict[bytes, int] = {}
         self._blocks = [_Block(0, clock.time)]
         self._receipts: dict[bytes, Receipt] = {}
         self._state = _State()
@@ -148,16 +157,65 @@ class FakeLedger:
 
     def sign(self, act: Act, nonce: int) -> SignedTransaction:
         self._answer()
-        signer = {AnchorBatch: "anchorer", ChangeStatuses: getattr(act, "by", "")}.get(type(act), "authority")
-        raw = f"{signer} {nonce} {act}".encode()
+        return self._sign(act, nonce, fee=1)
+
+    def _sign(self, act: Act, nonce: int, fee: int) -> SignedTransaction:
+        by = getattr(act, "by", "")
+        signer = {AnchorBatch: "anchorer", ChangeStatuses: by, UseUpNonce: by}.get(type(act), "authority")
+        raw = f"{signer} {nonce} {act} {fee}".encode()
         self._signed[raw] = (signer, nonce, act)
+        self._fees[raw] = fee
         return SignedTransaction(signer, nonce, raw, sha256(raw).digest())
+
+    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+        self._answer()
+        _, nonce, act = self._signed[raw]
+        fee = self._fees[raw] * 2
+        return None if fee > self.highest_fee else self._sign(act, nonce, fee)
+
+    def rehearse(self, act: Act) -> None:
+        self._answer()
+        if self.refusing:
+            raise LedgerRefused("Refusing", error="Refusing", arguments={})
+        try:
+            deepcopy(self._state).take(getattr(act, "by", "anchorer"), act, self.clock.time)
+        except _Reverted as refusal:
+            raise LedgerRefused(str(refusal), error=str(refusal), arguments={}) from refusal
+
+    def transactions_left(self) -> dict[str, int]:
+        self._answer()
+        return dict.fromkeys(("authority", "anchorer", "office"), 0 if self.poor else 1_000_000)
+
+    def statuses(self, root: bytes, size: int) -> list[int]:
+        self._answer()
+        return [self._state.statuses.get((root, place), 0) for place in range(size)]
+
+    def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
+        self._answer()
+        for block in self._blocks:
+            for raw in block.transactions:
+                act, key = self._signed[raw][2], sha256(raw).digest()
+                anchors = isinstance(act, AnchorBatch) and self._receipts[key].succeeded
+                if anchors and root in (None, act.root):
+                    yield Anchoring(act.root, key, block.number, block.block_hash, "0x" + "EF" * 20)
+
+    def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
+        return next(self.anchorings(root), None)
 
     def send(self, raw: bytes) -> None:
         self._answer()
         self.sent.append(raw)
         if self.swallowing or raw in self._pool or sha256(raw).digest() in self._receipts:
             return
+        signer, nonce, _ = self._signed[raw]
+        if self.poor:
+            raise LedgerRefused("insufficient funds", error="TransactionRejected", arguments={})
+        if nonce < self._state.nonces.get(signer, 0):
+            raise LedgerRefused("nonce too low", error="TransactionRejected", arguments={})
+        for other in [other for other in self._pool if self._signed[other][:2] == (signer, nonce)]:
+            if self._fees[other] >= self._fees[raw]:
+                raise LedgerRefused("replacement transaction underpriced", error="TransactionRejected", arguments={})
+            self._pool.remove(other)
         self._pool.append(raw)
         if not self.holding:
             self.mine()
@@ -176,7 +234,7 @@ class FakeLedger:
     def _mine_one(self) -> None:
         block = _Block(len(self._blocks), self.clock.time, fork=self._fork)
         results = []
-        while due := [raw for raw in self._pool if self._signed[raw][1] == self._due(raw)]:
+        while due := [raw for raw in self._pool if self._is_due(raw)]:
             for raw in due:
                 self._pool.remove(raw)
                 block.transactions.append(raw)
@@ -186,8 +244,9 @@ class FakeLedger:
             key = sha256(raw).digest()
             self._receipts[key] = Receipt(key, block.number, block.block_hash, block.time, refusal is None, refusal)
 
-    def _due(self, raw: bytes) -> int:
-        return self._state.nonces.get(self._signed[raw][0], 0)
+    def _is_due(self, raw: bytes) -> bool:
+        signer, nonce, _ = self._signed[raw]
+        return nonce == self._state.nonces.get(signer, 0) and self._fees[raw] >= self.lowest_fee
 
     def _run(self, raw: bytes, time: datetime) -> str | None:
         signer, nonce, act = self._signed[raw]

@@ -58,3 +58,9 @@ class ForeignLedger(TraceabilityError):
     """The chain is not the one this system was deployed on: nothing is signed for it."""
 
     code = "foreign-ledger"
+    choices = (
+        "point LEDGER_RPC_URL or DATA_DIR back to the chain that was used before",
+        "put that chain's data back from its backup",
+        "where the chain is lost for good: provenport chain deploy --again, which anchors every record anew",
+    )
+    """What an operator can do then."""

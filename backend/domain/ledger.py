@@ -28,6 +28,17 @@ class AnchoredBatch:
 
 
 @dataclass(frozen=True)
+class Anchoring:
+    """Where on the chain a batch was anchored, and from which address."""
+
+    root: bytes
+    transaction_hash: bytes
+    block_number: int
+    block_hash: bytes
+    anchorer: str
+
+
+@dataclass(frozen=True)
 class Accreditation:
     """What an issuer's key may sign, by kind, HS chapter and time.
 
@@ -123,6 +134,13 @@ class SuspendAccreditation:
 
     key: bytes
     since: datetime | None
+
+
+@dataclass(frozen=True)
+class UseUpNonce:
+    """Do nothing, so that the transactions behind a gap in an account's numbers can go on."""
+
+    by: str
 
 
 @dataclass(frozen=True)
@@ -231,4 +249,5 @@ Act = (
     | DrawCertificates
     | GiveBack
     | PauseLedger
+    | UseUpNonce
 )

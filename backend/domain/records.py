@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from backend.domain import documents, sd_jwt
@@ -72,6 +73,7 @@ class SealedBatch:
     instance_id: bytes | None = None
     anchored_at: datetime | None = None
     block: int | None = None
+    trouble: str | None = None
 
     @property
     def lanes(self) -> Lanes:
@@ -79,9 +81,32 @@ class SealedBatch:
         return Lanes(self.origin_end, self.inspection_end, self.declaration_end, self.size)
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """What is stored of a record in a batch, as it lies there, for whoever checks it."""
+
+    place: int
+    record_id: str
+    kind: int
+    quantity: str
+    digest: str
+    signed_jwt: str
+    path: bytes
+    status: int
+
+    @property
+    def entry(self) -> bytes:
+        """The entry made anew from what was signed; raises ValueError where that cannot be."""
+        digest = sha256(self.signed_jwt.encode("ascii")).digest()
+        return Entry(Kind(self.kind), int(self.quantity), digest).encode()
+
+
 @dataclass(eq=False)
 class RecordOnFile:
-    """A signed record with its disclosures, its holder, and its place in a batch once sealed."""
+    """A signed record with its disclosures, its holder, and its place in a batch once sealed.
+
+    ``quarantined`` says why it cannot be sealed: what is stored of it is not what was signed.
+    """
 
     id: str
     kind: Kind
@@ -105,6 +130,7 @@ class RecordOnFile:
     batch: SealedBatch | None = None
     place: int | None = None
     path: bytes = b""
+    quarantined: str | None = None
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:

@@ -1,24 +1,33 @@
 """What waits to be written to the ledger: every act is a row with a state, so that a crash loses none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 
 class SendingState(StrEnum):
-    """Where a transaction stands. ``refused``: the contract said no, and will again."""
+    """Where a transaction stands.
+
+    ``refused``: it was mined and the contract said no. ``displaced``: another transaction took its number, so it will
+    never be mined.
+    """
 
     SIGNED = "signed"
     SENT = "sent"
     MINED = "mined"
     FINAL = "final"
     REFUSED = "refused"
+    DISPLACED = "displaced"
 
 
 @dataclass(eq=False)
 class Sending:
-    """A signed transaction, kept before it is sent."""
+    """A signed transaction, kept before it is sent.
+
+    ``earlier`` holds what it was sent as before its fee was raised: any of them may still be the one that is mined.
+    ``trouble`` is why the chain does not take it at the moment.
+    """
 
     id: str
     signer: str
@@ -32,16 +41,54 @@ class Sending:
     block_hash: bytes | None = None
     block_time: datetime | None = None
     refusal: str | None = None
+    earlier: list[dict[str, str]] = field(default_factory=list)
+    raised_at: datetime | None = None
+    trouble: str | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether its end is still to be seen."""
         return self.state in (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
 
+    @property
+    def hashes(self) -> list[bytes]:
+        """Every hash under which it may be mined, the newest first."""
+        return [self.transaction_hash, *(bytes.fromhex(bid["hash"]) for bid in reversed(self.earlier))]
+
+    def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
+        """Go on as the same act under the same number for a higher fee."""
+        self.earlier = [*self.earlier, self._bid]
+        self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
+
+    def settle_on(self, transaction_hash: bytes) -> None:
+        """Go on as the one that was mined."""
+        bids = {bid["hash"]: bid for bid in [*self.earlier, self._bid]}
+        if transaction_hash == self.transaction_hash:
+            return
+        mined = bids.pop(transaction_hash.hex())
+        self.earlier = list(bids.values())
+        self.raw, self.transaction_hash = bytes.fromhex(mined["raw"]), transaction_hash
+
+    @property
+    def _bid(self) -> dict[str, str]:
+        return {"hash": self.transaction_hash.hex(), "raw": self.raw.hex()}
+
+
+@dataclass(eq=False)
+class Claim:
+    """Who does a work that only one may do, until when."""
+
+    name: str
+    holder: str
+    until: datetime
+
 
 @dataclass(eq=False)
 class StatusChange:
-    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there."""
+    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there.
+
+    ``settled`` is set where it needs no transaction any more: the ledger has it already, or will never take it.
+    """
 
     id: str
     record_id: str
@@ -51,8 +98,7 @@ class StatusChange:
     reason_salt: bytes
     asked_at: datetime
     sending: Sending | None = None
-    travels_alone: bool = False
-    refusal: str | None = None
+    settled: str | None = None
 
 
 @dataclass(eq=False)
@@ -66,7 +112,6 @@ class AccreditationAct:
     asked_at: datetime
     asked_by: str
     sending: Sending | None = None
-    refusal: str | None = None
 
 
 @dataclass(eq=False)

@@ -1,18 +1,28 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Head, Receipt, SignedTransaction
+from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Anchoring, Head, Receipt, SignedTransaction
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
-from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, RequestState, SealedBatch, StoredFile
+from backend.domain.records import (
+    ConfirmationRequest,
+    Leaf,
+    Product,
+    ProofState,
+    RecordOnFile,
+    RequestState,
+    SealedBatch,
+    StoredFile,
+)
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
 
 
 class Ledger(Protocol):
@@ -40,11 +50,47 @@ class Ledger(Protocol):
     def sign(self, act: Act, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
 
+    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+        """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
+
+    def rehearse(self, act: Act) -> None:
+        """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
+
     def send(self, raw: bytes) -> None:
-        """Hand a signed transaction to the chain. Sending what is already known or mined is no error."""
+        """Hand a signed transaction to the chain. Sending what is already known or mined is no error.
+
+        Raises ``LedgerRefused`` where the chain does not take it: its number is used up, nobody can pay.
+        """
+
+    def transactions_left(self) -> dict[str, int]:
+        """How many more transactions each account can pay for, at most a million."""
+
+    def statuses(self, root: bytes, size: int) -> list[int]:
+        """The statuses of all places of a batch."""
+
+    def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
+        """Every anchoring that the ledger's events tell of, in order, or that of one root."""
+
+    def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
+        """The transaction that anchored a batch."""
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt, or None while the transaction is not in a block."""
+
+
+class NodeRefused(Exception):
+    """A node's error, as JSON-RPC tells it."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        self.code, self.data = code, data
+        super().__init__(message)
+
+
+class Node(Protocol):
+    """A chain that others may read, in the words of Ethereum's JSON-RPC."""
+
+    def answer(self, method: str, params: Sequence[Any]) -> Any:
+        """The result; raises NodeRefused, or LedgerUnavailable where nothing is known."""
 
 
 class Vault(Protocol):
@@ -140,13 +186,25 @@ class Store(Protocol):
     def status_sendings_open(self) -> bool: ...
     def status_changes_of(self, record_id: str) -> Sequence[StatusChange]: ...
     def status_changes_sent_by(self, sending: Sending) -> Sequence[StatusChange]: ...
-    def refusals(self) -> int: ...
     def batch_sent_by(self, sending: Sending) -> SealedBatch | None: ...
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]: ...
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]: ...
+    def accreditation_acts_sent_by(self, sending: Sending) -> Sequence[AccreditationAct]: ...
     def open_sendings(self) -> Sequence[Sending]: ...
+    def final_sendings(self, limit: int, offset: int = 0) -> Sequence[Sending]: ...
     def get_sending(self, sending_id: str) -> Sending: ...
-    def highest_open_nonce(self, signer: str) -> int | None: ...
+    def open_nonces(self, signer: str) -> set[int]: ...
+    def sendings(self) -> Sequence[Sending]: ...
+    def status_changes_settled(self) -> Sequence[StatusChange]: ...
+    def batches(self) -> Sequence[SealedBatch]: ...
+    def get_batch(self, batch_id: str) -> SealedBatch: ...
+    def leaves(self, batch: SealedBatch) -> Sequence[Leaf]: ...
+    def quarantine_unreadable(self, limit: int) -> int: ...
+    def quarantined(self) -> int: ...
+    def find_claim(self, name: str) -> Claim | None: ...
+    def forget_claim(self, name: str, holder: str | None = None) -> None: ...
+    def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]: ...
+    def troubles(self) -> Sequence[str]: ...
     def oldest_unanchored(self) -> datetime | None: ...
     def find_answer(self, person_id: str, key: str) -> Answer | None: ...
 
@@ -184,3 +242,8 @@ class Surroundings:
     now: Callable[[], datetime]
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
+    node: Node | None = None
+    holder: str = field(default_factory=lambda: str(uuid4()))
+    """Who we are to other processes on the same database."""
+    reached: Callable[[str], None] = lambda point: None
+    """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""

@@ -13,7 +13,7 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Head
-from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Ruling, Unknown, Verdict, about, judge
 from backend.services.lines import first_of_line, newest_of_line
 from backend.services.ports import Store, Surroundings
@@ -57,7 +57,7 @@ def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
     batch = on_file.batch
     kept = _Kept(
         on_file.status,
-        on_file.proof_state is not ProofState.FINAL,
+        batch,
         # Its root was found on the ledger after a loss of our own rows: which transaction it was is not known.
         batch is not None and batch.anchored_at is not None and batch.transaction_hash is None,
     )
@@ -82,7 +82,7 @@ class _Kept:
     """What we know of a record that is on file here and that the ledger may show only a block later."""
 
     status: int = 0
-    is_on_its_way: bool = False
+    batch: SealedBatch | None = None
     lost_its_transaction: bool = False
 
 
@@ -116,7 +116,15 @@ def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
     facts = _facts(at, found, head, now, kept)
     if facts.status == 0 and kept.status:
         facts = replace(facts, status=kept.status)
-    return judge(found, replace(facts, is_on_its_way=kept.is_on_its_way), now)
+    is_on_its_way = kept.batch is not None and _may_be_reorganised(at, kept.batch, head)
+    return judge(found, replace(facts, is_on_its_way=is_on_its_way), now)
+
+
+def _may_be_reorganised(at: Surroundings, batch: SealedBatch, head: Head | Unknown) -> bool:
+    """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
+    if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
+        return True
+    return head.number < (batch.block or 0) + at.confirmations
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:

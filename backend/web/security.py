@@ -10,6 +10,7 @@ from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
 
 from backend.services.files import LARGEST
+from backend.web import rpc
 
 CONTENT_POLICY = {
     "default-src": "'self'",
@@ -49,6 +50,8 @@ def install_security(app: Flask, *, secure_cookies: bool) -> None:
     csrf = CSRFProtect(app)
     if "api" in app.blueprints:
         csrf.exempt(app.blueprints["api"])  # it knows no cookies: only bearer tokens count there
+    if "rpc" in app.blueprints:
+        csrf.exempt(app.blueprints["rpc"])  # nor does the read-only chain
     _limit_guessing(app)
 
 
@@ -59,6 +62,9 @@ def _limit_guessing(app: Flask) -> None:
     by_account = limiter.limit("10 per minute", key_func=_address_and_account, methods=["POST"])
     by_address = limiter.limit("60 per minute", methods=["POST"])
     app.view_functions["pages.sign_in"] = cast(RouteCallable, by_address(by_account(sign_in)))
+    if "rpc.rpc" in app.view_functions:
+        slowed = limiter.limit(rpc.RATE)(app.view_functions["rpc.rpc"])
+        app.view_functions["rpc.rpc"] = cast(RouteCallable, slowed)
 
 
 def _address_and_account() -> str:

@@ -18,7 +18,7 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, issuing, lodging
-from backend.services.anchoring import advance
+from backend.services.anchoring import advance, give_up_turn
 from backend.services.organisations import Particulars, join
 from backend.services.ports import Surroundings
 from tests.builders import certificate_fields, lodgement_fields, report_fields
@@ -119,6 +119,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
             accreditation.accredit(at, people["authority"], person.organisation.id)
     while advance(at):
         continue
+    give_up_turn(at)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
     return Blueprint((folder / "db.sqlite").read_bytes(), ledger, master, {n: p.id for n, p in people.items()})
 

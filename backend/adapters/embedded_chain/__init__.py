@@ -9,5 +9,6 @@ if importlib.util.find_spec("sha3") is not None:
     os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 from backend.adapters.embedded_chain.chain import ChainInUse, EmbeddedChain
+from backend.adapters.embedded_chain.node import EmbeddedNode
 
-__all__ = ["ChainInUse", "EmbeddedChain"]
+__all__ = ["ChainInUse", "EmbeddedChain", "EmbeddedNode"]

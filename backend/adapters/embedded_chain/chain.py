@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactio
 from eth.chains.base import MiningChain
 from eth.exceptions import HeaderNotFound, PyEVMError, Revert, TransactionNotFound
 from eth.vm.spoof import SpoofTransaction
+from eth_bloom.bloom import BloomFilter
 from eth_keys.exceptions import BadSignature
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.address import to_canonical_address, to_checksum_address
@@ -33,7 +34,9 @@ from backend.adapters.ledger.chain import (
     CallReverted,
     ChainReceipt,
     ChainUnavailable,
+    FoundLog,
     Log,
+    Price,
     TransactionRejected,
 )
 
@@ -43,6 +46,7 @@ LINGER_SECONDS = 0.05
 """How long the first transaction after a pause waits for company, so that a burst shares its first block."""
 
 POOL_LIMIT = 10_000
+TIP = 10**9
 CALL_GAS = 20_000_000
 CALL_SENDER = Address(b"\0" * 20)
 CLOCK_WARNING_SECONDS = 5
@@ -175,6 +179,32 @@ class EmbeddedChain:
         with self._asking() as chain:
             position = _position(chain, transaction_hash)
             return None if position is None else self._receipt_at(chain, transaction_hash, *position)
+
+    def balance(self, address: str) -> int:
+        """What the account owns at the head, in wei."""
+        with self._asking() as chain:
+            return chain.get_vm(chain.get_canonical_head()).state.get_balance(to_canonical_address(address))
+
+    def price(self) -> Price:
+        """What gas costs at the head."""
+        with self._asking() as chain:
+            return Price(chain.get_canonical_head().base_fee_per_gas or 0, TIP)
+
+    def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
+        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        with self._asking() as chain:
+            last = min(last, chain.get_canonical_head().block_number)
+            return [
+                found
+                for number in range(max(first, 0), last + 1)
+                for found in logs_of(chain, number, to_canonical_address(address), topics)
+            ]
+
+    @contextmanager
+    def asking(self) -> Iterator[MiningChain]:
+        """The readers' chain itself, for one reader at a time; for whoever shows all of it."""
+        with self._asking() as chain:
+            yield chain
 
     # ---- readers
 
@@ -407,6 +437,28 @@ def _logs(receipt: ReceiptAPI) -> tuple[Log, ...]:
         )
         for entry in receipt.logs
     )
+
+
+def logs_of(
+    chain: MiningChain, number: int, address: Address | None, topics: Sequence[bytes | None]
+) -> Iterator[FoundLog]:
+    """The events of one block that match; the block's bloom filter spares most blocks a closer look."""
+    header = chain.get_canonical_block_header_by_number(BlockNumber(number))
+    bloom = BloomFilter(header.bloom)
+    if not all(part in bloom for part in (address, *topics) if part is not None):
+        return
+    index = 0
+    block = chain.get_block_by_header(header)
+    for position, (transaction, receipt) in enumerate(
+        zip(block.transactions, block.get_receipts(chain.chaindb), strict=True)
+    ):
+        for log_entry, raw in zip(_logs(receipt), receipt.logs, strict=True):
+            fits = len(topics) <= len(log_entry.topics) and all(
+                wanted in (None, topic) for wanted, topic in zip(topics, log_entry.topics, strict=False)
+            )
+            if fits and address in (None, raw.address):
+                yield FoundLog(log_entry, number, bytes(header.hash), bytes(transaction.hash), position, index)
+            index += 1
 
 
 def _revert_data(computation: ComputationAPI) -> bytes:

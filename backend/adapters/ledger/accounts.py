@@ -6,7 +6,10 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
+from backend.adapters.ledger.chain import Price
 from backend.domain.ledger import SignedTransaction
 
 ACCOUNT_NAMES = ("authority", "anchorer", "office")
@@ -21,6 +24,11 @@ class Fees:
 
     max_fee_per_gas: int = 100 * 10**9
     max_priority_fee_per_gas: int = 10**9
+
+    def at(self, price: Price) -> "Fees":
+        """What to offer now: room for the base fee to double, a tip, and never more than these."""
+        tip = min(price.tip, self.max_priority_fee_per_gas, self.max_fee_per_gas)
+        return Fees(min(self.max_fee_per_gas, 2 * price.base_fee + tip), tip)
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,26 @@ def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: F
     return SignedTransaction(
         signer=call.signer, nonce=nonce, raw=bytes(signed.raw_transaction), transaction_hash=bytes(signed.hash)
     )
+
+
+OUTBID_PERCENT = 125
+"""Nodes take a transaction in another's place from 110 on; some ask for more."""
+
+
+def outbid(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
+    """Sign the same transaction again for a higher fee; None where the cap leaves no room."""
+    fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
+    offered = Fees(fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
+    now = cap.at(price)
+    fee = max(_more(offered.max_fee_per_gas), now.max_fee_per_gas)
+    tip = max(_more(offered.max_priority_fee_per_gas), now.max_priority_fee_per_gas)
+    if fee > cap.max_fee_per_gas:
+        return None
+    kept = {name: fields[name] for name in ("chainId", "nonce", "gas", "value", "data", "to") if fields.get(name)}
+    kept |= {"nonce": fields["nonce"], "value": fields["value"], "data": fields["data"]}
+    signed = account.sign_transaction(kept | {"maxFeePerGas": fee, "maxPriorityFeePerGas": min(tip, fee)})
+    return SignedTransaction("", fields["nonce"], bytes(signed.raw_transaction), bytes(signed.hash))
+
+
+def _more(wei: int) -> int:
+    return wei * OUTBID_PERCENT // 100 + 1

@@ -4,6 +4,7 @@ The embedded chain obeys it in this process; a JSON-RPC node can obey it from af
 everything else bytes. Nothing here knows our contracts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,6 +57,26 @@ class ChainReceipt:
     revert_data: bytes | None = None
 
 
+@dataclass(frozen=True)
+class FoundLog:
+    """An event with the place where it stands."""
+
+    log: Log
+    block_number: int
+    block_hash: bytes
+    transaction_hash: bytes
+    transaction_index: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a unit of gas costs now, in wei: what every transaction of the next block pays, and a tip on top."""
+
+    base_fee: int
+    tip: int
+
+
 class Chain(Protocol):
     """An EVM chain. Every method may raise ``ChainUnavailable``; all are safe to call from several threads."""
 
@@ -79,3 +100,12 @@ class Chain(Protocol):
 
     def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
         """The receipt, or None while the transaction is not in a canonical block."""
+
+    def balance(self, address: str) -> int:
+        """What the account owns at the head, in wei."""
+
+    def price(self) -> Price:
+        """What gas costs at the head."""
+
+    def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
+        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""

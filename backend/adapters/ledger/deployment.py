@@ -145,7 +145,7 @@ def deploy(
             *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
             _governance(manager, accreditation, ledger, authority, safeguards or Safeguards()),
         ]
-        receipts = _mine(chain, accounts, calls, nonce, fees or Fees(), timeout_seconds)
+        receipts = _mine(chain, accounts, calls, nonce, (fees or Fees()).at(chain.price()), timeout_seconds)
         genesis = chain.block(0)
         chain_id = chain.chain_id()
     except ChainUnavailable as fault:

@@ -3,11 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
-from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, TransactionRejected
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from backend.adapters.ledger.accounts import Accounts, Call, Fees, outbid, sign_call
+from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
@@ -17,6 +21,7 @@ from backend.domain.ledger import (
     Act,
     AnchorBatch,
     AnchoredBatch,
+    Anchoring,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -30,6 +35,7 @@ from backend.domain.ledger import (
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
+    UseUpNonce,
 )
 from backend.domain.merkle import Tree
 
@@ -40,6 +46,11 @@ HIGHEST_STATUS = 14
 TRANSACTION_GAS_LIMIT = 16_777_216
 """No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
 
+BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
+LOG_BLOCKS = 1_000
+"""Blocks whose events are asked for at once: nodes limit it."""
+
+PLAIN_GAS = 30_000
 ANCHOR_GAS = 150_000
 AUTHORITY_GAS = 600_000
 """Every change of an accreditation is kept beside the earlier ones, and a rotation writes two."""
@@ -137,7 +148,17 @@ class EvmLedger:
         call = self._call(act)
         with self._asking():
             self._require_ours()
-        return sign_call(call, self._accounts, self._deployment.chain_id, nonce, self._fees)
+            fees = self._fees.at(self._chain.price())
+        return sign_call(call, self._accounts, self._deployment.chain_id, nonce, fees)
+
+    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+        """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
+        self._address(signer)
+        with self._asking():
+            self._require_ours()
+            price = self._chain.price()
+        signed = outbid(raw, self._accounts[signer], price, self._fees)
+        return None if signed is None else replace(signed, signer=signer)
 
     def send(self, raw: bytes) -> None:
         """Hand a signed transaction to the chain. Sending what is already known or mined is no error."""
@@ -167,9 +188,50 @@ class EvmLedger:
         with self._asking():
             self._chain.call(call.to, call.data, self._accounts[call.signer].address)
 
+    def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
+        """Every anchoring that the ledger's events tell of, in order, or that of one root."""
+        topics = (keccak(text=BATCH_ANCHORED), *(() if root is None else (_word(root, "root"),)))
+        with self._asking():
+            self._require_ours()
+            first, last = self._deployment.block, self._chain.head().number
+        for start in range(first, last + 1, LOG_BLOCKS):
+            with self._asking():
+                end = min(start + LOG_BLOCKS - 1, last)
+                found = self._chain.logs(start, end, self._deployment.ledger, topics)
+            yield from (_anchoring(event) for event in found)
+
+    def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
+        """The transaction that anchored a batch: in the block of the batch's time, found by halving."""
+        with self._asking():
+            low, high = self._deployment.block, self._chain.head().number
+            while low < high:
+                middle = (low + high) // 2
+                block = self._chain.block(middle)
+                if block is None:
+                    return None
+                low, high = (middle + 1, high) if block.time < batch.anchored_at else (low, middle)
+            topics = (keccak(text=BATCH_ANCHORED), root)
+            # Test nodes give one time to many blocks; the root tells them apart.
+            found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
+        return _anchoring(found[0]) if found else None
+
+    def transactions_left(self) -> dict[str, int]:
+        """How many more transactions each account can pay for, at most a million."""
+        with self._asking():
+            cost = self._fees.at(self._chain.price()).max_fee_per_gas * ANCHOR_GAS
+            balances = {name: self._chain.balance(account.address) for name, account in self._accounts.items()}
+        return {name: min(1_000_000, balance // max(cost, 1)) for name, balance in balances.items()}
+
+    def statuses(self, root: bytes, size: int) -> list[int]:
+        """The statuses of all places of a batch."""
+        words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // PLACES_PER_WORD))]
+        return [words[place // PLACES_PER_WORD] >> 4 * (place % PLACES_PER_WORD) & 15 for place in range(size)]
+
     def _call(self, act: Act) -> Call:
         """The one place where acts become calls."""
         match act:
+            case UseUpNonce(by):
+                return Call(by, self._address(by), b"", PLAIN_GAS)
             case AnchorBatch(root, lanes):
                 ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
                 return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
@@ -234,6 +296,9 @@ class EvmLedger:
         The hash of the block that carries our contracts stands for all before it, so while it is the one that was
         seen when everything was checked, nothing needs to be asked again.
         """
+        chain_id = self._chain.chain_id()
+        if chain_id != self._deployment.chain_id:
+            raise ForeignLedger(f"the node is on chain {chain_id}, not {self._deployment.chain_id}", chain_id=chain_id)
         landmark = self._chain.block(self._deployment.block)
         if landmark is None:
             raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
@@ -271,6 +336,11 @@ class EvmLedger:
         if name not in self._accounts:
             raise Invalid(f"there is no account named {name}", account=name)
         return self._accounts[name].address
+
+
+def _anchoring(event: FoundLog) -> Anchoring:
+    anchorer = to_checksum_address(event.log.topics[2][12:])
+    return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
 
 
 def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:

@@ -8,7 +8,7 @@ from backend.adapters.store import tables
 from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
-from backend.domain.sendings import AccreditationAct, Answer, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
 
 
 @cache
@@ -22,6 +22,7 @@ def map_the_domain() -> None:
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
     put(Sending, tables.sending)
+    put(Claim, tables.claim)
     put(SealedBatch, tables.batch)
     put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
     put(

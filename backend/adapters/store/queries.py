@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Integer, Select, String, delete, func, or_, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
+    Leaf,
     Product,
     ProofState,
     RecordOnFile,
@@ -24,9 +25,10 @@ from backend.domain.records import (
     StoredFile,
     plain_number,
 )
-from backend.domain.sendings import AccreditationAct, Answer, Sending, SendingState, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, SendingState, StatusChange
 
 Thing = TypeVar("Thing")
+_UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
 _OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
 
 
@@ -245,8 +247,96 @@ class SqlStore:
 
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
         """Records without a batch, oldest first."""
-        query = select(RecordOnFile).where(t.record.c.batch_id.is_(None))
+        query = select(RecordOnFile).where(*_UNSEALED)
         return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+
+    def quarantine_unreadable(self, limit: int) -> int:
+        """Set aside unsealed records that cannot even be read from their rows; how many."""
+        ids = self._session.scalars(select(t.record.c.id).where(*_UNSEALED).limit(limit)).all()
+        return sum(self._is_set_aside(record_id) for record_id in ids)
+
+    def _is_set_aside(self, record_id: str) -> bool:
+        try:
+            self._session.expunge_all()
+            self.get_record(record_id)
+            return False
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            why = f"its row cannot be read: {error}"[:200]
+            self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+            return True
+
+    def quarantined(self) -> int:
+        """How many records were set aside."""
+        query = select(func.count()).select_from(t.record).where(t.record.c.quarantined.is_not(None))
+        return int(self._session.execute(query).scalar_one())
+
+    def sendings(self) -> Sequence[Sending]:
+        """Every transaction of ours, in the order of making."""
+        return self._all(select(Sending).order_by(t.sending.c.made_at))
+
+    def status_changes_settled(self) -> Sequence[StatusChange]:
+        """Changes of status that needed no transaction any more."""
+        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
+
+    def batches(self) -> Sequence[SealedBatch]:
+        """Every batch, oldest first."""
+        return self._all(select(SealedBatch).order_by(t.batch.c.sealed_at))
+
+    def get_batch(self, batch_id: str) -> SealedBatch:
+        """The batch with this id."""
+        return self._get(SealedBatch, batch_id)
+
+    def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
+        """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
+        c = t.record.c
+        columns = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        query = select(*columns, c.signed_jwt, c.path, c.status).where(c.batch_id == batch.id).order_by(c.place)
+        return [Leaf(*row) for row in self._session.execute(query)]
+
+    def find_claim(self, name: str) -> Claim | None:
+        """Who does the work of this name."""
+        return self._session.get(Claim, name)
+
+    def forget_claim(self, name: str, holder: str | None = None) -> None:
+        """Let others do the work; with a holder, only where it is theirs."""
+        mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
+        self._session.execute(delete(t.claim).where(mine))
+
+    def open_nonces(self, signer: str) -> set[int]:
+        """Numbers of this account's open transactions."""
+        query = select(t.sending.c.nonce).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
+        return set(self._session.scalars(query))
+
+    def final_sendings(self, limit: int, offset: int = 0) -> Sequence[Sending]:
+        """Final transactions, from the newest block down."""
+        query = select(Sending).where(t.sending.c.state == SendingState.FINAL)
+        return self._all(query.order_by(t.sending.c.block.desc(), t.sending.c.nonce.desc()).limit(limit).offset(offset))
+
+    def status_changes_sent_by(self, sending: Sending) -> Sequence[StatusChange]:
+        """The changes of status that travel with this transaction."""
+        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
+
+    def accreditation_acts_sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that travel with this transaction."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
+
+    def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
+        """For each state before final: how many records stand there, and when the oldest was stored."""
+        state = func.coalesce(type_coerce(t.batch.c.state, String), ProofState.STORED.value)
+        query = select(state, func.count(), func.min(t.record.c.recorded_at)).join_from(t.record, t.batch, isouter=True)
+        query = query.where(t.record.c.quarantined.is_(None), state != ProofState.FINAL.value).group_by(state)
+        return {ProofState(name): (count, oldest) for name, count, oldest in self._session.execute(query)}
+
+    def troubles(self) -> Sequence[str]:
+        """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
+        c = t.sending.c
+        stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
+        refused = select(c.refusal, c.made_at).where(c.state == SendingState.REFUSED)
+        batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
+            t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
+        )
+        found = [row for query in (stuck, refused, batches) for row in self._session.execute(query)]
+        return [why for why, _ in sorted(found, key=lambda row: row[1], reverse=True)[:20]]
 
     def batches_in_flight(self) -> Sequence[SealedBatch]:
         """Batches that are not final yet, oldest first."""
@@ -255,8 +345,8 @@ class SqlStore:
 
     def status_changes_in_flight(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
-        waits = t.status_change.c.sending_id.is_(None) & t.status_change.c.refusal.is_(None)
-        query = select(StatusChange).where(waits)
+        c = t.status_change.c
+        query = select(StatusChange).where(c.sending_id.is_(None), c.settled.is_(None))
         return self._all(query.order_by(t.status_change.c.asked_at))
 
     def status_sendings_open(self) -> bool:
@@ -269,29 +359,13 @@ class SqlStore:
         query = select(StatusChange).where(t.status_change.c.record_id == record_id)
         return self._all(query.order_by(t.status_change.c.asked_at))
 
-    def status_changes_sent_by(self, sending: Sending) -> Sequence[StatusChange]:
-        """The status changes that this transaction carries."""
-        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
-
-    def refusals(self) -> int:
-        """How many acts the ledger refused for good: somebody has to look."""
-        refused = select(func.count()).select_from(t.sending).where(t.sending.c.state == SendingState.REFUSED)
-        retried = select(t.status_change.c.id).where(t.status_change.c.sending_id == t.sending.c.id)
-        carried = retried.union(
-            select(t.batch.c.id).where(t.batch.c.transaction_id == t.sending.c.id),
-            select(t.accreditation_act.c.id).where(t.accreditation_act.c.sending_id == t.sending.c.id),
-        )
-        unsent = select(func.count()).select_from(t.accreditation_act).where(t.accreditation_act.c.refusal.is_not(None))
-        return int(self._session.scalar(refused.where(carried.exists())) or 0) + int(self._session.scalar(unsent) or 0)
-
     def batch_sent_by(self, sending: Sending) -> SealedBatch | None:
         """The batch that this transaction anchors."""
         return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
 
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
-        waits = t.accreditation_act.c.sending_id.is_(None) & t.accreditation_act.c.refusal.is_(None)
-        query = select(AccreditationAct).where(waits)
+        query = select(AccreditationAct).where(t.accreditation_act.c.sending_id.is_(None))
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
 
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:
@@ -308,15 +382,11 @@ class SqlStore:
         """The transaction with this id."""
         return self._get(Sending, sending_id)
 
-    def highest_open_nonce(self, signer: str) -> int | None:
-        """The highest nonce among this account's open transactions."""
-        query = select(func.max(t.sending.c.nonce)).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
-        return self._session.execute(query).scalar()
-
     def oldest_unanchored(self) -> datetime | None:
         """When the oldest record was stored that is not on the ledger yet."""
         waiting = or_(t.record.c.batch_id.is_(None), t.batch.c.state.in_((ProofState.SEALED, ProofState.SUBMITTED)))
         query = select(t.record.c.recorded_at).join_from(t.record, t.batch, isouter=True).where(waiting)
+        query = query.where(t.record.c.quarantined.is_(None))
         return self._session.execute(query.order_by(t.record.c.recorded_at).limit(1)).scalar()
 
     def find_answer(self, person_id: str, key: str) -> Answer | None:

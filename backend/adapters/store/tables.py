@@ -12,6 +12,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -183,6 +184,24 @@ sending = Table(
     Column("block_hash", LargeBinary(32)),
     Column("block_time", UtcTime),
     Column("refusal", String(200)),
+    Column("earlier", JSON, nullable=False, server_default="[]"),
+    Column("raised_at", UtcTime),
+    Column("trouble", String(200)),
+)
+Index(
+    "uq_sending_open_nonce",
+    sending.c.signer,
+    sending.c.nonce,
+    unique=True,
+    sqlite_where=sending.c.state.in_(["signed", "sent", "mined"]),
+    postgresql_where=sending.c.state.in_(["signed", "sent", "mined"]),
+)
+claim = Table(
+    "claim",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(80), nullable=False),
+    Column("until", UtcTime, nullable=False),
 )
 batch = Table(
     "batch",
@@ -202,6 +221,7 @@ batch = Table(
     Column("instance_id", LargeBinary(32)),
     Column("anchored_at", UtcTime),
     Column("block", BigInteger),
+    Column("trouble", String(200)),
 )
 record = Table(
     "record",
@@ -228,6 +248,7 @@ record = Table(
     _to("batch_id", "batch.id", nullable=True),
     Column("place", Integer),
     Column("path", LargeBinary, nullable=False),
+    Column("quarantined", String(200)),
     UniqueConstraint("batch_id", "place"),
 )
 stored_file = Table(
@@ -317,9 +338,8 @@ status_change = Table(
     Column("reason", Text, nullable=False),
     Column("reason_salt", LargeBinary(32), nullable=False),
     Column("asked_at", UtcTime, nullable=False),
-    Column("travels_alone", Boolean, nullable=False),
-    Column("refusal", String(200)),
     _to("sending_id", "sending.id", nullable=True),
+    Column("settled", String(200)),
 )
 accreditation_act = Table(
     "accreditation_act",
@@ -330,7 +350,6 @@ accreditation_act = Table(
     Column("terms", JSON, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     Column("asked_by", String(36), nullable=False),
-    Column("refusal", String(200)),
     _to("sending_id", "sending.id", nullable=True),
 )
 answer = Table(

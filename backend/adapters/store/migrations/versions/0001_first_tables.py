@@ -9,6 +9,13 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "claim",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_claim")),
+    )
+    op.create_table(
         "organisation",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("role", sa.String(length=40), nullable=False),
@@ -37,12 +44,22 @@ def upgrade() -> None:
         sa.Column("block_hash", sa.LargeBinary(length=32), nullable=True),
         sa.Column("block_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("refusal", sa.String(length=200), nullable=True),
+        sa.Column("earlier", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trouble", sa.String(length=200), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sending")),
         sa.UniqueConstraint("transaction_hash", name=op.f("uq_sending_transaction_hash")),
     )
     with op.batch_alter_table("sending", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sending_signer"), ["signer"], unique=False)
         batch_op.create_index(batch_op.f("ix_sending_state"), ["state"], unique=False)
+        batch_op.create_index(
+            "uq_sending_open_nonce",
+            ["signer", "nonce"],
+            unique=True,
+            sqlite_where=sa.text("state IN ('signed', 'sent', 'mined')"),
+            postgresql_where=sa.text("state IN ('signed', 'sent', 'mined')"),
+        )
 
     op.create_table(
         "accreditation_act",
@@ -52,7 +69,6 @@ def upgrade() -> None:
         sa.Column("terms", sa.JSON(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("asked_by", sa.String(length=36), nullable=False),
-        sa.Column("refusal", sa.String(length=200), nullable=True),
         sa.Column("sending_id", sa.String(length=80), nullable=True),
         sa.ForeignKeyConstraint(["sending_id"], ["sending.id"], name=op.f("fk_accreditation_act_sending_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accreditation_act")),
@@ -78,6 +94,7 @@ def upgrade() -> None:
         sa.Column("instance_id", sa.LargeBinary(length=32), nullable=True),
         sa.Column("anchored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("block", sa.BigInteger(), nullable=True),
+        sa.Column("trouble", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["transaction_id"], ["sending.id"], name=op.f("fk_batch_transaction_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
         sa.UniqueConstraint("root", name=op.f("uq_batch_root")),
@@ -190,6 +207,7 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.String(length=80), nullable=True),
         sa.Column("place", sa.Integer(), nullable=True),
         sa.Column("path", sa.LargeBinary(), nullable=False),
+        sa.Column("quarantined", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_record_batch_id")),
         sa.ForeignKeyConstraint(["holder_id"], ["organisation.id"], name=op.f("fk_record_holder_id")),
         sa.ForeignKeyConstraint(["issuer_id"], ["organisation.id"], name=op.f("fk_record_issuer_id")),
@@ -259,9 +277,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("reason_salt", sa.LargeBinary(length=32), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("travels_alone", sa.Boolean(), nullable=False),
-        sa.Column("refusal", sa.String(length=200), nullable=True),
         sa.Column("sending_id", sa.String(length=80), nullable=True),
+        sa.Column("settled", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_status_change_record_id")),
         sa.ForeignKeyConstraint(["sending_id"], ["sending.id"], name=op.f("fk_status_change_sending_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_status_change")),
@@ -420,6 +437,11 @@ def downgrade() -> None:
 
     op.drop_table("accreditation_act")
     with op.batch_alter_table("sending", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_sending_open_nonce",
+            sqlite_where=sa.text("state IN ('signed', 'sent', 'mined')"),
+            postgresql_where=sa.text("state IN ('signed', 'sent', 'mined')"),
+        )
         batch_op.drop_index(batch_op.f("ix_sending_state"))
         batch_op.drop_index(batch_op.f("ix_sending_signer"))
 
@@ -428,3 +450,4 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_organisation_role"))
 
     op.drop_table("organisation")
+    op.drop_table("claim")

@@ -1,0 +1,337 @@
+"""Any EVM node over JSON-RPC, behind the same seam as the embedded chain.
+
+A node may be slow, hang, answer a page of HTML, null, or something of another shape: all of that is "nothing is known"
+(``ChainUnavailable``), never a guess. Only words that say so are taken as a refusal (``TransactionRejected``).
+"""
+
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from backend.adapters.ledger.chain import (
+    Block,
+    CallReverted,
+    ChainReceipt,
+    ChainUnavailable,
+    FoundLog,
+    Log,
+    Price,
+    TransactionRejected,
+)
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+DEFAULT_TIP = 10**9
+DEEPEST = 500
+INVALID_PARAMS = -32602
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+_KNOWN = ("already known", "known transaction", "already imported", "alreadyknown", "already exists", "already in")
+"""How nodes say that they hold a transaction already."""
+
+_REJECTED = (
+    "nonce too low",
+    "nonce is too low",
+    "oldnonce",
+    "insufficient funds",
+    "insufficient balance",
+    "underpriced",
+    "intrinsic gas",
+    "exceeds block gas",
+    "gas limit",
+    "max fee per gas less than",
+    "fee cap",
+    "feetoolow",
+    "invalid sender",
+    "invalid signature",
+    "invalid transaction",
+    "invalid chain id",
+    "chain id",
+    "failed to decode",
+    "rlp",
+    "type not supported",
+)
+"""How nodes say that they do not take a transaction: Geth, Erigon, Nethermind, Besu, Reth and anvil."""
+
+
+class _NodeError(Exception):
+    """The node answered with an error object."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.code = error.get("code")
+        self.message = str(error.get("message", ""))[:300]
+        self.data = error.get("data")
+        super().__init__(f"{self.code}: {self.message}")
+
+
+class JsonRpcChain:
+    """A node; obeys ``backend.adapters.ledger.chain.Chain``. Every call ends within ``timeout_seconds``."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 10) -> None:
+        self._url = url
+        # The address may hold a key: what people read names the host alone.
+        self._name = urlsplit(url).hostname or "the node"
+        self._timeout = timeout_seconds
+        self._ids = itertools.count(1)
+        self._local = threading.local()
+
+    def chain_id(self) -> int:
+        """The number that signatures are bound to."""
+        return self._quantity(self._ask("eth_chainId"))
+
+    def head(self) -> Block:
+        """The newest block."""
+        found = self._ask("eth_getBlockByNumber", "latest", False)
+        if found is None:
+            raise ChainUnavailable(f"{self._name} shows no newest block")
+        return self._block(found)
+
+    def block(self, number: int) -> Block | None:
+        """A canonical block, or None beyond the head."""
+        found = self._ask("eth_getBlockByNumber", hex(number), False)
+        if found is None:
+            return None
+        block = self._block(found)
+        if block.number != number:
+            raise ChainUnavailable(f"{self._name} was asked for block {number} and showed {block.number}")
+        return block
+
+    def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
+        """What a contract answers at the head; raises ``CallReverted``."""
+        fields = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
+        try:
+            return self._bytes(self._asked("eth_call", fields, "latest"))
+        except _NodeError as error:
+            if error.code == 3 or "revert" in error.message.lower():
+                raise CallReverted(_revert_data(error.data)) from error
+            raise self._unavailable(error) from error
+
+    def transaction_count(self, address: str) -> int:
+        """How many transactions of this account have been mined."""
+        return self._quantity(self._ask("eth_getTransactionCount", address, "latest"))
+
+    def send_raw(self, raw: bytes) -> None:
+        """Hand over a signed transaction; raises ``TransactionRejected``. What is known or mined is no error."""
+        transaction_hash = keccak(raw)
+        try:
+            answer = self._bytes(self._asked("eth_sendRawTransaction", "0x" + raw.hex()), 32)
+        except _NodeError as error:
+            if not self._is_known(transaction_hash, error):
+                raise self._why_not(error) from error
+            return
+        if answer != transaction_hash:
+            raise ChainUnavailable(f"{self._name} took a transaction and named another one")
+
+    def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
+        """The receipt, or None while the transaction is not in a canonical block."""
+        found = self._ask("eth_getTransactionReceipt", "0x" + transaction_hash.hex())
+        if found is None:
+            return None
+        fields = self._fields(found)
+        if self._bytes(fields.get("transactionHash"), 32) != transaction_hash:
+            raise ChainUnavailable(f"{self._name} showed the receipt of another transaction")
+        if fields.get("blockHash") is None:
+            return None  # some nodes show receipts of what still waits
+        block = self.block(self._quantity(fields.get("blockNumber")))
+        if block is None or block.block_hash != self._bytes(fields.get("blockHash"), 32):
+            return None  # its block has left the canonical chain between two questions
+        status = self._quantity(fields.get("status"))
+        if status not in (0, 1):
+            raise ChainUnavailable(f"{self._name} showed a receipt with status {status}")
+        return ChainReceipt(
+            transaction_hash=transaction_hash,
+            block=block,
+            succeeded=status == 1,
+            gas_used=self._quantity(fields.get("gasUsed")),
+            logs=tuple(self._log(entry) for entry in self._list(fields.get("logs"))),
+            revert_data=None if status == 1 else self._traced_revert(transaction_hash),
+        )
+
+    def balance(self, address: str) -> int:
+        """What the account owns at the head, in wei."""
+        return self._quantity(self._ask("eth_getBalance", address, "latest"))
+
+    def price(self) -> Price:
+        """What gas costs at the head; a node that suggests no tip leaves ours."""
+        newest = self._fields(self._ask("eth_getBlockByNumber", "latest", False))
+        base_fee = self._quantity(newest.get("baseFeePerGas"))
+        try:
+            return Price(base_fee, self._quantity(self._asked("eth_maxPriorityFeePerGas")))
+        except _NodeError:
+            return Price(base_fee, DEFAULT_TIP)
+
+    def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
+        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": address}
+        wanted["topics"] = ["0x" + topic.hex() for topic in topics]  # type: ignore[assignment]
+        found = [self._found(entry) for entry in self._list(self._ask("eth_getLogs", wanted))]
+        return sorted(found, key=lambda event: (event.block_number, event.index))
+
+    # ---- what the node says about a transaction
+
+    def _is_known(self, transaction_hash: bytes, error: _NodeError) -> bool:
+        """Whether an error only says that the node has the transaction already, in whatever words."""
+        if any(words in error.message.lower() for words in _KNOWN):
+            return True
+        known = self._ask("eth_getTransactionByHash", "0x" + transaction_hash.hex())
+        return isinstance(known, dict) and known.get("hash") == "0x" + transaction_hash.hex()
+
+    def _why_not(self, error: _NodeError) -> Exception:
+        if error.code == INVALID_PARAMS or any(words in error.message.lower() for words in _REJECTED):
+            return TransactionRejected(error.message)
+        return self._unavailable(error)
+
+    def _traced_revert(self, transaction_hash: bytes) -> bytes | None:
+        """What the contract said, from a trace; None where the node offers none."""
+        try:
+            asked = "0x" + transaction_hash.hex(), {"tracer": "callTracer"}
+            trace = self._fields(self._asked("debug_traceTransaction", *asked))
+            return self._bytes(trace.get("output", "0x"))
+        except (_NodeError, ChainUnavailable):
+            return None  # it only explains: the receipt itself has said what matters
+
+    # ---- shapes
+
+    def _block(self, found: Any) -> Block:
+        fields = self._fields(found)
+        return Block(
+            number=self._quantity(fields.get("number")),
+            block_hash=self._bytes(fields.get("hash"), 32),
+            parent_hash=self._bytes(fields.get("parentHash"), 32),
+            time=datetime.fromtimestamp(min(self._quantity(fields.get("timestamp")), 2**37), UTC),
+        )
+
+    def _log(self, entry: Any) -> Log:
+        fields = self._fields(entry)
+        topics = tuple(self._bytes(topic, 32) for topic in self._list(fields.get("topics")))
+        address = to_checksum_address(self._bytes(fields.get("address"), 20))
+        return Log(address, topics, self._bytes(fields.get("data")))
+
+    def _found(self, entry: Any) -> FoundLog:
+        fields = self._fields(entry)
+        return FoundLog(
+            log=self._log(entry),
+            block_number=self._quantity(fields.get("blockNumber")),
+            block_hash=self._bytes(fields.get("blockHash"), 32),
+            transaction_hash=self._bytes(fields.get("transactionHash"), 32),
+            transaction_index=self._quantity(fields.get("transactionIndex")),
+            index=self._quantity(fields.get("logIndex")),
+        )
+
+    def _quantity(self, value: Any) -> int:
+        try:
+            if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
+                return int(value[2:], 16)
+        except ValueError:
+            pass
+        raise self._odd("a number", value)
+
+    def _bytes(self, value: Any, size: int | None = None) -> bytes:
+        try:
+            if isinstance(value, str) and value.startswith("0x"):
+                found = bytes.fromhex(value[2:])
+                if size is None or len(found) == size:
+                    return found
+        except ValueError:
+            pass
+        raise self._odd("bytes", value)
+
+    def _fields(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        raise self._odd("an object", value)
+
+    def _list(self, value: Any) -> list[Any]:
+        if isinstance(value, list):
+            return value
+        raise self._odd("a list", value)
+
+    def _odd(self, expected: str, value: Any) -> ChainUnavailable:
+        return ChainUnavailable(f"{self._name} answered {str(value)[:60]!r} where {expected} was expected")
+
+    def _unavailable(self, error: _NodeError) -> ChainUnavailable:
+        return ChainUnavailable(f"{self._name} answered an error: {error}")
+
+    # ---- asking
+
+    def _ask(self, method: str, *params: object) -> Any:
+        """The result; an error object is "unavailable"."""
+        try:
+            return self._asked(method, *params)
+        except _NodeError as error:
+            raise self._unavailable(error) from error
+
+    def _asked(self, method: str, *params: object) -> Any:
+        """The result; raises _NodeError for an error object."""
+        number = next(self._ids)
+        body = {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+        try:
+            status, content = self._posted(body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
+            raise ChainUnavailable(f"{self._name} cannot be reached ({type(fault).__name__})") from fault
+        try:
+            answer = json.loads(_shallow(content))
+        except (ValueError, RecursionError) as fault:
+            raise ChainUnavailable(f"{self._name} answered no JSON (HTTP {status})") from fault
+        if not isinstance(answer, dict) or (answer.get("id") != number and "error" not in answer):
+            raise ChainUnavailable(f"{self._name} answered something that is no JSON-RPC answer (HTTP {status})")
+        if isinstance(answer.get("error"), dict):
+            if status == 429:
+                raise ChainUnavailable(f"{self._name} asks us to wait (HTTP 429)")
+            raise _NodeError(answer["error"])
+        if status != 200 or "result" not in answer:
+            raise ChainUnavailable(f"{self._name} answered without a result (HTTP {status})")
+        return answer["result"]
+
+    def _posted(self, body: object) -> tuple[int, bytes]:
+        """Status and content. The library's own timeout ends a silence; the deadline also ends an endless trickle."""
+        deadline = time.monotonic() + self._timeout
+        with self._session().post(self._url, json=body, timeout=self._timeout, stream=True) as response:
+            content = b""
+            while chunk := response.raw.read1(64 * 1024, decode_content=True):
+                content += chunk
+                if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
+                    raise ChainUnavailable(f"{self._name} answered too much or too slowly")
+            return response.status_code, content
+
+    def _session(self) -> requests.Session:
+        """One for each thread: sessions are not made to be shared."""
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = False  # the operator names the node; a proxy variable must not redirect it
+        session: requests.Session = self._local.session
+        return session
+
+
+def _shallow(content: bytes) -> bytes:
+    """The content, unless it is nested deeper than Python's reader survives: py-evm lifts the limit that guards it."""
+    if content.count(b"[") + content.count(b"{") > DEEPEST:
+        depth = 0
+        for found in _BRACKETS.finditer(content):
+            depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found.group(), 0)
+            if depth > DEEPEST:
+                raise ValueError(f"nested deeper than {DEEPEST} levels")
+    return content
+
+
+def _revert_data(data: Any) -> bytes:
+    """What the contract said: nodes put it into ``data`` directly, one level deeper, or behind a word."""
+    if isinstance(data, dict):
+        data = data.get("data")
+    if not isinstance(data, str):
+        return b""
+    try:
+        return bytes.fromhex(data.rpartition("0x")[2])
+    except ValueError:
+        return b""

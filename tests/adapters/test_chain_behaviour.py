@@ -1,0 +1,327 @@
+"""One behaviour of every ledger: the fake of the services' tests, the embedded chain, and a real node."""
+
+import secrets
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.ledger import EvmLedger, deploy
+from backend.adapters.ledger.chain import CallReverted, TransactionRejected
+from backend.domain.errors import LedgerRefused
+from backend.domain.kinds import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import (
+    Accredit,
+    Accreditation,
+    AnchorBatch,
+    ChangeStatuses,
+    Lanes,
+    SuspendAccreditation,
+    UseUpNonce,
+)
+from tests.adapters.conftest import World
+from tests.fakes import Clock, FakeLedger
+from tests.nodes import NEEDS_ANVIL, anvil
+
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+TERMS = Accreditation(1 << 1, 1 << 9, MARCH, MARCH + timedelta(days=365))
+NODE = pytest.param("anvil", marks=NEEDS_ANVIL)
+
+
+@pytest.fixture(scope="module", params=["fake", "embedded", NODE])
+def ledger_world(request, tmp_path_factory, accounts):
+    if request.param == "fake":
+        yield World(None, accounts, None, FakeLedger(Clock()))
+    else:
+        with _chain(request.param, tmp_path_factory, accounts) as chain:
+            deployment = deploy(chain, accounts)
+            yield World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
+
+
+@pytest.fixture(scope="module", params=["embedded", NODE])
+def chain(request, tmp_path_factory, accounts):
+    with _chain(request.param, tmp_path_factory, accounts) as opened:
+        yield opened
+
+
+def _chain(name, tmp_path_factory, accounts):
+    funded = [account.address for account in accounts.values()]
+    if name == "embedded":
+        return EmbeddedChain(tmp_path_factory.mktemp("behaviour") / "chain.sqlite", funded, in_real_time=False)
+    return _Node(funded)
+
+
+class _Node:
+    def __init__(self, funded):
+        self.funded = funded
+
+    def __enter__(self):
+        self.running = anvil()
+        node = self.running.__enter__()
+        node.fund(*self.funded)
+        return JsonRpcChain(node.url)
+
+    def __exit__(self, *trouble):
+        self.running.__exit__(*trouble)
+
+
+def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
+    act = AnchorBatch(secrets.token_bytes(32), lanes)
+    receipt = world.do(act, "anchorer")
+    assert receipt.succeeded
+    return act.root, receipt
+
+
+# ---- the ledger
+
+
+def test_an_anchored_batch_is_read_back_with_its_time_and_lanes(ledger_world):
+    root, receipt = anchored(ledger_world)
+    batch = ledger_world.ledger.batch(root)
+    assert (batch.root, batch.lanes, batch.anchored_at) == (root, Lanes(10, 20, 150, 160), receipt.block_time)
+    assert ledger_world.ledger.batch(secrets.token_bytes(32)) is None
+
+
+def test_batches_are_numbered_without_gaps(ledger_world):
+    numbers = [ledger_world.ledger.batch(anchored(ledger_world)[0]).number for _ in range(3)]
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+
+
+def test_a_root_is_anchored_once(ledger_world):
+    root, _ = anchored(ledger_world)
+    again = AnchorBatch(root, Lanes(0, 0, 0, 1))
+    with pytest.raises(LedgerRefused) as refused:
+        ledger_world.ledger.rehearse(again)
+    assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
+    receipt = ledger_world.do(again, "anchorer")
+    assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
+    assert ledger_world.ledger.batch(root).lanes.size == 160
+
+
+def test_an_anchoring_is_found_by_its_root_and_in_the_list_of_all(ledger_world):
+    root, receipt = anchored(ledger_world)
+    anchored(ledger_world)
+    found = ledger_world.ledger.anchoring_of(root, ledger_world.ledger.batch(root))
+    assert (found.root, found.transaction_hash) == (root, receipt.transaction_hash)
+    assert (found.block_number, found.block_hash) == (receipt.block_number, receipt.block_hash)
+    assert found in list(ledger_world.ledger.anchorings())
+    assert list(ledger_world.ledger.anchorings(root)) == [found]
+
+
+def test_the_same_bytes_may_be_sent_any_number_of_times(ledger_world):
+    ledger = ledger_world.ledger
+    signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
+    for _ in range(3):
+        ledger.send(signed.raw)
+    first = ledger_world.receipt(signed.transaction_hash)
+    ledger.send(signed.raw)
+    assert ledger.receipt(signed.transaction_hash) == first
+    assert ledger.next_nonce("anchorer") == signed.nonce + 1
+
+
+def test_signing_sends_nothing(ledger_world):
+    before = ledger_world.ledger.next_nonce("anchorer")
+    signed = ledger_world.ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), before)
+    assert ledger_world.ledger.receipt(signed.transaction_hash) is None
+    assert ledger_world.ledger.next_nonce("anchorer") == before
+
+
+def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
+    ledger = ledger_world.ledger
+    first = ledger.next_nonce("anchorer")
+    acts = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
+    signed = [ledger.sign(act, first + step) for step, act in enumerate(acts)]
+    for transaction in reversed(signed):
+        ledger.send(transaction.raw)
+    assert all(ledger_world.receipt(transaction.transaction_hash).succeeded for transaction in signed)
+
+
+def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
+    ledger = ledger_world.ledger
+    first = ledger.next_nonce("anchorer")
+    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    waiting = ledger.sign(act, first + 1)
+    ledger.send(waiting.raw)
+    assert ledger.receipt(waiting.transaction_hash) is None
+    ledger.send(ledger.sign(UseUpNonce("anchorer"), first).raw)
+    assert ledger_world.receipt(waiting.transaction_hash).succeeded
+    assert ledger.batch(act.root) is not None
+
+
+def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_world):
+    ledger = ledger_world.ledger
+    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    signed = ledger.sign(act, ledger.next_nonce("anchorer"))
+    higher = ledger.outbid("anchorer", signed.raw)
+    assert (higher.signer, higher.nonce) == ("anchorer", signed.nonce)
+    assert higher.transaction_hash != signed.transaction_hash
+    ledger.send(higher.raw)
+    assert ledger_world.receipt(higher.transaction_hash).succeeded
+    assert ledger.receipt(signed.transaction_hash) is None
+    assert ledger.batch(act.root) is not None
+
+
+def test_the_fee_is_not_raised_for_ever(ledger_world):
+    signed = ledger_world.ledger.sign(UseUpNonce("anchorer"), 0)
+    for _ in range(60):
+        signed = ledger_world.ledger.outbid("anchorer", signed.raw)
+        if signed is None:
+            return
+    pytest.fail("no highest fee")
+
+
+def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
+    root, _ = anchored(ledger_world)
+    act = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
+    assert ledger_world.do(act, "anchorer").succeeded
+    decided = ChangeStatuses(root, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
+    assert ledger_world.do(decided, "office").succeeded
+    expected = {3: 1, 12: 2, 20: DeclarationStatus.EXAMINATION, 149: 4}
+    assert ledger_world.ledger.statuses(root, 160) == [expected.get(place, 0) for place in range(160)]
+    assert [ledger_world.ledger.status(root, place) for place in expected] == list(expected.values())
+
+
+@pytest.mark.parametrize(
+    ("places", "error"),
+    [
+        (((3, DocumentStatus.ACTIVE),), "TraceLedgerEdgeForbidden"),
+        (((160, DocumentStatus.REVOKED),), "TraceLedgerPlaceOutsideBatch"),
+    ],
+)
+def test_a_change_against_the_rules_changes_nothing_and_says_why(ledger_world, places, error):
+    root, _ = anchored(ledger_world)
+    act = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
+    with pytest.raises(LedgerRefused) as refused:
+        ledger_world.ledger.rehearse(act)
+    assert refused.value.values["error"] == error
+    receipt = ledger_world.do(act, "anchorer")
+    assert (receipt.succeeded, receipt.refusal) == (False, error)
+    assert ledger_world.ledger.status(root, 5) == 0
+
+
+def test_an_accreditation_is_written_suspended_and_lifted(ledger_world):
+    key = secrets.token_bytes(32)
+    assert ledger_world.ledger.accreditation(key) is None
+    ledger_world.do(Accredit(key, TERMS), "authority")
+    assert ledger_world.ledger.accreditation(key) == TERMS
+    ledger_world.do(SuspendAccreditation(key, MARCH + timedelta(days=9)), "authority")
+    suspended = replace(TERMS, suspended_since=MARCH + timedelta(days=9))
+    assert ledger_world.ledger.accreditation(key) == suspended
+    ledger_world.do(SuspendAccreditation(key, None), "authority")
+    assert ledger_world.ledger.accreditation(key) == TERMS
+
+
+# ---- the chain below
+
+
+SINK = "0x1111111111111111111111111111111111111111"
+
+
+def transfer(chain, account, nonce, **fields):
+    given = {"chainId": chain.chain_id(), "nonce": nonce, "gas": 100_000, "value": 1, "to": SINK, "data": b""}
+    return account.sign_transaction(given | {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9} | fields)
+
+
+def mined(chain, signed):
+    deadline = time.monotonic() + 10
+    while (receipt := chain.receipt(bytes(signed.hash))) is None:
+        assert time.monotonic() < deadline, "not mined in time"
+        time.sleep(0.005)
+    return receipt
+
+
+def run(chain, account, **fields):
+    signed = transfer(chain, account, chain.transaction_count(account.address), **fields)
+    chain.send_raw(bytes(signed.raw_transaction))
+    return mined(chain, signed)
+
+
+def test_blocks_are_found_by_number_and_none_beyond_the_head(chain, accounts):
+    first = run(chain, accounts["anchorer"]).block
+    second = run(chain, accounts["anchorer"]).block
+    assert chain.head() == second
+    assert second.parent_hash == first.block_hash
+    assert chain.block(first.number) == first
+    assert chain.block(second.number + 1) is None
+
+
+def test_money_moves_and_gas_is_paid(chain, accounts):
+    before, sunk = chain.balance(accounts["office"].address), chain.balance(SINK)
+    receipt = run(chain, accounts["office"], value=7)
+    assert (receipt.gas_used, receipt.revert_data) == (21_000, None)
+    assert chain.balance(SINK) == sunk + 7
+    assert chain.balance(accounts["office"].address) < before - 7
+    assert chain.price().base_fee > 0
+
+
+def test_sending_again_what_waits_or_was_mined_changes_nothing(chain, accounts):
+    account = accounts["anchorer"]
+    nonce = chain.transaction_count(account.address)
+    later, first = transfer(chain, account, nonce + 1), transfer(chain, account, nonce)
+    for signed in (later, later, first):
+        chain.send_raw(bytes(signed.raw_transaction))
+    mined(chain, later)
+    for signed in (later, first):
+        chain.send_raw(bytes(signed.raw_transaction))
+    assert chain.transaction_count(account.address) == nonce + 2
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x02\xc0", b"\xf8garbage", b"\xc0"])
+def test_what_is_no_transaction_is_rejected(chain, raw):
+    with pytest.raises(TransactionRejected):
+        chain.send_raw(raw)
+
+
+def test_what_can_never_be_mined_is_rejected(chain, accounts):
+    account = accounts["anchorer"]
+    run(chain, account)
+    nonce = chain.transaction_count(account.address)
+    for signed in (
+        transfer(chain, account, nonce - 1, value=2),
+        transfer(chain, account, nonce, chainId=1),
+        transfer(chain, account, nonce, gas=20_000),
+    ):
+        with pytest.raises(TransactionRejected):
+            chain.send_raw(bytes(signed.raw_transaction))
+
+
+REFUSER = bytes.fromhex("63c0ffee005f526004601cfd")
+SPEAKER = bytes.fromhex("60015f5260075f52602a60205fa100")
+"""Emits an event with one topic, 42, whenever it is called."""
+
+
+def deployed(chain, account, code):
+    import rlp
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
+
+    nonce = chain.transaction_count(account.address)
+    preamble = bytes([0x60, len(code), 0x80, 0x60, 9, 0x5F, 0x39, 0x5F, 0xF3])
+    assert run(chain, account, to="", data=preamble + code, value=0).succeeded
+    return to_checksum_address(keccak(rlp.encode([bytes.fromhex(account.address[2:]), nonce]))[12:])
+
+
+def test_a_revert_tells_its_data_in_a_call_and_in_a_receipt(chain, accounts):
+    address = deployed(chain, accounts["anchorer"], REFUSER)
+    with pytest.raises(CallReverted) as refused:
+        chain.call(address, b"")
+    assert refused.value.data == bytes.fromhex("c0ffee00")
+    receipt = run(chain, accounts["anchorer"], to=address, value=0)
+    assert (receipt.succeeded, receipt.revert_data) == (False, bytes.fromhex("c0ffee00"))
+
+
+def test_events_are_found_by_block_address_and_topic(chain, accounts):
+    address = deployed(chain, accounts["anchorer"], SPEAKER)
+    receipts = [run(chain, accounts["anchorer"], to=address, value=0) for _ in range(2)]
+    first, last = receipts[0].block.number, receipts[1].block.number
+    topic = (42).to_bytes(32, "big")
+    found = chain.logs(first, last, address, [topic])
+    assert [event.transaction_hash for event in found] == [receipt.transaction_hash for receipt in receipts]
+    assert [event.log for event in found] == [receipt.logs[0] for receipt in receipts]
+    assert [event.block_hash for event in found] == [receipt.block.block_hash for receipt in receipts]
+    assert chain.logs(first, last, address, [b"\0" * 32]) == []
+    assert chain.logs(first, last, SINK) == []
+    assert len(chain.logs(last, last, address)) == 1

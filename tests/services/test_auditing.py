@@ -1,0 +1,85 @@
+"""The audit finds whatever was changed behind the application, by name, and nothing where all is well."""
+
+import pytest
+
+from backend.domain.clearance import Decision
+from backend.domain.errors import LedgerUnavailable
+from backend.domain.ledger import AnchorBatch, Lanes
+from backend.services import deciding, issuing
+from backend.services.anchoring import seal_stored
+from backend.services.auditing import audit
+from tests.services.test_anchoring_faults import in_database
+
+
+def names(house):
+    return sorted({found.name for found in audit(house.at).discrepancies})
+
+
+@pytest.fixture
+def busy(house):
+    """A house in which much has happened."""
+    consignment = house.lodge()
+    house.settle()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    revoked = house.issue_certificate(certificateNumber="N-2")
+    house.settle()
+    issuing.revoke(house.at, house.chamber, revoked.id, "wrong goods")
+    house.settle()
+    return house
+
+
+def test_where_all_is_well_nothing_is_found(busy):
+    found = audit(busy.at)
+    assert found.discrepancies == ()
+    assert (found.records, found.batches, found.batches_on_ledger) == (4, 2, 2)
+
+
+def test_what_is_under_way_is_no_discrepancy(busy):
+    busy.ledger.holding = True
+    busy.issue_certificate(certificateNumber="N-3")
+    seal_stored(busy.at)
+    assert names(busy) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("UPDATE record SET signed_jwt = signed_jwt || 'x'", {"record-altered", "proof-broken", "root-differs"}),
+        ("UPDATE record SET signed_jwt = 'ü'", {"record-unreadable", "root-differs"}),
+        ("UPDATE record SET kind = 77", {"record-unreadable", "root-differs"}),
+        ("UPDATE record SET quantity = '1'", {"proof-broken", "root-differs"}),
+        ("UPDATE record SET path = x'00'", {"proof-broken"}),
+        ("UPDATE record SET digest = 'f' || substr(digest, 2) || ''", {"record-altered"}),
+        ("UPDATE record SET status = 2 WHERE status = 0", {"status-differs"}),
+        ("UPDATE record SET batch_id = NULL", {"places-missing", "root-differs"}),
+        ("UPDATE batch SET block = block + 1", {"anchoring-differs"}),
+        ("UPDATE batch SET transaction_hash = x'00'", {"anchoring-differs"}),
+        ("UPDATE batch SET state = 'sealed'", {"anchoring-not-noted"}),
+        ("UPDATE batch SET origin_end = 0", {"lanes-differ"}),
+        ("UPDATE batch SET anchored_at = '2020-01-01 00:00:00.000000'", {"time-differs"}),
+        ("UPDATE record SET quarantined = 'x'", {"records-quarantined"}),
+    ],
+)
+def test_a_change_behind_the_application_is_found(busy, change, expected):
+    if "digest" in change:
+        change = "UPDATE record SET digest = id WHERE place = 0"
+        expected = {"record-altered"}
+    in_database(busy, change)
+    assert expected <= set(names(busy))
+
+
+def test_a_root_that_the_database_does_not_know_is_found(busy):
+    act = AnchorBatch(b"\5" * 32, Lanes(0, 0, 0, 1))
+    busy.ledger.send(busy.ledger.sign(act, busy.ledger.next_nonce("anchorer")).raw)
+    assert names(busy) == ["root-unknown-to-database"]
+
+
+def test_a_batch_that_the_ledger_has_lost_is_found(busy):
+    busy.ledger.reorganise(len(busy.ledger._blocks) - 1)
+    assert "batch-not-on-ledger" in names(busy)
+
+
+def test_a_silent_ledger_is_no_finding(busy):
+    busy.ledger.down = True
+    with pytest.raises(LedgerUnavailable):
+        audit(busy.at)

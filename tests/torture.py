@@ -1,0 +1,303 @@
+"""Kills the anchoring process with SIGKILL at named points, again and again, and looks at what is left.
+
+``make torture`` runs 1,000 kills; the tests run 200 as a part of every run. Each child is forked after the imports,
+opens the same data folder (SQLite, embedded chain), stores records, and anchors until it is killed at a point that
+was drawn for it. ``PROVENPORT_TORTURE_SEED`` repeats a run.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from cryptography.fernet import Fernet
+
+from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.store.database import SqlWork, open_engine, upgrade
+from backend.adapters.vault import SealedVault
+from backend.domain.kinds import Kind
+from backend.domain.parties import Role
+from backend.domain.records import ProofState
+from backend.domain.sendings import SendingState
+from backend.services import accreditation, anchoring, issuing
+from backend.services.anchoring import advance
+from backend.services.organisations import Particulars, join
+from backend.services.ports import Ledger, Surroundings
+from tests.builders import certificate_fields
+from tests.fakes import QuickPasswords
+
+POINTS = (
+    "before-seal",
+    "before-seal-commit",
+    "after-seal",
+    "anchor-signed",
+    "before-anchor-commit",
+    "anchor-kept",
+    "anchor-sent",
+    "receipt-seen",
+    "before-receipt-commit",
+    "receipt-noted",
+    "sent-again",
+    "status-signed",
+    "status-kept",
+    "status-sent",
+    "act-signed",
+    "act-kept",
+    "act-sent",
+)
+SECONDS_TO_RECOVER = 30
+
+
+@dataclass
+class Ground:
+    """Where the torture takes place."""
+
+    folder: Path
+    master: bytes
+    keys: dict[str, bytes]
+
+    @property
+    def answered(self) -> Path:
+        """The ids of records whose issuer was answered, one a line."""
+        return self.folder / "answered"
+
+    @contextmanager
+    def opened(self) -> Iterator[Surroundings]:
+        accounts = accounts_from_keys(self.keys)
+        engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}")
+        funded = [account.address for account in accounts.values()]
+        with EmbeddedChain(self.folder / "chain.sqlite", funded, in_real_time=False) as chain:
+            deployment = Deployment.read(self.folder / "deployment.json")
+            if deployment is None:
+                deployment = deploy(chain, accounts)
+                deployment.write(self.folder / "deployment.json")
+                upgrade(engine)
+            yield Surroundings(
+                work=SqlWork(engine),
+                ledger=EvmLedger(chain, deployment, accounts),
+                vault=SealedVault(self.master),
+                files=FolderFiles(self.folder / "files"),
+                pdf=PypdfReader(),
+                passwords=QuickPasswords(),
+                now=lambda: datetime.now(UTC),
+            )
+        engine.dispose()
+
+
+def prepare(folder: Path) -> Ground:
+    """A data folder with an accredited chamber; in a child, so that the parent keeps no thread or lock."""
+    keys = {name: os.urandom(32) for name in ACCOUNT_NAMES}
+    ground = Ground(folder, Fernet.generate_key(), keys)
+    _in_child(lambda: _populate(ground))
+    ground.answered.touch()
+    return ground
+
+
+def _populate(ground: Ground) -> None:
+    with ground.opened() as at:
+        authority = join(at, Particulars(Role.AUTHORITY, "Authority", "authority@x.org")).person
+        chamber = join(at, Particulars(Role.CHAMBER, "Chamber", "chamber@x.org")).person
+        accreditation.accredit(at, authority, chamber.organisation.id)
+        _settle(at)
+        anchoring.give_up_turn(at)
+
+
+def _in_child(work) -> int:  # type: ignore[no-untyped-def]
+    """Do something in a forked child; how it ended, as os.waitstatus_to_exitcode tells it."""
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            work()
+            code = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _settle(at: Surroundings, seconds: float = SECONDS_TO_RECOVER) -> float:
+    """Anchor until nothing is under way; how long that took."""
+    started = time.monotonic()
+    while advance(at):
+        assert time.monotonic() - started < seconds, "did not recover in time"
+        time.sleep(0.002)
+    return time.monotonic() - started
+
+
+def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> None:
+    with ground.opened() as at:
+        _free_turn(at)
+        left = [nth]
+
+        def kill_here(reached: str) -> None:
+            if reached == point:
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        at = replace(at, reached=kill_here)
+        if point == "sent-again":
+            at = replace(at, ledger=cast(Ledger, _Swallowing(at.ledger)))
+        chamber, authority = (_person(at, f"{name}@x.org") for name in ("chamber", "authority"))
+        for turn in range(8):
+            record = issuing.issue(
+                at,
+                chamber,
+                Kind.CERTIFICATE_OF_ORIGIN,
+                certificate_fields(certificateNumber=f"T-{number}-{turn}-{os.getpid()}"),
+            )
+            _note(ground, record.id)
+            advance(at)
+            if "status" in point or turn % 3 == 2:
+                issuing.revoke(at, chamber, record.id, "torture")
+            if "act" in point:
+                accreditation.accredit(at, authority, chamber.organisation.id)
+            advance(at)
+
+
+class _Swallowing:
+    """A ledger that loses every other transaction, so that there is something to send again."""
+
+    def __init__(self, real: Ledger) -> None:
+        self._real, self._sent = real, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def send(self, raw: bytes) -> None:
+        self._sent += 1
+        if self._sent % 2 == 0:
+            self._real.send(raw)
+
+
+def _free_turn(at: Surroundings) -> None:
+    """As the server does on the embedded chain, whose file lock says that nobody else is at work."""
+    with at.work() as work:
+        work.store.forget_claim("anchoring")
+        work.commit()
+
+
+def _person(at: Surroundings, email: str):  # type: ignore[no-untyped-def]
+    with at.work(reading=True) as work:
+        return work.store.find_person_by_email(email)
+
+
+def _note(ground: Ground, record_id: str) -> None:
+    with ground.answered.open("a") as file:
+        file.write(record_id + "\n")
+
+
+@dataclass
+class Outcome:
+    """What a run of torture found."""
+
+    kills: Counter[str]
+    missed: int
+    lost: list[str]
+    twice: list[str]
+    gaps: list[str]
+    refused: list[str]
+    records: int
+    recovery_seconds: float
+
+
+def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | None = None) -> Outcome:
+    """Kill that many times, or as often as the time allows; then recover and count what is missing."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    chance = random.Random(seed)
+    ground, counted, missed = prepare(folder), Counter[str](), 0
+    deadline = None if seconds is None else time.monotonic() + seconds
+    number = 0
+    while sum(counted.values()) < kills and (deadline is None or time.monotonic() < deadline):
+        point = POINTS[number % len(POINTS)]
+        nth = chance.randint(1, 3)
+        code = _in_child(lambda p=point, n=nth, k=number: _work_until_killed(ground, p, n, k))
+        assert code in (0, -signal.SIGKILL), f"a child failed at {point}"
+        if code == -signal.SIGKILL:
+            counted[point] += 1
+        else:
+            missed += 1
+        number += 1
+    return _judged(ground, counted, missed)
+
+
+def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
+    with ground.opened() as at:
+        _free_turn(at)
+        recovery = _settle(at)
+        answered = set(ground.answered.read_text().split())
+        with at.work(reading=True) as work:
+            lost = [i for i in answered if not _is_whole(at, work.store.get_record(i))]
+            batches = work.store.batches()
+            refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
+            gaps = []
+            for signer in ACCOUNT_NAMES:
+                ours = sorted(s.nonce for s in _sendings(work) if s.signer == signer and s.block is not None)
+                first, last = (ours[0], ours[-1]) if ours else (0, -1)
+                if ours != list(range(first, last + 1)) or (ours and at.ledger.next_nonce(signer) != last + 1):
+                    gaps.append(f"{signer}: {len(ours)} transactions, numbers {first} to {last}")
+        roots = Counter(anchoring_.root for anchoring_ in at.ledger.anchorings())
+        twice = [root.hex() for root, count in roots.items() if count > 1]
+        twice += [b.root.hex() for b in batches if roots[b.root] != 1]
+        twice += [root.hex() for root in roots if root not in {b.root for b in batches}]
+    return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery)
+
+
+def _sendings(work):  # type: ignore[no-untyped-def]
+    from sqlalchemy import select
+
+    from backend.domain.sendings import Sending
+
+    return work.store._session.scalars(select(Sending)).all()
+
+
+def _is_whole(at: Surroundings, record) -> bool:  # type: ignore[no-untyped-def]
+    """Final, included under its root, and with its status on the ledger."""
+    if record.proof_state is not ProofState.FINAL or record.proof is None:
+        return False
+    entry_is_signed = sha256(record.signed_jwt.encode()).hexdigest() == record.digest
+    on_ledger = at.ledger.status(record.batch.root, record.place) == record.status
+    return entry_is_signed and on_ledger and record.proof.proves(record.entry.encode(), record.batch.root)
+
+
+def main() -> None:
+    """Run from the command line: how many kills, and for how many seconds at most."""
+    import tempfile
+
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else None
+    seed = int(os.environ.get("PROVENPORT_TORTURE_SEED", random.SystemRandom().randrange(10**6)))
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = torture(Path(folder), kills, seconds, seed)
+    print(f"seed {seed}: {sum(outcome.kills.values())} kills at {len(outcome.kills)} points", end=" ")
+    print(f"in {timedelta(seconds=round(time.monotonic() - started))}, {outcome.records} records answered")
+    for point, count in sorted(outcome.kills.items()):
+        print(f"  {point:<24}{count:>5}")
+    print(f"lost {len(outcome.lost)}, anchored twice {len(outcome.twice)}, number gaps {len(outcome.gaps)}", end=", ")
+    print(f"refused {len(outcome.refused)}, recovered in {outcome.recovery_seconds:.1f} s")
+    bad = outcome.lost or outcome.twice or outcome.gaps or outcome.recovery_seconds > SECONDS_TO_RECOVER
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The chain that anybody may read, and the figures for whoever watches over the system."""
+
+import secrets
+import subprocess
+import threading
+from dataclasses import replace
+
+import pytest
+from waitress.server import create_server
+from web3 import Web3
+from web3.exceptions import ContractCustomError
+
+from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.ledger import Deployment, EvmLedger
+from backend.domain.errors import ForeignLedger
+from backend.services.auditing import audit
+from contracts import load
+from tests.nodes import binary
+
+
+def rpc(client, method, *params):
+    return client.post("/rpc", json={"jsonrpc": "2.0", "id": 7, "method": method, "params": list(params)}).json
+
+
+@pytest.fixture(scope="module")
+def url(app):
+    server = create_server(app, host="127.0.0.1", port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    yield f"http://127.0.0.1:{server.effective_port}/rpc"
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def web3(url):
+    return Web3(Web3.HTTPProvider(url))
+
+
+@pytest.fixture(scope="module")
+def deployment(system):
+    return Deployment.read(system.folder.deployment)
+
+
+@pytest.fixture(scope="module")
+def anchoring(system, settle):
+    settle()
+    return next(iter(system.at.ledger.anchorings()))
+
+
+def test_web3_reads_the_chain(web3, system, deployment, anchoring):
+    assert web3.eth.chain_id == deployment.chain_id
+    assert web3.eth.block_number == system.chain.head().number
+    block = web3.eth.get_block(anchoring.block_number, full_transactions=True)
+    assert bytes(block["hash"]) == anchoring.block_hash
+    assert anchoring.transaction_hash in [bytes(transaction["hash"]) for transaction in block["transactions"]]
+    assert web3.eth.get_block(block["hash"])["number"] == anchoring.block_number
+    assert web3.eth.get_code(deployment.ledger).hex() != ""
+    assert int.from_bytes(web3.eth.get_storage_at(deployment.ledger, 0), "big") >= 0
+    assert web3.client_version.startswith("Provenport/")
+    assert web3.net.version == str(deployment.chain_id)
+
+
+def test_web3_reads_transactions_receipts_and_events(web3, deployment, anchoring):
+    receipt = web3.eth.get_transaction_receipt(anchoring.transaction_hash)
+    transaction = web3.eth.get_transaction(anchoring.transaction_hash)
+    assert (receipt["status"], receipt["to"]) == (1, deployment.ledger)
+    assert receipt["from"] == transaction["from"] == anchoring.anchorer
+    assert web3.eth.get_transaction_count(transaction["from"]) > transaction["nonce"]
+    assert web3.eth.get_balance(transaction["from"]) > 0
+    contract = web3.eth.contract(address=deployment.ledger, abi=load("TraceLedger").abi)
+    (event,) = contract.events.BatchAnchored().process_receipt(receipt)
+    assert bytes(event["args"]["root"]) == anchoring.root
+    found = contract.events.BatchAnchored.get_logs(from_block=anchoring.block_number, to_block=anchoring.block_number)
+    assert anchoring.root in [bytes(one["args"]["root"]) for one in found]
+
+
+def test_web3_calls_our_contract_and_reads_its_errors(web3, deployment, anchoring):
+    contract = web3.eth.contract(address=deployment.ledger, abi=load("TraceLedger").abi)
+    assert bytes(contract.functions.instanceId().call()) == deployment.instance_id
+    assert contract.functions.batchOf(anchoring.root).call()[0] > 0
+    with pytest.raises(ContractCustomError):
+        contract.functions.anchor(secrets.token_bytes(32), 0, 0, 0, 1).call()
+
+
+def test_nothing_can_be_sent(web3):
+    for method in ("eth_sendRawTransaction", "eth_sendTransaction", "evm_mine", "eth_accounts"):
+        assert "not offered" in web3.provider.make_request(method, [])["error"]["message"]
+
+
+def test_our_own_adapter_audits_over_it(url, system, deployment, settle):
+    settle()
+    ledger = EvmLedger(JsonRpcChain(url), deployment, {})
+    found = audit(replace(system.at, ledger=ledger))
+    assert found.batches == found.batches_on_ledger > 0
+    assert [str(one) for one in found.discrepancies] == []
+
+
+@pytest.mark.anvil
+@pytest.mark.skipif(binary("cast") is None, reason="cast is not installed: make anvil-check installs it")
+def test_cast_reads_the_chain(url, deployment, anchoring):
+    def cast(*arguments):
+        command = [binary("cast"), *arguments, "--rpc-url", url]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+    assert cast("chain-id") == str(deployment.chain_id)
+    assert cast("call", deployment.ledger, "instanceId()(bytes32)") == "0x" + deployment.instance_id.hex()
+    receipt = cast("receipt", "0x" + anchoring.transaction_hash.hex())
+    assert str(anchoring.block_number) in receipt
+    assert "success" in receipt
+    assert "0x" + anchoring.block_hash.hex() in cast("block", str(anchoring.block_number))
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("eth_nothing", [], -32601),
+        ("eth_call", [], -32602),
+        ("eth_call", [{"data": "0x60005260206000f3"}], -32602),
+        ("eth_getBalance", ["0x12"], -32602),
+        ("eth_getBalance", [{}], -32602),
+        ("eth_getBlockByNumber", ["latest", False, 1, 2, 3], -32602),
+        ("eth_getTransactionReceipt", ["0x00"], -32602),
+        ("eth_getStorageAt", ["0x" + "11" * 20, "zz"], -32602),
+        ("eth_getBalance", ["0x" + "11" * 20, "0xffffffff"], -32000),
+        ("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "0x0", "topics": [[1]]}], -32602),
+    ],
+)
+def test_wrong_questions_get_a_nodes_error(client, method, params, code):
+    answer = rpc(client, method, *params)
+    assert (answer["error"]["code"], answer["id"]) == (code, 7)
+
+
+def test_what_is_not_there_is_null(client):
+    assert rpc(client, "eth_getBlockByNumber", "0xffffff", False)["result"] is None
+    assert rpc(client, "eth_getBlockByHash", "0x" + "11" * 32, False)["result"] is None
+    assert rpc(client, "eth_getTransactionReceipt", "0x" + "11" * 32)["result"] is None
+    assert rpc(client, "eth_getTransactionByHash", "0x" + "11" * 32)["result"] is None
+
+
+def test_a_call_that_never_ends_is_cut_short(client):
+    forever = "0x" + "11" * 20
+    assert rpc(client, "eth_call", {"to": forever, "data": "0x", "gas": hex(10**12)}, "latest")["result"] == "0x"
+
+
+def test_batches_are_answered_up_to_twenty(client):
+    one = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+    answers = client.post("/rpc", json=[one | {"id": number} for number in range(20)]).json
+    assert [answer["id"] for answer in answers] == list(range(20))
+    assert client.post("/rpc", json=[one] * 21).json["error"]["code"] == -32600
+    assert client.post("/rpc", json=[]).json["error"]["code"] == -32600
+    assert client.post("/rpc", json=[7]).json[0]["error"]["code"] == -32600
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 10_000, b"\xff", b"7", b'{"method": 7}', b'{"method": "x", "params": {}}']
+)
+def test_nonsense_is_answered_by_an_error(client, body):
+    assert "error" in client.post("/rpc", data=body, content_type="application/json").json
+
+
+def test_large_requests_are_refused(client):
+    assert client.post("/rpc", data=b" " * 70_000, content_type="application/json").status_code == 413
+
+
+# ---- figures
+
+
+def test_healthz_tells_the_states_of_proofs_and_what_accounts_can_pay_for(client, settle):
+    settle()
+    answer = client.get("/healthz")
+    assert answer.status_code == 200
+    checks = answer.json["checks"]
+    assert checks["anchoring"]["proofs"] == {}
+    assert checks["anchoring"]["quarantined"] == 0
+    assert checks["ledger"]["transactionsLeft"]["anchorer"] == 1_000_000
+
+
+def test_metrics_are_for_prometheus(client, settle):
+    settle()
+    text = client.get("/metrics").get_data(as_text=True)
+    assert 'provenport_records{state="submitted"} 0.0' in text
+    assert "provenport_ledger_up 1.0" in text
+    assert "provenport_oldest_unanchored_seconds 0.0" in text
+    assert 'provenport_transactions_left{account="anchorer"} 1e+06' in text
+
+
+def test_another_chain_is_told_with_the_choices(client, system, monkeypatch):
+    def foreign(self):
+        raise ForeignLedger("the node is on chain 1, not 131277322940537")
+
+    monkeypatch.setattr(EvmLedger, "head", foreign)
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    told = answer.json["checks"]["ledger"]
+    assert told["error"] == "foreign-ledger"
+    assert any("chain deploy --again" in choice for choice in told["choices"])
+    assert "provenport_ledger_foreign 1.0" in client.get("/metrics").get_data(as_text=True)
