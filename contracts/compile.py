@@ -42,10 +42,10 @@ SETTINGS: dict[str, Any] = {
 _IMPORT = re.compile(r"""^\s*import\b[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 
 _SHIM = """#!/bin/sh
-[ "$1" = --standard-json ] || exec {solc} "$@"
-cat > "$0.json"
-{solc} "$@" < "$0.json" > "$0.out" || exit 1
-sed '/^>>> /d' "$0.out"
+case " $* " in *" --standard-json "*) ;; *) exec {solc} "$@" ;; esac
+cat > "$0.$$.json"
+{solc} --standard-json < "$0.$$.json" > "$0.$$.out" || exit 1
+sed '/^>>> /d' "$0.$$.out"
 """
 
 
@@ -79,7 +79,6 @@ def closure(unit: str) -> dict[str, str]:
 
 def compile_sources(sources: Mapping[str, str]) -> Any:
     """Compile sources that are complete; answer the compiler's standard output."""
-    compiler = _compiler_package()
     try:
         import solcx
     except ImportError as absent:
@@ -90,8 +89,24 @@ def compile_sources(sources: Mapping[str, str]) -> Any:
         "sources": {unit: {"content": text} for unit, text in sorted(sources.items())},
         "settings": SETTINGS | {"outputSelection": {"*": {"*": outputs}}},
     }
-    with _shim(compiler) as solc:
+    with shim() as solc:
         return solcx.compile_standard(description, solc_binary=solc)
+
+
+@contextmanager
+def shim() -> Iterator[Path]:
+    """An executable that answers like the native solc, for tools that want one.
+
+    It hands the description over as a file, since node reading a pipe that is not yet full gives up with EAGAIN, and
+    takes out the remarks (">>> Cannot retry ...") that the JavaScript build prints before its answer. Options that say
+    where sources lie are dropped: a standard description carries them.
+    """
+    compiler = _compiler_package()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "solc"
+        path.write_text(_SHIM.format(solc=f"{shlex.quote(_node())} {shlex.quote(str(compiler / 'solc.js'))}"))
+        path.chmod(0o755)
+        yield path
 
 
 def stale(directory: Path = ARTIFACTS) -> list[str]:
@@ -155,20 +170,6 @@ def _artifact(name: str, sources: Mapping[str, str], compiled: Mapping[str, Any]
         "sources": {unit: _digest(text) for unit, text in sorted(sources.items())},
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-@contextmanager
-def _shim(compiler: Path) -> Iterator[Path]:
-    """An executable that answers like the native solc.
-
-    It hands the description over as a file, since node reading a pipe that is not yet full gives up with EAGAIN, and
-    takes out the remarks (">>> Cannot retry ...") that the JavaScript build prints before its answer.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        shim = Path(directory) / "solc"
-        shim.write_text(_SHIM.format(solc=f"{shlex.quote(_node())} {shlex.quote(str(compiler / 'solc.js'))}"))
-        shim.chmod(0o755)
-        yield shim
 
 
 def _resolved(importer: str, imported: str) -> str:

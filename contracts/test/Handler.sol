@@ -198,6 +198,35 @@ contract Handler is Deployed {
         _draw(known[declared].by, draws);
     }
 
+    /// @dev What follows makes the likely acts likely: all parties and places being right by chance is rare.
+    function anchorAndOpen(uint256 person, uint256 key, uint256 age) public {
+        uint256 before = known.length;
+        anchor(person % 2, person, false);
+        if (known.length == before) return;
+        open(person % 2, before, 0, key, age % 100);
+        open(person % 2, before, 1, key, 0);
+    }
+
+    function openOwn(uint256 batchSeed, uint256 place, uint256 key, uint256 age) public {
+        if (known.length != 0) open(known[batchSeed % known.length].by, batchSeed, place, key % 3, age);
+    }
+
+    function decide(uint256 batchSeed, uint256 place, uint256 to) public {
+        change(2, batchSeed % 4, 2 + (place % 2), 1 + (to % 7));
+    }
+
+    function revokeOwn(uint256 batchSeed, uint256 place, uint256 to) public {
+        if (known.length != 0) change(known[batchSeed % known.length].by, batchSeed, place % 2, to % 4);
+    }
+
+    function drawOne(uint256 seed, uint256 quantity) public {
+        drawOpened(seed, quantity, 0);
+    }
+
+    function giveBackOwn(uint256 seed, uint256 position, bool reject, bool elsewhere) public {
+        giveBack(seed % 2, seed, position, reject, elsewhere);
+    }
+
     function giveBack(uint256 person, uint256 seed, uint256 position, bool reject, bool elsewhere) public {
         if (drawings.length == 0) return;
         Drawing storage drawing = drawings[seed % drawings.length];
@@ -235,6 +264,7 @@ contract Handler is Deployed {
 
     function suspend(uint256 key, uint256 seed, bool lift) public {
         key %= KEYS;
+        lift = lift || seed % 3 != 0;
         uint40 since = uint40(block.timestamp - 50 + (seed % 100));
         bytes memory data = lift
             ? abi.encodeCall(accreditation.reinstate, (_key(key)))
@@ -245,7 +275,8 @@ contract Handler is Deployed {
         _learn(key, terms);
     }
 
-    function rotate(uint256 key) public {
+    function rotate(uint256 key, uint256 chance) public {
+        if (chance % 3 != 0) return;
         key %= KEYS;
         bytes32 successor = bytes32(nextKey);
         if (!_govern(address(accreditation), abi.encodeCall(accreditation.rotate, (_key(key), successor)))) return;
@@ -258,7 +289,8 @@ contract Handler is Deployed {
         _learn(key, terms);
     }
 
-    function pause(bool stop) public {
+    function pause(uint256 chance) public {
+        bool stop = chance % 4 == 0;
         bytes32 before = _reads();
         bytes memory data = stop ? abi.encodeCall(ledger.pause, ()) : abi.encodeCall(ledger.resume, ());
         if (!_govern(address(ledger), data)) return;

@@ -28,7 +28,7 @@ POLL_SECONDS = 0.02
 
 
 ADMIN_ROLE = 0
-"""Of the access manager itself: who has what role. Everything else has a role of its own, so that each has its delay."""
+"""Of the access manager itself: says who has what role. All else has roles of its own, so that each has its delay."""
 AUTHORITY_ROLE = 1
 """Accredits keys, lets one follow another, lifts suspensions."""
 BRAKE_ROLE = 2
