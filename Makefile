@@ -17,6 +17,8 @@ BROWSER := $(call stamp,browser)
 CONTRACTS := $(call stamp,contracts)
 
 NODE_MODULES := contracts/node_modules/.installed
+SLITHER_VENV := .venv-slither
+SLITHER := $(SLITHER_VENV)/.slither-$(call checksum,slither)
 
 .PHONY: help
 help:  ## List the targets
@@ -77,9 +79,20 @@ contracts: $(CONTRACTS) $(NODE_MODULES)  ## Compile the Solidity contracts into 
 	$(WITH_NODE) $(BIN)/python -m contracts.compile
 
 .PHONY: contracts-check
-contracts-check: $(CONTRACTS) $(NODE_MODULES)  ## Compile them again, compare with contracts/artifacts, run their tests
+contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again, compare, run their tests and analysis
 	$(WITH_NODE) $(BIN)/python -m contracts.compile --check
+	$(WITH_NODE) $(BIN)/python -m contracts.analysis $(SLITHER_VENV)/bin/slither
+	$(WITH_NODE) $(BIN)/python -m contracts.invariants
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
+
+# slither needs another web3 than we do, hence an environment of its own.
+$(SLITHER): | $(VENV)/.made
+	@echo "Installing slither ($(SLITHER_VENV))"
+	@"$(PYTHON)" -m venv $(SLITHER_VENV)
+	@$(SLITHER_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes \
+	  -r requirements/slither.txt
+	@rm -f $(SLITHER_VENV)/.slither-*
+	@touch $@
 
 $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 	@echo "Installing the Solidity compiler and libraries (contracts/node_modules)"
@@ -98,11 +111,13 @@ lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes 
 	$(LOCK) --extra test --extra check -c requirements/base.txt -o requirements/test.txt
 	$(LOCK) --extra test --extra check --extra browser -c requirements/test.txt -o requirements/browser.txt
 	$(LOCK) --extra test --extra check --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	$(BIN)/uv pip compile requirements/slither.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
 
 .PHONY: clean
 clean:  ## Remove what the tools made (not the server's data in var/)
-	rm -rf $(VENV) build dist *.egg-info contracts/node_modules
+	rm -rf $(VENV) $(SLITHER_VENV) build dist *.egg-info contracts/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find backend contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
