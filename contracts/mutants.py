@@ -75,8 +75,8 @@ MUTANTS = (
     _balance(
         3,
         "overdrawn",
-        "if (quantity == 0 || quantity > balance.left) {",
-        "if (quantity > balance.left) balance.left = quantity;\n        if (quantity == 0) {",
+        "if (quantity == 0 || quantity > left) revert",
+        "if (quantity > left) quantity = left;\n        if (quantity == 0) revert",
     ),
     _balance(3, "given back too early", "if ((GIVING_BACK >> status) & 1 == 0) {", "if (status == 0) {"),
     _ledger(
@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     _balance(6, "revoked but drawn", "        _requireActive(root, place, known.certificateWord);\n"),
     _balance(6, "suspended issuer drawn", "if (known.issuer != issuer) {", "if (known.issuer > issuer) {"),
-    _balance(6, "expired but drawn", "if (balance.validUntil <= block.timestamp) {", "if (balance.validUntil == 0) {"),
+    _balance(6, "expired but drawn", "if (validUntil <= block.timestamp) revert", "if (validUntil == 0) revert"),
     _ledger(7, "anchored by anybody", "if (agent & ANCHORER == 0) revert TraceLedgerRoleMissing(account, ANCHORER);"),
     _ledger(
         7,
@@ -125,7 +125,7 @@ MUTANTS = (
     _balance(
         8,
         "opened twice",
-        "if (_balances[root][place].issuer != 0) revert CertificateBalanceAlreadyOpened(root, place);",
+        "if (_balances[root][place] != 0) revert CertificateBalanceAlreadyOpened(root, place);",
     ),
     _ledger(9, "anchored in a pause", "        if (_paused) revert TraceLedgerPaused();\n    }", "    }"),
     _ledger(9, "revocations paused", "documentEdges &= REVOCATION_EDGES;", "documentEdges = 0;"),

@@ -42,11 +42,13 @@ library InclusionProof {
 
     /// @notice The root of the tree over these leaves, which are at least one. Uses up the array.
     function rootOf(bytes32[] memory nodes) internal view returns (bytes32) {
-        for (uint256 count = nodes.length; count > 1; count = (count + 1) / 2) {
-            for (uint256 i; i + 1 < count; i += 2) {
-                nodes[i / 2] = _nodeHash(nodes[i], nodes[i + 1]);
+        unchecked {
+            for (uint256 count = nodes.length; count > 1; count = (count + 1) >> 1) {
+                for (uint256 i; i + 1 < count; i += 2) {
+                    nodes[i >> 1] = _nodeHash(nodes[i], nodes[i + 1]);
+                }
+                if (count & 1 == 1) nodes[count >> 1] = nodes[count - 1];
             }
-            if (count & 1 == 1) nodes[count / 2] = nodes[count - 1];
         }
         return nodes[0];
     }

@@ -223,6 +223,13 @@ contract Handler is Deployed {
         drawOpened(seed, quantity, 0);
     }
 
+    /// @dev The last of three draws, from a position that a tree of two would give it.
+    function misplace(uint256 seed) public {
+        uint256 before = drawings.length;
+        drawOpened(seed, 0, 2);
+        if (drawings.length != before) giveBack(seed % 2, before, 2, true, true);
+    }
+
     function giveBackOwn(uint256 seed, uint256 position, bool reject, bool elsewhere) public {
         giveBack(seed % 2, seed, position, reject, elsewhere);
     }
