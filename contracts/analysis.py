@@ -44,6 +44,7 @@ _MINUTES = "Accreditations and validity run for days: the minutes that a block's
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
     ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
+    ("assembly", "CertificateBalance", "_announce"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
     ("calls-loop", "CertificateBalance", "_requireDeclaration"): _TRUSTED,

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,8 +51,14 @@ def forge(around: dict[str, str], *arguments: str) -> subprocess.CompletedProces
 
 def run(around: dict[str, str], pattern: str = "", code: Path = build.ARTIFACTS) -> Run:
     """Run the tests whose names match, against the code in a directory."""
-    at = around | {"PROVENPORT_CODE": os.path.relpath(code, build.HERE)}
-    ended = forge(at, "test", "--json", *(("--match-test", pattern) if pattern else ()))
+    # forge keeps what once failed and tries it first. Each run starts without, or a kill would depend on earlier runs.
+    with tempfile.TemporaryDirectory() as nothing_kept:
+        at = around | {
+            "PROVENPORT_CODE": os.path.relpath(code, build.HERE),
+            "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": nothing_kept,
+            "FOUNDRY_FUZZ_FAILURE_PERSIST_DIR": nothing_kept,
+        }
+        ended = forge(at, "test", "--json", *(("--match-test", pattern) if pattern else ()))
     try:
         suites = json.loads(ended.stdout)
     except json.JSONDecodeError:

@@ -104,7 +104,7 @@ contract CertificateBalance is ICertificateBalance {
         drawing = InclusionProof.rootOf(leaves);
         if (_drawings[drawing] != 0) revert CertificateBalanceAlreadyDrawn(drawing);
         _drawings[drawing] = draws.length << DRAW_COUNT;
-        emit Drawn(drawing, msg.sender, draws);
+        _announce(drawing, draws);
     }
 
     /// @inheritdoc ICertificateBalance
@@ -157,6 +157,20 @@ contract CertificateBalance is ICertificateBalance {
         _requireStanding(root, place, uint32(word >> ISSUER), known);
         _requireDeclaration(wanted.declarationRoot, wanted.declarationPlace, known);
         _balances[root][place] = word - (uint256(quantity) << LEFT);
+    }
+
+    /// @dev Emits {Drawn}. The call data hold the draws as the event's data want them, so they are copied as they are: to
+    /// encode them anew would cost 400 gas a draw. Their fields have been read, so none has bits that do not belong.
+    function _announce(bytes32 drawing, Draw[] calldata draws) private {
+        bytes32 topic = Drawn.selector;
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            let size := mul(draws.length, 0xa0)
+            mstore(data, 0x20)
+            mstore(add(data, 0x20), draws.length)
+            calldatacopy(add(data, 0x40), draws.offset, size)
+            log3(data, add(size, 0x40), topic, drawing, caller())
+        }
     }
 
     function _requireStanding(bytes32 root, uint32 place, uint32 issuer, Memory memory known) private view {

@@ -152,6 +152,24 @@ contract Invariants {
         require(late < early + 500 && late < 60_000, "the cost of an anchor grows");
     }
 
+    function test_04_nothing_leads_on_from_an_end() external {
+        for (uint256 end = 4; end <= 8; ++end) {
+            bytes32 root = bytes32(end);
+            vm.prank(handler.account(0));
+            ledger.anchor(root, 0, 0, 1, 1);
+            vm.prank(handler.account(end == 8 ? 0 : 2));
+            (bool done, ) = address(ledger).call(_changeCall(root, 0, end + 1));
+            require(done, "an end is not reached");
+            for (uint256 to; to < 15; ++to) {
+                for (uint256 person; person < 6; ++person) {
+                    vm.prank(handler.account(person));
+                    (done, ) = address(ledger).call(_changeCall(root, 0, to + 1));
+                    require(!done, "a declaration went on from its end");
+                }
+            }
+        }
+    }
+
     function testFuzz_04_words_are_changed_as_places_are(uint256[4] calldata changes, uint32[4] calldata ends) external {
         uint32 size = 1 + (ends[3] % 300);
         uint32 declarationEnd = ends[2] % (size + 1);
