@@ -10,6 +10,7 @@ from typing import Any
 import click
 import structlog
 
+from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
@@ -17,7 +18,7 @@ from backend.domain.parties import Role
 from backend.settings import Settings
 
 _GROUPS = {
-    "Operators": ("serve", "join"),
+    "Operators": ("serve", "join", "chain", "audit"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -134,7 +135,8 @@ def _people_say(hours: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-cli.add_command(import_command)
+for command in (import_command, chain_command, audit_command):
+    cli.add_command(command)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -184,7 +184,7 @@ class FakeLedger:
 
     def transactions_left(self) -> dict[str, int]:
         self._answer()
-        return {name: 0 if self.poor else 1_000_000 for name in ("authority", "anchorer", "office")}
+        return dict.fromkeys(("authority", "anchorer", "office"), 0 if self.poor else 1_000_000)
 
     def statuses(self, root: bytes, size: int) -> list[int]:
         self._answer()

@@ -1,4 +1,4 @@
-"""How the system itself is, for whoever watches over it: /healthz for people and load balancers, /metrics for Prometheus."""
+"""How the system itself is, for whoever watches over it: /healthz in words, /metrics in numbers for Prometheus."""
 
 from typing import Any
 

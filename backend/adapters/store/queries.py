@@ -236,6 +236,14 @@ class SqlStore:
         query = select(func.count()).select_from(t.record).where(t.record.c.quarantined.is_not(None))
         return int(self._session.execute(query).scalar_one())
 
+    def sendings(self) -> Sequence[Sending]:
+        """Every transaction of ours, in the order of making."""
+        return self._all(select(Sending).order_by(t.sending.c.made_at))
+
+    def status_changes_settled(self) -> Sequence[StatusChange]:
+        """Changes of status that needed no transaction any more."""
+        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
+
     def batches(self) -> Sequence[SealedBatch]:
         """Every batch, oldest first."""
         return self._all(select(SealedBatch).order_by(t.batch.c.sealed_at))
@@ -259,6 +267,10 @@ class SqlStore:
         """Let others do the work; with a holder, only where it is theirs."""
         mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
         self._session.execute(delete(t.claim).where(mine))
+
+    def find_sending(self, transaction_hash: bytes) -> Sending | None:
+        """The transaction that goes by this hash now."""
+        return self._one(select(Sending).where(t.sending.c.transaction_hash == transaction_hash), Sending)
 
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""

@@ -1,0 +1,209 @@
+"""The operator's commands, and a server whose ledger stands on a real node that goes wrong."""
+
+import json
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from backend.app import running
+from backend.domain.errors import ForeignLedger
+from backend.services.anchoring import advance
+from backend.settings import Settings
+from tests.journeys.conftest import Server, command, free_port, start
+from tests.nodes import NEEDS_ANVIL, anvil
+
+
+def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """What a command said; fails where its exit code is another."""
+    given = {**os.environ, "DATA_DIR": str(folder), **environment}
+    ended = subprocess.run(command(*arguments), env=given, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def test_status_and_audit_beside_the_running_server_and_after_it(server: Server) -> None:
+    assert "--rpc" in run(server.folder, "chain", "status", code=1)
+    assert "--rpc" in run(server.folder, "audit", code=1)
+    server.until(lambda: _proofs(server) == {})
+    told = json.loads(run(server.folder, "chain", "status", "--json", "--rpc", f"{server.url}/rpc"))
+    assert told["ledger"] == "ours"
+    assert "no discrepancies" in run(server.folder, "audit", "--rpc", f"{server.url}/rpc")
+    server.stop()
+    assert json.loads(run(server.folder, "chain", "status", "--json"))["instanceId"] == told["instanceId"]
+    found = json.loads(run(server.folder, "audit", "--json"))
+    assert found["discrepancies"] == []
+    assert found["batches"] == found["batches_on_ledger"] > 0
+
+
+def test_a_lost_chain_is_told_and_everything_is_anchored_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    server = start(folder)
+    server.until(lambda: _proofs(server) == {})
+    server.stop()
+    for lost in folder.glob("chain.sqlite*"):
+        lost.unlink()
+    told = run(folder, "chain", "status", code=1)
+    assert "chain deploy --again" in told
+    assert "--again" in run(folder, "chain", "deploy", code=1)
+    assert "anchored again" in run(folder, "chain", "deploy", "--again")
+    with running(Settings(folder)) as system:
+        deadline = time.monotonic() + 60
+        while advance(system.at):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert "no discrepancies" in run(folder, "audit")
+
+
+def _proofs(server: Server) -> Any:
+    return requests.get(f"{server.url}/healthz", timeout=10).json()["checks"]["anchoring"]["proofs"]
+
+
+def addresses(folder: Path, url: str) -> list[str]:
+    told = json.loads(run(folder, "chain", "status", "--json", code=1, LEDGER_RPC_URL=url))
+    return [facts["address"] for facts in told["accounts"].values()]
+
+
+@contextmanager
+def on_a_node(folder: Path, **settings: Any) -> Any:
+    """An installation whose ledger stands on a fresh anvil."""
+    with anvil() as node:
+        node.fund(*addresses(folder, node.url))
+        with running(Settings(folder, ledger_rpc_url=node.url, **settings)) as system:
+            yield node, system
+
+
+@pytest.mark.anvil
+@pytest.mark.skipif(NEEDS_ANVIL[1].args[0], reason="anvil is not installed: make anvil-check")
+class TestOnARealNode:
+    def test_accounts_without_money_are_told_with_their_addresses(self, tmp_path: Path) -> None:
+        with anvil() as node:
+            told = run(tmp_path / "data", "serve", code=1, LEDGER_RPC_URL=node.url, PORT=str(free_port()))
+            assert all(address in told for address in addresses(tmp_path / "data", node.url))
+            assert "0.000000 ether" in told
+
+    @pytest.mark.parametrize("depth", range(1, 13))
+    def test_reorganisations_of_every_depth_are_survived(self, node_world: Any, depth: int) -> None:
+        node, system, issue = node_world
+        record = issue()
+        settle(system, node)
+        node.mine(max(0, depth - 6))
+        node.ask("anvil_reorg", depth, [])
+        settle(system, node)
+        with system.at.work(reading=True) as work:
+            kept = work.store.get_record(record.id)
+        batch = system.at.ledger.batch(kept.batch.root)
+        assert kept.proof_state.value == "final"
+        assert batch is not None
+        assert len(list(system.at.ledger.anchorings(kept.batch.root))) == 1
+
+    def test_a_stuck_transaction_is_replaced_at_a_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
+        from datetime import timedelta
+
+        from backend.services import anchoring
+
+        node, system, issue = node_world
+        monkeypatch.setattr(anchoring, "RAISE_AFTER", timedelta(seconds=0.5))
+        node.ask("evm_setAutomine", False)
+        record = issue()
+        advance(system.at)
+        with system.at.work(reading=True) as work:
+            first = work.store.get_record(record.id).batch.transaction_hash
+        time.sleep(0.6)
+        advance(system.at)
+        with system.at.work(reading=True) as work:
+            (sending,) = work.store.open_sendings()
+        assert first in sending.hashes
+        assert len(sending.hashes) == 2
+        node.ask("evm_setAutomine", True)
+        settle(system, node)
+        with system.at.work(reading=True) as work:
+            assert work.store.get_record(record.id).batch.transaction_hash == sending.transaction_hash
+
+    def test_dropped_transactions_are_sent_again(self, node_world: Any) -> None:
+        node, system, issue = node_world
+        node.ask("evm_setAutomine", False)
+        record = issue()
+        advance(system.at)
+        node.ask("anvil_dropAllTransactions")
+        node.ask("evm_setAutomine", True)
+        settle(system, node)
+        with system.at.work(reading=True) as work:
+            assert work.store.get_record(record.id).proof_state.value == "final"
+
+    def test_another_chain_id_while_running_stops_everything(self, node_world: Any) -> None:
+        node, system, issue = node_world
+        settle(system, node)
+        right = int(node.ask("eth_chainId"), 16)
+        node.ask("anvil_setChainId", 424242)
+        issue()
+        with pytest.raises(ForeignLedger):
+            advance(system.at)
+        with system.at.work(reading=True) as work:
+            assert not work.store.open_sendings()
+        node.ask("anvil_setChainId", right)
+        settle(system, node)
+
+    def test_without_gas_money_everything_waits_and_goes_on_when_there_is_some(self, node_world: Any) -> None:
+        node, system, issue = node_world
+        settle(system, node)
+        anchorer = next(iter(system.at.ledger.anchorings())).anchorer
+        node.ask("anvil_setBalance", anchorer, "0x0")
+        record = issue()
+        advance(system.at)
+        with system.at.work(reading=True) as work:
+            assert "funds" in work.store.troubles()[0].lower()
+        assert system.at.ledger.transactions_left()["anchorer"] == 0
+        node.fund(anchorer)
+        settle(system, node)
+        with system.at.work(reading=True) as work:
+            assert work.store.get_record(record.id).proof_state.value == "final"
+
+    def test_a_node_reset_underneath_us_is_noticed(self, tmp_path: Path) -> None:
+        with on_a_node(tmp_path / "data") as (node, system):
+            system.at.ledger.head()
+            node.ask("anvil_reset")
+            with pytest.raises(ForeignLedger):
+                system.at.ledger.head()
+
+
+def settle(system: Any, node: Any) -> None:
+    """Rounds and blocks until nothing is under way."""
+    for _ in range(60):
+        if not advance(system.at):
+            return
+        node.mine(2)
+    raise AssertionError("still under way")
+
+
+@pytest.fixture(scope="module")
+def node_system(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with on_a_node(tmp_path_factory.mktemp("node") / "data", ledger_confirmations=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+def node_world(node_system: Any) -> Any:
+    """A node, a system on it, and a way to issue another certificate."""
+    from uuid import uuid4
+
+    from backend.domain.kinds import Kind
+    from backend.domain.parties import Role
+    from backend.services import issuing
+    from backend.services.organisations import Particulars, join
+    from tests.builders import certificate_fields
+
+    node, system = node_system
+    chamber = join(system.at, Particulars(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
+
+    def issue() -> Any:
+        fields = certificate_fields(certificateNumber=str(uuid4())[:20])
+        return issuing.issue(system.at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+
+    return node, system, issue
