@@ -224,7 +224,7 @@ def _anchor(at: Surroundings, batch: SealedBatch) -> None:
         kept = work.store.get_batch(batch.id)
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
-        work.store.add(sending)
+        sending = _keep(work.store, sending)
         kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, sending.id, None
         kept.transaction_hash = sending.transaction_hash
         _note_ledger(kept, head)
@@ -309,7 +309,7 @@ def _send_accreditation_act(at: Surroundings, act_id: str) -> None:
         kept = next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
         if kept is None:
             return
-        work.store.add(sending)
+        sending = _keep(work.store, sending)
         kept.sending = sending
         work.commit()
     at.reached("act-kept")
@@ -414,7 +414,7 @@ def _send_statuses(at: Surroundings, chosen: Chosen) -> bool:
         waiting = [change for change in work.store.status_changes_in_flight() if change.id in ids]
         if len(waiting) != len(ids):
             return False  # another worker was quicker
-        work.store.add(sending)
+        sending = _keep(work.store, sending)
         for change in waiting:
             change.sending = sending
         work.commit()
@@ -443,6 +443,21 @@ def _signed(at: Surroundings, act: Act, signer: str) -> Sending:
 def _sign(at: Surroundings, act: Act, signer: str, nonce: int) -> Sending:
     signed = at.ledger.sign(act, nonce)
     return Sending(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, at.now())
+
+
+def _keep(store: Store, sending: Sending) -> Sending:
+    """Keep a transaction before it is sent.
+
+    The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
+    that is gone, or with a chain that is lost, that row is opened again.
+    """
+    earlier = store.find_sending(sending.transaction_hash)
+    if earlier is None:
+        store.add(sending)
+        return sending
+    earlier.state, earlier.made_at, earlier.sent_at = SendingState.SIGNED, sending.made_at, None
+    earlier.block = earlier.block_hash = earlier.block_time = earlier.refusal = earlier.trouble = None
+    return earlier
 
 
 def _send(at: Surroundings, sending: Sending) -> bool:
@@ -535,7 +550,7 @@ def _fill_gaps(at: Surroundings, signer: str, mined: int) -> None:
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
         sending = _sign(at, UseUpNonce(signer), signer, nonce)
         with at.work() as work:
-            work.store.add(sending)
+            sending = _keep(work.store, sending)
             work.commit()
         at.reached("gap-kept")
         _send(at, sending)

@@ -337,6 +337,23 @@ def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_
     assert_nonces_without_gaps(house)
 
 
+def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_same(house):
+    """Signing is the same every time: the row of the refused transaction is opened again, not refused as a double."""
+    house.with_confirmations(3)
+    house.ledger.refusing = True
+    record = house.issue_certificate()
+    advance(house.at)
+    house.ledger.reorganise(1)
+    house.ledger.refusing = False
+    for _ in range(8):
+        advance(house.at)
+        house.ledger.mine()
+    house.settle()
+    assert state_of(house, record) is ProofState.FINAL
+    assert len(anchored_batches(house)) == 1
+    assert_nonces_without_gaps(house)
+
+
 # ---- 15: changed after sealing; 24: poison
 
 

@@ -302,6 +302,10 @@ class SqlStore:
         mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
         self._session.execute(delete(t.claim).where(mine))
 
+    def find_sending(self, transaction_hash: bytes) -> Sending | None:
+        """The transaction that goes by this hash now."""
+        return self._one(select(Sending).where(t.sending.c.transaction_hash == transaction_hash), Sending)
+
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
         query = select(t.sending.c.nonce).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
