@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from backend.domain.clearance import Decision
-from backend.domain.errors import ForeignLedger, LedgerUnavailable
+from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import AnchorBatch, UseUpNonce
 from backend.domain.records import ProofState
@@ -140,7 +140,7 @@ def test_a_number_is_open_once_whatever_a_worker_believes(house):
     house.issue_certificate()
     advance(house.at)
     (sending,) = sendings(house)
-    with pytest.raises(Exception, match="UNIQUE"), house.at.work() as work:
+    with pytest.raises(Conflict, match="recorded already"), house.at.work() as work:
         work.store.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
 
 
