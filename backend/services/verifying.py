@@ -54,13 +54,7 @@ def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
         found = evidence_of(on_file)
     except Invalid as error:
         return _altered(str(error), at.now())
-    batch = on_file.batch
-    kept = _Kept(
-        on_file.status,
-        batch,
-        # Its root was found on the ledger after a loss of our own rows: which transaction it was is not known.
-        batch is not None and batch.anchored_at is not None and batch.transaction_hash is None,
-    )
+    kept = _Kept(on_file.status, on_file.batch)
     verdict = _judge(at, found, kept)
     return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of)
 
@@ -83,7 +77,6 @@ class _Kept:
 
     status: int = 0
     batch: SealedBatch | None = None
-    lost_its_transaction: bool = False
 
 
 def _attachments(at: Surroundings, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
@@ -113,7 +106,7 @@ def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
         return Verdict.of([*checks, elsewhere], now)
-    facts = _facts(at, found, head, now, kept)
+    facts = _facts(at, found, head, now)
     if facts.status == 0 and kept.status:
         facts = replace(facts, status=kept.status)
     is_on_its_way = kept.batch is not None and _may_be_reorganised(at, kept.batch, head)
@@ -135,7 +128,7 @@ def _is_ours(anchor: Anchor, head: Head) -> bool:
     )
 
 
-def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime, kept: _Kept) -> LedgerFacts:
+def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
     if isinstance(head, Unknown):
         return LedgerFacts(now, head, head, head)
     key = _key_named(found.record)
@@ -144,8 +137,6 @@ def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetim
     if anchor is None or proof is None:
         return LedgerFacts(now, _WAITING, _WAITING, accreditation)
     is_final, anchor_block = _finality(at, anchor, head)
-    if kept.lost_its_transaction and at.confirmations == 0:
-        is_final = True
     return LedgerFacts(
         as_of=now,
         batch=_ask(lambda: at.ledger.batch(anchor.root)),
