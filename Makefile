@@ -90,7 +90,7 @@ contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again,
 $(SLITHER): | $(VENV)/.made
 	@echo "Installing slither ($(SLITHER_VENV))"
 	@"$(PYTHON)" -m venv $(SLITHER_VENV)
-	@$(SLITHER_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes \
+	@$(SLITHER_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --require-hashes \
 	  -r requirements/slither.txt
 	@rm -f $(SLITHER_VENV)/.slither-*
 	@touch $@
@@ -147,10 +147,12 @@ $(VENV)/.made:
 	@"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
-# $(1): the set to install. Every set holds base, so base is stamped too.
+# $(1): the set to install. Every set holds base, so base is stamped too. --no-deps, because the lock is whole, and an
+# older pip would look for a newer release of what another package wants with an extra.
 define install
 	@echo "2/3 Installing the locked packages (requirements/$(1).txt): about a minute the first time"
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --require-hashes -r requirements/$(1).txt
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes \
+	  -r requirements/$(1).txt
 	@echo "3/3 Installing Provenport itself"
 	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.$(1)-* $(VENV)/.base-*
