@@ -15,6 +15,7 @@ BASE := $(call stamp,base)
 TEST := $(call stamp,test)
 BROWSER := $(call stamp,browser)
 CONTRACTS := $(call stamp,contracts)
+BENCH := $(call stamp,bench)
 
 NODE_MODULES := contracts/node_modules/.installed
 SLITHER_VENV := .venv-slither
@@ -68,7 +69,7 @@ browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
 	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/python -m pytest -q -m browser $(ARGS)
 
 .PHONY: bench
-bench: $(TEST)  ## Measure speed and size, and print the numbers
+bench: $(BENCH)  ## Measure speed and size, and print the numbers
 	$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
 # ---- Solidity. The compiler runs on Node.js: the locked one in $(VENV) comes first, the machine's own is not needed.
@@ -122,9 +123,11 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-
 .PHONY: lock
 lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(LOCK) -o requirements/base.txt
-	$(LOCK) --extra test --extra check -c requirements/base.txt -o requirements/test.txt
-	$(LOCK) --extra test --extra check --extra browser -c requirements/test.txt -o requirements/browser.txt
-	$(LOCK) --extra test --extra check --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	$(LOCK) --extra test --extra check --extra cluster -c requirements/base.txt -o requirements/test.txt
+	$(LOCK) --extra test --extra check --extra cluster --extra browser -c requirements/test.txt -o requirements/browser.txt
+	$(LOCK) --extra test --extra check --extra cluster --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	$(LOCK) --extra test --extra check --extra cluster --extra contracts --extra peers -c requirements/contracts.txt \
+	  -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/slither.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
@@ -133,7 +136,7 @@ lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes 
 clean:  ## Remove what the tools made (not the server's data in var/)
 	rm -rf $(VENV) $(SLITHER_VENV) build dist *.egg-info contracts/node_modules tests/tools/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find backend contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find backend clearance_sim contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up
 
@@ -167,3 +170,5 @@ $(BROWSER): | $(VENV)/.made
 	$(call install,browser)
 $(CONTRACTS): | $(VENV)/.made
 	$(call install,contracts)
+$(BENCH): | $(VENV)/.made
+	$(call install,bench)

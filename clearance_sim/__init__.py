@@ -1,0 +1,1 @@
+"""A simulator of customs clearance: does 72 hours become 8, and under which conditions?"""
