@@ -224,6 +224,7 @@ def check_sentence(check: Check) -> str:
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
+    named["QUANTITY_LEFT"] = _quantity
     shown = named.get(check.code)
     if shown is None:
         return check

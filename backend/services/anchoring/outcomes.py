@@ -37,9 +37,12 @@ def note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
         batch = work.store.batch_sent_by(kept)
         if not receipt.succeeded:
             _note_refused(work.store, kept, batch, receipt)
-        elif batch is not None:
-            batch.transaction_hash = receipt.transaction_hash
-            note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
+        else:
+            if batch is not None:
+                batch.transaction_hash = receipt.transaction_hash
+                note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
+            if is_final:
+                _note_drawn(work.store, kept, receipt.block_time)
         at.reached("before-receipt-commit")
         work.commit()
     at.reached("receipt-noted")
@@ -53,6 +56,24 @@ def _note_refused(store: Store, kept: Sending, batch: SealedBatch | None, receip
         seal_again(batch, trouble=kept.refusal)
     if len(store.status_changes_sent_by(kept)) > 1:
         ask_again(store, kept)
+    _ask_draws_again(store, kept)
+
+
+def _note_drawn(store: Store, kept: Sending, time: datetime) -> None:
+    for draw in store.draws_sent_by(kept):
+        draw.made_at = draw.made_at or time
+    for draw in store.draws_given_back_by(kept):
+        draw.given_back_at = time
+
+
+def _ask_draws_again(store: Store, kept: Sending) -> None:
+    """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
+    for opening in store.openings_sent_by(kept):
+        opening.sending = None
+    for draw in store.draws_sent_by(kept):
+        draw.ask_again()
+    for draw in store.draws_given_back_by(kept):
+        draw.back_sending = None
 
 
 def note_anchored(
@@ -90,6 +111,8 @@ def send_back(at: Surroundings, store: Store, kept: Sending) -> None:
     batch = store.batch_sent_by(kept)
     if batch is not None:
         batch.state, batch.anchored_at, batch.block = ProofState.SUBMITTED, None, None
+    for draw in store.draws_given_back_by(kept):
+        draw.given_back_at = None
 
 
 def seal_again(batch: SealedBatch, trouble: str | None = None) -> None:
@@ -103,3 +126,4 @@ def ask_again(store: Store, sending: Sending) -> None:
         change.sending = None
     for act in store.accreditation_acts_sent_by(sending):
         act.sending = None
+    _ask_draws_again(store, sending)

@@ -60,6 +60,11 @@ def begin_anew(at: Surroundings) -> int:
         for sending in store.sendings():
             sending.state, sending.trouble = SendingState.DISPLACED, None
             ask_again(store, sending)
+        for opening in store.openings():
+            opening.is_known = False
+        for draw in store.draws():
+            if draw.is_standing:
+                draw.ask_again()
         for change in store.status_changes_settled():
             change.settled = None
         batches = store.batches()

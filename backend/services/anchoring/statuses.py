@@ -5,10 +5,12 @@ from hashlib import sha256
 import structlog
 
 from backend.domain.errors import LedgerRefused
+from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.sendings import StatusChange
 from backend.services.anchoring.sending import keep, send, signed
+from backend.services.anchoring.undoing import follow_ledger
 from backend.services.ports import Store, Surroundings
 
 log = structlog.get_logger()
@@ -18,6 +20,7 @@ LARGEST_DECISION = 1_000
 """Places changed by one transaction."""
 _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
 """How the ledger's refusals begin that no waiting will change."""
+HAS_IT = "the ledger has it already"
 
 
 def send_status_changes(at: Surroundings) -> None:
@@ -52,6 +55,7 @@ def _next_statuses(store: Store) -> Chosen:
         record = store.get_record(change.record_id)
         batch = record.batch
         ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
+        ready = ready and not _is_release_before_its_draws(store, change, record)
         if batch is None or not ready or change.record_id in passed:
             passed.add(change.record_id)
             continue
@@ -60,6 +64,12 @@ def _next_statuses(store: Store) -> Chosen:
         if (batch.root, change.signer) == first and len(chosen) < LARGEST_DECISION:
             chosen[record.id] = (change, record)
     return list(chosen.values())
+
+
+def _is_release_before_its_draws(store: Store, change: StatusChange, record: RecordOnFile) -> bool:
+    """A release that is on the ledger cannot be undone, so its draws must be final there first."""
+    is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
+    return is_release and store.is_being_drawn(record.id)
 
 
 def _act(chosen: Chosen) -> ChangeStatuses:
@@ -88,17 +98,24 @@ def _settle_refused(at: Surroundings, chosen: Chosen) -> bool:
     settled = {change.id: why for change, record in chosen if (why := _end_of(at, change, record)) is not None}
     if not settled:
         return False
+    on_ledger = {change.id: _status(at, record) for change, record in chosen}
     with at.work() as work:
         for change in work.store.status_changes_in_flight():
-            change.settled = settled.get(change.id)
+            change.settled = change.settled or settled.get(change.id)
+            if change.settled not in (None, HAS_IT) and change.id in on_ledger:
+                follow_ledger(at, work.store, change, on_ledger[change.id], change.settled)
         work.commit()
     return True
 
 
-def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
+def _status(at: Surroundings, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
-    if at.ledger.status(record.batch.root, record.place or 0) == change.new_status:
-        return "the ledger has it already"
+    return at.ledger.status(record.batch.root, record.place or 0)
+
+
+def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
+    if _status(at, record) == change.new_status:
+        return HAS_IT
     try:
         at.ledger.rehearse(_act([(change, record)]))
     except LedgerRefused as refusal:
