@@ -32,10 +32,10 @@ def drawn_elsewhere(at: Surroundings, store: Store, consignment: Consignment) ->
     """Ask the ledger about every certificate that the declaration may draw, by first record of its line."""
     if not at.ledger.counts_quantities:
         return {}
-    return {line: _elsewhere(at, store, paper) for line, paper in _certificates(store, consignment).items()}
+    return {line: _elsewhere(at, paper) for line, paper in _certificates(store, consignment).items()}
 
 
-def _elsewhere(at: Surroundings, store: Store, certificate: RecordOnFile) -> Elsewhere:
+def _elsewhere(at: Surroundings, certificate: RecordOnFile) -> Elsewhere:
     if certificate.batch is None or certificate.place is None:
         return Elsewhere()
     try:
@@ -44,8 +44,9 @@ def _elsewhere(at: Surroundings, store: Store, certificate: RecordOnFile) -> Els
         return Elsewhere(unread=str(error) or error.code)
     if opened is None:
         return Elsewhere()
-    # Asked of the ledger first: what is sent in between counts as ours, so that nothing is refused by mistake.
-    sent = sum(draw.quantity for draw in store.draws_on(certificate.id) if draw.drawing is not None)
+    # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.
+    with at.work(reading=True) as work:
+        sent = sum(draw.quantity for draw in work.store.draws_on(certificate.id) if draw.drawing is not None)
     return Elsewhere(max(0, opened.quantity - opened.left - sent))
 
 

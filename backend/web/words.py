@@ -18,6 +18,7 @@ from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentenc
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
 from backend.web.languages import duration, language, moment
+from backend.web.refusals import undone
 
 
 class Shown(NamedTuple):
@@ -44,6 +45,7 @@ def install_words(app: Flask) -> None:
         check_sentence=check_sentence,
         outcome=outcome,
         mender=mender,
+        undone=undone,
         options=choices.options,
         name_of=name_of,
         hours=hours,
