@@ -191,7 +191,7 @@ contract Handler is Deployed {
                 break;
             }
             draws[i].declarationRoot = known[declared].root;
-            draws[i].declarationPlace = 2 + uint32(start % 2);
+            draws[i].declarationPlace = uint32(quantity % 7 == 0 ? start % 6 : 2 + (start % 2));
             draws[i].quantity = uint88(1 + (quantity % 60) + i);
         }
         _draw(known[declared].by, draws);
