@@ -261,7 +261,7 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
         ({30: DeclarationStatus.WITHDRAWN}, "authority", "TraceLedgerEdgeNotAllowed"),
         ({3: DocumentStatus.ACTIVE}, "anchorer", "TraceLedgerEdgeForbidden"),
         ({160: DocumentStatus.REVOKED}, "anchorer", "TraceLedgerPlaceOutsideBatch"),
-        ({}, "anchorer", "TraceLedgerChangesMalformed"),
+        ({}, "anchorer", "TraceLedgerChangesMissing"),
     ],
 )
 def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):

@@ -279,7 +279,7 @@ class EvmLedger:
             raise Invalid("too many places for one transaction", words=len(words))
         digest = _word(act.reason_digest, "reason digest")
         root = _word(act.root, "root")
-        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words), list(words.values()), digest)
+        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words.items()), digest)
 
     def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
         return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
