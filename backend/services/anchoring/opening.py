@@ -94,6 +94,7 @@ def _note_refused(at: Surroundings, opening: Opening, why: str) -> None:
         log.warning("a certificate waits to be opened", certificate=opening.certificate_id, why=why)
         return
     log.error("the ledger does not open a certificate", certificate=opening.certificate_id, why=why)
+    at.reached("before-undo-commit")
     with at.work() as work:
         kept = work.store.find_opening(opening.certificate_id)
         if kept is None or kept.sending is not None:
