@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from backend.adapters.vault import SealedVault, master_key
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
-from backend.services.ports import Surroundings
+from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
 from backend.web import documentation, health, public, rpc
 from backend.web.api import blueprint as api
@@ -80,9 +81,17 @@ def running(settings: Settings) -> Iterator[System]:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                yield System(settings, folder, replace(at, node=node), worker, chain)
+                yield System(settings, folder, replace(at, node=node, intake=_intake(settings)), worker, chain)
             finally:
                 worker.stop()
+
+
+def _intake(settings: Settings) -> Intake:
+    return Intake(
+        settings.intake_most_waiting,
+        settings.intake_least_free_mb * 1024 * 1024,
+        lambda: shutil.disk_usage(settings.data_dir).free,
+    )
 
 
 @contextmanager

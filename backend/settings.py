@@ -28,13 +28,16 @@ class Settings:
     ledger_rpc_url: str | None = None
     ledger_confirmations: int = 0
     ledger_max_fee_gwei: int = 100
+    intake_most_waiting: int = 100_000
+    intake_least_free_mb: int = 200
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL.
 
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
-        embedded) and LEDGER_MAX_FEE_GWEI go with it.
+        embedded) and LEDGER_MAX_FEE_GWEI go with it. INTAKE_MOST_WAITING records may wait for the ledger, and
+        INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
         """
         rpc_url = _rpc_url(environment.get("LEDGER_RPC_URL") or "")
         return cls(
@@ -46,6 +49,8 @@ class Settings:
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
+            intake_most_waiting=_count(environment, "INTAKE_MOST_WAITING", 100_000),
+            intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
         )
