@@ -10,11 +10,22 @@ from decimal import Decimal
 
 import structlog
 from apiflask import APIFlask
+from eth_utils.address import to_checksum_address
 from flask import Flask
 
 from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
-from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
+from backend.adapters.ledger import (
+    ACCOUNT_NAMES,
+    GUARDIAN,
+    Accounts,
+    Deployment,
+    EvmLedger,
+    Fees,
+    Safeguards,
+    accounts_from_keys,
+    deploy,
+)
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.vault import SealedVault, master_key
 from backend.data_folder import DataFolder
@@ -133,7 +144,7 @@ def tell_if_foreign(ledger: EvmLedger) -> None:
 def ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
     """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
     if not folder.ledger_accounts.exists():
-        fresh = {name: secrets.token_bytes(32).hex() for name in ACCOUNT_NAMES}
+        fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
         folder.write_secret(folder.ledger_accounts, vault.seal(json.dumps(fresh).encode()))
     keys = json.loads(vault.unseal(folder.ledger_accounts.read_bytes()))
     return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
@@ -144,9 +155,21 @@ def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: 
     if deployment is None:
         if settings.ledger_rpc_url is not None:
             require_funds(chain, accounts, fees)
-        deployment = deploy(chain, accounts, fees=fees)
+        deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
         deployment.write(folder.deployment)
     return deployment
+
+
+def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
+    """How the authority's acts are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
+    given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
+    return Safeguards(
+        guardian=given or own,
+        administration_seconds=settings.ledger_administration_delay_seconds,
+        registration_seconds=settings.ledger_registration_delay_seconds,
+        authority_seconds=settings.ledger_authority_delay_seconds,
+    )
 
 
 def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
@@ -157,11 +180,11 @@ def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
     except ChainUnavailable as fault:
         raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
     needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items()}
-    if all(found[name] >= needed[name] for name in found):
+    if all(found[name] >= needed[name] for name in needed):
         return
     lines = [
         f"  {name:<10} {accounts[name].address}  has {_ether(found[name])}, needs {_ether(needed[name])}"
-        for name in found
+        for name in needed
     ]
     raise NotFunded("these accounts need money on the chain before they can act:\n" + "\n".join(lines))
 

@@ -118,7 +118,13 @@ class AccreditationAct:
     sending: Sending | None = None
     announcement: Sending | None = None
     due_at: datetime | None = None
+    cancel_asked_at: datetime | None = None
+    cancelling: Sending | None = None
     ended: str | None = None
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Whether it was announced, and its time has not come."""
+        return self.due_at is not None and now < self.due_at and self.cancel_asked_at is None
 
 
 @dataclass(eq=False)

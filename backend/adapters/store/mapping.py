@@ -71,7 +71,7 @@ def map_the_domain() -> None:
     put(CertificateDraw, draw, properties=_sendings(by))
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
     act = tables.accreditation_act
-    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id}
+    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
     put(AccreditationAct, act, properties=_sendings(by))
     put(Answer, tables.answer)
 

@@ -418,6 +418,22 @@ class SqlStore:
         """The authority's acts that travel with this transaction."""
         return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
 
+    def accreditation_acts_announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction announces."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
+
+    def accreditation_acts_cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction cancels."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
+
+    def accreditation_acts_ended(self, why: str) -> Sequence[AccreditationAct]:
+        """The authority's acts that ended for this reason."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
+
+    def get_accreditation_act(self, act_id: str) -> AccreditationAct:
+        """The authority's act with this id."""
+        return self._get(AccreditationAct, act_id)
+
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
         state = func.coalesce(type_coerce(t.batch.c.state, String), ProofState.STORED.value)
@@ -463,7 +479,8 @@ class SqlStore:
 
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
-        query = select(AccreditationAct).where(t.accreditation_act.c.sending_id.is_(None))
+        c = t.accreditation_act.c
+        query = select(AccreditationAct).where(c.sending_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
 
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:

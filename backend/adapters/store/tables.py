@@ -392,6 +392,8 @@ accreditation_act = Table(
     _to("sending_id", "sending.id", nullable=True),
     _to("announcement_id", "sending.id", nullable=True),
     Column("due_at", UtcTime),
+    Column("cancel_asked_at", UtcTime),
+    _to("cancelling_id", "sending.id", nullable=True),
     Column("ended", String(200)),
 )
 answer = Table(

@@ -238,6 +238,9 @@ class StandingShape(Shape):
     key: str
     state: Literal["accredited", "suspended", "lapsed", "not-yet", "none", "unknown"]
     pending: bool = Field(description="An act of the authority is on its way to the ledger")
+    announced_for: datetime | None = Field(
+        default=None, description="When an act that was announced can be done; until then the guardian may cancel it"
+    )
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     suspended_since: datetime | None = None

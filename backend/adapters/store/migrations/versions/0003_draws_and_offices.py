@@ -69,7 +69,11 @@ def upgrade() -> None:
     with op.batch_alter_table("accreditation_act", schema=None) as act:
         act.add_column(sa.Column("announcement_id", sa.String(length=80), nullable=True))
         act.add_column(sa.Column("due_at", sa.DateTime(timezone=True), nullable=True))
+        act.add_column(sa.Column("cancel_asked_at", sa.DateTime(timezone=True), nullable=True))
+        act.add_column(sa.Column("cancelling_id", sa.String(length=80), nullable=True))
         act.add_column(sa.Column("ended", sa.String(length=200), nullable=True))
+        act.create_index(act.f("ix_accreditation_act_cancelling_id"), ["cancelling_id"])
+        act.create_foreign_key(act.f("fk_accreditation_act_cancelling_id"), "sending", ["cancelling_id"], ["id"])
         act.create_index(act.f("ix_accreditation_act_announcement_id"), ["announcement_id"])
         act.create_foreign_key(act.f("fk_accreditation_act_announcement_id"), "sending", ["announcement_id"], ["id"])
 
@@ -77,8 +81,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("accreditation_act", schema=None) as act:
         act.drop_constraint(act.f("fk_accreditation_act_announcement_id"), type_="foreignkey")
+        act.drop_constraint(act.f("fk_accreditation_act_cancelling_id"), type_="foreignkey")
+        act.drop_index(act.f("ix_accreditation_act_cancelling_id"))
         act.drop_index(act.f("ix_accreditation_act_announcement_id"))
-        for column in ("ended", "due_at", "announcement_id"):
+        for column in ("ended", "cancelling_id", "cancel_asked_at", "due_at", "announcement_id"):
             act.drop_column(column)
     with op.batch_alter_table("decision", schema=None) as decision:
         decision.drop_column("undone")
