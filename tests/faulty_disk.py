@@ -93,7 +93,7 @@ def inject(folder: Path, call: str, how: str, outcome: Outcome) -> None:
     """One process with faults in one system call."""
     told, trace = folder / "told", folder / "trace"
     told.unlink(missing_ok=True)
-    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", str(trace), "-e", f"trace={call}"]
+    command = ["strace", "-f", "--seccomp-bpf", "-q", "-o", str(trace), "-e", f"trace={call}"]
     command += ["-P", str(folder / "db.sqlite"), "-P", str(folder / "db.sqlite-wal")] if call == "pwrite64" else []
     command += ["-e", f"inject={call}:{how}", sys.executable, "-m", "tests.faulty_disk", "work", str(folder), str(told)]
     before = len(_stored(folder))

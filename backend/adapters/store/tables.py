@@ -356,17 +356,6 @@ certificate_draw = Table(
     _to("back_sending_id", "sending.id", nullable=True),
     Column("given_back_at", UtcTime),
 )
-office_account = Table(
-    "office_account",
-    metadata,
-    Column("name", String(20), primary_key=True),
-    Column("organisation_id", String(36), ForeignKey("organisation.id"), nullable=False, unique=True),
-    Column("address", String(42), nullable=False),
-    Column("sealed_private", LargeBinary, nullable=False),
-    Column("made_at", UtcTime, nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
-    Column("refusal", String(200)),
-)
 status_change = Table(
     "status_change",
     metadata,
