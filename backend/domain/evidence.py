@@ -119,10 +119,9 @@ def _anchor(fields: Mapping[str, Any]) -> Anchor:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("blockTime lacks its zone")
-    return moment.astimezone(UTC)
+    if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", text):
+        raise ValueError("blockTime is no time as RFC 3339 writes it")
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _whole_number(text: str) -> int:

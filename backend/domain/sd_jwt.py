@@ -178,14 +178,20 @@ def is_signed_by_its_key(record: Record) -> bool:
     try:
         if record.header.get("kid") != b64(thumbprint(jwk)):
             return False
-        key = public_key(jwk)
         signing_input, _, signature = record.signed_jwt.rpartition(".")
-        raw = unb64(signature)
-        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-        if len(raw) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
-            return False
-        key.verify(encode_dss_signature(r, s), signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, MalformedRecord, ValueError, TypeError):
+        return is_signed(signing_input.encode("ascii"), unb64(signature), jwk)
+    except (MalformedRecord, ValueError, TypeError):
+        return False
+
+
+def is_signed(signing_input: bytes, signature: bytes, jwk: Jwk) -> bool:
+    """Whether these 64 bytes (r ‖ s) are the ES256 signature of the key; raises where that is no P-256 key."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+        return False
+    try:
+        public_key(jwk).verify(encode_dss_signature(r, s), signing_input, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
         return False
     return True
 
@@ -194,5 +200,8 @@ def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
     """The P-256 key of a JWK; ValueError where the point is not on the curve."""
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise MalformedRecord("only P-256 keys are read")
-    x, y = (int.from_bytes(unb64(str(jwk[name])), "big") for name in ("x", "y"))
+    point = [unb64(str(jwk[name])) for name in ("x", "y")]
+    if any(len(coordinate) != 32 for coordinate in point):
+        raise MalformedRecord("a coordinate of the key is not 32 bytes long")  # RFC 7518, section 6.2.1.2
+    x, y = (int.from_bytes(coordinate, "big") for coordinate in point)
     return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
