@@ -19,7 +19,7 @@ from backend.domain.bundle import Bundle
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
 from backend.domain.proving import Source, ledger_of
-from backend.domain.trust import LedgerName, MalformedTrust, Trust, Trusted
+from backend.domain.trust import MalformedTrust, Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Mender, Outcome, Unknown
 
 INSTANCE_ID = "04fad28d"
@@ -111,6 +111,8 @@ class Node:
     def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
         """The 32-byte words that a view answers at a block."""
         answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
+        if answer == "0x":
+            raise Unclear("other-instance", node=self.name)  # no contract stands there
         if not isinstance(answer, str) or len(answer) != 2 + 64 * count or not answer.startswith("0x"):
             raise self._unclear("a contract answered in another form than ours")
         try:
@@ -165,7 +167,7 @@ class _Reading:
             values = {"node": node.name, "block_time": head.time} if head else {"why": f"{node.name}: no newest block"}
             raise Unclear("node-stale" if head else "ledger-not-read", **values)
         self._head = head
-        self.block = head if head.time <= moment + CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
+        self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
         self._snapshot = proving.by_snapshot(bundle, trusted, moment, timedelta.max)
 
     def require_unchanged(self) -> None:
@@ -199,22 +201,12 @@ class _Reading:
         if self._chain_id != name.chain_id:
             raise Unclear("other-chain", node=self._node.name, chain=self._chain_id)
         found = self._trusted.of(name) or self._node_own().of(name)
-        (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number) if found else (None,)
-        if instance is None:
-            raise self._unnamed(name)
+        (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number)
         if instance != int.from_bytes(name.instance_id, "big"):
             raise Unclear("other-instance", node=self._node.name)
+        if not found:
+            raise Unclear("ledger-unnamed", ledger=name.address)
         return found[0]
-
-    def _unnamed(self, name: LedgerName) -> Unclear:
-        """Tells a ledger that nobody vouches for from one that is not there at all."""
-        try:
-            (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number)
-        except Unclear:
-            return Unclear("other-instance", node=self._node.name)
-        if instance != int.from_bytes(name.instance_id, "big"):
-            return Unclear("other-instance", node=self._node.name)
-        return Unclear("ledger-unnamed", ledger=name.address)
 
     def _node_own(self) -> Trust:
         try:

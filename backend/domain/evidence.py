@@ -16,6 +16,7 @@ from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
+from backend.domain.moments import moment_of
 
 FORMAT = "provenport-evidence"
 VERSION = 1
@@ -119,9 +120,9 @@ def _anchor(fields: Mapping[str, Any]) -> Anchor:
 
 
 def _moment(text: str) -> datetime:
-    if not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", text):
-        raise ValueError("blockTime is no time as RFC 3339 writes it")
-    return datetime.fromisoformat(text).astimezone(UTC)
+    moment = moment_of(text)
+    assert moment is not None  # a text is given
+    return moment
 
 
 def _whole_number(text: str) -> int:

@@ -108,7 +108,7 @@ def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: ti
     if not entries:
         return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-other-ledger", values, Mender.NOBODY)
     values["name"] = entries[0].name
-    if stated.read_at > moment + CLOCKS_MAY_DIFFER:
+    if stated.read_at - moment > CLOCKS_MAY_DIFFER:
         return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-later", values, Mender.OPERATOR)
     if moment - stated.read_at > max_age:
         return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-too-old", values, Mender.OPERATOR)

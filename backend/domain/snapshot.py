@@ -15,6 +15,7 @@ from typing import Any
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.moments import moment_of
 from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"
@@ -227,9 +228,10 @@ def time_text(moment: datetime) -> str:
 
 def time_of(text: Any) -> datetime:
     """The time that such a text states; ValueError where it has another form."""
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
+    moment = moment_of(text)
+    if moment is None or len(text) != len("2026-03-02T12:00:00Z"):
         raise ValueError("a time is written as 2026-03-02T12:00:00Z")
-    return datetime.fromisoformat(text)
+    return moment
 
 
 def natural(value: Any) -> int:

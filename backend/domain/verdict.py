@@ -7,7 +7,7 @@ and a fact that could not be read comes in as ``Unknown``, which never turns int
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,11 +15,9 @@ from backend.domain import documents, sd_jwt
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.moments import moment_of
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
-_RFC_3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9])"
-)
 
 
 class Ruling(StrEnum):
@@ -275,14 +273,14 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
             return Check(*failed, "chapter-not-covered", {**values, "chapter": hs_code[:2]}, Mender.AUTHORITY)
     # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
     if isinstance(facts.batch, AnchoredBatch):
-        if issued > facts.batch.anchored_at + CLOCKS_MAY_DIFFER:
+        if issued - facts.batch.anchored_at > CLOCKS_MAY_DIFFER:
             return Check(*failed, "issued-in-the-future", values, Mender.ISSUER)
         latest = facts.batch.anchored_at
         if held.suspended_since is not None and held.suspended_since <= latest:
             return Check(*failed, "accreditation-revoked", {**values, "since": held.suspended_since}, Mender.AUTHORITY)
     if not held.held_at(issued):
         return Check(*failed, "not-accredited-then", values, Mender.AUTHORITY)
-    if isinstance(facts.batch, AnchoredBatch) and held.valid_until + CLOCKS_MAY_DIFFER <= facts.batch.anchored_at:
+    if isinstance(facts.batch, AnchoredBatch) and facts.batch.anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
         values = {**values, "until": held.valid_until}
         return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "anchored-after-lapse", values, Mender.ISSUER)
     return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
@@ -303,7 +301,7 @@ def _dates(evidence: Evidence, moment: datetime) -> Check:
     except ValueError:
         return Check("VALIDITY", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     issued = issued_at(evidence.record)
-    if issued is not None and issued > moment + CLOCKS_MAY_DIFFER:
+    if issued is not None and issued - moment > CLOCKS_MAY_DIFFER:
         return Check("VALIDITY", Outcome.FAIL, "issued-in-the-future", {"issued_at": issued}, Mender.ISSUER)
     if until is not None and until <= moment:
         return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, Mender.ISSUER)
@@ -316,21 +314,6 @@ def issued_at(record: sd_jwt.Record) -> datetime | None:
         return moment_of(record.payload.get("validFrom"))
     except ValueError:
         return None
-
-
-def moment_of(text: Any) -> datetime | None:
-    """An RFC 3339 time as aware UTC; None for None; ValueError otherwise.
-
-    No other form of ISO 8601 is read: programs in other languages would not read it, or read another time.
-    """
-    if text is None:
-        return None
-    if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
-        raise ValueError("not a time as RFC 3339 writes it")
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("a time beyond the calendar") from error
 
 
 def issuer_name(record: sd_jwt.Record) -> str:
