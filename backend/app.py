@@ -21,7 +21,7 @@ from backend.domain.errors import ForeignLedger, LedgerUnavailable, Traceability
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc
+from backend.web import documentation, health, public, rpc, standing_alone
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -186,6 +186,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        standing_alone.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

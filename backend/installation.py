@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault, master_key
@@ -58,6 +59,7 @@ def store_in(
             files=FolderFiles(folder.files),
             pdf=PypdfReader(),
             passwords=Argon2Passwords(),
+            operator=OperatorKeys(folder.operator_keys, vault),
             now=lambda: datetime.now(UTC),
             confirmations=confirmations,
             wake_anchoring=wake_anchoring,

@@ -66,7 +66,7 @@ def verdict_on(bundle: Bundle, source: Source, moment: datetime) -> Verdict:
     checks = list(source.checks)
     for number, one in enumerate(bundle.records, 1):
         checks += about(str(number), judge(one, source.facts(one), moment).checks)
-    return Verdict.of([*checks, *_named(bundle)], source.as_of)
+    return Verdict.of([*checks, *named(bundle)], source.as_of)
 
 
 # ---- by the snapshot
@@ -155,7 +155,7 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
 # ---- a consignment's papers
 
 
-def _named(bundle: Bundle) -> Iterator[Check]:
+def named(bundle: Bundle) -> Iterator[Check]:
     """Whether the papers are those that the declaration's signature binds, or replace them by signed links."""
     declaration, *papers = bundle.records
     if not papers:
@@ -164,18 +164,18 @@ def _named(bundle: Bundle) -> Iterator[Check]:
     if "records" not in subject and declaration.record.withheld:
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
         return
-    named, found = _digests(subject.get("records")), set()
+    listed, found = _digests(subject.get("records")), set()
     for number, paper in enumerate(papers, 2):
         values = {"issuer": issuer_name(paper.record)}
-        digest, is_direct = _leads_to(bundle, paper, named)
+        digest, is_direct = _leads_to(bundle, paper, listed)
         if digest is None:
             yield Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT, str(number))
             continue
         found.add(digest)
         reason = "named-as-signed" if is_direct else "named-confirmed"
         yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
-    if len(found) < len(set(named)):
-        missing = {"count": len(set(named)) - len(found)}
+    if len(found) < len(set(listed)):
+        missing = {"count": len(set(listed)) - len(found)}
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", missing, Mender.MERCHANT, "1")
 
 

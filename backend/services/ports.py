@@ -23,6 +23,7 @@ from backend.domain.records import (
 )
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.snapshot import Snapshot
 
 
 class Ledger(Protocol):
@@ -101,6 +102,16 @@ class Vault(Protocol):
 
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
+
+
+class Operator(Protocol):
+    """Signs what the ledger held, for readers who trust whoever runs this installation."""
+
+    def thumbprints(self) -> tuple[str, ...]:
+        """The keys that sign or have signed here, the newest first."""
+
+    def sign(self, stated: Snapshot) -> str:
+        """The signed text."""
 
 
 class Files(Protocol):
@@ -240,6 +251,7 @@ class Surroundings:
     files: Files
     pdf: PdfReader
     passwords: Passwords
+    operator: Operator
     now: Callable[[], datetime]
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None

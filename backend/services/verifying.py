@@ -6,7 +6,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from backend.domain import documents, dossier, evidence, sd_jwt, strict_json
+from backend.domain import bundle as bundles
+from backend.domain import documents, dossier, proving, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
 from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
@@ -60,15 +61,22 @@ def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
 
 
 def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
-    """The verdict on a bundle; raises MalformedBundle where it is no bundle at all."""
+    """The verdict on a bundle of any version; raises MalformedBundle where it is no bundle at all.
+
+    The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
+    """
     try:
-        found = evidence.read(bundle)
+        read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
         return _altered(str(error), at.now())
-    verdict = _judge(at, found, _Kept())
-    if verdict.ruling is Ruling.INVALID:
-        return verdict
-    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of)
+    checks = list(proving.integrity(read))
+    for number, found in enumerate(read.records, 1):
+        verdict = _judge(at, found, _Kept())
+        brought = [*verdict.checks]
+        if verdict.ruling is not Ruling.INVALID:
+            brought += _attachments(at, found.record, Outcome.NOTE)
+        checks += about(str(number), brought) if len(read.records) > 1 else brought
+    return Verdict.of([*checks, *proving.named(read)], at.now())
 
 
 @dataclass(frozen=True)

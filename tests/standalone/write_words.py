@@ -31,7 +31,9 @@ def words_for(page: str) -> str:
         "checks": codes,
         "reasons": named,
     }
-    lines = [f'"{name}": ' + json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c") for name, texts in parts.items()]
+    lines = [
+        f'"{name}": ' + json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c") for name, texts in parts.items()
+    ]
     return "{\n" + ",\n".join(lines) + "\n}"
 
 

@@ -40,6 +40,7 @@ EXPECTED = {
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,
+    "GET /declarations/<declaration_id>/evidence": only("merchant", "officer", otherwise=404, done=200),
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),

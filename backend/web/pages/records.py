@@ -3,19 +3,20 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain import evidence as bundles
 from backend.domain.documents import KINDS, SLUGS
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.services import issuing
-from backend.services.verifying import evidence_of, snapshot, verdict_on
+from backend.services.bundling import bundle_of
+from backend.services.verifying import verdict_on
 from backend.services.viewing import visible_record
+from backend.web.bundle_files import bundle_file
 from backend.web.field_messages import in_words
 from backend.web.pages import blueprint
 from backend.web.people import only, person
@@ -131,10 +132,4 @@ def evidence(record_id: str) -> Response:
     at = surroundings()
     with at.work(reading=True) as work:
         found = visible_record(work.store, person(), record_id)
-    try:
-        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=record_id) from error
-    answer = jsonify(bundle)
-    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{record_id[:8]}.json")
-    return answer
+    return bundle_file(bundle_of(at, found), record_id)
