@@ -529,6 +529,14 @@ def judge_dates(record, at):
 
 
 def judge_named(bundle):
+    used = []
+    checks = link_papers(bundle, used)
+    if used != bundle["line"]:
+        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+    return checks
+
+
+def link_papers(bundle, used):
     declaration, *papers = bundle["records"]
     subject = declaration["record"]["subject"]
     if papers and "records" not in subject and declaration["record"]["withheld"]:
@@ -538,7 +546,7 @@ def judge_named(bundle):
     named, found, checks = {digest for digest in listed if isinstance(digest, str)}, set(), []
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
-        digest = own if own in named else leads_to(paper["record"], named, bundle["line"])
+        digest = own if own in named else leads_to(paper["record"], named, bundle["line"], used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
@@ -549,7 +557,7 @@ def judge_named(bundle):
     return checks
 
 
-def leads_to(record, named, line):
+def leads_to(record, named, line, used):
     """The named record that this one replaced, by the links that its signers made."""
     between = {sha256(text.encode()).hexdigest(): text for text in reversed(line)}
     for _ in range(len(line) + 1):
@@ -562,6 +570,7 @@ def leads_to(record, named, line):
             return None
         if not is_signed_by_its_key(record):
             return None
+        used.append(record["jwt"])
     return None
 
 

@@ -155,8 +155,17 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
 # ---- a consignment's papers
 
 
-def named(bundle: Bundle) -> Iterator[Check]:
+def named(bundle: Bundle) -> list[Check]:
     """Whether the papers are those that the declaration's signature binds, or replace them by signed links."""
+    used: list[str] = []
+    checks = list(_named(bundle, used))
+    if used != list(bundle.line):
+        why = "its line of replaced records has others than are needed, or another order"
+        checks.append(Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY))
+    return checks
+
+
+def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
     declaration, *papers = bundle.records
     if not papers:
         return
@@ -167,7 +176,7 @@ def named(bundle: Bundle) -> Iterator[Check]:
     listed, found = _digests(subject.get("records")), set()
     for number, paper in enumerate(papers, 2):
         values = {"issuer": issuer_name(paper.record)}
-        digest, is_direct = _leads_to(bundle, paper, listed)
+        digest, is_direct = _leads_to(bundle, paper, listed, used)
         if digest is None:
             yield Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT, str(number))
             continue
@@ -186,19 +195,21 @@ def _digests(records: object) -> list[str]:
     return [digest for digest in digests if isinstance(digest, str)]
 
 
-def _leads_to(bundle: Bundle, paper: Evidence, named: list[str]) -> tuple[str | None, bool]:
-    """Which named digest a paper is or replaces, and whether it is the very one."""
+def _leads_to(bundle: Bundle, paper: Evidence, listed: list[str], used: list[str]) -> tuple[str | None, bool]:
+    """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
     digest = sha256(paper.record.signed_jwt.encode("ascii")).hexdigest()
-    if digest in named:
+    if digest in listed:
         return digest, True
     current: sd_jwt.Record | None = paper.record
     for _ in range(len(bundle.line) + 1):
         link = current.payload.get("supersedes") if current is not None else None
         if not isinstance(link, str):
             return None, False
-        if link in named:
+        if link in listed:
             return link, False
         current = _replaced(bundle, link)
+        if current is not None:
+            used.append(current.signed_jwt)
     return None, False
 
 
