@@ -15,6 +15,7 @@ from backend.domain.kinds import Kind
 from backend.domain.ledger import Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Ruling, Unknown, Verdict, about, judge
+from backend.services.drawing import quantity_checks
 from backend.services.lines import first_of_line, newest_of_line
 from backend.services.ports import Store, Surroundings
 
@@ -199,6 +200,7 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
         assert isinstance(declared, Declaration)
         firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        checks += quantity_checks(at, store, consignment)
     return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
 
 

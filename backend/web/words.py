@@ -18,6 +18,7 @@ from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentenc
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
 from backend.web.languages import duration, language, moment
+from backend.web.refusals import undone
 
 
 class Shown(NamedTuple):
@@ -44,6 +45,7 @@ def install_words(app: Flask) -> None:
         check_sentence=check_sentence,
         outcome=outcome,
         mender=mender,
+        undone=undone,
         options=choices.options,
         name_of=name_of,
         hours=hours,
@@ -224,6 +226,7 @@ def check_sentence(check: Check) -> str:
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
+    named["QUANTITY_LEFT"] = _quantity
     shown = named.get(check.code)
     if shown is None:
         return check
