@@ -21,7 +21,7 @@ from backend.domain.errors import ForeignLedger, LedgerUnavailable, Traceability
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc
+from backend.web import documentation, health, public, rpc, schemas
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -80,7 +80,8 @@ def running(settings: Settings) -> Iterator[System]:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                yield System(settings, folder, replace(at, node=node), worker, chain)
+                around = replace(at, node=node, public_url=settings.public_url)
+                yield System(settings, folder, around, worker, chain)
             finally:
                 worker.stop()
 
@@ -186,6 +187,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        schemas.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

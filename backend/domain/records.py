@@ -150,7 +150,7 @@ class RecordOnFile:
     @property
     def document(self) -> documents.AnyDocument:
         """What the record says, read from what was signed and from nothing else."""
-        return documents.read(self.kind, self.fields)
+        return documents.as_signed(self.kind, self.fields)
 
     @property
     def proof(self) -> InclusionProof | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from backend.domain import documents, sd_jwt
 from backend.domain.batch import quantity_steps
+from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
@@ -160,8 +161,8 @@ def _content(evidence: Evidence) -> Check:
     if record.withheld:
         return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
     try:
-        documents.MODELS[kind].model_validate(record.subject)
-    except ValueError:
+        documents.as_signed(kind, record.subject)
+    except Invalid:
         return Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     return Check("CONTENT", Outcome.PASS, "content-whole")
 
@@ -251,7 +252,7 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
     assert issued is not None  # _content refused the record otherwise
     values = {"issuer": issuer_name(record), "issued_at": issued}
     failed = "ISSUER_ACCREDITED", Outcome.FAIL
-    if not held.covers_kind(evidence.kind):
+    if not held.covers_kind(evidence.kind.accredited_as):
         return Check(*failed, "kind-not-covered", values, Mender.AUTHORITY)
     hs_code = record.subject.get("hsCode")
     if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):

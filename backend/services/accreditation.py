@@ -19,7 +19,9 @@ ALL_CHAPTERS = 1
 KINDS_OF: dict[Role, int] = {
     Role.CHAMBER: 1 << Kind.CERTIFICATE_OF_ORIGIN,
     Role.LABORATORY: 1 << Kind.INSPECTION_REPORT,
-    Role.MERCHANT: 1 << Kind.DECLARATION | 1 << Kind.INVOICE,
+    Role.MERCHANT: sum(
+        1 << kind for kind in (Kind.DECLARATION, Kind.INVOICE, Kind.ORDER, Kind.PAYMENT_RECEIPT, Kind.WAYBILL)
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -244,6 +245,9 @@ class Surroundings:
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    public_url: str | None = None
+    """Under which address everybody reaches this server: schemas are named by it."""
+    random: Callable[[int], bytes] = secrets.token_bytes
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     reached: Callable[[str], None] = lambda point: None

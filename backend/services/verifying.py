@@ -212,7 +212,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return documents.read(on_file.kind, on_file.fields)
+        return documents.as_signed(on_file.kind, on_file.fields)
     except Invalid:
         return None
 

@@ -10,6 +10,7 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
@@ -67,8 +68,8 @@ def name_of(organisation: Any) -> str:
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    names = ("certificateNumber", "reportNumber", "invoiceNumber", "declarationReference")
-    return next((str(fields[name]) for fields in [_fields(record)] for name in names if name in fields), "")
+    name = NUMBERS.get(record.kind, "declarationReference")
+    return str(_fields(record).get(name, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
@@ -93,6 +94,10 @@ def kind_name(kind: Kind) -> str:
         Kind.INSPECTION_REPORT: _("Inspection report"),
         Kind.DECLARATION: _("Declaration"),
         Kind.INVOICE: _("Invoice"),
+        Kind.ORDER: _("Order"),
+        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
+        Kind.WAYBILL: _("Waybill"),
+        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
     }
     return names[Kind(kind)]
 

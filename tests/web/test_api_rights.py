@@ -10,7 +10,11 @@ from tests.builders import (
     certificate_fields,
     invoice_fields,
     lodgement_fields,
+    movement_fields,
+    order_fields,
+    receipt_fields,
     report_fields,
+    waybill_fields,
 )
 
 ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority")
@@ -28,6 +32,10 @@ EXPECTED = {
     "POST /certificates-of-origin": only("chamber"),
     "POST /inspection-reports": only("laboratory"),
     "POST /invoices": only("merchant", "rival"),
+    "POST /orders": only("merchant", "rival"),
+    "POST /payment-receipts": only("merchant", "rival"),
+    "POST /waybills": only("merchant", "rival"),
+    "POST /movement-events": only("merchant", "rival"),
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
@@ -84,6 +92,10 @@ def body_for(api, route):
         "POST /certificates-of-origin": lambda: certificate_fields(certificateNumber=api.fresh("C")),
         "POST /inspection-reports": lambda: report_fields(reportNumber=api.fresh("R")),
         "POST /invoices": lambda: invoice_fields(invoiceNumber=api.fresh("I")),
+        "POST /orders": lambda: order_fields(orderReference=api.fresh("O")),
+        "POST /payment-receipts": lambda: receipt_fields(receiptReference=api.fresh("P")),
+        "POST /waybills": lambda: waybill_fields(waybillReference=api.fresh("W")),
+        "POST /movement-events": lambda: movement_fields(eventReference=api.fresh("M")),
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
         "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},

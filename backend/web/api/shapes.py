@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
-from backend.domain.documents import Declaration, Reference, Text
+from backend.domain.documents import Declaration
+from backend.domain.fields import Reference, Text
 
 Ruling = Literal["VALID", "INVALID", "CANNOT_TELL"]
 

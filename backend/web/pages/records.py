@@ -22,7 +22,7 @@ from backend.web.people import only, person
 from backend.web.surroundings import surroundings
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
-_PAPERS = (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT, Kind.INVOICE)
+_PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
 
 
 @blueprint.get("/records")

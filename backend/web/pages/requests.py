@@ -6,13 +6,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuing
 from backend.services.ports import Store
-from backend.services.recording import NUMBERS
 from backend.services.verifying import verdict_on
 from backend.web.field_messages import in_words
 from backend.web.numbers import next_number
