@@ -15,7 +15,7 @@ from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
-from backend.adapters.vault import SealedVault, master_key
+from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
@@ -68,7 +68,7 @@ def running(settings: Settings) -> Iterator[System]:
     The worker is not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = SealedVault(master_key(folder.master_key, settings.master_key))
+    vault = opened_vault(folder.master_key, settings.master_key)
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
@@ -90,7 +90,7 @@ def running(settings: Settings) -> Iterator[System]:
 def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
     """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
     folder = DataFolder.open(settings.data_dir, VERSION)
-    accounts = ledger_accounts(folder, SealedVault(master_key(folder.master_key, settings.master_key)))
+    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
     with _chain(settings, folder, accounts) as chain:
         yield folder, chain, accounts
 

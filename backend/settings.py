@@ -22,6 +22,7 @@ class Settings:
     port: int = 8080
     host: str = "127.0.0.1"
     master_key: str | None = None
+    next_master_key: str | None = None
     secure_cookies: bool = False
     demo: bool = True
     log_level: str = "WARNING"
@@ -43,6 +44,7 @@ class Settings:
             port=_port(environment.get("PORT") or "8080"),
             host=environment.get("HOST") or "127.0.0.1",
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
+            next_master_key=environment.get("PROVENPORT_NEXT_MASTER_KEY") or None,
             secure_cookies=_switch(environment, "SECURE_COOKIES", False),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),

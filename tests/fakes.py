@@ -19,6 +19,7 @@ from backend.domain.ledger import (
     ChangeStatuses,
     Head,
     Receipt,
+    RotateKey,
     SignedTransaction,
     SuspendAccreditation,
     UseUpNonce,
@@ -90,6 +91,16 @@ class _State:
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
             case UseUpNonce():
                 pass
+            case RotateKey(key, successor):
+                if key not in self.accreditations:
+                    raise _Reverted("AccreditationUnknown")
+                if successor in self.accreditations:
+                    raise _Reverted("AccreditationSuccessorKnown")
+                terms = self.accreditations[key]
+                if not terms.valid_from < time < terms.valid_until:
+                    raise _Reverted("AccreditationNotCurrent")
+                self.accreditations[successor] = replace(terms, valid_from=time, suspended_since=None)
+                self.accreditations[key] = replace(terms, valid_until=time)
             case SuspendAccreditation(key, since):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")

@@ -7,8 +7,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import documents, sd_jwt
+from backend.domain import documents, sd_jwt, strict_json
 from backend.domain.batch import Entry
+from backend.domain.errors import Invalid
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.ledger import Lanes
 from backend.domain.merkle import InclusionProof
@@ -131,11 +132,21 @@ class RecordOnFile:
     place: int | None = None
     path: bytes = b""
     quarantined: str | None = None
+    erased_at: datetime | None = None
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:
         """The record as signed, with all its disclosures."""
         return sd_jwt.parse("~".join([self.signed_jwt, *self.disclosures, ""]))
+
+    @property
+    def key_named(self) -> str | None:
+        """The key that the record names as its signer's, or None where that cannot be read any more."""
+        try:
+            header = strict_json.loads(sd_jwt.unb64(self.signed_jwt.partition(".")[0]))
+        except Invalid:
+            return None
+        return str(header.get("kid")) if isinstance(header, dict) else None
 
     @property
     def entry(self) -> Entry:

@@ -178,14 +178,21 @@ def is_signed_by_its_key(record: Record) -> bool:
     try:
         if record.header.get("kid") != b64(thumbprint(jwk)):
             return False
-        key = public_key(jwk)
         signing_input, _, signature = record.signed_jwt.rpartition(".")
-        raw = unb64(signature)
-        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-        if len(raw) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
-            return False
-        key.verify(encode_dss_signature(r, s), signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, MalformedRecord, ValueError, TypeError):
+        return verify(jwk, signing_input.encode("ascii"), unb64(signature))
+    except (MalformedRecord, ValueError, TypeError):
+        return False
+
+
+def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
+    """Whether this is the key's ES256 signature (r ‖ s); raises ValueError or MalformedRecord where the key is none."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    key = public_key(jwk)
+    if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+        return False
+    try:
+        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
         return False
     return True
 

@@ -21,6 +21,7 @@ from backend.domain.merkle import Tree
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sendings import Claim, Sending, SendingState, StatusChange
 from backend.services.accreditation import to_ledger
+from backend.services.keys import settle_rotations
 from backend.services.ports import Store, Surroundings
 
 LARGEST_ROUND = 10_000
@@ -612,6 +613,7 @@ def _note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
         elif batch is not None:
             batch.transaction_hash = receipt.transaction_hash
             _note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
+        settle_rotations(work.store, kept, receipt.block_time, receipt.succeeded)
         at.reached("before-receipt-commit")
         work.commit()
     at.reached("receipt-noted")

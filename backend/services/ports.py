@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Draw
+from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Anchoring, Head, Receipt, SignedTransaction
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
@@ -23,7 +24,7 @@ from backend.domain.records import (
     StoredFile,
 )
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 
 
 class Ledger(Protocol):
@@ -103,6 +104,9 @@ class Vault(Protocol):
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret, sealed under the newest master key."""
+
 
 class Files(Protocol):
     """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
@@ -141,10 +145,16 @@ class Store(Protocol):
     def get_organisation(self, organisation_id: str) -> Organisation: ...
     def organisations(self, role: Role | None = None) -> Sequence[Organisation]: ...
     def find_person_by_email(self, email: str) -> Person | None: ...
+    def first_person(self, organisation: Organisation) -> Person | None: ...
     def find_person(self, person_id: str) -> Person | None: ...
     def find_token(self, digest: str) -> ApiToken | None: ...
     def active_key(self, organisation: Organisation) -> SigningKey: ...
     def find_key(self, thumbprint: str) -> SigningKey | None: ...
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]: ...
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]: ...
+    def find_prepared(self, prepared_id: str) -> Prepared | None: ...
+    def forget_prepared(self, before: datetime) -> None: ...
+    def remove(self, thing: object) -> None: ...
 
     # Products and records
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
@@ -231,6 +241,11 @@ class Work(Protocol):
         """A unit of work; ``reading`` ones take no write lock and must not commit."""
 
 
+def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
+    """There is nobody here who could: the key lies outside."""
+    raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The ports that a service works with."""
@@ -248,6 +263,8 @@ class Surroundings:
     public_url: str | None = None
     """Under which address everybody reaches this server: schemas are named by it."""
     random: Callable[[int], bytes] = secrets.token_bytes
+    outside: Callable[[SigningKey, bytes], bytes] = refuse_to_sign
+    """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     reached: Callable[[str], None] = lambda point: None

@@ -19,7 +19,7 @@ from backend.domain.kinds import (
     DocumentStatus,
     Kind,
 )
-from backend.domain.parties import Organisation
+from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.sendings import StatusChange
 from backend.services.ports import Store, Surroundings
@@ -46,7 +46,8 @@ def record(
     now = at.now()
     record_id = str(UUID(bytes=at.random(16), version=4))
     until = _valid_until(document)
-    key = store.active_key(issuer)
+    key = usable_key(store, issuer)
+    starts = max(now, key.usable_from or now)
     claims: dict[str, Any] = {
         "@context": CONTEXTS,
         "id": f"urn:uuid:{record_id}",
@@ -56,7 +57,7 @@ def record(
             "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
             "name": issuer.name,
         },
-        "validFrom": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
         "credentialSchema": {"id": schemas.address(kind, at.public_url), "type": "JsonSchema"},
     }
@@ -68,7 +69,7 @@ def record(
         claims,
         fields,
         key.public_jwk,
-        lambda signing_input: at.vault.sign(key.sealed_private, signing_input),
+        lambda signing_input: _signature(at, key, signing_input),
         lambda: at.random(32),
     )
     quantity = documents.quantity_of(document)
@@ -94,6 +95,22 @@ def record(
     if supersedes is not None:
         _supersede(at, store, supersedes, on_file)
     return on_file
+
+
+def usable_key(store: Store, issuer: Organisation) -> SigningKey:
+    """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
+    key = store.active_key(issuer)
+    if not key.is_active:
+        raise Conflict("the signing key was withdrawn: the authority gives this organisation a new one")
+    if key.successor is not None:
+        raise Conflict("the signing key is being replaced: try again in a few seconds")
+    return key
+
+
+def _signature(at: Surroundings, key: SigningKey, signing_input: bytes) -> bytes:
+    if key.sealed_private is None:
+        return at.outside(key, signing_input)
+    return at.vault.sign(key.sealed_private, signing_input)
 
 
 def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:

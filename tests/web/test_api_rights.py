@@ -54,6 +54,11 @@ EXPECTED = {
     "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
+    "POST /issuers/<organisation_id>/key-rotation": only("authority", done=202),
+    "POST /keys/<thumbprint>/compromise": only("authority", done=202),
+    "GET /keys/<thumbprint>/records": only("authority", done=200),
+    "POST /signing-requests": only(otherwise=403) | {"chamber": 409},
+    "POST /signing-requests/<request_id>/signature": only(otherwise=404),
 }
 """The status that each role gets for a well-formed request about the merchant's own things."""
 
@@ -104,6 +109,14 @@ def body_for(api, route):
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
+        "POST /issuers/<organisation_id>/key-rotation": dict,
+        "POST /keys/<thumbprint>/compromise": lambda: {"since": "2026-01-01T00:00:00Z"},
+        "POST /signing-requests": lambda: {
+            "act": "issue",
+            "kind": "certificate-of-origin",
+            "document": certificate_fields(certificateNumber=api.fresh("C")),
+        },
+        "POST /signing-requests/<request_id>/signature": lambda: {"signature": "AA"},
     }.get(route, lambda: None)()
 
 
@@ -116,7 +129,11 @@ def path_for(api, route, lapsed):
         return path.replace("<record_id>", certificate["id"])
     if "<declaration_id>" in path:
         return path.replace("<declaration_id>", api.declaration([])["id"])
-    return path.replace("<organisation_id>", lapsed)
+    if "<organisation_id>/key-rotation" in path or "<thumbprint>" in path:
+        body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
+        joined = api.post("/organisations", "authority", body).get_json()
+        return path.replace("<organisation_id>", joined["id"]).replace("<thumbprint>", joined["key"])
+    return path.replace("<organisation_id>", lapsed).replace("<request_id>", "00000000-0000-4000-8000-000000000000")
 
 
 def ask(api, route, path, asker):

@@ -8,7 +8,7 @@ from backend.adapters.store import tables
 from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 
 
 @cache
@@ -65,3 +65,4 @@ def map_the_domain() -> None:
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
     put(AccreditationAct, tables.accreditation_act, properties={"sending": relationship(Sending, lazy="joined")})
     put(Answer, tables.answer)
+    put(Prepared, tables.prepared)

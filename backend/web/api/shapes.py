@@ -264,3 +264,76 @@ class PersonShape(Shape):
     role: str
     organisation: str
     organisation_id: str
+
+
+class RotationInput(Shape):
+    """A new key: made here where nothing is given, else the public part of one that the organisation keeps."""
+
+    jwk: dict[str, str] | None = Field(None, description="Public P-256 key: kty, crv, x, y")
+    proof: str | None = Field(None, max_length=200, description="The key's signature that shows that you have it")
+
+
+class KeyShape(Shape):
+    """A signing key."""
+
+    key: str = Field(description="RFC 7638 thumbprint, hex")
+    outside: bool = Field(description="Kept by the organisation itself")
+    state: Literal["signs", "waits"] = Field(description="waits: until the ledger has taken the change")
+
+
+class CompromiseInput(Shape):
+    """Since when others may have signed with the key."""
+
+    since: AwareDatetime
+
+
+class SinceQuery(Shape):
+    """From when on."""
+
+    since: AwareDatetime | None = None
+
+
+class SignedRecordShape(Shape):
+    """A record that a key signed; what it says is for its holder."""
+
+    id: str
+    kind: str
+    taken_in: datetime
+    anchored_at: datetime | None = Field(None, description="The ledger proves that it was signed before this time")
+
+
+class CompromiseShape(Shape):
+    """What a key signed since a moment."""
+
+    key: str
+    organisation: str
+    since: datetime
+    records: list[SignedRecordShape]
+
+
+class SigningRequestInput(Shape):
+    """What you want to put on file under a key that you keep."""
+
+    act: Literal["issue", "state", "confirm"] = Field(description="state: before an issuer; confirm: a request")
+    kind: str | None = Field(None, description="certificate-of-origin, inspection-report, declaration, invoice, …")
+    document: dict[str, Any] | None = None
+    issuer: str | None = Field(None, description="Who can confirm a statement: the organisation's id")
+    request: str | None = Field(None, description="The request that you confirm")
+    number: str | None = Field(None, description="The number that you give what you confirm")
+    changes: dict[str, Any] | None = Field(None, description="Fields that you set yourself on confirming")
+
+
+class SigningRequestShape(Shape):
+    """The bytes to sign."""
+
+    id: str
+    key: str = Field(description="Thumbprint of the key that signs")
+    algorithm: Literal["ES256"] = "ES256"
+    signing_input: str = Field(description="base64url of the bytes: header.payload of the JWT")
+    until: datetime
+
+
+class SignatureInput(Shape):
+    """The signature over those bytes."""
+
+    signature: str = Field(max_length=200, description="base64url of r and s, 64 bytes")
