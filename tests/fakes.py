@@ -71,6 +71,7 @@ class _State:
     statuses: dict[tuple[bytes, int], int] = field(default_factory=dict)
     accreditations: dict[bytes, Accreditation] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
+    history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
     def take(self, signer: str, act: Act, time: datetime) -> None:
         match act:
@@ -161,6 +162,10 @@ class FakeLedger:
     def accreditation(self, key: bytes) -> Accreditation | None:
         self._answer()
         return self._state.accreditations.get(key)
+
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        self._answer()
+        return next((held for since, held in reversed(self._state.history.get(key, [])) if since <= time), None)
 
     def next_nonce(self, signer: str) -> int:
         self._answer()
@@ -268,6 +273,10 @@ class FakeLedger:
             self._state.take(signer, act, time)
         except _Reverted as refusal:
             return str(refusal)
+        for key, held in self._state.accreditations.items():
+            kept = self._state.history.setdefault(key, [])
+            if not kept or kept[-1][1] != held:
+                kept.append((time, held))
         return None
 
     def reorganise(self, depth: int) -> None:

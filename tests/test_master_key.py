@@ -1,16 +1,15 @@
 """The master key is replaced; whatever happens on the way, no key is lost."""
 
-import os
 import shutil
-import subprocess
-import sys
 from contextlib import ExitStack
 
 import pytest
+from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from backend.adapters.vault import WrongMasterKey, next_to, opened_vault
 from backend.app import ledger_accounts
+from backend.cli import cli
 from backend.data_folder import DataFolder
 from backend.domain.parties import Role
 from backend.domain.sd_jwt import verify
@@ -128,21 +127,19 @@ def test_the_command_does_the_same(tmp_path):
     settings, addresses = installed(tmp_path)
 
     def run(*arguments):
-        environment = {**os.environ, "DATA_DIR": str(tmp_path)}
-        command = [sys.executable, "-m", "backend.cli", "keys", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return CliRunner().invoke(cli, ["keys", *arguments], env={"DATA_DIR": str(tmp_path)})
 
-    assert "3 signing keys" in run("rotate-master").stdout
+    assert "3 signing keys" in run("rotate-master").output
     everything_signs(settings, addresses)
-    listed = run("list").stdout.splitlines()
+    listed = run("list").output.splitlines()
     assert len(listed) == 3
     refused = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
-    assert refused.returncode == 1
-    assert "there is no authority yet" in refused.stderr
+    assert refused.exit_code == 1
+    assert "there is no authority yet" in refused.output
     with opened(settings) as at:
         join(at, Particulars(Role.AUTHORITY, "Authority", "a@x.org"))
     stopped = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
-    assert "0 records signed since" in stopped.stdout, stopped.stderr
-    assert "not trusted since 2026-01-01" in run("list").stdout
-    organisation = stopped.stdout.split()[-1]
-    assert "signs from now on" in run("rotate", organisation).stdout
+    assert "0 records signed since" in stopped.output
+    assert "not trusted since 2026-01-01" in run("list").output
+    organisation = stopped.output.split()[-1]
+    assert "signs from now on" in run("rotate", organisation).output

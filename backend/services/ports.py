@@ -46,6 +46,9 @@ class Ledger(Protocol):
     def accreditation(self, key: bytes) -> Accreditation | None:
         """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
 
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
 
@@ -160,6 +163,7 @@ class Store(Protocol):
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
     def products(self, merchant: Organisation) -> Sequence[Product]: ...
     def get_record(self, record_id: str) -> RecordOnFile: ...
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None: ...
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
     def records_of(
         self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None

@@ -53,7 +53,9 @@ def label(label_code: str) -> ResponseReturnValue:
     if newest is not found:
         return redirect(url_for("public.label", label_code=newest.label_code))
     answer = make_response(
-        render_template("public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest))
+        render_template(
+            "public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest, for_everybody=True)
+        )
     )
     answer.headers["Cache-Control"] = "no-store"
     return answer

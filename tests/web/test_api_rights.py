@@ -164,7 +164,7 @@ def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
     "made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"]
 )
 def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
-    who = next(role for role in ROLES if EXPECTED[route][role] in (200, 201, 202))
+    who = next((role for role in ROLES if EXPECTED[route][role] in (200, 201, 202)), "chamber")
     path = route.split()[1]
     answer = ask(api, route, path[: path.index("<")] + made_up + path[path.index(">") + 1 :], who)
     assert answer.status_code in (404, 405)

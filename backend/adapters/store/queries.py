@@ -144,6 +144,10 @@ class SqlStore:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+        """The record whose signed text has this SHA-256 (hex)."""
+        return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
+
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
         """The record that a label's code stands for."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)

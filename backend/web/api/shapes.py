@@ -39,8 +39,15 @@ class VerdictShape(Shape):
 
     verdict: Ruling
     summary: str
-    as_of: datetime
+    as_of: datetime = Field(description="When the ledger was asked")
+    at: datetime | None = Field(None, description="The past moment that was asked about; null: now")
     checks: list[CheckShape]
+
+
+class MomentQuery(Shape):
+    """Which moment is asked about."""
+
+    at: AwareDatetime | None = Field(None, description="Was it valid then? Now where absent")
 
 
 class RecordReceipt(Shape):

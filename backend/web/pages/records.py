@@ -132,7 +132,7 @@ def evidence(record_id: str) -> Response:
     with at.work(reading=True) as work:
         found = visible_record(work.store, person(), record_id)
     try:
-        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found)))
+        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found, for_everybody=True)))
     except Invalid as error:
         raise Conflict("what is kept of this record was tampered with", record=record_id) from error
     answer = jsonify(bundle)
