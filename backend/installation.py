@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.passwords import Argon2Passwords
-from backend.adapters.store.database import SqlWork, open_engine, upgrade
+from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_master_key
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
@@ -62,6 +62,7 @@ def store_in(
             now=lambda: datetime.now(UTC),
             confirmations=confirmations,
             wake_anchoring=wake_anchoring,
+            scrub=lambda: scrub(engine),
         )
     finally:
         engine.dispose()

@@ -94,11 +94,15 @@ class Leaf:
     signed_jwt: str
     path: bytes
     status: int
+    is_erased: bool = False
 
     @property
     def entry(self) -> bytes:
-        """The entry made anew from what was signed; raises ValueError where that cannot be."""
-        digest = sha256(self.signed_jwt.encode("ascii")).digest()
+        """The entry made anew from what was signed; raises ValueError where that cannot be.
+
+        Of what was erased only the digest is left: whether it is right, the root tells.
+        """
+        digest = bytes.fromhex(self.digest) if self.is_erased else sha256(self.signed_jwt.encode("ascii")).digest()
         return Entry(Kind(self.kind), int(self.quantity), digest).encode()
 
 
@@ -175,6 +179,11 @@ class RecordOnFile:
     def proof_state(self) -> ProofState:
         """How far the record has come."""
         return self.batch.state if self.batch else ProofState.STORED
+
+    def erase(self, moment: datetime) -> None:
+        """Keep nothing of what it said: no text, no salts, no number. Place, digest and quantity stay."""
+        self.signed_jwt, self.disclosures, self.number, self.status_reason = "", [], None, None
+        self.erased_at = moment
 
     def enter(self, batch: SealedBatch, proof: InclusionProof) -> None:
         """Take the place in a sealed batch that stays the record's for life."""

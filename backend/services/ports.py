@@ -120,6 +120,9 @@ class Files(Protocol):
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
 
+    def delete(self, sha256: str) -> None:
+        """Keep them no longer. What is not here is no error."""
+
 
 class PdfReader(Protocol):
     """Tells PDF documents from other files."""
@@ -163,6 +166,9 @@ class Store(Protocol):
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
     def products(self, merchant: Organisation) -> Sequence[Product]: ...
     def get_record(self, record_id: str) -> RecordOnFile: ...
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]: ...
+    def forget_answers(self, resource_id: str) -> None: ...
+    def forget_file(self, sha256: str) -> None: ...
     def find_record_by_digest(self, digest: str) -> RecordOnFile | None: ...
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
     def records_of(
@@ -264,6 +270,8 @@ class Surroundings:
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    scrub: Callable[[], None] = lambda: None
+    """Makes sure that what was erased does not linger in the database's files."""
     public_url: str | None = None
     """Under which address everybody reaches this server: schemas are named by it."""
     random: Callable[[int], bytes] = secrets.token_bytes

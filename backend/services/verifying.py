@@ -307,6 +307,9 @@ def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: Recor
     values = {"issuer": on_file.issuer.name}
     link, current = on_file.digest, on_file
     while link != named_digest and current.supersedes_id is not None:
+        if current.erased_at is not None:
+            gone = {"erased_at": current.erased_at}
+            return Check("NAMED_RECORD", Outcome.CANNOT_TELL, "erased", gone, Mender.NOBODY)
         try:
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:

@@ -48,6 +48,8 @@ EXPECTED = {
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,
+    "GET /records/<record_id>/presentation": own_record,
+    "POST /records/<record_id>/erasure": only(otherwise=404) | {"merchant": 409},
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),
@@ -106,6 +108,7 @@ def body_for(api, route):
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},
         "POST /declarations/<declaration_id>/arrival": lambda: {"arrivedAt": "2026-11-01T00:00:00Z"},
         "POST /verify": lambda: bundle,
+        "POST /records/<record_id>/erasure": lambda: {"confirm": "erase for good"},
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
@@ -141,6 +144,8 @@ def ask(api, route, path, asker):
         return api.post(path, asker, data=PDF, content_type="application/pdf")
     if route == "POST /declarations/<declaration_id>/arrival":
         return api.post(path, asker, {"arrivedAt": datetime.now(UTC).isoformat()})
+    if route.endswith("/presentation"):
+        path += "?audience=buyer"
     return api.call(route.split()[0], path, asker, json=body_for(api, route))
 
 

@@ -144,6 +144,20 @@ class SqlStore:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def forget_answers(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def forget_file(self, sha256: str) -> None:
+        """Forget who uploaded a file."""
+        self._session.execute(delete(t.stored_file).where(t.stored_file.c.sha256 == sha256))
+
     def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
         """The record whose signed text has this SHA-256 (hex)."""
         return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
@@ -319,8 +333,9 @@ class SqlStore:
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        columns = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
-        query = select(*columns, c.signed_jwt, c.path, c.status).where(c.batch_id == batch.id).order_by(c.place)
+        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query)]
 
     def find_claim(self, name: str) -> Claim | None:

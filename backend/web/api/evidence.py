@@ -54,6 +54,8 @@ def get_evidence(record_id: str) -> dict[str, Any]:
     at = surroundings()
     with at.work(reading=True) as work:
         on_file = visible_record(work.store, person(), record_id)
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
     try:
         found = evidence_of(on_file)
     except Invalid as error:

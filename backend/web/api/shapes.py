@@ -80,7 +80,8 @@ class RecordShape(Shape):
     digest: str
     supersedes: str | None = None
     superseded_by: str | None = None
-    document: dict[str, Any] | None = Field(None, description="The fields as signed; null if tampered with")
+    erased_at: datetime | None = Field(None, description="When its holder erased what it said")
+    document: dict[str, Any] | None = Field(None, description="The fields as signed; null if erased or tampered with")
     verdict: VerdictShape | None = None
     url: str
 
@@ -344,3 +345,25 @@ class SignatureInput(Shape):
     """The signature over those bytes."""
 
     signature: str = Field(max_length=200, description="base64url of r and s, 64 bytes")
+
+
+class PresentationQuery(Shape):
+    """What to show: what an audience needs, or fields by name."""
+
+    audience: Literal["public-label", "buyer", "bank", "customs"] | None = None
+    fields: str | None = Field(None, max_length=4000, description="Names of fields, with commas between")
+
+
+class ErasureInput(Shape):
+    """That you mean it."""
+
+    confirm: Literal["erase for good"]
+
+
+class ErasureShape(Shape):
+    """What was erased."""
+
+    id: str
+    erased_at: datetime
+    also_erased: list[str] = Field(description="Earlier versions that said the same")
+    files: int = Field(description="Attached files that went with it")
