@@ -140,6 +140,7 @@ def parse(text: str) -> Record:
         raise MalformedRecord("a digest stands twice")
     if len(disclosures) > MOST_DISCLOSURES:
         raise MalformedRecord(f"more than {MOST_DISCLOSURES} fields")
+    _refuse_nested({name: value for name, value in subject.items() if name != "_sd"})
     disclosed: dict[str, Any] = {}
     for disclosure in disclosures[:-1]:
         _, name, value = _disclosure(disclosure)
@@ -147,8 +148,21 @@ def parse(text: str) -> Record:
             raise MalformedRecord(f"the field {name!r} is not what the issuer signed")
         if name in disclosed or name in subject or name in ("_sd", "..."):
             raise MalformedRecord(f"the field {name!r} stands twice")
+        _refuse_nested(value)
         disclosed[name] = value
     return Record(signed_jwt, header, payload, tuple(disclosures[:-1]), disclosed)
+
+
+def _refuse_nested(value: Any) -> None:
+    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    if isinstance(value, dict):
+        if "_sd" in value or "..." in value:
+            raise MalformedRecord("a digest stands in a nested place")
+        for member in value.values():
+            _refuse_nested(member)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nested(item)
 
 
 def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
