@@ -9,6 +9,7 @@ _Sentence = Callable[[re.Match[str]], str]
 
 # The domain speaks English for programs; these are its sentences, and what people are told instead.
 _PATTERNS: list[tuple[str, _Sentence]] = [
+    (r"waybillReference is missing", lambda found: _("Name the waybill or the order that these goods travel under.")),
     (r"is missing: say what", lambda found: _("Say what the merchant should correct.")),
     (r"is missing or longer", lambda found: _("Give a reason of at most 2,000 characters.")),
     (r"is missing|field required|at least 1 character", lambda found: _("Please fill this in.")),
@@ -34,9 +35,7 @@ _PATTERNS: list[tuple[str, _Sentence]] = [
         r"results state no measurement",
         lambda found: _("Pass or fail alone is no report: give at least one measured value with its unit or limit."),
     ),
-    (r"freeOnBoardAmount is missing", lambda found: _("A certificate by regional value content states the FOB value.")),
     (r"belong together", lambda found: _("Amount and currency belong together: fill in both or neither.")),
-    (r"waybillReference is missing", lambda found: _("Name the waybill or the order that these goods travel under.")),
     (r"is no HS code", lambda found: _("An HS code has 6 to 13 digits, such as 9405.21.")),
     (r"validUntil lies before|must lie after validFrom", lambda found: _("The last day lies before the first.")),
     (

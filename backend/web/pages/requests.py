@@ -88,7 +88,7 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
         "pages/request.html",
         request_made=found,
         record=found.statement,
-        fields=found.statement.fields,
+        fields=_readable([found.statement]) or None,
         verdict=verdict_on(at, found.statement),
         start=start,
         faults=faults,
@@ -103,7 +103,7 @@ def _start(store: Store, own: Organisation, found: ConfirmationRequest) -> dict[
     last = _readable(signed)
     first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
     number = next_number(last.get(NUMBERS[kind]), first, lambda number: store.number_is_taken(own, kind, number))
-    stated = found.statement.fields
+    stated = _readable([found.statement])
     return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
 
 
