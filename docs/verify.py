@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 # Kind of record: type of its credential, its lane in a batch, and the bit in an accreditation that covers it.
 KINDS = {1: ("CertificateOfOrigin", 0, 1), 2: ("InspectionReport", 1, 2), 3: ("Declaration", 2, 3), 4: ("Invoice", 3, 4)}
+KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -217,6 +218,9 @@ def read_sd_jwt(text):
         raise ValueError("no list of digests")
     if payload.get("_sd_alg", "sha-256") != "sha-256":
         raise ValueError("digests by another algorithm")
+    refuse_nested([value for name, value in subject.items() if name != "_sd"])
+    if "..." in subject:
+        raise ValueError("a digest stands in a nested place")
     disclosed = {}
     for disclosure in disclosures:
         field = parse(unbase64(disclosure))
@@ -227,6 +231,7 @@ def read_sd_jwt(text):
             raise ValueError(f"the field {name} is not what was signed")
         if name in disclosed or name in subject or name in ("_sd", "..."):
             raise ValueError(f"the field {name} stands twice")
+        refuse_nested(field[2])
         disclosed[name] = field[2]
     shown = {name: value for name, value in subject.items() if name != "_sd"} | disclosed
     return {
@@ -237,6 +242,14 @@ def read_sd_jwt(text):
         "withheld": len(digests) - len(disclosed),
         "digest": sha256(jwt.encode()).digest(),
     }
+
+
+def refuse_nested(value):
+    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    if isinstance(value, dict) and ("_sd" in value or "..." in value):
+        raise ValueError("a digest stands in a nested place")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        refuse_nested(inner)
 
 
 def thumbprint(jwk):

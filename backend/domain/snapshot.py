@@ -101,7 +101,7 @@ def read(text: str) -> SignedSnapshot:
         raw = sd_jwt.unb64(signature)
         if len(raw) != 64 or int.from_bytes(raw[32:], "big") > HALF_ORDER:
             raise MalformedSnapshot("its signature has another form than ES256 with the lower s")
-        if not sd_jwt.is_signed(f"{header}.{payload}".encode("ascii"), raw, jwk):
+        if not sd_jwt.verify(jwk, f"{header}.{payload}".encode("ascii"), raw):
             raise MalformedSnapshot("its signature does not fit")
         return SignedSnapshot(_snapshot(strict_json.loads(sd_jwt.unb64(payload))), _name(jwk), text)
     except MalformedSnapshot:

@@ -27,15 +27,21 @@ def bundle_of(at: Surroundings, on_file: RecordOnFile, shown: Sequence[str] | No
 
 
 def bundle_of_consignment(at: Surroundings, store: Store, consignment: Consignment) -> Bundle:
-    """The bundle of a declaration with its papers, each followed to the record that replaced it."""
+    """The bundle of a declaration with its papers, each followed to the record that replaced it.
+
+    A paper that was erased is missing from it, and whoever verifies is told so.
+    """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
-    papers = {newest.id: newest for newest in (newest_of_line(store, store.get_record(one)) for one in named)}
+    followed = (newest_of_line(store, store.get_record(one)) for one in named)
+    papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
     line = [text for newest in papers.values() for text in _between(store, newest, set(named.values()))]
     return Bundle(tuple(found for _, found in kept), tuple(line), _snapshot(at, kept))
 
 
 def _evidence(on_file: RecordOnFile) -> Evidence:
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
     try:
         return evidence_of(on_file)
     except Invalid as error:
@@ -48,7 +54,7 @@ def _between(store: Store, newest: RecordOnFile, named: set[str]) -> list[str]:
     current = newest
     while current.digest not in named and current.supersedes_id is not None:
         current = store.get_record(current.supersedes_id)
-        if current.digest not in named:
+        if current.digest not in named and current.erased_at is None:
             between.append(current.signed_jwt)
     return between
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
-from backend.adapters.store.database import SqlWork, open_engine, upgrade
+from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind
@@ -104,6 +104,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
         passwords=QuickPasswords(),
         operator=OperatorKeys(folder / "operator-keys.sealed", SealedVault(master)),
         now=clock,
+        scrub=lambda: scrub(engine),
     )
     return at, engine
 

@@ -17,6 +17,10 @@ KINDS = {
     2: ("Inspection report", "检验报告"),
     3: ("Declaration", "报关单"),
     4: ("Invoice", "发票"),
+    5: ("Order", "订单"),
+    6: ("Payment receipt", "支付凭证"),
+    7: ("Waybill", "运单"),
+    8: ("Movement event", "物流事件"),
 }
 
 
