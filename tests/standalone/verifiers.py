@@ -34,6 +34,7 @@ class Question:
     trust: Trust
     moment: datetime
     max_age: timedelta = DAY
+    rpc: str | None = None
 
 
 def by_product(question: Question) -> Found:
@@ -112,6 +113,7 @@ def _line(question: Question) -> str:
         "trust": question.trust.as_json()["trusted"],
         "moment": str(int(question.moment.timestamp() * 1_000_000)),
         "maxAge": str(question.max_age // timedelta(microseconds=1)),
+        "rpc": question.rpc,
     }
     return json.dumps(asked) + "\n"
 
