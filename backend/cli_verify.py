@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,9 @@ def trust_file_command(name: str, new_key: bool) -> None:
     from backend.adapters.operator_keys import OperatorKeys
     from backend.data_folder import DataFolder
     from backend.domain.errors import NotFound
-    from backend.domain.trust import LedgerName, Trust, Trusted
+    from backend.domain.trust import LedgerName
     from backend.installation import VERSION, opened
+    from backend.services.bundling import own_trust
     from backend.settings import Settings
 
     settings = Settings.from_environment(os.environ)
@@ -167,12 +169,7 @@ def trust_file_command(name: str, new_key: bool) -> None:
         if new_key and isinstance(at.operator, OperatorKeys):
             at.operator.renew()
         ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
-        entry = Trusted(
-            name,
-            ledger,
-            deployment.accreditation.lower(),
-            settings.ledger_confirmations,
-            at.operator.thumbprints(),
-        )
-    click.echo(json.dumps(Trust((entry,)).as_json(), indent=2, ensure_ascii=False))
+        beside = replace(at, confirmations=settings.ledger_confirmations)
+        trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
+    click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
     click.echo("Hand this to readers, and let them compare the keys with what you publish elsewhere.", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 from backend.adapters.vault import SealedVault
 from backend.domain import sd_jwt, snapshot
 from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
 
 
 class OperatorKeys:
@@ -30,6 +31,15 @@ class OperatorKeys:
         key = self._keys()[0]
         private = self._vault.seal(base64.b64decode(key["private"]))
         return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
+        found = []
+        for path in sorted(self._path.parent.glob("deployment-*.json")):
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"].lower())
+            found.append((name, fields["accreditation"].lower()))
+        return tuple(found)
 
     def renew(self) -> None:
         """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""

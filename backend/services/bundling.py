@@ -61,12 +61,15 @@ def _between(store: Store, newest: RecordOnFile, named: set[str]) -> list[str]:
 
 def trust_of(at: Surroundings, name: str) -> Trust:
     """What a reader's trust file says of this installation; raises LedgerUnavailable where its ledger is unknown."""
-    return Trust((trusted(at.ledger.head(), name, at.confirmations, at.operator.thumbprints()),))
+    head = at.ledger.head()
+    return own_trust(at, name, _name(head), head.accreditation_address.lower())
 
 
-def trusted(head: Head, name: str, confirmations: int, keys: tuple[str, ...]) -> Trusted:
-    """The entry about one ledger."""
-    return Trusted(name, _name(head), head.accreditation_address.lower(), confirmations, keys)
+def own_trust(at: Surroundings, name: str, ledger: LedgerName, accreditation: str) -> Trust:
+    """The entries about our ledger and about those that it took the place of."""
+    ledgers = ((ledger, accreditation), *at.operator.former_ledgers())
+    keys = at.operator.thumbprints()
+    return Trust(tuple(Trusted(name, one, accredited, at.confirmations, keys) for one, accredited in ledgers))
 
 
 def _name(head: Head) -> LedgerName:

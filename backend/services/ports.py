@@ -37,6 +37,7 @@ from backend.domain.records import (
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
 
 
 class Ledger(Protocol):
@@ -144,6 +145,9 @@ class Operator(Protocol):
 
     def sign(self, stated: Snapshot) -> str:
         """The signed text."""
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with the address of its accreditation."""
 
 
 class Files(Protocol):

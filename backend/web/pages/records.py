@@ -14,8 +14,8 @@ from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import issuing
-from backend.services.bundling import bundle_of
+from backend.services import issuing, lodging
+from backend.services.bundling import bundle_of, bundle_of_consignment
 from backend.services.verifying import verdict_on
 from backend.services.viewing import visible_record
 from backend.web.bundle_files import bundle_file
@@ -154,3 +154,13 @@ def evidence(record_id: str) -> Response:
     with at.work(reading=True) as work:
         found = visible_record(work.store, person(), record_id)
     return bundle_file(bundle_of(at, found), record_id)
+
+
+@blueprint.get("/declarations/<declaration_id>/evidence.json")
+@only(Role.MERCHANT, Role.OFFICER)
+def consignment_evidence(declaration_id: str) -> Response:
+    """One bundle with the declaration and every paper that it relies on."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        consignment = lodging.visible(work.store, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
