@@ -37,6 +37,7 @@ EXPECTED = {
     "POST /declarations/<declaration_id>/arrival": only("merchant", "officer", otherwise=404),
     "POST /declarations/<declaration_id>/withdrawal": only("merchant", otherwise=404) | {"officer": 403},
     "GET /release-times": everybody,
+    "GET /clearance-events": only("officer", done=200),
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,

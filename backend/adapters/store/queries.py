@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
@@ -230,6 +231,20 @@ class SqlStore:
         """Every released consignment, in the order of release."""
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
         return self._all(query.order_by(t.consignment.c.released_at))
+
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+        e, c, o = t.event.c, t.consignment.c, t.organisation.c
+        query = (
+            select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
+            .join_from(t.event, t.consignment)
+            .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
+        )
+        if since is not None:
+            query = query.where(e.recorded_at >= since)
+        for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
+            yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
         """Consignments whose declaration stands in this batch."""
