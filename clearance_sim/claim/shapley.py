@@ -1,7 +1,7 @@
 """Who earned the saving: Shapley, first-in and last-in shares of a set of levers.
 
 A game gives a value to every set of levers. Here the value is hours saved against no lever at all, measured once per
-replication, so that each share comes with an interval: the arithmetic is linear, and is done replication by replication.
+replication, so that each share comes with an interval: the arithmetic is linear and done replication by replication.
 """
 
 from collections.abc import Sequence

@@ -181,8 +181,8 @@ def _attribution(evidence: Evidence) -> Text:
     direct, enabled = evidence.ledger_direct_percent, evidence.ledger_enabled_percent
     rest, low, high = 100 - direct.value, 100 - direct.high, 100 - direct.low
     return Text(
-        f"Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it is credited "
-        f"with {evidence.credited.en}, which is an assumption and not a finding, {100 - enabled.value:.1f} % are not.",
+        f"Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it "
+        f"is credited with {evidence.credited.en} (an assumption, not a finding), {100 - enabled.value:.1f} % are not.",
         f"所节省的时间中，{rest:.1f}%（{low:.1f}% 至 {high:.1f}%）并非由账本本身带来；若把{evidence.credited.zh}"
         f"也归功于账本（这是假设而非结论），则仍有 {100 - enabled.value:.1f}% 与账本无关。",
     )

@@ -5,7 +5,8 @@ from clearance_sim.claim.shapley import shares, with_credit
 
 
 def a_game(value_of, count):
-    return np.array([[value_of({player for player in range(count) if mask >> player & 1})] for mask in range(1 << count)])
+    teams = ({player for player in range(count) if mask >> player & 1} for mask in range(1 << count))
+    return np.array([[value_of(team)] for team in teams])
 
 
 def test_the_shares_of_the_glove_game_are_the_known_ones():

@@ -54,7 +54,7 @@ def test_the_sentence_names_clock_setting_and_what_is_not_due_to_the_ledger():
     assert sentence.en.startswith("General import by sea, clock from arrival to release: on paper the mean is 72.0 h")
     assert "97.8 % (97.6 to 98.0) are not due to the ledger itself" in sentence.en
     assert "97.8%（97.6% 至 98.0%）并非由账本本身带来" in sentence.zh
-    assert "all of E and half of R, which is an assumption" in sentence.en
+    assert "all of E and half of R (an assumption, not a finding)" in sentence.en
 
 
 def test_the_whole_programme_is_judged_apart_from_the_technology():
