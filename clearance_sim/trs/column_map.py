@@ -161,6 +161,6 @@ def _events(read: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         raise MapError(f"zone {name!r} is no time zone: write it like Asia/Shanghai") from error
     return name

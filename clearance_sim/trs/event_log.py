@@ -99,10 +99,19 @@ def _read(path: Path) -> pa.Table:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pyarrow.parquet.read_table(path)
-        text = pyarrow.csv.ConvertOptions(strings_can_be_null=True, timestamp_parsers=[])
-        return pyarrow.csv.read_csv(path, convert_options=text)
+        return _read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise LogError([Problem(f"{path} cannot be read", str(error).splitlines()[0])]) from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """Every column as text: what looks like a number or a time is read where it is known what it should be."""
+    with pyarrow.csv.open_csv(path) as opened:
+        names = opened.schema.names
+    text = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    return pyarrow.csv.read_csv(path, convert_options=text)
 
 
 def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> ColumnMap:

@@ -46,10 +46,8 @@ def quantile(ordered: "np.ndarray[Any, Any]", numerator: int, denominator: int) 
     The backend reports with the standard library; the same steps give the same last bit.
     """
     place, rest = divmod(numerator * (len(ordered) - 1), denominator)
-    below = float(ordered[place])
-    if rest == 0:
-        return below
-    return (below * (denominator - rest) + float(ordered[place + 1]) * rest) / denominator
+    below, above = float(ordered[place]), float(ordered[min(place + 1, len(ordered) - 1)])
+    return (below * (denominator - rest) + above * rest) / denominator
 
 
 def figures(hours: "np.ndarray[Any, Any]", target: float, resampling: "Resampling", blocks: Any) -> Figures | None:
