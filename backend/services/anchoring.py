@@ -19,7 +19,7 @@ from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailabl
 from backend.domain.ledger import Act, AnchorBatch, AnchoredBatch, ChangeStatuses, Head, Receipt, UseUpNonce
 from backend.domain.merkle import Tree
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
-from backend.domain.sendings import Claim, Sending, SendingState, StatusChange
+from backend.domain.sendings import ALREADY_THERE, Claim, Sending, SendingState, StatusChange
 from backend.services.accreditation import to_ledger
 from backend.services.ports import Store, Surroundings
 
@@ -395,7 +395,7 @@ def _settle_refused(at: Surroundings, chosen: Chosen) -> bool:
 def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
     assert record.batch is not None, "only records of anchored batches are chosen"
     if at.ledger.status(record.batch.root, record.place or 0) == change.new_status:
-        return "the ledger has it already"
+        return ALREADY_THERE
     try:
         at.ledger.rehearse(_act([(change, record)]))
     except LedgerRefused as refusal:

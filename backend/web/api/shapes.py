@@ -96,6 +96,9 @@ class DecisionShape(Shape):
     office: str
     status: str = Field(description="The status that the decision gave")
     verdict: Ruling = Field(description="The verdict at that moment")
+    proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
+        description="How far the decision has come on its way to the ledger"
+    )
 
 
 class DeclarationSummary(Shape):
