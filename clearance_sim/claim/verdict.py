@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clearance_sim.claim.intervals import Interval
+from clearance_sim.procedure.intervals import Interval
 
 
 class Outcome(StrEnum):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from clearance_sim.claim.intervals import Interval
+from clearance_sim.procedure.intervals import Interval
 from clearance_sim.claim.verdict import Evidence, Outcome, Reading, Text, judge
 
 

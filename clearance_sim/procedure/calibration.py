@@ -1,0 +1,210 @@
+"""From published statistics to the model's parameters, as code that can be run again.
+
+1. Nhava Sheva's 2018 study gives a mean, the share below it and the share within 72 h: a shifted log-normal.
+2. That shape, scaled to a mean of 72 h, is what the general import by sea on paper must show: how slow traders are
+   (`trader_scale`) sets the mean, how much they differ (`frailty`) the skewness.
+3. India's 2023 study gives the ratios of air and land to sea: how slow traders are by mode.
+
+The simulation is run inside the fit; draws are keyed, so the same parameter always gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from clearance_sim.procedure.intervals import Interval
+from clearance_sim.procedure.context import Context, context
+from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
+from clearance_sim.procedure.levers import Levers
+from clearance_sim.procedure.network import ARRIVAL
+from clearance_sim.procedure.parameters import read_data
+from clearance_sim.procedure.simulation import Laboratory, by_replication
+
+Say = Callable[[str], None]
+INDIA_2023 = {"electronic_share": 1.0, "prelodged_share": 0.3, "aeo_share": 0.35, "yellow_share": 0.13, "red_share": 0.05}
+"""Levers of India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure that the model is calibrated on."""
+
+    id: str
+    study: str
+    year: int
+    figure: str
+    value: float
+    unit: str
+    clock: str
+    known: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A published figure beside the fitted and the simulated one."""
+
+    published: Published
+    fitted: float
+    simulated: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        row = self.published
+        return {
+            "figure": row.figure,
+            "study": row.study,
+            "year": row.year,
+            "known": row.known,
+            "unit": row.unit,
+            "clock": row.clock,
+            "published": row.value,
+            "fitted": round(self.fitted, 4),
+            "simulated": self.simulated.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted parameters by layer (`general`, `mode-air`, …), the shape they were fitted to, and how well they fit."""
+
+    layers: Mapping[str, Mapping[str, float]]
+    shape: LogNormal
+    fits: tuple[Fit, ...]
+
+
+@cache
+def published() -> Mapping[str, Published]:
+    """The figures to calibrate on."""
+    return {row["id"]: Published(**row) for row in read_data("published.toml")["figure"]}
+
+
+def shape() -> LogNormal:
+    """What Nhava Sheva's three figures say about the distribution of a total."""
+    given = published()
+    return from_mean_and_shares(
+        given["jnch-2018-mean"].value,
+        given["jnch-2018-below-mean"].value,
+        72.0,
+        given["jnch-2018-within-72"].value,
+    )
+
+
+def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
+    """Fit, in the three steps above."""
+    target = scaled(shape(), published()["ntfap-sea-target"].value / published()["jnch-2018-mean"].value)
+    base = _uncalibrated(context("general-import"))
+    general = _fit_sea(base, target, laboratory, say)
+    layers: dict[str, dict[str, float]] = {"general": general}
+    india = base.but(**general, **INDIA_2023)
+    for mode in ("air", "land"):
+        layers[f"mode-{mode}"] = {"trader_scale": _fit_mode(mode, india, laboratory, say)}
+    return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
+
+
+def _uncalibrated(fitted: Context) -> Context:
+    return fitted.but(trader_scale=1.0, frailty=0.5)
+
+
+def _totals(here: Context, laboratory: Laboratory) -> list[np.ndarray]:
+    return by_replication(laboratory.result(here, Levers()), ARRIVAL)
+
+
+def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:
+    """Nested: for each frailty the scale that gives the mean; then the frailty that gives the share below the mean."""
+    scales: dict[float, float] = {}
+
+    def scale_for(frailty: float) -> float:
+        if frailty not in scales:
+            scales[frailty] = _root(
+                lambda scale: _mean(base.but(frailty=frailty, trader_scale=scale), laboratory) - target.mean, 0.3, 4.0
+            )
+            say(f"frailty {frailty:.3f}: traders {scales[frailty]:.3f} times as slow give {target.mean:.1f} h")
+        return scales[frailty]
+
+    def skewness_gap(frailty: float) -> float:
+        totals = np.concatenate(_totals(base.but(frailty=frailty, trader_scale=scale_for(frailty)), laboratory))
+        return float((totals < totals.mean()).mean()) - target.share_below(target.mean)
+
+    low, high = 0.0, 1.2
+    if skewness_gap(low) >= 0:
+        frailty = low
+    elif skewness_gap(high) <= 0:
+        frailty = high
+    else:
+        frailty = float(brentq(skewness_gap, low, high, xtol=0.01))
+    return {"trader_scale": round(scale_for(frailty), 4), "frailty": round(frailty, 4)}
+
+
+def _root(gap: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function is zero; its nearest end where it is zero nowhere between."""
+    if gap(low) >= 0:
+        return low
+    if gap(high) <= 0:
+        return high
+    return float(brentq(gap, low, high, xtol=0.002))
+
+
+def _mean(here: Context, laboratory: Laboratory) -> float:
+    return float(np.mean([values.mean() for values in _totals(here, laboratory)]))
+
+
+def _of_mode(mode: str, india: Context, scale: float) -> Context:
+    defaults = read_data("contexts.toml")["mode"][mode]["set"]
+    return replace(india.but(**defaults, trader_scale=scale), mode=mode)
+
+
+def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> float:
+    given = published()
+    ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
+    wanted = ratio * _mean(india, laboratory)
+    scale = _root(lambda scale: _mean(_of_mode(mode, india, scale), laboratory) - wanted, 0.02, 4.0)
+    say(f"{mode}: traders {scale:.3f} times as slow give {ratio:.3f} of the sea's mean")
+    return round(scale, 4)
+
+
+def _fits(base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory) -> list[Fit]:
+    """Simulated anew with the fitted parameters and another seed."""
+    again = replace(laboratory, seed=laboratory.seed + 1)
+    given = published()
+    totals = _totals(base.but(**layers["general"]), again)
+    means = np.array([values.mean() for values in totals])
+    middle, half = float(means.mean()), float(means.mean()) * 72.0 / given["jnch-2018-mean"].value
+    to_jnch = given["jnch-2018-mean"].value / given["ntfap-sea-target"].value
+    found = [
+        Fit(given["ntfap-sea-target"], target.mean, Interval.over(means)),
+        Fit(given["jnch-2018-mean"], shape().mean, Interval.over(means * to_jnch)),
+        Fit(
+            given["jnch-2018-below-mean"],
+            target.share_below(target.mean),
+            Interval.over([(values < middle).mean() for values in totals]),
+        ),
+        Fit(
+            given["jnch-2018-within-72"],
+            target.share_below(target.mean * 72.0 / given["jnch-2018-mean"].value),
+            Interval.over([(values < half).mean() for values in totals]),
+        ),
+    ]
+    india = base.but(**layers["general"], **INDIA_2023)
+    sea = np.array([values.mean() for values in _totals(india, again)])
+    to_india = given["ntrs-2023-sea"].value / sea.mean()
+    found.append(Fit(given["ntrs-2023-sea"], given["ntrs-2023-sea"].value, Interval.over(sea * to_india)))
+    for mode in ("air", "land"):
+        here = _of_mode(mode, india, layers[f"mode-{mode}"]["trader_scale"])
+        hours = np.array([values.mean() for values in _totals(here, again)])
+        figure = given[f"ntrs-2023-{mode}"]
+        found.append(Fit(figure, figure.value, Interval.over(hours * to_india)))
+    return found
+
+
+def write_calibrated(calibration: Calibration, path: Path) -> None:
+    """Keep the fitted parameters where contexts read them."""
+    lines = ["# Written by `clearance-sim calibrate --write`; see docs/clearance-sim.md.", ""]
+    for layer, values in calibration.layers.items():
+        lines += [f"[{layer}]", *(f"{name} = {value}" for name, value in values.items()), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
