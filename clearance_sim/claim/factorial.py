@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.claim.shapley import Shares, Values, shares, with_credit
 from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import ORDER, TITLES, Levers, letters_of
 from clearance_sim.procedure.network import CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
@@ -33,7 +33,9 @@ class Factorial:
         return np.stack([cell(clock, statistic) for cell in self.cells])
 
 
-def factorial(context: Context, laboratory: Laboratory, progress: Callable[[int, int], None] | None = None) -> Factorial:
+def factorial(
+    context: Context, laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
+) -> Factorial:
     """Run all sets of levers in one context."""
     cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(ORDER))]
     return Factorial(laboratory.summaries(cells, progress))
@@ -136,9 +138,7 @@ def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
 def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[str]:
     """The sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
     reaching = [
-        mask
-        for mask, cell in enumerate(study.cells)
-        if Interval.over(cell(clock, statistic)).lies_below(hours)
+        mask for mask, cell in enumerate(study.cells) if Interval.over(cell(clock, statistic)).lies_below(hours)
     ]
     minimal = [mask for mask in reaching if not any(other != mask and other & mask == other for other in reaching)]
     return sorted((letters_of(mask) for mask in minimal), key=lambda letters: (len(letters), letters))

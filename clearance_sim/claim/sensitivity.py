@@ -9,8 +9,8 @@ import numpy as np
 from SALib.analyze import sobol as sobol_analysis
 from SALib.sample import sobol as sobol_sample
 
-from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import Arm
 from clearance_sim.procedure.parameters import Parameter, parameters
 from clearance_sim.procedure.simulation import Cell, Laboratory, Summary
@@ -98,7 +98,9 @@ def sobol(
         "statistic": statistic,
         "arm": arm.name,
         "evaluations": len(sample),
-        "spread": {name: number(float(np.quantile(answers, q))) for name, q in (("p05", 0.05), ("median", 0.5), ("p95", 0.95))},
+        "spread": {
+            name: number(float(np.quantile(answers, q))) for name, q in (("p05", 0.05), ("median", 0.5), ("p95", 0.95))
+        },
         "within_8h": number(float((answers <= 8.0).mean())),
         "parameters": rows,
     }

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearance_sim.claim.factorial import figures
-from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import ARMS, Levers
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
-from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory
+from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, summarised
 
 Progress = Callable[[int, int], None] | None
 
@@ -54,8 +54,6 @@ def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, objec
 
 def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str, object]:
     result = laboratory.result(context, levers)
-    from clearance_sim.procedure.simulation import summarised
-
     summary = summarised(result)
     return {
         ARRIVAL: {name: Interval.over(summary(ARRIVAL, name)).to_json() for name in ("mean", "p90")},
@@ -106,7 +104,11 @@ def frontier(context: Context, laboratory: Laboratory, points: int, progress: Pr
         pages.append({"name": page.name, "title": title, "levers": page.levers.to_json(), **values})
     return {
         "clock": ARRIVAL,
-        "x": {"name": "prelodged_share", "title": {"en": "lodged before arrival", "zh": "提前申报比例"}, "values": shares},
+        "x": {
+            "name": "prelodged_share",
+            "title": {"en": "lodged before arrival", "zh": "提前申报比例"},
+            "values": shares,
+        },
         "y": {"name": "deferred_share", "title": {"en": "duty deferred", "zh": "汇总征税或担保比例"}, "values": shares},
         "slices": pages,
     }
@@ -115,19 +117,21 @@ def frontier(context: Context, laboratory: Laboratory, points: int, progress: Pr
 def bound(baseline_h: float, target_h: float, unloading_mean_h: float) -> dict[str, object]:
     """What no handling of documents can go below, as long as goods must be unloaded within the clock."""
     low, high = (share * baseline_h for share in PORT_SHARE)
-    cut = 1 - target_h / baseline_h
+    shares = tuple(f"{100 * share:g}" for share in PORT_SHARE)
+    cut = f"{100 * (1 - target_h / baseline_h):.1f}"
     possible = low <= target_h
-    verdict_en = "a mean of {t:g} h is not ruled out by it" if possible else "a mean of {t:g} h is out of reach without it"
-    verdict_zh = "并不排除平均 {t:g} 小时" if possible else "若不改变港口作业，平均 {t:g} 小时不可能达到"
+    says_en = "does not rule out a mean" if possible else "rules out a mean"
+    says_zh = "并不排除" if possible else "排除了"
     en = (
-        f"With the port's part of {100 * PORT_SHARE[0]:g} to {100 * PORT_SHARE[1]:g} % (Bangladesh 2022), a baseline of "
-        f"{baseline_h:.1f} h holds {low:.1f} to {high:.1f} h of handling: {verdict_en.format(t=target_h)}. This model's "
-        f"unloading takes {unloading_mean_h:.1f} h on average. {baseline_h:.1f} to {target_h:g} h is a cut of "
-        f"{100 * cut:.1f} %: at least that part of the baseline has to lie in stages that vanish."
+        f"With a port's part of {shares[0]} to {shares[1]} % (Bangladesh 2022), a baseline of {baseline_h:.1f} h holds "
+        f"{low:.1f} to {high:.1f} h of handling; that {says_en} of {target_h:g} h as long as handling stays as it is. "
+        f"Unloading takes {unloading_mean_h:.1f} h on average here. {baseline_h:.1f} to {target_h:g} h is a cut of "
+        f"{cut} %: at least that part of the baseline has to lie in stages that vanish."
     )
     zh = (
-        f"按孟加拉国 2022 年港口环节占 {100 * PORT_SHARE[0]:g}% 至 {100 * PORT_SHARE[1]:g}% 计，{baseline_h:.1f} 小时的基准中有 "
-        f"{low:.1f} 至 {high:.1f} 小时属于港口作业：{verdict_zh.format(t=target_h)}。本模型卸货平均 {unloading_mean_h:.1f} 小时。"
-        f"从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {100 * cut:.1f}%：至少这部分时间必须出自可以消失的环节。"
+        f"若港口环节占 {shares[0]}% 至 {shares[1]}%（孟加拉国 2022 年），{baseline_h:.1f} 小时的基准中有 "
+        f"{low:.1f} 至 {high:.1f} 小时属于港口作业；只要港口作业不变，这就{says_zh}平均 {target_h:g} 小时的可能。"
+        f"本情景卸货平均 {unloading_mean_h:.1f} 小时。从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {cut}%："
+        "至少这部分时间必须出自可以消失的环节。"
     )
     return {"en": en, "zh": zh, "port_share": list(PORT_SHARE), "hours_left": [number(low), number(high)]}

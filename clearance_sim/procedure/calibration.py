@@ -19,17 +19,23 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.context import Context, context
 from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
+from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL
 from clearance_sim.procedure.parameters import read_data
 from clearance_sim.procedure.simulation import Laboratory, by_replication
 
 Say = Callable[[str], None]
-INDIA_2023 = {"electronic_share": 1.0, "prelodged_share": 0.3, "aeo_share": 0.35, "yellow_share": 0.13, "red_share": 0.05}
-"""Levers of India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
+INDIA_2023 = {
+    "electronic_share": 1.0,
+    "prelodged_share": 0.3,
+    "aeo_share": 0.35,
+    "yellow_share": 0.13,
+    "red_share": 0.05,
+}
+"""India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,9 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> fl
     return round(scale, 4)
 
 
-def _fits(base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory) -> list[Fit]:
+def _fits(
+    base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory
+) -> list[Fit]:
     """Simulated anew with the fitted parameters and another seed."""
     again = replace(laboratory, seed=laboratory.seed + 1)
     given = published()
@@ -203,8 +211,18 @@ def _fits(base: Context, layers: Mapping[str, Mapping[str, float]], target: LogN
 
 
 def write_calibrated(calibration: Calibration, path: Path) -> None:
-    """Keep the fitted parameters where contexts read them."""
+    """Keep the fitted parameters where contexts read them, with how well they fit."""
     lines = ["# Written by `clearance-sim calibrate --write`; see docs/clearance-sim.md.", ""]
     for layer, values in calibration.layers.items():
         lines += [f"[{layer}]", *(f"{name} = {value}" for name, value in values.items()), ""]
+    for fit in calibration.fits:
+        lines += ["[[fit]]", f'id = "{fit.published.id}"', f"fitted = {fit.fitted:.6g}"]
+        simulated = fit.simulated
+        lines += [f"simulated = [{simulated.value:.6g}, {simulated.low:.6g}, {simulated.high:.6g}]", ""]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def kept_fits() -> list[Fit]:
+    """How well the parameters in use fit, as it was found when they were written."""
+    rows = read_data("calibrated.toml").get("fit", [])
+    return [Fit(published()[row["id"]], row["fitted"], Interval(*row["simulated"])) for row in rows]

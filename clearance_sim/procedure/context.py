@@ -42,9 +42,27 @@ class Context:
     peak: Mapping[str, float] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where values that differ from the general ones come from."""
+    annotated: bool = False
+    """Whether scenarios carry sources and ranges with their numbers (for people) or bare numbers (for speed)."""
 
     def __getitem__(self, parameter: str) -> float:
         return self.values[parameter]
+
+    def quantity(self, parameter: str, value: float | None = None, varies: bool = True) -> float | dict[str, Any]:
+        """A parameter's value, or a number derived from it, as it stands in a scenario."""
+        given = self[parameter] if value is None else value
+        if not self.annotated:
+            return given
+        row = parameters()[parameter]
+        source = self.sources.get(parameter, row.source)
+        if value is not None and row.unit == "share" and value != self[parameter]:
+            source += "; moved by a lever"
+        noted: dict[str, Any] = {"value": round(given, 6), "source": f"{parameter} [{row.known}]: {source}"}
+        ratio = given / row.value if row.value else 0.0
+        low, high = row.low * ratio, row.high * ratio
+        if varies and row.unit in ("h", "wh") and low <= noted["value"] <= high and low < high:
+            noted["range"] = [round(low, 6), round(high, 6)]
+        return noted
 
     def desk(self) -> tuple[Opening, ...]:
         return read_hours(self.desk_hours)

@@ -84,7 +84,7 @@ def as_shifts(openings: tuple[Opening, ...], servers: int | None = None) -> list
     shifts: list[dict[str, object]] = []
     for (start, end), days in spans.items():
         shift: dict[str, object] = {
-            "days": "daily" if len(days) == 7 else ",".join(days),
+            "days": _days_in_words(days),
             "from": _clock(start),
             "to": _clock(end),
         }
@@ -94,3 +94,13 @@ def as_shifts(openings: tuple[Opening, ...], servers: int | None = None) -> list
 
 def _clock(minutes: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _days_in_words(days: list[str]) -> str:
+    """`daily`, `mon-fri`, or a list."""
+    if len(days) == 7:
+        return "daily"
+    positions = [DAYS.index(day) for day in days]
+    if len(days) > 2 and positions == list(range(positions[0], positions[-1] + 1)):
+        return f"{days[0]}-{days[-1]}".lower()
+    return ",".join(days).lower()

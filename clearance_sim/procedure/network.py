@@ -106,7 +106,11 @@ def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
     table: Table = {
         "classes": {"verified": now.verified, "paper": 1 - now.verified},
         "to": [
-            {"to": "early filing", "probability": now.prelodged, "frailty": -context["frailty"]},
+            {
+                "to": "early filing",
+                "probability": context.quantity("prelodged_share", now.prelodged),
+                "frailty": -context["frailty"],
+            },
             {"to": "voyage", "probability": 1 - now.prelodged},
         ],
     }
@@ -118,7 +122,8 @@ def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
         table["profile"] = [dict(window) for window in context.arrivals_by_hour]
     if context.peak is not None and context.peak["to_h"] < 168 * weeks:
         table["peaks"] = [dict(context.peak)]
-    table["rate_per_h"] = context["consignments_a_week"] * context["load"] / 168 / size
+    rate = context["consignments_a_week"] * context["load"] / 168 / size
+    table["rate_per_h"] = context.quantity("consignments_a_week", rate)
     return table
 
 
@@ -141,7 +146,7 @@ def _goods(context: Context) -> Table:
     }
     return {
         "voyage": {
-            **_station(_fixed(context["notice_h"])),
+            **_station(_fixed(context.quantity("notice_h", varies=False))),
             "since": "arrive",
             "next": "documents",
             "next_by_class": dict.fromkeys(_channelled(), "unloading"),
@@ -162,7 +167,10 @@ def _lodging(context: Context, now: Setting) -> Table:
         "early filing": {**_station(early), "next": "lodgement"},
         "documents": _human(context, _slow(context, "documents"), "lodgement"),
         "lodgement": _instant(_either(now.electronic, "automatic acceptance", "acceptance")),
-        "automatic acceptance": {**_station(_fixed(context["acceptance_automatic_h"])), "next": "channel"},
+        "automatic acceptance": {
+            **_station(_fixed(context.quantity("acceptance_automatic_h", varies=False))),
+            "next": "channel",
+        },
         "acceptance": _working("desk", _acceptance(context), "channel"),
         "channel": _instant(
             _channels(context, now, "", "in-tray"),
@@ -183,8 +191,8 @@ def _acceptance(context: Context) -> Table:
 
 def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Table]:
     return [
-        {"to": check, "probability": now.red, "becomes": f"red{kind}"},
-        {"to": check, "probability": now.yellow, "becomes": f"yellow{kind}"},
+        {"to": check, "probability": context.quantity("red_share", now.red), "becomes": f"red{kind}"},
+        {"to": check, "probability": context.quantity("yellow_share", now.yellow), "becomes": f"yellow{kind}"},
         {"to": "assessment", "probability": now.green, "becomes": f"green{kind}", "frailty": -context["frailty"]},
     ]
 
@@ -193,13 +201,13 @@ def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
     """S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
     glance = {
         "law": "uniform",
-        "low_h": context["check_verified_low_wh"],
-        "high_h": context["check_verified_high_wh"],
+        "low_h": context.quantity("check_verified_low_wh"),
+        "high_h": context.quantity("check_verified_high_wh"),
     }
     check = {
         "service": _skewed(context, "check", "wh"),
         "service_by_class": {f"{channel} verified": glance for channel in CHANNELS},
-        "servers": int(context["officers"]),
+        "servers": context.quantity("officers", varies=False),
         "calendar": "desk",
         "end_of_shift": "pre-empt-resume",
         "next": "assessment",
@@ -215,13 +223,13 @@ def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
             "next": "in-tray",
             "next_by_class": {
                 f"{channel} verified": [
-                    {"to": "fall-back", "probability": now.fallback, "becomes": channel},
+                    {"to": "fall-back", "probability": context.quantity("fallback_share"), "becomes": channel},
                     {"to": "in-tray", "probability": 1 - now.fallback},
                 ]
                 for channel in CHANNELS
             },
         },
-        "fall-back": _working("desk", _fixed(context["fallback_delay_wh"]), "in-tray"),
+        "fall-back": _working("desk", _fixed(context.quantity("fallback_delay_wh", varies=False)), "in-tray"),
         "in-tray": _working("desk", _skewed(context, "intray", "wh"), "document check"),
         "document check": check,
         "query": _human(context, _slow(context, "query_reply"), "document check"),
@@ -231,7 +239,7 @@ def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
 def _checked(context: Context, channel: str, query: float) -> list[Table]:
     then = "voyage" if channel == "red" else "assessment"
     return [
-        {"to": "query", "probability": query, "frailty": context["frailty"]},
+        {"to": "query", "probability": context.quantity("query_share", query), "frailty": context["frailty"]},
         {"to": then, "probability": 1 - query},
     ]
 
@@ -244,10 +252,10 @@ def _examining(context: Context) -> Table:
         "booking": _working("yard", _skewed(context, "booking", "wh"), "examination"),
         "examination": {
             "service": _skewed(context, "examination", "wh"),
-            "servers": int(context["examination_teams"]),
+            "servers": context.quantity("examination_teams", varies=False),
             "calendar": "yard",
             "end_of_shift": "pre-empt-resume",
-            "next": _either(context["laboratory_share"], "laboratory", "assessment"),
+            "next": _either(context.quantity("laboratory_share"), "laboratory", "assessment"),
         },
         "laboratory": _working("laboratory", days, "assessment"),
     }
@@ -264,7 +272,7 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
     deferred = {
         each: [
-            {"to": then, "probability": now.deferred},
+            {"to": then, "probability": context.quantity("deferred_share", now.deferred)},
             {"to": "duty payment", "probability": 1 - now.deferred, "frailty": context["frailty"]},
         ]
         for each, then in after_duty.items()
@@ -281,7 +289,7 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
         "duty payment": {**duty, "next_by_class": after_duty},
         "clearing": _instant(_either(now.electronic, "automatic release", "release by hand")),
         "automatic release": {**_station(release), "next": "released"},
-        "release by hand": _working("desk", _fixed(context["release_desk_wh"]), "released"),
+        "release by hand": _working("desk", _fixed(context.quantity("release_desk_wh", varies=False)), "released"),
         "released": {**_station(_fixed(0.0)), "next": "exit", "next_by_class": gone},
     }
 
@@ -294,26 +302,25 @@ def _station(law: Table) -> Table:
     return {"service": law, "servers": "unlimited"}
 
 
-def _fixed(hours: float) -> Table:
+def _fixed(hours: float | Table) -> Table:
     return {"law": "deterministic", "value_h": hours}
 
 
 def _skewed(context: Context, stage: str, unit: str) -> Table:
     return {
         "law": "log-normal",
-        "median_h": context[f"{stage}_median_{unit}"],
-        "p90_h": context[f"{stage}_p90_{unit}"],
+        "median_h": context.quantity(f"{stage}_median_{unit}"),
+        "p90_h": context.quantity(f"{stage}_p90_{unit}"),
     }
 
 
 def _slow(context: Context, stage: str) -> Table:
     """A trader's wait: the median and the ninth decile times how slow traders are."""
-    scale = context["trader_scale"]
-    return {
-        "law": "log-normal",
-        "median_h": context[f"{stage}_median_h"] * scale,
-        "p90_h": context[f"{stage}_p90_h"] * scale,
-    }
+    law: Table = {"law": "log-normal"}
+    for part in ("median", "p90"):
+        name = f"{stage}_{part}_h"
+        law[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
+    return law
 
 
 def _human(context: Context, law: Table, to: str) -> Table:
@@ -329,8 +336,9 @@ def _instant(next_: list[Table], **by_class: list[Table]) -> Table:
     return {**_station(_fixed(0.0)), "next": next_, "next_by_class": by_class}
 
 
-def _either(share: float, first: str, second: str) -> list[Table]:
-    return [{"to": first, "probability": share}, {"to": second, "probability": 1 - share}]
+def _either(share: float | Table, first: str, second: str) -> list[Table]:
+    rest = 1 - (share["value"] if isinstance(share, dict) else share)
+    return [{"to": first, "probability": share}, {"to": second, "probability": rest}]
 
 
 def stations_of(table: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,11 @@ def pruned(scenario: Table) -> Table:
     states = _reached(stations, starts)
     names = {station for station, _ in states}
     kinds = {kind for _, kind in states}
-    kept = {name: _of_kinds(station, kinds) for name, station in stations.items() if name in names}
+    kept = {
+        name: _of_kinds(station, {kind for at, kind in states if at == name})
+        for name, station in stations.items()
+        if name in names
+    }
     used = {station["calendar"] for station in kept.values() if "calendar" in station}
     return {
         **scenario,
@@ -28,7 +32,17 @@ def pruned(scenario: Table) -> Table:
 
 
 def _ways(next_: Any) -> list[Table]:
-    return [{"to": next_}] if isinstance(next_, str) else [way for way in next_ if way.get("probability", 1) > 0]
+    if isinstance(next_, str):
+        return [{"to": next_}]
+    taken = [way for way in next_ if _probability(way) > 0]
+    if len(taken) == 1:
+        return [{key: value for key, value in taken[0].items() if key in ("to", "becomes")}]
+    return taken
+
+
+def _probability(way: Table) -> float:
+    given = way.get("probability", 1.0)
+    return float(given["value"] if isinstance(given, dict) else given)
 
 
 def _taken(station: Table) -> Table:

@@ -14,7 +14,7 @@ from clearance_sim import Result, run
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
-from clearance_sim.procedure.network import ARRIVAL, CLOCKS, LODGEMENT, network
+from clearance_sim.procedure.network import CLOCKS, network
 from clearance_sim.scenario.reading import from_values
 
 Array = NDArray[np.float64]

@@ -1,17 +1,15 @@
-"""The model tried on published studies that it was not calibrated on: predicted, published, tolerance, inside or not."""
+"""The model tried on published studies it was not calibrated on: predicted, published, tolerance, inside or not."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clearance_sim import Result
 from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose
 from clearance_sim.procedure.hours import HoursError, read_hours
 from clearance_sim.procedure.intervals import Interval
@@ -31,6 +29,9 @@ _KEYS = {
     "tolerance", "slack", "within_h", "context", "levers", "against", "against_levers", "inputs", "note",
 }  # fmt: skip
 _NEEDED = ("id", "study", "published", "statistic")
+
+
+NONE = Levers()
 
 
 class StudyError(ValueError):
@@ -58,7 +59,7 @@ class Study:
     slack: float = 0.0
     within_h: float = 72.0
     against: Context | None = None
-    against_levers: Levers = Levers()
+    against_levers: Levers = NONE
     inputs: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
     """Numbers of the context that the study does not state."""

@@ -155,7 +155,7 @@ def _try(bench: Bench, roster: Roster, confidence: float, first: int, most: int)
 
 
 def _fate(shortfalls: Array, confidence: float) -> Fate:
-    """Reaches when every target's upper bound does, the confidence shared among them; fails when any lower bound fails."""
+    """Reaches when every upper bound does, the confidence shared among the targets; fails when a lower bound fails."""
     count = shortfalls.shape[1]
     quantile = float(student.ppf(1 - (1 - confidence) / len(shortfalls), count - 1))
     middle = shortfalls.mean(axis=1)

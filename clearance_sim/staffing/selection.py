@@ -41,9 +41,7 @@ def select(
         return Choice(0, (0,), (first,), confidence, indifference, True)
     alpha = 1 - confidence
     eta = 0.5 * ((2 * alpha / (systems - 1)) ** (-2 / (first - 1)) - 1)
-    spread = {
-        (i, j): float(np.var(values[i] - values[j], ddof=1)) for i in alive for j in alive if i != j
-    }
+    spread = {(i, j): float(np.var(values[i] - values[j], ddof=1)) for i in alive for j in alive if i != j}
     count = first
     while True:
         alive = _still_in_play(alive, values, spread, indifference, eta, first, count)
