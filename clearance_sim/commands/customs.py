@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from clearance_sim.procedure.context import Context, ContextError, context, contexts
-from clearance_sim.procedure.levers import ARMS, ORDER, Arm, Levers
+from clearance_sim.procedure.levers import ARMS, ORDER, Arm
 from clearance_sim.procedure.parameters import Parameter, parameters
 from clearance_sim.procedure.writing import scenario_text
 

@@ -75,9 +75,11 @@ def _onward(stations: dict[str, Table], name: str, kind: str) -> Iterator[tuple[
 
 
 def _of_kinds(station: Table, kinds: set[str]) -> Table:
-    by_class = {kind: ways for kind, ways in station["next_by_class"].items() if kind in kinds}
+    """The station for these classes only; what most of them do stands as what all do who are not named."""
+    ways = {kind: station["next_by_class"].get(kind, station["next"]) for kind in sorted(kinds)}
+    usual = max(ways.values(), key=lambda each: sum(other == each for other in ways.values()))
+    by_class = {kind: each for kind, each in ways.items() if each != usual}
     services = {kind: law for kind, law in station.get("service_by_class", {}).items() if kind in kinds}
-    kept = {key: value for key, value in station.items() if key not in ("next_by_class", "service_by_class")}
-    return (
-        kept | ({"next_by_class": by_class} if by_class else {}) | ({"service_by_class": services} if services else {})
-    )
+    kept = {key: value for key, value in station.items() if key not in ("next", "next_by_class", "service_by_class")}
+    kept["next"] = usual
+    return kept | ({"service_by_class": services} if services else {}) | ({"next_by_class": by_class} if by_class else {})
