@@ -9,6 +9,7 @@ from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, 
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.simulation import Simulation
 
 
 @cache
@@ -65,3 +66,4 @@ def map_the_domain() -> None:
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
     put(AccreditationAct, tables.accreditation_act, properties={"sending": relationship(Sending, lazy="joined")})
     put(Answer, tables.answer)
+    put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})

@@ -27,6 +27,7 @@ from backend.domain.records import (
     plain_number,
 )
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, SendingState, StatusChange
+from backend.domain.simulation import Simulation, SimulationState
 
 Thing = TypeVar("Thing")
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
@@ -411,3 +412,27 @@ class SqlStore:
     def find_answer(self, person_id: str, key: str) -> Answer | None:
         """What this person's request with this idempotency key led to."""
         return self._session.get(Answer, (person_id, key))
+
+    # Simulations
+
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]:
+        """An organisation's simulations, newest first."""
+        query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
+        return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
+
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]:
+        """All simulations in a state, those that were ordered first at the front."""
+        query = select(Simulation).where(t.simulation.c.state == state)
+        return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
+
+    def get_simulation(self, simulation_id: str) -> Simulation:
+        """The simulation with this id."""
+        return self._get(Simulation, simulation_id)
+
+    def find_simulation(self, simulation_id: str) -> Simulation | None:
+        """The simulation with this id, where there is one."""
+        return self._session.get(Simulation, simulation_id)
+
+    def remove(self, thing: object) -> None:
+        """Keep it no longer."""
+        self._session.delete(thing)

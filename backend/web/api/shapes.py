@@ -195,7 +195,7 @@ class FileShape(Shape):
 class OrganisationInput(Shape):
     """An organisation to register."""
 
-    role: Literal["merchant", "chamber", "laboratory", "officer"]
+    role: Literal["merchant", "chamber", "laboratory", "officer", "analyst"]
     name: Text
     email: Text
     local_name: Text | None = None

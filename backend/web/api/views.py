@@ -89,7 +89,7 @@ def declaration(
 ) -> dict[str, Any]:
     """A declaration with everything that an officer's system needs; ``changes`` are those of its status, in order."""
     # Every decision queues exactly one change signed by the office, so the two lists run side by side.
-    by_office = [change for change in changes if change.signer == "office"]
+    by_office = [change for change in changes if change.signer.startswith("office")]
     ways = [*(change.proof_state for change in by_office), *["stored"] * len(consignment.decisions)]
     return {
         **summary(consignment),

@@ -67,10 +67,9 @@ def test_no_consignment_is_begun_after_the_time_is_over():
 
 def test_without_the_authority_an_unaccredited_issuer_is_not_tried_and_that_is_said():
     tokens = {role: token for role, token in TOKENS.items() if role != "authority"}
+    asked = ["--count", "5", "--rate", "50", "--forged", "1", "--wrong", "0", "--patience", "0.2"]
     with lying_server(believes=True) as server:
-        result = run(
-            "--url", server.url, "--count", "5", "--rate", "50", "--forged", "1", "--wrong", "0", tokens=tokens
-        )
+        result = run("--url", server.url, *asked, tokens=tokens)
     assert "unaccredited" not in result.stdout.replace("Unaccredited issuers were not tried", "")
     assert "Unaccredited issuers were not tried" in result.stdout
 
