@@ -81,7 +81,7 @@ def stationary(chain: Floats) -> Floats:
     equations[-1] = 1.0
     right = np.zeros(len(chain))
     right[-1] = 1.0
-    return np.linalg.solve(equations, right)
+    return np.asarray(np.linalg.solve(equations, right), dtype=np.float64)
 
 
 def jackson_sojourns(
