@@ -11,10 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import gas, journey, tree  # noqa: E402
+from tests.benchmarks import gas, journey, simulator, tree  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
 
-BENCHMARKS = {"journey": journey.measure, "gas": gas.measure, "tree": tree.measure}
+BENCHMARKS = {
+    "journey": journey.measure,
+    "gas": gas.measure,
+    "tree": tree.measure,
+    "simulator": simulator.measure,
+}
 
 
 def main(names: list[str]) -> None:
