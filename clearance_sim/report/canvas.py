@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO, StringIO
-from pathlib import Path
 from typing import Any
 
 import matplotlib
-import pylopdf_fonts_zh_cn
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-FONT = Path(pylopdf_fonts_zh_cn.__file__).parent / "NotoSansSC-Regular.otf"
+from clearance_sim.report.fonts import FONT
+
 WIDE, NARROW = 7.2, 3.7
 """Inches: a page or a desk, and a phone."""
 

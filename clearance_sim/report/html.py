@@ -1,16 +1,10 @@
 """A report as one HTML file that needs nothing else: style, pictures and, for Chinese, a font are inside."""
 
-import base64
-from functools import cache
 from html import escape
 from importlib.resources import files
-from io import BytesIO
 from string import Template
 
-from fontTools import subset
-from fontTools.ttLib import TTFont
-
-from clearance_sim.report.canvas import COLOURS, FONT, draw, inline
+from clearance_sim.report.canvas import COLOURS, draw, inline
 from clearance_sim.report.document import (
     Block,
     Bullets,
@@ -23,6 +17,7 @@ from clearance_sim.report.document import (
     Table,
     Verdict,
 )
+from clearance_sim.report.fonts import as_woff
 from clearance_sim.report.words import Words
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}
@@ -146,20 +141,8 @@ def _colours() -> str:
     return f":root{{{day}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{night}}}}}\n"
 
 
-@cache
 def _font_face(characters: str) -> str:
-    """The characters that the page uses, for readers whose machine has no Chinese font."""
-    options = subset.Options(flavor="woff", layout_features=["kern", "locl"], hinting=False, desubroutinize=True)
-    options.name_IDs = [0, 1, 2, 13, 14]
-    font = TTFont(FONT, lazy=True)
-    chosen = subset.Subsetter(options)
-    chosen.populate(text=characters)
-    chosen.subset(font)
-    font.flavor = "woff"
-    out = BytesIO()
-    font.save(out)
-    text = base64.b64encode(out.getvalue()).decode()
     return (
         '@font-face{font-family:"Provenport Sans SC";font-weight:400;'
-        f'src:url(data:font/woff;base64,{text}) format("woff")}}\n'
+        f'src:url(data:font/woff;base64,{as_woff(characters)}) format("woff")}}\n'
     )

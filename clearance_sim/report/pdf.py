@@ -1,12 +1,14 @@
 """A report as PDF on A4: the same document, drawn with an embedded font, so that it looks the same everywhere."""
 
 import logging
+from dataclasses import asdict
 from io import BytesIO
+from tempfile import NamedTemporaryFile
 
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, TextEmphasis, XPos, YPos
 
-from clearance_sim.report.canvas import FONT, WIDE, colour, draw
+from clearance_sim.report.canvas import WIDE, colour, draw
 from clearance_sim.report.document import (
     Block,
     Bullets,
@@ -19,8 +21,9 @@ from clearance_sim.report.document import (
     Table,
     Verdict,
 )
+from clearance_sim.report.fonts import as_truetype
 from clearance_sim.report.html import CANNOT_TELL, SHAPES
-from clearance_sim.report.words import Words
+from clearance_sim.report.words import WORDS, Words
 
 _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}
@@ -41,7 +44,10 @@ class _Paper(FPDF):
         self.words = Words(document.language)
         self.figures = 0
         self.tables = 0
-        self.add_font(_FAMILY, fname=str(FONT))
+        with NamedTemporaryFile(suffix=".ttf") as font:
+            font.write(as_truetype(characters_of(document)))
+            font.flush()
+            self.add_font(_FAMILY, fname=font.name)
         self.set_margins(15, 16, 15)
         self.set_auto_page_break(True, margin=18)
         self.set_title(document.title)
@@ -72,6 +78,12 @@ class _Paper(FPDF):
         """Begin a page where less is left."""
         if self.will_page_break(millimetres):
             self.add_page()
+
+
+def characters_of(document: Document) -> str:
+    """Every character that the paper shows; what stands in charts is drawn as shapes."""
+    told = str(asdict(document)) + "".join(Words(document.language).say("page", number=n) for n in range(10))
+    return "".join(sorted({*told, *"•●◐■0123456789", *(c for word in WORDS.values() for text in word for c in text)}))
 
 
 def to_pdf(document: Document) -> bytes:

@@ -58,7 +58,11 @@ def cases_of(log: EventLog, until: float | None = None) -> Cases:
 
 
 def _moment(log: EventLog, milestone: str, size: int) -> tuple[Any, Problem | None]:
-    rows = log.table[_is_any_of(log, log.map.events.get(milestone, ()))]
+    words = log.map.events.get(milestone, ())
+    if milestone in log.map.latest:
+        # Reached when all of its events have happened.
+        return np.max([_first(log, word, size) for word in words], axis=0), None
+    rows = log.table[_is_any_of(log, words)]
     is_first = milestone in _FIRST
     ordered = rows.sort_values(["time", "row"], kind="stable", ascending=is_first)
     kept = ordered.drop_duplicates("case")
@@ -66,8 +70,16 @@ def _moment(log: EventLog, milestone: str, size: int) -> tuple[Any, Problem | No
     moments[kept["case"]] = kept["time"]
     others = rows.duplicated("case").to_numpy()
     which = "the first" if is_first else "the last"
-    words = milestone.replace("_", "-")
-    return moments, problem(f"declarations {words} more than once", f"{which} counts", others, rows["row"])
+    told = milestone.replace("_", "-")
+    return moments, problem(f"declarations {told} more than once", f"{which} counts", others, rows["row"])
+
+
+def _first(log: EventLog, word: str, size: int) -> Any:
+    rows = log.table[_is_any_of(log, (word,))]
+    moments = np.full(size, np.nan)
+    first = rows.groupby("case")["time"].min()
+    moments[first.index] = first
+    return moments
 
 
 def _is_any_of(log: EventLog, words: tuple[str, ...]) -> Any:

@@ -26,6 +26,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 MILESTONES = ("arrived", "lodged", "released", "gate_out", "ended")
+VISIT_TIMES = {"enter": "enter_h", "start": "start_h", "end": "end_h"}
+"""The columns of a visit, by the event that each stands for."""
 SPLITS = ("channel", "class", "office", "replication")
 """What cases can be told apart by."""
 
@@ -50,6 +52,10 @@ class ColumnMap:
     """Columns to split by: channel, class, office, replication."""
     events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parties: Mapping[str, str] = field(default_factory=dict)
+    visits: bool = False
+    """One row a visit of a stage, with columns enter_h, start_h and end_h instead of event and hours."""
+    latest: tuple[str, ...] = ()
+    """Milestones that are reached when all of their events have happened, not the first."""
     ignored: tuple[str, ...] = ()
     """Events that change nothing for the goods."""
     stages_last_until_next: bool = False
@@ -57,6 +63,8 @@ class ColumnMap:
 
     def needed(self) -> list[str]:
         """The columns without which nothing can be computed."""
+        if self.visits:
+            return [*self.case, self.stage or "station", *VISIT_TIMES.values()]
         return [*self.case, self.event, *(name for name in (self.time, self.hours, self.stage) if name)]
 
     def with_zone(self, zone: str | None) -> "ColumnMap":
@@ -67,12 +75,12 @@ class ColumnMap:
 SIMULATED = ColumnMap(
     case=("replication", "declaration"),
     event="event",
-    hours="time_h",
     start="2026-01-05T00:00:00+08:00",
     zone="Asia/Shanghai",
     stage="station",
     columns={"class": "class", "replication": "replication"},
-    events={"arrived": ("arrive",), "lodged": ("enter:acceptance",), "released": ("exit",)},
+    events={"arrived": ("arrive",), "lodged": ("arrive",), "released": ("exit",)},
+    visits=True,
 )
 """The trace of ``clearance-sim run``; a Parquet trace tells its start, zone, clocks and parties itself."""
 
@@ -113,7 +121,7 @@ def read_column_map(path: Path) -> ColumnMap:
         read = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MapError(f"{path}: cannot be read as TOML: {error}") from error
-    known = {item.name for item in fields(ColumnMap)} - {"columns"} | set(SPLITS)
+    known = {item.name for item in fields(ColumnMap)} - {"columns", "visits"} | set(SPLITS)
     if unknown := sorted(set(read) - known):
         raise MapError(f"{path}: does not know {', '.join(unknown)}; it may hold {', '.join(sorted(known))}")
     try:
@@ -143,6 +151,7 @@ def _checked(read: Mapping[str, Any]) -> ColumnMap:
         columns={name: read[name] for name in SPLITS if name in read},
         events=_events(read.get("events", {})),
         parties=dict(read.get("parties", {})),
+        latest=tuple(read.get("latest", ())),
         ignored=tuple(read.get("ignored", ())),
         stages_last_until_next=bool(read.get("stages_last_until_next", "stage" not in read)),
     )

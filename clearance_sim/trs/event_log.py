@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from clearance_sim.trs.column_map import ColumnMap, fitting
+from clearance_sim.trs.column_map import VISIT_TIMES, ColumnMap, fitting
 
 METADATA = b"clearance_sim"
 """The key of a Parquet file's schema under which the simulator tells what its trace means."""
@@ -119,37 +119,102 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
     if METADATA not in metadata:
         return columns
     told = json.loads(metadata[METADATA])
-    clocks = {name.replace(" → ", "_to_"): ends for name, ends in told.get("clocks", {}).items()}
-    events = dict(columns.events)
-    for clock, begins in (("arrival_to_release", "arrived"), ("lodgement_to_release", "lodged")):
+    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in told.get("clocks", {}).items()}
+    events, latest = dict(columns.events), set(columns.latest)
+    for clock, begins in (("lodgement_to_release", "lodged"), ("arrival_to_release", "arrived")):
         if clock in clocks:
-            begin, end = clocks[clock][:2]
-            events |= {begins: (begin,), "released": (end,)}
+            points, end = clocks[clock]
+            events |= {begins: points, "released": end}
+            latest |= {begins} if len(points) > 1 else set()
     return replace(
         columns,
         start=told.get("start", columns.start),
         zone=told.get("zone") or columns.zone,
         events=events,
-        parties=told.get("parties", {}),
+        latest=tuple(sorted(latest)),
+        parties={name: party for name, party in (told.get("parties") or {}).items() if party},
     )
+
+
+def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A clock's beginning and end in the words of a log; of several beginnings the latest counts."""
+    begin, end = (clock["from"], clock["to"]) if isinstance(clock, dict) else clock[:2]
+    return _points(begin), _points(end)
+
+
+def _points(told: Any) -> tuple[str, ...]:
+    """A visit is over when it ends, and a stage that lasts until goods are due ends then."""
+    points = [told] if isinstance(told, str) else list(told)
+    return tuple(point.replace("leave:", "end:").replace("due:", "end:") for point in points)
 
 
 def _timed(name: str, columns: ColumnMap, table: pa.Table) -> EventLog:
     case, names, faults = _cases(columns, table)
-    time, late_faults = _times(columns, table)
-    event = _words(table[columns.event])
-    unnamed = problem("events without a name", f"fill column {columns.event}", np.asarray(event == ""))
-    if problems := [found for found in (*faults, *late_faults, unnamed) if found]:
-        raise LogError(problems)
-    frame = pd.DataFrame({"case": case, "event": event, "time": time})
-    frame["stage"] = _words(table[columns.stage]) if columns.stage else frame["event"]
-    if columns.party and columns.party in table.column_names:
-        frame["party"] = _words(table[columns.party])
+    frame = pd.DataFrame({"case": case})
     for split, column in columns.columns.items():
         if column in table.column_names:
             frame[split] = _words(table[column])
-    frame["row"] = np.arange(1, len(frame) + 1)
+    if columns.visits:
+        assert columns.stage is not None
+        frame["stage"] = _words(table[columns.stage])
+        frame, more = _as_events(columns, table, frame)
+    else:
+        more = _with_events(columns, table, frame)
+    if problems := [found for found in (*faults, *more) if found]:
+        raise LogError(problems)
     return EventLog(name, columns, frame, names)
+
+
+def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> list[Problem | None]:
+    """Put event, stage, time and row into the frame; what is wrong with them."""
+    frame["event"] = _words(table[columns.event])
+    frame["stage"] = _words(table[columns.stage]) if columns.stage else frame["event"]
+    if columns.party and columns.party in table.column_names:
+        frame["party"] = _words(table[columns.party])
+    frame["time"], faults = _times(columns, table)
+    frame["row"] = np.arange(1, len(frame) + 1)
+    unnamed = np.asarray(frame["event"] == "")
+    return [*faults, problem("events without a name", f"fill column {columns.event}", unnamed)]
+
+
+def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
+    """Visits as events: enter, start and end of each stage, and arrive and exit of each case."""
+    visits["row"] = np.arange(1, len(visits) + 1)
+    at = {name: _started(columns, table[column]) for name, column in VISIT_TIMES.items()}
+    faults = [
+        problem("visits without an entry", "fill column enter_h", np.isnan(at["enter"])),
+        problem("visits that end before they begin", "mend their times", at["end"] < at["enter"]),
+    ]
+    if any(faults):
+        return visits, faults
+    # A stage comes before its beginning in the order of a case's events: rows of one time keep their order.
+    visits["enter"], visits["end"] = at["enter"], np.where(np.isnan(at["end"]), np.inf, at["end"])
+    begins = visits.groupby("case")["enter"].idxmin()
+    ends = visits.groupby("case")["end"].idxmax()
+    parts = [(name, visits.index[~np.isnan(times)], times[~np.isnan(times)], True) for name, times in at.items()]
+    parts.append(("arrive", begins, at["enter"][begins], False))
+    finished = ends[np.isfinite(visits["end"].to_numpy()[ends])]
+    parts.append(("exit", finished, at["end"][finished], False))
+    return _stacked(visits.drop(columns=["enter", "end"]), parts), faults
+
+
+def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
+    """One frame of all events; arrivals and exits belong to no stage."""
+    kinds = [name for name, *_ in parts]
+    places = np.concatenate([np.asarray(index) for _, index, _, _ in parts])
+    frame = visits.iloc[places].reset_index(drop=True)
+    lengths = [len(index) for _, index, _, _ in parts]
+    frame["event"] = pd.Categorical.from_codes(np.repeat(np.arange(len(kinds)), lengths), kinds)
+    frame["time"] = np.concatenate([times for _, _, times, _ in parts]).astype(np.int64)
+    in_stage = np.repeat([kept for *_, kept in parts], lengths)
+    frame["stage"] = frame["stage"].where(in_stage, "")
+    return frame
+
+
+def _started(columns: ColumnMap, column: pa.ChunkedArray) -> Any:
+    """Hours since the start as microseconds since 1970; NaN where there are none."""
+    hours = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=float)
+    return np.rint(hours * MICROSECONDS_AN_HOUR) + _micros(columns.start)
 
 
 def _words(column: pa.ChunkedArray) -> pd.Categorical:
@@ -188,14 +253,16 @@ def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | Non
 
 
 def _hours(columns: ColumnMap, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
-    assert columns.start is not None
-    start = _moment(columns.start)
-    if start is None or start.tzinfo is None:
-        raise LogError([Problem(f"start {columns.start!r} has no zone", 'write it like "2026-01-05T00:00:00+08:00"')])
-    hours = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=float)
-    wrong = problem("times that are no number of hours", f"mend column {columns.hours}", ~np.isfinite(hours))
-    at = (start - _EPOCH) // timedelta(microseconds=1)
-    return np.rint(np.nan_to_num(hours) * MICROSECONDS_AN_HOUR).astype(np.int64) + at, [wrong]
+    micros = _started(columns, column)
+    wrong = problem("times that are no number of hours", f"mend column {columns.hours}", ~np.isfinite(micros))
+    return np.nan_to_num(micros).astype(np.int64), [wrong]
+
+
+def _micros(start: str | None) -> int:
+    moment = _moment(str(start))
+    if moment is None or moment.tzinfo is None:
+        raise LogError([Problem(f"start {start!r} has no zone", 'write it like "2026-01-05T00:00:00+08:00"')])
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -41,16 +42,21 @@ def cleared(name, arrived, lodged, released, *office):
     ]
 
 
-def a_trace(folder, hours_by_case, **metadata):
+def a_trace(folder, visits_by_case, name="trace.parquet", **metadata):
+    """A simulated trace: for each case its visits (station, enter, start, end)."""
     rows = [
-        {"replication": 0, "declaration": case, "class": "green", "station": station, "event": event, "time_h": time}
-        for case, events in enumerate(hours_by_case)
-        for station, event, time in events
+        {"replication": 0, "declaration": case, "class": "green", "station": station, "visit": number}
+        | {"enter_h": float(enter), "start_h": start, "end_h": end, "outcome": "served"}
+        for case, visits in enumerate(visits_by_case)
+        for number, (station, enter, start, end) in enumerate(visits)
     ]
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
-    told = json.dumps(metadata).encode()
-    pq.write_table(table.replace_schema_metadata({b"clearance_sim": told}), folder / "trace.parquet")
-    return folder / "trace.parquet"
+    if name.endswith(".csv"):
+        pyarrow.csv.write_csv(table, folder / name)
+    else:
+        told = json.dumps(metadata).encode()
+        pq.write_table(table.replace_schema_metadata({b"clearance_sim": told}), folder / name)
+    return folder / name
 
 
 # Figures
@@ -162,28 +168,50 @@ def test_splits_and_peak_hours_in_the_office_s_own_zone(tmp_path):
 
 
 def test_a_trace_tells_its_own_start_clocks_and_parties(tmp_path):
-    events = [("", "arrive", 1), ("desk", "enter", 2), ("desk", "start", 5), ("desk", "end", 6), ("", "exit", 6)]
     trace = a_trace(
         tmp_path,
-        [events],
+        [[("ship", 1, 1, 2), ("desk", 2, 5, 6)]],
         start="2026-03-02T00:00:00+08:00",
         zone="Asia/Shanghai",
-        clocks={"arrival → release": ["arrive", "end:desk"], "lodgement → release": ["enter:desk", "end:desk"]},
+        clocks={
+            "arrival → release": {"from": "due:ship", "to": "leave:desk"},
+            "lodgement → release": {"from": ["enter:desk", "start:desk"], "to": "exit"},
+        },
         parties={"desk": "customs"},
     )
     found = study(read_log(trace))
     assert found.first_event == "2026-03-02T01:00:00+08:00"
-    assert found.interval("arrival_to_release").figures.mean.value == 5
-    assert found.interval("lodgement_to_release").figures.mean.value == 4
-    (stage,) = found.stages
-    assert (stage.name, stage.party, stage.mean, stage.mean_waiting) == ("desk", "customs", 4, 3)
+    assert found.interval("arrival_to_release").figures.mean.value == 4
+    assert found.interval("lodgement_to_release").figures.mean.value == 1  # of two beginnings the later counts
+    desk, ship = found.stages
+    assert (desk.name, desk.party, desk.mean, desk.mean_waiting) == ("desk", "customs", 4, 3)
+    assert (ship.name, ship.party, ship.mean, ship.mean_waiting) == ("ship", None, 1, 0)
+
+
+def test_a_trace_as_csv_counts_from_the_first_entry_to_the_last_end(tmp_path):
+    found = study(read_log(a_trace(tmp_path, [[("a", 1, 1, 2), ("b", 2, 5, 6)], [("a", 3, 3, 4)]], "trace.csv")))
+    assert [found.interval("arrival_to_release").figures.shortest, found.released] == [1, 2]
 
 
 def test_visits_of_one_stage_add_up(tmp_path):
-    twice = [(e, t) for e, t in (("enter", 0), ("start", 1), ("end", 2), ("enter", 5), ("start", 5), ("end", 8))]
-    trace = a_trace(tmp_path, [[("", "arrive", 0), *(("desk", e, t) for e, t in twice), ("", "exit", 9)]])
-    (stage,) = study(read_log(trace)).stages
+    (stage,) = study(read_log(a_trace(tmp_path, [[("desk", 0, 1, 2), ("desk", 5, 5, 8)]]))).stages
     assert (stage.mean, stage.mean_waiting) == (5, 1)
+
+
+def test_a_case_still_inside_at_the_end_of_a_trace_is_open(tmp_path):
+    trace = a_trace(tmp_path, [[("desk", 0, 1, 2)], [("desk", 1, 2, 3), ("lab", 3, None, None)]])
+    found = study(read_log(trace))
+    assert (found.released, found.open) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("visit", "told"),
+    [(("desk", 5, 6, 4), "end before they begin (row 2)"), (("desk", float("nan"), 6, 7), "without an entry (row 2)")],
+)
+def test_impossible_visits_are_refused_with_their_row(tmp_path, visit, told):
+    with pytest.raises(LogError) as refused:
+        read_log(a_trace(tmp_path, [[("desk", 0, 1, 2)], [visit]]))
+    assert told in str(refused.value)
 
 
 # Doubtful cases
