@@ -1,5 +1,6 @@
 """Public holidays of a country, and the days China works in their stead."""
 
+import functools
 from datetime import date, timedelta
 
 import chinese_calendar
@@ -33,11 +34,17 @@ def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict
 
 
 def _china(day: date) -> int | None:
+    # Without a published notice (the next year's comes late in the year) the holidays stand, without make-up days.
     try:
         workday = chinese_calendar.is_workday(day)
-    except NotImplementedError:  # a year whose notice is not out yet
-        return DAY_OFF if day in public_holidays.country_holidays("CN", years=day.year) else None
+    except NotImplementedError:
+        return DAY_OFF if day in _china_without_notice(day.year) else None
     weekend = day.weekday() >= 5
     if workday:
         return WORKDAY if weekend else None
     return None if weekend else DAY_OFF
+
+
+@functools.lru_cache(maxsize=16)
+def _china_without_notice(year: int) -> public_holidays.HolidayBase:
+    return public_holidays.country_holidays("CN", years=year)

@@ -66,7 +66,7 @@ Ways = Annotated[
             "anyOf": [
                 {"type": "string", "description": "a station, or exit"},
                 {"type": "object", "description": "station or exit -> probability"},
-                {"type": "array", "items": {"$ref": "#/$defs/Branch"}},
+                {"type": "array", "items": {"type": "object", "required": ["to"], "properties": dict.fromkeys(Branch.model_fields, {})}},
             ]
         }
     ),

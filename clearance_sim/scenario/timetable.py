@@ -181,18 +181,31 @@ def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
         duties = _folded(duties, period)
         edges |= {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
     starts = sorted(edges)
-    on = [[d for d in duties if d.begin <= t < d.end] for t in starts]
+    capacity, overtime = _on_duty(duties, starts)
     ends = {d.end % period if cycle_start == 0.0 else d.end for d in duties}
     if cycle_start > 0:
         ends |= {d.end - period for d in duties}
     return Timetable(
-        tuple(starts),
-        tuple(sum(d.servers for d in ds) for ds in on),
-        tuple(sum(d.servers for d in ds if d.overtime) for ds in on),
-        tuple(t in ends for t in starts),
-        starts.index(cycle_start),
-        period,
+        tuple(starts), capacity, overtime, tuple(t in ends for t in starts), starts.index(cycle_start), period
     )
+
+
+def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How many are on duty in each step, and how many of them work overtime."""
+    changes: dict[float, list[int]] = {}
+    for duty in duties:
+        for at, sign in ((max(duty.begin, 0.0), 1), (duty.end, -1)):
+            if duty.end > 0:
+                change = changes.setdefault(at, [0, 0])
+                change[0] += sign * duty.servers
+                change[1] += sign * duty.servers * duty.overtime
+    capacity, overtime, now, over = [], [], 0, 0
+    for start in starts:
+        here = changes.get(start, [0, 0])
+        now, over = now + here[0], over + here[1]
+        capacity.append(now)
+        overtime.append(over)
+    return tuple(capacity), tuple(overtime)
 
 
 def _folded(duties: list[_Duty], period: float) -> list[_Duty]:
