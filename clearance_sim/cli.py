@@ -20,7 +20,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Ask about customs": {
         "claim": "claim",
+        "customs": "customs",
+        "parameters": "parameters",
+        "calibrate": "calibrate",
+        "validate-studies": "validate_studies",
         "staffing": "staffing",
+        "customs": "customs",
+        "calibrate": "calibrate",
+        "validate-studies": "validate_studies",
         "trs": "trs",
         "report": "report",
     },
@@ -42,8 +49,8 @@ class _Commands(click.Group):
                 path = f"clearance_sim.commands.{commands[cmd_name]}"
                 if importlib.util.find_spec(path) is None:
                     return None
-                found: click.Command = getattr(importlib.import_module(path), "command")  # noqa: B009
-                return found
+                module = importlib.import_module(path)
+                return next(c for c in vars(module).values() if isinstance(c, click.Command))
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,21 +9,20 @@ from pathlib import Path
 
 import click
 
-from clearance_sim.procedure.calibration import Calibration, write_calibrated
-from clearance_sim.procedure.calibration import calibrate as fit_all
+from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
 from clearance_sim.procedure.simulation import Laboratory
 
 
-@click.command()
+@click.command("calibrate", short_help="Fit the customs model to published statistics.")
 @click.option("--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each run.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the fit.")
 @click.option("--write", is_flag=True, help="Keep the fitted parameters in the package's data.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def calibrate(replications: int, seed: int, write: bool, as_json: bool) -> None:
+def command(replications: int, seed: int, write: bool, as_json: bool) -> None:
     """Fit the customs model to published statistics, and show how well it fits."""
     start = time.perf_counter()
     laboratory = Laboratory(replications=replications, seed=seed)
-    found = fit_all(laboratory, say=lambda line: None if as_json else click.echo(f"  {line}"))
+    found = calibrate(laboratory, say=lambda line: None if as_json else click.echo(f"  {line}"))
     if write:
         path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
         write_calibrated(found, path)

@@ -17,7 +17,7 @@ from clearance_sim.procedure.measured import ASSUMED, MeasuredError, read_measur
 from clearance_sim.procedure.simulation import Laboratory
 
 
-@click.command(short_help="Study whether 72 h becomes 8 h: arms, levers, shares, frontier, verdict.")
+@click.command("claim", short_help="Study whether 72 h becomes 8 h: arms, levers, shares, frontier, verdict.")
 @click.option("--quick", is_flag=True, help="Everything with few replications: seconds, and wide intervals.")
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole study here.")
 @click.option(
@@ -36,7 +36,7 @@ from clearance_sim.procedure.simulation import Laboratory
 @click.option(
     "--language", default="en", show_default=True, type=click.Choice(["en", "zh"]), help="Of what is printed."
 )
-def claim(
+def command(
     quick: bool,
     out: Path | None,
     measured: Path | None,
@@ -109,7 +109,6 @@ def _shares(context: dict[str, Any], language: str) -> list[str]:
     lines = [head if language == "en" else "各措施对平均节省时间的夏普利份额（到港至放行）："]
     for row in sorted(found["levers"], key=lambda row: -row["shapley"]["value"]):
         share = row["shapley_percent"]
-        lines.append(
-            f"  {row['lever']} {share['value']:5.1f} % ({share['low']:.1f} to {share['high']:.1f})  {row['title'][language]}"
-        )
+        bounds = f"({share['low']:.1f} to {share['high']:.1f})"
+        lines.append(f"  {row['lever']} {share['value']:5.1f} % {bounds:<16} {row['title'][language]}")
     return lines

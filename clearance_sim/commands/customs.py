@@ -1,4 +1,4 @@
-"""`clearance-sim customs` writes a customs scenario; `clearance-sim parameters` lists the model's numbers."""
+"""`clearance-sim customs`: write a customs scenario."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from clearance_sim.procedure.context import Context, ContextError, context, contexts
+from clearance_sim.procedure.context import ContextError, context
 from clearance_sim.procedure.levers import ARMS, ORDER, Arm
-from clearance_sim.procedure.parameters import Parameter, parameters
 from clearance_sim.procedure.writing import scenario_text
 
 
-@click.command(short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.")
+@click.command("customs", short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.")
 @click.option("--context", "name", default="general-import", show_default=True, help="One of the packaged contexts.")
 @click.option("--arm", "arm_name", default="paper", show_default=True, type=click.Choice([a.name for a in ARMS]))
 @click.option(
@@ -22,7 +21,7 @@ from clearance_sim.procedure.writing import scenario_text
 @click.option("--set", "numbers", multiple=True, metavar="PARAMETER=VALUE", help="Change a parameter. Repeat it.")
 @click.option("--officer-hours", help="Desk and yard: 'Mon-Fri 08:30-17:00', or 24x7.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
-def customs(
+def command(
     name: str,
     arm_name: str,
     pulls: tuple[str, ...],
@@ -64,38 +63,3 @@ def _arm(name: str, pulls: tuple[str, ...]) -> Arm:
         if letter not in ORDER or not 0 <= strength <= 1:
             raise ContextError(f"lever {letter}={strength:g}: levers are {', '.join(ORDER)}, each from 0 to 1")
     return replace(arm, levers=arm.levers.but(**moved)) if moved else arm
-
-
-@click.command("parameters", short_help="List the customs model's numbers with range and source.")
-@click.option("--context", "name", help="The numbers of one of the packaged contexts.")
-@click.option("--markdown", is_flag=True, help="As a table for documents.")
-def list_parameters(name: str | None, markdown: bool) -> None:
-    """Every number of the customs model: value, range, unit, how it is known, source."""
-    try:
-        here = context(name) if name else None
-    except ContextError as fault:
-        raise click.ClickException(f"{fault} ({', '.join(contexts())})") from fault
-    click.echo(markdown_table(here) if markdown else _plain_table(here))
-
-
-def markdown_table(here: Context | None = None) -> str:
-    """The parameters as a Markdown table."""
-    lines = ["| parameter | value | range | unit | known | source |", "|---|---|---|---|---|---|"]
-    for row in parameters().values():
-        value, source = _of(row, here)
-        span = f"{row.low:g} to {row.high:g}" if row.varies else ""
-        lines.append(f"| `{row.name}` | {value:g} | {span} | {row.unit} | {row.known} | {source} |")
-    return "\n".join(lines)
-
-
-def _plain_table(here: Context | None) -> str:
-    lines = []
-    for row in parameters().values():
-        value, source = _of(row, here)
-        span = f"[{row.low:g}, {row.high:g}]" if row.varies else ""
-        lines.append(f"{row.name:<30} {value:>8g} {row.unit:<13} {span:<14} {row.known:<11} {source}")
-    return "\n".join(lines)
-
-
-def _of(row: Parameter, here: Context | None) -> tuple[float, str]:
-    return (row.value, row.source) if here is None else (here[row.name], here.sources.get(row.name, row.source))

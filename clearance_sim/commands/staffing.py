@@ -18,7 +18,7 @@ from clearance_sim.staffing.targets import TargetError, read_target
 REACHED, NOT_REACHED = 0, 1
 
 
-@click.command(short_help="Find the least-cost roster that reaches a target.")
+@click.command("staffing", short_help="Find the least-cost roster that reaches a target.")
 @click.argument("scenario", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--target", "targets", multiple=True, required=True, help="'P90(lodgement → release) <= 8h'. Repeat it.")
 @click.option("--station", "stations", multiple=True, help="Staff only this station's own shifts. Repeat it.")
@@ -38,7 +38,7 @@ REACHED, NOT_REACHED = 0, 1
 @click.option("--replications", default=64, show_default=True, type=click.IntRange(8), help="At most, for one roster.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def staffing(
+def command(
     scenario: Path,
     targets: tuple[str, ...],
     stations: tuple[str, ...],

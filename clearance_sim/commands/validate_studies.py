@@ -12,7 +12,7 @@ from clearance_sim.procedure.simulation import Laboratory
 from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_studies, read_studies, try_studies
 
 
-@click.command("validate-studies")
+@click.command("validate-studies", short_help="Try the customs model on published studies.")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each study."
@@ -20,7 +20,7 @@ from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_s
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--example", is_flag=True, help="Print the packaged studies, as a file to start from.")
-def validate_studies(file: Path | None, replications: int, seed: int, as_json: bool, example: bool) -> None:
+def command(file: Path | None, replications: int, seed: int, as_json: bool, example: bool) -> None:
     """Predict published clearance times that the model was not calibrated on.
 
     FILE holds [[study]] rows: a context, its levers, the published figure and a tolerance. Without it, the packaged

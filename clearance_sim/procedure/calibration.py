@@ -1,8 +1,8 @@
 """From published statistics to the model's parameters, as code that can be run again.
 
 1. Nhava Sheva's 2018 study gives a mean, the share below it and the share within 72 h: a shifted log-normal.
-2. That shape, scaled to a mean of 72 h, is what the general import by sea on paper must show: how slow traders are
-   (`trader_scale`) sets the mean, how much they differ (`frailty`) the skewness.
+2. That shape, scaled to a mean of 72 h, is what the general import by sea on paper must show: how slow traders
+   are (`trader_scale`), how much they differ (`frailty`) and what none is faster than (`documents_floor_h`).
 3. India's 2023 study gives the ratios of air and land to sea: how slow traders are by mode.
 
 The simulation is run inside the fit; draws are keyed, so the same parameter always gives the same answer.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, least_squares
 
 from clearance_sim.procedure.context import Context, context
 from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
@@ -26,6 +26,9 @@ from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL
 from clearance_sim.procedure.parameters import read_data
 from clearance_sim.procedure.simulation import Laboratory, by_replication
+
+HALF = 72.0 / 144.18
+"""Nhava Sheva's 72 h as a part of its mean."""
 
 Say = Callable[[str], None]
 INDIA_2023 = {
@@ -109,12 +112,12 @@ def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
     layers: dict[str, dict[str, float]] = {"general": general}
     india = base.but(**general, **INDIA_2023)
     for mode in ("air", "land"):
-        layers[f"mode-{mode}"] = {"trader_scale": _fit_mode(mode, india, laboratory, say)}
+        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, say)
     return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
 
 
 def _uncalibrated(fitted: Context) -> Context:
-    return fitted.but(trader_scale=1.0, frailty=0.5)
+    return fitted.but(trader_scale=1.0, frailty=0.5, documents_floor_h=0.0)
 
 
 def _totals(here: Context, laboratory: Laboratory) -> list[np.ndarray]:
@@ -122,29 +125,36 @@ def _totals(here: Context, laboratory: Laboratory) -> list[np.ndarray]:
 
 
 def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:
-    """Nested: for each frailty the scale that gives the mean; then the frailty that gives the share below the mean."""
-    scales: dict[float, float] = {}
+    """Scale, frailty and floor of traders' waits that give the mean, the share below it and the share below half of it.
 
-    def scale_for(frailty: float) -> float:
-        if frailty not in scales:
-            scales[frailty] = _root(
-                lambda scale: _mean(base.but(frailty=frailty, trader_scale=scale), laboratory) - target.mean, 0.3, 4.0
-            )
-            say(f"frailty {frailty:.3f}: traders {scales[frailty]:.3f} times as slow give {target.mean:.1f} h")
-        return scales[frailty]
+    Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
+    than the shape's own. Then the scale that gives the mean exactly.
+    """
+    wanted = np.array([1.0, target.share_below(target.mean), target.share_below(target.mean * HALF)])
 
-    def skewness_gap(frailty: float) -> float:
-        totals = np.concatenate(_totals(base.but(frailty=frailty, trader_scale=scale_for(frailty)), laboratory))
-        return float((totals < totals.mean()).mean()) - target.share_below(target.mean)
+    def gaps(point: np.ndarray) -> np.ndarray:
+        totals = np.concatenate(_totals(base.but(**_named(point)), laboratory))
+        mean = totals.mean()
+        shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
+        say(
+            "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
+            + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
+        )
+        return shown - wanted
 
-    low, high = 0.0, 1.2
-    if skewness_gap(low) >= 0:
-        frailty = low
-    elif skewness_gap(high) <= 0:
-        frailty = high
-    else:
-        frailty = float(brentq(skewness_gap, low, high, xtol=0.01))
-    return {"trader_scale": round(scale_for(frailty), 4), "frailty": round(frailty, 4)}
+    start, highest = (0.8, 0.5, target.floor / 2), (4.0, 1.5, target.floor)
+    found = least_squares(gaps, start, bounds=((0.2, 0.0, 0.0), highest), diff_step=0.03, xtol=0.01, ftol=0.01)
+    values = _named(found.x)
+
+    def too_long(scale: float) -> float:
+        return _mean(base.but(**{**values, "trader_scale": scale}), laboratory) - target.mean
+
+    values["trader_scale"] = _root(too_long, 0.5 * values["trader_scale"], 2 * values["trader_scale"])
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def _named(point: np.ndarray) -> dict[str, float]:
+    return dict(zip(("trader_scale", "frailty", "documents_floor_h"), map(float, point), strict=True))
 
 
 def _root(gap: Callable[[float], float], low: float, high: float) -> float:
@@ -160,18 +170,23 @@ def _mean(here: Context, laboratory: Laboratory) -> float:
     return float(np.mean([values.mean() for values in _totals(here, laboratory)]))
 
 
-def _of_mode(mode: str, india: Context, scale: float) -> Context:
+def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
     defaults = read_data("contexts.toml")["mode"][mode]["set"]
-    return replace(india.but(**defaults, trader_scale=scale), mode=mode)
+    return replace(india.but(**defaults, **layer), mode=mode)
 
 
-def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> float:
+def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> dict[str, float]:
+    """How much swifter than by sea traders are, so that the means are in the published ratio."""
     given = published()
     ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
     wanted = ratio * _mean(india, laboratory)
-    scale = _root(lambda scale: _mean(_of_mode(mode, india, scale), laboratory) - wanted, 0.02, 4.0)
-    say(f"{mode}: traders {scale:.3f} times as slow give {ratio:.3f} of the sea's mean")
-    return round(scale, 4)
+
+    def layer(factor: float) -> dict[str, float]:
+        return {name: round(india[name] * factor, 4) for name in ("trader_scale", "documents_floor_h")}
+
+    factor = _root(lambda f: _mean(_of_mode(mode, india, layer(f)), laboratory) - wanted, 0.02, 4.0)
+    say(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
+    return layer(factor)
 
 
 def _fits(
@@ -182,7 +197,7 @@ def _fits(
     given = published()
     totals = _totals(base.but(**layers["general"]), again)
     means = np.array([values.mean() for values in totals])
-    middle, half = float(means.mean()), float(means.mean()) * 72.0 / given["jnch-2018-mean"].value
+    middle, half = float(means.mean()), float(means.mean()) * HALF
     to_jnch = given["jnch-2018-mean"].value / given["ntfap-sea-target"].value
     found = [
         Fit(given["ntfap-sea-target"], target.mean, Interval.over(means)),
@@ -194,7 +209,7 @@ def _fits(
         ),
         Fit(
             given["jnch-2018-within-72"],
-            target.share_below(target.mean * 72.0 / given["jnch-2018-mean"].value),
+            target.share_below(target.mean * HALF),
             Interval.over([(values < half).mean() for values in totals]),
         ),
     ]
@@ -203,7 +218,7 @@ def _fits(
     to_india = given["ntrs-2023-sea"].value / sea.mean()
     found.append(Fit(given["ntrs-2023-sea"], given["ntrs-2023-sea"].value, Interval.over(sea * to_india)))
     for mode in ("air", "land"):
-        here = _of_mode(mode, india, layers[f"mode-{mode}"]["trader_scale"])
+        here = _of_mode(mode, india, layers[f"mode-{mode}"])
         hours = np.array([values.mean() for values in _totals(here, again)])
         figure = given[f"ntrs-2023-{mode}"]
         found.append(Fit(figure, figure.value, Interval.over(hours * to_india)))

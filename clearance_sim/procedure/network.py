@@ -22,6 +22,31 @@ ARRIVAL, LODGEMENT = "arrival → release", "lodgement → release"
 TRADER, DECLARED = "arrival → lodgement", "declaration → release"
 CLOCKS = (ARRIVAL, LODGEMENT)
 
+TITLES = {
+    "voyage": ("en route", "在途"),
+    "unloading": ("unloading", "卸货"),
+    "early filing": ("documents before arrival", "到港前备单"),
+    "documents": ("documents after arrival", "到港后备单"),
+    "lodgement": ("lodgement", "申报"),
+    "acceptance": ("acceptance at the counter", "窗口受理"),
+    "automatic acceptance": ("automatic acceptance", "自动受理"),
+    "channel": ("channel", "风险分流"),
+    "verification": ("verification by machine", "凭证自动核验"),
+    "fall-back": ("fall-back to paper", "退回纸面办理"),
+    "in-tray": ("in-tray", "案头等待"),
+    "document check": ("document check", "单证审核"),
+    "query": ("query", "质疑答复"),
+    "booking": ("booking an examination", "预约查验"),
+    "examination": ("examination", "查验"),
+    "laboratory": ("laboratory", "送检化验"),
+    "assessment": ("assessment", "审定税费"),
+    "duty payment": ("duty payment", "缴税"),
+    "clearing": ("ready for release", "待放行"),
+    "automatic release": ("automatic release", "自动放行"),
+    "release by hand": ("release by an officer", "人工放行"),
+    "released": ("released", "已放行"),
+}
+
 OWNERS = {
     "early filing": "trader",
     "documents": "trader",
@@ -63,10 +88,10 @@ def network(
     return pruned(
         {
             "name": name or context.name,
-            "title": context.title[0],
-            "description": context.remark[0],
+            "title": {"en": context.title[0], "zh": context.title[1]},
+            "description": {"en": context.remark[0], "zh": context.remark[1]},
             "classes": {kind: {} for kind in ("verified", "paper", *_channelled())},
-            "frailty": {"of": "trader", "traders": 400},
+            "frailty": {"of": "trader", "traders": 5000},
             "calendars": _calendars(context, levers),
             "arrivals": {"consignments": _arrivals(context, now, weeks + warm_up_weeks)},
             "stations": _stations(context, now, machine),
@@ -165,7 +190,7 @@ def _lodging(context: Context, now: Setting) -> Table:
     }
     return {
         "early filing": {**_station(early), "next": "lodgement"},
-        "documents": _human(context, _slow(context, "documents"), "lodgement"),
+        "documents": _human(context, _documents(context), "lodgement"),
         "lodgement": _instant(_either(now.electronic, "automatic acceptance", "acceptance")),
         "automatic acceptance": {
             **_station(_fixed(context.quantity("acceptance_automatic_h", varies=False))),
@@ -177,6 +202,12 @@ def _lodging(context: Context, now: Setting) -> Table:
             verified=_channels(context, now, " verified", "verification"),
         ),
     }
+
+
+def _documents(context: Context) -> Table:
+    """The trader's wait above a floor: the shape that published totals have."""
+    floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
+    return _slow(context, "documents") | floor
 
 
 def _acceptance(context: Context) -> Table:

@@ -82,4 +82,6 @@ def _of_kinds(station: Table, kinds: set[str]) -> Table:
     services = {kind: law for kind, law in station.get("service_by_class", {}).items() if kind in kinds}
     kept = {key: value for key, value in station.items() if key not in ("next", "next_by_class", "service_by_class")}
     kept["next"] = usual
-    return kept | ({"service_by_class": services} if services else {}) | ({"next_by_class": by_class} if by_class else {})
+    return (
+        kept | ({"service_by_class": services} if services else {}) | ({"next_by_class": by_class} if by_class else {})
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -14,10 +14,11 @@ from clearance_sim import Result, run
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
-from clearance_sim.procedure.network import CLOCKS, network
+from clearance_sim.procedure.network import ARRIVAL, CLOCKS, network, stations_of
 from clearance_sim.scenario.reading import from_values
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 STATISTICS = ("mean", "median", "p90")
 
 Cell = tuple[Context, Levers]
@@ -44,14 +45,19 @@ class Laboratory:
     workers: int = field(default_factory=lambda: cpu_count() or 1)
     machine: MachinePart = ASSUMED
 
-    def result(self, context: Context, levers: Levers) -> Result:
-        """One cell, with everything the engine reports."""
+    def result(self, context: Context, levers: Levers, stages: bool = False) -> Result:
+        """One cell, with everything the engine reports; with `stages`, a clock for the time at each station too."""
         table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
-        return run(from_values(table), replications=self.replications, seed=self.seed, workers=1)
+        if stages:
+            table["clocks"] |= {f"in {name}": stay(name) for name in stations_of(table)}
+            table["observe"] = {"at_h": [float(hour) for hour in range(168)], "every_h": 168.0}
+        return run(from_values(table), self.replications, self.seed, workers=1, keep_values=True)
 
     def summary(self, context: Context, levers: Levers) -> Summary:
         """One cell, reduced to its statistics."""
-        return summarised(self.result(context, levers))
+        table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
+        scenario = from_values(table)
+        return summarised(run(scenario, self.replications, self.seed, workers=1, keep_values=False))
 
     def summaries(self, cells: Sequence[Cell], progress: Callable[[int, int], None] | None = None) -> list[Summary]:
         """Many cells, a thread each; the order and the number of threads change nothing in the results."""
@@ -66,15 +72,49 @@ class Laboratory:
 
 def summarised(result: Result, clocks: Sequence[str] = CLOCKS) -> Summary:
     """Mean, median and ninth decile of each clock in each replication."""
-    figures = {}
-    for clock in clocks:
-        rows = np.array([_three(values) for values in by_replication(result, clock)])
-        figures.update({(clock, name): rows[:, column] for column, name in enumerate(STATISTICS)})
-    return Summary(figures)
+    return Summary({(clock, name): result.per_replication(clock, name) for clock in clocks for name in STATISTICS})
 
 
-def _three(values: Array) -> tuple[float, float, float]:
-    if values.size == 0:
-        return (float("nan"),) * 3
-    median, p90 = np.quantile(values, (0.5, 0.9))
-    return float(values.mean()), float(median), float(p90)
+def stay(station: str) -> dict[str, str]:
+    """A clock from the first entry of a station to the last leaving."""
+    return {"from": f"enter:{station}", "to": f"leave:{station}"}
+
+
+def counted(result: Result) -> Mask:
+    """Which of the clocks' values belong to consignments that came after the warm-up."""
+    rows = np.zeros(result.clock_values().shape, bool)
+    for row, summary in zip(rows, result.summaries, strict=True):
+        arrived, kept = int(summary.run[0]), int(summary.run[1])
+        row[result.warm_up or arrived - kept : arrived] = True
+    return rows
+
+
+def time_in(result: Result, stations: Collection[str]) -> tuple[Array, Mask]:
+    """Hours that each consignment spends at stations, and which consignments come to the first of them.
+
+    A query lies within the stay at the document check; it is taken out unless it is asked for.
+    """
+    total = np.zeros_like(result.clock_values(ARRIVAL))
+    for name in stations:
+        if f"in {name}" in result.clocks and not (name == "query" and "document check" in stations):
+            total += np.nan_to_num(result.clock_values(f"in {name}"))
+    if "document check" in stations and "query" not in stations and "in query" in result.clocks:
+        total -= np.nan_to_num(result.clock_values("in query"))
+    first = f"in {next(iter(stations))}"
+    came = np.isfinite(result.clock_values(first)) if first in result.clocks else np.zeros(total.shape, bool)
+    return total, came & counted(result)
+
+
+def of_channel(result: Result, channel: str) -> Mask:
+    """Which consignments ended in a channel, verified or not."""
+    places = [place for place, name in enumerate(result.classes) if name.split(" ")[0] == channel]
+    return np.isin(result.class_values(), places)
+
+
+def by_replication(result: Result, clock: str, channel: str = "") -> list[Array]:
+    """A clock's hours in each replication, without the warm-up and without consignments that never reached its end."""
+    hours = result.clock_values(clock)
+    kept = np.isfinite(hours) & counted(result)
+    if channel:
+        kept &= of_channel(result, channel)
+    return [row[keep] for row, keep in zip(hours, kept, strict=True)]

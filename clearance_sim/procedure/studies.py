@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from clearance_sim import Result
 from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose
 from clearance_sim.procedure.hours import HoursError, read_hours
 from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import ORDER, Levers
 from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS, TRADER
 from clearance_sim.procedure.parameters import parameters
-from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
+from clearance_sim.procedure.simulation import Array, Laboratory, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35
 """What one port moves from one year to the next without reform (Nhava Sheva 2017-18, Korea 2015-21)."""
 
 PLAIN = ("mean", "median", "p90", "p95", "share within", "customs share", "reduction", "stages")
+CUSTOMS = tuple(name for name, owner in OWNERS.items() if owner in ("customs", "system", "agency"))
 _CLOCKS = (ARRIVAL, LODGEMENT, DECLARED, TRADER)
 _PLAIN_CLOCKS = {clock.replace("→", "->"): clock for clock in _CLOCKS}
 _KEYS = {
@@ -171,7 +173,7 @@ def context_of(row: Mapping[str, Any], where: str = "context") -> Context:
     try:
         for key in ("desk_hours", "yard_hours", "laboratory_hours"):
             read_hours(words.get(key, "24x7"))
-        here = compose(where, {**words, "set": numbers, "source": "the study's row"})
+        here = compose("study", {**words, "set": numbers, "source": "the study's row"})
     except (ContextError, HoursError) as fault:
         raise StudyError(f"{where}: {fault}") from fault
     return _aliased(here, row, where)
@@ -224,17 +226,29 @@ def try_studies(
 
 
 def _predicted(study: Study, laboratory: Laboratory) -> Array:
-    result = laboratory.result(study.context, study.levers)
-    if study.statistic == "stages":
-        return _stages(result, study)
-    if study.statistic == "customs share":
-        return _customs_share(result)
-    values = by_replication(result, study.clock, study.channel)
+    if study.statistic in ("stages", "customs share"):
+        return _stages(laboratory.result(study.context, study.levers, stages=True), study)
+    values = by_replication(laboratory.result(study.context, study.levers), study.clock, study.channel)
     if study.statistic == "reduction":
         assert study.against is not None
         others = by_replication(laboratory.result(study.against, study.against_levers), study.clock, study.channel)
         return np.array([100 * (1 - own.mean() / other.mean()) for own, other in zip(values, others, strict=True)])
     return np.array([_statistic(study, own) for own in values])
+
+
+def _stages(result: Result, study: Study) -> Array:
+    """Hours at the study's stations; or customs' part of the whole in per cent."""
+    share = study.statistic == "customs share"
+    hours, whom = time_in(result, CUSTOMS if share else study.stations)
+    if share:
+        whom = np.isfinite(result.clock_values(ARRIVAL)) & counted(result)
+    if study.channel:
+        whom &= of_channel(result, study.channel)
+    means = np.array([row[keep].mean() if keep.any() else np.nan for row, keep in zip(hours, whom, strict=True)])
+    if not share:
+        return means
+    whole = [values.mean() for values in by_replication(result, ARRIVAL, study.channel)]
+    return 100 * means / np.array(whole)
 
 
 def _statistic(study: Study, values: Array) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Arm
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
-from clearance_sim.procedure.network import network
+from clearance_sim.procedure.network import OWNERS, TITLES, network
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -19,7 +19,8 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
     """One arm in one context, every number with its source."""
     noted = replace(context, annotated=True)
     table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
-    table["title"] = f"{context.title[0]}: {arm.en}"
+    table["title"] = {"en": f"{context.title[0]}: {arm.en}", "zh": f"{context.title[1]}：{arm.zh}"}
+    table["stations"] = {station: _told(station, values) for station, values in table["stations"].items()}
     pulled = ", ".join(f"{letter} = {strength:g}" for letter, strength in arm.levers.to_json().items() if strength)
     head = [
         f"# {context.title[0]}; {arm.en}.",
@@ -27,6 +28,13 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
         "# Hours of the stations with a calendar count only while it is open.",
     ]
     return "\n".join([*head, "", *_table(table, ()), ""])
+
+
+def _told(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A station with its title and whose time is spent there, for readers of the file and of its results."""
+    en, zh = TITLES[station]
+    party = {"party": OWNERS[station]} if station in OWNERS else {}
+    return {"title": {"en": en, "zh": zh}, **party, **values}
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
@@ -45,6 +53,8 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 def _is_inline(path: tuple[str, ...]) -> bool:
     """Whether a table is written on one line: laws, ways, quantities; not stations, clocks and what goes by class."""
+    if path[-1] in ("title", "description"):
+        return True
     deep = 3 if path[-1] in ("next_by_class", "service_by_class") else 2
     return len(path) > deep or (path[0] == "classes" and len(path) == 2)
 
