@@ -54,7 +54,7 @@ class DaskExecutor:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
         client: Client = distributed.Client(self._cluster, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -70,11 +70,20 @@ class DaskExecutor:
                 f"the scheduler has had no worker for {CONNECT_SECONDS} s: start one with dask worker"
             ) from error
         here = _version()
-        for address, found in self._client.run(_version).items():
+        # As chunks of work, not as calls to every worker: those would wait for one that is just dying.
+        asked = {address: self._client.submit(_version, workers=[address], pure=False) for address in self._addresses()}
+        for address, future in asked.items():
+            try:
+                found = future.result(timeout=CONNECT_SECONDS)
+            except (TimeoutError, distributed.TimeoutError) as error:
+                raise ClusterError(f"the worker at {address} does not answer: end it, or start it again") from error
             if found != here:
                 raise ClusterError(
                     f"the worker at {address} has {found or 'no Provenport'}, here is {here}: install the same there"
                 )
+
+    def _addresses(self) -> list[str]:
+        return list(self._client.nthreads())  # type: ignore[no-untyped-call]
 
     @property
     def size(self) -> int:
