@@ -18,9 +18,7 @@ _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("-o", "--output", type=_NEW_FILE, default=Path("report.html"), show_default=True, help="The page.")
 @click.option("--pdf", type=_NEW_FILE, help="Also write a PDF.")
-def report_command(
-    claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path, pdf: Path | None
-) -> None:
+def command(claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path, pdf: Path | None) -> None:
     """Write a report from CLAIM, the file of "clearance-sim claim": one page that needs no network, and a PDF."""
     # Matplotlib takes a second to load, which no other command should wait for.
     from clearance_sim.report import ReportError, compose, to_html, to_pdf

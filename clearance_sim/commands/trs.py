@@ -1,15 +1,17 @@
 """The command ``clearance-sim trs``: a time release study from a log of events."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from clearance_sim.trs import ColumnMap, LogError, Question, Study, read_column_map, read_log, study
-from clearance_sim.trs.column_map import MapError
-from clearance_sim.trs.exchange import write as write_exchange
-from clearance_sim.trs.figures import Estimate, Resampling
-from clearance_sim.trs.study import Interval, hours_asked, splits_asked
+if TYPE_CHECKING:
+    from clearance_sim.trs import ColumnMap, Question, Study
+    from clearance_sim.trs.figures import Estimate
+    from clearance_sim.trs.study import Interval
 
 _NEW_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 _TITLES = {
@@ -33,7 +35,7 @@ _TITLES = {
     "--json", "json_file", type=_NEW_FILE, help="Write all figures, for machines and the report; - is stdout."
 )
 @click.option("--export", type=_NEW_FILE, help="Also write the log for process mining: NAME.xes or NAME.jsonocel.")
-def trs_command(
+def command(
     log: Path,
     columns: Path | None,
     splits: str,
@@ -49,6 +51,12 @@ def trs_command(
 
     Four intervals with medians, quantiles and bootstrap intervals; open cases by Kaplan-Meier; where the time went.
     """
+    # Pandas takes half a second to load, which no other command should wait for.
+    from clearance_sim.trs import LogError, Question, read_column_map
+    from clearance_sim.trs.column_map import MapError
+    from clearance_sim.trs.figures import Resampling
+    from clearance_sim.trs.study import hours_asked, splits_asked
+
     try:
         chosen = read_column_map(columns) if columns else None
         question = Question(hours_asked(target), splits_asked(splits), _peak(peak), Resampling(seed, resamples))
@@ -72,10 +80,13 @@ def trs_command(
 def _studied(
     log: Path, columns: ColumnMap | None, zone: str | None, question: Question, export: Path | None
 ) -> tuple[Study, int]:
+    from clearance_sim.trs import read_log, study
+    from clearance_sim.trs.exchange import write
+
     read = read_log(log, columns, zone)
     found = study(read, question)
     if export is not None:
-        write_exchange(read, export)
+        write(read, export)
     return found, len(read.table)
 
 

@@ -106,6 +106,19 @@ class Canvas:
         return list(axes.flat)
 
 
+def legend(canvas: Canvas, axes: Axes) -> None:
+    """What the lines mean, below the chart, in as many columns as their names leave room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max((width_of(label) for label in labels), default=0)
+    columns = 1 if not canvas.is_wide else 3 if longest <= 30 else 2
+    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, len(labels)), handlelength=3.2)
+
+
+def width_of(text: str) -> int:
+    """How wide a text is, in letters; a Chinese character takes two."""
+    return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
+
+
 @cache
 def _know_the_font() -> str:
     font_manager.fontManager.addfont(str(FONT))

@@ -44,21 +44,21 @@ def _study(words: Words, row: Json) -> str:
 
 
 def _validation_table(words: Words, rows: Sequence[Json]) -> Table:
-    heading = ("study", "what", "result", "published", "predicted", "tolerance", "known", "note")
+    heading = ("study", "what", "result", "known", "note", "published", "predicted", "tolerance")
     lines = [
         (
             words.text(row["study"]),
             words.text(row.get("what")) or words.clock(row["clock"]),
             words.say("inside" if row["inside"] else "outside"),
+            words.name("known", str(row["known"])),
+            words.text(row.get("note")),
             f"{number(row['published'])} {words.name('unit', row['unit'])}",
             estimate(row["predicted"]),
             _tolerance(words, row),
-            words.name("known", str(row["known"])),
-            words.text(row.get("note")),
         )
         for row in rows
     ]
-    return Table(tuple(map(words.say, heading)), tuple(lines), words.say("validation.caption"), words=3)
+    return Table(tuple(map(words.say, heading)), tuple(lines), words.say("validation.caption"), words=5)
 
 
 def _tolerance(words: Words, row: Json) -> str:
@@ -67,15 +67,15 @@ def _tolerance(words: Words, row: Json) -> str:
 
 
 def _calibration(words: Words, rows: Sequence[Json]) -> Table | None:
-    heading = ("study", "what", "published", "fitted", "simulated", "known")
+    heading = ("study", "what", "known", "published", "fitted", "simulated")
     lines = [
         (
             words.text(row["study"]),
             words.text(row["figure"]),
+            words.name("known", str(row["known"])),
             f"{number(row['published'])} {words.name('unit', row['unit'])}",
             number(row["fitted"]),
             estimate(row["simulated"]),
-            words.name("known", str(row["known"])),
         )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
-from clearance_sim.report.canvas import Bar, Canvas, colour, mark, series, textured
+from clearance_sim.report.canvas import Bar, Canvas, colour, legend, mark, series, textured
 from clearance_sim.report.charts_of_time import broken
 from clearance_sim.report.words import Json, Words, bounds_of, number, percent, value_of
 
@@ -119,8 +119,7 @@ def adoption(canvas: Canvas, words: Words, points: Sequence[Json], clocks: Seque
         axes.set_xlabel(words.say("adoption.x"))
         axes.set_title(words.clock(clock))
     panels[0].set_ylabel(words.say("hours"))
-    handles, labels = panels[0].get_legend_handles_labels()
-    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=3, handlelength=3.2)
+    legend(canvas, panels[0])
 
 
 def congestion(canvas: Canvas, words: Words, points: Sequence[Json], arms: Sequence[Json], clock: str) -> None:
@@ -141,7 +140,7 @@ def congestion(canvas: Canvas, words: Words, points: Sequence[Json], arms: Seque
     axes.set_xticks(loads, [f"{load:g}" for load in loads])
     axes.set_xlabel(words.say("congestion.x"))
     axes.set_ylabel(words.say("hours"))
-    canvas.figure.legend(loc="outside lower left", ncols=3 if canvas.is_wide else 1, handlelength=3.2)
+    legend(canvas, axes)
 
 
 def sobol(canvas: Canvas, words: Words, parameters: Sequence[Json]) -> None:
@@ -158,7 +157,7 @@ def sobol(canvas: Canvas, words: Words, parameters: Sequence[Json]) -> None:
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(lambda value, _: percent(value).replace(".0", ""))
-    canvas.figure.legend(loc="outside lower left", ncols=2 if canvas.is_wide else 1)
+    legend(canvas, axes)
 
 
 def tornado(canvas: Canvas, words: Words, bars: Sequence[Json]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
-from clearance_sim.report.canvas import SERIES, TEXTURES, Bar, Canvas, colour, mark, series, textured
+from clearance_sim.report.canvas import SERIES, TEXTURES, Bar, Canvas, colour, legend, mark, series, textured, width_of
 from clearance_sim.report.words import Json, Words, number
 
 _SHORTEST = 0.5
@@ -32,9 +32,7 @@ def distributions(canvas: Canvas, words: Words, arms: Sequence[Json], clocks: Se
         axes.set_xlabel(words.say("hours"))
         axes.set_title(words.clock(clock))
     panels[0].set_ylabel(words.say("share_released"))
-    handles, labels = panels[0].get_legend_handles_labels()
-    columns = 3 if canvas.is_wide else 1
-    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=columns, handlelength=3.2)
+    legend(canvas, panels[0])
 
 
 def _curve(axes: Axes, words: Words, arm: Json, clock: str, place: int, ends: tuple[float, float]) -> None:
@@ -120,7 +118,7 @@ def _owners_legend(canvas: Canvas, axes: Axes, words: Words, owners: Sequence[st
 def broken(text: str, canvas: Canvas) -> str:
     """A long label on two lines where there is little room."""
     limit = 22 if canvas.is_wide else 13
-    if sum(2 if ord(c) > 0x2E80 else 1 for c in text) <= limit or len(text) < 6:
+    if width_of(text) <= limit or len(text) < 6:
         return text
     middle = len(text) // 2
     spaces = [place for place, char in enumerate(text) if char in " （＋"]
@@ -150,7 +148,7 @@ def week(canvas: Canvas, words: Words, arms: Sequence[tuple[Json, Json]]) -> Non
         for day in range(1, 7):
             axes.axvline(day * 24, color=colour("line"), linewidth=0.6)
     lower.tick_params(axis="x", which="major", length=0)
-    canvas.figure.legend(loc="outside lower left", ncols=3 if canvas.is_wide else 1, handlelength=3.2)
+    legend(canvas, upper)
 
 
 def _staff(axes: Axes, words: Words, arms: Sequence[tuple[Json, Json]]) -> None:

@@ -127,7 +127,7 @@ def to_html(document: Document) -> str:
         verdict=verdict,
         sections=sections,
     )
-    face = _font_face("".join(sorted(set(body)))) if document.language == "zh" else ""
+    face = _font_face("".join(sorted(set(body))))
     return body.replace(_STYLE, face + _colours() + _template("report.css"), 1)
 
 

@@ -27,6 +27,7 @@ from clearance_sim.report.words import WORDS, Words
 
 _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}
+_STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 _WIDTH = 180.0
 """Millimetres of A4 between the margins."""
 
@@ -70,6 +71,9 @@ class _Paper(FPDF):
 
     def lines(self, text: str, size: float = 9.5, tone: str = "ink", height: float = 5.0, indent: float = 0) -> None:
         """Text over the page's width."""
+        if self.words.language == "en":
+            # In a Chinese font these are as wide as a Chinese character.
+            text = text.translate(_STRAIGHT)
         self.type(size, tone)
         self.set_x(self.l_margin + indent)
         self.multi_cell(_WIDTH - indent, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)

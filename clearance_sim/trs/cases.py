@@ -36,7 +36,9 @@ class Cases:
 
 
 def without_repetitions(log: EventLog) -> tuple[EventLog, Problem | None]:
-    """Rows that repeat an earlier one in full count once."""
+    """Rows that repeat an earlier one in full count once; of a simulation's visits none does."""
+    if log.map.visits:
+        return log, None
     repeated = log.table.duplicated(["case", "event", "stage", "time"]).to_numpy()
     found = problem("events that are in the log twice", "counted once", repeated)
     return EventLog(log.name, log.map, log.table[~repeated], log.names) if found else log, found

@@ -26,8 +26,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 MILESTONES = ("arrived", "lodged", "released", "gate_out", "ended")
-VISIT_TIMES = {"enter": "enter_h", "start": "start_h", "end": "end_h"}
-"""The columns of a visit, by the event that each stands for."""
+VISIT_TIMES = {"enter": "enter_h", "start": "start_h", "end": "end_h", "due": "due_h"}
+"""The columns of a visit, by the event that each stands for; the last, when goods were due, may be missing."""
 SPLITS = ("channel", "class", "office", "replication")
 """What cases can be told apart by."""
 
@@ -64,7 +64,7 @@ class ColumnMap:
     def needed(self) -> list[str]:
         """The columns without which nothing can be computed."""
         if self.visits:
-            return [*self.case, self.stage or "station", *VISIT_TIMES.values()]
+            return [*self.case, self.stage or "station", *(name for name in VISIT_TIMES.values() if name != "due_h")]
         return [*self.case, self.event, *(name for name in (self.time, self.hours, self.stage) if name)]
 
     def with_zone(self, zone: str | None) -> "ColumnMap":

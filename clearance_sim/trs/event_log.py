@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -120,6 +121,7 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
         return columns
     told = json.loads(metadata[METADATA])
     clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in told.get("clocks", {}).items()}
+    zone = told.get("zone") or columns.zone
     events, latest = dict(columns.events), set(columns.latest)
     for clock, begins in (("lodgement_to_release", "lodged"), ("arrival_to_release", "arrived")):
         if clock in clocks:
@@ -128,8 +130,8 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
             latest |= {begins} if len(points) > 1 else set()
     return replace(
         columns,
-        start=told.get("start", columns.start),
-        zone=told.get("zone") or columns.zone,
+        start=_zoned(told.get("start", columns.start), zone),
+        zone=zone,
         events=events,
         latest=tuple(sorted(latest)),
         parties={name: party for name, party in (told.get("parties") or {}).items() if party},
@@ -143,9 +145,14 @@ def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _points(told: Any) -> tuple[str, ...]:
-    """A visit is over when it ends, and a stage that lasts until goods are due ends then."""
     points = [told] if isinstance(told, str) else list(told)
-    return tuple(point.replace("leave:", "end:").replace("due:", "end:") for point in points)
+    return tuple(point.replace("leave:", "end:") for point in points)
+
+
+def _zoned(start: str, zone: str) -> str:
+    """A scenario tells its start by the clocks on the wall."""
+    moment = _moment(start)
+    return start if moment is None or moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone)).isoformat()
 
 
 def _timed(name: str, columns: ColumnMap, table: pa.Table) -> EventLog:
@@ -180,7 +187,11 @@ def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> li
 def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
     """Visits as events: enter, start and end of each stage, and arrive and exit of each case."""
     visits["row"] = np.arange(1, len(visits) + 1)
-    at = {name: _started(columns, table[column]) for name, column in VISIT_TIMES.items()}
+    known = {name: column for name, column in VISIT_TIMES.items() if column in table.column_names}
+    at = {name: _started(columns, table[column]) for name, column in known.items()}
+    if "due" in at:
+        asked = {word.removeprefix("due:") for words in columns.events.values() for word in words}
+        at["due"] = np.where(visits["stage"].isin(asked), at["due"], np.nan)
     faults = [
         problem("visits without an entry", "fill column enter_h", np.isnan(at["enter"])),
         problem("visits that end before they begin", "mend their times", at["end"] < at["enter"]),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from clearance_sim.commands.trs import trs_command
+from clearance_sim.commands.trs import command as trs_command
 from clearance_sim.trs import LogError, Question, read_column_map, read_log, study
 from clearance_sim.trs.column_map import MapError
 from clearance_sim.trs.exchange import ocel, xes
@@ -46,9 +46,15 @@ def a_trace(folder, visits_by_case, name="trace.parquet", **metadata):
     """A simulated trace: for each case its visits (station, enter, start, end)."""
     rows = [
         {"replication": 0, "declaration": case, "class": "green", "station": station, "visit": number}
-        | {"enter_h": float(enter), "start_h": start, "end_h": end, "outcome": "served"}
+        | {
+            "enter_h": float(enter),
+            "start_h": start,
+            "end_h": end,
+            "due_h": due[0] if due else None,
+            "outcome": "served",
+        }
         for case, visits in enumerate(visits_by_case)
-        for number, (station, enter, start, end) in enumerate(visits)
+        for number, (station, enter, start, end, *due) in enumerate(visits)
     ]
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
     if name.endswith(".csv"):
@@ -170,12 +176,12 @@ def test_splits_and_peak_hours_in_the_office_s_own_zone(tmp_path):
 def test_a_trace_tells_its_own_start_clocks_and_parties(tmp_path):
     trace = a_trace(
         tmp_path,
-        [[("ship", 1, 1, 2), ("desk", 2, 5, 6)]],
-        start="2026-03-02T00:00:00+08:00",
+        [[("ship", 1, 1, 3, 2), ("desk", 2, 5, 6)]],
+        start="2026-03-02T00:00:00",
         zone="Asia/Shanghai",
         clocks={
-            "arrival → release": {"from": "due:ship", "to": "leave:desk"},
-            "lodgement → release": {"from": ["enter:desk", "start:desk"], "to": "exit"},
+            "arrival → release": [["due:ship"], "leave:desk"],
+            "lodgement → release": [["enter:desk", "start:desk"], "exit"],
         },
         parties={"desk": "customs"},
     )
@@ -185,7 +191,7 @@ def test_a_trace_tells_its_own_start_clocks_and_parties(tmp_path):
     assert found.interval("lodgement_to_release").figures.mean.value == 1  # of two beginnings the later counts
     desk, ship = found.stages
     assert (desk.name, desk.party, desk.mean, desk.mean_waiting) == ("desk", "customs", 4, 3)
-    assert (ship.name, ship.party, ship.mean, ship.mean_waiting) == ("ship", None, 1, 0)
+    assert (ship.name, ship.party, ship.mean, ship.mean_waiting) == ("ship", None, 2, 0)
 
 
 def test_a_trace_as_csv_counts_from_the_first_entry_to_the_last_end(tmp_path):
