@@ -16,14 +16,14 @@ from backend.adapters.json_rpc_chain import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.simulator import ProgramSimulator
-from backend.adapters.vault import SealedVault, master_key
+from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
 from backend.simulation_worker import SimulationWorker
-from backend.web import documentation, health, public, rpc
+from backend.web import documentation, health, public, rpc, schemas
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -71,7 +71,7 @@ def running(settings: Settings) -> Iterator[System]:
     The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = SealedVault(master_key(folder.master_key, settings.master_key))
+    vault = opened_vault(folder.master_key, settings.master_key)
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
@@ -87,6 +87,7 @@ def running(settings: Settings) -> Iterator[System]:
                 ours = replace(
                     at,
                     node=node,
+                    public_url=settings.public_url,
                     simulator=ProgramSimulator(folder.simulations),
                     wake_simulating=simulations.wake,
                 )
@@ -100,7 +101,7 @@ def running(settings: Settings) -> Iterator[System]:
 def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
     """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
     folder = DataFolder.open(settings.data_dir, VERSION)
-    accounts = ledger_accounts(folder, SealedVault(master_key(folder.master_key, settings.master_key)))
+    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
     with _chain(settings, folder, accounts) as chain:
         yield folder, chain, accounts
 
@@ -197,6 +198,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        schemas.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

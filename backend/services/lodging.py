@@ -17,6 +17,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
+from backend.services.drawing import give_back
 from backend.services.lines import first_of_line
 from backend.services.ports import Store, Surroundings
 from backend.services.recording import change_status, record
@@ -125,7 +126,11 @@ def _papers(store: Store, merchant: Organisation, ids: Any) -> tuple[list[Record
 def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     """Its own papers, and those that an issuer keeps for a merchant it could not match to anybody here."""
     is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role.issues is not None
-    return paper.kind is not Kind.DECLARATION and (paper.holder.id == merchant.id or is_kept_for_somebody)
+    return (
+        paper.kind is not Kind.DECLARATION
+        and paper.erased_at is None
+        and (paper.holder.id == merchant.id or is_kept_for_somebody)
+    )
 
 
 def _check_arrival(at: Surroundings, arrived: datetime | None) -> None:
@@ -166,6 +171,7 @@ def withdraw(at: Surroundings, actor: Person, declaration_id: str) -> Consignmen
         now = at.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(at, work.store, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
+        give_back(at, work.store, consignment.id)
         work.commit()
     at.wake_anchoring()
     return consignment

@@ -1,5 +1,6 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,8 +11,20 @@ from uuid import uuid4
 
 from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
+from backend.domain.drawing import CertificateDraw, Opening
+from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Anchoring, Head, Receipt, SignedTransaction
+from backend.domain.ledger import (
+    Accreditation,
+    Act,
+    AnchoredBatch,
+    Anchoring,
+    Drawing,
+    Head,
+    OpenedCertificate,
+    Receipt,
+    SignedTransaction,
+)
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -24,7 +37,7 @@ from backend.domain.records import (
     StoredFile,
 )
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 from backend.domain.simulation import Scenario, Simulation, SimulationState
 
 
@@ -46,6 +59,22 @@ class Ledger(Protocol):
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
+
+    @property
+    def counts_quantities(self) -> bool:
+        """Whether certificates can be drawn here; not so where the contracts are older than that."""
+
+    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+        """A certificate's quantity and what is left of it, or None where it was not opened."""
+
+    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+        """Whether a draw was given back; None where there is no such drawing."""
+
+    def drawings(self) -> Iterator[Drawing]:
+        """Every drawing that the ledger's events tell of, in order."""
+
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
 
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
@@ -105,6 +134,9 @@ class Vault(Protocol):
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret, sealed under the newest master key."""
+
 
 class Files(Protocol):
     """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
@@ -114,6 +146,9 @@ class Files(Protocol):
 
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
+
+    def delete(self, sha256: str) -> None:
+        """Keep them no longer. What is not here is no error."""
 
 
 class PdfReader(Protocol):
@@ -170,15 +205,25 @@ class Store(Protocol):
     def get_organisation(self, organisation_id: str) -> Organisation: ...
     def organisations(self, role: Role | None = None) -> Sequence[Organisation]: ...
     def find_person_by_email(self, email: str) -> Person | None: ...
+    def first_person(self, organisation: Organisation) -> Person | None: ...
     def find_person(self, person_id: str) -> Person | None: ...
     def find_token(self, digest: str) -> ApiToken | None: ...
     def active_key(self, organisation: Organisation) -> SigningKey: ...
     def find_key(self, thumbprint: str) -> SigningKey | None: ...
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]: ...
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]: ...
+    def find_prepared(self, prepared_id: str) -> Prepared | None: ...
+    def forget_prepared(self, before: datetime) -> None: ...
+    def remove(self, thing: object) -> None: ...
 
     # Products and records
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
     def products(self, merchant: Organisation) -> Sequence[Product]: ...
     def get_record(self, record_id: str) -> RecordOnFile: ...
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]: ...
+    def forget_answers(self, resource_id: str) -> None: ...
+    def forget_file(self, sha256: str) -> None: ...
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None: ...
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
     def records_of(
         self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
@@ -209,6 +254,22 @@ class Store(Protocol):
     def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]: ...
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
+
+    # Draws on certificates
+    def find_opening(self, certificate_id: str) -> Opening | None: ...
+    def openings(self) -> Sequence[Opening]: ...
+    def openings_in_flight(self) -> Sequence[Opening]: ...
+    def openings_sent_by(self, sending: Sending) -> Sequence[Opening]: ...
+    def draws(self) -> Sequence[CertificateDraw]: ...
+    def draws_for(self, declaration_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_on_line(self, line_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_on(self, certificate_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_in_flight(self, limit: int) -> Sequence[CertificateDraw]: ...
+    def draws_in(self, drawing: bytes) -> Sequence[CertificateDraw]: ...
+    def draws_sent_by(self, sending: Sending) -> Sequence[CertificateDraw]: ...
+    def draws_given_back_by(self, sending: Sending) -> Sequence[CertificateDraw]: ...
+    def draws_to_give_back(self) -> Sequence[CertificateDraw]: ...
+    def is_being_drawn(self, declaration_id: str) -> bool: ...
 
     # The way to the ledger
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
@@ -245,7 +306,6 @@ class Store(Protocol):
     def simulations_in(self, state: SimulationState) -> Sequence[Simulation]: ...
     def get_simulation(self, simulation_id: str) -> Simulation: ...
     def find_simulation(self, simulation_id: str) -> Simulation | None: ...
-    def remove(self, thing: object) -> None: ...
 
 
 class UnitOfWork(Protocol):
@@ -268,6 +328,11 @@ class Work(Protocol):
         """A unit of work; ``reading`` ones take no write lock and must not commit."""
 
 
+def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
+    """There is nobody here who could: the key lies outside."""
+    raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The ports that a service works with."""
@@ -284,6 +349,13 @@ class Surroundings:
     node: Node | None = None
     simulator: Simulator | None = None
     wake_simulating: Callable[[], None] = lambda: None
+    scrub: Callable[[], None] = lambda: None
+    """Makes sure that what was erased does not linger in the database's files."""
+    public_url: str | None = None
+    """Under which address everybody reaches this server: schemas are named by it."""
+    random: Callable[[int], bytes] = secrets.token_bytes
+    outside: Callable[[SigningKey, bytes], bytes] = refuse_to_sign
+    """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     reached: Callable[[str], None] = lambda point: None

@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Integer, Select, String, delete, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Integer, Select, String, delete, func, or_, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
 from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
+from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
@@ -26,7 +27,7 @@ from backend.domain.records import (
     StoredFile,
     plain_number,
 )
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, SendingState, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
 from backend.domain.simulation import Simulation, SimulationState
 
 Thing = TypeVar("Thing")
@@ -85,6 +86,11 @@ class SqlStore:
         """The person who signs in with this address."""
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
+    def first_person(self, organisation: Organisation) -> Person | None:
+        """Somebody who acts for the organisation."""
+        query = select(Person).where(t.person.c.organisation_id == organisation.id, t.person.c.is_active.is_(True))
+        return self._one(query, Person)
+
     def find_person(self, person_id: str) -> Person | None:
         """The person with this id."""
         return self._session.get(Person, person_id)
@@ -94,18 +100,34 @@ class SqlStore:
         return self._session.get(ApiToken, digest)
 
     def active_key(self, organisation: Organisation) -> SigningKey:
-        """The key that the organisation signs with now."""
-        query = select(SigningKey).where(
-            t.signing_key.c.organisation_id == organisation.id, t.signing_key.c.is_active.is_(True)
-        )
-        key = self._one(query.order_by(t.signing_key.c.made_at.desc()), SigningKey)
-        if key is None:
+        """The key that the organisation signs with now; where it has none at the moment, the one it had last."""
+        keys = self.signing_keys(organisation)
+        if not keys:
             raise NotFound("the organisation has no signing key", organisation=organisation.id)
-        return key
+        return next((key for key in keys if key.is_active), keys[0])
 
     def find_key(self, thumbprint: str) -> SigningKey | None:
         """The key with this thumbprint (hex)."""
         return self._session.get(SigningKey, thumbprint)
+
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
+        """The keys of an organisation, or all of them, newest first."""
+        query = select(SigningKey).order_by(t.signing_key.c.made_at.desc())
+        if organisation is not None:
+            query = query.where(t.signing_key.c.organisation_id == organisation.id)
+        return self._all(query)
+
+    def find_prepared(self, prepared_id: str) -> Prepared | None:
+        """The act that waits for a signature from outside."""
+        return self._session.get(Prepared, prepared_id)
+
+    def forget_prepared(self, before: datetime) -> None:
+        """Forget what nobody signed in time."""
+        self._session.execute(delete(t.prepared).where(t.prepared.c.moment < before))
+
+    def remove(self, thing: object) -> None:
+        """Keep it no longer."""
+        self._session.delete(thing)
 
     # Products and records
 
@@ -125,6 +147,24 @@ class SqlStore:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def forget_answers(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def forget_file(self, sha256: str) -> None:
+        """Forget who uploaded a file."""
+        self._session.execute(delete(t.stored_file).where(t.stored_file.c.sha256 == sha256))
+
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+        """The record whose signed text has this SHA-256 (hex)."""
+        return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
+
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
         """The record that a label's code stands for."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
@@ -140,6 +180,11 @@ class SqlStore:
         if product is not None:
             query = query.where(t.record.c.product_id == product.id)
         return self._all(query)
+
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
+        """What came onto file under an organisation's signature from a moment on, oldest first."""
+        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
+        return self._all(query.order_by(t.record.c.recorded_at))
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
@@ -259,6 +304,83 @@ class SqlStore:
         )
         return self._session.execute(query.limit(1)).first() is not None
 
+    # Draws on certificates
+
+    def find_opening(self, certificate_id: str) -> Opening | None:
+        """How far the opening of this certificate has come, where one was asked for."""
+        return self._session.get(Opening, certificate_id)
+
+    def openings(self) -> Sequence[Opening]:
+        """Every opening, in the order of asking."""
+        return self._all(select(Opening).order_by(t.opening.c.asked_at))
+
+    def openings_in_flight(self) -> Sequence[Opening]:
+        """Openings that were not sent yet, in order."""
+        c = t.opening.c
+        query = select(Opening).where(c.sending_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
+        return self._all(query.order_by(c.asked_at))
+
+    def openings_sent_by(self, sending: Sending) -> Sequence[Opening]:
+        """The opening that travels with this transaction."""
+        return self._all(select(Opening).where(t.opening.c.sending_id == sending.id))
+
+    def draws(self) -> Sequence[CertificateDraw]:
+        """Every draw, in the order of asking."""
+        return self._all(select(CertificateDraw).order_by(t.certificate_draw.c.asked_at))
+
+    def draws_for(self, declaration_id: str) -> Sequence[CertificateDraw]:
+        """The draws for one declaration, in order."""
+        return self._draws(t.certificate_draw.c.declaration_id == declaration_id)
+
+    def draws_on_line(self, line_id: str) -> Sequence[CertificateDraw]:
+        """The draws on a certificate and on those that it replaced, that stand."""
+        c = t.certificate_draw.c
+        return self._draws(c.line_id == line_id, c.refusal.is_(None), c.given_back_at.is_(None))
+
+    def draws_on(self, certificate_id: str) -> Sequence[CertificateDraw]:
+        """The draws on one certificate that stand."""
+        c = t.certificate_draw.c
+        return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.given_back_at.is_(None))
+
+    def draws_in_flight(self, limit: int) -> Sequence[CertificateDraw]:
+        """Draws that were not sent yet, in order."""
+        c = t.certificate_draw.c
+        query = select(CertificateDraw).where(c.drawing.is_(None), c.refusal.is_(None))
+        return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
+
+    def draws_in(self, drawing: bytes) -> Sequence[CertificateDraw]:
+        """The draws of one drawing, by their positions."""
+        query = select(CertificateDraw).where(t.certificate_draw.c.drawing == drawing)
+        return self._all(query.order_by(t.certificate_draw.c.position))
+
+    def draws_sent_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+        """The draws that travel with this transaction."""
+        return self._draws(t.certificate_draw.c.sending_id == sending.id)
+
+    def draws_given_back_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+        """The draws that this transaction gives back."""
+        return self._draws(t.certificate_draw.c.back_sending_id == sending.id)
+
+    def draws_to_give_back(self) -> Sequence[CertificateDraw]:
+        """Draws that are to be given back and whose transaction for it was not made yet."""
+        c = t.certificate_draw.c
+        return self._draws(
+            c.back_asked_at.is_not(None),
+            c.back_sending_id.is_(None),
+            c.given_back_at.is_(None),
+            c.drawing.is_not(None),
+            c.refusal.is_(None),
+        )
+
+    def is_being_drawn(self, declaration_id: str) -> bool:
+        """Whether a draw for this declaration has never been final on the ledger yet."""
+        c = t.certificate_draw.c
+        return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))
+
+    def _draws(self, *where: ColumnElement[bool]) -> Sequence[CertificateDraw]:
+        c = t.certificate_draw.c
+        return self._all(select(CertificateDraw).where(*where).order_by(c.asked_at, c.id))
+
     # The way to the ledger
 
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
@@ -305,8 +427,9 @@ class SqlStore:
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        columns = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
-        query = select(*columns, c.signed_jwt, c.path, c.status).where(c.batch_id == batch.id).order_by(c.place)
+        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query)]
 
     def find_claim(self, name: str) -> Claim | None:
@@ -432,7 +555,3 @@ class SqlStore:
     def find_simulation(self, simulation_id: str) -> Simulation | None:
         """The simulation with this id, where there is one."""
         return self._session.get(Simulation, simulation_id)
-
-    def remove(self, thing: object) -> None:
-        """Keep it no longer."""
-        self._session.delete(thing)

@@ -55,6 +55,7 @@ def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, A
         "digest": on_file.digest,
         "supersedes": on_file.supersedes_id,
         "supersededBy": on_file.superseded_by_id,
+        "erasedAt": on_file.erased_at,
         "document": _fields(on_file),
         "verdict": verdict and verdict_json(verdict, language()),
         "url": url_for("api.get_record", record_id=on_file.id),
@@ -101,6 +102,7 @@ def declaration(
                 "step": event.step.value,
                 "occurredAt": event.occurred_at,
                 "by": event.organisation.name if event.organisation else None,
+                "note": event.note,
             }
             for event in consignment.events
         ],
@@ -122,4 +124,5 @@ def decision(declaration_id: str, taken: DecisionTaken, proof_state: str = "stor
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
         "proofState": proof_state,
+        "undone": taken.undone,
     }
