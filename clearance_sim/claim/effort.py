@@ -31,18 +31,20 @@ def effort(quick: bool, seed: int, workers: int, laboratory: Laboratory) -> Effo
     base = replace(laboratory, seed=seed, workers=workers)
     if quick:
         return Effort(
-            factorial=replace(base, replications=6, weeks=2, warm_up_weeks=2),
-            small=replace(base, replications=2, weeks=1, warm_up_weeks=2),
-            studies=replace(base, replications=4, weeks=2, warm_up_weeks=2),
+            factorial=replace(base, replications=5, weeks=2, warm_up_weeks=2),
+            small=replace(base, replications=2, weeks=1, warm_up_weeks=1),
+            studies=replace(base, replications=3, weeks=2, warm_up_weeks=2),
             congested=replace(base, replications=3, weeks=4, warm_up_weeks=0),
-            sobol_base=8,
+            sobol_base=4,
             frontier_points=3,
             adoption_points=5,
             quick=True,
         )
     return Effort(
-        factorial=replace(base, replications=30, weeks=6, warm_up_weeks=2),
-        small=replace(base, replications=3, weeks=4, warm_up_weeks=2),
+        factorial=replace(base, replications=20, weeks=6, warm_up_weeks=2),
+        small=replace(base, replications=3, weeks=3, warm_up_weeks=2),
+        studies=replace(base, replications=10, weeks=6, warm_up_weeks=2),
+        congested=replace(base, replications=10, weeks=8, warm_up_weeks=0),
         sobol_base=64,
         frontier_points=9,
         adoption_points=11,

@@ -83,6 +83,8 @@ class Attribution:
 
 def ratio_percent(part: Values, whole: Values) -> Interval:
     """100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
+    if abs(whole.mean()) < 1e-9:
+        return Interval(float("nan"), float("nan"), float("nan"))
     share = float(part.mean() / whole.mean())
     residuals = Interval.over((part - share * whole) / whole.mean())
     return Interval(100 * share, 100 * (share + residuals.low), 100 * (share + residuals.high))

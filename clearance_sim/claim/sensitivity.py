@@ -63,7 +63,7 @@ def moved(context: Context, values: Mapping[str, float]) -> Context:
     red, yellow = changed.get("red_share", context["red_share"]), changed.get("yellow_share", context["yellow_share"])
     if red + yellow > 0.95:
         changed["yellow_share"] = 0.95 - red
-    return context.but("sensitivity", **changed)
+    return context.having(changed, "sensitivity")
 
 
 def sobol(
@@ -77,15 +77,14 @@ def sobol(
 ) -> dict[str, object]:
     """First-order and total indices of one arm's statistic (Saltelli's scheme, one fixed seed for the simulation)."""
     moving = ranges(context)
+    names = [each.name for each in moving]
     problem = {
         "num_vars": len(moving),
-        "names": [each.name for each in moving],
+        "names": names,
         "bounds": [[each.low, each.high] for each in moving],
     }
     sample = sobol_sample.sample(problem, base, calc_second_order=False, seed=laboratory.seed)
-    cells: list[Cell] = [
-        (moved(context, dict(zip(problem["names"], map(float, row), strict=True))), arm.levers) for row in sample
-    ]
+    cells: list[Cell] = [(moved(context, dict(zip(names, map(float, row), strict=True))), arm.levers) for row in sample]
     answers = np.array([_mean(s, clock, statistic) for s in laboratory.summaries(cells, progress)])
     indices = sobol_analysis.analyze(problem, answers, calc_second_order=False, seed=laboratory.seed)
     rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -100,7 +100,8 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
         front = frontier(here, effort.small, effort.frontier_points, telling("frontier"))
     with watch.part("sobol"):
         programme, technology = ARMS[-1], ARMS[2]
-        indices = sobol(here, programme, effort.small, effort.sobol_base, ARRIVAL, progress=telling("Sobol"))
+        rough = replace(effort.small, replications=2)
+        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=telling("Sobol"))
     with watch.part("tornado"):
         bars = tornado(here, technology, effort.small, ARRIVAL)
     baseline = float(cells.cells[0](ARRIVAL, "mean").mean())
@@ -150,7 +151,7 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
             ledger_direct_percent=direct,
             ledger_enabled_percent=enabled,
             credited=Text(credit["en"], credit["zh"]),
-            smallest_set=sets[0] if sets else "",
+            smallest_set=sets[0] if sets else None,
             from_hours=question.from_h,
             to_hours=question.to_h,
         )

@@ -58,7 +58,7 @@ def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str,
     return {
         ARRIVAL: {name: Interval.over(summary(ARRIVAL, name)).to_json() for name in ("mean", "p90")},
         "utilisation": number(result.stations["document check"].utilisation.value),
-        "offered": number(laboratory.offered(context, levers)),
+        "unfinished": number(result.unfinished.value),
     }
 
 
@@ -118,20 +118,29 @@ def bound(baseline_h: float, target_h: float, unloading_mean_h: float) -> dict[s
     """What no handling of documents can go below, as long as goods must be unloaded within the clock."""
     low, high = (share * baseline_h for share in PORT_SHARE)
     shares = tuple(f"{100 * share:g}" for share in PORT_SHARE)
-    cut = f"{100 * (1 - target_h / baseline_h):.1f}"
+    cut_en, cut_zh = _cut(baseline_h, target_h)
     possible = low <= target_h
     says_en = "does not rule out a mean" if possible else "rules out a mean"
     says_zh = "并不排除" if possible else "排除了"
     en = (
         f"With a port's part of {shares[0]} to {shares[1]} % (Bangladesh 2022), a baseline of {baseline_h:.1f} h holds "
         f"{low:.1f} to {high:.1f} h of handling; that {says_en} of {target_h:g} h as long as handling stays as it is. "
-        f"Unloading takes {unloading_mean_h:.1f} h on average here. {baseline_h:.1f} to {target_h:g} h is a cut of "
-        f"{cut} %: at least that part of the baseline has to lie in stages that vanish."
+        f"Unloading takes {unloading_mean_h:.1f} h on average here.{cut_en}"
     )
     zh = (
         f"若港口环节占 {shares[0]}% 至 {shares[1]}%（孟加拉国 2022 年），{baseline_h:.1f} 小时的基准中有 "
         f"{low:.1f} 至 {high:.1f} 小时属于港口作业；只要港口作业不变，这就{says_zh}平均 {target_h:g} 小时的可能。"
-        f"本情景卸货平均 {unloading_mean_h:.1f} 小时。从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {cut}%："
-        "至少这部分时间必须出自可以消失的环节。"
+        f"本情景卸货平均 {unloading_mean_h:.1f} 小时。{cut_zh}"
     )
     return {"en": en, "zh": zh, "port_share": list(PORT_SHARE), "hours_left": [number(low), number(high)]}
+
+
+def _cut(baseline_h: float, target_h: float) -> tuple[str, str]:
+    if baseline_h <= target_h:
+        return "", ""
+    cut = f"{100 * (1 - target_h / baseline_h):.1f}"
+    return (
+        f" {baseline_h:.1f} to {target_h:g} h is a cut of {cut} %: at least that part of the baseline has to lie in "
+        "stages that vanish.",
+        f"从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {cut}%：至少这部分时间必须出自可以消失的环节。",
+    )

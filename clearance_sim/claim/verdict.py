@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 from clearance_sim.procedure.intervals import Interval
 
@@ -57,7 +58,8 @@ class Evidence:
     ledger_direct_percent: Interval
     ledger_enabled_percent: Interval
     credited: Text
-    smallest_set: str
+    smallest_set: str | None
+    """The smallest set whose mean reaches the target; empty when none is needed, None when none does."""
     from_hours: float = 72.0
     to_hours: float = 8.0
 
@@ -133,8 +135,8 @@ def _says(outcome: Outcome, hours: float) -> Text:
 def _setting(evidence: Evidence) -> Text:
     base, hours = evidence.baseline.mean, evidence.from_hours
     is_the_claimed = base.low <= hours <= base.high or abs(base.value - hours) <= 0.03 * hours
-    en = "" if is_the_claimed else f" ({hours:g} h is not a baseline here)"
-    zh = "" if is_the_claimed else f"（{hours:g} 小时在此并非合理的基准）"
+    en = "" if is_the_claimed else f", not {hours:g} h"
+    zh = "" if is_the_claimed else f"，而非 {hours:g} 小时"
     return Text(
         f"{evidence.setting.en}, clock {evidence.clock.en}: on paper the mean is {base.hours()}{en}.",
         f"{evidence.setting.zh}，计时口径“{evidence.clock.zh}”：纸面办理平均 {base.hours('zh')}{zh}。",
@@ -166,7 +168,10 @@ def _programme(evidence: Evidence, outcome: Outcome) -> Text:
     reading, without = evidence.everything, evidence.everything_but_the_ledger
     fewest_en = f"The smallest set of levers with a mean within {evidence.to_hours:g} h is {evidence.smallest_set}."
     fewest_zh = f"使平均值不超过 {evidence.to_hours:g} 小时的最小措施组合为 {evidence.smallest_set}。"
-    if not evidence.smallest_set:
+    if evidence.smallest_set == "":
+        fewest_en = f"The mean is within {evidence.to_hours:g} h without any lever."
+        fewest_zh = f"不采取任何措施，平均值已不超过 {evidence.to_hours:g} 小时。"
+    if evidence.smallest_set is None:
         fewest_en = f"No set of levers brings the mean within {evidence.to_hours:g} h."
         fewest_zh = f"没有任何措施组合能使平均值不超过 {evidence.to_hours:g} 小时。"
     return Text(
@@ -179,6 +184,8 @@ def _programme(evidence: Evidence, outcome: Outcome) -> Text:
 
 def _attribution(evidence: Evidence) -> Text:
     direct, enabled = evidence.ledger_direct_percent, evidence.ledger_enabled_percent
+    if not isfinite(direct.value):
+        return Text("No hours are saved that could be shared out.", "没有可供分摊的节省时间。")
     rest, low, high = 100 - direct.value, 100 - direct.high, 100 - direct.low
     return Text(
         f"Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it "

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Write one arm of the customs model with calibrated numbers, for `clearance-sim run` and for you to change."""
     try:
-        here = context(name).but("set by hand", **_numbers(numbers))
+        here = context(name).having(_numbers(numbers), "set by hand")
         if officer_hours is not None:
             here = replace(here, desk_hours=officer_hours, yard_hours=officer_hours)
         arm = _arm(arm_name, pulls)

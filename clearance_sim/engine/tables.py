@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,11 +117,15 @@ class _Making:
         return first, len(ways), moved
 
 
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
+
+
+@lru_cache(maxsize=4096)
 def _intercept(p: float, slope: float) -> float:
     """The logit at which a chance that moves with frailty still has the mean p."""
     if not slope or not 0 < p < 1:
         return 0.0
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    nodes, weights = _NODES, _WEIGHTS
 
     def excess(a: float) -> float:
         return float(weights @ (1.0 / (1.0 + np.exp(-(a + slope * nodes)))) / weights.sum()) - p

@@ -25,8 +25,9 @@ from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL
 from clearance_sim.procedure.parameters import read_data
-from clearance_sim.procedure.simulation import Laboratory, by_replication
+from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
 
+FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
 """Nhava Sheva's 72 h as a part of its mean."""
 
@@ -110,7 +111,7 @@ def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
     base = _uncalibrated(context("general-import"))
     general = _fit_sea(base, target, laboratory, say)
     layers: dict[str, dict[str, float]] = {"general": general}
-    india = base.but(**general, **INDIA_2023)
+    india = base.having({**general, **INDIA_2023}, FITTED)
     for mode in ("air", "land"):
         layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, say)
     return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
@@ -120,7 +121,7 @@ def _uncalibrated(fitted: Context) -> Context:
     return fitted.but(trader_scale=1.0, frailty=0.5, documents_floor_h=0.0)
 
 
-def _totals(here: Context, laboratory: Laboratory) -> list[np.ndarray]:
+def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
     return by_replication(laboratory.result(here, Levers()), ARRIVAL)
 
 
@@ -132,28 +133,28 @@ def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say)
     """
     wanted = np.array([1.0, target.share_below(target.mean), target.share_below(target.mean * HALF)])
 
-    def gaps(point: np.ndarray) -> np.ndarray:
-        totals = np.concatenate(_totals(base.but(**_named(point)), laboratory))
+    def gaps(point: Array) -> Array:
+        totals = np.concatenate(_totals(base.having(_named(point), FITTED), laboratory))
         mean = totals.mean()
         shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
         say(
             "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
             + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
         )
-        return shown - wanted
+        return np.asarray(shown - wanted)
 
     start, highest = (0.8, 0.5, target.floor / 2), (4.0, 1.5, target.floor)
     found = least_squares(gaps, start, bounds=((0.2, 0.0, 0.0), highest), diff_step=0.03, xtol=0.01, ftol=0.01)
     values = _named(found.x)
 
     def too_long(scale: float) -> float:
-        return _mean(base.but(**{**values, "trader_scale": scale}), laboratory) - target.mean
+        return _mean(base.having({**values, "trader_scale": scale}, FITTED), laboratory) - target.mean
 
     values["trader_scale"] = _root(too_long, 0.5 * values["trader_scale"], 2 * values["trader_scale"])
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def _named(point: np.ndarray) -> dict[str, float]:
+def _named(point: Array) -> dict[str, float]:
     return dict(zip(("trader_scale", "frailty", "documents_floor_h"), map(float, point), strict=True))
 
 
@@ -172,7 +173,7 @@ def _mean(here: Context, laboratory: Laboratory) -> float:
 
 def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
     defaults = read_data("contexts.toml")["mode"][mode]["set"]
-    return replace(india.but(**defaults, **layer), mode=mode)
+    return replace(india.having({**defaults, **layer}, FITTED), mode=mode)
 
 
 def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> dict[str, float]:
@@ -195,7 +196,7 @@ def _fits(
     """Simulated anew with the fitted parameters and another seed."""
     again = replace(laboratory, seed=laboratory.seed + 1)
     given = published()
-    totals = _totals(base.but(**layers["general"]), again)
+    totals = _totals(base.having(layers["general"], FITTED), again)
     means = np.array([values.mean() for values in totals])
     middle, half = float(means.mean()), float(means.mean()) * HALF
     to_jnch = given["jnch-2018-mean"].value / given["ntfap-sea-target"].value
@@ -213,7 +214,7 @@ def _fits(
             Interval.over([(values < half).mean() for values in totals]),
         ),
     ]
-    india = base.but(**layers["general"], **INDIA_2023)
+    india = base.having({**layers["general"], **INDIA_2023}, FITTED)
     sea = np.array([values.mean() for values in _totals(india, again)])
     to_india = given["ntrs-2023-sea"].value / sea.mean()
     found.append(Fit(given["ntrs-2023-sea"], given["ntrs-2023-sea"].value, Interval.over(sea * to_india)))

@@ -73,8 +73,12 @@ class Context:
     def laboratory(self) -> tuple[Opening, ...]:
         return read_hours(self.laboratory_hours)
 
-    def but(self, source: str = "assumption", **values: float) -> Context:
-        """The same with some parameters changed."""
+    def but(self, *, because: str = "assumption", **values: float) -> Context:
+        """The same with some parameters changed, and where they come from."""
+        return self.having(values, because)
+
+    def having(self, values: Mapping[str, float], source: str) -> Context:
+        """The same with these parameters changed."""
         known(values)
         return replace(
             self,
@@ -131,7 +135,8 @@ def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str,
         batches=row.get("batches"),
         arrivals_by_hour=tuple(row.get("arrivals_by_hour", ())),
         peak=row.get("peak"),
-        **{switch: bool(row[switch]) for switch in SWITCHES if switch in row},
+        port_in_clock=bool(row.get("port_in_clock", True)),
+        release_before_arrival=bool(row.get("release_before_arrival", False)),
         **words,
     )
 

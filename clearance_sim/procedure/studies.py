@@ -185,9 +185,9 @@ def _aliased(here: Context, row: Mapping[str, Any], where: str) -> Context:
         yellow = 1 - float(green) - here["red_share"]
         if yellow < -1e-9:
             raise StudyError(f"{where}: facilitated_share and red_share sum to more than one")
-        here = here.but("the study's row", yellow_share=max(0.0, yellow))
+        here = here.but(because="the study's row", yellow_share=max(0.0, yellow))
     if "documents_mean_h" in row:
-        here = here.but("the study's row", **_documents_of_mean(here, float(row["documents_mean_h"])))
+        here = here.having(_documents_of_mean(here, float(row["documents_mean_h"])), "the study's row")
     return here
 
 
@@ -248,7 +248,7 @@ def _stages(result: Result, study: Study) -> Array:
     if not share:
         return means
     whole = [values.mean() for values in by_replication(result, ARRIVAL, study.channel)]
-    return 100 * means / np.array(whole)
+    return np.asarray(100 * means / np.array(whole))
 
 
 def _statistic(study: Study, values: Array) -> float:

@@ -173,7 +173,8 @@ def _rank(found: Search, bench: Bench, indifference: float, first: int, most: in
     equals = [t for t in found.tried if t.fate == Fate.REACHES and abs(t.cost - found.best.cost) < 1e-9]
 
     def sample(system: int, start: int, count: int) -> Array:
-        return bench.shortfalls(equals[system].roster, start + count).max(axis=0)[start : start + count]
+        worst = bench.shortfalls(equals[system].roster, start + count).max(axis=0)
+        return np.asarray(worst[start : start + count])
 
     # Chunks are doubled inside the bench's cache, so that single further replications do not each cost a run.
     def chunked(system: int, start: int, count: int) -> Array:

@@ -64,15 +64,26 @@ def test_the_whole_programme_is_judged_apart_from_the_technology():
 
 
 def test_no_set_of_levers_is_said_to_reach_what_none_reaches():
-    verdict = judge(the_evidence(a_reading(30, 18), everything=a_reading(12, 9), smallest_set=""))
+    verdict = judge(the_evidence(a_reading(30, 18), everything=a_reading(12, 9), smallest_set=None))
     assert verdict.programme == Outcome.NOT
     assert "No set of levers brings the mean within 8 h." in verdict.sentence.en
 
 
+def test_a_target_that_holds_without_any_lever_is_said_to():
+    verdict = judge(the_evidence(a_reading(2, 1), smallest_set=""))
+    assert "The mean is within 8 h without any lever." in verdict.sentence.en
+
+
+def test_nothing_saved_is_not_shared_out():
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    verdict = judge(the_evidence(a_reading(2, 1), ledger_direct_percent=nothing))
+    assert verdict.parts[-1].en == "No hours are saved that could be shared out."
+
+
 def test_a_baseline_that_is_not_the_claimed_one_is_said_to_be_none():
     verdict = judge(the_evidence(a_reading(2, 1), baseline=a_reading(9, 3)))
-    assert "72 h is not a baseline here" in verdict.parts[0].en
-    assert "并非合理的基准" in verdict.parts[0].zh
+    assert "the mean is 9.0 h (8.7 to 9.3), not 72 h" in verdict.parts[0].en
+    assert "而非 72 小时" in verdict.parts[0].zh
 
 
 def test_another_target_gives_another_sentence():
