@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,28 +104,41 @@ class ProgramSimulator:
             raise
 
     def _run(self, simulation: Simulation, folder: Path, go_on: Callable[[int, int], bool]) -> None:
-        done, total, last = 0, simulation.replications, ""
+        numbers = ["--replications", str(simulation.replications), "--workers", str(self._bounds.workers)]
+        asked = self._asked(simulation, folder)
+        last = self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
+        with suppress(WrongScenario):
+            # One replication is what the log is good for, and it is the first of those above: draws go by its number.
+            self._follow(folder, [*asked, "--replications", "1", "--trace", "trace.parquet"], last, go_on)
+            return
+        (folder / "trace.parquet").unlink(missing_ok=True)
+
+    def _follow(
+        self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
+    ) -> tuple[int, int]:
+        """Run the program and pass its progress on; gives how far it has come."""
+        done, total = at
+        refused = ""
 
         def is_wanted() -> bool:
             return go_on(done, total)
 
-        with self._started(folder, self._arguments(simulation, folder), self._bounds.run_seconds) as program:
+        with self._started(folder, arguments, self._bounds.run_seconds) as program:
             for line in program.lines(is_wanted):
                 told = _object(line)
-                if "done" in told:
-                    done, total = int(told["done"]), int(told.get("total", total))
-                last = line if "errors" in told else last
-        program.raise_if_failed(last)
+                if "done" in told and total == told.get("total"):
+                    done = int(told["done"])
+                refused = line if "errors" in told else refused
+        program.raise_if_failed(refused)
+        return done, total
 
-    def _arguments(self, simulation: Simulation, folder: Path) -> list[str]:
+    def _asked(self, simulation: Simulation, folder: Path) -> list[str]:
         source = simulation.scenario
         if simulation.text is not None:
             source = "scenario.toml"
             (folder / source).write_text(simulation.text, encoding="utf-8")
-        settings = [part for key, value in simulation.settings.items() for part in ("--set", f"{key}={value!r}")]
-        numbers = ["--replications", str(simulation.replications), "--seed", str(simulation.seed)]
-        workers = ["--workers", str(self._bounds.workers)]
-        return ["run", source, *numbers, *workers, *settings, "--trace", "--report", "--progress-json", "--out", "."]
+        settings = [part for key, value in simulation.settings.items() for part in ("--set", f"{key}={_exact(value)}")]
+        return ["run", source, "--seed", str(simulation.seed), *settings, "--progress-json"]
 
     @contextmanager
     def _started(self, folder: Path, arguments: Sequence[str], seconds: float) -> Iterator["_Program"]:
@@ -232,6 +245,11 @@ class _Program:
                 continue
 
 
+def _exact(value: float) -> str:
+    """The number without loss; whole ones without a point, as counts are written."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
 _LESS = "fewer replications, fewer declarations or a shorter horizon take less"
 
 
@@ -287,7 +305,7 @@ def _scenario(fields: Mapping[str, Any], text: str | None = None) -> Scenario:
 def _parameter(fields: Mapping[str, Any]) -> Parameter:
     return Parameter(
         key=str(fields["key"]),
-        title=_words(fields.get("title") or fields["key"]),
+        title=_words(fields.get("title") or _readable(str(fields["key"]))),
         value=float(fields["value"]),
         low=float(fields["low"]),
         high=float(fields["high"]),
@@ -295,6 +313,11 @@ def _parameter(fields: Mapping[str, Any]) -> Parameter:
         source=str(fields.get("source") or ""),
         is_whole=bool(fields.get("whole")),
     )
+
+
+def _readable(key: str) -> str:
+    """A parameter's key as words, where it has no title: its unit stands beside it."""
+    return " · ".join(part.replace("_", " ") for part in key.removesuffix("_h").removesuffix("_per").split("."))
 
 
 def _words(given: Any) -> dict[str, str]:

@@ -65,7 +65,7 @@ class Fault:
         """From plain values."""
         line = fields.get("line")
         return cls(
-            str(fields.get("where") or ""),
+            str(fields.get("key") or fields.get("where") or ""),
             line if isinstance(line, int) and line > 0 else None,
             str(fields.get("what") or ""),
             str(fields.get("mend") or ""),
