@@ -1,13 +1,15 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict
@@ -38,6 +40,7 @@ from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
+from backend.domain.simulation import Scenario, Simulation, SimulationState
 
 
 class Ledger(Protocol):
@@ -180,6 +183,33 @@ class Passwords(Protocol):
         """Whether the password is right; takes as long for a wrong one."""
 
 
+class Stopped(Exception):
+    """A simulation was ended before its time, because somebody wanted it so."""
+
+
+class Simulator(Protocol):
+    """The simulator of the clearance procedure, a program of its own with bounded time and memory."""
+
+    def scenarios(self) -> Sequence[Scenario]:
+        """The scenarios that come with it; raises SimulatorMissing where it cannot be started."""
+
+    def read(self, text: str) -> Scenario:
+        """Look through a scenario file; raises WrongScenario with every fault."""
+
+    def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
+        """Run it to its end and give its result.
+
+        ``go_on`` is told how much is done, at least once a second; where it answers no, the program is ended and
+        ``Stopped`` raised. Raises WrongScenario where the program refuses, runs too long or takes too much.
+        """
+
+    def file(self, simulation_id: str, name: str) -> Path | None:
+        """A file that a simulation left, or None."""
+
+    def forget(self, simulation_id: str) -> None:
+        """Delete what a simulation left."""
+
+
 class Store(Protocol):
     """Everything kept, inside one unit of work. ``find`` answers None, ``get`` raises NotFound."""
 
@@ -236,6 +266,7 @@ class Store(Protocol):
     def consignments_naming(self, record_id: str) -> Sequence[Consignment]: ...
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[Draw]: ...
     def released(self) -> Sequence[Consignment]: ...
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]: ...
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
 
@@ -285,6 +316,12 @@ class Store(Protocol):
     def oldest_unanchored(self) -> datetime | None: ...
     def find_answer(self, person_id: str, key: str) -> Answer | None: ...
 
+    # Simulations
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]: ...
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]: ...
+    def get_simulation(self, simulation_id: str) -> Simulation: ...
+    def find_simulation(self, simulation_id: str) -> Simulation | None: ...
+
 
 class UnitOfWork(Protocol):
     """All or nothing: what was not committed at the end never happened."""
@@ -326,6 +363,8 @@ class Surroundings:
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    simulator: Simulator | None = None
+    wake_simulating: Callable[[], None] = lambda: None
     scrub: Callable[[], None] = lambda: None
     """Makes sure that what was erased does not linger in the database's files."""
     public_url: str | None = None

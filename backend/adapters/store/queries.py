@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict, NotFound
@@ -27,6 +28,7 @@ from backend.domain.records import (
     plain_number,
 )
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
+from backend.domain.simulation import Simulation, SimulationState
 
 Thing = TypeVar("Thing")
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
@@ -276,6 +278,20 @@ class SqlStore:
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
         return self._all(query.order_by(t.consignment.c.released_at))
 
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+        e, c, o = t.event.c, t.consignment.c, t.organisation.c
+        query = (
+            select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
+            .join_from(t.event, t.consignment)
+            .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
+        )
+        if since is not None:
+            query = query.where(e.recorded_at >= since)
+        for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
+            yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
+
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
         """Consignments whose declaration stands in this batch."""
         query = select(Consignment).join(t.record, t.record.c.id == t.consignment.c.id)
@@ -519,3 +535,23 @@ class SqlStore:
     def find_answer(self, person_id: str, key: str) -> Answer | None:
         """What this person's request with this idempotency key led to."""
         return self._session.get(Answer, (person_id, key))
+
+    # Simulations
+
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]:
+        """An organisation's simulations, newest first."""
+        query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
+        return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
+
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]:
+        """All simulations in a state, those that were ordered first at the front."""
+        query = select(Simulation).where(t.simulation.c.state == state)
+        return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
+
+    def get_simulation(self, simulation_id: str) -> Simulation:
+        """The simulation with this id."""
+        return self._get(Simulation, simulation_id)
+
+    def find_simulation(self, simulation_id: str) -> Simulation | None:
+        """The simulation with this id, where there is one."""
+        return self._session.get(Simulation, simulation_id)
