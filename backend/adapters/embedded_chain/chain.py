@@ -87,6 +87,8 @@ class EmbeddedChain:
         self._in_real_time = in_real_time
         self._clock = clock
         self._file_lock = _hold(path)
+        self._nonces_head = b""
+        self._nonces: dict[Address, int] = {}
         self._open_stores(funded)
         self._pool = Pool()
         self._shared = threading.Condition()
@@ -385,8 +387,6 @@ class EmbeddedChain:
             self._reading = threading.Lock()
             self._committed = CommittedStore(self._path)
             self._readers_chain = self._chain_class(self._committed)
-            self._nonces_head = b""
-            self._nonces: dict[Address, int] = {}
             self._genesis = self._chain.get_canonical_block_header_by_number(BlockNumber(0))
         except BaseException:
             self._file_lock.release()
