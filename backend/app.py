@@ -15,13 +15,13 @@ from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
-from backend.adapters.vault import SealedVault, master_key
+from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc
+from backend.web import documentation, health, public, rpc, schemas
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -68,7 +68,7 @@ def running(settings: Settings) -> Iterator[System]:
     The worker is not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = SealedVault(master_key(folder.master_key, settings.master_key))
+    vault = opened_vault(folder.master_key, settings.master_key)
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
@@ -80,7 +80,8 @@ def running(settings: Settings) -> Iterator[System]:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                yield System(settings, folder, replace(at, node=node), worker, chain)
+                around = replace(at, node=node, public_url=settings.public_url)
+                yield System(settings, folder, around, worker, chain)
             finally:
                 worker.stop()
 
@@ -89,7 +90,7 @@ def running(settings: Settings) -> Iterator[System]:
 def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
     """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
     folder = DataFolder.open(settings.data_dir, VERSION)
-    accounts = ledger_accounts(folder, SealedVault(master_key(folder.master_key, settings.master_key)))
+    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
     with _chain(settings, folder, accounts) as chain:
         yield folder, chain, accounts
 
@@ -186,6 +187,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        schemas.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

@@ -37,7 +37,7 @@ PARTICULARS = (
         "义乌市晨星贸易有限公司（演示）",
         "88 Chouzhou North Road, Yiwu, Zhejiang",
         "CN",
-        "91330782DEMO00001X",
+        "91330782DEM000001N",
     ),
     Particulars(
         Role.CHAMBER,

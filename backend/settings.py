@@ -22,32 +22,36 @@ class Settings:
     port: int = 8080
     host: str = "127.0.0.1"
     master_key: str | None = None
+    next_master_key: str | None = None
     secure_cookies: bool = False
     demo: bool = True
     log_level: str = "WARNING"
     ledger_rpc_url: str | None = None
     ledger_confirmations: int = 0
     ledger_max_fee_gwei: int = 100
+    public_url: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL.
 
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
-        embedded) and LEDGER_MAX_FEE_GWEI go with it.
+        embedded) and LEDGER_MAX_FEE_GWEI go with it. PUBLIC_URL is the address that everybody reaches this server by.
         """
-        rpc_url = _rpc_url(environment.get("LEDGER_RPC_URL") or "")
+        rpc_url = _address(environment, "LEDGER_RPC_URL")
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
             port=_port(environment.get("PORT") or "8080"),
             host=environment.get("HOST") or "127.0.0.1",
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
+            next_master_key=environment.get("PROVENPORT_NEXT_MASTER_KEY") or None,
             secure_cookies=_switch(environment, "SECURE_COOKIES", False),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
+            public_url=_address(environment, "PUBLIC_URL"),
         )
 
 
@@ -57,9 +61,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _rpc_url(text: str) -> str | None:
+def _address(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name) or ""
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
-        raise WrongSetting("LEDGER_RPC_URL is no http:// or https:// address")
+        raise WrongSetting(f"{name} is no http:// or https:// address")
     return text or None
 
 

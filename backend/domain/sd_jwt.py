@@ -140,6 +140,7 @@ def parse(text: str) -> Record:
         raise MalformedRecord("a digest stands twice")
     if len(disclosures) > MOST_DISCLOSURES:
         raise MalformedRecord(f"more than {MOST_DISCLOSURES} fields")
+    _refuse_nested({name: value for name, value in subject.items() if name != "_sd"})
     disclosed: dict[str, Any] = {}
     for disclosure in disclosures[:-1]:
         _, name, value = _disclosure(disclosure)
@@ -147,8 +148,21 @@ def parse(text: str) -> Record:
             raise MalformedRecord(f"the field {name!r} is not what the issuer signed")
         if name in disclosed or name in subject or name in ("_sd", "..."):
             raise MalformedRecord(f"the field {name!r} stands twice")
+        _refuse_nested(value)
         disclosed[name] = value
     return Record(signed_jwt, header, payload, tuple(disclosures[:-1]), disclosed)
+
+
+def _refuse_nested(value: Any) -> None:
+    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    if isinstance(value, dict):
+        if "_sd" in value or "..." in value:
+            raise MalformedRecord("a digest stands in a nested place")
+        for member in value.values():
+            _refuse_nested(member)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nested(item)
 
 
 def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -178,14 +192,21 @@ def is_signed_by_its_key(record: Record) -> bool:
     try:
         if record.header.get("kid") != b64(thumbprint(jwk)):
             return False
-        key = public_key(jwk)
         signing_input, _, signature = record.signed_jwt.rpartition(".")
-        raw = unb64(signature)
-        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-        if len(raw) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
-            return False
-        key.verify(encode_dss_signature(r, s), signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, MalformedRecord, ValueError, TypeError):
+        return verify(jwk, signing_input.encode("ascii"), unb64(signature))
+    except (MalformedRecord, ValueError, TypeError):
+        return False
+
+
+def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
+    """Whether this is the key's ES256 signature (r ‖ s); raises ValueError or MalformedRecord where the key is none."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    key = public_key(jwk)
+    if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+        return False
+    try:
+        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
         return False
     return True
 

@@ -94,6 +94,14 @@ REASONS: dict[str, tuple[str, str]] = {
     "in-force": ("In force: neither suspended nor revoked.", "有效：未中止、未撤销。"),
     "suspended": ("Suspended by the issuer. Ask {issuer} why.", "已被签发机构中止。请向{issuer}了解原因。"),
     "revoked": ("Revoked. Ask {issuer} for a new one.", "已被撤销。请向{issuer}申请新的单证。"),
+    "revoked-because": (
+        "Revoked: {why} — Ask {issuer} for a new one.",
+        "已被撤销：{why}。请向{issuer}申请新的单证。",
+    ),
+    "suspended-because": (
+        "Suspended by the issuer: {why} — Ask {issuer}.",
+        "已被签发机构中止：{why}。请向{issuer}了解。",
+    ),
     "superseded": ("Replaced by a newer record; use that one.", "已被新的单证取代，请使用新单证。"),
     "withdrawn": ("The merchant withdrew the declaration.", "申报人已撤回该报关单。"),
     "status-unknown": (
@@ -142,6 +150,18 @@ REASONS: dict[str, tuple[str, str]] = {
     "issued-in-the-future": (
         "It is dated later ({issued_at}) than it can have been signed.",
         "签发时间（{issued_at}）晚于实际可能的时间。",
+    ),
+    "not-issued-then": (
+        "It was not issued yet: that was on {issued_at}.",
+        "当时尚未签发，签发时间为 {issued_at}。",
+    ),
+    "anchored-later": (
+        "It was recorded on the ledger only on {anchored_at}: that it existed before then cannot be shown.",
+        "{anchored_at} 才上链，无法证明此前已经存在。",
+    ),
+    "erased": (
+        "The holder erased it on {erased_at}: what it said is gone for good; only its place on the ledger is left.",
+        "持有人已于 {erased_at} 删除该单证，内容无法恢复；链上仅保留其位置。",
     ),
     "expired": (
         "It expired on {until}. Ask the issuer for a new one.",

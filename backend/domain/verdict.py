@@ -14,6 +14,7 @@ from typing import Any
 
 from backend.domain import documents, sd_jwt
 from backend.domain.batch import quantity_steps
+from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
@@ -92,17 +93,21 @@ class Verdict:
     ruling: Ruling
     checks: tuple[Check, ...]
     as_of: datetime
+    at: datetime | None = None
 
     @classmethod
-    def of(cls, checks: Iterable[Check], as_of: datetime) -> "Verdict":
-        """INVALID where any check failed; else CANNOT TELL where any could not be made; else VALID."""
+    def of(cls, checks: Iterable[Check], as_of: datetime, at: datetime | None = None) -> "Verdict":
+        """INVALID where any check failed; else CANNOT TELL where any could not be made; else VALID.
+
+        ``as_of`` is when the ledger was asked; ``at`` is the past moment that was asked about, if one was.
+        """
         checks = tuple(checks)
         outcomes = {check.outcome for check in checks}
         if Outcome.FAIL in outcomes:
-            return cls(Ruling.INVALID, checks, as_of)
+            return cls(Ruling.INVALID, checks, as_of, at)
         if Outcome.CANNOT_TELL in outcomes or not checks:
-            return cls(Ruling.CANNOT_TELL, checks, as_of)
-        return cls(Ruling.VALID, checks, as_of)
+            return cls(Ruling.CANNOT_TELL, checks, as_of, at)
+        return cls(Ruling.VALID, checks, as_of, at)
 
     @property
     def deciding(self) -> Check | None:
@@ -117,6 +122,37 @@ class Verdict:
 def judge(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
     """The verdict on one record at ``moment`` (aware UTC)."""
     return Verdict.of(_checks(evidence, facts, moment), facts.as_of)
+
+
+def judge_then(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """Whether a record was valid at a past moment; ``facts.status`` and the accreditation are those of that moment.
+
+    What was anchored later cannot be shown to have existed then, so that is no VALID.
+    """
+    checks = [_then(check, facts, moment) for check in _checks(evidence, facts, moment)]
+    return Verdict.of(checks, facts.as_of, moment)
+
+
+def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
+    if check.code == "VALIDITY" and check.reason == "issued-in-the-future" and check.values["issued_at"] < facts.as_of:
+        return replace(check, reason="not-issued-then", mender=Mender.NOBODY)
+    is_anchored = check.code == "ANCHOR" and check.outcome is Outcome.PASS and isinstance(facts.batch, AnchoredBatch)
+    if is_anchored and check.values["anchored_at"] > moment:
+        return replace(check, outcome=Outcome.CANNOT_TELL, reason="anchored-later", mender=Mender.NOBODY)
+    return check
+
+
+def held_then(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
+    """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
+
+    A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
+    stood then.
+    """
+    terms = then or now
+    if terms is None:
+        return None
+    moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
+    return replace(terms, suspended_since=min(moments) if moments else None)
 
 
 def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
@@ -160,8 +196,8 @@ def _content(evidence: Evidence) -> Check:
     if record.withheld:
         return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
     try:
-        documents.MODELS[kind].model_validate(record.subject)
-    except ValueError:
+        documents.as_signed(kind, record.subject)
+    except Invalid:
         return Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     return Check("CONTENT", Outcome.PASS, "content-whole")
 
@@ -251,7 +287,7 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
     assert issued is not None  # _content refused the record otherwise
     values = {"issuer": issuer_name(record), "issued_at": issued}
     failed = "ISSUER_ACCREDITED", Outcome.FAIL
-    if not held.covers_kind(evidence.kind):
+    if not held.covers_kind(evidence.kind.accredited_as):
         return Check(*failed, "kind-not-covered", values, Mender.AUTHORITY)
     hs_code = record.subject.get("hsCode")
     if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):

@@ -1,5 +1,6 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
+from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import (
     Accreditation,
@@ -35,7 +37,7 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 
 
 class Ledger(Protocol):
@@ -69,6 +71,9 @@ class Ledger(Protocol):
 
     def drawings(self) -> Iterator[Drawing]:
         """Every drawing that the ledger's events tell of, in order."""
+
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
 
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
@@ -128,6 +133,9 @@ class Vault(Protocol):
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret, sealed under the newest master key."""
+
 
 class Files(Protocol):
     """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
@@ -137,6 +145,9 @@ class Files(Protocol):
 
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
+
+    def delete(self, sha256: str) -> None:
+        """Keep them no longer. What is not here is no error."""
 
 
 class PdfReader(Protocol):
@@ -166,15 +177,25 @@ class Store(Protocol):
     def get_organisation(self, organisation_id: str) -> Organisation: ...
     def organisations(self, role: Role | None = None) -> Sequence[Organisation]: ...
     def find_person_by_email(self, email: str) -> Person | None: ...
+    def first_person(self, organisation: Organisation) -> Person | None: ...
     def find_person(self, person_id: str) -> Person | None: ...
     def find_token(self, digest: str) -> ApiToken | None: ...
     def active_key(self, organisation: Organisation) -> SigningKey: ...
     def find_key(self, thumbprint: str) -> SigningKey | None: ...
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]: ...
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]: ...
+    def find_prepared(self, prepared_id: str) -> Prepared | None: ...
+    def forget_prepared(self, before: datetime) -> None: ...
+    def remove(self, thing: object) -> None: ...
 
     # Products and records
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
     def products(self, merchant: Organisation) -> Sequence[Product]: ...
     def get_record(self, record_id: str) -> RecordOnFile: ...
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]: ...
+    def forget_answers(self, resource_id: str) -> None: ...
+    def forget_file(self, sha256: str) -> None: ...
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None: ...
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
     def records_of(
         self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
@@ -275,6 +296,11 @@ class Work(Protocol):
         """A unit of work; ``reading`` ones take no write lock and must not commit."""
 
 
+def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
+    """There is nobody here who could: the key lies outside."""
+    raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The ports that a service works with."""
@@ -289,6 +315,13 @@ class Surroundings:
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    scrub: Callable[[], None] = lambda: None
+    """Makes sure that what was erased does not linger in the database's files."""
+    public_url: str | None = None
+    """Under which address everybody reaches this server: schemas are named by it."""
+    random: Callable[[int], bytes] = secrets.token_bytes
+    outside: Callable[[SigningKey, bytes], bytes] = refuse_to_sign
+    """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     reached: Callable[[str], None] = lambda point: None

@@ -10,13 +10,16 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
+from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
+from backend.web.field_names import field_name, field_value
 from backend.web.languages import duration, language, moment
 from backend.web.refusals import undone
 
@@ -51,6 +54,11 @@ def install_words(app: Flask) -> None:
         hours=hours,
         number_of=number_of,
         goods_of=goods_of,
+        field_name=field_name,
+        field_value=field_value,
+        audience_name=audience_name,
+        kind_help=kind_help,
+        refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
         country=choices.country,
@@ -69,8 +77,8 @@ def name_of(organisation: Any) -> str:
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    names = ("certificateNumber", "reportNumber", "invoiceNumber", "declarationReference")
-    return next((str(fields[name]) for fields in [_fields(record)] for name in names if name in fields), "")
+    name = NUMBERS.get(record.kind, "declarationReference")
+    return str(_fields(record).get(name, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
@@ -95,8 +103,46 @@ def kind_name(kind: Kind) -> str:
         Kind.INSPECTION_REPORT: _("Inspection report"),
         Kind.DECLARATION: _("Declaration"),
         Kind.INVOICE: _("Invoice"),
+        Kind.ORDER: _("Order"),
+        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
+        Kind.WAYBILL: _("Waybill"),
+        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
     }
     return names[Kind(kind)]
+
+
+def kind_help(kind: Kind) -> str:
+    """What a paper of the trade is, in one line."""
+    names: dict[Kind, str] = {
+        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
+        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
+        Kind.WAYBILL: _("What the carrier took over, and where to."),
+        Kind.INVOICE: _("What you charge the buyer."),
+        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
+    }
+    return names[kind]
+
+
+def audience_name(audience: Audience) -> str:
+    """For whom fields are chosen."""
+    names: dict[Audience, str] = {
+        Audience.PUBLIC_LABEL: _("Everybody (label)"),
+        Audience.BUYER: _("Buyer"),
+        Audience.BANK: _("Bank"),
+        Audience.CUSTOMS: _("Customs"),
+    }
+    return names[audience]
+
+
+def refusal_words(refusal: Exception) -> str:
+    """Why a paper cannot be erased."""
+    known = {
+        "erased already": _("This paper was erased already."),
+        "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
+        "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
+        "before its issuer": _("It lies before its issuer: wait for the answer first."),
+    }
+    return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
 
 
 def role_name(role: Role) -> str:
@@ -113,6 +159,8 @@ def role_name(role: Role) -> str:
 
 def record_state(record: RecordOnFile) -> Shown:
     """Whether a record is in force."""
+    if record.erased_at is not None:
+        return Shown(_("Erased"), "plain")
     if record.kind is Kind.DECLARATION:
         return declaration_state(DeclarationStatus(record.status))
     if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
-from backend.adapters.store.database import SqlWork, open_engine, upgrade
+from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind
@@ -102,6 +102,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
         now=clock,
+        scrub=lambda: scrub(engine),
     )
     return at, engine
 

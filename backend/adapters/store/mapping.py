@@ -11,7 +11,7 @@ from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, 
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 
 
 @cache
@@ -74,6 +74,7 @@ def map_the_domain() -> None:
     by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id}
     put(AccreditationAct, act, properties=_sendings(by))
     put(Answer, tables.answer)
+    put(Prepared, tables.prepared)
 
 
 def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:

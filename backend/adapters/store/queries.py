@@ -40,7 +40,7 @@ from backend.domain.records import (
     WaitingRecord,
     plain_number,
 )
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, SendingState, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
 
 Thing = TypeVar("Thing")
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
@@ -98,6 +98,11 @@ class SqlStore:
         """The person who signs in with this address."""
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
+    def first_person(self, organisation: Organisation) -> Person | None:
+        """Somebody who acts for the organisation."""
+        query = select(Person).where(t.person.c.organisation_id == organisation.id, t.person.c.is_active.is_(True))
+        return self._one(query, Person)
+
     def find_person(self, person_id: str) -> Person | None:
         """The person with this id."""
         return self._session.get(Person, person_id)
@@ -107,18 +112,34 @@ class SqlStore:
         return self._session.get(ApiToken, digest)
 
     def active_key(self, organisation: Organisation) -> SigningKey:
-        """The key that the organisation signs with now."""
-        query = select(SigningKey).where(
-            t.signing_key.c.organisation_id == organisation.id, t.signing_key.c.is_active.is_(True)
-        )
-        key = self._one(query.order_by(t.signing_key.c.made_at.desc()), SigningKey)
-        if key is None:
+        """The key that the organisation signs with now; where it has none at the moment, the one it had last."""
+        keys = self.signing_keys(organisation)
+        if not keys:
             raise NotFound("the organisation has no signing key", organisation=organisation.id)
-        return key
+        return next((key for key in keys if key.is_active), keys[0])
 
     def find_key(self, thumbprint: str) -> SigningKey | None:
         """The key with this thumbprint (hex)."""
         return self._session.get(SigningKey, thumbprint)
+
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
+        """The keys of an organisation, or all of them, newest first."""
+        query = select(SigningKey).order_by(t.signing_key.c.made_at.desc())
+        if organisation is not None:
+            query = query.where(t.signing_key.c.organisation_id == organisation.id)
+        return self._all(query)
+
+    def find_prepared(self, prepared_id: str) -> Prepared | None:
+        """The act that waits for a signature from outside."""
+        return self._session.get(Prepared, prepared_id)
+
+    def forget_prepared(self, before: datetime) -> None:
+        """Forget what nobody signed in time."""
+        self._session.execute(delete(t.prepared).where(t.prepared.c.moment < before))
+
+    def remove(self, thing: object) -> None:
+        """Keep it no longer."""
+        self._session.delete(thing)
 
     # Products and records
 
@@ -138,6 +159,24 @@ class SqlStore:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def forget_answers(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def forget_file(self, sha256: str) -> None:
+        """Forget who uploaded a file."""
+        self._session.execute(delete(t.stored_file).where(t.stored_file.c.sha256 == sha256))
+
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+        """The record whose signed text has this SHA-256 (hex)."""
+        return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
+
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
         """The record that a label's code stands for."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
@@ -153,6 +192,11 @@ class SqlStore:
         if product is not None:
             query = query.where(t.record.c.product_id == product.id)
         return self._all(query)
+
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
+        """What came onto file under an organisation's signature from a moment on, oldest first."""
+        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
+        return self._all(query.order_by(t.record.c.recorded_at))
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
@@ -406,8 +450,9 @@ class SqlStore:
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        columns = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
-        query = select(*columns, c.signed_jwt, c.path, c.status).where(c.batch_id == batch.id).order_by(c.place)
+        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query)]
 
     def find_claim(self, name: str) -> Claim | None:

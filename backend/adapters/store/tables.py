@@ -151,9 +151,13 @@ signing_key = Table(
     Column("thumbprint", String(64), primary_key=True),
     _to("organisation_id", "organisation.id"),
     Column("public_jwk", JSON, nullable=False),
-    Column("sealed_private", LargeBinary, nullable=False),
+    Column("sealed_private", LargeBinary),
     Column("made_at", UtcTime, nullable=False),
     Column("is_active", Boolean, nullable=False),
+    Column("successor", String(64)),
+    Column("usable_from", UtcTime),
+    Column("retired_at", UtcTime),
+    Column("compromised_since", UtcTime),
 )
 product = Table(
     "product",
@@ -249,6 +253,7 @@ record = Table(
     Column("place", Integer),
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
+    Column("erased_at", UtcTime),
     UniqueConstraint("batch_id", "place"),
 )
 stored_file = Table(
@@ -402,4 +407,16 @@ answer = Table(
     Column("request_digest", String(64), nullable=False),
     Column("resource_id", String(36), nullable=False),
     Column("answered_at", UtcTime, nullable=False, index=True),
+)
+prepared = Table(
+    "prepared",
+    metadata,
+    _id(),
+    _to("person_id", "person.id"),
+    Column("thumbprint", String(64), nullable=False),
+    Column("act", String(40), nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("moment", UtcTime, nullable=False, index=True),
+    Column("seed", LargeBinary(32), nullable=False),
+    Column("text_digest", String(64), nullable=False),
 )

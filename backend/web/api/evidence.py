@@ -11,7 +11,7 @@ from backend.services.viewing import visible_record
 from backend.web.api import views
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
-from backend.web.api.shapes import PersonShape, RecordShape, VerdictShape
+from backend.web.api.shapes import MomentQuery, PersonShape, RecordShape, VerdictShape
 from backend.web.languages import language
 from backend.web.people import person
 from backend.web.surroundings import surroundings
@@ -35,14 +35,15 @@ def get_me() -> dict[str, Any]:
 
 @blueprint.get("/records/<record_id>")
 @blueprint.auth_required(auth)
+@blueprint.input(MomentQuery, location="query", arg_name="query")
 @blueprint.output(RecordShape)
-@blueprint.doc(summary="Read a record", tags=["Everybody"], responses=[401, 404])
-def get_record(record_id: str) -> dict[str, Any]:
-    """A record with its fields and its verdict, for those who may see it."""
+@blueprint.doc(summary="Read a record", tags=["Everybody"], responses=[401, 404, 422])
+def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
+    """A record with its fields and its verdict, now or ``at`` a past moment, for those who may see it."""
     at = surroundings()
     with at.work(reading=True) as work:
         on_file = visible_record(work.store, person(), record_id)
-    return views.record(on_file, verdict_on(at, on_file))
+    return views.record(on_file, verdict_on(at, on_file, query.at))
 
 
 @blueprint.get("/records/<record_id>/evidence")
@@ -53,17 +54,20 @@ def get_evidence(record_id: str) -> dict[str, Any]:
     at = surroundings()
     with at.work(reading=True) as work:
         on_file = visible_record(work.store, person(), record_id)
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
     try:
         found = evidence_of(on_file)
     except Invalid as error:
         raise Conflict("what is kept of this record was tampered with", record=record_id) from error
-    return bundles.write(found, snapshot(verdict_on(at, on_file)))
+    return bundles.write(found, snapshot(verdict_on(at, on_file, for_everybody=True)))
 
 
 @blueprint.post("/verify")
+@blueprint.input(MomentQuery, location="query", arg_name="query")
 @blueprint.output(VerdictShape)
 @blueprint.doc(summary="Verify a bundle", tags=["Everybody"], responses=[400, 422])
-def post_verify() -> dict[str, Any]:
-    """A bundle in, a verdict out. Needs no token: whoever holds evidence may have it checked."""
+def post_verify(query: MomentQuery) -> dict[str, Any]:
+    """A bundle in, a verdict out: now, or ``at`` a past moment. Needs no token."""
     bundle = request.get_json(force=True)
-    return verdict_json(verdict_on_bundle(surroundings(), bundle), language())
+    return verdict_json(verdict_on_bundle(surroundings(), bundle, query.at), language())

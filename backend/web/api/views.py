@@ -53,6 +53,7 @@ def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, A
         "digest": on_file.digest,
         "supersedes": on_file.supersedes_id,
         "supersededBy": on_file.superseded_by_id,
+        "erasedAt": on_file.erased_at,
         "document": _fields(on_file),
         "verdict": verdict and verdict_json(verdict, language()),
         "url": url_for("api.get_record", record_id=on_file.id),

@@ -53,9 +53,12 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     declarations,
     desk,
     home,
+    keys,
     papers,
+    privacy,
     products,
     records,
     requests,
     sign_in,
+    trade,
 )
