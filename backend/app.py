@@ -21,7 +21,7 @@ from backend.domain.errors import ForeignLedger, LedgerUnavailable, Traceability
 from backend.installation import VERSION, store_in
 from backend.services.ports import Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc, schemas
+from backend.web import documentation, health, public, rpc, schemas, standing_alone
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -187,6 +187,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        standing_alone.blueprint,
         schemas.blueprint,
         problem_reference,
     ):

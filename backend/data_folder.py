@@ -97,6 +97,11 @@ class DataFolder:
         return self.path / "ledger-accounts.sealed"
 
     @property
+    def operator_keys(self) -> Path:
+        """The sealed keys that state what the ledger held."""
+        return self.path / "operator-keys.sealed"
+
+    @property
     def deployment(self) -> Path:
         """Where the contracts stand."""
         return self.path / "deployment.json"

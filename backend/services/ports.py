@@ -38,6 +38,8 @@ from backend.domain.records import (
 )
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
 
 
 class Ledger(Protocol):
@@ -135,6 +137,19 @@ class Vault(Protocol):
 
     def reseal(self, sealed: bytes) -> bytes:
         """The same secret, sealed under the newest master key."""
+
+
+class Operator(Protocol):
+    """Signs what the ledger held, for readers who trust whoever runs this installation."""
+
+    def thumbprints(self) -> tuple[str, ...]:
+        """The keys that sign or have signed here, the newest first."""
+
+    def sign(self, stated: Snapshot) -> str:
+        """The signed text."""
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with the address of its accreditation."""
 
 
 class Files(Protocol):
@@ -311,6 +326,7 @@ class Surroundings:
     files: Files
     pdf: PdfReader
     passwords: Passwords
+    operator: Operator
     now: Callable[[], datetime]
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None

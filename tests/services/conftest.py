@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.consignment import Consignment
@@ -101,6 +102,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
         files=FolderFiles(folder / "files"),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
+        operator=OperatorKeys(folder / "operator-keys.sealed", SealedVault(master)),
         now=clock,
         scrub=lambda: scrub(engine),
     )

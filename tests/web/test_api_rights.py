@@ -48,6 +48,7 @@ EXPECTED = {
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,
+    "GET /declarations/<declaration_id>/evidence": only("merchant", "officer", otherwise=404, done=200),
     "GET /records/<record_id>/presentation": own_record,
     "POST /records/<record_id>/erasure": only(otherwise=404) | {"merchant": 409},
     "POST /verify": dict.fromkeys(ASKERS, 200),

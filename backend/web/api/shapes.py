@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
@@ -139,6 +139,20 @@ class DeclarationList(Shape):
 
     declarations: list[DeclarationSummary]
     next: str | None = Field(None, description="Give it back as ``after`` for the next page")
+
+
+class EvidenceQuery(Shape):
+    """Which bundle to make of a record."""
+
+    version: Literal[1, 2] = Field(2, description="1 has no signed snapshot, so that only the ledger can confirm it")
+    fields: str | None = Field(
+        None, max_length=2000, description="Names of the fields to disclose, with commas between; all where not given"
+    )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _as_number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class DeclarationQuery(Shape):
