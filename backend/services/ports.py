@@ -25,6 +25,7 @@ from backend.domain.ledger import (
     Receipt,
     SignedTransaction,
 )
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -35,6 +36,7 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
 )
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
@@ -288,6 +290,9 @@ class Store(Protocol):
 
     # The way to the ledger
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]: ...
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None: ...
+    def set_aside(self, record_id: str, why: str) -> None: ...
     def batches_in_flight(self) -> Sequence[SealedBatch]: ...
     def status_changes_in_flight(self) -> Sequence[StatusChange]: ...
     def status_sendings_open(self) -> bool: ...

@@ -5,7 +5,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Integer, Select, String, delete, func, or_, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,6 +27,7 @@ from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -25,6 +38,7 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
     plain_number,
 )
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
@@ -388,6 +402,31 @@ class SqlStore:
         query = select(RecordOnFile).where(*_UNSEALED)
         return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
 
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]:
+        """Unsealed records as sealing wants them, oldest first; raises where a row cannot be read.
+
+        Whole rows are read, so that nothing is sealed which could not be shown afterwards.
+        """
+        rows = self._session.execute(
+            select(t.record).where(*_UNSEALED).order_by(t.record.c.recorded_at).limit(limit)
+        ).all()
+        return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
+
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
+        """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
+        taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
+        self._session.connection().execute(
+            taking.values(batch_id=batch.id, place=bindparam("at"), path=bindparam("way")),
+            [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
+        )
+        entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
+        if self._session.execute(entered).scalar_one() != len(proofs):
+            raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
+
+    def set_aside(self, record_id: str, why: str) -> None:
+        """Keep a record out of every batch."""
+        self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+
     def quarantine_unreadable(self, limit: int) -> int:
         """Set aside unsealed records that cannot even be read from their rows; how many."""
         ids = self._session.scalars(select(t.record.c.id).where(*_UNSEALED).limit(limit)).all()
@@ -400,7 +439,7 @@ class SqlStore:
             return False
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             why = f"its row cannot be read: {error}"[:200]
-            self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+            self.set_aside(record_id, why)
             return True
 
     def quarantined(self) -> int:
