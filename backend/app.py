@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
-from backend.services.ports import Surroundings
+from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
 from backend.simulation_worker import SimulationWorker
 from backend.web import documentation, health, public, rpc, schemas, standing_alone
@@ -87,6 +88,7 @@ def running(settings: Settings) -> Iterator[System]:
                 ours = replace(
                     at,
                     node=node,
+                    intake=_intake(settings),
                     public_url=settings.public_url,
                     simulator=ProgramSimulator(folder.simulations),
                     wake_simulating=simulations.wake,
@@ -95,6 +97,14 @@ def running(settings: Settings) -> Iterator[System]:
             finally:
                 simulations.stop()
                 worker.stop()
+
+
+def _intake(settings: Settings) -> Intake:
+    return Intake(
+        settings.intake_most_waiting,
+        settings.intake_least_free_mb * 1024 * 1024,
+        lambda: shutil.disk_usage(settings.data_dir).free,
+    )
 
 
 @contextmanager

@@ -247,6 +247,8 @@ class Store(Protocol):
     ) -> Sequence[RecordOnFile]: ...
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool: ...
     def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None: ...
+    def stored_files(self) -> Sequence[StoredFile]: ...
+    def waiting(self, issuer: Organisation | None = None) -> int: ...
     def get_request(self, request_id: str) -> ConfirmationRequest: ...
     def requests(
         self,
@@ -354,6 +356,15 @@ def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Intake:
+    """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
+
+    most_waiting: int = 100_000
+    least_free_bytes: int = 0
+    free_bytes: Callable[[], int] = lambda: 2**63
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """The ports that a service works with."""
 
@@ -379,5 +390,7 @@ class Surroundings:
     """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
+    intake: Intake = Intake()
+    """How much may wait for the ledger before no more is taken in."""
     reached: Callable[[str], None] = lambda point: None
     """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""

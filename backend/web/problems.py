@@ -25,6 +25,9 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.NotAllowed, HTTPStatus.FORBIDDEN),
     (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (errors.StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.TooMuchWaiting, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ForeignLedger, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LedgerRefused, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -56,6 +59,9 @@ def titles() -> dict[str, str]:
         "unsupported-media-type": _("Send application/json."),
         "csrf": _("The page was open too long. Reload it and send again; nothing was stored."),
         "too-many-requests": _("Too many attempts. Wait a minute and try again."),
+        "storage-unavailable": _("It could not be stored. Nothing was half done; try again shortly."),
+        "storage-full": _("There is no room left to store it. Nothing was half done; the operator must make room."),
+        "too-much-waiting": _("Too much waits for the ledger at the moment. Nothing was stored; try again later."),
         "internal": _("Something went wrong on our side. Nothing was half done."),
     }
 
@@ -100,7 +106,10 @@ def refused(error: errors.TraceabilityError) -> Response:
         members["currentStatus"] = error.values["status"]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
-    return problem(status, error.code, str(error), **members)
+    response = problem(status, error.code, str(error), **members)
+    if isinstance(error, errors.TooMuchWaiting):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def _told(fault: str) -> str:

@@ -211,6 +211,19 @@ class SqlStore:
         """The attachment with this digest, as this organisation uploaded it."""
         return self._session.get(StoredFile, (sha256, owner.id))
 
+    def stored_files(self) -> Sequence[StoredFile]:
+        """Every attachment, once for each organisation that uploaded it."""
+        return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
+
+    def waiting(self, issuer: Organisation | None = None) -> int:
+        """How many records are not on the ledger yet, of everybody or of one issuer."""
+        unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
+        on_the_way = (ProofState.SEALED, ProofState.SUBMITTED)
+        if issuer is not None:
+            return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())
+        sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(on_the_way))
+        return int(self._session.execute(unsealed).scalar_one()) + int(self._session.execute(sealed).scalar_one())
+
     def get_request(self, request_id: str) -> ConfirmationRequest:
         """The request with this id."""
         return self._get(ConfirmationRequest, request_id)
@@ -398,9 +411,12 @@ class SqlStore:
     # The way to the ledger
 
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
-        """Records without a batch, oldest first."""
-        query = select(RecordOnFile).where(*_UNSEALED)
-        return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+        """Records without a batch: every issuer's oldest first, so that none has to wait for another's thousands."""
+        c = t.record.c
+        turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
+        first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
+        chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
+        return self._all(select(RecordOnFile).where(c.id.in_(chosen)).order_by(c.recorded_at))
 
     def waiting(self, limit: int) -> Sequence[WaitingRecord]:
         """Unsealed records as sealing wants them, oldest first; raises where a row cannot be read.
