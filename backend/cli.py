@@ -13,13 +13,14 @@ import structlog
 from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.cli_keys import keys_command
+from backend.cli_records import erase_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Role
 from backend.settings import Settings
 
 _GROUPS = {
-    "Operators": ("serve", "join", "keys", "chain", "audit"),
+    "Operators": ("serve", "join", "keys", "erase", "chain", "audit"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -136,7 +137,7 @@ def _people_say(hours: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-for command in (import_command, chain_command, audit_command, keys_command):
+for command in (import_command, chain_command, audit_command, keys_command, erase_command):
     cli.add_command(command)
 
 

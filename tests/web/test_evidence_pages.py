@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
+from backend.cli import cli
 from backend.domain.documents import KINDS
 from backend.domain.kinds import Kind
 from tests.builders import Api, movement_fields, order_fields, receipt_fields, waybill_fields
@@ -202,3 +204,18 @@ def test_every_stored_record_fits_the_schema_that_it_names(system, browser, api)
         named = credential["credentialSchema"]
         assert named["type"] == "JsonSchema"
         assert [error.message for error in served[named["id"]].iter_errors(credential)] == []
+
+
+def test_an_operator_erases_a_record_for_its_holder(system, api, settle):
+    certificate = api.certificate()
+    settle()
+
+    def run(*arguments):
+        environment = {"DATA_DIR": str(system.folder.path)}
+        return CliRunner().invoke(cli, ["erase", *arguments], env=environment)
+
+    assert "Nothing was erased" in run(certificate["id"]).output
+    assert api.get(f"/records/{certificate['id']}", "merchant").get_json()["erasedAt"] is None
+    assert "Erased 1 record(s)" in run(certificate["id"], "--yes").output
+    assert api.get(f"/records/{certificate['id']}", "merchant").get_json()["erasedAt"]
+    assert run(certificate["id"], "--yes").exit_code == 1
