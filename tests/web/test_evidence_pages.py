@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from backend.cli import cli
 from backend.domain.documents import KINDS
 from backend.domain.kinds import Kind
-from tests.builders import Api, movement_fields, order_fields, receipt_fields, waybill_fields
+from tests.builders import Api, certificate_fields, movement_fields, order_fields, receipt_fields, waybill_fields
 from tests.web.test_pages import Browser, browser, signed_in  # noqa: F401 - fixtures
 
 
@@ -160,6 +160,12 @@ def test_the_authority_gives_a_new_key_and_stops_a_stolen_one(signed_in, api, se
     authority.post(f"/accreditations/{joined['id']}/new-key")
     settle()
     assert "Gave way to another key" in authority.get(f"/keys/{joined['key']}")
+    api.bearers["keys"] = {"Authorization": f"Bearer {joined['token']}"}
+    fields = certificate_fields(certificateNumber=api.fresh("K"))
+    certificate = api.post("/certificates-of-origin", "keys", fields).get_json()
+    settle()
+    verdict = api.get(f"/records/{certificate['id']}", "keys").get_json()["verdict"]
+    assert verdict["verdict"] == "VALID", verdict["summary"]
     assert f"/keys/{joined['key']}" not in authority.get("/accreditations")
     page = authority.get(f"/keys/{joined['key']}?since=2026-03-01T08:00")
     assert "Records signed since: 0" in page
