@@ -22,6 +22,9 @@ SLITHER_VENV := .venv-slither
 SLITHER := $(SLITHER_VENV)/.slither-$(call checksum,slither)
 CHAIN_TOOLS := tests/tools/node_modules/.installed
 
+# The compiler and the tools run on Node.js: the locked one in $(VENV) comes first, the machine's own is not needed.
+WITH_NODE := PATH="$(abspath $(BIN)):$$PATH"
+
 .PHONY: help
 help:  ## List the targets
 	@echo "Provenport: make TARGET"
@@ -69,12 +72,10 @@ browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
 	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/python -m pytest -q -m browser $(ARGS)
 
 .PHONY: bench
-bench: $(BENCH)  ## Measure speed and size, and print the numbers
-	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others where there are any, and print the numbers
+	$(WITH_NODE) $(BIN)/python tests/benchmarks/run.py $(ARGS)
 
-# ---- Solidity. The compiler runs on Node.js: the locked one in $(VENV) comes first, the machine's own is not needed.
-
-WITH_NODE := PATH="$(abspath $(BIN)):$$PATH"
+# ---- Solidity
 
 .PHONY: contracts
 contracts: $(CONTRACTS) $(NODE_MODULES)  ## Compile the Solidity contracts into contracts/artifacts
@@ -104,8 +105,12 @@ torture: $(TEST)  ## Kill the anchoring process 1,000 times at named points, and
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)
 
+.PHONY: agreement
+agreement: $(CONTRACTS) $(NODE_MODULES) $(CHAIN_TOOLS)  ## Ask Python, Solidity and JavaScript about 100,000 altered proofs
+	$(WITH_NODE) $(BIN)/python -m tests.agreement
+
 $(CHAIN_TOOLS): tests/tools/package-lock.json | $(CONTRACTS)
-	@echo "Installing anvil and cast (tests/tools/node_modules)"
+	@echo "Installing anvil, cast and others' published contracts (tests/tools/node_modules)"
 	cd tests/tools && $(WITH_NODE) npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 

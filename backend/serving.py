@@ -16,6 +16,8 @@ from backend.installation import VERSION
 from backend.settings import Settings
 
 THREADS = 8
+CONNECTIONS = 500
+"""As many may be open at once; those that wait for a thread do not keep others from connecting."""
 LARGEST_SPOOL = 256 * 1024 * 1024
 """Bodies up to this size are read to the end and then refused in words; the application's own limit is far lower."""
 
@@ -77,6 +79,8 @@ def _serve(system: System, listener: socket.socket, tell: Callable[[str], None])
         threads=THREADS,
         max_request_body_size=LARGEST_SPOOL,
         channel_timeout=60,
+        connection_limit=CONNECTIONS,
+        asyncore_use_poll=True,
         ident=None,
     )
     system.worker.start(system.at)

@@ -43,15 +43,20 @@ _PACKED = (
 _MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
+    (
+        "assembly",
+        "InclusionProof",
+        "_nodeInput",
+    ): "Where that buffer stands; its first byte is the same for every node.",
     ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
     ("assembly", "CertificateBalance", "_announce"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
+    ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
     ("calls-loop", "CertificateBalance", "_requireDeclaration"): _TRUSTED,
     ("incorrect-equality", "Accreditation", "_covers"): "Compares single bits of a map.",
-    ("incorrect-equality", "TraceLedger", "_changed"): _PACKED,
-    ("incorrect-equality", "TraceLedger", "_has"): _PACKED,
     ("incorrect-equality", "TraceLedger", "_rightsOf"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "declarationsOf"): _PACKED,
     ("incorrect-equality", "TraceLedger", "changeStatuses"): _PACKED,
     ("incorrect-equality", "TraceLedger", "statusOf"): _PACKED,
     ("timestamp", "Accreditation", "_covers"): _MINUTES,
@@ -62,11 +67,17 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("timestamp", "TraceLedger", "_anchor"): _PACKED,
     ("timestamp", "TraceLedger", "_before"): _PACKED,
     ("timestamp", "TraceLedger", "_changed"): _PACKED,
-    ("timestamp", "TraceLedger", "_faultyBit"): _PACKED,
-    ("timestamp", "TraceLedger", "_has"): _PACKED,
+    ("timestamp", "TraceLedger", "_requireEdges"): _PACKED,
     ("timestamp", "TraceLedger", "_rightsOf"): _PACKED,
     ("timestamp", "TraceLedger", "changeStatuses"): _PACKED,
+    ("timestamp", "TraceLedger", "declarationsOf"): _PACKED,
     ("timestamp", "TraceLedger", "statusOf"): _PACKED,
+    (
+        "uninitialized-local",
+        "TraceLedger",
+        "changeStatuses",
+    ): "The first index has none before it, and is not compared.",
+    ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
     ("uninitialized-local", "CertificateBalance", "draw"): "An empty memory is what is wanted: nothing is known yet.",
     ("unused-return", "Accreditation", "_write"): "The values before and after a checkpoint are not needed.",
     (

@@ -102,12 +102,28 @@ MUTANTS = (
     _ledger(
         5,
         "revoked by any anchorer",
-        "bool ownAnchorer = agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER);",
-        "bool ownAnchorer = agent & ANCHORER != 0;",
+        "if (agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {",
+        "if (agent & ANCHORER != 0) {",
     ),
     _balance(6, "revoked but drawn", "        _requireActive(root, place, known.certificateWord);\n"),
     _balance(6, "suspended issuer drawn", "if (known.issuer != issuer) {", "if (known.issuer > issuer) {"),
     _balance(6, "expired but drawn", "if (validUntil <= block.timestamp) revert", "if (validUntil == 0) revert"),
+    _balance(
+        6,
+        "drawn for no declaration",
+        "if (_statusIn(known.declarations, place) == 0) revert CertificateBalanceDeclarationUnknown(root, place);",
+    ),
+    _balance(
+        6,
+        "drawn for a fallen one",
+        "if ((GIVING_BACK >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, place, status);",
+    ),
+    _ledger(
+        7,
+        "drawn for another's",
+        "isOwn = _field(_anchorerAt(agent), ID) == _field(batch, BATCH_ANCHORER);",
+        "isOwn = _anchorerAt(agent) != 0;",
+    ),
     _ledger(7, "anchored by anybody", "if (agent & ANCHORER == 0) revert TraceLedgerRoleMissing(account, ANCHORER);"),
     _ledger(
         7,
@@ -125,10 +141,11 @@ MUTANTS = (
     _balance(
         8,
         "opened twice",
-        "if (_balances[root][place] != 0) revert CertificateBalanceAlreadyOpened(root, place);",
+        "if (_balances[root][place].word != 0) revert CertificateBalanceAlreadyOpened(root, place);",
     ),
     _ledger(9, "anchored in a pause", "        if (_paused) revert TraceLedgerPaused();\n    }", "    }"),
-    _ledger(9, "revocations paused", "documentEdges &= REVOCATION_EDGES;", "documentEdges = 0;"),
+    _ledger(9, "drawn in a pause", "_field(_anchorerAt(agent), ID) ==", "_field(_agents[agent], ID) =="),
+    _ledger(9, "revocations paused", "rights &= REVOCATION_EDGES << DOCUMENTS;", "rights = 0;"),
     _ledger(
         10,
         "another number told",
@@ -141,14 +158,14 @@ MUTANTS = (
         "earlier batches looked at",
         "uint32 number = _field(agent, BATCH_COUNT) + 1;",
         "uint32 number = _field(agent, BATCH_COUNT) + 1;\n"
-        "        for (uint256 i; i < number; ++i) if (_statusWords[root][i] != 0) revert TraceLedgerPaused();",
+        "        for (uint256 i; i < number; ++i) if (_statusWords[root][i].word != 0) revert TraceLedgerPaused();",
     ),
     _ledger(
         12,
         "authority above decisions",
-        "if (agent & OFFICE != 0) declarationEdges |= OFFICE_EDGES;",
-        "if (agent & OFFICE != 0) declarationEdges |= OFFICE_EDGES;\n"
-        "        if (agent & AUTHORITY != 0) declarationEdges = type(uint256).max;",
+        "if (agent & OFFICE != 0) rights = OFFICE_EDGES;",
+        "if (agent & OFFICE != 0) rights = OFFICE_EDGES;\n"
+        "        if (agent & AUTHORITY != 0) rights = type(uint256).max;",
     ),
     _accreditation(
         13,

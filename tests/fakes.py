@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from backend.domain.batch import LARGEST_BATCH
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
-from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES
+from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -17,13 +17,21 @@ from backend.domain.ledger import (
     AnchoredBatch,
     Anchoring,
     ChangeStatuses,
+    Draw,
+    DrawCertificates,
+    Drawing,
+    GiveBack,
     Head,
+    LedgerRecord,
+    OpenCertificate,
+    OpenedCertificate,
     Receipt,
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
     UseUpNonce,
 )
+from backend.domain.merkle import InclusionProof
 from tests.builders import NOON
 
 _EDGES = {
@@ -31,6 +39,10 @@ _EDGES = {
     "office": (frozenset(), OFFICE_EDGES),
     "authority": (DOCUMENT_EDGES, frozenset()),
 }
+
+
+_SIGNERS = dict.fromkeys((AnchorBatch, OpenCertificate, DrawCertificates, GiveBack), "anchorer")
+GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
 class Clock:
@@ -71,6 +83,8 @@ class _State:
     statuses: dict[tuple[bytes, int], int] = field(default_factory=dict)
     accreditations: dict[bytes, Accreditation] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
+    balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
+    drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
     def take(self, signer: str, act: Act, time: datetime) -> None:
@@ -92,6 +106,21 @@ class _State:
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
             case UseUpNonce():
                 pass
+            case OpenCertificate():
+                self._open(act)
+            case DrawCertificates(draws):
+                if act.drawing in self.drawings:
+                    raise _Reverted("CertificateBalanceAlreadyDrawn")
+                before = dict(self.balances)
+                try:
+                    for draw in draws:
+                        self._draw(draw, time)
+                except _Reverted:
+                    self.balances = before
+                    raise
+                self.drawings[act.drawing] = (act, set())
+            case GiveBack(drawn, position):
+                self._give_back(drawn, position)
             case RotateKey(key, successor):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -108,6 +137,50 @@ class _State:
                 if since is None and self.accreditations[key].suspended_since is None:
                     raise _Reverted("AccreditationNotSuspended")
                 self.accreditations[key] = replace(self.accreditations[key], suspended_since=since)
+
+    def _open(self, act: OpenCertificate) -> None:
+        certificate, held = act.certificate, self.accreditations.get(act.issuer_key)
+        if certificate in self.balances:
+            raise _Reverted("CertificateBalanceAlreadyOpened")
+        batch = self.batches.get(certificate.root)
+        if batch is None:
+            raise _Reverted("CertificateBalanceNotOwnBatch")
+        proof = InclusionProof(certificate.place, batch.lanes.size, act.path)
+        if certificate.place >= batch.lanes.origin_end or not proof.proves(act.entry, certificate.root):
+            raise _Reverted("CertificateBalanceNotIncluded")
+        if self.statuses.get((certificate.root, certificate.place), 0):
+            raise _Reverted("CertificateBalanceNotActive")
+        if held is None or not held.covers_chapter(act.chapter) or not held.held_at(act.issued_at):
+            raise _Reverted("CertificateBalanceIssuerNotAccredited")
+        quantity, until = int.from_bytes(act.entry[1:17], "big"), act.valid_until or datetime.max.replace(tzinfo=UTC)
+        self.balances[certificate] = OpenedCertificate(quantity, quantity, 1, until)
+
+    def _draw(self, draw: Draw, time: datetime) -> None:
+        certificate, declaration = draw.certificate, draw.declaration
+        balance = self.balances.get(certificate)
+        if balance is None:
+            raise _Reverted("CertificateBalanceNotOpened")
+        if not 0 < draw.quantity <= balance.left:
+            raise _Reverted("CertificateBalanceOverdrawn")
+        if balance.valid_until <= time:
+            raise _Reverted("CertificateBalanceExpired")
+        if self.statuses.get((certificate.root, certificate.place), 0):
+            raise _Reverted("CertificateBalanceNotActive")
+        if self.statuses.get((declaration.root, declaration.place), 0) in GIVING_BACK:
+            raise _Reverted("CertificateBalanceDeclarationEnded")
+        self.balances[certificate] = replace(balance, left=balance.left - draw.quantity)
+
+    def _give_back(self, drawn: DrawCertificates, position: int) -> None:
+        if drawn.drawing not in self.drawings:
+            raise _Reverted("CertificateBalanceDrawUnknown")
+        back, draw = self.drawings[drawn.drawing][1], drawn.draws[position]
+        if position in back:
+            raise _Reverted("CertificateBalanceAlreadyGivenBack")
+        if self.statuses.get((draw.declaration.root, draw.declaration.place), 0) not in GIVING_BACK:
+            raise _Reverted("CertificateBalanceDeclarationStands")
+        back.add(position)
+        balance = self.balances[draw.certificate]
+        self.balances[draw.certificate] = replace(balance, left=balance.left + draw.quantity)
 
     def _change(self, signer: str, root: bytes, places: Iterable[tuple[int, int]]) -> None:
         if root not in self.batches:
@@ -135,6 +208,7 @@ class FakeLedger:
     def __init__(self, clock: Clock) -> None:
         self.down = self.foreign = self.swallowing = self.holding = self.refusing = self.poor = False
         self.highest_fee = 64
+        self.counts_quantities = True
         self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock
@@ -163,6 +237,22 @@ class FakeLedger:
         self._answer()
         return self._state.accreditations.get(key)
 
+    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+        self._answer()
+        return self._state.balances.get(LedgerRecord(root, place))
+
+    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+        self._answer()
+        return position in self._state.drawings[drawing][1] if drawing in self._state.drawings else None
+
+    def drawings(self) -> Iterator[Drawing]:
+        self._answer()
+        for block in self._blocks:
+            for raw in block.transactions:
+                act, key = self._signed[raw][2], sha256(raw).digest()
+                if isinstance(act, DrawCertificates) and self._receipts[key].succeeded:
+                    yield Drawing(act, frozenset(self._state.drawings[act.drawing][1]), key, block.number)
+
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         self._answer()
         return next((held for since, held in reversed(self._state.history.get(key, [])) if since <= time), None)
@@ -177,7 +267,7 @@ class FakeLedger:
 
     def _sign(self, act: Act, nonce: int, fee: int) -> SignedTransaction:
         by = getattr(act, "by", "")
-        signer = {AnchorBatch: "anchorer", ChangeStatuses: by, UseUpNonce: by}.get(type(act), "authority")
+        signer = _SIGNERS.get(type(act), by) or "authority"
         raw = f"{signer} {nonce} {act} {fee}".encode()
         self._signed[raw] = (signer, nonce, act)
         self._fees[raw] = fee

@@ -28,15 +28,18 @@ from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault
-from backend.domain.kinds import Kind
+from backend.domain.clearance import Decision
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.ledger import ChangeStatuses
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
 from backend.domain.sendings import SendingState
-from backend.services import accreditation, anchoring, issuing
+from backend.services import accreditation, anchoring, deciding, issuing, lodging
 from backend.services.anchoring import advance
+from backend.services.auditing import audit
 from backend.services.organisations import Particulars, join
 from backend.services.ports import Ledger, Surroundings
-from tests.builders import certificate_fields
+from tests.builders import certificate_fields, goods_item, lodgement_fields
 from tests.fakes import QuickPasswords
 
 POINTS = (
@@ -57,7 +60,18 @@ POINTS = (
     "act-signed",
     "act-kept",
     "act-sent",
+    "opening-signed",
+    "opening-kept",
+    "opening-sent",
+    "draw-signed",
+    "draw-kept",
+    "draw-sent",
+    "before-undo-commit",
+    "back-signed",
+    "back-kept",
+    "back-sent",
 )
+DRAWING = POINTS[POINTS.index("opening-signed") :]
 SECONDS_TO_RECOVER = 30
 
 
@@ -73,6 +87,11 @@ class Ground:
     def answered(self) -> Path:
         """The ids of records whose issuer was answered, one a line."""
         return self.folder / "answered"
+
+    @property
+    def elsewhere(self) -> Path:
+        """The accounts that signed something past our database, one a line."""
+        return self.folder / "elsewhere"
 
     @contextmanager
     def opened(self) -> Iterator[Surroundings]:
@@ -103,6 +122,7 @@ def prepare(folder: Path) -> Ground:
     ground = Ground(folder, Fernet.generate_key(), keys)
     _in_child(lambda: _populate(ground))
     ground.answered.touch()
+    ground.elsewhere.touch()
     return ground
 
 
@@ -110,7 +130,10 @@ def _populate(ground: Ground) -> None:
     with ground.opened() as at:
         authority = join(at, Particulars(Role.AUTHORITY, "Authority", "authority@x.org")).person
         chamber = join(at, Particulars(Role.CHAMBER, "Chamber", "chamber@x.org")).person
-        accreditation.accredit(at, authority, chamber.organisation.id)
+        merchant = join(at, Particulars(Role.MERCHANT, "Merchant", "merchant@x.org")).person
+        join(at, Particulars(Role.OFFICER, "Office", "officer@x.org"))
+        for issuer in (chamber, merchant):
+            accreditation.accredit(at, authority, issuer.organisation.id)
         _settle(at)
         anchoring.give_up_turn(at)
 
@@ -158,6 +181,9 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
         if point == "sent-again":
             at = replace(at, ledger=cast(Ledger, _Swallowing(at.ledger)))
         chamber, authority = (_person(at, f"{name}@x.org") for name in ("chamber", "authority"))
+        if point in DRAWING:
+            _release_until_killed(ground, at, point, f"{number}-{os.getpid()}")
+            return
         for turn in range(8):
             record = issuing.issue(
                 at,
@@ -172,6 +198,67 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
             if "act" in point:
                 accreditation.accredit(at, authority, chamber.organisation.id)
             advance(at)
+
+
+def _release_until_killed(ground: Ground, at: Surroundings, point: str, name: str) -> None:
+    """Lodge and release on one certificate; where the point asks for it, another server is quicker on the ledger."""
+    chamber, merchant, officer = (_person(at, f"{who}@x.org") for who in ("chamber", "merchant", "officer"))
+    for turn in range(3):
+        fields = certificate_fields(certificateNumber=f"D-{name}-{turn}", exporter={"name": "Merchant"}, quantity="9")
+        certificate = issuing.issue(at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+        _note(ground, certificate.id)
+        asked = lodgement_fields(
+            declarationReference=f"L-{name}-{turn}", records=[certificate.id], items=[goods_item(quantity="2")]
+        )
+        lodged = lodging.lodge(at, merchant, asked)
+        _note(ground, lodged.id)
+        _until_final(at, lodged.id)
+        deciding.decide(at, officer, lodged.id, Decision.RELEASE, "torture", accept_cannot_tell=True)
+        if "undo" in point:
+            _revoke_elsewhere(ground, at, chamber, certificate.id)
+        if "back" in point:
+            while _is_being_drawn(at, lodged.id):
+                advance(at)
+            _write(ground, at, lodged.id, DeclarationStatus.REJECTED, "office")
+        for _ in range(4):
+            advance(at)
+
+
+def _until_final(at: Surroundings, record_id: str) -> None:
+    for _ in range(500):
+        advance(at)
+        with at.work(reading=True) as work:
+            if work.store.get_record(record_id).proof_state is ProofState.FINAL:
+                return
+        time.sleep(0.002)
+    raise AssertionError("not final in 500 rounds")
+
+
+def _is_being_drawn(at: Surroundings, declaration_id: str) -> bool:
+    with at.work(reading=True) as work:
+        return work.store.is_being_drawn(declaration_id)
+
+
+def _revoke_elsewhere(ground: Ground, at: Surroundings, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
+    """The issuer revokes; what we queued for it comes to the ledger before our draw does."""
+    issuing.revoke(at, chamber, certificate_id, "torture")
+    _write(ground, at, certificate_id, DocumentStatus.REVOKED, "anchorer")
+
+
+def _write(ground: Ground, at: Surroundings, record_id: str, status: int, signer: str) -> None:
+    """Change a status on the ledger past the database, as another server would."""
+    with at.work(reading=True) as work:
+        record = work.store.get_record(record_id)
+        taken = work.store.open_nonces(signer)
+    act = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
+    nonce = max([at.ledger.next_nonce(signer), *(number + 1 for number in taken)])
+    at.ledger.send(at.ledger.sign(act, nonce).raw)
+    with ground.elsewhere.open("a") as file:
+        file.write(f"{signer}\n")
+    for _ in range(500):
+        if at.ledger.status(record.batch.root, record.place) == status:
+            return
+        time.sleep(0.002)
 
 
 class _Swallowing:
@@ -218,6 +305,7 @@ class Outcome:
     refused: list[str]
     records: int
     recovery_seconds: float
+    differences: list[str]
 
 
 def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | None = None) -> Outcome:
@@ -229,7 +317,7 @@ def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | 
     number = 0
     while sum(counted.values()) < kills and (deadline is None or time.monotonic() < deadline):
         point = POINTS[number % len(POINTS)]
-        nth = chance.randint(1, 3)
+        nth = chance.randint(1, 2 if point in DRAWING else 3)
         code = _in_child(lambda p=point, n=nth, k=number: _work_until_killed(ground, p, n, k))
         assert code in (0, -signal.SIGKILL), f"a child failed at {point}"
         if code == -signal.SIGKILL:
@@ -249,17 +337,20 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
             lost = [i for i in answered if not _is_whole(at, work.store.get_record(i))]
             batches = work.store.batches()
             refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
-            gaps = []
+            gaps, elsewhere = [], Counter(ground.elsewhere.read_text().split())
             for signer in ACCOUNT_NAMES:
                 ours = sorted(s.nonce for s in _sendings(work) if s.signer == signer and s.block is not None)
-                first, last = (ours[0], ours[-1]) if ours else (0, -1)
-                if ours != list(range(first, last + 1)) or (ours and at.ledger.next_nonce(signer) != last + 1):
-                    gaps.append(f"{signer}: {len(ours)} transactions, numbers {first} to {last}")
+                used = len(ours) + elsewhere[signer]
+                if len(set(ours)) != len(ours) or (ours and at.ledger.next_nonce(signer) != ours[0] + used):
+                    gaps.append(
+                        f"{signer}: {len(ours)} transactions and {elsewhere[signer]} elsewhere, first {ours[0]}"
+                    )
         roots = Counter(anchoring_.root for anchoring_ in at.ledger.anchorings())
         twice = [root.hex() for root, count in roots.items() if count > 1]
         twice += [b.root.hex() for b in batches if roots[b.root] != 1]
         twice += [root.hex() for root in roots if root not in {b.root for b in batches}]
-    return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery)
+        differences = [str(found) for found in audit(at).discrepancies]
+    return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery, differences)
 
 
 def _sendings(work):  # type: ignore[no-untyped-def]
@@ -294,8 +385,17 @@ def main() -> None:
     for point, count in sorted(outcome.kills.items()):
         print(f"  {point:<24}{count:>5}")
     print(f"lost {len(outcome.lost)}, anchored twice {len(outcome.twice)}, number gaps {len(outcome.gaps)}", end=", ")
+    print(f"differences between database and ledger {len(outcome.differences)}", end=", ")
     print(f"refused {len(outcome.refused)}, recovered in {outcome.recovery_seconds:.1f} s")
-    bad = outcome.lost or outcome.twice or outcome.gaps or outcome.recovery_seconds > SECONDS_TO_RECOVER
+    for found in (outcome.lost + outcome.twice + outcome.gaps + outcome.differences)[:20]:
+        print(f"  {found}")
+    bad = (
+        outcome.lost
+        or outcome.twice
+        or outcome.gaps
+        or outcome.differences
+        or outcome.recovery_seconds > SECONDS_TO_RECOVER
+    )
     sys.exit(1 if bad else 0)
 
 

@@ -34,6 +34,8 @@ class DecisionTaken:
     office: Organisation
     decided_at: datetime
     verdict: dict[str, Any]
+    undone: str | None = None
+    """Why the ledger did not take it; None while it stands."""
 
 
 @dataclass(eq=False)
@@ -81,6 +83,22 @@ class Consignment:
         self.status = clearance.decide(self.status, decision.decision)
         self.decisions.append(decision)
         self._leave(event)
+
+    def undo_release(self, why: str, event: Event) -> None:
+        """Hold goods back whose release the ledger did not take: an officer has to decide anew."""
+        for taken in self.decisions:
+            if taken.decision is Decision.RELEASE and taken.undone is None:
+                taken.undone = why
+        self.status, self.released_at = DeclarationStatus.DETAINED, None
+        self.events.append(event)
+
+    def follow(self, status: DeclarationStatus, why: str, event: Event) -> None:
+        """Take over how the ledger says that it ended: somebody decided there before what was decided here came."""
+        if self.decisions and self.decisions[-1].decision.leads_to is not status:
+            self.decisions[-1].undone = why
+        self.status = status
+        self.released_at = event.occurred_at if status is DeclarationStatus.RELEASED else None
+        self.events.append(event)
 
     def withdraw(self, event: Event) -> None:
         """Let the merchant take the declaration back; raises Conflict where it is too late."""

@@ -225,6 +225,16 @@ class DrawCertificates:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
+
+    drawn: DrawCertificates
+    given_back: frozenset[int]
+    transaction_hash: bytes
+    block_number: int
+
+
+@dataclass(frozen=True)
 class GiveBack:
     """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
 

@@ -27,8 +27,8 @@ class InclusionProof:
     path: tuple[bytes, ...]
 
     def root_from(self, leaf: bytes) -> bytes | None:
-        """The root that this path leads to from the leaf, or None where the path does not fit place and size."""
-        if not 0 <= self.place < self.size or any(len(node) != 32 for node in self.path):
+        """The root that this path leads to from the leaf; None where it fits no such place, or a part is no hash."""
+        if not 0 <= self.place < self.size or any(len(node) != 32 for node in (leaf, *self.path)):
             return None
         place, last, result = self.place, self.size - 1, leaf
         for node in self.path:

@@ -106,7 +106,11 @@ class StatusChange:
 
 @dataclass(eq=False)
 class AccreditationAct:
-    """The authority's act on an issuer's key, on its way to the ledger."""
+    """The authority's act on an issuer's key, on its way to the ledger.
+
+    Where the ledger has it announced first, ``announcement`` is the transaction for that and ``due_at`` the moment from
+    which it can be done. ``ended`` is why it never will be: cancelled meanwhile, or refused.
+    """
 
     id: str
     thumbprint: str
@@ -115,6 +119,9 @@ class AccreditationAct:
     asked_at: datetime
     asked_by: str
     sending: Sending | None = None
+    announcement: Sending | None = None
+    due_at: datetime | None = None
+    ended: str | None = None
 
 
 @dataclass(eq=False)

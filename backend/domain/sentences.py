@@ -33,6 +33,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "MATCH_DESTINATION": ("Destination agrees", "目的国一致"),
     "MATCH_EXPORTER": ("Exporter agrees", "出口商一致"),
     "MATCH_QUANTITY": ("Quantity covered", "数量在证书范围内"),
+    "QUANTITY_LEFT": ("Quantity left", "证书余量"),
     "CONFORMITY": ("Inspection result", "检验结论"),
     "ATTACHMENTS": ("Attached files", "附件"),
 }
@@ -220,6 +221,22 @@ REASONS: dict[str, tuple[str, str]] = {
     "quantity-used-up": (
         "{declared} declared, but earlier ones take {used} of the {stated} certified. Add another certificate.",
         "申报 {declared}，而证书 {stated} 中已有 {used} 被先前的报关单使用。请改附其他证书。",
+    ),
+    "quantity-left": (
+        "{left} of the certified quantity are left, enough for {declared}.",
+        "证书余量为 {left}，足够本次申报的 {declared}。",
+    ),
+    "quantity-not-left": (
+        "{declared} declared, but only {left} are left on the ledger: other releases took the rest. Add a certificate.",
+        "申报 {declared}，而链上证书余量仅 {left}，其余已被其他放行使用。请补充证书。",
+    ),
+    "quantity-being-drawn": (
+        "{quantity} are being drawn from the certificate on the ledger.",
+        "正在链上从证书中核减 {quantity}。",
+    ),
+    "quantity-drawn": (
+        "{quantity} were drawn from the certificate on the ledger.",
+        "已在链上从证书中核减 {quantity}。",
     ),
     "units-differ": (
         "{declared} declared in another unit than certified; use the certificate's unit.",

@@ -1,25 +1,16 @@
 """The audit: every root made anew from what is stored, database and ledger compared both ways."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from backend.domain.ledger import AnchoredBatch, Anchoring
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.records import Leaf, ProofState, SealedBatch
+from backend.services.auditing_draws import audit_draws
+from backend.services.discrepancies import Discrepancy
 from backend.services.ports import Store, Surroundings
-
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """Something that is not as it should be: its name, and what it is about."""
-
-    name: str
-    about: Mapping[str, object] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return " ".join([self.name, *(f"{key}={value}" for key, value in self.about.items())])
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,7 @@ def audit(at: Surroundings) -> Audit:
             if root not in known
         ]
         found += _number_gaps(at, on_ledger)
+        found += audit_draws(at, store)
         if count := store.quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
     return Audit(sum(batch.size for batch in batches), len(batches), len(on_ledger), tuple(found))

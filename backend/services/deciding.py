@@ -1,16 +1,24 @@
 """An officer decides on a declaration; what the papers do not bear is refused."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import uuid4
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.drawing import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.verdict import Ruling, Verdict
+from backend.domain.verdict import Outcome, Ruling, Verdict
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Surroundings
+from backend.services.drawing import Elsewhere, draw_for, drawn_elsewhere, give_back, shares
+from backend.services.lines import newest_of_line
+from backend.services.ports import Store, Surroundings
 from backend.services.recording import change_status
 from backend.services.verifying import snapshot, verdict_on_consignment
+
+LOOKS = 3
+"""How often the papers are judged anew where they change while an officer decides."""
 
 
 class NotReleasable(Conflict):
@@ -23,6 +31,15 @@ class NotReleasable(Conflict):
         self.verdict = verdict
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a decision rests on. The ledger is asked for it outside of the unit of work that decides."""
+
+    verdict: Verdict
+    elsewhere: Mapping[str, Elsewhere]
+    papers: tuple[tuple[str, int], ...]
+
+
 def decide(
     at: Surroundings,
     actor: Person,
@@ -32,7 +49,7 @@ def decide(
     accept_cannot_tell: bool = False,
     answer: AnswerKey | None = None,
 ) -> DecisionTaken:
-    """Record an officer's decision and queue it for the ledger.
+    """Record an officer's decision and queue it for the ledger; a release draws its certificates.
 
     Release needs the verdict VALID. Where it is CANNOT TELL the officer may release on ``accept_cannot_tell``, which
     stays on record; INVALID cannot be released at all.
@@ -42,27 +59,58 @@ def decide(
     reason = reason.strip()
     if not reason or len(reason) > 2000:
         raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
-    with at.work() as work:
-        store = work.store
-        if earlier := earlier_answer(store, answer):
+    for _ in range(LOOKS):
+        seen = _look(at, declaration_id)
+        with at.work() as work:
+            store = work.store
             consignment = store.get_consignment(declaration_id)
-            return next(taken for taken in consignment.decisions if taken.id == earlier)
+            if earlier := earlier_answer(store, answer):
+                return next(taken for taken in consignment.decisions if taken.id == earlier)
+            if _papers(store, consignment) != seen.papers:
+                continue
+            if decision is Decision.RELEASE and consignment.status.is_open:
+                draw_for(at, store, consignment, _releasable(at, store, consignment, seen, accept_cannot_tell))
+            office = store.get_organisation(actor.organisation.id)
+            taken = _take(at, actor, office, consignment, decision, reason, seen.verdict)
+            change_status(at, store, consignment.record, consignment.status, reason, signer="office")
+            if decision is Decision.REJECT:
+                give_back(at, store, consignment.id)
+            keep_answer(at, store, answer, taken.id)
+            work.commit()
+        at.wake_anchoring()
+        return taken
+    raise Conflict("the papers were changed while this was decided: read them again")
+
+
+def _look(at: Surroundings, declaration_id: str) -> _Seen:
+    with at.work(reading=True) as work:
+        store = work.store
         consignment = store.get_consignment(declaration_id)
-        verdict = verdict_on_consignment(at, store, consignment).verdict
-        if decision is Decision.RELEASE and consignment.status.is_open:
-            _check_releasable(verdict, accept_cannot_tell)
-        office = store.get_organisation(actor.organisation.id)
-        taken = _take(at, actor, office, consignment, decision, reason, verdict)
-        change_status(at, store, consignment.record, consignment.status, reason, signer="office")
-        keep_answer(at, store, answer, taken.id)
-        work.commit()
-    at.wake_anchoring()
-    return taken
+        return _Seen(
+            verdict_on_consignment(at, store, consignment).verdict,
+            drawn_elsewhere(at, store, consignment),
+            _papers(store, consignment),
+        )
 
 
-def _check_releasable(verdict: Verdict, accept_cannot_tell: bool) -> None:
+def _papers(store: Store, consignment: Consignment) -> tuple[tuple[str, int], ...]:
+    """The records that the verdict is about, with their statuses here."""
+    newest = [newest_of_line(store, paper.record) for paper in consignment.papers]
+    return tuple((record.id, record.status) for record in (consignment.record, *newest))
+
+
+def _releasable(
+    at: Surroundings, store: Store, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
+) -> Shares:
+    """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
+    given = shares(at, store, consignment, seen.elsewhere)
+    verdict = seen.verdict
+    if any(check.outcome is Outcome.FAIL for check in given.checks):
+        others = [check for check in verdict.checks if check.code != "QUANTITY_LEFT"]
+        verdict = Verdict.of([*others, *given.checks], verdict.as_of)
     if verdict.ruling is Ruling.INVALID or (verdict.ruling is Ruling.CANNOT_TELL and not accept_cannot_tell):
         raise NotReleasable(verdict)
+    return given
 
 
 def _take(

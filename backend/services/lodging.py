@@ -17,6 +17,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
+from backend.services.drawing import give_back
 from backend.services.lines import first_of_line
 from backend.services.ports import Store, Surroundings
 from backend.services.recording import change_status, record
@@ -170,6 +171,7 @@ def withdraw(at: Surroundings, actor: Person, declaration_id: str) -> Consignmen
         now = at.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(at, work.store, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
+        give_back(at, work.store, consignment.id)
         work.commit()
     at.wake_anchoring()
     return consignment

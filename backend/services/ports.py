@@ -9,9 +9,20 @@ from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Draw
+from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.ledger import Accreditation, Act, AnchoredBatch, Anchoring, Head, Receipt, SignedTransaction
+from backend.domain.ledger import (
+    Accreditation,
+    Act,
+    AnchoredBatch,
+    Anchoring,
+    Drawing,
+    Head,
+    OpenedCertificate,
+    Receipt,
+    SignedTransaction,
+)
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -45,6 +56,19 @@ class Ledger(Protocol):
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
+
+    @property
+    def counts_quantities(self) -> bool:
+        """Whether certificates can be drawn here; not so where the contracts are older than that."""
+
+    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+        """A certificate's quantity and what is left of it, or None where it was not opened."""
+
+    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+        """Whether a draw was given back; None where there is no such drawing."""
+
+    def drawings(self) -> Iterator[Drawing]:
+        """Every drawing that the ledger's events tell of, in order."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
@@ -199,6 +223,22 @@ class Store(Protocol):
     def released(self) -> Sequence[Consignment]: ...
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
+
+    # Draws on certificates
+    def find_opening(self, certificate_id: str) -> Opening | None: ...
+    def openings(self) -> Sequence[Opening]: ...
+    def openings_in_flight(self) -> Sequence[Opening]: ...
+    def openings_sent_by(self, sending: Sending) -> Sequence[Opening]: ...
+    def draws(self) -> Sequence[CertificateDraw]: ...
+    def draws_for(self, declaration_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_on_line(self, line_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_on(self, certificate_id: str) -> Sequence[CertificateDraw]: ...
+    def draws_in_flight(self, limit: int) -> Sequence[CertificateDraw]: ...
+    def draws_in(self, drawing: bytes) -> Sequence[CertificateDraw]: ...
+    def draws_sent_by(self, sending: Sending) -> Sequence[CertificateDraw]: ...
+    def draws_given_back_by(self, sending: Sending) -> Sequence[CertificateDraw]: ...
+    def draws_to_give_back(self) -> Sequence[CertificateDraw]: ...
+    def is_being_drawn(self, declaration_id: str) -> bool: ...
 
     # The way to the ledger
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...

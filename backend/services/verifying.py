@@ -27,6 +27,7 @@ from backend.domain.verdict import (
     judge,
     judge_then,
 )
+from backend.services.drawing import quantity_checks
 from backend.services.lines import first_of_line, newest_of_line
 from backend.services.ports import Store, Surroundings
 
@@ -284,6 +285,7 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
         assert isinstance(declared, Declaration)
         firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        checks += quantity_checks(at, store, consignment)
     return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
 
 

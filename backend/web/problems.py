@@ -92,6 +92,8 @@ def refused(error: errors.TraceabilityError) -> Response:
     members: dict[str, Any] = {}
     if isinstance(error, errors.Invalid) and error.problems:
         members["errors"] = [{"field": where, "message": _told(what)} for where, what in error.problems]
+    if isinstance(error, errors.Conflict) and isinstance(error.values.get("status"), str):
+        members["currentStatus"] = error.values["status"]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
     return problem(status, error.code, str(error), **members)

@@ -21,6 +21,7 @@ from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
 from backend.web.field_names import field_name, field_value
 from backend.web.languages import duration, language, moment
+from backend.web.refusals import undone
 
 
 class Shown(NamedTuple):
@@ -47,6 +48,7 @@ def install_words(app: Flask) -> None:
         check_sentence=check_sentence,
         outcome=outcome,
         mender=mender,
+        undone=undone,
         options=choices.options,
         name_of=name_of,
         hours=hours,
@@ -272,6 +274,7 @@ def check_sentence(check: Check) -> str:
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
+    named["QUANTITY_LEFT"] = _quantity
     shown = named.get(check.code)
     if shown is None:
         return check

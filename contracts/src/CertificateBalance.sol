@@ -31,26 +31,27 @@ contract CertificateBalance is ICertificateBalance {
             (1 << uint256(ITraceLedger.DeclarationStatus.Returned)) |
             (1 << uint256(ITraceLedger.DeclarationStatus.Withdrawn));
 
-    /// @dev The ledger's answers about the last draw, for a next one that asks the same. Roots are never zero, since
-    /// nobody knows what hashes to it, so an empty memory answers nothing.
+    /// @dev The answers about the last draw, for a next one that asks the same. Roots are never zero, since nobody knows
+    /// what hashes to it, so an empty memory answers nothing.
     struct Memory {
-        uint32 anchorer;
         uint32 issuer;
         bytes32 certificateRoot;
         uint256 certificateIndex;
         uint256 certificateWord;
-        bytes32 batchRoot;
-        uint256 laneStart;
-        uint256 laneEnd;
         bytes32 declarationRoot;
         uint256 declarationIndex;
+        uint256 declarations;
         uint256 declarationWord;
+    }
+
+    /// @dev A {Balance} as one word, lowest field first: written field by field, it would be read once more for each.
+    struct Slot {
+        uint256 word;
     }
 
     ITraceLedger private immutable _ledger;
     IAccreditation private immutable _accreditation;
-    /// @dev A {Balance} as one word, lowest field first: written field by field, it would be read once more for each.
-    mapping(bytes32 root => mapping(uint32 place => uint256)) private _balances;
+    mapping(bytes32 root => Slot[1 << 32]) private _balances;
     mapping(bytes32 drawing => uint256) private _drawings;
 
     /// @param ledger The ledger whose batches and statuses count.
@@ -71,7 +72,7 @@ contract CertificateBalance is ICertificateBalance {
         (bytes32 root, uint32 place) = (certificate.root, certificate.place);
         ITraceLedger.Batch memory batch = _ledger.batchOf(root);
         if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-        if (_balances[root][place] != 0) revert CertificateBalanceAlreadyOpened(root, place);
+        if (_balances[root][place].word != 0) revert CertificateBalanceAlreadyOpened(root, place);
         uint88 quantity = _quantityIn(root, place, entry);
         if (
             place >= batch.originEnd ||
@@ -83,7 +84,7 @@ contract CertificateBalance is ICertificateBalance {
             statement.issuedAt > batch.anchoredAt + CLOCK_TOLERANCE || statement.validUntil <= statement.issuedAt
         ) revert CertificateBalanceMomentsRefused(statement.issuedAt, statement.validUntil, batch.anchoredAt);
 
-        _balances[root][place] =
+        _balances[root][place].word =
             quantity |
             (uint256(quantity) << LEFT) |
             (uint256(_issuerOf(statement)) << ISSUER) |
@@ -95,11 +96,11 @@ contract CertificateBalance is ICertificateBalance {
     function draw(Draw[] calldata draws) external returns (bytes32 drawing) {
         if (draws.length == 0 || draws.length > MOST_DRAWS) revert CertificateBalanceDrawsRefused(draws.length);
         Memory memory known;
-        known.anchorer = _ledger.activeAnchorer(msg.sender);
         bytes32[] memory leaves = new bytes32[](draws.length);
         for (uint256 i; i < draws.length; ++i) {
-            _take(draws[i], known);
-            leaves[i] = _leafOf(draws[i]);
+            Draw calldata wanted = draws[i];
+            _take(wanted, known);
+            leaves[i] = _leafOf(wanted);
         }
         drawing = InclusionProof.rootOf(leaves);
         if (_drawings[drawing] != 0) revert CertificateBalanceAlreadyDrawn(drawing);
@@ -127,13 +128,13 @@ contract CertificateBalance is ICertificateBalance {
         }
 
         _drawings[drawing] = word | (1 << position);
-        _balances[taken.certificateRoot][taken.certificatePlace] += uint256(taken.quantity) << LEFT;
+        _balances[taken.certificateRoot][taken.certificatePlace].word += uint256(taken.quantity) << LEFT;
         emit GivenBack(drawing, position, msg.sender, taken);
     }
 
     /// @inheritdoc ICertificateBalance
     function balanceOf(bytes32 root, uint32 place) external view returns (Balance memory) {
-        uint256 word = _balances[root][place];
+        uint256 word = _balances[root][place].word;
         return Balance(uint88(word), uint88(word >> LEFT), uint32(word >> ISSUER), uint40(word >> VALID_UNTIL));
     }
 
@@ -148,15 +149,17 @@ contract CertificateBalance is ICertificateBalance {
             wanted.certificatePlace,
             wanted.quantity
         );
-        uint256 word = _balances[root][place];
+        // Asked first, as it refuses whoever may not draw at all.
+        _requireDeclaration(wanted.declarationRoot, wanted.declarationPlace, known);
+        Slot storage slot = _balances[root][place];
+        uint256 word = slot.word;
         if (word == 0) revert CertificateBalanceNotOpened(root, place);
         uint88 left = uint88(word >> LEFT);
         if (quantity == 0 || quantity > left) revert CertificateBalanceOverdrawn(root, place, left, quantity);
         uint40 validUntil = uint40(word >> VALID_UNTIL);
         if (validUntil <= block.timestamp) revert CertificateBalanceExpired(root, place, validUntil);
         _requireStanding(root, place, uint32(word >> ISSUER), known);
-        _requireDeclaration(wanted.declarationRoot, wanted.declarationPlace, known);
-        _balances[root][place] = word - (uint256(quantity) << LEFT);
+        slot.word = word - (uint256(quantity) << LEFT);
     }
 
     /// @dev Emits {Drawn}. The call data hold the draws as the event's data want them, so they are copied as they are: to
@@ -189,17 +192,14 @@ contract CertificateBalance is ICertificateBalance {
     }
 
     function _requireDeclaration(bytes32 root, uint32 place, Memory memory known) private view {
-        if (known.batchRoot != root) {
-            ITraceLedger.Batch memory batch = _ledger.batchOf(root);
-            if (batch.anchorer != known.anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-            (known.batchRoot, known.laneStart, known.laneEnd) = (root, batch.inspectionEnd, batch.declarationEnd);
-        }
-        if (place < known.laneStart || place >= known.laneEnd) revert CertificateBalanceDeclarationUnknown(root, place);
         uint256 index = place / PLACES_PER_WORD;
         if (known.declarationRoot != root || known.declarationIndex != index) {
+            bool isOwn;
+            (isOwn, known.declarations, known.declarationWord) = _ledger.declarationsOf(msg.sender, root, index);
+            if (!isOwn) revert CertificateBalanceNotOwnBatch(msg.sender, root);
             (known.declarationRoot, known.declarationIndex) = (root, index);
-            known.declarationWord = _ledger.statusWord(root, index);
         }
+        if (_statusIn(known.declarations, place) == 0) revert CertificateBalanceDeclarationUnknown(root, place);
         uint8 status = _statusIn(known.declarationWord, place);
         if ((GIVING_BACK >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, place, status);
     }

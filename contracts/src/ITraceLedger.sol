@@ -76,6 +76,14 @@ interface ITraceLedger {
         uint32 size;
     }
 
+    /// @notice The changes of one word of statuses, as {changeStatuses} takes them.
+    /// @param index The word, which covers the places from `64 * index` on.
+    /// @param change Bits `4 * (place % 64)` onwards: 0 leaves a place as it is, `status + 1` gives it that status.
+    struct WordChange {
+        uint256 index;
+        uint256 change;
+    }
+
     /// @notice An agent was registered, or its roles were changed.
     event AgentRegistered(address indexed agent, uint32 indexed id, uint8 roles);
 
@@ -109,8 +117,8 @@ interface ITraceLedger {
     /// @notice No batch was anchored under this root.
     error TraceLedgerBatchUnknown(bytes32 root);
 
-    /// @notice Every index needs its word of changes, and there must be one at least.
-    error TraceLedgerChangesMalformed(uint256 indices, uint256 changes);
+    /// @notice There is no change in this call.
+    error TraceLedgerChangesMissing();
 
     /// @notice Indices must rise, so that no word is changed twice in one call.
     error TraceLedgerIndicesNotAscending(uint256 previous, uint256 index);
@@ -167,19 +175,12 @@ interface ITraceLedger {
     function anchorMany(NewBatch[] calldata batches) external;
 
     /// @notice Changes the statuses of places of one batch, all or none.
-    /// @dev A word covers 64 places: bits `4 * (place % 64)` onwards of word `place / 64`. In `changes`, 0 leaves a
-    /// place as it is and `status + 1` gives it that status. What a caller does not name, the caller cannot undo: a
-    /// call prepared before somebody else's change of a neighbouring place leaves that change standing.
+    /// @dev What a caller does not name, the caller cannot undo: a call prepared before somebody else's change of a
+    /// neighbouring place leaves that change standing.
     /// @param root The batch.
-    /// @param indices Words to change, rising.
-    /// @param changes For each index, the changes of its 64 places.
+    /// @param changes The words to change, their indices rising.
     /// @param reasonDigest Salted digest of the reasons, which are kept elsewhere.
-    function changeStatuses(
-        bytes32 root,
-        uint256[] calldata indices,
-        uint256[] calldata changes,
-        bytes32 reasonDigest
-    ) external;
+    function changeStatuses(bytes32 root, WordChange[] calldata changes, bytes32 reasonDigest) external;
 
     /// @notice Random number of this deployment: a chain that was reset and used again has another.
     function instanceId() external view returns (bytes32);
@@ -201,6 +202,20 @@ interface ITraceLedger {
 
     /// @notice The statuses of 64 places as they are stored: 0 where nothing was changed, batch or no batch.
     function statusWord(bytes32 root, uint256 index) external view returns (uint256);
+
+    /// @notice All that a draw must know of the declarations in one word of a batch, in one question. Refuses an agent
+    /// that may not draw now.
+    /// @param agent The agent that would draw.
+    /// @param root The batch of the declarations.
+    /// @param index The word, which covers the places from `64 * index` on.
+    /// @return isOwn Whether the agent anchored this batch.
+    /// @return declarations All four bits of each place of the word that holds a declaration.
+    /// @return word The statuses of the word.
+    function declarationsOf(
+        address agent,
+        bytes32 root,
+        uint256 index
+    ) external view returns (bool isOwn, uint256 declarations, uint256 word);
 
     /// @notice Whether an entry stands at a place of an anchored batch; false where there is no such batch.
     /// @param root The batch.

@@ -22,18 +22,20 @@ library InclusionProof {
         if (place >= size) return false;
         uint256 last = size - 1;
         bytes32 node = leaf;
-        for (uint256 i; i < proof.length; ++i) {
+        uint256 input = _nodeInput();
+        uint256 height = proof.length;
+        for (uint256 i; i < height; ++i) {
             if (last == 0) return false;
+            (bytes32 left, bytes32 right) = (node, proof[i]);
             if (place & 1 == 1 || place == last) {
-                node = _nodeHash(proof[i], node);
+                (left, right) = (right, left);
                 // The last node of a level may have been promoted: climb to where it has a sibling again.
                 while (place & 1 == 0 && place != 0) {
                     place >>= 1;
                     last >>= 1;
                 }
-            } else {
-                node = _nodeHash(node, proof[i]);
             }
+            node = _nodeHash(input, left, right);
             place >>= 1;
             last >>= 1;
         }
@@ -42,10 +44,11 @@ library InclusionProof {
 
     /// @notice The root of the tree over these leaves, which are at least one. Uses up the array.
     function rootOf(bytes32[] memory nodes) internal view returns (bytes32) {
+        uint256 input = _nodeInput();
         unchecked {
             for (uint256 count = nodes.length; count > 1; count = (count + 1) >> 1) {
                 for (uint256 i; i + 1 < count; i += 2) {
-                    nodes[i >> 1] = _nodeHash(nodes[i], nodes[i + 1]);
+                    nodes[i >> 1] = _nodeHash(input, nodes[i], nodes[i + 1]);
                 }
                 if (count & 1 == 1) nodes[count >> 1] = nodes[count - 1];
             }
@@ -53,13 +56,19 @@ library InclusionProof {
         return nodes[0];
     }
 
-    /// @dev SHA-256 of 0x01, left and right. In assembly so that every level of a proof uses the same 65 bytes behind
-    /// the free memory pointer, instead of a fresh copy each.
-    function _nodeHash(bytes32 left, bytes32 right) private view returns (bytes32 hash) {
+    /// @dev Where the 65 bytes to be hashed for a node stand: behind the free memory pointer, the first byte written. Whoever
+    /// uses it must take no memory meanwhile; every level of a proof then uses the same, instead of a fresh copy each.
+    function _nodeInput() private pure returns (uint256 input) {
+        assembly ("memory-safe") {
+            input := mload(0x40)
+            mstore8(input, 0x01)
+        }
+    }
+
+    /// @dev SHA-256 of 0x01, left and right.
+    function _nodeHash(uint256 input, bytes32 left, bytes32 right) private view returns (bytes32 hash) {
         bool done;
         assembly ("memory-safe") {
-            let input := mload(0x40)
-            mstore8(input, 0x01)
             mstore(add(input, 0x01), left)
             mstore(add(input, 0x21), right)
             // A chain without the precompile at address 2 would answer success and nothing.

@@ -9,7 +9,9 @@ import {InclusionProof} from "./InclusionProof.sol";
 
 /// @title TraceLedger
 /// @notice See {ITraceLedger}.
-/// @dev A set of edges is one word: bit `16 * from + to` stands for the change of status `from` to status `to`.
+/// @dev A set of edges is one word: bit `16 * from + to` stands for the change of status `from` to status `to`. What a
+/// caller may do in a batch is one word too: edges of declarations, and from bit 192 on those of all other records. No
+/// status of a declaration reaches so far, and a shift beyond the word finds nothing.
 /// A batch and an agent are each one word, taken apart by shifts: structures in memory would cost a decision 1,500 gas.
 contract TraceLedger is ITraceLedger, AccessManaged {
     uint8 private constant ANCHORER = 1;
@@ -19,6 +21,7 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     uint32 private constant MAX_SIZE = 1 << 24;
 
     uint256 private constant PLACES_PER_WORD = 64;
+    uint256 private constant MOST_WORDS = MAX_SIZE / 64 + 1;
     uint256 private constant LOWEST_BITS = type(uint256).max / 15;
 
     uint256 private constant DOCUMENT_ENDS =
@@ -47,6 +50,9 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         ((REQUIRE | DETAIN | OFFICE_ENDS) << (16 * uint256(DeclarationStatus.Examination))) |
         ((REQUIRE | EXAMINE | OFFICE_ENDS) << (16 * uint256(DeclarationStatus.Detained)));
 
+    /// @dev Where the edges of documents begin in a word of rights.
+    uint256 private constant DOCUMENTS = 192;
+
     uint256 private constant WITHDRAW = 1 << uint256(DeclarationStatus.Withdrawn);
     uint256 private constant WITHDRAWAL_EDGES =
         (WITHDRAW << (16 * uint256(DeclarationStatus.Lodged))) |
@@ -64,12 +70,17 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     uint256 private constant ID = 8;
     uint256 private constant BATCH_COUNT = 40;
 
+    /// @dev A word of an array by itself would be read once more before it is written, for what else its slot might hold.
+    struct Slot {
+        uint256 word;
+    }
+
     bytes32 private immutable _instanceId;
     uint32 private _agentCount;
     bool private _paused;
     mapping(address agent => uint256) private _agents;
     mapping(bytes32 root => uint256) private _batches;
-    mapping(bytes32 root => mapping(uint256 index => uint256)) private _statusWords;
+    mapping(bytes32 root => Slot[MOST_WORDS]) private _statusWords;
 
     /// @param manager The access manager that knows who the authority is.
     /// @param instance Random number of this deployment.
@@ -133,23 +144,22 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
-    function changeStatuses(
-        bytes32 root,
-        uint256[] calldata indices,
-        uint256[] calldata changes,
-        bytes32 reasonDigest
-    ) external {
-        if (indices.length == 0 || indices.length != changes.length) {
-            revert TraceLedgerChangesMalformed(indices.length, changes.length);
-        }
+    function changeStatuses(bytes32 root, WordChange[] calldata changes, bytes32 reasonDigest) external {
+        if (changes.length == 0) revert TraceLedgerChangesMissing();
         uint256 batch = _batches[root];
         if (batch == 0) revert TraceLedgerBatchUnknown(root);
-        (uint256 documentEdges, uint256 declarationEdges) = _rightsOf(msg.sender, batch);
-        mapping(uint256 index => uint256) storage words = _statusWords[root];
-        for (uint256 i; i < indices.length; ++i) {
-            uint256 index = indices[i];
-            if (i != 0 && index <= indices[i - 1]) revert TraceLedgerIndicesNotAscending(indices[i - 1], index);
-            words[index] = _changed(root, batch, documentEdges, declarationEdges, index, words[index], changes[i]);
+        uint256 rights = _rightsOf(msg.sender, batch);
+        Slot[MOST_WORDS] storage words = _statusWords[root];
+        uint256 index;
+        for (uint256 i; i < changes.length; ++i) {
+            WordChange calldata wanted = changes[i];
+            if (i != 0 && wanted.index <= index) revert TraceLedgerIndicesNotAscending(index, wanted.index);
+            index = wanted.index;
+            if (index > _field(batch, SIZE) / PLACES_PER_WORD) {
+                _refuseOutside(root, index, _lowestBits(wanted.change), _field(batch, SIZE));
+            }
+            Slot storage slot = words[index];
+            slot.word = _changed(root, batch, rights, index, slot.word, wanted.change);
         }
         emit StatusesChanged(root, msg.sender, reasonDigest);
     }
@@ -195,12 +205,23 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint256 batch = _batches[root];
         if (batch == 0) revert TraceLedgerBatchUnknown(root);
         if (place >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(root, place, _field(batch, SIZE));
-        return uint8((_statusWords[root][place / PLACES_PER_WORD] >> (4 * (place % PLACES_PER_WORD))) & 15);
+        return uint8((_statusWords[root][place / PLACES_PER_WORD].word >> (4 * (place % PLACES_PER_WORD))) & 15);
     }
 
     /// @inheritdoc ITraceLedger
     function statusWord(bytes32 root, uint256 index) external view returns (uint256) {
-        return _statusWords[root][index];
+        return index < MOST_WORDS ? _statusWords[root][index].word : 0;
+    }
+
+    /// @inheritdoc ITraceLedger
+    function declarationsOf(
+        address agent,
+        bytes32 root,
+        uint256 index
+    ) external view returns (bool isOwn, uint256 declarations, uint256 word) {
+        uint256 batch = _batches[root];
+        isOwn = _field(_anchorerAt(agent), ID) == _field(batch, BATCH_ANCHORER);
+        if (index < MOST_WORDS) (declarations, word) = (_declarations(batch, index), _statusWords[root][index].word);
     }
 
     /// @inheritdoc ITraceLedger
@@ -248,31 +269,25 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         if (_paused) revert TraceLedgerPaused();
     }
 
-    /// @dev What the caller may do to the two kinds of place in one batch.
-    function _rightsOf(
-        address caller,
-        uint256 batch
-    ) private view returns (uint256 documentEdges, uint256 declarationEdges) {
+    /// @dev What the caller may do in one batch, as a word of rights.
+    function _rightsOf(address caller, uint256 batch) private view returns (uint256 rights) {
         uint256 agent = _agents[caller];
         if (agent & (ANCHORER | OFFICE | AUTHORITY) == 0) {
             revert TraceLedgerRoleMissing(caller, ANCHORER | OFFICE | AUTHORITY);
         }
-        bool ownAnchorer = agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER);
-        if (ownAnchorer || agent & AUTHORITY != 0) documentEdges = DOCUMENT_EDGES;
-        if (ownAnchorer) declarationEdges = WITHDRAWAL_EDGES;
-        if (agent & OFFICE != 0) declarationEdges |= OFFICE_EDGES;
-        if (_paused) {
-            documentEdges &= REVOCATION_EDGES;
-            declarationEdges = 0;
+        if (agent & OFFICE != 0) rights = OFFICE_EDGES;
+        if (agent & AUTHORITY != 0) rights |= DOCUMENT_EDGES << DOCUMENTS;
+        if (agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {
+            rights |= (DOCUMENT_EDGES << DOCUMENTS) | WITHDRAWAL_EDGES;
         }
+        if (_paused) rights &= REVOCATION_EDGES << DOCUMENTS;
     }
 
     /// @dev The word after the changes. Refuses all of them when one is not allowed.
     function _changed(
         bytes32 root,
         uint256 batch,
-        uint256 documentEdges,
-        uint256 declarationEdges,
+        uint256 rights,
         uint256 index,
         uint256 word,
         uint256 change
@@ -281,43 +296,52 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         if (places == 0) revert TraceLedgerNothingToChange(root, index);
         uint256 outside = places & ~_before(_field(batch, SIZE), index);
         if (outside != 0) _refuseOutside(root, index, outside, _field(batch, SIZE));
-        uint256 target = change - places;
-
-        uint256 declarations = places &
-            _before(_field(batch, DECLARATION_END), index) &
-            ~_before(_field(batch, INSPECTION_END), index);
-        uint256 fault = _faultyBit(word, target, declarations, declarationEdges);
-        if (fault != 0) _refuse(root, index, word, target, fault, OFFICE_EDGES | WITHDRAWAL_EDGES);
-        fault = _faultyBit(word, target, places ^ declarations, documentEdges);
-        if (fault != 0) _refuse(root, index, word, target, fault, DOCUMENT_EDGES);
-
-        return (word & ~(places * 15)) | target;
-    }
-
-    /// @dev All bits of those places of a word that stand before an end.
-    function _before(uint256 end, uint256 index) private pure returns (uint256) {
         unchecked {
-            // An end is below 2^32, so an index that gets past this can be multiplied.
-            if (index > end / PLACES_PER_WORD) return 0;
-            uint256 count = end - index * PLACES_PER_WORD;
-            return count >= PLACES_PER_WORD ? type(uint256).max : (uint256(1) << (4 * count)) - 1;
+            uint256 target = change - places;
+            _requireEdges(root, index, word, target, places, _declarations(batch, index), rights);
+            return (word & ~(places * 15)) | target;
         }
     }
 
-    /// @dev The lowest bit of a place whose change is not in the set; 0 where all are. Looks at each edge once, whatever
-    /// the number of places that take it: in bulk all mostly take the same.
-    function _faultyBit(uint256 word, uint256 target, uint256 places, uint256 edges) private pure returns (uint256) {
+    /// @dev Refuses a change that is not among the rights. Looks at each edge once, whatever the number of places of a lane
+    /// that take it: in bulk all mostly take the same.
+    function _requireEdges(
+        bytes32 root,
+        uint256 index,
+        uint256 word,
+        uint256 target,
+        uint256 places,
+        uint256 declarations,
+        uint256 rights
+    ) private view {
         unchecked {
             while (places != 0) {
                 uint256 bit = places & (~places + 1);
-                uint256 from = (word / bit) & 15;
-                uint256 to = (target / bit) & 15;
-                if (!_has(edges, from, to)) return bit;
+                (uint256 from, uint256 to) = (_statusAt(word, bit), _statusAt(target, bit));
+                bool isDeclaration = declarations & bit != 0;
+                if (!_has(isDeclaration ? rights : rights >> DOCUMENTS, from, to)) {
+                    _refuse(root, index, word, target, bit, isDeclaration);
+                }
                 // A status has four bits, so it can be copied to all places by a product that never overflows.
-                places &= _lowestBits((word ^ (LOWEST_BITS * from)) | (target ^ (LOWEST_BITS * to)));
+                places &=
+                    (isDeclaration ? ~declarations : declarations) |
+                    _lowestBits((word ^ (LOWEST_BITS * from)) | (target ^ (LOWEST_BITS * to)));
             }
         }
-        return 0;
+    }
+
+    /// @dev All bits of those places of a word that hold a declaration.
+    function _declarations(uint256 batch, uint256 index) private pure returns (uint256) {
+        return _before(_field(batch, DECLARATION_END), index) ^ _before(_field(batch, INSPECTION_END), index);
+    }
+
+    /// @dev All bits of those places of a word that stand before an end. The index is that of a word that can be.
+    function _before(uint256 end, uint256 index) private pure returns (uint256) {
+        unchecked {
+            uint256 first = index * PLACES_PER_WORD;
+            // A shift by 256 or more gives 0, hence the whole word.
+            return end > first ? (uint256(1) << (4 * (end - first))) - 1 : 0;
+        }
     }
 
     function _refuseOutside(bytes32 root, uint256 index, uint256 outside, uint256 size) private pure {
@@ -334,11 +358,11 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint256 word,
         uint256 target,
         uint256 bit,
-        uint256 knownEdges
+        bool isDeclaration
     ) private view {
+        uint256 knownEdges = isDeclaration ? OFFICE_EDGES | WITHDRAWAL_EDGES : DOCUMENT_EDGES;
         uint256 place = index * PLACES_PER_WORD + Math.log2(bit) / 4;
-        uint8 from = uint8((word / bit) & 15);
-        uint8 to = uint8((target / bit) & 15);
+        (uint8 from, uint8 to) = (uint8(_statusAt(word, bit)), uint8(_statusAt(target, bit)));
         if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(root, place, from, to);
         if (_paused) revert TraceLedgerPaused();
         revert TraceLedgerEdgeNotAllowed(msg.sender, root, place, from, to);
@@ -348,6 +372,13 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     function _lowestBits(uint256 word) private pure returns (uint256) {
         word |= word >> 2;
         return (word | (word >> 1)) & LOWEST_BITS;
+    }
+
+    /// @dev The status whose lowest bit this is. In assembly, as the bit is never 0 and a checked division costs twice.
+    function _statusAt(uint256 word, uint256 bit) private pure returns (uint256 status) {
+        assembly ("memory-safe") {
+            status := and(div(word, bit), 15)
+        }
     }
 
     function _has(uint256 edges, uint256 from, uint256 to) private pure returns (bool) {

@@ -110,10 +110,9 @@ contract Handler is Deployed {
         (person, place, to) = (person % PEOPLE, place % SIZE, to % 10);
         Known storage batch = known[batchSeed % known.length];
         uint8 from = batch.status[place];
-        uint256[] memory indices = new uint256[](1);
-        uint256[] memory changes = new uint256[](1);
-        changes[0] = (to + 1) << (4 * place);
-        bytes memory data = abi.encodeCall(ledger.changeStatuses, (batch.root, indices, changes, bytes32(to)));
+        ITraceLedger.WordChange[] memory changes = new ITraceLedger.WordChange[](1);
+        changes[0].change = (to + 1) << (4 * place);
+        bytes memory data = abi.encodeCall(ledger.changeStatuses, (batch.root, changes, bytes32(to)));
         bool done = _act(person, address(ledger), data);
         bool own = batch.by == person && ROLES[person] & 1 == 1;
         bool isDocument = place < ORIGIN_END;
@@ -192,7 +191,7 @@ contract Handler is Deployed {
                 break;
             }
             draws[i].declarationRoot = known[declared].root;
-            draws[i].declarationPlace = 2 + uint32(start % 2);
+            draws[i].declarationPlace = uint32(quantity % 7 == 0 ? start % 6 : 2 + (start % 2));
             draws[i].quantity = uint88(1 + (quantity % 60) + i);
         }
         _draw(known[declared].by, draws);

@@ -191,10 +191,9 @@ contract Invariants {
     }
 
     function _changeCall(bytes32 root, uint256 index, uint256 change) private view returns (bytes memory) {
-        uint256[] memory indices = new uint256[](1);
-        uint256[] memory changes = new uint256[](1);
-        (indices[0], changes[0]) = (index, change);
-        return abi.encodeCall(ledger.changeStatuses, (root, indices, changes, root));
+        ITraceLedger.WordChange[] memory changes = new ITraceLedger.WordChange[](1);
+        changes[0] = ITraceLedger.WordChange(index, change);
+        return abi.encodeCall(ledger.changeStatuses, (root, changes, root));
     }
 
     /// @dev Place by place, what somebody with every role may do in an own batch.

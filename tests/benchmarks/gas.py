@@ -1,4 +1,4 @@
-"""What the ledger's acts cost, read from receipts on the embedded chain (Prague rules).
+"""What the ledger's acts cost, read from receipts (Prague rules): on the embedded chain here, on anvil in peers.py.
 
 Digests and roots are random, so that a figure may differ by a few gas from one run to the next. "Fresh" and "used" say
 whether the slot was written before; an account's very first batch costs more and is not counted.
@@ -14,6 +14,7 @@ from eth_utils.address import to_canonical_address
 
 from backend.adapters.embedded_chain import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.ledger.chain import Chain
 from backend.adapters.ledger.interface import interface
 from backend.domain.ledger import (
     Accredit,
@@ -32,25 +33,35 @@ from backend.domain.merkle import InclusionProof, Tree, leaf_hash
 from tests.benchmarks.figure import Figure
 
 Gas = Callable[[Act, str], int]
+InnerGas = Callable[[str, bytes], int]
+"""What a call to an address costs by itself, as another contract would pay it."""
+
+MOST_PLACES = 16_000
+"""What one transaction changes at most in these figures: 250 words."""
 
 
 def measure(scratch: Path) -> list[Figure]:
-    """Gas of anchors, decisions, draws and proofs, alone and by the batch."""
+    """Gas of anchors, decisions, draws and proofs, alone and by the batch, on the embedded chain."""
     accounts = accounts_from_keys({name: os.urandom(32) for name in ACCOUNT_NAMES})
     addresses = [account.address for account in accounts.values()]
     with EmbeddedChain(scratch / "chain.sqlite", addresses, in_real_time=False) as chain:
         ledger = EvmLedger(chain, deploy(chain, accounts), accounts)
+        return figures_of(chain, ledger, lambda to, data: _inner_gas(chain, to, data))
 
-        def gas(act: Act, signer: str) -> int:
-            signed = ledger.sign(act, ledger.next_nonce(signer))
-            ledger.send(signed.raw)
-            while (receipt := chain.receipt(signed.transaction_hash)) is None:
-                pass
-            assert receipt.succeeded
-            return receipt.gas_used
 
-        gas(AnchorBatch(os.urandom(32), Lanes(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
-        return [*_decisions(gas), *_draws(gas, ledger), *_proofs(gas, chain, ledger)]
+def figures_of(chain: Chain, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
+    """All figures, on whatever chain this is."""
+
+    def gas(act: Act, signer: str) -> int:
+        signed = ledger.sign(act, ledger.next_nonce(signer))
+        ledger.send(signed.raw)
+        while (receipt := chain.receipt(signed.transaction_hash)) is None:
+            pass
+        assert receipt.succeeded
+        return receipt.gas_used
+
+    gas(AnchorBatch(os.urandom(32), Lanes(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
+    return [*_decisions(gas), *_draws(gas, ledger), *_proofs(gas, ledger, inner_gas), *_growth(gas)]
 
 
 def _decisions(gas: Gas) -> list[Figure]:
@@ -67,13 +78,25 @@ def _decisions(gas: Gas) -> list[Figure]:
     ]
 
 
-def _life(gas: Gas, size: int, target: str) -> Figure:
+def _life(gas: Gas, size: int, target: str | None) -> Figure:
     root = os.urandom(32)
     total = gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
     for status in (2, 4):
-        total += gas(ChangeStatuses(root, tuple((p, status) for p in range(size)), os.urandom(32), "office"), "office")
+        for first in range(0, size, MOST_PLACES):
+            places = tuple((place, status) for place in range(first, min(size, first + MOST_PLACES)))
+            total += gas(ChangeStatuses(root, places, os.urandom(32), "office"), "office")
     name = f"a declaration's life (anchor, review, release), N = {size:,}"
     return Figure(name, total / size, "gas", target)
+
+
+def _growth(gas: Gas) -> list[Figure]:
+    """How the cost of a record falls with the size of its batch."""
+    figures = []
+    for size in (10, 100, 1_000, 10_000, 100_000):
+        anchored = gas(AnchorBatch(os.urandom(32), Lanes(0, 0, size, size)), "anchorer")
+        figures.append(Figure(f"anchor, per record, N = {size:,}", anchored / size, "gas"))
+        figures.append(_life(gas, size, None))
+    return figures
 
 
 def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
@@ -110,7 +133,7 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     ]
 
 
-def _proofs(gas: Gas, chain: EmbeddedChain, ledger: EvmLedger) -> list[Figure]:
+def _proofs(gas: Gas, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
     figures = []
     for depth, target in ((10, "<= 10,000"), (20, "<= 16,000")):
         entry, path = bytes([3]) + bytes(16) + os.urandom(32), [os.urandom(32) for _ in range(depth)]
@@ -118,7 +141,9 @@ def _proofs(gas: Gas, chain: EmbeddedChain, ledger: EvmLedger) -> list[Figure]:
         size = 1 << depth
         gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
         data = interface("TraceLedger").call_data("verify", root, 0, entry, path)
-        figures.append(Figure(f"verify, inner gas, depth {depth}", _inner_gas(chain, ledger, data), "gas", target))
+        figures.append(
+            Figure(f"verify, inner gas, depth {depth}", inner_gas(ledger.head().ledger_address, data), "gas", target)
+        )
     return figures
 
 
@@ -129,12 +154,14 @@ def _root_over(entry: bytes, path: list[bytes]) -> bytes:
     return root
 
 
-def _inner_gas(chain: EmbeddedChain, ledger: EvmLedger, data: bytes) -> int:
-    """Gas of the call itself, as another contract would pay it: the transaction's own base and calldata left out."""
-    to, sender = to_canonical_address(ledger.head().ledger_address), bytes(19) + b"\1"
+def _inner_gas(chain: EmbeddedChain, to: str, data: bytes) -> int:
+    """Gas of the call itself: the transaction's own base and calldata left out."""
+    sender = bytes(19) + b"\1"
     # No chain tells this from outside, so the benchmark looks into the one that runs here.
-    with chain._asking() as inner, inner.get_vm(inner.get_canonical_head()).in_costless_state() as state:
-        call = inner.create_unsigned_transaction(nonce=0, gas_price=0, gas=1_000_000, to=to, value=0, data=data)
+    with chain.asking() as inner, inner.get_vm(inner.get_canonical_head()).in_costless_state() as state:
+        call = inner.create_unsigned_transaction(
+            nonce=0, gas_price=0, gas=1_000_000, to=to_canonical_address(to), value=0, data=data
+        )
         computation = state.costless_execute_transaction(SpoofTransaction(call, from_=sender))
     assert int.from_bytes(computation.output, "big") == 1, "the proof must hold"
     return computation.get_gas_used()

@@ -11,10 +11,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import gas, journey, tree  # noqa: E402
+from tests.benchmarks import anchoring, chain, gas, journey, peers, tree  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
+from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
 
-BENCHMARKS = {"journey": journey.measure, "gas": gas.measure, "tree": tree.measure}
+BENCHMARKS = {
+    "journey": journey.measure,
+    "anchoring": anchoring.measure,
+    "chain": chain.measure,
+    "gas": gas.measure,
+    "peers": peers.measure,
+    "tree": tree.measure,
+}
 
 
 def main(names: list[str]) -> None:
@@ -25,6 +33,9 @@ def main(names: list[str]) -> None:
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or BENCHMARKS:
+        if name == "peers" and binary("anvil") is None:
+            print(f"\n{name}\n  not measured: {NOT_INSTALLED}")
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             figures = BENCHMARKS[name](Path(scratch))
         (folder / f"{name}.json").write_text(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")

@@ -35,8 +35,8 @@ class Batch:
         return (self.root, place), parts["entry"], list(self.tree.proof(place).path), statement
 
     def change(self, place, status, by="office"):
-        change = ([place // 64], [(status + 1) << 4 * (place % 64)], DIGEST)
-        self.world.act(by, "TraceLedger", "changeStatuses", self.root, *change)
+        changes = [(place // 64, (status + 1) << 4 * (place % 64))]
+        self.world.act(by, "TraceLedger", "changeStatuses", self.root, changes, DIGEST)
 
 
 @pytest.fixture
@@ -311,9 +311,9 @@ def test_a_pause_stops_what_gives_trust_and_nothing_that_takes_it(world, paused,
     for act in (
         ("anchorer", "TraceLedger", "anchor", secrets.token_bytes(32), 0, 0, 0, 1),
         ("anchorer", "TraceLedger", "anchorMany", [(secrets.token_bytes(32), 0, 0, 0, 1)]),
-        ("office", "TraceLedger", "changeStatuses", paused.root, [0], [5 << 36], DIGEST),
-        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [0], [9 << 36], DIGEST),
-        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [0], [4 << 12], DIGEST),
+        ("office", "TraceLedger", "changeStatuses", paused.root, [(0, 5 << 36)], DIGEST),
+        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 9 << 36)], DIGEST),
+        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 4 << 12)], DIGEST),
         ("anchorer", BALANCE, "draw", [a_draw(paused)]),
         ("anchorer", BALANCE, "open", *paused.opening(2, key)),
         ("anchorer", BALANCE, "giveBack", *give_back([a_draw(paused)], 0)),

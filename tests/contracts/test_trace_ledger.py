@@ -37,23 +37,27 @@ def refused_anchor(world, by="anchorer", *, ends=(0, 0, 0), size=1, root=None):
 
 
 def words(places):
-    """Indices and words of changes, as the contract wants them."""
+    """The changes of each word, as the contract wants them."""
     wanted = {}
     for place, status in places.items():
         wanted[place // 64] = wanted.get(place // 64, 0) | (status + 1) << 4 * (place % 64)
-    return sorted(wanted), [wanted[index] for index in sorted(wanted)]
+    return sorted(wanted.items())
 
 
 def change(world, by, root, places):
-    return world.act(by, "TraceLedger", "changeStatuses", root, *words(places), DIGEST)
+    return world.act(by, "TraceLedger", "changeStatuses", root, words(places), DIGEST)
 
 
 def refused_change(world, by, root, places):
-    return world.refusal(by, "TraceLedger", "changeStatuses", root, *words(places), DIGEST)
+    return world.refusal(by, "TraceLedger", "changeStatuses", root, words(places), DIGEST)
 
 
 def status(world, root, place):
     return world.ask("TraceLedger", "statusOf", root, place)
+
+
+def declarations(world, root, index, agent="anchorer"):
+    return world.ask("TraceLedger", "declarationsOf", world.address(agent), root, index)
 
 
 def batch(world, root):
@@ -320,29 +324,45 @@ def test_places_outside_the_batch_are_refused(world, size):
         assert world.refusal("stranger", "TraceLedger", "statusOf", root, place).error == refused.error
 
 
-def test_an_index_beyond_all_numbers_is_refused_too(world):
+@pytest.mark.parametrize("index", [2**18, 2**18 + 1, 2**32, 2**250, 2**256 - 1])
+def test_an_index_beyond_all_batches_is_refused_too_and_reads_as_nothing(world, index):
     root = anchor(world, declaration_end=1)
-    refused = world.refusal("office", "TraceLedger", "changeStatuses", root, [2**256 - 1], [2], DIGEST)
+    refused = world.refusal("office", "TraceLedger", "changeStatuses", root, [(index, 2)], DIGEST)
     assert refused.error == "TraceLedgerPlaceOutsideBatch"
+    assert world.ask("TraceLedger", "statusWord", root, index) == 0
+    assert declarations(world, root, index) == (True, 0, 0)
 
 
 def test_a_call_that_changes_nothing_is_refused(world):
     root = anchor(world, declaration_end=100, size=100)
     nothing = ("TraceLedger", "changeStatuses", root)
-    assert world.refusal("office", *nothing, [], [], DIGEST).error == "TraceLedgerChangesMalformed"
-    assert world.refusal("office", *nothing, [0], [0], DIGEST).error == "TraceLedgerNothingToChange"
-    assert world.refusal("office", *nothing, [0, 1], [2, 0], DIGEST).error == "TraceLedgerNothingToChange"
+    assert world.refusal("office", *nothing, [], DIGEST).error == "TraceLedgerChangesMissing"
+    assert world.refusal("office", *nothing, [(0, 0)], DIGEST).error == "TraceLedgerNothingToChange"
+    assert world.refusal("office", *nothing, [(0, 2), (1, 0)], DIGEST).error == "TraceLedgerNothingToChange"
     change(world, "office", root, {0: DeclarationStatus.EXAMINATION})
     assert refused_change(world, "office", root, {0: DeclarationStatus.EXAMINATION}).error == "TraceLedgerEdgeForbidden"
 
 
-def test_indices_and_changes_come_in_pairs_and_rise(world):
+def test_indices_rise(world):
     root = anchor(world, declaration_end=200, size=200)
     act = ("TraceLedger", "changeStatuses", root)
-    assert world.refusal("office", *act, [0, 1], [2], DIGEST).error == "TraceLedgerChangesMalformed"
-    assert world.refusal("office", *act, [0], [2, 2], DIGEST).error == "TraceLedgerChangesMalformed"
-    assert world.refusal("office", *act, [1, 1], [2, 32], DIGEST).error == "TraceLedgerIndicesNotAscending"
-    assert world.refusal("office", *act, [1, 0], [2, 2], DIGEST).error == "TraceLedgerIndicesNotAscending"
+    assert world.refusal("office", *act, [(1, 2), (1, 32)], DIGEST).error == "TraceLedgerIndicesNotAscending"
+    assert world.refusal("office", *act, [(1, 2), (0, 2)], DIGEST).error == "TraceLedgerIndicesNotAscending"
+
+
+def test_what_a_draw_must_know_of_declarations_is_told_at_once(world):
+    root = anchor(world, origin_end=10, inspection_end=70, declaration_end=131, size=150)
+    change(world, "office", root, {72: DeclarationStatus.RELEASED})
+    lane = [sum(15 << 4 * (place % 64) for place in range(70, 131) if place // 64 == index) for index in range(3)]
+    statuses = [0, DeclarationStatus.RELEASED << 4 * (72 - 64), 0]
+    assert [declarations(world, root, index) for index in range(3)] == [
+        (True, lane[index], statuses[index]) for index in range(3)
+    ]
+    assert declarations(world, root, 1, "other_anchorer") == (False, lane[1], statuses[1])
+    assert declarations(world, secrets.token_bytes(32), 0) == (False, 0, 0)
+    for agent in ("office", "authority", "stranger"):
+        asked = ("declarationsOf", world.address(agent), root, 1)
+        assert world.refusal("anchorer", "TraceLedger", *asked).error == "TraceLedgerRoleMissing"
 
 
 def test_a_batch_that_is_not_there_has_no_statuses(world):

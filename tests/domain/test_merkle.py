@@ -154,5 +154,4 @@ def test_the_public_vectors_are_judged_alike():
         proof = InclusionProof(vector["leafIdx"], vector["treeSize"], path)
         leaf = base64.b64decode(vector["leafHash"])
         leads = proof.root_from(leaf) == base64.b64decode(vector["root"])
-        # Here a leaf is always hashed from its entry, so a leaf hash that is none cannot be brought.
-        assert (leads and len(leaf) == 32) is not vector["wantErr"], vector["name"]
+        assert leads is not vector["wantErr"], vector["name"]

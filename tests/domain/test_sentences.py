@@ -12,7 +12,12 @@ from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
 from tests.builders import NOON
 
 ROOT = Path(backend.__file__).parent
-SOURCES = [ROOT / "domain" / "verdict.py", ROOT / "domain" / "dossier.py", ROOT / "services" / "verifying.py"]
+SOURCES = [
+    ROOT / "domain" / "verdict.py",
+    ROOT / "domain" / "dossier.py",
+    ROOT / "domain" / "drawing.py",
+    ROOT / "services" / "verifying.py",
+]
 
 
 def words_in(path):

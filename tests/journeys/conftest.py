@@ -37,7 +37,9 @@ class Server:
     def call(self, method: str, path: str, role: str | None = None, **kwargs: Any) -> requests.Response:
         """One call of the programming interface, by the person with that role."""
         headers = {**(self.people[role].bearer if role else {}), **kwargs.pop("headers", {})}
-        return requests.request(method, f"{self.url}/api/v1{path}", headers=headers, timeout=30, **kwargs)
+        return requests.request(
+            method, f"{self.url}/api/v1{path}", headers=headers, timeout=kwargs.pop("timeout", 30), **kwargs
+        )
 
     def get(self, path: str, role: str | None = None, **kwargs: Any) -> Any:
         """What a GET answers; fails where it is not 200."""

@@ -106,10 +106,10 @@ class TestOnARealNode:
     def test_a_stuck_transaction_is_replaced_at_a_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
         from datetime import timedelta
 
-        from backend.services import anchoring
+        from backend.services.anchoring import sending
 
         node, system, issue = node_world
-        monkeypatch.setattr(anchoring, "RAISE_AFTER", timedelta(seconds=0.5))
+        monkeypatch.setattr(sending, "RAISE_AFTER", timedelta(seconds=0.5))
         node.ask("evm_setAutomine", False)
         record = issue()
         advance(system.at)

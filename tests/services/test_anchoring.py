@@ -14,8 +14,8 @@ from backend.domain.ledger import AnchorBatch, ChangeStatuses
 from backend.domain.records import ProofState
 from backend.domain.sendings import SendingState
 from backend.domain.verdict import Ruling
-from backend.services import accreditation, anchoring, deciding, issuing, stating
-from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored
+from backend.services import accreditation, deciding, issuing, stating
+from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
 from backend.services.verifying import verdict_on
 from tests.builders import certificate_fields
 
@@ -402,7 +402,7 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
 
 
 def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
-    monkeypatch.setattr(anchoring, "LARGEST_ROUND", 2)
+    monkeypatch.setattr(sealing, "LARGEST_ROUND", 2)
     records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
     house.settle()
     assert [act.lanes.size for act in anchored_batches(house)] == [2, 2, 1]

@@ -16,7 +16,7 @@ from backend.domain.ledger import AnchorBatch, UseUpNonce
 from backend.domain.records import ProofState
 from backend.domain.sendings import SendingState
 from backend.services import anchoring, deciding
-from backend.services.anchoring import advance, claim_turn, give_up_turn, seal_stored
+from backend.services.anchoring import advance, claim_turn, give_up_turn, rounds, seal_stored, sealing
 from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, sendings, state_of
 
 
@@ -415,7 +415,7 @@ def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopp
 
 
 def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkeypatch):
-    monkeypatch.setattr(anchoring, "claim_turn", lambda at: True)
+    monkeypatch.setattr(rounds, "claim_turn", lambda at: True)
     second = replace(house.at, holder="another process")
     house.ledger.holding = True
     real = house.ledger.sign
@@ -459,7 +459,7 @@ def test_a_clock_that_jumps_a_day_either_way_changes_nothing(house):
 
 
 def test_a_queue_that_grew_for_hours_drains_oldest_first(house, monkeypatch):
-    monkeypatch.setattr(anchoring, "LARGEST_ROUND", 4)
+    monkeypatch.setattr(sealing, "LARGEST_ROUND", 4)
     house.ledger.down = True
     records = []
     for number in range(12):

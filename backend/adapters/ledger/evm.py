@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from backend.adapters.ledger import events
 from backend.adapters.ledger.accounts import Accounts, Call, Fees, outbid, sign_call
 from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
+from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
 from backend.domain.ledger import (
@@ -25,6 +26,7 @@ from backend.domain.ledger import (
     ChangeStatuses,
     Draw,
     DrawCertificates,
+    Drawing,
     GiveBack,
     Head,
     Lanes,
@@ -46,7 +48,6 @@ HIGHEST_STATUS = 14
 TRANSACTION_GAS_LIMIT = 16_777_216
 """No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
 
-BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
 LOG_BLOCKS = 1_000
 """Blocks whose events are asked for at once: nodes limit it."""
 
@@ -128,10 +129,23 @@ class EvmLedger:
         quantity, left, issuer, valid_until = answer
         return OpenedCertificate(quantity, left, issuer, _moment(valid_until)) if issuer else None
 
-    def is_given_back(self, drawn: DrawCertificates, position: int) -> bool | None:
-        """Whether one of these draws was given back; None where they were never made."""
-        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.drawing)
+    @property
+    def counts_quantities(self) -> bool:
+        """Whether certificates can be drawn here; not so where the contracts are older than that."""
+        return self._deployment.balance is not None
+
+    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+        """Whether a draw was given back; None where there is no such drawing."""
+        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawing, "drawing"))
         return bool(word >> position & 1) if word else None
+
+    def drawings(self) -> Iterator[Drawing]:
+        """Every drawing that the ledger's events tell of, in order; those of a block that left the chain are gone."""
+        for event in self._events(self._balance(), (keccak(text=DRAWN),)):
+            drawn = events.drawn(event)
+            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.drawing)
+            back = frozenset(position for position in range(len(drawn.draws)) if word >> position & 1)
+            yield Drawing(drawn, back, event.transaction_hash, event.block_number)
 
     def is_paused(self) -> bool:
         """Whether nothing is written now but suspensions and revocations."""
@@ -191,14 +205,16 @@ class EvmLedger:
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         """Every anchoring that the ledger's events tell of, in order, or that of one root."""
         topics = (keccak(text=BATCH_ANCHORED), *(() if root is None else (_word(root, "root"),)))
+        return (events.anchoring(event) for event in self._events(self._deployment.ledger, topics))
+
+    def _events(self, address: str, topics: tuple[bytes, ...]) -> Iterator[FoundLog]:
         with self._asking():
             self._require_ours()
             first, last = self._deployment.block, self._chain.head().number
         for start in range(first, last + 1, LOG_BLOCKS):
             with self._asking():
-                end = min(start + LOG_BLOCKS - 1, last)
-                found = self._chain.logs(start, end, self._deployment.ledger, topics)
-            yield from (_anchoring(event) for event in found)
+                found = self._chain.logs(start, min(start + LOG_BLOCKS - 1, last), address, topics)
+            yield from found
 
     def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
         """The transaction that anchored a batch: in the block of the batch's time, found by halving."""
@@ -213,7 +229,7 @@ class EvmLedger:
             topics = (keccak(text=BATCH_ANCHORED), root)
             # Test nodes give one time to many blocks; the root tells them apart.
             found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
-        return _anchoring(found[0]) if found else None
+        return events.anchoring(found[0]) if found else None
 
     def transactions_left(self) -> dict[str, int]:
         """How many more transactions each account can pay for, at most a million."""
@@ -263,7 +279,7 @@ class EvmLedger:
             raise Invalid("too many places for one transaction", words=len(words))
         digest = _word(act.reason_digest, "reason digest")
         root = _word(act.root, "root")
-        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words), list(words.values()), digest)
+        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words.items()), digest)
 
     def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
         return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
@@ -336,11 +352,6 @@ class EvmLedger:
         if name not in self._accounts:
             raise Invalid(f"there is no account named {name}", account=name)
         return self._accounts[name].address
-
-
-def _anchoring(event: FoundLog) -> Anchoring:
-    anchorer = to_checksum_address(event.log.topics[2][12:])
-    return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
 
 
 def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:

@@ -47,12 +47,12 @@ class Interface:
         return self._selectors[function]
 
     def answer(self, function: str, data: bytes) -> Any:
-        """What a function answered: its value, or the tuple of its structure."""
+        """What a function answered: its value, or the tuple of its structure or of its several values."""
         try:
-            (value,) = self._web3.codec.decode(self._outputs[function], data)
+            values = self._web3.codec.decode(self._outputs[function], data)
         except DecodingError as fault:
             raise AnswerUnreadable(f"{function}: {fault}") from fault
-        return value
+        return values[0] if len(values) == 1 else values
 
 
 @dataclass(frozen=True)

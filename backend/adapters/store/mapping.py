@@ -1,11 +1,14 @@
 """Lays the domain's objects into the tables (SQLAlchemy's imperative mapping), so that the domain knows no database."""
 
+from collections.abc import Mapping
 from functools import cache
 
-from sqlalchemy.orm import registry, relationship
+from sqlalchemy import Column
+from sqlalchemy.orm import Relationship, registry, relationship
 
 from backend.adapters.store import tables
 from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
+from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
@@ -62,7 +65,18 @@ def map_the_domain() -> None:
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )
+    put(Opening, tables.opening, properties={"sending": relationship(Sending, lazy="joined")})
+    draw = tables.certificate_draw
+    by = {"sending": draw.c.sending_id, "back_sending": draw.c.back_sending_id}
+    put(CertificateDraw, draw, properties=_sendings(by))
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
-    put(AccreditationAct, tables.accreditation_act, properties={"sending": relationship(Sending, lazy="joined")})
+    act = tables.accreditation_act
+    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id}
+    put(AccreditationAct, act, properties=_sendings(by))
     put(Answer, tables.answer)
     put(Prepared, tables.prepared)
+
+
+def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:
+    """Transactions of which one row names several."""
+    return {name: relationship(Sending, foreign_keys=[column], lazy="joined") for name, column in columns.items()}

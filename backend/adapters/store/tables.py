@@ -332,6 +332,45 @@ decision = Table(
     _to("office_id", "organisation.id"),
     Column("decided_at", UtcTime, nullable=False),
     Column("verdict", JSON, nullable=False),
+    Column("undone", String(200)),
+)
+opening = Table(
+    "opening",
+    metadata,
+    Column("certificate_id", String(36), ForeignKey("record.id"), primary_key=True),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("refusal", String(200)),
+    Column("is_known", Boolean, nullable=False),
+)
+certificate_draw = Table(
+    "certificate_draw",
+    metadata,
+    _id(),
+    _to("certificate_id", "record.id"),
+    _to("line_id", "record.id"),
+    _to("declaration_id", "consignment.id"),
+    Column("quantity", BigInteger, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("drawing", LargeBinary(32), index=True),
+    Column("position", Integer),
+    Column("made_at", UtcTime),
+    Column("refusal", String(200)),
+    Column("back_asked_at", UtcTime),
+    _to("back_sending_id", "sending.id", nullable=True),
+    Column("given_back_at", UtcTime),
+)
+office_account = Table(
+    "office_account",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("organisation_id", String(36), ForeignKey("organisation.id"), nullable=False, unique=True),
+    Column("address", String(42), nullable=False),
+    Column("sealed_private", LargeBinary, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("refusal", String(200)),
 )
 status_change = Table(
     "status_change",
@@ -356,6 +395,9 @@ accreditation_act = Table(
     Column("asked_at", UtcTime, nullable=False),
     Column("asked_by", String(36), nullable=False),
     _to("sending_id", "sending.id", nullable=True),
+    _to("announcement_id", "sending.id", nullable=True),
+    Column("due_at", UtcTime),
+    Column("ended", String(200)),
 )
 answer = Table(
     "answer",

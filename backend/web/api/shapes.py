@@ -92,6 +92,7 @@ class EventShape(Shape):
     step: str
     occurred_at: datetime
     by: str | None = None
+    note: str | None = Field(default=None, description="Why the ledger brought this about")
 
 
 class DecisionShape(Shape):
@@ -105,6 +106,7 @@ class DecisionShape(Shape):
     office: str
     status: str = Field(description="The status that the decision gave")
     verdict: Ruling = Field(description="The verdict at that moment")
+    undone: str | None = Field(default=None, description="Why the ledger did not take it; null while it stands")
 
 
 class DeclarationSummary(Shape):

@@ -95,6 +95,7 @@ def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, 
                 "step": event.step.value,
                 "occurredAt": event.occurred_at,
                 "by": event.organisation.name if event.organisation else None,
+                "note": event.note,
             }
             for event in consignment.events
         ],
@@ -113,4 +114,5 @@ def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
         "office": taken.office.name,
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
+        "undone": taken.undone,
     }

@@ -1,0 +1,25 @@
+"""The contracts' events as the domain's values."""
+
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+
+from backend.adapters.ledger.chain import FoundLog
+from backend.domain.ledger import Anchoring, Draw, DrawCertificates, LedgerRecord
+
+BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
+DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
+
+DRAW_COUNT = 248
+"""Where the number of draws stands in a drawing's word; the bits below tell which were given back."""
+
+
+def anchoring(event: FoundLog) -> Anchoring:
+    """A batch that was anchored."""
+    anchorer = to_checksum_address(event.log.topics[2][12:])
+    return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
+
+
+def drawn(event: FoundLog) -> DrawCertificates:
+    """Draws that were made together."""
+    (draws,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
+    return DrawCertificates(tuple(Draw(LedgerRecord(*draw[0:2]), LedgerRecord(*draw[2:4]), draw[4]) for draw in draws))

@@ -1,0 +1,76 @@
+"""What was final and is gone is taken up again; and everything, where the chain itself is lost."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from backend.domain.sendings import Sending, SendingState
+from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
+from backend.services.ports import Surroundings
+
+log = structlog.get_logger()
+
+
+def has_vanished(at: Surroundings) -> bool:
+    """Whether the newest final transaction is no longer where it was: the chain went back deeper than agreed."""
+    with at.work(reading=True) as work:
+        newest = work.store.final_sendings(1)
+    return bool(newest) and _is_gone(at, newest[0])
+
+
+def _is_gone(at: Surroundings, sending: Sending) -> bool:
+    receipt = at.ledger.receipt(sending.transaction_hash)
+    return receipt is None or receipt.block_hash != sending.block_hash
+
+
+def reopen_vanished(at: Surroundings) -> None:
+    """Take up again what was final and whose block is gone, from the newest down to the first that still stands."""
+    gone = list(_all_vanished(at))
+    if not gone:
+        return
+    log.error("final blocks are gone: the chain was reorganised or restored; sending again", count=len(gone))
+    with at.work() as work:
+        for sending in gone:
+            send_back(at, work.store, work.store.get_sending(sending.id))
+        at.reached("before-reopen-commit")
+        work.commit()
+
+
+def _all_vanished(at: Surroundings) -> Iterable[Sending]:
+    offset, chunk = 0, 50
+    while True:
+        with at.work(reading=True) as work:
+            sendings: Sequence[Sending] = work.store.final_sendings(chunk, offset)
+        for sending in sendings:
+            if not _is_gone(at, sending):
+                return
+            yield sending
+        if len(sendings) < chunk:
+            return
+        offset += chunk
+
+
+def begin_anew(at: Surroundings) -> int:
+    """Take everything to a new ledger, since the old one is lost: every batch, act and status is written again.
+
+    How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
+    """
+    with at.work() as work:
+        store = work.store
+        for sending in store.sendings():
+            sending.state, sending.trouble = SendingState.DISPLACED, None
+            ask_again(store, sending)
+        for opening in store.openings():
+            opening.is_known = False
+        for draw in store.draws():
+            if draw.is_standing:
+                draw.ask_again()
+        for change in store.status_changes_settled():
+            change.settled = None
+        batches = store.batches()
+        for batch in batches:
+            seal_again(batch)
+            batch.transaction_id = batch.transaction_hash = None
+            batch.chain_id = batch.ledger_address = batch.instance_id = None
+        work.commit()
+    return len(batches)

@@ -1,0 +1,70 @@
+"""A round: every step from database to ledger that can be taken now."""
+
+from backend.domain.records import ProofState
+from backend.services.anchoring.acts import send_accreditation_acts
+from backend.services.anchoring.batches import anchor_sealed
+from backend.services.anchoring.drawing import draw_certificates, give_back_draws
+from backend.services.anchoring.following import follow
+from backend.services.anchoring.opening import open_certificates
+from backend.services.anchoring.reopening import has_vanished, reopen_vanished
+from backend.services.anchoring.sealing import seal_stored
+from backend.services.anchoring.statuses import send_status_changes
+from backend.services.anchoring.steps import Each
+from backend.services.anchoring.turns import claim_turn
+from backend.services.ports import Surroundings
+
+STEPS = (
+    reopen_vanished,
+    anchor_sealed,
+    send_accreditation_acts,
+    open_certificates,
+    draw_certificates,
+    send_status_changes,
+    give_back_draws,
+    follow,
+)
+"""What a round does, in this order: certificates are drawn before their releases are sent."""
+
+
+def advance(at: Surroundings) -> bool:
+    """Take every step that can be taken now; tells whether anything is still under way.
+
+    One thing that goes wrong does not keep the others waiting; the first such fault is raised at the end. Does nothing
+    while another worker has the turn.
+    """
+    if not _has_work(at) and not has_vanished(at):
+        return False
+    if not claim_turn(at):
+        return False
+    seal_stored(at)
+    at.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
+    each = Each()
+    for step in STEPS:
+        each.attempt(step, at)
+    each.finish()
+    return is_under_way(at)
+
+
+def is_under_way(at: Surroundings) -> bool:
+    """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
+    with at.work(reading=True) as work:
+        store = work.store
+        return bool(
+            store.open_sendings()
+            or store.unsealed(1)
+            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in store.batches_in_flight())
+            or store.status_changes_in_flight()
+            or store.accreditation_acts_in_flight()
+            or store.openings_in_flight()
+            or store.draws_in_flight(1)
+            or store.draws_to_give_back()
+        )
+
+
+def _has_work(at: Surroundings) -> bool:
+    with at.work(reading=True) as work:
+        try:
+            stuck = any(batch.trouble for batch in work.store.batches_in_flight())
+            return stuck or is_under_way(at)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return True  # a row that cannot be read: sealing sets it aside

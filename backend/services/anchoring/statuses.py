@@ -1,0 +1,144 @@
+"""Changes of status are sent; one that the ledger refuses ends alone."""
+
+from hashlib import sha256
+
+import structlog
+
+from backend.domain.errors import LedgerRefused
+from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.ledger import ChangeStatuses
+from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.sendings import StatusChange
+from backend.services.anchoring.sending import keep, send, signed
+from backend.services.anchoring.undoing import follow_ledger
+from backend.services.ports import Store, Surroundings
+
+log = structlog.get_logger()
+
+
+LARGEST_DECISION = 1_000
+"""Places changed by one transaction."""
+_NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
+"""How the ledger's refusals begin that no waiting will change."""
+HAS_IT = "the ledger has it already"
+
+
+def send_status_changes(at: Surroundings) -> None:
+    """Sign, keep and send changes of status, one transaction for each batch and signer.
+
+    One is open at a time: the chain keeps no order between accounts, and a withdrawal must not overtake a decision.
+    A change that the ledger would refuse is found out beforehand, so that it takes no others with it.
+    """
+    while True:
+        with at.work(reading=True) as work:
+            if not work.store.status_changes_in_flight() or work.store.status_sendings_open():
+                return
+            chosen = _next_statuses(work.store)
+        if not chosen:
+            return
+        willing = _willing(at, chosen)
+        if willing and not _send_statuses(at, willing):
+            return
+        if not willing and not _settle_refused(at, chosen):
+            return  # refused for now only: asked again at the next round
+
+
+Chosen = list[tuple[StatusChange, RecordOnFile]]
+
+
+def _next_statuses(store: Store) -> Chosen:
+    """The oldest change whose batch is on the ledger, with those that can travel with it: one for each record."""
+    chosen: dict[str, tuple[StatusChange, RecordOnFile]] = {}
+    first: tuple[bytes, str] | None = None
+    passed: set[str] = set()
+    for change in store.status_changes_in_flight():
+        record = store.get_record(change.record_id)
+        batch = record.batch
+        ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
+        ready = ready and not _is_release_before_its_draws(store, change, record)
+        if batch is None or not ready or change.record_id in passed:
+            passed.add(change.record_id)
+            continue
+        first = first or (batch.root, change.signer)
+        passed.add(change.record_id)
+        if (batch.root, change.signer) == first and len(chosen) < LARGEST_DECISION:
+            chosen[record.id] = (change, record)
+    return list(chosen.values())
+
+
+def _is_release_before_its_draws(store: Store, change: StatusChange, record: RecordOnFile) -> bool:
+    """A release that is on the ledger cannot be undone, so its draws must be final there first."""
+    is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
+    return is_release and store.is_being_drawn(record.id)
+
+
+def _act(chosen: Chosen) -> ChangeStatuses:
+    digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
+    reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
+    places = tuple(sorted((record.place or 0, change.new_status) for change, record in chosen))
+    batch = chosen[0][1].batch
+    assert batch is not None, "only records of anchored batches are chosen"
+    return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
+
+
+def _willing(at: Surroundings, chosen: Chosen) -> Chosen:
+    """Those of the changes that the ledger would take now, found by halving."""
+    try:
+        at.ledger.rehearse(_act(chosen))
+    except LedgerRefused:
+        if len(chosen) == 1:
+            return []
+        middle = len(chosen) // 2
+        return _willing(at, chosen[:middle]) + _willing(at, chosen[middle:])
+    return chosen
+
+
+def _settle_refused(at: Surroundings, chosen: Chosen) -> bool:
+    """End changes that the ledger has already or will never take; tells whether there was any."""
+    settled = {change.id: why for change, record in chosen if (why := _end_of(at, change, record)) is not None}
+    if not settled:
+        return False
+    on_ledger = {change.id: _status(at, record) for change, record in chosen}
+    with at.work() as work:
+        for change in work.store.status_changes_in_flight():
+            change.settled = change.settled or settled.get(change.id)
+            if change.settled not in (None, HAS_IT) and change.id in on_ledger:
+                follow_ledger(at, work.store, change, on_ledger[change.id], change.settled)
+        work.commit()
+    return True
+
+
+def _status(at: Surroundings, record: RecordOnFile) -> int:
+    assert record.batch is not None, "only records of anchored batches are chosen"
+    return at.ledger.status(record.batch.root, record.place or 0)
+
+
+def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
+    if _status(at, record) == change.new_status:
+        return HAS_IT
+    try:
+        at.ledger.rehearse(_act([(change, record)]))
+    except LedgerRefused as refusal:
+        why = str(refusal)[:200]
+        log.error("the ledger refuses a change of status", record=record.id, why=why)
+        return why if why.startswith(_NEVER) else None
+    return None
+
+
+def _send_statuses(at: Surroundings, chosen: Chosen) -> bool:
+    act = _act(chosen)
+    sending = signed(at, act, act.by)
+    at.reached("status-signed")
+    ids = {change.id for change, _ in chosen}
+    with at.work() as work:
+        waiting = [change for change in work.store.status_changes_in_flight() if change.id in ids]
+        if len(waiting) != len(ids):
+            return False  # another worker was quicker
+        sending = keep(work.store, sending)
+        for change in waiting:
+            change.sending = sending
+        work.commit()
+    at.reached("status-kept")
+    send(at, sending)
+    at.reached("status-sent")
+    return True

@@ -1,0 +1,1 @@
+"""The tests, a package of their own name: others leave a package called tests beside the installed ones."""
