@@ -225,3 +225,31 @@ def test_an_operator_erases_a_record_for_its_holder(system, api, settle):
     assert "Erased 1 record(s)" in run(certificate["id"], "--yes").output
     assert api.get(f"/records/{certificate['id']}", "merchant").get_json()["erasedAt"]
     assert run(certificate["id"], "--yes").exit_code == 1
+
+
+def test_a_whole_dossier_of_signed_papers_is_matched_seven_ways(signed_in, api, settle):  # noqa: F811
+    order, waybill = api.fresh("ORDER"), api.fresh("WAYBILL")
+    signed = [
+        api.post("/orders", "merchant", order_fields(orderReference=order)).get_json(),
+        api.post(
+            "/payment-receipts", "merchant", receipt_fields(receiptReference=api.fresh("P"), orderReference=order)
+        ).get_json(),
+        api.post("/waybills", "merchant", waybill_fields(waybillReference=waybill)).get_json(),
+    ]
+    invoice = api.invoice(orderReference=order)
+    report, certificate = api.report(), api.certificate()
+    papers = [*signed, invoice, report, certificate]
+    declaration = api.declaration(papers, orderReference=order, waybillReference=waybill)
+    settle()
+    found = api.get(f"/declarations/{declaration['id']}", "officer").get_json()
+    assert found["verdict"]["verdict"] == "VALID", found["verdict"]["summary"]
+    assert len(found["records"]) == 6
+    codes = {check["code"] for check in found["verdict"]["checks"]}
+    assert {"MATCH_ORDER", "MATCH_PAYMENT", "MATCH_WAYBILL", "MATCH_QUANTITY", "CONFORMITY"} <= codes
+    assert waybill in signed_in("officer").get(f"/desk/{declaration['id']}")
+
+    other = api.declaration(papers[:3], orderReference=api.fresh("ELSE"), waybillReference=waybill)
+    settle()
+    told = api.get(f"/declarations/{other['id']}", "officer").get_json()["verdict"]
+    assert told["verdict"] == "INVALID"
+    assert {check["reason"] for check in told["checks"] if check["outcome"] == "fail"} == {"order-differs"}
