@@ -27,13 +27,15 @@ from backend.adapters.ledger import (
     deploy,
 )
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
-from backend.adapters.vault import SealedVault, master_key
+from backend.adapters.simulator import ProgramSimulator
+from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
 from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc
+from backend.simulation_worker import SimulationWorker
+from backend.web import documentation, health, public, rpc, schemas, standing_alone
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -64,36 +66,47 @@ class NotFunded(TraceabilityError):
 
 @dataclass
 class System:
-    """A running installation: its ports, the worker that anchors for it, and the chain behind the ledger."""
+    """A running installation: its ports, the workers beside it, and the chain behind the ledger."""
 
     settings: Settings
     folder: DataFolder
     at: Surroundings
     worker: AnchoringWorker
     chain: Chain
+    simulations: SimulationWorker
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[System]:
     """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
 
-    The worker is not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = SealedVault(master_key(folder.master_key, settings.master_key))
+    vault = opened_vault(folder.master_key, settings.master_key)
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
         ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
         tell_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
+        simulations = SimulationWorker()
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
             if settings.ledger_rpc_url is None:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                yield System(settings, folder, replace(at, node=node, intake=_intake(settings)), worker, chain)
+                ours = replace(
+                    at,
+                    node=node,
+                    intake=_intake(settings),
+                    public_url=settings.public_url,
+                    simulator=ProgramSimulator(folder.simulations),
+                    wake_simulating=simulations.wake,
+                )
+                yield System(settings, folder, ours, worker, chain, simulations)
             finally:
+                simulations.stop()
                 worker.stop()
 
 
@@ -109,7 +122,7 @@ def _intake(settings: Settings) -> Intake:
 def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
     """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
     folder = DataFolder.open(settings.data_dir, VERSION)
-    accounts = ledger_accounts(folder, SealedVault(master_key(folder.master_key, settings.master_key)))
+    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
     with _chain(settings, folder, accounts) as chain:
         yield folder, chain, accounts
 
@@ -218,6 +231,8 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        standing_alone.blueprint,
+        schemas.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

@@ -7,13 +7,15 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
-from backend.adapters.store.database import SqlWork, open_engine, upgrade
-from backend.adapters.vault import SealedVault, master_key
+from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
+from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_master_key
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
+from backend.services.keys import reseal_all
 from backend.services.ports import Ledger, Surroundings
-from backend.settings import Settings
+from backend.settings import Settings, WrongSetting
 
 VERSION = version("provenport")
 
@@ -34,7 +36,7 @@ def opened(settings: Settings) -> Iterator[Surroundings]:
     if not (settings.data_dir / "provenport.json").exists():
         raise UnusableFolder(f"{settings.data_dir} holds no installation yet: start it once with provenport serve")
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = SealedVault(master_key(folder.master_key, settings.master_key))
+    vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
     with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as at:
         yield at
 
@@ -58,9 +60,39 @@ def store_in(
             files=FolderFiles(folder.files),
             pdf=PypdfReader(),
             passwords=Argon2Passwords(),
+            operator=OperatorKeys(folder.operator_keys, vault),
             now=lambda: datetime.now(UTC),
             confirmations=confirmations,
             wake_anchoring=wake_anchoring,
+            scrub=lambda: scrub(engine),
         )
     finally:
         engine.dispose()
+
+
+def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:
+    """Seal everything under a new master key; how many keys. Begun and cut short, it goes on where it is called again.
+
+    The next key is on disk before anything is sealed under it, and the present one stays until nothing needs it: at
+    every point in between either opens. With the key in the environment, the next one is PROVENPORT_NEXT_MASTER_KEY.
+    """
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    in_files = settings.master_key is None
+    if not in_files and settings.next_master_key is None:
+        raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
+    if in_files and not next_to(folder.master_key).exists():
+        write_master_key(next_to(folder.master_key), new_master_key())
+    reached("next-written")
+    with opened(settings) as at:
+        count = reseal_all(at)
+        reached("keys-resealed")
+        if folder.ledger_accounts.exists():
+            sealed = at.vault.reseal(folder.ledger_accounts.read_bytes())
+            folder.write_secret(folder.ledger_accounts, sealed)
+        if folder.operator_keys.exists():
+            folder.write_secret(folder.operator_keys, at.vault.reseal(folder.operator_keys.read_bytes()))
+    reached("accounts-resealed")
+    if in_files:
+        next_to(folder.master_key).replace(folder.master_key)
+    reached("renamed")
+    return count

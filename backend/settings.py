@@ -23,6 +23,7 @@ class Settings:
     port: int = 8080
     host: str = "127.0.0.1"
     master_key: str | None = None
+    next_master_key: str | None = None
     secure_cookies: bool = False
     demo: bool = True
     log_level: str = "WARNING"
@@ -33,6 +34,7 @@ class Settings:
     ledger_authority_delay_seconds: int = 0
     ledger_registration_delay_seconds: int = 0
     ledger_administration_delay_seconds: int = 86_400
+    public_url: str | None = None
     intake_most_waiting: int = 100_000
     intake_least_free_mb: int = 200
 
@@ -43,20 +45,22 @@ class Settings:
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
         embedded) and LEDGER_MAX_FEE_GWEI go with it. When the contracts are deployed, LEDGER_AUTHORITY_DELAY_SECONDS,
         LEDGER_REGISTRATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say how long the authority's acts are
-        announced before they can be done, and LEDGER_GUARDIAN who may cancel them until then. INTAKE_MOST_WAITING
-        records may wait for the ledger, and INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
+        announced before they can be done, and LEDGER_GUARDIAN who may cancel them until then. PUBLIC_URL is the address
+        that everybody reaches this server by. INTAKE_MOST_WAITING records may wait for the ledger, and
+        INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
         """
-        rpc_url = _rpc_url(environment.get("LEDGER_RPC_URL") or "")
+        rpc_url = _address(environment, "LEDGER_RPC_URL")
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
             port=_port(environment.get("PORT") or "8080"),
             host=environment.get("HOST") or "127.0.0.1",
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
+            next_master_key=environment.get("PROVENPORT_NEXT_MASTER_KEY") or None,
             secure_cookies=_switch(environment, "SECURE_COOKIES", False),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
-            ledger_guardian=_address(environment.get("LEDGER_GUARDIAN") or ""),
+            ledger_guardian=_account(environment.get("LEDGER_GUARDIAN") or ""),
             ledger_authority_delay_seconds=_count(environment, "LEDGER_AUTHORITY_DELAY_SECONDS", 0),
             ledger_registration_delay_seconds=_count(
                 environment, "LEDGER_REGISTRATION_DELAY_SECONDS", 86_400 if rpc_url else 0
@@ -66,6 +70,7 @@ class Settings:
             intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
+            public_url=_address(environment, "PUBLIC_URL"),
         )
 
 
@@ -75,13 +80,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _rpc_url(text: str) -> str | None:
+def _address(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name) or ""
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
-        raise WrongSetting("LEDGER_RPC_URL is no http:// or https:// address")
+        raise WrongSetting(f"{name} is no http:// or https:// address")
     return text or None
 
 
-def _address(text: str) -> str | None:
+def _account(text: str) -> str | None:
     if text and not re.fullmatch("0x[0-9a-fA-F]{40}", text):
         raise WrongSetting("LEDGER_GUARDIAN is no address: give 0x and 40 hexadecimal digits")
     return text or None

@@ -21,7 +21,7 @@ from backend.domain.verdict import LedgerFacts
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """The moment at which most things happen in tests."""
 YEAR = timedelta(days=365)
-EVERY_KIND = sum(1 << kind for kind in Kind)
+EVERY_KIND = sum(1 << kind for kind in {kind.accredited_as for kind in Kind})
 EVERY_CHAPTER = 1
 
 
@@ -134,11 +134,63 @@ def invoice_fields(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def order_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "orderReference": "ORDER-1",
+        "seller": {"name": "Morning Star Trading Co., Ltd."},
+        "buyer": {"name": "Lim Household Supplies"},
+        "orderDate": "2026-02-28",
+        "currency": "USD",
+        "totalAmount": "1300",
+        "items": [{"description": "Lamp", "quantity": "200", "unitCode": "H87", "amount": "1300"}],
+    } | changes
+
+
+def receipt_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "receiptReference": "PAY-1",
+        "orderReference": "ORDER-1",
+        "payee": {"name": "Morning Star Trading Co., Ltd."},
+        "amount": "1300",
+        "currency": "USD",
+        "paidDateTime": "2026-02-28T09:00:00Z",
+    } | changes
+
+
+def waybill_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "waybillReference": "WAYBILL-1",
+        "carrier": {"name": "Air Cargo"},
+        "consignor": {"name": "Morning Star Trading Co., Ltd."},
+        "destinationCountry": "SG",
+        "description": "Lamps",
+        "packageQuantity": 10,
+        "grossWeightMeasure": "96",
+        "issueDate": "2026-03-01",
+    } | changes
+
+
+def movement_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "eventReference": "MOVE-1",
+        "eventType": "departed",
+        "eventDateTime": "2026-03-01T22:00:00Z",
+        "locationName": "Hangzhou Xiaoshan",
+        "locationCode": "CNHGH",
+        "locationCountry": "CN",
+        "waybillReference": "WAYBILL-1",
+    } | changes
+
+
 FIELDS = {
     Kind.CERTIFICATE_OF_ORIGIN: certificate_fields,
     Kind.INSPECTION_REPORT: report_fields,
     Kind.DECLARATION: declaration_fields,
     Kind.INVOICE: invoice_fields,
+    Kind.ORDER: order_fields,
+    Kind.PAYMENT_RECEIPT: receipt_fields,
+    Kind.WAYBILL: waybill_fields,
+    Kind.MOVEMENT_EVENT: movement_fields,
 }
 
 

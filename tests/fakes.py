@@ -28,6 +28,7 @@ from backend.domain.ledger import (
     OpenCertificate,
     OpenedCertificate,
     Receipt,
+    RotateKey,
     SignedTransaction,
     SuspendAccreditation,
     UseUpNonce,
@@ -89,6 +90,7 @@ class _State:
     delay: timedelta = timedelta(0)
     balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
     drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
+    history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
     def take(self, signer: str, act: Act, time: datetime) -> None:
         self._be_due(act, time)
@@ -132,6 +134,16 @@ class _State:
                 self.drawings[act.drawing] = (act, set())
             case GiveBack(drawn, position):
                 self._give_back(drawn, position)
+            case RotateKey(key, successor):
+                if key not in self.accreditations:
+                    raise _Reverted("AccreditationUnknown")
+                if successor in self.accreditations:
+                    raise _Reverted("AccreditationSuccessorKnown")
+                terms = self.accreditations[key]
+                if not terms.valid_from < time < terms.valid_until:
+                    raise _Reverted("AccreditationNotCurrent")
+                self.accreditations[successor] = replace(terms, valid_from=time, suspended_since=None)
+                self.accreditations[key] = replace(terms, valid_until=time)
             case SuspendAccreditation(key, since):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -271,6 +283,10 @@ class FakeLedger:
                 if isinstance(act, DrawCertificates) and self._receipts[key].succeeded:
                     yield Drawing(act, frozenset(self._state.drawings[act.drawing][1]), key, block.number)
 
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        self._answer()
+        return next((held for since, held in reversed(self._state.history.get(key, [])) if since <= time), None)
+
     def next_nonce(self, signer: str) -> int:
         self._answer()
         return self._state.nonces.get(signer, 0)
@@ -377,6 +393,10 @@ class FakeLedger:
             self._state.take(signer, act, time)
         except _Reverted as refusal:
             return str(refusal)
+        for key, held in self._state.accreditations.items():
+            kept = self._state.history.setdefault(key, [])
+            if not kept or kept[-1][1] != held:
+                kept.append((time, held))
         return None
 
     def reorganise(self, depth: int) -> None:

@@ -54,6 +54,13 @@ class FolderFiles:
             return None
         return self._path(digest).read_bytes()
 
+    def delete(self, digest: str) -> None:
+        """Keep the bytes no longer."""
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            self._path(digest).unlink(missing_ok=True)
+            if self._path(digest).parent.exists():
+                _sync_folder(self._path(digest).parent)
+
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
 

@@ -1,9 +1,14 @@
-"""Signing keys: made here, kept sealed under a master key that never lies in the database."""
+"""Signing keys: made here, kept sealed under a master key that never lies in the database.
+
+While the master key is being replaced, the next one lies beside it: what is sealed then is sealed under the next one,
+and either opens. So a crash at any point leaves every key open to whoever has the data folder.
+"""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -23,11 +28,22 @@ def master_key(path: Path, given: str | None = None) -> bytes:
     if given:
         return given.encode()
     if not path.exists():
-        _write_secret(path, Fernet.generate_key())
+        write_master_key(path, new_master_key())
     return path.read_bytes().strip()
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def next_to(path: Path) -> Path:
+    """Where the next master key lies while it replaces the one at ``path``."""
+    return path.with_name(f"{path.name}.next")
+
+
+def new_master_key() -> bytes:
+    """32 random bytes in base64url."""
+    return Fernet.generate_key()
+
+
+def write_master_key(path: Path, content: bytes) -> None:
+    """Write a key to a file that only its owner may read, and that must not be there yet."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
@@ -35,14 +51,29 @@ def _write_secret(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-class SealedVault:
-    """The Vault port: P-256 keys, sealed with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key."""
+def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "SealedVault":
+    """The vault of a data folder; ``following`` is the environment's next master key, where there is one."""
 
-    def __init__(self, master: bytes) -> None:
-        try:
-            self._seal = Fernet(master)
-        except ValueError as error:
-            raise WrongMasterKey("the master key is not 32 bytes in base64url") from error
+    def masters() -> list[bytes]:
+        if given:
+            return [*([following.encode()] if following else []), given.encode()]
+        coming = next_to(path)
+        # The next one first: it becomes the present one by a rename, so one of the two reads finds it.
+        upcoming = coming.read_bytes().strip() if coming.exists() else b""
+        return [*([upcoming] if upcoming else []), master_key(path)]
+
+    return SealedVault(*masters(), reread=masters)
+
+
+class SealedVault:
+    """The Vault port: P-256 keys, sealed with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
+
+    The first of ``masters`` seals, any of them opens. ``reread`` tells which they are now.
+    """
+
+    def __init__(self, *masters: bytes, reread: Callable[[], Sequence[bytes]] | None = None) -> None:
+        self._reread = reread
+        self._seal = _seal(masters)
 
     def new_key(self) -> tuple[Jwk, bytes]:
         """A fresh key: public JWK, and the private part sealed."""
@@ -52,7 +83,7 @@ class SealedVault:
         pkcs8 = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}, self._seal.encrypt(pkcs8)
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}, self.seal(pkcs8)
 
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
@@ -62,12 +93,31 @@ class SealedVault:
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
     def seal(self, secret: bytes) -> bytes:
-        """Any secret, sealed."""
+        """Any secret, sealed under the newest master key there is."""
+        if self._reread is not None:
+            self._seal = _seal(self._reread())
         return self._seal.encrypt(secret)
 
     def unseal(self, sealed: bytes) -> bytes:
         """The secret again; raises WrongMasterKey."""
         try:
             return self._seal.decrypt(sealed)
+        except InvalidToken:
+            pass
+        try:
+            if self._reread is not None:
+                self._seal = _seal(self._reread())
+            return self._seal.decrypt(sealed)
         except InvalidToken as error:
             raise WrongMasterKey("the master key does not open the keys kept in this data folder") from error
+
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret, sealed under the newest master key."""
+        return self.seal(self.unseal(sealed))
+
+
+def _seal(masters: Sequence[bytes]) -> MultiFernet:
+    try:
+        return MultiFernet([Fernet(master) for master in masters])
+    except ValueError as error:
+        raise WrongMasterKey("the master key is not 32 bytes in base64url") from error

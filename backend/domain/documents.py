@@ -1,106 +1,32 @@
 """What records say: the fields of each kind of document, checked in one place for forms, interface and files.
 
-Field names are the UN/CEFACT vocabulary's where it has one. Quantities, weights and prices are decimals written as
-strings, so that no reader rounds them.
+Certificate, report and declaration stand here; the papers of the trade behind them in ``trade_documents``.
 """
 
-import re
-import unicodedata
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StrictBool,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StrictBool, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode
+from backend.domain.codes import AS_SIGNED, CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.errors import Invalid
+from backend.domain.fields import (
+    Amount,
+    Attachment,
+    Day,
+    Document,
+    LongText,
+    Moment,
+    Party,
+    Percent,
+    Quantity,
+    Reference,
+    Text,
+)
 from backend.domain.kinds import Kind
-
-
-def _plain_text(text: str) -> str:
-    text = unicodedata.normalize("NFC", text)
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t" for c in text):
-        raise PydanticCustomError("hidden_characters", "the text holds characters that cannot be seen")
-    return text
-
-
-def _from_text(value: Any) -> Any:
-    # A float has lost digits already; whole numbers and strings have not.
-    if isinstance(value, float) and not value.is_integer():
-        return repr(value)
-    return value
-
-
-def _day(value: Any) -> Any:
-    # A date-time is no date: which day it is depends on the reader's zone.
-    if isinstance(value, datetime) or (isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)):
-        raise PydanticCustomError("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
-    return value
-
-
-def _decimal_text(value: Decimal) -> str:
-    return f"{value.normalize():f}"
-
-
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
-LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_plain_text)]
-Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
-Day = Annotated[date, BeforeValidator(_day)]
-Quantity = Annotated[
-    Decimal,
-    BeforeValidator(_from_text),
-    Field(gt=0, max_digits=18, decimal_places=3),
-    PlainSerializer(_decimal_text, return_type=str),
-]
-Amount = Annotated[
-    Decimal,
-    BeforeValidator(_from_text),
-    Field(ge=0, max_digits=18, decimal_places=4),
-    PlainSerializer(_decimal_text, return_type=str),
-]
-
-
-class Document(BaseModel):
-    """A document's fields: unknown ones are refused, text is trimmed, JSON names are in camelCase."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        str_strip_whitespace=True,
-    )
-
-
-class Party(Document):
-    """A company or person named in a document."""
-
-    name: Text
-    postal_address: Text | None = None
-    country_code: CountryCode | None = None
-    identifier: Reference | None = Field(None, description="Company number, for China the 18-character USCC")
-
-
-class Attachment(Document):
-    """A file bound to a record by digest and size."""
-
-    file_name: Text
-    media_type: Literal["application/pdf"] = "application/pdf"
-    size: int = Field(gt=0, description="Bytes")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
 
 
 class CertificateOfOrigin(Document):
@@ -110,6 +36,7 @@ class CertificateOfOrigin(Document):
         None, description="Given by the chamber; absent on a merchant's own statement"
     )
     exporter: Party
+    producer: Party | None = Field(None, description="Where it is not the exporter")
     consignee: Party | None = None
     origin_country: CountryCode
     import_country: CountryCode
@@ -120,15 +47,33 @@ class CertificateOfOrigin(Document):
     quantity: Quantity
     unit_code: UnitCode
     gross_weight_measure: Quantity | None = Field(None, description="Kilograms")
+    package_quantity: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+    shipping_marks: Text | None = Field(None, description="Form E, box 6")
+    regional_value_content_percent: Percent | None = Field(None, description="Where the criterion is RVC")
+    free_on_board_amount: Amount | None = Field(None, description="FOB value; needed where the criterion is RVC")
+    currency: CurrencyCode | None = Field(None, description="Of the FOB value")
     invoice_reference: Reference | None = None
+    invoice_date: Day | None = None
+    departure_date: Day | None = Field(None, description="Form E, box 3, with the next two")
+    transport_means: Text | None = Field(None, description="Vessel or flight")
+    discharge_port: Text | None = None
+    issued_retroactively: StrictBool | None = Field(None, description="Form E, box 13, with the next three")
+    for_exhibition: StrictBool | None = None
+    is_movement_certificate: StrictBool | None = Field(None, description="Back-to-back, on an earlier certificate")
+    third_party_invoicing: StrictBool | None = None
     issue_date: Day
     valid_until: Day | None = Field(None, description="Last day; RCEP certificates hold one year")
     attachments: tuple[Attachment, ...] = ()
 
     @model_validator(mode="after")
-    def _dates_in_order(self) -> Self:
+    def _holds_together(self, info: ValidationInfo) -> Self:
         if self.valid_until is not None and self.valid_until < self.issue_date:
             raise PydanticCustomError("dates", "validUntil lies before issueDate")
+        if (self.free_on_board_amount is None) != (self.currency is None):
+            raise PydanticCustomError("amount", "freeOnBoardAmount and currency belong together")
+        lacks_value = self.origin_criteria == "RVC" and self.free_on_board_amount is None
+        if lacks_value and self.free_trade_agreement_name != "NONE" and not is_read_as_signed(info):
+            raise PydanticCustomError("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
         return self
 
 
@@ -142,6 +87,31 @@ class TestResult(Document):
     unit: Annotated[str, Field(max_length=40)] | None = None
     limit: Text | None = None
     meets_limit: StrictBool | None = None
+    measurement_uncertainty: Text | None = None
+    by_external_provider: StrictBool | None = Field(None, description="7.8.2.1 p: not measured by this laboratory")
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it says no more than pass or fail."""
+        return self.value.casefold().strip(" .!。") in _BARE and self.limit is None and self.unit is None
+
+
+_BARE = {
+    "pass",
+    "passed",
+    "fail",
+    "failed",
+    "ok",
+    "good",
+    "yes",
+    "no",
+    "合格",
+    "不合格",
+    "通过",
+    "不通过",
+    "符合",
+    "不符合",
+}
 
 
 class InspectionReport(Document):
@@ -151,10 +121,15 @@ class InspectionReport(Document):
         None, description="Given by the laboratory; absent on a merchant's own statement"
     )
     customer: Party
+    place_of_activity: Text | None = Field(None, description="Where it was tested, if not at the laboratory")
     item_description: LongText
     item_identification: Reference = Field(description="Lot, batch or sample number")
     hs_code: HsCode
     relates_to: Literal["sample", "lot"] = Field("sample", description="Results hold for the items tested only")
+    item_condition: Text | None = None
+    received_date: Day | None = None
+    sampling_date: Day | None = None
+    sampling_plan: Text | None = None
     performed_from: Day
     performed_to: Day
     method: Text = Field(description="Standard or method used")
@@ -165,34 +140,55 @@ class InspectionReport(Document):
     accreditation_number: Reference | None = Field(
         None, description="CNAS, CMA or other accreditation of the laboratory"
     )
+    accreditation_scope: Text | None = None
+    deviations: Text | None = Field(None, description="From the method")
     authorised_by: Text | None = None
     issue_date: Day
     attachments: tuple[Attachment, ...] = ()
 
     @model_validator(mode="after")
-    def _dates_in_order(self) -> Self:
+    def _holds_together(self, info: ValidationInfo) -> Self:
         if not self.performed_from <= self.performed_to <= self.issue_date:
             raise PydanticCustomError("dates", "performedFrom, performedTo and issueDate must follow one another")
+        if all(result.is_bare for result in self.results) and not is_read_as_signed(info):
+            raise PydanticCustomError("bare_results", "results state no measurement: pass or fail alone is no report")
         return self
 
 
 class GoodsItem(Document):
-    """One line of a declaration."""
+    """One line of a declaration; names in brackets are those of China's 9610 list (CEB603)."""
 
-    hs_code: HsCode
-    description: Text
-    quantity: Quantity
-    unit_code: UnitCode
-    unit_price: Amount
-    currency: CurrencyCode
-    origin_country: CountryCode
+    hs_code: HsCode = Field(description="(gcode)")
+    description: Text = Field(description="(gname)")
+    quantity: Quantity = Field(description="(qty)")
+    unit_code: UnitCode = Field(description="(unit)")
+    unit_price: Amount = Field(description="(price)")
+    currency: CurrencyCode = Field(description="(currency)")
+    origin_country: CountryCode = Field(description="(country)")
+    item_number: Reference | None = Field(None, description="The merchant's own (itemNo)")
+    item_record_number: Reference | None = Field(None, description="As filed with customs (itemRecordNo)")
+    declaration_elements: Text | None = Field(None, description="Make, use, model (gmodel)")
+    bar_code: Reference | None = Field(None, description="(barCode)")
+    first_legal_quantity: Quantity | None = Field(None, description="(qty1)")
+    first_legal_unit_code: UnitCode | None = Field(None, description="(unit1)")
+    second_legal_quantity: Quantity | None = Field(None, description="(qty2)")
+    second_legal_unit_code: UnitCode | None = Field(None, description="(unit2)")
+    total_price: Amount | None = Field(None, description="(totalPrice)")
 
 
 class NamedRecord(Document):
     """A record that a declaration relies on, bound by the digest of its signed text."""
 
     id: str
-    kind: Literal["certificate-of-origin", "inspection-report", "invoice"]
+    kind: Literal[
+        "certificate-of-origin",
+        "inspection-report",
+        "invoice",
+        "order",
+        "payment-receipt",
+        "waybill",
+        "movement-event",
+    ]
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -212,64 +208,71 @@ class Declaration(Document):
     package_quantity: Annotated[int, Field(gt=0, le=1_000_000)] = Field(1, description="packNo")
     gross_weight_measure: Quantity = Field(description="Kilograms (grossWeight)")
     net_weight_measure: Quantity | None = Field(None, description="Kilograms (netWeight)")
-    arrival_date_time: AwareDatetime | None = Field(
+    port_code: Reference | None = Field(None, description="Port of exit or entry (portCode)")
+    movement_date: Day | None = Field(None, description="Day of export or import (ieDate)")
+    declarant: Party | None = Field(None, description="Who declares for the merchant (agentCode, agentName)")
+    goods_owner: Party | None = Field(None, description="(ownerCode, ownerName)")
+    transport_mode_code: Reference | None = Field(None, description="(trafMode)")
+    transport_means: Text | None = Field(None, description="(trafName)")
+    voyage_reference: Reference | None = Field(None, description="(voyageNo)")
+    bill_of_lading_reference: Reference | None = Field(None, description="(billNo)")
+    supervised_place_code: Reference | None = Field(None, description="(loctNo)")
+    licence_reference: Reference | None = Field(None, description="(licenseNo)")
+    port_of_destination: Reference | None = Field(None, description="(POD)")
+    freight_amount: Amount | None = Field(None, description="(freight)")
+    freight_currency: CurrencyCode | None = Field(None, description="(fCurrency)")
+    insurance_amount: Amount | None = Field(None, description="(insuredFee)")
+    insurance_currency: CurrencyCode | None = Field(None, description="(iCurrency)")
+    package_type: Reference | None = Field(None, description="(wrapType)")
+    note: Text | None = Field(None, description="(note)")
+    arrival_date_time: Moment | None = Field(
         None, description="When the goods came under customs' control; absent while they are on their way"
     )
     items: tuple[GoodsItem, ...] = Field(min_length=1, max_length=200)
     records: tuple[NamedRecord, ...] = Field((), max_length=50)
 
 
-class InvoiceLine(Document):
-    """One line of an invoice."""
-
-    description: LongText
-    quantity: Quantity
-    unit_code: UnitCode
-    amount: Amount
-    hs_code: HsCode | None = None
-
-
-class Invoice(Document):
-    """Commercial invoice."""
-
-    invoice_number: Reference
-    seller: Party
-    buyer: Party
-    issue_date: Day
-    currency: CurrencyCode
-    total_amount: Amount
-    destination_country: CountryCode | None = None
-    items: tuple[InvoiceLine, ...] = Field(min_length=1, max_length=200)
-    attachments: tuple[Attachment, ...] = ()
-
-
-AnyDocument = CertificateOfOrigin | InspectionReport | Declaration | Invoice
+AnyDocument = (
+    CertificateOfOrigin | InspectionReport | Declaration | Invoice | Order | PaymentReceipt | Waybill | MovementEvent
+)
 
 MODELS: dict[Kind, type[Document]] = {
     Kind.CERTIFICATE_OF_ORIGIN: CertificateOfOrigin,
     Kind.INSPECTION_REPORT: InspectionReport,
     Kind.DECLARATION: Declaration,
     Kind.INVOICE: Invoice,
+    Kind.ORDER: Order,
+    Kind.PAYMENT_RECEIPT: PaymentReceipt,
+    Kind.WAYBILL: Waybill,
+    Kind.MOVEMENT_EVENT: MovementEvent,
 }
-SLUGS: dict[Kind, str] = {
-    Kind.CERTIFICATE_OF_ORIGIN: "certificate-of-origin",
-    Kind.INSPECTION_REPORT: "inspection-report",
-    Kind.DECLARATION: "declaration",
-    Kind.INVOICE: "invoice",
-}
+SLUGS: dict[Kind, str] = {kind: kind.name.lower().replace("_", "-") for kind in Kind}
 KINDS = {slug: kind for kind, slug in SLUGS.items()}
-CREDENTIAL_TYPES: dict[Kind, str] = {
-    Kind.CERTIFICATE_OF_ORIGIN: "CertificateOfOrigin",
-    Kind.INSPECTION_REPORT: "InspectionReport",
-    Kind.DECLARATION: "Declaration",
-    Kind.INVOICE: "Invoice",
+NUMBERS: dict[Kind, str] = {
+    Kind.CERTIFICATE_OF_ORIGIN: "certificateNumber",
+    Kind.INSPECTION_REPORT: "reportNumber",
+    Kind.INVOICE: "invoiceNumber",
+    Kind.ORDER: "orderReference",
+    Kind.PAYMENT_RECEIPT: "receiptReference",
+    Kind.WAYBILL: "waybillReference",
+    Kind.MOVEMENT_EVENT: "eventReference",
 }
+"""The field that holds the number which the signer gives."""
+CREDENTIAL_TYPES: dict[Kind, str] = {kind: model.__name__ for kind, model in MODELS.items()}
 
 
 def read(kind: Kind, fields: Any) -> AnyDocument:
     """The document that these fields state; raises Invalid with every fault and where it is."""
     try:
         return MODELS[kind].model_validate(fields)  # type: ignore[return-value]
+    except ValidationError as error:
+        raise Invalid(f"not a valid {SLUGS[kind]}", problems_of(error)) from error
+
+
+def as_signed(kind: Kind, fields: Any) -> AnyDocument:
+    """The document that signed fields state: code lists of today do not make it wrong. Raises Invalid."""
+    try:
+        return MODELS[kind].model_validate(fields, context=AS_SIGNED)  # type: ignore[return-value]
     except ValidationError as error:
         raise Invalid(f"not a valid {SLUGS[kind]}", problems_of(error)) from error
 

@@ -8,10 +8,8 @@ from typing import Any
 
 from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import Draw
-from backend.domain.documents import CertificateOfOrigin, Declaration, InspectionReport, Invoice
+from backend.domain.documents import AnyDocument, CertificateOfOrigin, Declaration, InspectionReport
 from backend.domain.verdict import Check, Mender, Outcome
-
-Named = CertificateOfOrigin | InspectionReport | Invoice
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Paper:
     """A record that a declaration relies on: its id, and what it says."""
 
     record: str
-    document: Named
+    document: AnyDocument
 
 
 def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[Draw] = ()) -> list[Check]:
@@ -44,7 +42,8 @@ def _uncovered(declaration: Declaration, papers: Sequence[Paper], reason: str) -
     """Goods declared beside those that the papers are about: one paper does not carry the others through."""
     if not papers:
         return []  # told already
-    covered = {paper.document.hs_code[:6] for paper in papers if not isinstance(paper.document, Invoice)}
+    about_goods = [p.document for p in papers if isinstance(p.document, CertificateOfOrigin | InspectionReport)]
+    covered = {document.hs_code[:6] for document in about_goods}
     bare = sorted({item.hs_code[:6] for item in declaration.items} - covered)
     return [Check("DOCUMENTS", Outcome.CANNOT_TELL, reason, {"declared": code}, Mender.MERCHANT) for code in bare]
 

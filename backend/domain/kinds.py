@@ -13,6 +13,18 @@ class Kind(IntEnum):
     INSPECTION_REPORT = 2
     DECLARATION = 3
     INVOICE = 4
+    ORDER = 5
+    PAYMENT_RECEIPT = 6
+    WAYBILL = 7
+    MOVEMENT_EVENT = 8
+
+    @property
+    def accredited_as(self) -> "Kind":
+        """The kind whose bit in an accreditation covers this one: an accreditation has room for kinds 1 to 7.
+
+        Who may sign waybills may tell where the goods are.
+        """
+        return Kind.WAYBILL if self is Kind.MOVEMENT_EVENT else self
 
     @property
     def lane(self) -> "Lane":

@@ -27,7 +27,7 @@ class InclusionProof:
     path: tuple[bytes, ...]
 
     def root_from(self, leaf: bytes) -> bytes | None:
-        """The root that this path leads to from the leaf; None where it does not fit, or a node is no hash."""
+        """The root that this path leads to from the leaf; None where it fits no such place, or a part is no hash."""
         if not 0 <= self.place < self.size or any(len(node) != 32 for node in (leaf, *self.path)):
             return None
         place, last, result = self.place, self.size - 1, leaf

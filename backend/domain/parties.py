@@ -15,6 +15,7 @@ class Role(StrEnum):
     LABORATORY = "laboratory"
     OFFICER = "officer"
     AUTHORITY = "authority"
+    ANALYST = "analyst"
 
     @property
     def issues(self) -> Kind | None:
@@ -24,7 +25,7 @@ class Role(StrEnum):
 
 @dataclass(eq=False)
 class Organisation:
-    """A merchant, chamber, laboratory, customs office or the accrediting authority."""
+    """A merchant, chamber, laboratory, customs office, the accrediting authority, or those who study clearance."""
 
     id: str
     role: Role
@@ -63,11 +64,29 @@ class ApiToken:
 
 @dataclass(eq=False)
 class SigningKey:
-    """An organisation's P-256 key: public part, and the private part sealed by the vault."""
+    """An organisation's P-256 key: public part, and the private part sealed by the vault.
+
+    ``sealed_private`` is None where the organisation keeps the key itself and hands in signatures. ``successor`` is
+    the thumbprint of the key that takes its place: while this one is still active, the ledger has not said so yet.
+    ``usable_from`` is when the ledger let it sign. ``compromised_since``: from then on others may have signed with it.
+    """
 
     thumbprint: str
     organisation: Organisation
     public_jwk: dict[str, str]
-    sealed_private: bytes
+    sealed_private: bytes | None
     made_at: datetime
     is_active: bool = True
+    successor: str | None = None
+    usable_from: datetime | None = None
+    retired_at: datetime | None = None
+    compromised_since: datetime | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether its organisation keeps it."""
+        return self.sealed_private is None
+
+    def retire(self, moment: datetime) -> None:
+        """Sign nothing more; what was signed stays."""
+        self.is_active, self.retired_at = False, moment

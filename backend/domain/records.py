@@ -7,8 +7,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import documents, sd_jwt
+from backend.domain import documents, sd_jwt, strict_json
 from backend.domain.batch import Entry
+from backend.domain.errors import Invalid
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.ledger import Lanes
 from backend.domain.merkle import InclusionProof
@@ -93,12 +94,32 @@ class Leaf:
     signed_jwt: str
     path: bytes
     status: int
+    is_erased: bool = False
 
     @property
     def entry(self) -> bytes:
-        """The entry made anew from what was signed; raises ValueError where that cannot be."""
-        digest = sha256(self.signed_jwt.encode("ascii")).digest()
+        """The entry made anew from what was signed; raises ValueError where that cannot be.
+
+        Of what was erased only the digest is left: whether it is right, the root tells.
+        """
+        digest = bytes.fromhex(self.digest) if self.is_erased else sha256(self.signed_jwt.encode("ascii")).digest()
         return Entry(Kind(self.kind), int(self.quantity), digest).encode()
+
+
+@dataclass(frozen=True)
+class WaitingRecord:
+    """A stored record that waits for its batch: as much of it as sealing looks at."""
+
+    id: str
+    kind: Kind
+    quantity: int
+    digest: str
+    signed_jwt: str
+
+    @property
+    def entry(self) -> Entry:
+        """What will stand for the record in its batch."""
+        return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))
 
 
 @dataclass(eq=False)
@@ -131,11 +152,21 @@ class RecordOnFile:
     place: int | None = None
     path: bytes = b""
     quarantined: str | None = None
+    erased_at: datetime | None = None
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:
         """The record as signed, with all its disclosures."""
         return sd_jwt.parse("~".join([self.signed_jwt, *self.disclosures, ""]))
+
+    @property
+    def key_named(self) -> str | None:
+        """The key that the record names as its signer's, or None where that cannot be read any more."""
+        try:
+            header = strict_json.loads(sd_jwt.unb64(self.signed_jwt.partition(".")[0]))
+        except Invalid:
+            return None
+        return str(header.get("kid")) if isinstance(header, dict) else None
 
     @property
     def entry(self) -> Entry:
@@ -150,7 +181,7 @@ class RecordOnFile:
     @property
     def document(self) -> documents.AnyDocument:
         """What the record says, read from what was signed and from nothing else."""
-        return documents.read(self.kind, self.fields)
+        return documents.as_signed(self.kind, self.fields)
 
     @property
     def proof(self) -> InclusionProof | None:
@@ -165,9 +196,10 @@ class RecordOnFile:
         """How far the record has come."""
         return self.batch.state if self.batch else ProofState.STORED
 
-    def enter(self, batch: SealedBatch, proof: InclusionProof) -> None:
-        """Take the place in a sealed batch that stays the record's for life."""
-        self.batch, self.place, self.path = batch, proof.place, b"".join(proof.path)
+    def erase(self, moment: datetime) -> None:
+        """Keep nothing of what it said: no text, no salts, no number. Place, digest and quantity stay."""
+        self.signed_jwt, self.disclosures, self.number, self.status_reason = "", [], None, None
+        self.erased_at = moment
 
 
 class RequestState(StrEnum):

@@ -1,8 +1,11 @@
 """What waits to be written to the ledger: every act is a row with a state, so that a crash loses none."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha512
+from itertools import count
 from typing import Any
 
 
@@ -19,6 +22,17 @@ class SendingState(StrEnum):
     FINAL = "final"
     REFUSED = "refused"
     DISPLACED = "displaced"
+
+
+ALREADY_THERE = "the ledger has it already"
+"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+_PROOF_STATES = {
+    SendingState.SIGNED: "submitted",
+    SendingState.SENT: "submitted",
+    SendingState.MINED: "anchored",
+    SendingState.FINAL: "final",
+    SendingState.REFUSED: "refused",
+}
 
 
 @dataclass(eq=False)
@@ -100,6 +114,15 @@ class StatusChange:
     sending: Sending | None = None
     settled: str | None = None
 
+    @property
+    def proof_state(self) -> str:
+        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        if self.settled is not None:
+            return "final" if self.settled == ALREADY_THERE else "refused"
+        if self.sending is None or self.sending.state is SendingState.DISPLACED:
+            return "stored"
+        return _PROOF_STATES[self.sending.state]
+
 
 @dataclass(eq=False)
 class AccreditationAct:
@@ -136,3 +159,25 @@ class Answer:
     request_digest: str
     resource_id: str
     answered_at: datetime
+
+
+@dataclass(eq=False)
+class Prepared:
+    """An act that waits for a signature made outside: who asked for what, and the chance that goes into its text.
+
+    The same act with the same moment and seed gives the same text to sign, unless things have moved on since.
+    """
+
+    id: str
+    person_id: str
+    thumbprint: str
+    act: str
+    arguments: dict[str, Any]
+    moment: datetime
+    seed: bytes
+    text_digest: str
+
+    def chance(self) -> Callable[[int], bytes]:
+        """Random bytes out of the seed, the same ones every time: salts and numbers that nobody else can know."""
+        counter = count()
+        return lambda size: sha512(self.seed + next(counter).to_bytes(8, "big")).digest()[:size]

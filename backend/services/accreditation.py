@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Accredit, Accreditation, Act, SuspendAccreditation
+from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.sendings import AccreditationAct
 from backend.domain.verdict import Unknown
@@ -19,7 +19,9 @@ ALL_CHAPTERS = 1
 KINDS_OF: dict[Role, int] = {
     Role.CHAMBER: 1 << Kind.CERTIFICATE_OF_ORIGIN,
     Role.LABORATORY: 1 << Kind.INSPECTION_REPORT,
-    Role.MERCHANT: 1 << Kind.DECLARATION | 1 << Kind.INVOICE,
+    Role.MERCHANT: sum(
+        1 << kind for kind in (Kind.DECLARATION, Kind.INVOICE, Kind.ORDER, Kind.PAYMENT_RECEIPT, Kind.WAYBILL)
+    ),
 }
 
 
@@ -64,10 +66,18 @@ def accredit(
 def suspend(at: Surroundings, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
+    with at.work(reading=True) as work:
+        key = work.store.active_key(work.store.get_organisation(organisation_id))
+    return _act(at, actor, organisation_id, "suspend", suspension(at, actor, key.thumbprint, since).terms)
+
+
+def suspension(at: Surroundings, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationAct:
+    """The act that no longer stands behind a key from a moment on."""
     moment = _within_reach(since or at.now(), "since")
     if moment > at.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
-    return _act(at, actor, organisation_id, "suspend", {"since": int(moment.timestamp())})
+    terms = {"since": int(moment.timestamp())}
+    return AccreditationAct(str(uuid4()), thumbprint, "suspend", terms, at.now(), actor.id)
 
 
 def reinstate(at: Surroundings, actor: Person, organisation_id: str) -> AccreditationAct:
@@ -125,6 +135,8 @@ def to_ledger(act: AccreditationAct) -> Act:
     if act.verb == "accredit":
         start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))
         return Accredit(key, Accreditation(terms["kinds"], terms["chapters"], start, end))
+    if act.verb == "rotate":
+        return RotateKey(key, bytes.fromhex(terms["successor"]))
     since = datetime.fromtimestamp(terms["since"], UTC) if act.verb == "suspend" else None
     return SuspendAccreditation(key, since)
 

@@ -8,6 +8,7 @@ from backend.domain.foreign.reading import Mark, Note, Reading
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
+from backend.domain.trade_documents import Invoice
 from backend.services import lodging
 from backend.services.ports import Store, Surroundings
 
@@ -34,16 +35,15 @@ def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: R
             for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
         ]
     document = documents.read(reading.kind, reading.fields)
-    assert not isinstance(document, documents.Declaration)
-    if isinstance(document, documents.Invoice):
+    if isinstance(document, Invoice):
         taken = store.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
         values = {"value": document.invoice_number}
         return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
     fields = documents.fields_of(document)
     unknown = [
         Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
-        for place, attachment in enumerate(document.attachments)
-        if (kept := store.find_file(attachment.sha256, merchant)) is None or kept.size != attachment.size
+        for place, attachment in enumerate(fields.get("attachments", []))
+        if (kept := store.find_file(attachment["sha256"], merchant)) is None or kept.size != attachment["size"]
     ]
     return unknown + [
         Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})

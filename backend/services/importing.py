@@ -7,6 +7,7 @@ merchant; a table's consignments are lodged. Whatever is not complete keeps ever
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
 from backend.domain.foreign import consignments
 from backend.domain.foreign.consignments import Table
@@ -19,7 +20,6 @@ from backend.domain.strict_json import HostileJson
 from backend.services import lodging, stating
 from backend.services.import_checks import PARTIES, conflicts, merchant_notes, table_notes
 from backend.services.ports import Store, Surroundings
-from backend.services.recording import NUMBERS
 from backend.services.together import together
 
 
@@ -196,7 +196,7 @@ def _store(at: Surroundings, actor: Person, file: FilePlan) -> tuple[Stored, ...
         one = lodging.lodge(at, actor, fields)
         return (Stored(kind, one.reference, one.id),)
     if kind is Kind.INVOICE:
-        record = stating.invoice(at, actor, fields)
+        record = stating.sign_own(at, actor, Kind.INVOICE, fields)
         return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
     assert file.issuer is not None
     record = stating.state(at, actor, kind, fields, file.issuer.id)

@@ -126,7 +126,11 @@ def _papers(store: Store, merchant: Organisation, ids: Any) -> tuple[list[Record
 def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     """Its own papers, and those that an issuer keeps for a merchant it could not match to anybody here."""
     is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role.issues is not None
-    return paper.kind is not Kind.DECLARATION and (paper.holder.id == merchant.id or is_kept_for_somebody)
+    return (
+        paper.kind is not Kind.DECLARATION
+        and paper.erased_at is None
+        and (paper.holder.id == merchant.id or is_kept_for_somebody)
+    )
 
 
 def _check_arrival(at: Surroundings, arrived: datetime | None) -> None:

@@ -1,14 +1,18 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
+from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import (
     Accreditation,
@@ -21,6 +25,7 @@ from backend.domain.ledger import (
     Receipt,
     SignedTransaction,
 )
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -31,9 +36,13 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
 )
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.simulation import Scenario, Simulation, SimulationState
+from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
 
 
 class Ledger(Protocol):
@@ -73,6 +82,9 @@ class Ledger(Protocol):
 
     def drawings(self) -> Iterator[Drawing]:
         """Every drawing that the ledger's events tell of, in order."""
+
+    def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
 
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
@@ -132,6 +144,22 @@ class Vault(Protocol):
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret, sealed under the newest master key."""
+
+
+class Operator(Protocol):
+    """Signs what the ledger held, for readers who trust whoever runs this installation."""
+
+    def thumbprints(self) -> tuple[str, ...]:
+        """The keys that sign or have signed here, the newest first."""
+
+    def sign(self, stated: Snapshot) -> str:
+        """The signed text."""
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with the address of its accreditation."""
+
 
 class Files(Protocol):
     """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
@@ -141,6 +169,9 @@ class Files(Protocol):
 
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
+
+    def delete(self, sha256: str) -> None:
+        """Keep them no longer. What is not here is no error."""
 
 
 class PdfReader(Protocol):
@@ -160,6 +191,33 @@ class Passwords(Protocol):
         """Whether the password is right; takes as long for a wrong one."""
 
 
+class Stopped(Exception):
+    """A simulation was ended before its time, because somebody wanted it so."""
+
+
+class Simulator(Protocol):
+    """The simulator of the clearance procedure, a program of its own with bounded time and memory."""
+
+    def scenarios(self) -> Sequence[Scenario]:
+        """The scenarios that come with it; raises SimulatorMissing where it cannot be started."""
+
+    def read(self, text: str) -> Scenario:
+        """Look through a scenario file; raises WrongScenario with every fault."""
+
+    def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
+        """Run it to its end and give its result.
+
+        ``go_on`` is told how much is done, at least once a second; where it answers no, the program is ended and
+        ``Stopped`` raised. Raises WrongScenario where the program refuses, runs too long or takes too much.
+        """
+
+    def file(self, simulation_id: str, name: str) -> Path | None:
+        """A file that a simulation left, or None."""
+
+    def forget(self, simulation_id: str) -> None:
+        """Delete what a simulation left."""
+
+
 class Store(Protocol):
     """Everything kept, inside one unit of work. ``find`` answers None, ``get`` raises NotFound."""
 
@@ -170,15 +228,25 @@ class Store(Protocol):
     def get_organisation(self, organisation_id: str) -> Organisation: ...
     def organisations(self, role: Role | None = None) -> Sequence[Organisation]: ...
     def find_person_by_email(self, email: str) -> Person | None: ...
+    def first_person(self, organisation: Organisation) -> Person | None: ...
     def find_person(self, person_id: str) -> Person | None: ...
     def find_token(self, digest: str) -> ApiToken | None: ...
     def active_key(self, organisation: Organisation) -> SigningKey: ...
     def find_key(self, thumbprint: str) -> SigningKey | None: ...
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]: ...
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]: ...
+    def find_prepared(self, prepared_id: str) -> Prepared | None: ...
+    def forget_prepared(self, before: datetime) -> None: ...
+    def remove(self, thing: object) -> None: ...
 
     # Products and records
     def get_product(self, product_id: str, merchant: Organisation) -> Product: ...
     def products(self, merchant: Organisation) -> Sequence[Product]: ...
     def get_record(self, record_id: str) -> RecordOnFile: ...
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]: ...
+    def forget_answers(self, resource_id: str) -> None: ...
+    def forget_file(self, sha256: str) -> None: ...
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None: ...
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None: ...
     def records_of(
         self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
@@ -186,7 +254,7 @@ class Store(Protocol):
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool: ...
     def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None: ...
     def stored_files(self) -> Sequence[StoredFile]: ...
-    def waiting(self, issuer: Organisation | None = None) -> int: ...
+    def count_waiting(self, issuer: Organisation | None = None) -> int: ...
     def get_request(self, request_id: str) -> ConfirmationRequest: ...
     def requests(
         self,
@@ -208,6 +276,7 @@ class Store(Protocol):
     def consignments_naming(self, record_id: str) -> Sequence[Consignment]: ...
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[Draw]: ...
     def released(self) -> Sequence[Consignment]: ...
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]: ...
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
 
@@ -229,6 +298,9 @@ class Store(Protocol):
 
     # The way to the ledger
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]: ...
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None: ...
+    def set_aside(self, record_id: str, why: str) -> None: ...
     def batches_in_flight(self) -> Sequence[SealedBatch]: ...
     def status_changes_in_flight(self) -> Sequence[StatusChange]: ...
     def status_sendings_open(self) -> bool: ...
@@ -261,6 +333,12 @@ class Store(Protocol):
     def oldest_unanchored(self) -> datetime | None: ...
     def find_answer(self, person_id: str, key: str) -> Answer | None: ...
 
+    # Simulations
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]: ...
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]: ...
+    def get_simulation(self, simulation_id: str) -> Simulation: ...
+    def find_simulation(self, simulation_id: str) -> Simulation | None: ...
+
 
 class UnitOfWork(Protocol):
     """All or nothing: what was not committed at the end never happened."""
@@ -282,6 +360,11 @@ class Work(Protocol):
         """A unit of work; ``reading`` ones take no write lock and must not commit."""
 
 
+def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
+    """There is nobody here who could: the key lies outside."""
+    raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
+
+
 @dataclass(frozen=True)
 class Intake:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
@@ -301,10 +384,20 @@ class Surroundings:
     files: Files
     pdf: PdfReader
     passwords: Passwords
+    operator: Operator
     now: Callable[[], datetime]
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    simulator: Simulator | None = None
+    wake_simulating: Callable[[], None] = lambda: None
+    scrub: Callable[[], None] = lambda: None
+    """Makes sure that what was erased does not linger in the database's files."""
+    public_url: str | None = None
+    """Under which address everybody reaches this server: schemas are named by it."""
+    random: Callable[[int], bytes] = secrets.token_bytes
+    outside: Callable[[SigningKey, bytes], bytes] = refuse_to_sign
+    """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
     intake: Intake = Intake()

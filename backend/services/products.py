@@ -6,8 +6,9 @@ from uuid import uuid4
 from pydantic import Field, ValidationError
 
 from backend.domain.codes import CountryCode, HsCode, UnitCode
-from backend.domain.documents import Document, LongText, Text, problems_of
+from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid, NotAllowed
+from backend.domain.fields import Document, LongText, Text
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product
 from backend.services.ports import Surroundings

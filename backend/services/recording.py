@@ -5,9 +5,9 @@ import secrets
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from backend.domain import documents, sd_jwt
+from backend.domain import documents, schemas, sd_jwt
 from backend.domain.batch import quantity_steps
 from backend.domain.documents import AnyDocument, CertificateOfOrigin
 from backend.domain.errors import Conflict, Invalid
@@ -19,18 +19,14 @@ from backend.domain.kinds import (
     DocumentStatus,
     Kind,
 )
-from backend.domain.parties import Organisation
+from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.sendings import StatusChange
 from backend.services.intake import check_room
 from backend.services.ports import Store, Surroundings
 
-CONTEXT = "https://www.w3.org/ns/credentials/v2"
-NUMBERS = {
-    Kind.CERTIFICATE_OF_ORIGIN: "certificateNumber",
-    Kind.INSPECTION_REPORT: "reportNumber",
-    Kind.INVOICE: "invoiceNumber",
-}
+CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
+"""The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
 
 
 def record(
@@ -50,11 +46,12 @@ def record(
     _check_attachments(store, fields, issuer, supersedes)
     number = _free_number(store, kind, fields, issuer, assurance)
     now = at.now()
-    record_id = str(uuid4())
+    record_id = str(UUID(bytes=at.random(16), version=4))
     until = _valid_until(document)
-    key = store.active_key(issuer)
+    key = usable_key(store, issuer)
+    starts = max(now, key.usable_from or now)
     claims: dict[str, Any] = {
-        "@context": [CONTEXT],
+        "@context": CONTEXTS,
         "id": f"urn:uuid:{record_id}",
         "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
         # RFC 9278 names a key by its thumbprint in a URI.
@@ -62,8 +59,9 @@ def record(
             "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
             "name": issuer.name,
         },
-        "validFrom": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
+        "credentialSchema": {"id": schemas.address(kind, at.public_url), "type": "JsonSchema"},
     }
     if until is not None:
         claims["validUntil"] = until.isoformat(timespec="seconds")
@@ -73,8 +71,8 @@ def record(
         claims,
         fields,
         key.public_jwk,
-        lambda signing_input: at.vault.sign(key.sealed_private, signing_input),
-        lambda: secrets.token_bytes(32),
+        lambda signing_input: _signature(at, key, signing_input),
+        lambda: at.random(32),
     )
     quantity = documents.quantity_of(document)
     on_file = RecordOnFile(
@@ -89,7 +87,7 @@ def record(
         digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
         issued_at=now,
         recorded_at=now,
-        label_code=_label_code(),
+        label_code=_label_code(at.random(16)),
         number=number,
         valid_until=until,
         product=product,
@@ -99,6 +97,22 @@ def record(
     if supersedes is not None:
         _supersede(at, store, supersedes, on_file)
     return on_file
+
+
+def usable_key(store: Store, issuer: Organisation) -> SigningKey:
+    """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
+    key = store.active_key(issuer)
+    if not key.is_active:
+        raise Conflict("the signing key was withdrawn: the authority gives this organisation a new one")
+    if key.successor is not None:
+        raise Conflict("the signing key is being replaced: try again in a few seconds")
+    return key
+
+
+def _signature(at: Surroundings, key: SigningKey, signing_input: bytes) -> bytes:
+    if key.sealed_private is None:
+        return at.outside(key, signing_input)
+    return at.vault.sign(key.sealed_private, signing_input)
 
 
 def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
@@ -133,7 +147,7 @@ def _check_edge(on_file: RecordOnFile, status: int) -> None:
 def _free_number(
     store: Store, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
 ) -> str | None:
-    name = NUMBERS.get(kind)
+    name = documents.NUMBERS.get(kind)
     number = fields.get(name) if name else None
     if name and not number and assurance is Assurance.ISSUED:
         raise Invalid("an issued document needs its number", [(name, "is missing")])
@@ -167,6 +181,6 @@ def _valid_until(document: AnyDocument) -> datetime | None:
     return None
 
 
-def _label_code() -> str:
+def _label_code(drawn: bytes) -> str:
     """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+    return base64.b32encode(drawn).decode().rstrip("=").lower()

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import Kind, Lane
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.answers import AnswerKey, earlier_answer, keep_answer
@@ -73,16 +73,18 @@ def _sent_back(store: Store, merchant: Organisation, request_id: str) -> RecordO
     return request.statement
 
 
-def invoice(at: Surroundings, actor: Person, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
-    """A merchant signs its own invoice."""
+def sign_own(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+    """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     if actor.role is not Role.MERCHANT:
-        raise NotAllowed("only merchants issue invoices")
-    document = documents.read(Kind.INVOICE, fields)
+        raise NotAllowed(f"only merchants sign {documents.SLUGS[kind]}s here", kind=documents.SLUGS[kind])
+    if kind.lane is not Lane.OTHER:
+        raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
+    document = documents.read(kind, fields)
     with at.work() as work:
         if earlier := earlier_answer(work.store, answer):
             return work.store.get_record(earlier)
         merchant = work.store.get_organisation(actor.organisation.id)
-        on_file = record(at, work.store, Kind.INVOICE, document, merchant, merchant)
+        on_file = record(at, work.store, kind, document, merchant, merchant)
         keep_answer(at, work.store, answer, on_file.id)
         work.commit()
     at.wake_anchoring()

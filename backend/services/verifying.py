@@ -6,15 +6,29 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from backend.domain import documents, dossier, evidence, sd_jwt, strict_json
+from backend.domain import bundle as bundles
+from backend.domain import documents, dossier, proving, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
 from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Head
+from backend.domain.ledger import Accreditation, Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
-from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Ruling, Unknown, Verdict, about, judge
+from backend.domain.trade_match import match_trade
+from backend.domain.verdict import (
+    Check,
+    LedgerFacts,
+    Mender,
+    Outcome,
+    Ruling,
+    Unknown,
+    Verdict,
+    about,
+    held_then,
+    judge,
+    judge_then,
+)
 from backend.services.drawing import quantity_checks
 from backend.services.lines import first_of_line, newest_of_line
 from backend.services.ports import Store, Surroundings
@@ -49,27 +63,76 @@ def evidence_of(on_file: RecordOnFile) -> Evidence:
     return Evidence(on_file.sd_jwt, on_file.kind, on_file.quantity, on_file.proof, anchor)
 
 
-def verdict_on(at: Surroundings, on_file: RecordOnFile) -> Verdict:
-    """The verdict on one record on file."""
+def verdict_on(
+    at: Surroundings, on_file: RecordOnFile, then: datetime | None = None, *, for_everybody: bool = False
+) -> Verdict:
+    """The verdict on one record on file, now or at a past moment (``then``).
+
+    The reason of a revocation is told, unless the verdict is ``for_everybody``: it is free text and may name people.
+    """
+    _check_past(at, then)
+    if on_file.erased_at is not None:
+        return _erased(at, on_file)
     try:
         found = evidence_of(on_file)
     except Invalid as error:
         return _altered(str(error), at.now())
     kept = _Kept(on_file.status, on_file.batch)
-    verdict = _judge(at, found, kept)
-    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of)
+    verdict = _judge(at, found, kept) if then is None else _judge_then(at, found, on_file, then)
+    checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
+    return Verdict.of([*checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of, verdict.at)
 
 
-def verdict_on_bundle(at: Surroundings, bundle: Any) -> Verdict:
-    """The verdict on a bundle; raises MalformedBundle where it is no bundle at all."""
+def _explained(check: Check, on_file: RecordOnFile) -> Check:
+    """The same check with what only we know: why it was revoked, and what replaced it."""
+    if check.code != "STATUS" or check.outcome is not Outcome.FAIL:
+        return check
+    told = {"revoked": "revoked-because", "suspended": "suspended-because"}.get(check.reason)
+    if told is not None and on_file.status_reason:
+        return replace(check, reason=told, values={**check.values, "why": on_file.status_reason})
+    if check.reason == "superseded" and on_file.superseded_by_id:
+        return replace(check, values={**check.values, "by": on_file.superseded_by_id})
+    return check
+
+
+def _check_past(at: Surroundings, then: datetime | None) -> None:
+    if then is not None and then > at.now():
+        raise Invalid("a moment in the future", [("at", "lies in the future: nobody knows yet")])
+
+
+def _erased(at: Surroundings, on_file: RecordOnFile) -> Verdict:
+    check = Check("CONTENT", Outcome.CANNOT_TELL, "erased", {"erased_at": on_file.erased_at}, Mender.NOBODY)
+    return Verdict.of([check], at.now())
+
+
+def verdict_on_bundle(at: Surroundings, bundle: Any, then: datetime | None = None) -> Verdict:
+    """The verdict on a bundle of any version, now or at a past moment; raises MalformedBundle where it is none at all.
+
+    The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
+    """
+    _check_past(at, then)
     try:
-        found = evidence.read(bundle)
+        read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
         return _altered(str(error), at.now())
-    verdict = _judge(at, found, _Kept())
+    checks = list(proving.integrity(read))
+    for number, found in enumerate(read.records, 1):
+        verdict = _brought(at, found, then)
+        checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
+    return Verdict.of([*checks, *proving.named(read)], at.now(), then)
+
+
+def _brought(at: Surroundings, found: Evidence, then: datetime | None) -> Verdict:
+    """The verdict on one record that somebody brings."""
+    if then is None:
+        verdict = _judge(at, found, _Kept())
+    else:
+        with at.work(reading=True) as work:
+            on_file = work.store.find_record_by_digest(found.entry.digest.hex())
+        verdict = _judge_then(at, found, on_file, then)
     if verdict.ruling is Ruling.INVALID:
         return verdict
-    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of)
+    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
 
 
 @dataclass(frozen=True)
@@ -112,6 +175,42 @@ def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
         facts = replace(facts, status=kept.status)
     is_on_its_way = kept.batch is not None and _may_be_reorganised(at, kept.batch, head)
     return judge(found, replace(facts, is_on_its_way=is_on_its_way), now)
+
+
+def _judge_then(at: Surroundings, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
+    """The verdict at a past moment, from what the ledger holds now and held then."""
+    now = at.now()
+    head = _ask(at.ledger.head)
+    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+        here = _judge(at, found, _Kept())
+        return Verdict.of(here.checks, here.as_of, then)
+    facts = _facts(at, found, head, now)
+    key = _key_named(found.record)
+    if key is not None and isinstance(facts.accreditation, Accreditation):
+        earlier = _ask(lambda: at.ledger.accreditation_at(key, then))
+        held = earlier if isinstance(earlier, Unknown) else held_then(earlier, facts.accreditation)
+        facts = replace(facts, accreditation=held)
+    status = facts.status if isinstance(facts.status, Unknown) else _status_then(at, facts.status, on_file, then)
+    return judge_then(found, replace(facts, status=status), then)
+
+
+def _status_then(at: Surroundings, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
+    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
+
+    They count only where they lead to what the ledger shows.
+    """
+    if on_file is None:
+        return Unknown("when its status changed is known to its issuer's server only")
+    with at.work(reading=True) as work:
+        changes = work.store.status_changes_of(on_file.id)
+    mined = [
+        (change.sending.block_time, change.new_status)
+        for change in changes
+        if change.sending is not None and change.sending.block_time is not None and change.sending.refusal is None
+    ]
+    if (mined[-1][1] if mined else 0) != on_ledger or any(change.settled for change in changes):
+        return Unknown("when its status changed is not known here")
+    return next((status for moment, status in reversed(mined) if moment <= then), 0)
 
 
 def _may_be_reorganised(at: Surroundings, batch: SealedBatch, head: Head | Unknown) -> bool:
@@ -200,6 +299,7 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
         assert isinstance(declared, Declaration)
         firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        checks += match_trade(declared, papers)
         checks += quantity_checks(at, store, consignment)
     return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
 
@@ -214,7 +314,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return documents.read(on_file.kind, on_file.fields)
+        return documents.as_signed(on_file.kind, on_file.fields)
     except Invalid:
         return None
 
@@ -224,6 +324,9 @@ def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: Recor
     values = {"issuer": on_file.issuer.name}
     link, current = on_file.digest, on_file
     while link != named_digest and current.supersedes_id is not None:
+        if current.erased_at is not None:
+            gone = {"erased_at": current.erased_at}
+            return Check("NAMED_RECORD", Outcome.CANNOT_TELL, "erased", gone, Mender.NOBODY)
         try:
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:

@@ -6,7 +6,8 @@ from functools import cache
 import pycountry
 from babel import Locale
 
-from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA, UNITS
+from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.units import UNITS
 from backend.web.languages import language
 
 Names = dict[str, tuple[str, str]]

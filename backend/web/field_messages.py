@@ -9,6 +9,7 @@ _Sentence = Callable[[re.Match[str]], str]
 
 # The domain speaks English for programs; these are its sentences, and what people are told instead.
 _PATTERNS: list[tuple[str, _Sentence]] = [
+    (r"waybillReference is missing", lambda found: _("Name the waybill or the order that these goods travel under.")),
     (r"is missing: say what", lambda found: _("Say what the merchant should correct.")),
     (r"is missing or longer", lambda found: _("Give a reason of at most 2,000 characters.")),
     (r"is missing|field required|at least 1 character", lambda found: _("Please fill this in.")),
@@ -25,6 +26,16 @@ _PATTERNS: list[tuple[str, _Sentence]] = [
     (r"is no ISO 3166", lambda found: _("Choose a country from the list.")),
     (r"is no ISO 4217", lambda found: _("Choose a currency from the list.")),
     (r"is no unit", lambda found: _("Choose a unit from the list.")),
+    (
+        r"is not in HS 2022",
+        lambda found: _("The first six digits are not in HS 2022: look the code up again, or ask your broker."),
+    ),
+    (r"identifier is mistyped", lambda found: _("This company number (USCC) is mistyped: its last character differs.")),
+    (
+        r"results state no measurement",
+        lambda found: _("Pass or fail alone is no report: give at least one measured value with its unit or limit."),
+    ),
+    (r"belong together", lambda found: _("Amount and currency belong together: fill in both or neither.")),
     (r"is no HS code", lambda found: _("An HS code has 6 to 13 digits, such as 9405.21.")),
     (r"validUntil lies before|must lie after validFrom", lambda found: _("The last day lies before the first.")),
     (
@@ -38,7 +49,24 @@ _PATTERNS: list[tuple[str, _Sentence]] = [
     (r"is no record of yours", lambda found: _("One of the papers is not yours: choose again.")),
     (r"lies in the future|must not lie in the future", lambda found: _("This lies in the future.")),
     (r"more than a year back", lambda found: _("This lies more than a year back.")),
-    (r"must be from 1 to 97", lambda found: _("HS chapters run from 1 to 97.")),
+    (r"must be from 1 to 97$", lambda found: _("HS chapters run from 1 to 97.")),
+    (
+        r"must be from (\S+) to (\S+)",
+        lambda found: _("Give a number from %(low)s to %(high)s.", low=found[1], high=found[2]),
+    ),
+    (r"is no parameter of this scenario", lambda found: _("This scenario has no such parameter.")),
+    (r"is no scenario of ours", lambda found: _("Choose a scenario from the list.")),
+    (r"took longer than (\S+) minutes", lambda found: _("It took longer than %(count)s minutes.", count=found[1])),
+    (r"took more memory than (\d+) GB", lambda found: _("It took more memory than %(count)s GB.", count=found[1])),
+    (
+        r"fewer replications, fewer declarations",
+        lambda found: _("Take fewer replications, fewer declarations or a shorter horizon."),
+    ),
+    (
+        r"the simulator ended with code",
+        lambda found: _("The simulator ended without a result: %(why)s", why=found.string),
+    ),
+    (r"is larger than (\d+) KB", lambda found: _("The file is larger than %(size)s KB.", size=found[1])),
     (r"is no e-mail address", lambda found: _("This is no e-mail address.")),
     (r"is larger than (\d+) MB", lambda found: _("The file is larger than %(size)s MB.", size=found[1])),
     (r"not a PDF document", lambda found: _("This is not a PDF document, or it is damaged or locked.")),
@@ -47,7 +75,14 @@ _PATTERNS: list[tuple[str, _Sentence]] = [
 ]
 _COMPILED = [(re.compile(pattern, re.IGNORECASE), sentence) for pattern, sentence in _PATTERNS]
 
-_PLACES = {"validUntil lies before issueDate": "validUntil", "must follow one another": "performedTo"}
+_PLACES = {
+    "validUntil lies before issueDate": "validUntil",
+    "must follow one another": "performedTo",
+    "results state no measurement": "results",
+    "freeOnBoardAmount": "freeOnBoardAmount",
+    "waybillReference is missing": "waybillReference",
+    "identifier is mistyped": "identifier",
+}
 
 
 def in_words(message: str) -> str:
@@ -60,6 +95,7 @@ def in_words(message: str) -> str:
 
 def place_of(path: str, message: str) -> str:
     """The field that a fault is shown at: a fault between fields is shown at the last of them."""
-    if path:
+    if path and "identifier is mistyped" not in message:
         return path
-    return next((place for part, place in _PLACES.items() if part in message), "")
+    place = next((place for part, place in _PLACES.items() if part in message), "")
+    return f"{path}.{place}" if path else place

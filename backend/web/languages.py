@@ -87,3 +87,11 @@ def duration(value: timedelta) -> str:
 
 
 __all__ = ["COOKIE", "LANGUAGES", "duration", "install_languages", "language", "moment"]
+
+
+def moment_text(text: str) -> str:
+    """A time off a record, as people read it; what is none stays as it is."""
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text

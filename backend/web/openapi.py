@@ -43,7 +43,8 @@ _LANGUAGE = {
     "description": "en or zh: the language of sentences",
     "schema": {"type": "string"},
 }
-_KEYED = ("/certificates-of-origin", "/inspection-reports", "/invoices", "/declarations", "/decisions")
+_TRADE = ("/invoices", "/orders", "/payment-receipts", "/waybills", "/movement-events")
+_KEYED = ("/certificates-of-origin", "/inspection-reports", "/declarations", "/decisions", *_TRADE)
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}},

@@ -10,6 +10,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from backend.domain import errors
+from backend.domain.simulation import SimulatorMissing
 from backend.services.answers import IdempotencyKeyReused
 from backend.services.deciding import NotReleasable
 from backend.web.field_messages import in_words
@@ -30,6 +31,7 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ForeignLedger, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LedgerRefused, HTTPStatus.SERVICE_UNAVAILABLE),
+    (SimulatorMissing, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
 ]
 
@@ -49,6 +51,8 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "simulator-missing": _("Simulations cannot be run on this server: the simulator is not installed."),
+        "wrong-scenario": _("The scenario cannot be simulated. Mend the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
         "too-large": _("What was sent is too large."),
         "method-not-allowed": _("This address does not take this method."),

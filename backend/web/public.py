@@ -9,24 +9,19 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
+from backend.domain.presentations import Audience, fields_for
 from backend.domain.records import RecordOnFile
+from backend.services.bundling import bundle_of
 from backend.services.verifying import verdict_on
+from backend.web.bundle_files import bundle_file
 from backend.web.surroundings import surroundings
 
 blueprint = Blueprint("public", __name__)
 
-SHOWN = {
-    Kind.CERTIFICATE_OF_ORIGIN: ("originCountry", "description", "hsCode", "issueDate", "validUntil"),
-    Kind.INSPECTION_REPORT: (
-        "itemDescription",
-        "conforms",
-        "specification",
-        "performedFrom",
-        "performedTo",
-        "issueDate",
-    ),
-}
-"""What of a record anybody may read. Declarations and invoices have no public page."""
+SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT)}
+"""What of a record anybody may read. Other records have no public page."""
+PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
+"""What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
 LONGEST_CODE = 64
 
 
@@ -48,12 +43,14 @@ def label(label_code: str) -> ResponseReturnValue:
         newest = found
         while newest is not None and newest.superseded_by_id is not None:
             newest = work.store.get_record(newest.superseded_by_id)
-    if newest is None or newest.kind not in SHOWN:
+    if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return render_template("public/unknown.html", code=label_code), 404
     if newest is not found:
         return redirect(url_for("public.label", label_code=newest.label_code))
     answer = make_response(
-        render_template("public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest))
+        render_template(
+            "public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest, for_everybody=True)
+        )
     )
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -65,6 +62,17 @@ def _facts(record: RecordOnFile) -> dict[str, Any]:
     except Invalid:
         return {}
     return {name: fields[name] for name in SHOWN[record.kind] if name in fields}
+
+
+@blueprint.get("/p/<label_code>/bundle.json")
+def label_bundle(label_code: str) -> ResponseReturnValue:
+    """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = work.store.find_record_by_label(label_code.strip().lower())
+    if found is None or found.kind not in SHOWN:
+        return render_template("public/unknown.html", code=label_code), 404
+    return bundle_file(bundle_of(at, found, PROVEN[found.kind]), found.label_code)
 
 
 @blueprint.get("/p/<label_code>/label.svg")

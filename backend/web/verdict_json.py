@@ -13,6 +13,7 @@ def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
         "verdict": verdict.ruling.value,
         "summary": headline(verdict, language),
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
+        "at": verdict.at and verdict.at.isoformat(timespec="milliseconds"),
         "checks": [_check(check, verdict, language) for check in verdict.checks],
     }
 

@@ -10,13 +10,18 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
+from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+from backend.domain.simulation import SimulationState
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
+from backend.web.field_messages import in_words
+from backend.web.field_names import field_name, field_value
 from backend.web.languages import duration, language, moment
 from backend.web.refusals import undone
 
@@ -37,6 +42,7 @@ def install_words(app: Flask) -> None:
         request_state=request_state,
         declaration_state=declaration_state,
         decision_name=decision_name,
+        simulation_state=simulation_state,
         step_name=step_name,
         proof_stages=proof_stages,
         ruling=ruling,
@@ -51,6 +57,11 @@ def install_words(app: Flask) -> None:
         hours=hours,
         number_of=number_of,
         goods_of=goods_of,
+        field_name=field_name,
+        field_value=field_value,
+        audience_name=audience_name,
+        kind_help=kind_help,
+        refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
         country=choices.country,
@@ -59,6 +70,7 @@ def install_words(app: Flask) -> None:
         agreement=choices.agreement,
         hs=choices.hs,
         size=size,
+        in_words=in_words,
     )
 
 
@@ -69,8 +81,8 @@ def name_of(organisation: Any) -> str:
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    names = ("certificateNumber", "reportNumber", "invoiceNumber", "declarationReference")
-    return next((str(fields[name]) for fields in [_fields(record)] for name in names if name in fields), "")
+    name = NUMBERS.get(record.kind, "declarationReference")
+    return str(_fields(record).get(name, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
@@ -95,8 +107,47 @@ def kind_name(kind: Kind) -> str:
         Kind.INSPECTION_REPORT: _("Inspection report"),
         Kind.DECLARATION: _("Declaration"),
         Kind.INVOICE: _("Invoice"),
+        Kind.ORDER: _("Order"),
+        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
+        Kind.WAYBILL: _("Waybill"),
+        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
     }
     return names[Kind(kind)]
+
+
+def kind_help(kind: Kind) -> str:
+    """What a paper of the trade is, in one line."""
+    names: dict[Kind, str] = {
+        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
+        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
+        Kind.WAYBILL: _("What the carrier took over, and where to."),
+        Kind.INVOICE: _("What you charge the buyer."),
+        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
+    }
+    return names[kind]
+
+
+def audience_name(audience: Audience) -> str:
+    """For whom fields are chosen."""
+    names: dict[Audience, str] = {
+        Audience.PUBLIC_LABEL: _("Everybody (label)"),
+        Audience.BUYER: _("Buyer"),
+        Audience.BANK: _("Bank"),
+        Audience.CUSTOMS: _("Customs"),
+    }
+    return names[audience]
+
+
+def refusal_words(refusal: Exception) -> str:
+    """Why a paper cannot be erased."""
+    known = {
+        "erased already": _("This paper was erased already."),
+        "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
+        "released on it": _("Goods released on it are on their way to the ledger: try again in a few seconds."),
+        "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
+        "before its issuer": _("It lies before its issuer: wait for the answer first."),
+    }
+    return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
 
 
 def role_name(role: Role) -> str:
@@ -107,12 +158,15 @@ def role_name(role: Role) -> str:
         Role.LABORATORY: _("Laboratory"),
         Role.OFFICER: _("Customs office"),
         Role.AUTHORITY: _("Accrediting authority"),
+        Role.ANALYST: _("Analyst"),
     }
     return names[role]
 
 
 def record_state(record: RecordOnFile) -> Shown:
     """Whether a record is in force."""
+    if record.erased_at is not None:
+        return Shown(_("Erased"), "plain")
     if record.kind is Kind.DECLARATION:
         return declaration_state(DeclarationStatus(record.status))
     if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
@@ -150,6 +204,19 @@ def declaration_state(status: DeclarationStatus) -> Shown:
         DeclarationStatus.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
     }
     return names[status]
+
+
+def simulation_state(state: SimulationState) -> Shown:
+    """Where a simulation stands."""
+    names = {
+        SimulationState.WAITING: Shown(_("Waiting"), "plain"),
+        SimulationState.RUNNING: Shown(_("Running"), "wait"),
+        SimulationState.DONE: Shown(_("Done"), "good"),
+        SimulationState.FAILED: Shown(_("Failed"), "bad"),
+        SimulationState.CANCELLED: Shown(_("Cancelled"), "plain"),
+        SimulationState.LOST: Shown(_("Interrupted"), "bad"),
+    }
+    return names[state]
 
 
 def decision_name(decision: Decision) -> str:

@@ -149,7 +149,7 @@ def test_a_name_is_the_same_however_it_is_spaced_and_cased(name):
 
 def test_goods_that_no_certificate_covers_are_not_valid():
     """One line with a certificate must not carry another line through that has none."""
-    smuggled = a_declaration(items=[goods_item(), goods_item(hsCode="930100", description="Something else")])
+    smuggled = a_declaration(items=[goods_item(), goods_item(hsCode="930190", description="Something else")])
     assert ruling(matched(smuggled)) is not Ruling.VALID
 
 

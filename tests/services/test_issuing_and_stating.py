@@ -10,7 +10,7 @@ from backend.services import files, issuing, products, stating
 from backend.services.verifying import verdict_on
 from tests.builders import PDF, certificate_fields, invoice_fields, report_fields
 
-CERTIFICATE, REPORT, DECLARATION, INVOICE = Kind
+CERTIFICATE, REPORT, DECLARATION, INVOICE, *_TRADE = Kind
 
 
 def state(house, kind=CERTIFICATE, issuer="chamber", **changes):
@@ -215,7 +215,7 @@ def test_only_merchants_state(house, who):
     with pytest.raises(NotAllowed):
         state(house, actor=who)
     with pytest.raises(NotAllowed):
-        stating.invoice(house.at, house.people[who], invoice_fields())
+        stating.sign_own(house.at, house.people[who], Kind.INVOICE, invoice_fields())
 
 
 def test_anothers_product_cannot_be_named(house):

@@ -4,16 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
+from backend.services.simulating import run_next
 from tests.builders import (
     PDF,
     Api,
     certificate_fields,
     invoice_fields,
     lodgement_fields,
+    movement_fields,
+    order_fields,
+    receipt_fields,
     report_fields,
+    waybill_fields,
 )
 
-ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority")
+ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority", "analyst")
 ROLES = ASKERS[2:]
 
 
@@ -28,6 +33,10 @@ EXPECTED = {
     "POST /certificates-of-origin": only("chamber"),
     "POST /inspection-reports": only("laboratory"),
     "POST /invoices": only("merchant", "rival"),
+    "POST /orders": only("merchant", "rival"),
+    "POST /payment-receipts": only("merchant", "rival"),
+    "POST /waybills": only("merchant", "rival"),
+    "POST /movement-events": only("merchant", "rival"),
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
@@ -37,22 +46,38 @@ EXPECTED = {
     "POST /declarations/<declaration_id>/arrival": only("merchant", "officer", otherwise=404),
     "POST /declarations/<declaration_id>/withdrawal": only("merchant", otherwise=404) | {"officer": 403},
     "GET /release-times": everybody,
+    "GET /clearance-events": only("officer", "analyst", done=200),
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,
+    "GET /declarations/<declaration_id>/evidence": only("merchant", "officer", otherwise=404, done=200),
+    "GET /records/<record_id>/presentation": own_record,
+    "POST /records/<record_id>/erasure": only(otherwise=404) | {"merchant": 409},
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),
     "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
+    "GET /simulation-scenarios": only("analyst", done=200),
+    "POST /simulations": only("analyst"),
+    "GET /simulations": only("analyst", done=200),
+    "GET /simulations/<simulation_id>": only("analyst", otherwise=404, done=200),
+    "POST /simulations/<simulation_id>/cancellation": only("analyst", otherwise=404),
+    "GET /simulations/<simulation_id>/files/<name>": only("analyst", otherwise=404, done=200),
+    "POST /issuers/<organisation_id>/key-rotation": only("authority", done=202),
+    "POST /keys/<thumbprint>/compromise": only("authority", done=202),
+    "GET /keys/<thumbprint>/records": only("authority", done=200),
+    "POST /signing-requests": only(otherwise=403) | {"chamber": 409},
+    "POST /signing-requests/<request_id>/signature": only(otherwise=404),
 }
 """The status that each role gets for a well-formed request about the merchant's own things."""
 
 
 @pytest.fixture(scope="module")
-def api(app, people):
+def api(app, people, system):
     api = Api(app.test_client(), people)
+    api.at = system.at
     api.admit_rival()
     api.bearers["wrong token"] = {"Authorization": "Bearer pp_somebody-elses"}
     return api
@@ -84,14 +109,28 @@ def body_for(api, route):
         "POST /certificates-of-origin": lambda: certificate_fields(certificateNumber=api.fresh("C")),
         "POST /inspection-reports": lambda: report_fields(reportNumber=api.fresh("R")),
         "POST /invoices": lambda: invoice_fields(invoiceNumber=api.fresh("I")),
+        "POST /orders": lambda: order_fields(orderReference=api.fresh("O")),
+        "POST /payment-receipts": lambda: receipt_fields(receiptReference=api.fresh("P")),
+        "POST /waybills": lambda: waybill_fields(waybillReference=api.fresh("W")),
+        "POST /movement-events": lambda: movement_fields(eventReference=api.fresh("M")),
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
         "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},
         "POST /declarations/<declaration_id>/arrival": lambda: {"arrivedAt": "2026-11-01T00:00:00Z"},
         "POST /verify": lambda: bundle,
+        "POST /records/<record_id>/erasure": lambda: {"confirm": "erase for good"},
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
+        "POST /simulations": lambda: {"scenario": "office", "replications": 1},
+        "POST /issuers/<organisation_id>/key-rotation": dict,
+        "POST /keys/<thumbprint>/compromise": lambda: {"since": "2026-01-01T00:00:00Z"},
+        "POST /signing-requests": lambda: {
+            "act": "issue",
+            "kind": "certificate-of-origin",
+            "document": certificate_fields(certificateNumber=api.fresh("C")),
+        },
+        "POST /signing-requests/<request_id>/signature": lambda: {"signature": "AA"},
     }.get(route, lambda: None)()
 
 
@@ -104,7 +143,16 @@ def path_for(api, route, lapsed):
         return path.replace("<record_id>", certificate["id"])
     if "<declaration_id>" in path:
         return path.replace("<declaration_id>", api.declaration([])["id"])
-    return path.replace("<organisation_id>", lapsed)
+    if "<simulation_id>" in path:
+        simulation = api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()["id"]
+        while "cancellation" not in path and run_next(api.at, lambda: False):
+            continue
+        return path.replace("<simulation_id>", simulation).replace("<name>", "result.json")
+    if "<organisation_id>/key-rotation" in path or "<thumbprint>" in path:
+        body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
+        joined = api.post("/organisations", "authority", body).get_json()
+        return path.replace("<organisation_id>", joined["id"]).replace("<thumbprint>", joined["key"])
+    return path.replace("<organisation_id>", lapsed).replace("<request_id>", "00000000-0000-4000-8000-000000000000")
 
 
 def ask(api, route, path, asker):
@@ -112,6 +160,8 @@ def ask(api, route, path, asker):
         return api.post(path, asker, data=PDF, content_type="application/pdf")
     if route == "POST /declarations/<declaration_id>/arrival":
         return api.post(path, asker, {"arrivedAt": datetime.now(UTC).isoformat()})
+    if route.endswith("/presentation"):
+        path += "?audience=buyer"
     return api.call(route.split()[0], path, asker, json=body_for(api, route))
 
 
@@ -135,7 +185,7 @@ def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
     "made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"]
 )
 def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
-    who = next(role for role in ROLES if EXPECTED[route][role] in (200, 201, 202))
+    who = next((role for role in ROLES if EXPECTED[route][role] in (200, 201, 202)), "chamber")
     path = route.split()[1]
     answer = ask(api, route, path[: path.index("<")] + made_up + path[path.index(">") + 1 :], who)
     assert answer.status_code in (404, 405)

@@ -17,6 +17,7 @@ from pathlib import Path
 import rlp
 from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactionAPI
 from eth.chains.base import MiningChain
+from eth.db.schema import SchemaV1
 from eth.exceptions import HeaderNotFound, PyEVMError, Revert, TransactionNotFound
 from eth.vm.spoof import SpoofTransaction
 from eth_bloom.bloom import BloomFilter
@@ -86,6 +87,8 @@ class EmbeddedChain:
         self._in_real_time = in_real_time
         self._clock = clock
         self._file_lock = _hold(path)
+        self._nonces_head = b""
+        self._nonces: dict[Address, int] = {}
         self._open_stores(funded)
         self._pool = Pool()
         self._shared = threading.Condition()
@@ -152,7 +155,7 @@ class EmbeddedChain:
     def transaction_count(self, address: str) -> int:
         """How many transactions of this account have been mined."""
         with self._asking() as chain:
-            return _nonce(chain, to_canonical_address(address))
+            return self._mined_nonce(chain, to_canonical_address(address))
 
     def send_raw(self, raw: bytes) -> None:
         """Let a signed transaction wait for its block. What already waits or was mined is no error.
@@ -163,7 +166,7 @@ class EmbeddedChain:
         with self._asking() as chain:
             if _position(chain, transaction.hash) is not None:
                 return
-            mined = _nonce(chain, sender)
+            mined = self._mined_nonce(chain, sender)
             # A block may have come between the two looks: it is this very transaction that used the nonce up then.
             was_mined_meanwhile = transaction.nonce < mined and _position(chain, transaction.hash) is not None
         if was_mined_meanwhile:
@@ -221,6 +224,16 @@ class EmbeddedChain:
     def _require_open(self) -> None:
         if self._closing.is_set():
             raise ChainUnavailable(f"{self._path} is closed")
+
+    def _mined_nonce(self, chain: MiningChain, address: Address) -> int:
+        """The nonce of an account at the head, looked up once for each head: a burst of transactions asks it often."""
+        head = self._committed[SchemaV1.make_canonical_head_hash_lookup_key()]
+        if head != self._nonces_head:
+            self._nonces_head, self._nonces = head, {}
+        if address not in self._nonces:
+            header = chain.get_block_header_by_hash(Hash32(head))
+            self._nonces[address] = chain.get_vm(header).state.get_nonce(address)
+        return self._nonces[address]
 
     def _receipt_at(self, chain: MiningChain, transaction_hash: bytes, number: int, index: int) -> ChainReceipt:
         receipt = chain.get_transaction_receipt_by_index(BlockNumber(number), index)
@@ -414,10 +427,6 @@ def _block_at(chain: MiningChain, number: int) -> Block | None:
         return _block(chain.get_canonical_block_header_by_number(BlockNumber(number)))
     except HeaderNotFound:
         return None
-
-
-def _nonce(chain: MiningChain, address: Address) -> int:
-    return chain.get_vm(chain.get_canonical_head()).state.get_nonce(address)
 
 
 def _position(chain: MiningChain, transaction_hash: bytes) -> tuple[int, int] | None:

@@ -57,6 +57,7 @@ class BlockStore(CommittedStore):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._waiting: dict[bytes, bytes | None] = {}
+        self._newest: dict[bytes, bytes] = {}
         # FULL: a block that was reported must survive a power cut, not only the end of this process.
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
@@ -86,6 +87,8 @@ class BlockStore(CommittedStore):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        # The next block begins with the nodes that this one wrote.
+        self._newest = dict(kept)
         self._waiting = {}
 
     def discard(self) -> None:
@@ -93,4 +96,6 @@ class BlockStore(CommittedStore):
         self._waiting = {}
 
     def _read(self, key: bytes) -> bytes | None:
-        return self._waiting[key] if key in self._waiting else super()._read(key)
+        if key in self._waiting:
+            return self._waiting[key]
+        return self._newest[key] if key in self._newest else super()._read(key)

@@ -42,6 +42,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -50,6 +51,16 @@ def _begin_sqlite(connection: Any) -> None:
     # A reader that starts to write halfway would fail with "database is locked"; writers therefore say so at once.
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def scrub(engine: Engine) -> None:
+    """Move the write-ahead log into the database and empty it: pages from before an erasure go with it."""
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
 
 
 def upgrade(engine: Engine) -> None:

@@ -5,15 +5,29 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Integer, Select, String, delete, func, or_, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -24,9 +38,11 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
     plain_number,
 )
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Sending, SendingState, StatusChange
+from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
+from backend.domain.simulation import Simulation, SimulationState
 
 Thing = TypeVar("Thing")
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
@@ -84,6 +100,11 @@ class SqlStore:
         """The person who signs in with this address."""
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
+    def first_person(self, organisation: Organisation) -> Person | None:
+        """Somebody who acts for the organisation."""
+        query = select(Person).where(t.person.c.organisation_id == organisation.id, t.person.c.is_active.is_(True))
+        return self._one(query, Person)
+
     def find_person(self, person_id: str) -> Person | None:
         """The person with this id."""
         return self._session.get(Person, person_id)
@@ -93,18 +114,34 @@ class SqlStore:
         return self._session.get(ApiToken, digest)
 
     def active_key(self, organisation: Organisation) -> SigningKey:
-        """The key that the organisation signs with now."""
-        query = select(SigningKey).where(
-            t.signing_key.c.organisation_id == organisation.id, t.signing_key.c.is_active.is_(True)
-        )
-        key = self._one(query.order_by(t.signing_key.c.made_at.desc()), SigningKey)
-        if key is None:
+        """The key that the organisation signs with now; where it has none at the moment, the one it had last."""
+        keys = self.signing_keys(organisation)
+        if not keys:
             raise NotFound("the organisation has no signing key", organisation=organisation.id)
-        return key
+        return next((key for key in keys if key.is_active), keys[0])
 
     def find_key(self, thumbprint: str) -> SigningKey | None:
         """The key with this thumbprint (hex)."""
         return self._session.get(SigningKey, thumbprint)
+
+    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
+        """The keys of an organisation, or all of them, newest first."""
+        query = select(SigningKey).order_by(t.signing_key.c.made_at.desc())
+        if organisation is not None:
+            query = query.where(t.signing_key.c.organisation_id == organisation.id)
+        return self._all(query)
+
+    def find_prepared(self, prepared_id: str) -> Prepared | None:
+        """The act that waits for a signature from outside."""
+        return self._session.get(Prepared, prepared_id)
+
+    def forget_prepared(self, before: datetime) -> None:
+        """Forget what nobody signed in time."""
+        self._session.execute(delete(t.prepared).where(t.prepared.c.moment < before))
+
+    def remove(self, thing: object) -> None:
+        """Keep it no longer."""
+        self._session.delete(thing)
 
     # Products and records
 
@@ -124,6 +161,24 @@ class SqlStore:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def forget_answers(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def forget_file(self, sha256: str) -> None:
+        """Forget who uploaded a file."""
+        self._session.execute(delete(t.stored_file).where(t.stored_file.c.sha256 == sha256))
+
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+        """The record whose signed text has this SHA-256 (hex)."""
+        return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
+
     def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
         """The record that a label's code stands for."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
@@ -140,6 +195,11 @@ class SqlStore:
             query = query.where(t.record.c.product_id == product.id)
         return self._all(query)
 
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
+        """What came onto file under an organisation's signature from a moment on, oldest first."""
+        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
+        return self._all(query.order_by(t.record.c.recorded_at))
+
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
         query = select(t.record.c.id).where(
@@ -155,7 +215,7 @@ class SqlStore:
         """Every attachment, once for each organisation that uploaded it."""
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
-    def waiting(self, issuer: Organisation | None = None) -> int:
+    def count_waiting(self, issuer: Organisation | None = None) -> int:
         """How many records are not on the ledger yet, of everybody or of one issuer."""
         unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
         on_the_way = (ProofState.SEALED, ProofState.SUBMITTED)
@@ -244,6 +304,20 @@ class SqlStore:
         """Every released consignment, in the order of release."""
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
         return self._all(query.order_by(t.consignment.c.released_at))
+
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+        e, c, o = t.event.c, t.consignment.c, t.organisation.c
+        query = (
+            select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
+            .join_from(t.event, t.consignment)
+            .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
+        )
+        if since is not None:
+            query = query.where(e.recorded_at >= since)
+        for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
+            yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
         """Consignments whose declaration stands in this batch."""
@@ -337,12 +411,37 @@ class SqlStore:
     # The way to the ledger
 
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
-        """Records without a batch: every issuer's oldest first, so that none has to wait for another's thousands."""
+        """Records without a batch, oldest first."""
+        query = select(RecordOnFile).where(*_UNSEALED)
+        return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]:
+        """Unsealed records as sealing wants them; raises where a row cannot be read.
+
+        Every issuer's oldest come first, so that none has to wait for another's thousands. Whole rows are read, so
+        that nothing is sealed which could not be shown afterwards.
+        """
         c = t.record.c
         turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
         first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
         chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
-        return self._all(select(RecordOnFile).where(c.id.in_(chosen)).order_by(c.recorded_at))
+        rows = self._session.execute(select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)).all()
+        return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
+
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
+        """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
+        taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
+        self._session.connection().execute(
+            taking.values(batch_id=batch.id, place=bindparam("at"), path=bindparam("way")),
+            [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
+        )
+        entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
+        if self._session.execute(entered).scalar_one() != len(proofs):
+            raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
+
+    def set_aside(self, record_id: str, why: str) -> None:
+        """Keep a record out of every batch."""
+        self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
 
     def quarantine_unreadable(self, limit: int) -> int:
         """Set aside unsealed records that cannot even be read from their rows; how many."""
@@ -356,7 +455,7 @@ class SqlStore:
             return False
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             why = f"its row cannot be read: {error}"[:200]
-            self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+            self.set_aside(record_id, why)
             return True
 
     def quarantined(self) -> int:
@@ -383,8 +482,9 @@ class SqlStore:
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        columns = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
-        query = select(*columns, c.signed_jwt, c.path, c.status).where(c.batch_id == batch.id).order_by(c.place)
+        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query)]
 
     def find_claim(self, name: str) -> Claim | None:
@@ -507,3 +607,23 @@ class SqlStore:
     def find_answer(self, person_id: str, key: str) -> Answer | None:
         """What this person's request with this idempotency key led to."""
         return self._session.get(Answer, (person_id, key))
+
+    # Simulations
+
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]:
+        """An organisation's simulations, newest first."""
+        query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
+        return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
+
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]:
+        """All simulations in a state, those that were ordered first at the front."""
+        query = select(Simulation).where(t.simulation.c.state == state)
+        return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
+
+    def get_simulation(self, simulation_id: str) -> Simulation:
+        """The simulation with this id."""
+        return self._get(Simulation, simulation_id)
+
+    def find_simulation(self, simulation_id: str) -> Simulation | None:
+        """The simulation with this id, where there is one."""
+        return self._session.get(Simulation, simulation_id)

@@ -28,6 +28,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.sendings import SendingState
+from backend.domain.simulation import SimulationState
 
 metadata = MetaData(
     naming_convention={
@@ -151,9 +152,13 @@ signing_key = Table(
     Column("thumbprint", String(64), primary_key=True),
     _to("organisation_id", "organisation.id"),
     Column("public_jwk", JSON, nullable=False),
-    Column("sealed_private", LargeBinary, nullable=False),
+    Column("sealed_private", LargeBinary),
     Column("made_at", UtcTime, nullable=False),
     Column("is_active", Boolean, nullable=False),
+    Column("successor", String(64)),
+    Column("usable_from", UtcTime),
+    Column("retired_at", UtcTime),
+    Column("compromised_since", UtcTime),
 )
 product = Table(
     "product",
@@ -249,6 +254,7 @@ record = Table(
     Column("place", Integer),
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
+    Column("erased_at", UtcTime),
     UniqueConstraint("batch_id", "place"),
 )
 stored_file = Table(
@@ -393,4 +399,38 @@ answer = Table(
     Column("request_digest", String(64), nullable=False),
     Column("resource_id", String(36), nullable=False),
     Column("answered_at", UtcTime, nullable=False, index=True),
+)
+simulation = Table(
+    "simulation",
+    metadata,
+    _id(),
+    _to("organisation_id", "organisation.id"),
+    _to("ordered_by", "person.id", index=False),
+    Column("ordered_at", UtcTime, nullable=False, index=True),
+    Column("scenario", String(120), nullable=False),
+    Column("title", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("replications", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("text", Text),
+    Column("state", Word(SimulationState), nullable=False, index=True),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("seen_at", UtcTime),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("faults", JSON, nullable=False),
+    Column("result", JSON),
+)
+prepared = Table(
+    "prepared",
+    metadata,
+    _id(),
+    _to("person_id", "person.id"),
+    Column("thumbprint", String(64), nullable=False),
+    Column("act", String(40), nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("moment", UtcTime, nullable=False, index=True),
+    Column("seed", LargeBinary(32), nullable=False),
+    Column("text_digest", String(64), nullable=False),
 )

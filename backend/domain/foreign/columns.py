@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backend.domain.codes import UNITS
 from backend.domain.foreign import conversions
 from backend.domain.foreign.conversions import Converted
 from backend.domain.foreign.reading import Unusable
+from backend.domain.units import UNITS
 
 CHINA_UNITS = {
     "006": "SET",  # 套

@@ -12,8 +12,9 @@ from typing import Any
 
 import pycountry
 
-from backend.domain.codes import ORIGIN_CRITERIA, UNITS
+from backend.domain.codes import ORIGIN_CRITERIA
 from backend.domain.foreign.reading import Unusable
+from backend.domain.units import UNITS
 
 Converted = tuple[Any, str | None]
 

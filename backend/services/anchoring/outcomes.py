@@ -10,6 +10,7 @@ from backend.domain.consignment import Event
 from backend.domain.ledger import Receipt
 from backend.domain.records import ProofState, SealedBatch
 from backend.domain.sendings import Sending, SendingState
+from backend.services.keys import settle_rotations
 from backend.services.ports import Store, Surroundings
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ def note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
                 note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
             if is_final:
                 _note_drawn(work.store, kept, receipt.block_time)
+        settle_rotations(work.store, kept, receipt.block_time, receipt.succeeded)
         at.reached("before-receipt-commit")
         work.commit()
     at.reached("receipt-noted")

@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import request
 
-from backend.domain.documents import CertificateOfOrigin, InspectionReport, Invoice, fields_of
+from backend.domain.documents import CertificateOfOrigin, InspectionReport, fields_of
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
-from backend.services import files, issuing, stating
+from backend.services import files, issuing
 from backend.web.api import views
 from backend.web.api.access import answer_key, auth
 from backend.web.api.interface import blueprint
@@ -36,16 +36,6 @@ def post_report(document: InspectionReport) -> dict[str, Any]:
     """A laboratory signs an inspection report with its own key. Needs a laboratory's token."""
     kind = Kind.INSPECTION_REPORT
     return views.receipt(issuing.issue(surroundings(), person(), kind, fields_of(document), answer_key()))
-
-
-@blueprint.post("/invoices")
-@blueprint.auth_required(auth)
-@blueprint.input(Invoice, location="json", arg_name="document")
-@blueprint.output(RecordReceipt, status_code=201)
-@blueprint.doc(summary="Issue an invoice", tags=["Merchants"], responses=[401, 403, 409, 422])
-def post_invoice(document: Invoice) -> dict[str, Any]:
-    """A merchant signs its own invoice. Needs a merchant's token."""
-    return views.receipt(stating.invoice(surroundings(), person(), fields_of(document), answer_key()))
 
 
 @blueprint.post("/records/<record_id>/revocation")

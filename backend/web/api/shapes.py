@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
-from backend.domain.documents import Declaration, Reference, Text
+from backend.domain.documents import Declaration
+from backend.domain.fields import Reference, Text
 
 Ruling = Literal["VALID", "INVALID", "CANNOT_TELL"]
 
@@ -38,8 +39,15 @@ class VerdictShape(Shape):
 
     verdict: Ruling
     summary: str
-    as_of: datetime
+    as_of: datetime = Field(description="When the ledger was asked")
+    at: datetime | None = Field(None, description="The past moment that was asked about; null: now")
     checks: list[CheckShape]
+
+
+class MomentQuery(Shape):
+    """Which moment is asked about."""
+
+    at: AwareDatetime | None = Field(None, description="Was it valid then? Now where absent")
 
 
 class RecordReceipt(Shape):
@@ -72,7 +80,8 @@ class RecordShape(Shape):
     digest: str
     supersedes: str | None = None
     superseded_by: str | None = None
-    document: dict[str, Any] | None = Field(None, description="The fields as signed; null if tampered with")
+    erased_at: datetime | None = Field(None, description="When its holder erased what it said")
+    document: dict[str, Any] | None = Field(None, description="The fields as signed; null if erased or tampered with")
     verdict: VerdictShape | None = None
     url: str
 
@@ -97,6 +106,9 @@ class DecisionShape(Shape):
     office: str
     status: str = Field(description="The status that the decision gave")
     verdict: Ruling = Field(description="The verdict at that moment")
+    proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
+        description="How far the decision has come on its way to the ledger"
+    )
     undone: str | None = Field(default=None, description="Why the ledger did not take it; null while it stands")
 
 
@@ -130,6 +142,20 @@ class DeclarationList(Shape):
 
     declarations: list[DeclarationSummary]
     next: str | None = Field(None, description="Give it back as ``after`` for the next page")
+
+
+class EvidenceQuery(Shape):
+    """Which bundle to make of a record."""
+
+    version: Literal[1, 2] = Field(2, description="1 has no signed snapshot, so that only the ledger can confirm it")
+    fields: str | None = Field(
+        None, max_length=2000, description="Names of the fields to disclose, with commas between; all where not given"
+    )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _as_number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class DeclarationQuery(Shape):
@@ -194,7 +220,7 @@ class FileShape(Shape):
 class OrganisationInput(Shape):
     """An organisation to register."""
 
-    role: Literal["merchant", "chamber", "laboratory", "officer"]
+    role: Literal["merchant", "chamber", "laboratory", "officer", "analyst"]
     name: Text
     email: Text
     local_name: Text | None = None
@@ -268,3 +294,98 @@ class PersonShape(Shape):
     role: str
     organisation: str
     organisation_id: str
+
+
+class RotationInput(Shape):
+    """A new key: made here where nothing is given, else the public part of one that the organisation keeps."""
+
+    jwk: dict[str, str] | None = Field(None, description="Public P-256 key: kty, crv, x, y")
+    proof: str | None = Field(None, max_length=200, description="The key's signature that shows that you have it")
+
+
+class KeyShape(Shape):
+    """A signing key."""
+
+    key: str = Field(description="RFC 7638 thumbprint, hex")
+    outside: bool = Field(description="Kept by the organisation itself")
+    state: Literal["signs", "waits"] = Field(description="waits: until the ledger has taken the change")
+
+
+class CompromiseInput(Shape):
+    """Since when others may have signed with the key."""
+
+    since: AwareDatetime
+
+
+class SinceQuery(Shape):
+    """From when on."""
+
+    since: AwareDatetime | None = None
+
+
+class SignedRecordShape(Shape):
+    """A record that a key signed; what it says is for its holder."""
+
+    id: str
+    kind: str
+    taken_in: datetime
+    anchored_at: datetime | None = Field(None, description="The ledger proves that it was signed before this time")
+
+
+class CompromiseShape(Shape):
+    """What a key signed since a moment."""
+
+    key: str
+    organisation: str
+    since: datetime
+    records: list[SignedRecordShape]
+
+
+class SigningRequestInput(Shape):
+    """What you want to put on file under a key that you keep."""
+
+    act: Literal["issue", "state", "confirm"] = Field(description="state: before an issuer; confirm: a request")
+    kind: str | None = Field(None, description="certificate-of-origin, inspection-report, declaration, invoice, …")
+    document: dict[str, Any] | None = None
+    issuer: str | None = Field(None, description="Who can confirm a statement: the organisation's id")
+    request: str | None = Field(None, description="The request that you confirm")
+    number: str | None = Field(None, description="The number that you give what you confirm")
+    changes: dict[str, Any] | None = Field(None, description="Fields that you set yourself on confirming")
+
+
+class SigningRequestShape(Shape):
+    """The bytes to sign."""
+
+    id: str
+    key: str = Field(description="Thumbprint of the key that signs")
+    algorithm: Literal["ES256"] = "ES256"
+    signing_input: str = Field(description="base64url of the bytes: header.payload of the JWT")
+    until: datetime
+
+
+class SignatureInput(Shape):
+    """The signature over those bytes."""
+
+    signature: str = Field(max_length=200, description="base64url of r and s, 64 bytes")
+
+
+class PresentationQuery(Shape):
+    """What to show: what an audience needs, or fields by name."""
+
+    audience: Literal["public-label", "buyer", "bank", "customs"] | None = None
+    fields: str | None = Field(None, max_length=4000, description="Names of fields, with commas between")
+
+
+class ErasureInput(Shape):
+    """That you mean it."""
+
+    confirm: Literal["erase for good"]
+
+
+class ErasureShape(Shape):
+    """What was erased."""
+
+    id: str
+    erased_at: datetime
+    also_erased: list[str] = Field(description="Earlier versions that said the same")
+    files: int = Field(description="Attached files that went with it")

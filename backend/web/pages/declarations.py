@@ -29,7 +29,7 @@ PAGE = 50
 BLANK_ITEMS = 3
 TRADE_ZONE = ZoneInfo("Asia/Shanghai")
 """Times without a zone are typed in China time; the form says so."""
-_KINDS = (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT, Kind.INVOICE)
+_KINDS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
 _LONGEST_GOODS = 200
 

@@ -40,12 +40,12 @@ def new_certificate(product_id: str) -> ResponseReturnValue:
     """State a certificate of origin for a product."""
     product = _product(product_id)
     start = {
-        "exporter": _own_party(),
+        "exporter": own_party(),
         "description": product.description,
         "hs_code": product.hs_code,
         "unit_code": product.unit_code,
         "origin_country": product.origin_country,
-        "issue_date": _today(),
+        "issue_date": today(),
     }
     return _state(Kind.CERTIFICATE_OF_ORIGIN, start, product)
 
@@ -56,10 +56,10 @@ def new_report(product_id: str) -> ResponseReturnValue:
     """State an inspection report for a product."""
     product = _product(product_id)
     start = {
-        "customer": _own_party(),
+        "customer": own_party(),
         "item_description": product.description,
         "hs_code": product.hs_code,
-        "issue_date": _today(),
+        "issue_date": today(),
     }
     return _state(Kind.INSPECTION_REPORT, start, product)
 
@@ -72,7 +72,8 @@ def correct_request(request_id: str) -> ResponseReturnValue:
         found = work.store.get_request(request_id)
     if found.merchant.id != person().organisation.id:
         raise NotFound("no such request", id=request_id)
-    if found.state is not RequestState.SENT_BACK or found.statement.superseded_by_id is not None:
+    is_there = found.statement.superseded_by_id is None and found.statement.erased_at is None
+    if found.state is not RequestState.SENT_BACK or not is_there:
         raise Conflict("only a request that was sent back can be corrected", state=found.state.value)
     start = {**filled_in(found.statement.fields), "issuer": found.issuer.id}
     return _state(found.statement.kind, start, found.statement.product, found)
@@ -135,7 +136,8 @@ def _product(product_id: str) -> Product:
         return work.store.get_product(product_id, person().organisation)
 
 
-def _own_party() -> dict[str, str | None]:
+def own_party() -> dict[str, str | None]:
+    """The reader's organisation, as forms take a company."""
     own = person().organisation
     return {
         "name": own.name,
@@ -145,5 +147,6 @@ def _own_party() -> dict[str, str | None]:
     }
 
 
-def _today() -> str:
+def today() -> str:
+    """The day, as forms take it."""
     return surroundings().now().date().isoformat()

@@ -1,28 +1,32 @@
 """Papers on file: the list, the sheet that reads like the paper, its files and its evidence."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain import evidence as bundles
 from backend.domain.documents import KINDS, SLUGS
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
-from backend.services import issuing
-from backend.services.verifying import evidence_of, snapshot, verdict_on
+from backend.domain.verdict import Verdict
+from backend.services import issuing, lodging
+from backend.services.bundling import bundle_of, bundle_of_consignment
+from backend.services.verifying import verdict_on
 from backend.services.viewing import visible_record
+from backend.web.bundle_files import bundle_file
 from backend.web.field_messages import in_words
 from backend.web.pages import blueprint
+from backend.web.pages.declarations import in_trade_zone
 from backend.web.people import only, person
 from backend.web.surroundings import surroundings
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
-_PAPERS = (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT, Kind.INVOICE)
+_PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
 
 
 @blueprint.get("/records")
@@ -62,11 +66,16 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
         named_by = [c for c in work.store.consignments_naming(record_id) if actor.role is Role.MERCHANT]
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
+    verdict, past_fault = _verdict(found)
     page = render_template(
         "pages/record.html",
         record=found,
         fields=_fields(found),
-        verdict=verdict_on(at, found),
+        slug=SLUGS[found.kind],
+        verdict=verdict,
+        past=request.args.get("at", ""),
+        past_fault=past_fault,
+        can_erase=found.erased_at is None and found.holder.id == actor.organisation.id,
         asked=asked if asked and actor.organisation.id in (asked.merchant.id, asked.issuer.id) else None,
         named_by=named_by,
         can_revoke=_can_revoke(found),
@@ -74,6 +83,19 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
         reason=request.form.get("reason", ""),
     )
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
+
+
+def _verdict(found: RecordOnFile) -> tuple[Verdict, str | None]:
+    """The verdict now, or at the time that was asked about; and what is wrong with that time."""
+    at = surroundings()
+    if not request.args.get("at"):
+        return verdict_on(at, found), None
+    try:
+        return verdict_on(at, found, datetime.fromisoformat(in_trade_zone(request.args["at"]))), None
+    except Invalid as error:
+        return verdict_on(at, found), in_words(error.problems[0][1])
+    except ValueError:
+        return verdict_on(at, found), _("Give date and time as 2026-03-31 14:05.")
 
 
 def _declaration_page(found: RecordOnFile) -> str:
@@ -91,7 +113,7 @@ def _fields(found: RecordOnFile) -> dict[str, Any] | None:
 def _can_revoke(found: RecordOnFile) -> bool:
     own = found.issuer.id == person().organisation.id
     in_force = found.status in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED)
-    return own and in_force and found.assurance is Assurance.ISSUED
+    return own and in_force and found.assurance is Assurance.ISSUED and found.erased_at is None
 
 
 @blueprint.post("/records/<record_id>/revoke")
@@ -131,10 +153,14 @@ def evidence(record_id: str) -> Response:
     at = surroundings()
     with at.work(reading=True) as work:
         found = visible_record(work.store, person(), record_id)
-    try:
-        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=record_id) from error
-    answer = jsonify(bundle)
-    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{record_id[:8]}.json")
-    return answer
+    return bundle_file(bundle_of(at, found), record_id)
+
+
+@blueprint.get("/declarations/<declaration_id>/evidence.json")
+@only(Role.MERCHANT, Role.OFFICER)
+def consignment_evidence(declaration_id: str) -> Response:
+    """One bundle with the declaration and every paper that it relies on."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        consignment = lodging.visible(work.store, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)

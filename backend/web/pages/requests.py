@@ -6,13 +6,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuing
 from backend.services.ports import Store
-from backend.services.recording import NUMBERS
 from backend.services.verifying import verdict_on
 from backend.web.field_messages import in_words
 from backend.web.numbers import next_number
@@ -88,7 +88,7 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
         "pages/request.html",
         request_made=found,
         record=found.statement,
-        fields=found.statement.fields,
+        fields=_readable([found.statement]) or None,
         verdict=verdict_on(at, found.statement),
         start=start,
         faults=faults,
@@ -103,7 +103,7 @@ def _start(store: Store, own: Organisation, found: ConfirmationRequest) -> dict[
     last = _readable(signed)
     first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
     number = next_number(last.get(NUMBERS[kind]), first, lambda number: store.number_is_taken(own, kind, number))
-    stated = found.statement.fields
+    stated = _readable([found.statement])
     return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
 
 

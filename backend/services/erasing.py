@@ -1,0 +1,118 @@
+"""A holder erases a record: what it said, its salts and its files go for good; its place on the ledger stays empty.
+
+What is left is the digest of a text that nobody has any more, the kind and, of a certificate, the quantity: they hold
+the batch together, so that everybody else's proofs go on. The salts made of it a digest that cannot be guessed.
+"""
+
+from dataclasses import dataclass
+
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import Kind
+from backend.domain.parties import Person
+from backend.domain.records import ProofState, RecordOnFile, RequestState
+from backend.services.ports import Store, Surroundings
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What went: the record, the earlier versions that said the same, and the files that nothing else binds."""
+
+    records: tuple[RecordOnFile, ...]
+    files: int
+
+
+def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
+    """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone."""
+    with at.work() as work:
+        store = work.store
+        held = _held(store, actor, record_id)
+        line = _with_what_it_replaced(store, held)
+        for on_file in line:
+            _check_erasable(store, on_file)
+        bound = {digest for on_file in line for digest in _files_of(on_file)}
+        for on_file in line:
+            _forget(store, on_file)
+            on_file.erase(at.now())
+        unbound = _no_longer_bound(store, held, bound)
+        for digest in unbound:
+            store.forget_file(digest)
+        work.commit()
+    for digest in unbound:
+        at.files.delete(digest)
+    at.scrub()
+    return Erasure(tuple(line), len(unbound))
+
+
+def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | None:
+    """What keeps the actor from erasing a record, or None."""
+    try:
+        for one in _with_what_it_replaced(store, _held(store, actor, on_file.id)):
+            _check_erasable(store, one)
+    except (Conflict, NotAllowed, NotFound) as refusal:
+        return refusal
+    return None
+
+
+def _held(store: Store, actor: Person, record_id: str) -> RecordOnFile:
+    on_file = store.get_record(record_id)
+    if on_file.holder.id != actor.organisation.id:
+        raise NotFound("no such record", id=record_id)
+    if on_file.kind is Kind.DECLARATION:
+        raise NotAllowed("customs keep declarations: they are not the merchant's to erase")
+    return on_file
+
+
+def _with_what_it_replaced(store: Store, on_file: RecordOnFile) -> list[RecordOnFile]:
+    line = [on_file]
+    while line[-1].supersedes_id is not None:
+        line.append(store.get_record(line[-1].supersedes_id))
+    return [one for one in line if one.erased_at is None] or line[:1]
+
+
+def _check_erasable(store: Store, on_file: RecordOnFile) -> None:
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased already", erased_at=on_file.erased_at)
+    if on_file.proof_state is not ProofState.FINAL:
+        raise Conflict("this record is on its way to the ledger: try again in a few seconds")
+    changes = store.status_changes_of(on_file.id)
+    if any((c.sending is None and c.settled is None) or (c.sending and c.sending.is_open) for c in changes):
+        raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
+    if _is_being_drawn(store, on_file.id):
+        raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
+    if any(consignment.status.is_open for consignment in store.consignments_naming(on_file.id)):
+        raise Conflict("a declaration that customs have not decided on relies on it: withdraw that first")
+    request = store.find_request_about(on_file.id)
+    if request is not None and request.state is RequestState.WAITING:
+        raise Conflict("it lies before its issuer: wait for the answer first")
+
+
+def _is_being_drawn(store: Store, certificate_id: str) -> bool:
+    """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
+    return any(draw.is_standing and draw.made_at is None for draw in store.draws_on(certificate_id))
+
+
+def _files_of(on_file: RecordOnFile) -> list[str]:
+    try:
+        return [str(attachment["sha256"]) for attachment in on_file.fields.get("attachments", [])]
+    except (Invalid, KeyError, TypeError):
+        return []
+
+
+def _forget(store: Store, on_file: RecordOnFile) -> None:
+    """What stands elsewhere about what the record said."""
+    for change in store.status_changes_of(on_file.id):
+        change.reason, change.reason_salt = "", bytes(32)
+    request = store.find_request_about(on_file.id)
+    if request is not None:
+        request.reason = None
+    store.forget_answers(on_file.id)
+
+
+def _no_longer_bound(store: Store, held: RecordOnFile, bound: set[str]) -> set[str]:
+    """Of these files, those that no record of holder or issuer binds any more."""
+    if not bound:
+        return set()
+    still = set()
+    for party in {held.holder.id: held.holder, held.issuer.id: held.issuer}.values():
+        still |= {digest for other in store.readable_records_of(party) for digest in _files_of(other)}
+    return bound - still

@@ -1,0 +1,174 @@
+"""Every record fits the schema that it names, and what was published stays as it was."""
+
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from backend.domain import canonical_json, documents, schemas
+from backend.domain.codes import hs_subheadings
+from backend.domain.kinds import Kind
+from tests.builders import FIELDS, a_record, certificate_fields, declaration_fields, goods_item, report_fields
+
+PUBLISHED = Path(__file__).parents[1] / "vectors" / "schemas.json"
+
+
+def validator(kind):
+    schema = schemas.credential_schema(kind, schemas.address(kind, None))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+def credential(kind, fields=None):
+    """The credential with every field in the open, as it is signed."""
+    stated = documents.fields_of(documents.read(kind, fields or FIELDS[kind]()))
+    record = a_record(kind, stated)
+    return {**record.payload, "credentialSubject": record.subject}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_is_signed_fits_the_schema(kind):
+    assert [error.message for error in validator(kind).iter_errors(credential(kind))] == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_schema_refuses_a_credential_of_another_kind(kind):
+    for other in set(Kind) - {kind}:
+        assert not validator(kind).is_valid(credential(other))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (Kind.CERTIFICATE_OF_ORIGIN, "originCountry", "XX"),
+        (Kind.CERTIFICATE_OF_ORIGIN, "unitCode", "PCS"),
+        (Kind.CERTIFICATE_OF_ORIGIN, "hsCode", "94"),
+        (Kind.CERTIFICATE_OF_ORIGIN, "quantity", 500),
+        (Kind.CERTIFICATE_OF_ORIGIN, "originCriteria", "ZZ"),
+        (Kind.CERTIFICATE_OF_ORIGIN, "surplus", "x"),
+        (Kind.INSPECTION_REPORT, "results", []),
+        (Kind.INSPECTION_REPORT, "conforms", "yes"),
+        (Kind.DECLARATION, "items", "none"),
+        (Kind.ORDER, "currency", "RMB"),
+        (Kind.PAYMENT_RECEIPT, "amount", "12,5"),
+        (Kind.WAYBILL, "transportModeCode", "9"),
+        (Kind.MOVEMENT_EVENT, "eventType", "vanished"),
+    ],
+)
+def test_a_schema_finds_what_the_forms_refuse(kind, name, value):
+    whole = credential(kind)
+    wrong = {**whole, "credentialSubject": {**whole["credentialSubject"], name: value}}
+    assert not validator(kind).is_valid(wrong)
+    with pytest.raises(documents.Invalid):
+        documents.read(kind, {**FIELDS[kind](), name: value} if name != "quantity" else {**FIELDS[kind](), name: "x"})
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_missing_field_is_missed_by_schema_and_form_alike(kind):
+    required = set(schemas.subject_schema(kind)["required"])
+    refused = set()
+    for name in FIELDS[kind]():
+        fields = {k: v for k, v in FIELDS[kind]().items() if k != name}
+        try:
+            documents.read(kind, fields)
+        except documents.Invalid as error:
+            refused.update(where for where, what in error.problems if what == "is missing" and "." not in where)
+    assert refused == required
+
+
+def pinned(kind):
+    """Lists of countries and currencies grow with the world; everything else is the version."""
+    schema = json.loads(json.dumps(schemas.credential_schema(kind, "")))
+    for name in ("country-code", "currency-code", "unit-code"):
+        schema["$defs"].pop(name, None)
+    return sha256(canonical_json.dumps(schema)).hexdigest()
+
+
+def test_a_published_schema_never_changes():
+    """Where this fails, a model changed what records may say: raise schemas.VERSION, keep serving the old one."""
+    found = {documents.SLUGS[kind]: pinned(kind) for kind in Kind}
+    if os.environ.get("PROVENPORT_PUBLISH_SCHEMAS"):
+        PUBLISHED.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == found
+
+
+def test_records_are_named_the_same_schema_by_address_and_by_name():
+    kind = Kind.CERTIFICATE_OF_ORIGIN
+    assert schemas.address(kind, None) == "urn:provenport:schema:certificate-of-origin:v1"
+    assert schemas.address(kind, "https://x.example/") == "https://x.example/schemas/certificate-of-origin/v1.json"
+
+
+# Real code lists, and what forms refuse beyond the type of a field
+
+
+def faults(kind, fields):
+    with pytest.raises(documents.Invalid) as refused:
+        documents.read(kind, fields)
+    return dict(refused.value.problems)
+
+
+def test_hs_codes_are_those_of_hs_2022():
+    assert len(hs_subheadings()) == 5612
+    assert {"852411", "880621", "240412"} <= hs_subheadings()
+    assert "999999" not in hs_subheadings()
+    for code in ("999999", "9999.99.99", "010100", "940599999"):
+        assert "hsCode" in faults(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(hsCode=code))
+    documents.read(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(hsCode="9405.99.9000"))
+
+
+def test_a_code_that_left_the_list_does_not_make_a_signed_record_wrong():
+    gone = certificate_fields(hsCode="854810")  # in HS 2017, not in HS 2022
+    assert "hsCode" in faults(Kind.CERTIFICATE_OF_ORIGIN, gone)
+    assert documents.as_signed(Kind.CERTIFICATE_OF_ORIGIN, gone).hs_code == "854810"
+
+
+@pytest.mark.parametrize("number", ["91330782DEM000001X", "91330782DEM0000010"])
+def test_a_mistyped_chinese_company_number_is_found(number):
+    exporter = {"name": "Morning Star", "countryCode": "CN", "identifier": number}
+    assert "mistyped" in faults(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(exporter=exporter))["exporter"]
+    right = {**exporter, "identifier": "91330782DEM000001N"}
+    documents.read(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(exporter=right))
+    documents.read(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(exporter={**exporter, "countryCode": "SG"}))
+
+
+@pytest.mark.parametrize("value", ["pass", "Passed.", "合格", "OK"])
+def test_a_report_of_a_bare_pass_or_fail_is_refused(value):
+    bare = report_fields(results=[{"characteristic": "Safety", "value": value}])
+    assert "state no measurement" in faults(Kind.INSPECTION_REPORT, bare)[""]
+    measured = {"characteristic": "Leakage current", "value": "0.08", "unit": "mA"}
+    documents.read(Kind.INSPECTION_REPORT, report_fields(results=[*bare["results"], measured]))
+
+
+@pytest.mark.parametrize("name", ["method", "results", "decisionRule", "specification", "conforms"])
+def test_a_report_without_what_iso_17025_asks_for_is_refused(name):
+    fields = {k: v for k, v in report_fields().items() if k != name}
+    assert faults(Kind.INSPECTION_REPORT, fields) == {name: "is missing"}
+
+
+def test_a_certificate_by_regional_value_content_states_the_value():
+    fields = certificate_fields(originCriteria="RVC", freeTradeAgreementName="RCEP")
+    assert "freeOnBoardAmount is missing" in faults(Kind.CERTIFICATE_OF_ORIGIN, fields)[""]
+    documents.read(Kind.CERTIFICATE_OF_ORIGIN, fields | {"freeOnBoardAmount": "1200", "currency": "USD"})
+    assert "belong together" in faults(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(freeOnBoardAmount="1"))[""]
+
+
+def test_every_field_of_chinas_list_has_its_place():
+    """Names of CEB603 that a merchant fills in; those that customs or the message carry are not ours."""
+    goods = "gcode gname qty unit price currency country itemNo itemRecordNo gmodel barCode qty1 unit1 qty2 unit2"
+    head = (
+        "copNo customsCode tradeMode ebcCode ebcName ebpName orderNo logisticsNo logisticsName country packNo "
+        "grossWeight netWeight portCode ieDate agentCode agentName ownerCode ownerName trafMode trafName voyageNo "
+        "billNo loctNo licenseNo POD freight fCurrency insuredFee iCurrency wrapType note"
+    )
+    text = json.dumps(schemas.subject_schema(Kind.DECLARATION))
+    assert [name for name in f"{goods} totalPrice {head}".split() if name not in text] == []
+    documents.read(Kind.DECLARATION, declaration_fields(items=[goods_item(barCode="6900000000014")]))
+
+
+def test_a_movement_is_about_a_waybill_or_an_order():
+    fields = {k: v for k, v in FIELDS[Kind.MOVEMENT_EVENT]().items() if k != "waybillReference"}
+    assert "waybillReference is missing" in faults(Kind.MOVEMENT_EVENT, fields)[""]
+    documents.read(Kind.MOVEMENT_EVENT, fields | {"orderReference": "ORDER-1"})

@@ -1,0 +1,310 @@
+"""Keys give way, are kept outside, are stolen; and the master key is replaced."""
+
+from datetime import timedelta
+
+import pytest
+
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import Kind
+from backend.domain.sd_jwt import b64
+from backend.domain.verdict import Ruling
+from backend.services import accreditation, keys, lodging, outside, stating
+from backend.services.keys import OutsideKey, possession_text
+from backend.services.verifying import verdict_on
+from tests.builders import Key, certificate_fields, lodgement_fields, order_fields, outcomes
+
+
+def active(house, who):
+    with house.at.work(reading=True) as work:
+        return work.store.active_key(house.people[who].organisation)
+
+
+def ruling(house, record):
+    return verdict_on(house.at, house.record(record.id)).ruling
+
+
+def rotate(house, who="chamber", given=None):
+    made = keys.rotate(house.at, house.authority, house.people[who].organisation.id, given)
+    house.clock.pass_by(timedelta(seconds=2))
+    house.settle()
+    house.clock.pass_by(timedelta(seconds=2))
+    return made
+
+
+def kept_by(house, who, key):
+    organisation = house.people[who].organisation.id
+    text = possession_text(organisation, key.thumbprint.hex())
+    return OutsideKey(key.jwk, b64(key.sign(text)))
+
+
+def test_after_a_rotation_the_new_key_signs_and_what_the_old_one_signed_stays_valid(house):
+    before = house.issue_certificate()
+    house.settle()
+    old = active(house, "chamber")
+    new = rotate(house)
+    after = house.issue_certificate(certificateNumber="NEXT-1")
+    house.settle()
+    assert active(house, "chamber").thumbprint == new.thumbprint != old.thumbprint
+    assert house.record(after.id).key_named == b64(bytes.fromhex(new.thumbprint))
+    assert ruling(house, before) is Ruling.VALID
+    assert ruling(house, after) is Ruling.VALID
+
+
+def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
+    old = active(house, "chamber")
+    rotate(house)
+    with house.at.work() as work:  # a thief, or a server that was not told
+        work.store.find_key(old.thumbprint).is_active = True
+        work.store.find_key(active(house, "chamber").thumbprint).is_active = False
+        work.store.find_key(old.thumbprint).successor = None
+        work.commit()
+    late = house.issue_certificate(certificateNumber="LATE-1")
+    house.settle()
+    verdict = verdict_on(house.at, house.record(late.id))
+    assert verdict.ruling is Ruling.INVALID
+    assert outcomes(verdict.checks)["ISSUER_ACCREDITED"] == ("fail", "not-accredited-then")
+
+
+def test_nothing_is_signed_while_the_ledger_has_not_said_which_key_counts(house):
+    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    with pytest.raises(Conflict, match="being replaced"):
+        house.issue_certificate()
+    with pytest.raises(Conflict, match="already"):
+        keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+
+
+def test_a_rotation_that_the_ledger_refuses_leaves_the_old_key_signing(house):
+    old = active(house, "chamber")
+    house.ledger.refusing = True
+    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    house.settle()
+    house.ledger.refusing = False
+    assert active(house, "chamber").thumbprint == old.thumbprint
+    assert ruling(house, house.issue_certificate()) is Ruling.CANNOT_TELL  # signed; not sealed yet
+
+
+def test_keys_rotate_again_and_again(house):
+    records = [house.issue_certificate(certificateNumber="R-0")]
+    for turn in range(1, 4):
+        house.settle()
+        rotate(house)
+        records.append(house.issue_certificate(certificateNumber=f"R-{turn}"))
+    house.settle()
+    assert {ruling(house, record) for record in records} == {Ruling.VALID}
+    assert len({house.record(record.id).key_named for record in records}) == 4
+
+
+def test_an_organisation_without_accreditation_changes_keys_at_once(house):
+    new = keys.rotate(house.at, house.authority, house.officer.organisation.id)
+    assert active(house, "officer").thumbprint == new.thumbprint
+
+
+@pytest.mark.parametrize("who", ["merchant", "chamber", "laboratory", "officer"])
+def test_only_the_authority_replaces_and_stops_keys(house, who):
+    key = active(house, "chamber").thumbprint
+    with pytest.raises(NotAllowed):
+        keys.rotate(house.at, house.people[who], house.chamber.organisation.id)
+    with pytest.raises(NotAllowed):
+        keys.compromised(house.at, house.people[who], key, house.clock())
+    with pytest.raises(NotAllowed):
+        keys.signed_since(house.at, house.people[who], key, house.clock())
+
+
+# Keys in wrong hands
+
+
+def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(house):
+    before = house.issue_certificate(certificateNumber="BEFORE")
+    house.settle()
+    house.clock.pass_by(timedelta(hours=1))
+    since = house.clock()
+    stolen = [house.issue_certificate(certificateNumber=f"STOLEN-{n}") for n in range(3)]
+    key = active(house, "chamber").thumbprint
+    house.clock.pass_by(timedelta(hours=1))
+    house.settle()
+    assert {ruling(house, record) for record in stolen} == {Ruling.VALID}
+
+    found = keys.compromised(house.at, house.authority, key, since)
+    house.settle()
+    assert [record.id for record in found.records] == [record.id for record in stolen]
+    assert before.id not in {record.id for record in found.records}
+    assert {ruling(house, record) for record in stolen} == {Ruling.INVALID}
+    with pytest.raises(Conflict, match="withdrawn"):
+        house.issue_certificate(certificateNumber="AFTER")
+
+    rotate(house)
+    again = house.issue_certificate(certificateNumber="AFTER")
+    house.settle()
+    assert ruling(house, again) is Ruling.VALID
+    listed = keys.signed_since(house.at, house.authority, key, since)
+    assert [record.id for record in listed.records] == [record.id for record in stolen]
+
+
+def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
+    new = rotate(house)
+    record = house.issue_certificate()
+    house.settle()
+    assert ruling(house, record) is Ruling.VALID
+    keys.compromised(house.at, house.authority, new.thumbprint, house.clock())
+    house.settle()
+    assert house.ledger.accreditation(bytes.fromhex(new.thumbprint)).suspended_since is not None
+    house.clock.pass_by(timedelta(seconds=2))
+    assert ruling(house, record) is Ruling.INVALID
+
+
+def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
+    key = active(house, "chamber").thumbprint
+    new = keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    keys.compromised(house.at, house.authority, key, house.clock())
+    house.clock.pass_by(timedelta(seconds=2))
+    house.settle()
+    assert active(house, "chamber").thumbprint == new.thumbprint
+    assert active(house, "chamber").is_active
+
+
+def test_a_key_that_nobody_has_is_not_found(house):
+    with pytest.raises(NotFound):
+        keys.compromised(house.at, house.authority, "00" * 32, house.clock())
+
+
+def test_a_key_cannot_be_stolen_in_the_future(house):
+    key = active(house, "chamber").thumbprint
+    with pytest.raises(Invalid):
+        keys.compromised(house.at, house.authority, key, house.clock() + timedelta(hours=1))
+    assert active(house, "chamber").is_active
+
+
+# Keys kept outside
+
+
+@pytest.fixture
+def own(house):
+    """The chamber's own key, in its own hands."""
+    key = Key()
+    rotate(house, given=kept_by(house, "chamber", key))
+    return key
+
+
+def prepare(house, **changes):
+    arguments = {"kind": "certificate-of-origin", "document": certificate_fields(**changes)}
+    return outside.prepare(house.at, house.chamber, "issue", arguments)
+
+
+def test_a_record_is_signed_outside_in_two_steps(house, own):
+    made = prepare(house)
+    assert made.thumbprint == own.thumbprint.hex()
+    record = outside.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    house.settle()
+    assert house.record(record.id).signed_jwt.startswith(made.text.decode())
+    assert ruling(house, record) is Ruling.VALID
+
+
+def test_preparing_leaves_nothing_on_file(house, own):
+    prepare(house)
+    with house.at.work(reading=True) as work:
+        assert not work.store.records_of(house.chamber.organisation)
+
+
+@pytest.mark.parametrize("forged", [b"", b"\x00" * 64, b"\x01" * 63, b"\xff" * 64])
+def test_what_is_no_signature_is_refused(house, own, forged):
+    made = prepare(house)
+    with pytest.raises(Invalid):
+        outside.submit(house.at, house.chamber, made.id, b64(forged))
+
+
+def test_another_keys_signature_is_refused(house, own):
+    made = prepare(house)
+    with pytest.raises(Invalid, match="not this key's"):
+        outside.submit(house.at, house.chamber, made.id, b64(Key().sign(made.text)))
+
+
+def test_a_signature_is_handed_in_once_by_whom_it_was_prepared_for_and_in_time(house, own):
+    made = prepare(house)
+    signature = b64(own.sign(made.text))
+    with pytest.raises(NotFound):
+        outside.submit(house.at, house.other_chamber, made.id, signature)
+    outside.submit(house.at, house.chamber, made.id, signature)
+    with pytest.raises(NotFound):
+        outside.submit(house.at, house.chamber, made.id, signature)
+    late = prepare(house, certificateNumber="LATE")
+    house.clock.pass_by(timedelta(hours=2))
+    with pytest.raises(NotFound):
+        outside.submit(house.at, house.chamber, late.id, b64(own.sign(late.text)))
+
+
+def test_a_prepared_number_that_was_given_meanwhile_is_refused(house, own):
+    one, two = prepare(house), prepare(house)
+    outside.submit(house.at, house.chamber, one.id, b64(own.sign(one.text)))
+    with pytest.raises(Conflict):
+        outside.submit(house.at, house.chamber, two.id, b64(own.sign(two.text)))
+
+
+def test_who_keeps_its_key_cannot_be_signed_for_here(house, own):
+    with pytest.raises(Conflict, match="keeps its key itself"):
+        house.issue_certificate()
+
+
+def test_whose_key_is_kept_here_has_nothing_to_prepare(house):
+    with pytest.raises(Conflict, match="kept here"):
+        prepare(house)
+    with house.at.work(reading=True) as work:
+        assert not work.store.records_of(house.chamber.organisation)
+
+
+def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
+    chamber = house.chamber.organisation.id
+    fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
+    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.at.work(reading=True) as work:
+        request = work.store.find_request_about(statement.id)
+    made = outside.prepare(house.at, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
+    record = outside.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    assert house.record(record.id).fields["certificateNumber"] == "CO-77"
+    assert house.record(statement.id).superseded_by_id == record.id
+
+
+def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
+    key = Key()
+    rotate(house, "merchant", kept_by(house, "merchant", key))
+    for kind, document in (("declaration", lodgement_fields()), ("order", order_fields())):
+        made = outside.prepare(house.at, house.merchant, "issue", {"kind": kind, "document": document})
+        record = outside.submit(house.at, house.merchant, made.id, b64(key.sign(made.text)))
+        house.settle()
+        assert ruling(house, record) is Ruling.VALID
+    with pytest.raises(Conflict):
+        lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="OTHER"))
+
+
+def test_a_key_that_its_holder_cannot_use_is_not_taken(house):
+    key, other = Key(), Key()
+    chamber = house.chamber.organisation.id
+    for proof in (b64(other.sign(possession_text(chamber, key.thumbprint.hex()))), b64(bytes(64)), "!"):
+        with pytest.raises(Invalid):
+            keys.rotate(house.at, house.authority, chamber, OutsideKey(key.jwk, proof))
+    elsewhere = b64(key.sign(possession_text(house.merchant.organisation.id, key.thumbprint.hex())))
+    with pytest.raises(Invalid):
+        keys.rotate(house.at, house.authority, chamber, OutsideKey(key.jwk, elsewhere))
+    private = {**key.jwk, "d": "AAAA"}
+    with pytest.raises(Invalid, match=r"private"):
+        keys.rotate(house.at, house.authority, chamber, OutsideKey(private, kept_by(house, "chamber", key).proof))
+
+
+def test_one_key_does_not_sign_for_two_organisations(house, own):
+    with pytest.raises(Conflict, match="used before"):
+        keys.rotate(house.at, house.authority, house.laboratory.organisation.id, kept_by(house, "laboratory", own))
+
+
+def test_an_accreditation_is_renewed_after_a_rotation(house):
+    rotate(house)
+    accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, [94])
+    house.settle()
+    held = house.ledger.accreditation(bytes.fromhex(active(house, "chamber").thumbprint))
+    assert held.covers_chapter(94)
+    assert not held.covers_chapter(61)
+
+
+def test_an_issuer_is_told_of_a_wrong_act(house):
+    with pytest.raises(Invalid):
+        outside.prepare(house.at, house.chamber, "release", {})
+    with pytest.raises(Invalid):
+        outside.prepare(house.at, house.chamber, "issue", {"kind": "poem", "document": {}})

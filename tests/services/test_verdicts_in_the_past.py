@@ -1,0 +1,152 @@
+"""Was it valid then? Asked of records whose story is known."""
+
+from datetime import timedelta
+
+import pytest
+
+from backend.domain import evidence
+from backend.domain.errors import Invalid
+from backend.domain.verdict import Ruling
+from backend.services import accreditation, issuing, keys
+from backend.services.verifying import evidence_of, verdict_on, verdict_on_bundle
+from tests.builders import outcomes
+
+HOUR = timedelta(hours=1)
+
+
+def then(house, record, moment):
+    return verdict_on(house.at, house.record(record.id), moment)
+
+
+def deciding(house, record, moment):
+    check = then(house, record, moment).deciding
+    return check and (check.code, check.reason)
+
+
+def later(house, span=HOUR):
+    house.settle()
+    house.clock.pass_by(span)
+    return house.clock()
+
+
+def test_a_certificate_that_was_revoked_later_was_valid_before(house):
+    begin = later(house)
+    certificate = house.issue_certificate()
+    good = later(house)
+    issuing.revoke(house.at, house.chamber, certificate.id, "the goods were made elsewhere")
+    bad = later(house)
+    assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-issued-then")
+    assert then(house, certificate, good).ruling is Ruling.VALID
+    assert deciding(house, certificate, bad) == ("STATUS", "revoked-because")
+    assert then(house, certificate, good).at == good
+
+
+def test_before_it_was_anchored_nothing_can_be_shown(house):
+    certificate = house.issue_certificate()
+    between = house.clock()
+    house.clock.pass_by(HOUR)
+    later(house)
+    verdict = then(house, certificate, between)
+    assert verdict.ruling is Ruling.CANNOT_TELL
+    assert outcomes(verdict.checks)["ANCHOR"] == ("cannot_tell", "anchored-later")
+    assert then(house, certificate, house.clock()).ruling is Ruling.VALID
+
+
+def test_an_expired_certificate_was_valid_in_its_time(house):
+    certificate = house.issue_certificate(validUntil="2026-03-10")
+    good = later(house)
+    late = later(house, timedelta(days=30))
+    assert then(house, certificate, good).ruling is Ruling.VALID
+    assert deciding(house, certificate, late) == ("VALIDITY", "expired")
+
+
+def test_an_issuer_who_was_suspended_for_a_while_did_not_stand_then(house):
+    certificate = house.issue_certificate()
+    first = later(house)
+    accreditation.suspend(house.at, house.authority, house.chamber.organisation.id)
+    second = later(house)
+    accreditation.reinstate(house.at, house.authority, house.chamber.organisation.id)
+    third = later(house)
+    assert [then(house, certificate, m).ruling for m in (first, second, third)] == [
+        Ruling.VALID,
+        Ruling.INVALID,
+        Ruling.VALID,
+    ]
+
+
+def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(house):
+    certificate = house.issue_certificate()
+    good = later(house)
+    stolen = later(house)
+    unnoticed = later(house)
+    with house.at.work(reading=True) as work:
+        key = work.store.active_key(house.chamber.organisation)
+    keys.compromised(house.at, house.authority, key.thumbprint, stolen)
+    later(house)
+    assert then(house, certificate, good).ruling is Ruling.VALID
+    assert then(house, certificate, unnoticed).ruling is Ruling.INVALID
+
+
+def test_a_replaced_statement_names_the_record_that_replaced_it(house):
+    from backend.domain.kinds import Kind
+    from backend.services import stating
+    from tests.builders import certificate_fields
+
+    fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
+    chamber = house.chamber.organisation.id
+    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.at.work(reading=True) as work:
+        request = work.store.find_request_about(statement.id)
+    record = issuing.confirm(house.at, house.chamber, request.id, "CO-9")
+    later(house)
+    status = next(check for check in then(house, statement, None).checks if check.code == "STATUS")
+    assert status.reason == "superseded"
+    assert status.values["by"] == record.id
+    assert house.record(record.id).sd_jwt.payload["supersedes"] == house.record(statement.id).digest
+
+
+def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(house):
+    certificate = house.issue_certificate()
+    later(house)
+    issuing.revoke(house.at, house.chamber, certificate.id, "Mr Li signed it by mistake")
+    later(house)
+    on_file = house.record(certificate.id)
+    assert "Mr Li" in str(verdict_on(house.at, on_file).checks)
+    assert "Mr Li" not in str(verdict_on(house.at, on_file, for_everybody=True).checks)
+
+
+def test_a_bundle_is_judged_at_a_past_moment(house):
+    certificate = house.issue_certificate()
+    good = later(house)
+    bundle = evidence.write(evidence_of(house.record(certificate.id)))
+    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    bad = later(house)
+    assert verdict_on_bundle(house.at, bundle, good).ruling is Ruling.VALID
+    assert verdict_on_bundle(house.at, bundle, bad).ruling is Ruling.INVALID
+
+
+def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(house):
+    certificate = house.issue_certificate()
+    good = later(house)
+    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    later(house)
+    with house.at.work() as work:  # somebody tidied our table
+        for change in work.store.status_changes_of(certificate.id):
+            work.store.remove(change)
+        work.commit()
+    verdict = then(house, certificate, good)
+    assert verdict.ruling is Ruling.CANNOT_TELL
+    assert outcomes(verdict.checks)["STATUS"] == ("cannot_tell", "ledger-not-read")
+
+
+def test_a_silent_ledger_says_nothing_about_the_past_either(house):
+    certificate = house.issue_certificate()
+    good = later(house)
+    house.ledger.down = True
+    assert then(house, certificate, good).ruling is Ruling.CANNOT_TELL
+
+
+def test_the_future_is_not_judged(house):
+    certificate = house.issue_certificate()
+    with pytest.raises(Invalid, match="future"):
+        then(house, certificate, house.clock() + HOUR)
