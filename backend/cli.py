@@ -14,6 +14,7 @@ import structlog
 from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.cli_keys import keys_command
+from backend.cli_records import erase_command
 from backend.cli_verify import trust_file_command, verify_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
@@ -23,7 +24,7 @@ from backend.settings import Settings
 
 _GROUPS = {
     "Everybody": ("verify",),
-    "Operators": ("serve", "join", "keys", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "join", "keys", "erase", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -157,7 +158,15 @@ def _people_say(hours: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-for command in (import_command, chain_command, audit_command, keys_command, verify_command, trust_file_command):
+for command in (
+    import_command,
+    chain_command,
+    audit_command,
+    keys_command,
+    erase_command,
+    verify_command,
+    trust_file_command,
+):
     cli.add_command(command)
 
 

@@ -11,11 +11,11 @@ def check_room(at: Surroundings, store: Store, issuer: Organisation) -> None:
     """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
     if at.intake.free_bytes() < at.intake.least_free_bytes:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
-    waiting = store.waiting()
+    waiting = store.count_waiting()
     if waiting >= at.intake.most_waiting:
         raise TooMuchWaiting(f"{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     if waiting < at.intake.most_waiting // 2:
         return
-    own = store.waiting(issuer)
+    own = store.count_waiting(issuer)
     if own >= at.intake.most_waiting // 2:
         raise TooMuchWaiting(f"{own} records of {issuer.name} wait for the ledger", RETRY_SECONDS, waiting=own)

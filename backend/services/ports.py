@@ -40,9 +40,9 @@ from backend.domain.records import (
 )
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.simulation import Scenario, Simulation, SimulationState
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
-from backend.domain.simulation import Scenario, Simulation, SimulationState
 
 
 class Ledger(Protocol):
@@ -248,7 +248,7 @@ class Store(Protocol):
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool: ...
     def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None: ...
     def stored_files(self) -> Sequence[StoredFile]: ...
-    def waiting(self, issuer: Organisation | None = None) -> int: ...
+    def count_waiting(self, issuer: Organisation | None = None) -> int: ...
     def get_request(self, request_id: str) -> ConfirmationRequest: ...
     def requests(
         self,

@@ -143,6 +143,7 @@ def refusal_words(refusal: Exception) -> str:
     known = {
         "erased already": _("This paper was erased already."),
         "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
+        "released on it": _("Goods released on it are on their way to the ledger: try again in a few seconds."),
         "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }

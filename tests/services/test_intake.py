@@ -16,7 +16,7 @@ from tests.builders import PDF, certificate_fields
 
 def waiting(house):
     with house.at.work(reading=True) as work:
-        return work.store.waiting()
+        return work.store.count_waiting()
 
 
 def issue(house, number, who="chamber"):

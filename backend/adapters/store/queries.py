@@ -215,7 +215,7 @@ class SqlStore:
         """Every attachment, once for each organisation that uploaded it."""
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
-    def waiting(self, issuer: Organisation | None = None) -> int:
+    def count_waiting(self, issuer: Organisation | None = None) -> int:
         """How many records are not on the ledger yet, of everybody or of one issuer."""
         unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
         on_the_way = (ProofState.SEALED, ProofState.SUBMITTED)
@@ -411,21 +411,21 @@ class SqlStore:
     # The way to the ledger
 
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
-        """Records without a batch: every issuer's oldest first, so that none has to wait for another's thousands."""
+        """Records without a batch, oldest first."""
+        query = select(RecordOnFile).where(*_UNSEALED)
+        return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]:
+        """Unsealed records as sealing wants them; raises where a row cannot be read.
+
+        Every issuer's oldest come first, so that none has to wait for another's thousands. Whole rows are read, so
+        that nothing is sealed which could not be shown afterwards.
+        """
         c = t.record.c
         turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
         first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
         chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
-        return self._all(select(RecordOnFile).where(c.id.in_(chosen)).order_by(c.recorded_at))
-
-    def waiting(self, limit: int) -> Sequence[WaitingRecord]:
-        """Unsealed records as sealing wants them, oldest first; raises where a row cannot be read.
-
-        Whole rows are read, so that nothing is sealed which could not be shown afterwards.
-        """
-        rows = self._session.execute(
-            select(t.record).where(*_UNSEALED).order_by(t.record.c.recorded_at).limit(limit)
-        ).all()
+        rows = self._session.execute(select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)).all()
         return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
 
     def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
