@@ -21,13 +21,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 # Kind of record: type of its credential, its lane in a batch, and the bit in an accreditation that covers it.
-KINDS = {1: ("CertificateOfOrigin", 0, 1), 2: ("InspectionReport", 1, 2), 3: ("Declaration", 2, 3), 4: ("Invoice", 3, 4)}
+KINDS = {
+    1: ("CertificateOfOrigin", 0, 1),
+    2: ("InspectionReport", 1, 2),
+    3: ("Declaration", 2, 3),
+    4: ("Invoice", 3, 4),
+}
 KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PASS, FAIL, CANNOT_TELL, NOTE = "pass", "fail", "cannot_tell", "note"
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII)
+MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
 
 
 class Malformed(Exception):
@@ -322,7 +329,11 @@ def read_snapshot(text):
     need(is_("natural", stated["chainId"], stated["block"]) and is_("hash", stated["instanceId"]), "its ledger")
     need(is_("address", stated["ledger"], stated["accreditation"]) and isinstance(stated["records"], list), "its form")
     seconds(stated["blockTime"])
-    return stated | {"signer": signer, "read": seconds(stated["readAt"]), "records": [reading(one) for one in stated["records"]]}
+    return stated | {
+        "signer": signer,
+        "read": seconds(stated["readAt"]),
+        "records": [reading(one) for one in stated["records"]],
+    }
 
 
 def reading(fields):
@@ -556,16 +567,21 @@ def link_papers(bundle, used):
         return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
     listed = subject.get("records") if papers else None
     listed = [one.get("sha256") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    named, found, checks = {digest for digest in listed if isinstance(digest, str)}, set(), []
+    named = [digest for digest in listed if isinstance(digest, str)]
+    found, checks = [], []
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
         digest = own if own in named else leads_to(paper["record"], named, bundle["line"], used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
-            found.add(digest)
-            checks.append(("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number)))
-    if len(found) < len(named):
+            found.append(named.index(digest))
+            checks.append(
+                ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
+            )
+    if any(later <= earlier for earlier, later in zip(found, found[1:])):  # noqa: B905 - one shorter on purpose
+        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+    if {named[at] for at in found} < set(named):
         checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
     return checks
 
@@ -610,13 +626,19 @@ def verify(content, trusted, at, max_age):
 
 def main(arguments):
     options = dict(zip(arguments[:-1], arguments[1:], strict=True))
-    files = [a for i, a in enumerate(arguments) if not a.startswith("--") and not arguments[i - 1 : i] in (["--at"], ["--max-age-hours"])]
+    files = [
+        a
+        for i, a in enumerate(arguments)
+        if not a.startswith("--") and not arguments[i - 1 : i] in (["--at"], ["--max-age-hours"])
+    ]
     if not files or len(files) > 2:
         sys.exit(__doc__)
     at = moment(options.get("--at")) or datetime.now(UTC)
     contents = [open(name, "rb").read() for name in files]
     trusted = read_trust(contents[1]) if len(files) == 2 else []
-    verdict, checks, stated = verify(contents[0], trusted, at, timedelta(hours=float(options.get("--max-age-hours", 24))))
+    verdict, checks, stated = verify(
+        contents[0], trusted, at, timedelta(hours=float(options.get("--max-age-hours", 24)))
+    )
     whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
     print(verdict.replace("_", " ") + whose)
     for code, outcome, reason, record in checks:
