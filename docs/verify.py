@@ -8,6 +8,7 @@ brackets below are its steps. Nothing is asked of any network: what the ledger h
 lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
 
+import argparse
 import base64
 import json
 import re
@@ -15,6 +16,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -433,7 +436,7 @@ def judge_content(one, record, kind):
     if not isinstance(types, list) or KINDS[kind][0] not in types or issued_at(record) is None:
         return ("CONTENT", FAIL, "other-kind")
     quantity = int(one["entry"]["quantity"])
-    if kind != 1 and quantity or kind == 1 and stated is not None and thousandths(stated) != quantity:
+    if (kind != 1 and quantity) or (kind == 1 and stated is not None and thousandths(stated) != quantity):
         return ("CONTENT", FAIL, "other-quantity")
     if record["withheld"]:
         return ("CONTENT", NOTE, "fields-withheld")
@@ -579,7 +582,7 @@ def link_papers(bundle, used):
             checks.append(
                 ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
             )
-    if any(later <= earlier for earlier, later in zip(found, found[1:])):  # noqa: B905 - one shorter on purpose
+    if any(later <= earlier for earlier, later in pairwise(found)):
         checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
     if {named[at] for at in found} < set(named):
         checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
@@ -624,21 +627,16 @@ def verify(content, trusted, at, max_age):
     return verdict, checks, stated
 
 
-def main(arguments):
-    options = dict(zip(arguments[:-1], arguments[1:], strict=True))
-    files = [
-        a
-        for i, a in enumerate(arguments)
-        if not a.startswith("--") and not arguments[i - 1 : i] in (["--at"], ["--max-age-hours"])
-    ]
-    if not files or len(files) > 2:
-        sys.exit(__doc__)
-    at = moment(options.get("--at")) or datetime.now(UTC)
-    contents = [open(name, "rb").read() for name in files]
-    trusted = read_trust(contents[1]) if len(files) == 2 else []
-    verdict, checks, stated = verify(
-        contents[0], trusted, at, timedelta(hours=float(options.get("--max-age-hours", 24)))
-    )
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("trust", type=Path, nargs="?")
+    parser.add_argument("--max-age-hours", type=float, default=24)
+    parser.add_argument("--at", type=moment, default=datetime.now(UTC))
+    asked = parser.parse_args()
+    trusted = read_trust(asked.trust.read_bytes()) if asked.trust else []
+    max_age = timedelta(hours=asked.max_age_hours)
+    verdict, checks, stated = verify(asked.bundle.read_bytes(), trusted, asked.at, max_age)
     whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
     print(verdict.replace("_", " ") + whose)
     for code, outcome, reason, record in checks:
@@ -648,7 +646,7 @@ def main(arguments):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main())
     except (Malformed, OSError, ValueError) as error:
         print(f"verify.py: {error}", file=sys.stderr)
         sys.exit(2)
