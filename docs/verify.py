@@ -8,6 +8,7 @@ brackets below are its steps. Nothing is asked of any network: what the ledger h
 lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
 
+import argparse
 import base64
 import json
 import re
@@ -15,6 +16,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -567,18 +570,21 @@ def link_papers(bundle, used):
         return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
     listed = subject.get("records") if papers else None
     listed = [one.get("sha256") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    named, found, checks = {digest for digest in listed if isinstance(digest, str)}, set(), []
+    named = [digest for digest in listed if isinstance(digest, str)]
+    found, checks = [], []
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
         digest = own if own in named else leads_to(paper["record"], named, bundle["line"], used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
-            found.add(digest)
+            found.append(named.index(digest))
             checks.append(
                 ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
             )
-    if len(found) < len(named):
+    if any(later <= earlier for earlier, later in pairwise(found)):
+        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+    if {named[at] for at in found} < set(named):
         checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
     return checks
 
@@ -621,21 +627,16 @@ def verify(content, trusted, at, max_age):
     return verdict, checks, stated
 
 
-def main(arguments):
-    options = dict(zip(arguments[:-1], arguments[1:], strict=True))
-    files = [
-        a
-        for i, a in enumerate(arguments)
-        if not a.startswith("--") and arguments[i - 1 : i] not in (["--at"], ["--max-age-hours"])
-    ]
-    if not files or len(files) > 2:
-        sys.exit(__doc__)
-    at = moment(options.get("--at")) or datetime.now(UTC)
-    contents = [open(name, "rb").read() for name in files]
-    trusted = read_trust(contents[1]) if len(files) == 2 else []
-    verdict, checks, stated = verify(
-        contents[0], trusted, at, timedelta(hours=float(options.get("--max-age-hours", 24)))
-    )
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("trust", type=Path, nargs="?")
+    parser.add_argument("--max-age-hours", type=float, default=24)
+    parser.add_argument("--at", type=moment, default=datetime.now(UTC))
+    asked = parser.parse_args()
+    trusted = read_trust(asked.trust.read_bytes()) if asked.trust else []
+    max_age = timedelta(hours=asked.max_age_hours)
+    verdict, checks, stated = verify(asked.bundle.read_bytes(), trusted, asked.at, max_age)
     whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
     print(verdict.replace("_", " ") + whose)
     for code, outcome, reason, record in checks:
@@ -645,7 +646,7 @@ def main(arguments):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main())
     except (Malformed, OSError, ValueError) as error:
         print(f"verify.py: {error}", file=sys.stderr)
         sys.exit(2)

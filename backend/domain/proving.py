@@ -165,6 +165,11 @@ def named(bundle: Bundle) -> list[Check]:
     return checks
 
 
+def _out_of_order() -> Check:
+    why = "its papers stand in another order than the declaration names them in"
+    return Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY)
+
+
 def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
     declaration, *papers = bundle.records
     if not papers:
@@ -173,19 +178,21 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
     if "records" not in subject and declaration.record.withheld:
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
         return
-    listed, found = _digests(subject.get("records")), set()
+    listed, found = _digests(subject.get("records")), list[str]()
     for number, paper in enumerate(papers, 2):
         values = {"issuer": issuer_name(paper.record)}
         digest, is_direct = _leads_to(bundle, paper, listed, used)
         if digest is None:
             yield Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT, str(number))
             continue
-        found.add(digest)
+        found.append(digest)
         reason = "named-as-signed" if is_direct else "named-confirmed"
         yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
-    if len(found) < len(set(listed)):
-        missing = {"count": len(set(listed)) - len(found)}
-        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", missing, Mender.MERCHANT, "1")
+    positions = [listed.index(digest) for digest in found]
+    if positions != sorted(set(positions)):
+        yield _out_of_order()
+    if missing := set(listed) - set(found):
+        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", {"count": len(missing)}, Mender.MERCHANT, "1")
 
 
 def _digests(records: object) -> list[str]:

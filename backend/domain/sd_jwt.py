@@ -4,7 +4,6 @@ Keys and salts come from outside, so that this stays pure. The issuer-signed JWT
 covers; disclosures travel beside it, joined by ``~``.
 """
 
-import base64
 import binascii
 import json
 import re
@@ -30,7 +29,8 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 _BASE64URL = re.compile("[A-Za-z0-9_-]*")
-_TO_BASE64 = str.maketrans("-_", "+/")
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
+_FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 _LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 """What one or two bytes end in: any other letter says the same and would be a second spelling."""
 
@@ -43,7 +43,7 @@ class MalformedRecord(Invalid):
 
 def b64(data: bytes) -> str:
     """base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_BASE64).decode("ascii")
 
 
 def unb64(text: str) -> bytes:
@@ -53,7 +53,7 @@ def unb64(text: str) -> bytes:
         raise MalformedRecord("not base64url")
     if over and text[-1] not in _LAST_LETTERS[over]:
         raise MalformedRecord("base64url with loose ends")
-    return binascii.a2b_base64(text.translate(_TO_BASE64) + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text.encode("ascii").translate(_TO_BASE64) + b"=="[: -len(text) % 4])
 
 
 def thumbprint(jwk: Jwk) -> bytes:

@@ -24,6 +24,8 @@ _DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "bloc
 _READ = frozenset(
     {"root", "place", "transaction", "block", "blockTime", "final", "lanes", "status", "key", "accreditation"}
 )
+_HASH = re.compile("[0-9a-f]{64}")
+_ADDRESS = re.compile("0x[0-9a-f]{40}")
 _TERMS = frozenset({"kinds", "chapters", "validFrom", "validUntil", "suspendedSince"})
 
 
@@ -243,13 +245,13 @@ def natural(value: Any) -> int:
 
 def bytes32(text: Any) -> bytes:
     """32 bytes in lower-case hex."""
-    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]{64}", text):
+    if not isinstance(text, str) or not _HASH.fullmatch(text):
         raise ValueError("expected 64 lower-case hex digits")
     return bytes.fromhex(text)
 
 
 def address(text: Any) -> str:
     """An address in lower case: its letters' case carries nothing that two readers must agree on."""
-    if not isinstance(text, str) or not re.fullmatch("0x[0-9a-f]{40}", text):
+    if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
         raise ValueError("an address is 0x and 40 lower-case hex digits")
     return text

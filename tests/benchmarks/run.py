@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree  # noqa: E402
+from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
 from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
 
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "gas-peers": gas_peers.measure,
     "tree": tree.measure,
     "simulator": simulator.measure,
+    "verifying": verifying.measure,
 }
 
 

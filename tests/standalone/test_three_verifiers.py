@@ -7,17 +7,14 @@ from functools import cache
 
 import pytest
 
-from backend.domain import sd_jwt
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
-from backend.domain.trust import Trust
-from tests.builders import NOON, a_record, an_accreditation, certificate_fields
+from tests.standalone.cases import cases
 from tests.standalone.forging import Forger
-from tests.standalone.samples import STRANGER, Sample, a_dossier, a_sample, the_samples
+from tests.standalone.samples import a_sample, the_samples
 from tests.standalone.verifiers import Question, by_page, by_product, by_program, changed_page, node, program
 
 SEED = 20260302
 FORGED = 20_000
-FORGED_FOR_THE_PAGE = 1_000
+FORGED_FOR_THE_PAGE = 500
 HOUR = timedelta(hours=1)
 SAMPLES = the_samples()
 
@@ -65,191 +62,6 @@ def test_a_bundle_is_valid_whatever_the_size_of_its_batch(size):
 
 # ---- what the ledger's facts and the reader's trust do
 
-
-def sample(**changes) -> Sample:
-    return a_sample(**changes)
-
-
-def with_trust(one: Sample, **changes) -> Question:
-    (entry,) = one.trust.trusted
-    return one.question(trust=Trust((replace(entry, **changes),)))
-
-
-def cases() -> dict[str, tuple[Question, str, str]]:
-    """A question, the verdict, and the reason that decides it."""
-    plain, dossier = sample(), a_dossier()
-    (entry,) = plain.trust.trusted
-    ledger = entry.ledger
-    earlier = an_accreditation(valid_until=NOON - 3 * HOUR)
-    lapsed = an_accreditation(valid_until=NOON - 90 * timedelta(minutes=1))
-    unmatched = replace(dossier, bundle=replace(dossier.bundle, records=dossier.bundle.records[:2]))
-    reordered = replace(dossier, bundle=replace(dossier.bundle, records=dossier.bundle.records[::-1]))
-    other = a_dossier(1)
-    unlinked = replace(a_dossier(3), bundle=replace(a_dossier(3).bundle, line=()))
-    waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
-    stated = plain.bundle.records[0].record
-    declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
-    return {
-        "no trust": (plain.question(trust=Trust()), "CANNOT_TELL", "snapshot-untrusted"),
-        "another's trust": (
-            with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
-            "CANNOT_TELL",
-            "snapshot-untrusted",
-        ),
-        "another ledger trusted": (
-            with_trust(plain, ledger=replace(ledger, chain_id=1)),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
-        ),
-        "another deployment trusted": (
-            with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
-        ),
-        "another accreditation": (
-            with_trust(plain, accreditation="0x" + "ee" * 20),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
-        ),
-        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "CANNOT_TELL", "snapshot-too-old"),
-        "a day later, allowed": (
-            plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
-            "VALID",
-            "within-dates",
-        ),
-        "before it was read": (plain.question(moment=NOON - HOUR), "CANNOT_TELL", "snapshot-later"),
-        "no snapshot": (
-            replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
-            "CANNOT_TELL",
-            "snapshot-missing",
-        ),
-        "a stranger's snapshot": (
-            plain.stating(plain.stated, STRANGER).question(),
-            "CANNOT_TELL",
-            "snapshot-untrusted",
-        ),
-        "another's snapshot": (
-            replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
-            "CANNOT_TELL",
-            "snapshot-other-record",
-        ),
-        "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
-        "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
-        "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
-        "an odd status": (plain.reading(status=9).question(), "CANNOT_TELL", "status-unknown"),
-        "released": (declaration.reading(status=DeclarationStatus.RELEASED).question(), "VALID", "declaration-stands"),
-        "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
-        "not final": (plain.reading(is_final=False).question(), "CANNOT_TELL", "not-final-yet"),
-        "another block": (plain.reading(block=8).question(), "CANNOT_TELL", "anchor-differs"),
-        "another transaction": (
-            plain.reading(transaction=bytes(32)).question(),
-            "CANNOT_TELL",
-            "snapshot-other-record",
-        ),
-        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
-        "another kind": (
-            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
-            "INVALID",
-            "kind-not-covered",
-        ),
-        "another chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
-            "INVALID",
-            "chapter-not-covered",
-        ),
-        "its own chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
-            "VALID",
-            "accredited",
-        ),
-        "chapter withheld": (
-            sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
-            "CANNOT_TELL",
-            "chapter-withheld",
-        ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-then"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "CANNOT_TELL", "anchored-after-lapse"),
-        "suspended key": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
-            "INVALID",
-            "accreditation-revoked",
-        ),
-        "a merchant's statement": (
-            sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "CANNOT_TELL",
-            "merchants-statement",
-        ),
-        "expired": (
-            sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "expired",
-        ),
-        "an odd end": (
-            sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "fields-wrong",
-        ),
-        "dated ahead": (
-            sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "issued-in-the-future",
-        ),
-        "waiting": (
-            replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
-            "CANNOT_TELL",
-            "not-sealed-yet",
-        ),
-        "a paper missing": (unmatched.question(), "CANNOT_TELL", "papers-missing"),
-        "a paper too many": (
-            replace(
-                dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
-            ).question(),
-            "INVALID",
-            "named-other",
-        ),
-        "another's papers": (
-            replace(
-                dossier, bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:]))
-            ).question(),
-            "INVALID",
-            "named-other",
-        ),
-        "a broken line": (unlinked.question(), "INVALID", "named-other"),
-        "papers first": (reordered.question(), "CANNOT_TELL", "bundle-malformed"),
-        "another key's record": (
-            replace(
-                plain,
-                bundle=replace(
-                    plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
-                ),
-            ).question(),
-            "INVALID",
-            "not-included",
-        ),
-        "a large number of steps": (
-            sample(
-                records=[
-                    (a_record(fields=certificate_fields(quantity="999999999999999.999")), Kind.CERTIFICATE_OF_ORIGIN)
-                ]
-            ).question(),
-            "VALID",
-            "within-dates",
-        ),
-        "no bundle": (plain.question(content=b"{}"), "CANNOT_TELL", "bundle-malformed"),
-        "no JSON": (plain.question(content=b"\xff"), "CANNOT_TELL", "bundle-malformed"),
-        "a key twice": (
-            plain.question(content=plain.content.replace(b'"version":2', b'"version":2,"version":2')),
-            "CANNOT_TELL",
-            "bundle-malformed",
-        ),
-        "a record that is none": (
-            plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
-            "INVALID",
-            "record-altered",
-        ),
-    }
-
-
 CASES = cases()
 
 
@@ -276,7 +88,7 @@ def test_no_forged_bundle_is_valid_and_both_programs_agree():
         made[way] = made.get(way, 0) + 1
         if found[0] == "VALID":
             accepted.append((way, question.content))
-        if number % 10 == 0 and by_program(question) != found:
+        if number % 20 == 0 and by_program(question) != found:
             different.append((way, found, question.content))
     assert min(made.values()) > FORGED / 50, made
     assert accepted == []
