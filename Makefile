@@ -101,6 +101,15 @@ $(SLITHER): | $(VENV)/.made
 torture: $(TEST)  ## Kill the anchoring process 1,000 times at named points, and count what is missing
 	$(BIN)/python -m tests.torture $(or $(KILLS),1000)
 
+.PHONY: verifiers-check
+verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to a forged bundle (FORGED=1000000)
+	$(WITH_NODE) $(BIN)/python -m pytest -q tests/standalone $(ARGS)
+	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),50000)
+
+.PHONY: disk-faults
+disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and look at what is left
+	$(BIN)/python -m tests.faulty_disk $(or $(FAULTS),300)
+
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)

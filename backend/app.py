@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,13 +16,15 @@ from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
+from backend.adapters.simulator import ProgramSimulator
 from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
-from backend.services.ports import Surroundings
+from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
-from backend.web import documentation, health, public, rpc, schemas
+from backend.simulation_worker import SimulationWorker
+from backend.web import documentation, health, public, rpc, schemas, standing_alone
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
 from backend.web.languages import install_languages
@@ -52,20 +55,21 @@ class NotFunded(TraceabilityError):
 
 @dataclass
 class System:
-    """A running installation: its ports, the worker that anchors for it, and the chain behind the ledger."""
+    """A running installation: its ports, the workers beside it, and the chain behind the ledger."""
 
     settings: Settings
     folder: DataFolder
     at: Surroundings
     worker: AnchoringWorker
     chain: Chain
+    simulations: SimulationWorker
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[System]:
     """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
 
-    The worker is not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key)
@@ -75,15 +79,32 @@ def running(settings: Settings) -> Iterator[System]:
         ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
         tell_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
+        simulations = SimulationWorker()
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
             if settings.ledger_rpc_url is None:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                around = replace(at, node=node, public_url=settings.public_url)
-                yield System(settings, folder, around, worker, chain)
+                ours = replace(
+                    at,
+                    node=node,
+                    intake=_intake(settings),
+                    public_url=settings.public_url,
+                    simulator=ProgramSimulator(folder.simulations),
+                    wake_simulating=simulations.wake,
+                )
+                yield System(settings, folder, ours, worker, chain, simulations)
             finally:
+                simulations.stop()
                 worker.stop()
+
+
+def _intake(settings: Settings) -> Intake:
+    return Intake(
+        settings.intake_most_waiting,
+        settings.intake_least_free_mb * 1024 * 1024,
+        lambda: shutil.disk_usage(settings.data_dir).free,
+    )
 
 
 @contextmanager
@@ -187,6 +208,7 @@ def create_app(system: System) -> Flask:
         health.blueprint,
         rpc.blueprint,
         documentation.blueprint,
+        standing_alone.blueprint,
         schemas.blueprint,
         problem_reference,
     ):

@@ -82,6 +82,11 @@ class DataFolder:
         return self.path / "files"
 
     @property
+    def simulations(self) -> Path:
+        """What simulations left, a folder for each."""
+        return self.path / "simulations"
+
+    @property
     def master_key(self) -> Path:
         """Opens the sealed keys, unless PROVENPORT_MASTER_KEY does."""
         return self.path / "master.key"
@@ -95,6 +100,11 @@ class DataFolder:
     def ledger_accounts(self) -> Path:
         """The sealed keys of the accounts that write to the ledger."""
         return self.path / "ledger-accounts.sealed"
+
+    @property
+    def operator_keys(self) -> Path:
+        """The sealed keys that state what the ledger held."""
+        return self.path / "operator-keys.sealed"
 
     @property
     def deployment(self) -> Path:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_master_key
@@ -59,6 +60,7 @@ def store_in(
             files=FolderFiles(folder.files),
             pdf=PypdfReader(),
             passwords=Argon2Passwords(),
+            operator=OperatorKeys(folder.operator_keys, vault),
             now=lambda: datetime.now(UTC),
             confirmations=confirmations,
             wake_anchoring=wake_anchoring,
@@ -87,6 +89,8 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
         if folder.ledger_accounts.exists():
             sealed = at.vault.reseal(folder.ledger_accounts.read_bytes())
             folder.write_secret(folder.ledger_accounts, sealed)
+        if folder.operator_keys.exists():
+            folder.write_secret(folder.operator_keys, at.vault.reseal(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
         next_to(folder.master_key).replace(folder.master_key)

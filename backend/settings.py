@@ -30,6 +30,8 @@ class Settings:
     ledger_confirmations: int = 0
     ledger_max_fee_gwei: int = 100
     public_url: str | None = None
+    intake_most_waiting: int = 100_000
+    intake_least_free_mb: int = 200
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -37,6 +39,8 @@ class Settings:
 
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
         embedded) and LEDGER_MAX_FEE_GWEI go with it. PUBLIC_URL is the address that everybody reaches this server by.
+        INTAKE_MOST_WAITING records may wait for the ledger, and INTAKE_LEAST_FREE_MB must be left on the disk, before
+        no more is taken in.
         """
         rpc_url = _address(environment, "LEDGER_RPC_URL")
         return cls(
@@ -49,6 +53,8 @@ class Settings:
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
+            intake_most_waiting=_count(environment, "INTAKE_MOST_WAITING", 100_000),
+            intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
             public_url=_address(environment, "PUBLIC_URL"),

@@ -26,6 +26,7 @@ from cryptography.fernet import Fernet
 from backend.adapters.embedded_chain import EmbeddedChain
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.clearance import Decision
@@ -111,6 +112,7 @@ class Ground:
                 files=FolderFiles(self.folder / "files"),
                 pdf=PypdfReader(),
                 passwords=QuickPasswords(),
+                operator=OperatorKeys(self.folder / "operator-keys.sealed", SealedVault(self.master)),
                 now=lambda: datetime.now(UTC),
             )
         engine.dispose()

@@ -16,6 +16,7 @@ from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
+from backend.domain.moments import moment_of
 
 FORMAT = "provenport-evidence"
 VERSION = 1
@@ -119,10 +120,9 @@ def _anchor(fields: Mapping[str, Any]) -> Anchor:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("blockTime lacks its zone")
-    return moment.astimezone(UTC)
+    moment = moment_of(text)
+    assert moment is not None  # a text is given
+    return moment
 
 
 def _whole_number(text: str) -> int:

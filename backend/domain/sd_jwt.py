@@ -5,9 +5,12 @@ covers; disclosures travel beside it, joined by ``~``.
 """
 
 import base64
+import binascii
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +29,12 @@ Jwk = Mapping[str, str]
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
+_BASE64URL = re.compile("[A-Za-z0-9_-]*")
+_TO_BASE64 = str.maketrans("-_", "+/")
+_LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+"""What one or two bytes end in: any other letter says the same and would be a second spelling."""
+
+
 class MalformedRecord(Invalid):
     """A text that is no SD-JWT of ours, with what is wrong in it."""
 
@@ -39,13 +48,12 @@ def b64(data: bytes) -> str:
 
 def unb64(text: str) -> bytes:
     """The bytes of unpadded base64url; refuses anything that would not be written back the same."""
-    try:
-        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise MalformedRecord("not base64url") from error
-    if b64(data) != text:
+    over = len(text) % 4
+    if over == 1 or not _BASE64URL.fullmatch(text):
+        raise MalformedRecord("not base64url")
+    if over and text[-1] not in _LAST_LETTERS[over]:
         raise MalformedRecord("base64url with loose ends")
-    return data
+    return binascii.a2b_base64(text.translate(_TO_BASE64) + "=" * (-len(text) % 4))
 
 
 def thumbprint(jwk: Jwk) -> bytes:
@@ -201,7 +209,7 @@ def is_signed_by_its_key(record: Record) -> bool:
 def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
     """Whether this is the key's ES256 signature (r ‖ s); raises ValueError or MalformedRecord where the key is none."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    key = public_key(jwk)
+    key = _key_at(str(jwk["x"]), str(jwk["y"]), str(jwk["kty"]), str(jwk["crv"]))
     if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
         return False
     try:
@@ -211,9 +219,18 @@ def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
+def _key_at(x: str, y: str, kty: str, crv: str) -> ec.EllipticCurvePublicKey:
+    """Issuers are few: finding out that a point lies on the curve costs as much as a signature."""
+    return public_key({"kty": kty, "crv": crv, "x": x, "y": y})
+
+
 def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
     """The P-256 key of a JWK; ValueError where the point is not on the curve."""
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise MalformedRecord("only P-256 keys are read")
-    x, y = (int.from_bytes(unb64(str(jwk[name])), "big") for name in ("x", "y"))
+    point = [unb64(str(jwk[name])) for name in ("x", "y")]
+    if any(len(coordinate) != 32 for coordinate in point):
+        raise MalformedRecord("a coordinate of the key is not 32 bytes long")  # RFC 7518, section 6.2.1.2
+    x, y = (int.from_bytes(coordinate, "big") for coordinate in point)
     return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()

@@ -24,6 +24,17 @@ class SendingState(StrEnum):
     DISPLACED = "displaced"
 
 
+ALREADY_THERE = "the ledger has it already"
+"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+_PROOF_STATES = {
+    SendingState.SIGNED: "submitted",
+    SendingState.SENT: "submitted",
+    SendingState.MINED: "anchored",
+    SendingState.FINAL: "final",
+    SendingState.REFUSED: "refused",
+}
+
+
 @dataclass(eq=False)
 class Sending:
     """A signed transaction, kept before it is sent.
@@ -102,6 +113,15 @@ class StatusChange:
     asked_at: datetime
     sending: Sending | None = None
     settled: str | None = None
+
+    @property
+    def proof_state(self) -> str:
+        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        if self.settled is not None:
+            return "final" if self.settled == ALREADY_THERE else "refused"
+        if self.sending is None or self.sending.state is SendingState.DISPLACED:
+            return "stored"
+        return _PROOF_STATES[self.sending.state]
 
 
 @dataclass(eq=False)

@@ -18,6 +18,9 @@ RULINGS: dict[Ruling, tuple[str, str]] = {
 }
 
 CHECKS: dict[str, tuple[str, str]] = {
+    "BUNDLE": ("File", "文件"),
+    "SNAPSHOT": ("What the ledger held", "链上快照"),
+    "LEDGER": ("Ledger asked", "链上查询"),
     "SIGNATURE": ("Signature", "签名"),
     "CONTENT": ("Content", "内容"),
     "INCLUSION": ("Sealed with the others", "封存"),
@@ -86,6 +89,85 @@ REASONS: dict[str, tuple[str, str]] = {
     "ledger-not-read": (
         "The ledger could not be asked ({why}). Try again; this says nothing about the record.",
         "暂时无法查询链上记录（{why}）。请稍后再试；这不说明单证有问题。",
+    ),
+    "bundle-malformed": (
+        "This file is not an evidence bundle, or it is damaged ({why}). Fetch the evidence anew.",
+        "该文件不是存证文件，或已损坏（{why}）。请重新下载存证文件。",
+    ),
+    "ledger-not-at-hand": (
+        "Not known here: it stands on the ledger, which was not asked, and nobody you trust has stated it.",
+        "此处无法得知：该项记录在链上，未向链查询，也没有您信任的一方的声明。",
+    ),
+    "snapshot-trusted": (
+        "Stated by {name}, who read the ledger on {read_at} (block {block}).",
+        "由{name}声明，其于 {read_at} 读取链上记录（区块 {block}）。",
+    ),
+    "snapshot-missing": (
+        "The file carries no signed statement of what the ledger held. Ask the ledger, or fetch the evidence anew.",
+        "文件中没有经签名的链上快照。请联网查询，或重新下载存证文件。",
+    ),
+    "snapshot-altered": (
+        "What the file says of the ledger was altered or damaged ({why}). Fetch the evidence anew.",
+        "文件中的链上快照已被改动或损坏（{why}）。请重新下载存证文件。",
+    ),
+    "snapshot-untrusted": (
+        "The ledger's state is stated by a key that your trust file does not name ({signer}). If you trust it, add it.",
+        "链上快照由密钥 {signer} 签署，该密钥不在您的信任文件中。如果信任该方，请将其加入信任文件。",
+    ),
+    "snapshot-other-ledger": (
+        "Your trust file does not let this signer ({signer}) speak for this ledger.",
+        "您的信任文件未授权该签署方（{signer}）为这条链作证。",
+    ),
+    "snapshot-too-old": (
+        "{name} read the ledger on {read_at}: longer ago than you allow. Fetch the evidence anew, or ask the ledger.",
+        "{name}于 {read_at} 读取链上记录，已超过您允许的时限。请重新下载存证文件，或联网查询。",
+    ),
+    "snapshot-later": (
+        "{name} read the ledger only on {read_at}, after the time you ask about; what it held before is not known.",
+        "{name}于 {read_at} 才读取链上记录，晚于您所问的时间，此前的情况无从得知。",
+    ),
+    "snapshot-other-record": (
+        "The signed statement of what the ledger held speaks of another record. Fetch the evidence anew.",
+        "链上快照所述的是另一份记录。请重新下载存证文件。",
+    ),
+    "ledger-read": (
+        "Asked {node}: block {block} of {block_time}.",
+        "已向 {node} 查询：区块 {block}（{block_time}）。",
+    ),
+    "ledger-unnamed": (
+        "Neither your trust file nor the node names this ledger ({ledger}): anybody can put one up. Get its operator's "
+        "trust file and give it here.",
+        "您的信任文件和所查询的节点均未列出这条链（{ledger}），而任何人都可以自建一条链。请向运营方索取信任文件。",
+    ),
+    "other-chain": (
+        "{node} carries another chain ({chain}) than the one that the record names.",
+        "{node} 所在的链（{chain}）与记录所载不同。",
+    ),
+    "other-instance": (
+        "At this address {node} shows another ledger than the one that the record names: the chain was reset, or it is "
+        "another chain.",
+        "{node} 在该地址上的账本与记录所载不同：该链已被重置，或并非同一条链。",
+    ),
+    "node-stale": (
+        "The newest block of {node} is of {block_time}: it lags behind, and what happened since cannot be told.",
+        "{node} 的最新区块时间为 {block_time}，已经落后，此后的变化无从得知。",
+    ),
+    "node-reorganised": (
+        "The chain was reorganised while {node} was asked. Try again in a minute.",
+        "查询 {node} 时链发生了重组，请一分钟后再试。",
+    ),
+    "anchor-gone": (
+        "The ledger does not show the record now, though it was recorded in block {why}: the chain was reorganised, or "
+        "the node lags. Try again later.",
+        "链上目前查不到该记录，而其曾登记于区块 {why}：链可能发生了重组，或节点尚未同步。请稍后再试。",
+    ),
+    "papers-withheld": (
+        "The declaration's list of papers is not shown, so it cannot be told whether these are the ones.",
+        "报关单的单证清单未出示，无法判断这些是否为所列单证。",
+    ),
+    "papers-missing": (
+        "The declaration names {count} more paper(s) that are not in this file.",
+        "报关单所列单证中有 {count} 份不在此文件中。",
     ),
     "other-ledger": (
         "It is recorded on another ledger than the one that is read here.",

@@ -31,13 +31,9 @@ def loads(text: str | bytes) -> Any:
         raise HostileJson(f"not UTF-8 at byte {error.start}") from error
     _refuse_depth(decoded)
     try:
-        value = json.loads(
-            decoded,
-            object_pairs_hook=_members,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-            parse_float=_number,
-        )
+        if decoded.startswith("\ufeff"):
+            raise HostileJson("begins with a byte order mark")
+        value = _READER.decode(decoded)
     except json.JSONDecodeError as error:
         raise HostileJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     _refuse_surrogates(decoded, value)
@@ -45,6 +41,8 @@ def loads(text: str | bytes) -> Any:
 
 
 def _refuse_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return  # too few to be nested so deep, wherever they stand
     depth, in_string, escaped = 0, False, False
     for character in text:
         if in_string:
@@ -99,6 +97,11 @@ def _refuse_surrogates(text: str, value: Any) -> None:
             piece.encode("utf-8")
         except UnicodeEncodeError as error:
             raise HostileJson("a string holds half of a surrogate pair") from error
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
+)
 
 
 def _strings(value: Any) -> list[str]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from backend.domain import documents, dossier, evidence, sd_jwt, strict_json
+from backend.domain import bundle as bundles
+from backend.domain import documents, dossier, proving, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
 from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
@@ -105,12 +106,24 @@ def _erased(at: Surroundings, on_file: RecordOnFile) -> Verdict:
 
 
 def verdict_on_bundle(at: Surroundings, bundle: Any, then: datetime | None = None) -> Verdict:
-    """The verdict on a bundle, now or at a past moment; raises MalformedBundle where it is no bundle at all."""
+    """The verdict on a bundle of any version, now or at a past moment; raises MalformedBundle where it is none at all.
+
+    The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
+    """
     _check_past(at, then)
     try:
-        found = evidence.read(bundle)
+        read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
         return _altered(str(error), at.now())
+    checks = list(proving.integrity(read))
+    for number, found in enumerate(read.records, 1):
+        verdict = _brought(at, found, then)
+        checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
+    return Verdict.of([*checks, *proving.named(read)], at.now(), then)
+
+
+def _brought(at: Surroundings, found: Evidence, then: datetime | None) -> Verdict:
+    """The verdict on one record that somebody brings."""
     if then is None:
         verdict = _judge(at, found, _Kept())
     else:

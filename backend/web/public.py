@@ -11,13 +11,17 @@ from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, fields_for
 from backend.domain.records import RecordOnFile
+from backend.services.bundling import bundle_of
 from backend.services.verifying import verdict_on
+from backend.web.bundle_files import bundle_file
 from backend.web.surroundings import surroundings
 
 blueprint = Blueprint("public", __name__)
 
 SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT)}
 """What of a record anybody may read. Other records have no public page."""
+PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
+"""What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
 LONGEST_CODE = 64
 
 
@@ -58,6 +62,17 @@ def _facts(record: RecordOnFile) -> dict[str, Any]:
     except Invalid:
         return {}
     return {name: fields[name] for name in SHOWN[record.kind] if name in fields}
+
+
+@blueprint.get("/p/<label_code>/bundle.json")
+def label_bundle(label_code: str) -> ResponseReturnValue:
+    """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = work.store.find_record_by_label(label_code.strip().lower())
+    if found is None or found.kind not in SHOWN:
+        return render_template("public/unknown.html", code=label_code), 404
+    return bundle_file(bundle_of(at, found, PROVEN[found.kind]), found.label_code)
 
 
 @blueprint.get("/p/<label_code>/label.svg")

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import LedgerUnavailable
 from backend.domain.strict_json import HostileJson, loads
+from backend.services.bundling import trust_of
 from backend.services.ports import Node, NodeRefused
 from backend.web.surroundings import surroundings
 
@@ -53,6 +54,9 @@ def _answer(node: Node, asked: Any) -> dict[str, Any]:
     if not isinstance(params, list):
         return _error(number, _INVALID_REQUEST, "params is a list")
     try:
+        if asked["method"] == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
+            own = trust_of(surroundings(), request.host).as_json()
+            return {"jsonrpc": "2.0", "id": number, "result": own}
         return {"jsonrpc": "2.0", "id": number, "result": node.answer(asked["method"], params)}
     except NodeRefused as refusal:
         return _error(number, refusal.code, str(refusal), refusal.data)

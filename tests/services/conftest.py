@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.consignment import Consignment
@@ -32,6 +33,7 @@ NAMES = {
     "other_chamber": (Role.CHAMBER, "Jiangsu Chamber"),
     "laboratory": (Role.LABORATORY, "Qiantang Laboratory"),
     "officer": (Role.OFFICER, "Yiwu Customs"),
+    "analyst": (Role.ANALYST, "Trade Facilitation Institute"),
 }
 
 
@@ -101,6 +103,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
         files=FolderFiles(folder / "files"),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
+        operator=OperatorKeys(folder / "operator-keys.sealed", SealedVault(master)),
         now=clock,
         scrub=lambda: scrub(engine),
     )
@@ -109,7 +112,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
 
 @pytest.fixture(scope="session")
 def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
-    """Seven organisations; those who issue something are accredited for it."""
+    """Eight organisations; those who issue something are accredited for it."""
     folder, master, clock = tmp_path_factory.mktemp("house"), Fernet.generate_key(), Clock()
     ledger = FakeLedger(clock)
     at, engine = _surroundings(folder, ledger, clock, master)

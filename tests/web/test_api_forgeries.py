@@ -32,7 +32,7 @@ def bundle(api, settle):
         api.certificate()
         api.invoice()
     settle()
-    return api.get(f"/records/{made['id']}/evidence", "merchant").get_json()
+    return api.get(f"/records/{made['id']}/evidence?version=1", "merchant").get_json()
 
 
 LETTERS = "0123456789abcdefABCDEFghijkXYZ-_~.=+ "
@@ -169,7 +169,7 @@ def test_whatever_a_stranger_signs_brings_no_crash(api, bundle, payload):
 def test_another_records_proof_serves_nobody(api, bundle, settle):
     other = api.certificate(quantity="999999")
     settle()
-    theirs = api.get(f"/records/{other['id']}/evidence", "merchant").get_json()
+    theirs = api.get(f"/records/{other['id']}/evidence?version=1", "merchant").get_json()
     for member in ("proof", "anchor", "entry", "record"):
         for one, two in ((bundle, theirs), (theirs, bundle)):
             assert api.post("/verify", None, one | {member: two[member]}).get_json()["verdict"] != "VALID"

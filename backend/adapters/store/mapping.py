@@ -12,6 +12,7 @@ from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.simulation import Simulation
 
 
 @cache
@@ -74,6 +75,7 @@ def map_the_domain() -> None:
     by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id}
     put(AccreditationAct, act, properties=_sendings(by))
     put(Answer, tables.answer)
+    put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Prepared, tables.prepared)
 
 

@@ -2,16 +2,22 @@
 
 from typing import Any
 
-from flask import request
+from flask import jsonify, request
+from flask.typing import ResponseReturnValue
 
-from backend.domain import evidence as bundles
+from backend.domain import evidence
 from backend.domain.errors import Conflict, Invalid
+from backend.domain.records import RecordOnFile
+from backend.services import lodging
+from backend.services.bundling import bundle_of, bundle_of_consignment
+from backend.services.ports import Surroundings
 from backend.services.verifying import evidence_of, snapshot, verdict_on, verdict_on_bundle
 from backend.services.viewing import visible_record
 from backend.web.api import views
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
-from backend.web.api.shapes import MomentQuery, PersonShape, RecordShape, VerdictShape
+from backend.web.api.shapes import EvidenceQuery, MomentQuery, PersonShape, RecordShape, VerdictShape
+from backend.web.bundle_files import bundle_file
 from backend.web.languages import language
 from backend.web.people import person
 from backend.web.surroundings import surroundings
@@ -48,19 +54,37 @@ def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
 
 @blueprint.get("/records/<record_id>/evidence")
 @blueprint.auth_required(auth)
-@blueprint.doc(summary="Download a record's evidence", tags=["Everybody"], responses=[401, 404, 409])
-def get_evidence(record_id: str) -> dict[str, Any]:
-    """The bundle: record, inclusion proof and anchor in one JSON file that can be verified elsewhere."""
+@blueprint.input(EvidenceQuery, location="query", arg_name="query")
+@blueprint.doc(summary="Download a record's evidence", tags=["Everybody"], responses=[401, 404, 409, 422])
+def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
+    """The bundle: record, inclusion proof, anchor and a signed snapshot, in a file that is verified elsewhere."""
     at = surroundings()
     with at.work(reading=True) as work:
         on_file = visible_record(work.store, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
+    if query.version == evidence.VERSION:
+        return jsonify(_version_1(at, on_file))
+    shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
+    return bundle_file(bundle_of(at, on_file, shown), record_id)
+
+
+def _version_1(at: Surroundings, on_file: RecordOnFile) -> dict[str, Any]:
     try:
-        found = evidence_of(on_file)
+        return evidence.write(evidence_of(on_file), snapshot(verdict_on(at, on_file, for_everybody=True)))
     except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=record_id) from error
-    return bundles.write(found, snapshot(verdict_on(at, on_file, for_everybody=True)))
+        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
+
+
+@blueprint.get("/declarations/<declaration_id>/evidence")
+@blueprint.auth_required(auth)
+@blueprint.doc(summary="Download a consignment's evidence", tags=["Customs", "Merchants"], responses=[401, 404, 409])
+def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
+    """One bundle with the declaration and every paper that it relies on."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        consignment = lodging.visible(work.store, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
 
 
 @blueprint.post("/verify")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
@@ -106,6 +106,9 @@ class DecisionShape(Shape):
     office: str
     status: str = Field(description="The status that the decision gave")
     verdict: Ruling = Field(description="The verdict at that moment")
+    proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
+        description="How far the decision has come on its way to the ledger"
+    )
     undone: str | None = Field(default=None, description="Why the ledger did not take it; null while it stands")
 
 
@@ -139,6 +142,20 @@ class DeclarationList(Shape):
 
     declarations: list[DeclarationSummary]
     next: str | None = Field(None, description="Give it back as ``after`` for the next page")
+
+
+class EvidenceQuery(Shape):
+    """Which bundle to make of a record."""
+
+    version: Literal[1, 2] = Field(2, description="1 has no signed snapshot, so that only the ledger can confirm it")
+    fields: str | None = Field(
+        None, max_length=2000, description="Names of the fields to disclose, with commas between; all where not given"
+    )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _as_number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class DeclarationQuery(Shape):
@@ -203,7 +220,7 @@ class FileShape(Shape):
 class OrganisationInput(Shape):
     """An organisation to register."""
 
-    role: Literal["merchant", "chamber", "laboratory", "officer"]
+    role: Literal["merchant", "chamber", "laboratory", "officer", "analyst"]
     name: Text
     email: Text
     local_name: Text | None = None

@@ -4,20 +4,21 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain import evidence as bundles
 from backend.domain.documents import KINDS, SLUGS
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import issuing
-from backend.services.verifying import evidence_of, snapshot, verdict_on
+from backend.services import issuing, lodging
+from backend.services.bundling import bundle_of, bundle_of_consignment
+from backend.services.verifying import verdict_on
 from backend.services.viewing import visible_record
+from backend.web.bundle_files import bundle_file
 from backend.web.field_messages import in_words
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
@@ -152,10 +153,14 @@ def evidence(record_id: str) -> Response:
     at = surroundings()
     with at.work(reading=True) as work:
         found = visible_record(work.store, person(), record_id)
-    try:
-        bundle = bundles.write(evidence_of(found), snapshot(verdict_on(at, found, for_everybody=True)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=record_id) from error
-    answer = jsonify(bundle)
-    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{record_id[:8]}.json")
-    return answer
+    return bundle_file(bundle_of(at, found), record_id)
+
+
+@blueprint.get("/declarations/<declaration_id>/evidence.json")
+@only(Role.MERCHANT, Role.OFFICER)
+def consignment_evidence(declaration_id: str) -> Response:
+    """One bundle with the declaration and every paper that it relies on."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        consignment = lodging.visible(work.store, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)

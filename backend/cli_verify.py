@@ -1,0 +1,175 @@
+"""``provenport verify`` and ``provenport trust-file``: checking evidence anywhere, and what a reader needs for it.
+
+Verifying needs no installation, no settings and no network unless a node is named, so what it imports is kept small.
+"""
+
+import json
+import os
+import re
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from backend.domain.bundle import Bundle
+    from backend.domain.sentences import Language
+    from backend.domain.trust import Trust
+    from backend.domain.verdict import Verdict
+
+EXIT = {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}
+_MARKS = {"pass": "●", "fail": "■", "cannot_tell": "◐", "note": "○"}
+
+
+class _Age(click.ParamType[timedelta]):
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """A length of time such as 90m, 24h or 7d."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch("([0-9]{1,6})([mhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no age: write 90m, 24h or 7d", param, ctx)
+        unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
+        return timedelta(**{unit: int(found[1])})
+
+
+class _Moment(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """A moment as RFC 3339 writes it, and not in the future."""
+        from backend.domain.moments import moment_of
+
+        try:
+            moment = moment_of(value)
+        except ValueError:
+            moment = None
+        if moment is None:
+            self.fail(f"{value!r} is no time: write 2026-03-02T12:00:00Z", param, ctx)
+        if moment > datetime.now(UTC):
+            self.fail("nobody knows yet what the ledger will hold then", param, ctx)
+        return moment
+
+
+@click.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
+@click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
+@click.option("--max-age", type=_Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
+@click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
+def verify_command(
+    file: Path,
+    rpc: str | None,
+    trust: Path | None,
+    max_age: timedelta,
+    at: datetime | None,
+    as_json: bool,
+    lang: str | None,
+) -> None:
+    """Verify an evidence bundle, without any installation.
+
+    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage). Offline, what the ledger holds counts as far as
+    your trust file lets the signer of the bundle's snapshot speak for it; with --rpc the contracts are asked.
+    """
+    from backend.domain import proving
+    from backend.domain.bundle import LARGEST
+    from backend.domain.verdict import Verdict
+
+    if rpc is not None and not rpc.startswith(("http://", "https://")):
+        raise click.BadParameter("a node's address begins with http:// or https://", param_hint="--rpc")
+    moment = at or datetime.now(UTC)
+    with file.open("rb") as opened:
+        read = proving.read(opened.read(LARGEST + 1), moment)
+    trusted = _trust(trust)
+    verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
+    language: Language = "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
+    _tell(verdict, language, as_json)
+    sys.exit(EXIT[verdict.ruling.value])
+
+
+def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
+    from backend.domain import proving
+
+    if rpc is None:
+        return proving.verdict_on(bundle, proving.by_snapshot(bundle, trust, moment, max_age), moment)
+    from backend.adapters.asking_a_node import Node, by_node
+
+    return proving.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
+
+
+def _trust(path: Path | None) -> "Trust":
+    from backend.domain import strict_json, trust
+    from backend.domain.errors import Invalid
+
+    if path is None:
+        return trust.Trust()
+    try:
+        return trust.read(strict_json.loads(path.read_bytes()))
+    except Invalid as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
+
+
+def _tell(verdict: "Verdict", language: "Language", as_json: bool) -> None:
+    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+    from backend.web.verdict_json import verdict_json
+
+    who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
+    according_to = who.get("name") or who.get("node")
+    if as_json:
+        told = verdict_json(verdict, language) | {"accordingTo": according_to}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    chinese = language == "zh"
+    colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
+    click.secho(RULINGS[verdict.ruling][chinese].upper(), fg=colour, bold=True, nl=False)
+    if according_to:
+        time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(
+            f"（截至 {time}，依据：{according_to}）" if chinese else f" as of {time}, according to {according_to}"
+        )
+    else:
+        click.echo()
+    click.echo(headline(verdict, language))
+    for check in verdict.checks:
+        about = f" {check.record}" if check.record else ""
+        click.echo(
+            f"  {_MARKS[check.outcome.value]}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}"
+        )
+        if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
+            who_mends = "可处理方：" if chinese else "Who can mend it: "
+            click.echo(f"        {who_mends}{MENDERS[check.mender.value][chinese]}")
+
+
+@click.command("trust-file")
+@click.option("--name", default="Provenport", show_default=True, help="What readers will call you.")
+@click.option("--new-key", is_flag=True, help="Sign with a fresh key from now on; the earlier ones stay named.")
+def trust_file_command(name: str, new_key: bool) -> None:
+    """Print this installation's trust file, to hand to readers by a way that they trust."""
+    from backend.adapters.ledger import Deployment
+    from backend.adapters.operator_keys import OperatorKeys
+    from backend.data_folder import DataFolder
+    from backend.domain.errors import NotFound
+    from backend.domain.trust import LedgerName
+    from backend.installation import VERSION, opened
+    from backend.services.bundling import own_trust
+    from backend.settings import Settings
+
+    settings = Settings.from_environment(os.environ)
+    with opened(settings) as at:
+        deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)
+        if deployment is None:
+            raise NotFound("no contracts were deployed yet: start provenport serve once")
+        if new_key and isinstance(at.operator, OperatorKeys):
+            at.operator.renew()
+        ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
+        beside = replace(at, confirmations=settings.ledger_confirmations)
+        trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
+    click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
+    click.echo("Hand this to readers, and let them compare the keys with what you publish elsewhere.", err=True)

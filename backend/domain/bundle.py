@@ -1,0 +1,168 @@
+"""Bundles of version 2: a record, or a consignment's papers, with proofs, anchors and a signed snapshot, in one file.
+
+Nothing in the file stands unbound: every member is needed, no other is taken, and each value has one spelling, so
+that no letter of it can be changed without notice. Version 1 (``domain/evidence.py``) is still read.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from backend.domain import evidence, sd_jwt
+from backend.domain.evidence import FORMAT, Anchor, Evidence, MalformedBundle
+from backend.domain.kinds import Kind
+from backend.domain.merkle import InclusionProof
+from backend.domain.snapshot import address, bytes32, natural, time_of, time_text
+
+VERSION = 2
+LARGEST = 16 * 1024 * 1024
+"""In bytes; a file beyond it is not opened."""
+MOST_RECORDS = 500
+LONGEST_PATH = 64
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a file brings: the record it is about comes first, then the papers that it names.
+
+    ``line`` holds the issuer-signed JWTs of records that a paper replaced, where a declaration still names those.
+    ``snapshot`` is the signed text as it stands in the file.
+    """
+
+    records: tuple[Evidence, ...]
+    line: tuple[str, ...] = ()
+    snapshot: str | None = None
+    version: int = VERSION
+
+    def replaced(self, digest: str) -> sd_jwt.Record | None:
+        """The record of this digest in the line, where its own key signed it."""
+        for text in self.line:
+            if sha256(text.encode("ascii")).hexdigest() == digest:
+                record = sd_jwt.parse(text)
+                return record if sd_jwt.is_signed_by_its_key(record) else None
+        return None
+
+
+def text(bundle: Bundle) -> str:
+    """The file: JSON in one line, without spaces, so that every byte of it counts."""
+    return json.dumps(write(bundle), separators=(",", ":"))
+
+
+def write(bundle: Bundle) -> dict[str, Any]:
+    """The bundle as JSON values."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "records": [_written(one) for one in bundle.records],
+        "line": list(bundle.line),
+        "snapshot": bundle.snapshot,
+    }
+
+
+def _written(one: Evidence) -> dict[str, Any]:
+    proof, anchor = one.proof, one.anchor
+    return {
+        "record": one.record.compact,
+        "entry": {"kind": int(one.kind), "quantity": str(one.quantity)},
+        "proof": proof and {"place": proof.place, "size": proof.size, "path": [node.hex() for node in proof.path]},
+        "anchor": anchor
+        and {
+            "chainId": anchor.chain_id,
+            "ledger": anchor.ledger.lower(),
+            "instanceId": anchor.instance_id.hex(),
+            "root": anchor.root.hex(),
+            "transaction": anchor.transaction.hex(),
+            "block": anchor.block,
+            "blockTime": time_text(anchor.block_time),
+        },
+    }
+
+
+def read(content: Any) -> Bundle:
+    """The bundle in JSON values of either version; raises MalformedBundle or MalformedRecord. Believes nothing yet."""
+    if not isinstance(content, Mapping) or content.get("version") != VERSION or type(content["version"]) is not int:
+        return Bundle((evidence.read(content),), version=evidence.VERSION)
+    _require(content, {"format", "version", "records", "line", "snapshot"}, "bundle")
+    if content["format"] != FORMAT:
+        raise MalformedBundle(f"not a bundle: the member format must read {FORMAT}", [("format", "is not a bundle's")])
+    records, line, snapshot = content["records"], content["line"], content["snapshot"]
+    if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS:
+        raise _damaged("records", f"must be a list of 1 to {MOST_RECORDS}")
+    if not isinstance(line, list) or len(line) > MOST_RECORDS or not all(_is_ascii(one) for one in line):
+        raise _damaged("line", "must be a list of signed JWTs")
+    if snapshot is not None and not isinstance(snapshot, str):
+        raise _damaged("snapshot", "must be a signed text, or null")
+    found = [_checked(one) for one in records]
+    if len(found) > 1 and found[0][1] is not Kind.DECLARATION:
+        raise _damaged("records", "several records need the declaration that names them, as the first")
+    return Bundle(tuple(_evidence(one) for one in found), tuple(line), snapshot)
+
+
+_Checked = tuple[str, Kind, int, InclusionProof | None, Anchor | None]
+
+
+def _checked(fields: Any) -> _Checked:
+    """One record's members, each with the form it must have; the record itself is read when all are in order."""
+    _require(fields, {"record", "entry", "proof", "anchor"}, "records")
+    if not isinstance(fields["record"], str):
+        raise _damaged("record", "must be a text")
+    entry, proof, anchor = fields["entry"], fields["proof"], fields["anchor"]
+    _require(entry, {"kind", "quantity"}, "entry")
+    where = "entry"
+    try:
+        kind, quantity = Kind(natural(entry["kind"])), _quantity(entry["quantity"])
+        where = "proof"
+        proven = None if proof is None else _proof(proof)
+        where = "anchor"
+        anchored = None if anchor is None else _anchor(anchor)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _damaged(where, str(error)) from error
+    return fields["record"], kind, quantity, proven, anchored
+
+
+def _evidence(checked: _Checked) -> Evidence:
+    record, kind, quantity, proof, anchor = checked
+    return Evidence(sd_jwt.parse(record), kind, quantity, proof, anchor)
+
+
+def _proof(fields: Any) -> InclusionProof:
+    _require(fields, {"place", "size", "path"}, "proof")
+    path = fields["path"]
+    if not isinstance(path, list) or len(path) > LONGEST_PATH:
+        raise ValueError(f"a path is a list of at most {LONGEST_PATH} hashes")
+    return InclusionProof(natural(fields["place"]), natural(fields["size"]), tuple(bytes32(node) for node in path))
+
+
+def _anchor(fields: Any) -> Anchor:
+    _require(fields, {"chainId", "ledger", "instanceId", "root", "transaction", "block", "blockTime"}, "anchor")
+    return Anchor(
+        chain_id=natural(fields["chainId"]),
+        ledger=address(fields["ledger"]),
+        instance_id=bytes32(fields["instanceId"]),
+        root=bytes32(fields["root"]),
+        transaction=bytes32(fields["transaction"]),
+        block=natural(fields["block"]),
+        block_time=time_of(fields["blockTime"]),
+    )
+
+
+def _quantity(text: Any) -> int:
+    if not isinstance(text, str) or not re.fullmatch("0|[1-9][0-9]{0,38}", text) or int(text) >= 2**128:
+        raise ValueError("quantity must be a whole number below 2^128, as a text")
+    return int(text)
+
+
+def _require(fields: Any, members: set[str], where: str) -> None:
+    if not isinstance(fields, Mapping) or set(fields) != members:
+        raise _damaged(where, f"must have exactly the members {', '.join(sorted(members))}")
+
+
+def _is_ascii(one: Any) -> bool:
+    return isinstance(one, str) and one.isascii()
+
+
+def _damaged(where: str, why: str) -> MalformedBundle:
+    return MalformedBundle(f"the bundle is damaged in {where}: {why}", [(where, why)])

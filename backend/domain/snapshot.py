@@ -1,0 +1,255 @@
+"""A signed statement of what the ledger held: it travels in a bundle and counts as far as its signer is trusted.
+
+A JWS in compact form (RFC 7515), ES256, signed by the operator of a ledger or by anybody else who reads it, such as a
+customs office. It says in which block the ledger was read, when, and what it held of each record: where the record's
+batch is anchored, the record's status, and its issuer's accreditation.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.domain import sd_jwt, strict_json
+from backend.domain.errors import Invalid
+from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.moments import moment_of
+from backend.domain.trust import LedgerName
+
+MEDIA_TYPE = "provenport-snapshot"
+HALF_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
+_DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "block", "blockTime", "readAt", "records"})
+_READ = frozenset(
+    {"root", "place", "transaction", "block", "blockTime", "final", "lanes", "status", "key", "accreditation"}
+)
+_TERMS = frozenset({"kinds", "chapters", "validFrom", "validUntil", "suspendedSince"})
+
+
+class MalformedSnapshot(Invalid):
+    """A text that is no snapshot, or one that was altered after it was signed."""
+
+    code = "malformed-snapshot"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the ledger held of one record: its anchoring, its status, and the accreditation of its issuer's key."""
+
+    root: bytes
+    place: int
+    transaction: bytes
+    block: int
+    is_final: bool
+    lanes: Lanes
+    block_time: datetime
+    status: int
+    key: str
+    accreditation: Accreditation | None
+
+    @property
+    def batch(self) -> AnchoredBatch:
+        """The batch, as far as a verdict needs it."""
+        return AnchoredBatch(self.root, self.block_time, 0, 0, self.lanes)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a ledger held of some records at one block, and when that was read."""
+
+    ledger: LedgerName
+    accreditation: str
+    block: int
+    block_time: datetime
+    read_at: datetime
+    readings: tuple[Reading, ...]
+
+    def of(self, root: bytes, place: int) -> Reading | None:
+        """What it says of one record."""
+        return next((reading for reading in self.readings if (reading.root, reading.place) == (root, place)), None)
+
+
+@dataclass(frozen=True)
+class SignedSnapshot:
+    """A snapshot with the thumbprint of the key that signed it, and the text of both."""
+
+    snapshot: Snapshot
+    signer: str
+    text: str
+
+
+def sign(snapshot: Snapshot, jwk: sd_jwt.Jwk, signature: Callable[[bytes], bytes]) -> str:
+    """The signed text. ``signature`` makes the 64-byte ES256 signature (r ‖ s)."""
+    header = {"alg": "ES256", "typ": MEDIA_TYPE, "jwk": dict(jwk)}
+    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, _written(snapshot)))
+    signing_input = ".".join(sd_jwt.b64(part) for part in parts)
+    return f"{signing_input}.{sd_jwt.b64(_low(signature(signing_input.encode('ascii'))))}"
+
+
+def _low(signature: bytes) -> bytes:
+    """Of the two signatures that ECDSA allows for each, the one with the lower s: a text has one signature only."""
+    s = int.from_bytes(signature[32:], "big")
+    return signature if s <= HALF_ORDER else signature[:32] + (2 * HALF_ORDER + 1 - s).to_bytes(32, "big")
+
+
+def read(text: str) -> SignedSnapshot:
+    """A snapshot whose signature is that of the key it names; raises MalformedSnapshot. Who that is, trust decides."""
+    try:
+        header, payload, signature = text.split(".")
+        jwk = _header(strict_json.loads(sd_jwt.unb64(header)))
+        raw = sd_jwt.unb64(signature)
+        if len(raw) != 64 or int.from_bytes(raw[32:], "big") > HALF_ORDER:
+            raise MalformedSnapshot("its signature has another form than ES256 with the lower s")
+        if not sd_jwt.verify(jwk, f"{header}.{payload}".encode("ascii"), raw):
+            raise MalformedSnapshot("its signature does not fit")
+        return SignedSnapshot(_snapshot(strict_json.loads(sd_jwt.unb64(payload))), _name(jwk), text)
+    except MalformedSnapshot:
+        raise
+    except (Invalid, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise MalformedSnapshot(str(error)) from error
+
+
+def _name(jwk: sd_jwt.Jwk) -> str:
+    return sd_jwt.b64(sd_jwt.thumbprint(jwk))
+
+
+def _header(header: Any) -> sd_jwt.Jwk:
+    if not isinstance(header, dict) or set(header) != {"alg", "typ", "jwk"}:
+        raise MalformedSnapshot("its header has other members than alg, typ and jwk")
+    jwk = header["jwk"]
+    if (header["alg"], header["typ"]) != ("ES256", MEDIA_TYPE) or not isinstance(jwk, dict):
+        raise MalformedSnapshot(f"it is no {MEDIA_TYPE} signed with ES256")
+    if set(jwk) != {"kty", "crv", "x", "y"} or not all(isinstance(value, str) for value in jwk.values()):
+        raise MalformedSnapshot("its key is no public P-256 key")
+    return jwk
+
+
+# ---- as JSON
+
+
+def _written(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "chainId": snapshot.ledger.chain_id,
+        "instanceId": snapshot.ledger.instance_id.hex(),
+        "ledger": snapshot.ledger.address,
+        "accreditation": snapshot.accreditation,
+        "block": snapshot.block,
+        "blockTime": time_text(snapshot.block_time),
+        "readAt": time_text(snapshot.read_at),
+        "records": [_reading_written(reading) for reading in snapshot.readings],
+    }
+
+
+def _reading_written(reading: Reading) -> dict[str, Any]:
+    lanes, terms = reading.lanes, reading.accreditation
+    return {
+        "root": reading.root.hex(),
+        "place": reading.place,
+        "transaction": reading.transaction.hex(),
+        "block": reading.block,
+        "blockTime": time_text(reading.block_time),
+        "final": reading.is_final,
+        "lanes": [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size],
+        "status": reading.status,
+        "key": reading.key,
+        "accreditation": terms
+        and {
+            "kinds": terms.kinds,
+            "chapters": f"{terms.chapters:x}",
+            "validFrom": time_text(terms.valid_from),
+            "validUntil": time_text(terms.valid_until),
+            "suspendedSince": terms.suspended_since and time_text(terms.suspended_since),
+        },
+    }
+
+
+def _snapshot(fields: Any) -> Snapshot:
+    _require(fields, _DECLARED)
+    if not isinstance(fields["records"], list):
+        raise MalformedSnapshot("records is a list")
+    return Snapshot(
+        ledger=LedgerName(natural(fields["chainId"]), bytes32(fields["instanceId"]), address(fields["ledger"])),
+        accreditation=address(fields["accreditation"]),
+        block=natural(fields["block"]),
+        block_time=time_of(fields["blockTime"]),
+        read_at=time_of(fields["readAt"]),
+        readings=tuple(_reading(reading) for reading in fields["records"]),
+    )
+
+
+def _reading(fields: Any) -> Reading:
+    _require(fields, _READ)
+    lanes, terms = fields["lanes"], fields["accreditation"]
+    if not isinstance(lanes, list) or len(lanes) != 4 or type(fields["final"]) is not bool:
+        raise MalformedSnapshot("lanes are four numbers, final is true or false")
+    if not isinstance(fields["key"], str):
+        raise MalformedSnapshot("key is a thumbprint")
+    return Reading(
+        root=bytes32(fields["root"]),
+        place=natural(fields["place"]),
+        transaction=bytes32(fields["transaction"]),
+        block=natural(fields["block"]),
+        is_final=fields["final"],
+        lanes=Lanes(*(natural(end) for end in lanes)),
+        block_time=time_of(fields["blockTime"]),
+        status=natural(fields["status"]),
+        key=fields["key"],
+        accreditation=None if terms is None else _terms(terms),
+    )
+
+
+def _terms(fields: Any) -> Accreditation:
+    _require(fields, _TERMS)
+    if not isinstance(fields["chapters"], str) or not re.fullmatch("[0-9a-f]{1,32}", fields["chapters"]):
+        raise MalformedSnapshot("chapters is a number of 128 bits in hex")
+    terms = Accreditation(
+        kinds=natural(fields["kinds"]),
+        chapters=int(fields["chapters"], 16),
+        valid_from=time_of(fields["validFrom"]),
+        valid_until=time_of(fields["validUntil"]),
+    )
+    since = fields["suspendedSince"]
+    return terms if since is None else replace(terms, suspended_since=time_of(since))
+
+
+def _require(fields: Any, members: frozenset[str]) -> None:
+    if not isinstance(fields, Mapping) or set(fields) != members:
+        raise MalformedSnapshot(f"the members must be exactly {', '.join(sorted(members))}")
+
+
+# ---- one spelling for each value
+
+
+def time_text(moment: datetime) -> str:
+    """A time as bundles of version 2 write it: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_of(text: Any) -> datetime:
+    """The time that such a text states; ValueError where it has another form."""
+    moment = moment_of(text)
+    if moment is None or len(text) != len("2026-03-02T12:00:00Z"):
+        raise ValueError("a time is written as 2026-03-02T12:00:00Z")
+    return moment
+
+
+def natural(value: Any) -> int:
+    """A whole number that is not negative; True and 1.0 are other spellings of 1."""
+    if type(value) is not int or value < 0:
+        raise ValueError("expected a whole number")
+    return value
+
+
+def bytes32(text: Any) -> bytes:
+    """32 bytes in lower-case hex."""
+    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("expected 64 lower-case hex digits")
+    return bytes.fromhex(text)
+
+
+def address(text: Any) -> str:
+    """An address in lower case: its letters' case carries nothing that two readers must agree on."""
+    if not isinstance(text, str) or not re.fullmatch("0x[0-9a-f]{40}", text):
+        raise ValueError("an address is 0x and 40 lower-case hex digits")
+    return text

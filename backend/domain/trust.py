@@ -1,0 +1,107 @@
+"""The reader's trust file: whose word about which ledger counts, where the ledger itself is not asked.
+
+A small JSON file that the reader keeps and that nobody else writes. It names ledgers, each by its chain, the random
+number of its deployment and its addresses, and for each the thumbprints of the keys that may state what it holds.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.domain.errors import Invalid
+
+FORMAT = "provenport-trust"
+VERSION = 1
+_MEMBERS = frozenset({"name", "chainId", "instanceId", "ledger", "accreditation", "confirmations", "keys"})
+
+
+class MalformedTrust(Invalid):
+    """A file that is no trust file, with what is wrong in it."""
+
+    code = "malformed-trust"
+
+
+@dataclass(frozen=True)
+class LedgerName:
+    """By what a ledger is known: its chain, the number of its deployment, and its address in lower case."""
+
+    chain_id: int
+    instance_id: bytes
+    address: str
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """One ledger that the reader believes in, and who may speak for it."""
+
+    name: str
+    ledger: LedgerName
+    accreditation: str
+    confirmations: int = 0
+    keys: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {
+            "name": self.name,
+            "chainId": self.ledger.chain_id,
+            "instanceId": self.ledger.instance_id.hex(),
+            "ledger": self.ledger.address,
+            "accreditation": self.accreditation,
+            "confirmations": self.confirmations,
+            "keys": list(self.keys),
+        }
+
+
+@dataclass(frozen=True)
+class Trust:
+    """All that a reader believes in."""
+
+    trusted: tuple[Trusted, ...] = ()
+
+    def of(self, ledger: LedgerName) -> tuple[Trusted, ...]:
+        """The entries about one ledger."""
+        return tuple(entry for entry in self.trusted if entry.ledger == ledger)
+
+    def knows(self, key: str) -> bool:
+        """Whether a key may speak for any ledger at all."""
+        return any(key in entry.keys for entry in self.trusted)
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's content."""
+        return {"format": FORMAT, "version": VERSION, "trusted": [entry.as_json() for entry in self.trusted]}
+
+
+def read(content: Any) -> Trust:
+    """The trust that a file states; raises MalformedTrust. Unknown members are refused, so that a slip is noticed."""
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        raise MalformedTrust(f"not a trust file: the member format must read {FORMAT}")
+    if type(content.get("version")) is not int or content["version"] != VERSION:
+        raise MalformedTrust(f"this version of trust file is not known here: it must be {VERSION}")
+    entries = content.get("trusted")
+    if not isinstance(entries, list) or set(content) != {"format", "version", "trusted"}:
+        raise MalformedTrust("a trust file has the members format, version and trusted, and no other")
+    return Trust(tuple(_entry(entry, number) for number, entry in enumerate(entries, 1)))
+
+
+def _entry(fields: Any, number: int) -> Trusted:
+    if not isinstance(fields, Mapping) or set(fields) != _MEMBERS:
+        raise MalformedTrust(f"entry {number} must have exactly the members {', '.join(sorted(_MEMBERS))}")
+    keys = fields["keys"]
+    numbers = fields["chainId"], fields["confirmations"]
+    if any(type(count) is not int or count < 0 for count in numbers) or not isinstance(fields["name"], str):
+        raise MalformedTrust(f"entry {number}: chainId and confirmations are whole numbers, name is a text")
+    if not isinstance(keys, list) or not all(_matches("[A-Za-z0-9_-]{43}", key) for key in keys):
+        raise MalformedTrust(f"entry {number}: keys is a list of thumbprints (RFC 7638) of 43 characters")
+    addresses = fields["ledger"], fields["accreditation"]
+    if not all(_matches("0x[0-9a-f]{40}", address) for address in addresses):
+        raise MalformedTrust(f"entry {number}: addresses are 0x and 40 lower-case hex digits")
+    if not _matches("[0-9a-f]{64}", fields["instanceId"]):
+        raise MalformedTrust(f"entry {number}: instanceId is 64 lower-case hex digits")
+    name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"])
+    return Trusted(fields["name"], name, fields["accreditation"], fields["confirmations"], tuple(keys))
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None

@@ -1,0 +1,651 @@
+#!/usr/bin/env python3
+"""Checks an evidence bundle of Provenport without Provenport: one file, Python 3.11 or newer, and `cryptography`.
+
+    python verify.py BUNDLE.json [TRUST.json] [--max-age-hours 24] [--at 2026-03-02T12:00:00Z]
+
+Exit code 0 VALID, 1 INVALID, 2 CANNOT TELL. bundle.md, beside this file, says what is checked and why; the numbers in
+brackets below are its steps. Nothing is asked of any network: what the ledger holds counts as far as the trust file
+lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
+"""
+
+import base64
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+
+# Kind of record: type of its credential, its lane in a batch, and the bit in an accreditation that covers it.
+KINDS = {
+    1: ("CertificateOfOrigin", 0, 1),
+    2: ("InspectionReport", 1, 2),
+    3: ("Declaration", 2, 3),
+    4: ("Invoice", 3, 4),
+}
+KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
+DECLARATION = 3
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+PASS, FAIL, CANNOT_TELL, NOTE = "pass", "fail", "cannot_tell", "note"
+MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+
+
+class Malformed(Exception):
+    """No bundle, no snapshot or no trust file: nothing can be told from it."""
+
+
+class Altered(Exception):
+    """A record that is not what was signed."""
+
+
+def need(condition, why):
+    if not condition:
+        raise Malformed(why)
+
+
+# ---- [1] JSON with one reading only
+
+
+def parse(content):
+    """The value of a JSON text; ValueError where two programs might read it differently."""
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+
+    def members(pairs):
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def integer(digits):
+        if len(digits) > 17 or abs(int(digits)) >= 2**53:
+            raise ValueError("an integer beyond 2^53 - 1")
+        return int(digits)
+
+    def real(digits):
+        short = len(digits) <= 40 and len(digits.lower().partition("e")[2]) <= 5
+        if not short or abs(float(digits)) == float("inf") or Decimal(repr(float(digits))) != Decimal(digits):
+            raise ValueError("a number that a double does not hold")
+        return float(digits)
+
+    def constant(name):
+        raise ValueError(f"{name} is not JSON")
+
+    plain = re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.DOTALL)  # what stands outside texts
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", plain):
+        depth += 1 if bracket in "[{" else -1
+        if depth > 64:
+            raise ValueError("nested too deep")
+    value = json.loads(text, object_pairs_hook=members, parse_int=integer, parse_float=real, parse_constant=constant)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair cannot be written
+    return value
+
+
+def unbase64(text):
+    """The bytes of base64url without padding, in its one spelling."""
+    data = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
+        raise ValueError("not base64url")
+    return data
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def is_(kind, *values):
+    """Whether all values are of one form."""
+    forms = {
+        "natural": lambda v: type(v) is int and v >= 0,
+        "hash": lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v),
+        "address": lambda v: isinstance(v, str) and re.fullmatch("0x[0-9a-f]{40}", v),
+        "thumbprint": lambda v: isinstance(v, str) and re.fullmatch("[A-Za-z0-9_-]{43}", v),
+        "text": lambda v: isinstance(v, str),
+    }
+    return all(forms[kind](value) for value in values)
+
+
+def has(fields, names):
+    return isinstance(fields, dict) and set(fields) == set(names.split())
+
+
+def moment(text):
+    """An RFC 3339 time; None for None; ValueError for anything else."""
+    if text is None:
+        return None
+    if not isinstance(text, str) or not MOMENT.fullmatch(text):
+        raise ValueError("no time")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no time") from error
+
+
+def seconds(text):
+    """A time as bundles of version 2 write it."""
+    need(is_("text", text) and len(text) == 20, "a time is written as 2026-03-02T12:00:00Z")
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+
+
+# ---- [2] the bundle: every member has its form before any of them is believed
+
+
+def read_bundle(content):
+    try:
+        bundle = parse(content)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(str(error)) from error
+    need(isinstance(bundle, dict) and bundle.get("format") == "provenport-evidence", "not a bundle")
+    version = bundle.get("version")
+    need(type(version) is int and version in (1, 2), "an unknown version")
+    if version == 1:
+        return {"records": [read_version_1(bundle)], "line": [], "snapshot": None}
+    need(has(bundle, "format version records line snapshot"), "other members than a bundle's")
+    records, line, snapshot = bundle["records"], bundle["line"], bundle["snapshot"]
+    need(isinstance(records, list) and 1 <= len(records) <= 500, "records")
+    need(isinstance(line, list) and len(line) <= 500 and all(is_("text", t) and t.isascii() for t in line), "line")
+    need(snapshot is None or is_("text", snapshot), "snapshot")
+    for one in records:
+        need(has(one, "record entry proof anchor") and is_("text", one["record"]), "other members than a record's")
+        need(has(one["entry"], "kind quantity"), "other members than an entry's")
+        check_forms(one["entry"], one["proof"], one["anchor"])
+        if one["proof"] is not None:
+            need(has(one["proof"], "place size path"), "other members than a proof's")
+        if (anchor := one["anchor"]) is not None:
+            need(has(anchor, "chainId ledger instanceId root transaction block blockTime"), "an anchor's members")
+            need(is_("address", anchor["ledger"]), "an address has lower-case letters")
+            anchor["time"] = seconds(anchor["blockTime"])
+    need(len(records) == 1 or records[0]["entry"]["kind"] == DECLARATION, "several records need their declaration")
+    for one in records:
+        one["record"] = read_record(one["record"])
+    return bundle
+
+
+def read_version_1(bundle):
+    need(is_("text", bundle.get("record")), "record")
+    one = {"record": read_record(bundle["record"]), "proof": bundle.get("proof"), "anchor": bundle.get("anchor")}
+    one["entry"] = bundle.get("entry")
+    check_forms(one["entry"], one["proof"], one["anchor"])
+    if one["anchor"] is not None:
+        need(is_("text", one["anchor"].get("ledger"), one["anchor"].get("blockTime")), "anchor")
+        try:
+            one["anchor"]["time"] = moment(one["anchor"]["blockTime"])
+        except ValueError as error:
+            raise Malformed(str(error)) from error
+    return one
+
+
+def check_forms(entry, proof, anchor):
+    need(isinstance(entry, dict) and is_("natural", entry.get("kind")) and entry["kind"] in KINDS, "kind")
+    quantity = entry.get("quantity")
+    need(is_("text", quantity) and re.fullmatch("0|[1-9][0-9]{0,38}", quantity), "quantity")
+    need(int(quantity) < 2**128, "quantity")
+    if proof is not None:
+        need(isinstance(proof, dict) and is_("natural", proof.get("place"), proof.get("size")), "proof")
+        path = proof.get("path")
+        need(isinstance(path, list) and len(path) <= 64 and is_("hash", *path), "path")
+    if anchor is not None:
+        need(isinstance(anchor, dict) and is_("natural", anchor.get("chainId"), anchor.get("block")), "anchor")
+        need(is_("hash", *(anchor.get(name) for name in ("instanceId", "root", "transaction"))), "anchor")
+
+
+# ---- [3] the record: SD-JWT (RFC 9901)
+
+
+def read_record(text):
+    try:
+        return read_sd_jwt(text)
+    except (ValueError, RecursionError) as error:
+        raise Altered(str(error)) from error
+
+
+def read_sd_jwt(text):
+    jwt, *disclosures = text.split("~")
+    if disclosures and disclosures.pop() != "":
+        raise ValueError("the record must end with ~")
+    if len(disclosures) >= 500 or jwt.count(".") != 2:
+        raise ValueError("too many fields, or no signed JWT")
+    header, payload = (parse(unbase64(part)) for part in jwt.split(".")[:2])
+    if not isinstance(header, dict) or not isinstance(payload, dict):
+        raise ValueError("header and payload are objects")
+    if header.get("alg") != "ES256" or header.get("typ") != "vc+sd-jwt" or "crit" in header:
+        raise ValueError("not an ES256 record")
+    subject = payload.get("credentialSubject")
+    digests = subject.get("_sd", []) if isinstance(subject, dict) else None
+    if not isinstance(digests, list) or not is_("text", *digests) or len(set(digests)) < len(digests):
+        raise ValueError("no list of digests")
+    if payload.get("_sd_alg", "sha-256") != "sha-256":
+        raise ValueError("digests by another algorithm")
+    refuse_nested([value for name, value in subject.items() if name != "_sd"])
+    if "..." in subject:
+        raise ValueError("a digest stands in a nested place")
+    disclosed = {}
+    for disclosure in disclosures:
+        field = parse(unbase64(disclosure))
+        if not isinstance(field, list) or len(field) != 3 or not is_("text", *field[:2]):
+            raise ValueError("a field is a list of salt, name and value")
+        name = field[1]
+        if base64url(sha256(disclosure.encode()).digest()) not in digests:
+            raise ValueError(f"the field {name} is not what was signed")
+        if name in disclosed or name in subject or name in ("_sd", "..."):
+            raise ValueError(f"the field {name} stands twice")
+        refuse_nested(field[2])
+        disclosed[name] = field[2]
+    shown = {name: value for name, value in subject.items() if name != "_sd"} | disclosed
+    return {
+        "jwt": jwt,
+        "header": header,
+        "payload": payload,
+        "subject": shown,
+        "withheld": len(digests) - len(disclosed),
+        "digest": sha256(jwt.encode()).digest(),
+    }
+
+
+def refuse_nested(value):
+    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    if isinstance(value, dict) and ("_sd" in value or "..." in value):
+        raise ValueError("a digest stands in a nested place")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        refuse_nested(inner)
+
+
+def thumbprint(jwk):
+    """RFC 7638, of a P-256 key; ValueError where it is none."""
+    if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise ValueError("no P-256 key")
+    if not is_("thumbprint", jwk.get("x"), jwk.get("y")):  # 32 bytes have the same form
+        raise ValueError("no P-256 key")
+    return base64url(sha256(f'{{"crv":"P-256","kty":"EC","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'.encode()).digest())
+
+
+def is_signed(signed, signature, jwk):
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not 0 < r < ORDER or not 0 < s < ORDER:
+        return False
+    try:
+        x, y = (int.from_bytes(unbase64(jwk[name]), "big") for name in "xy")
+        key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        key.verify(utils.encode_dss_signature(r, s), signed.encode("ascii"), ec.ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def is_signed_by_its_key(record):
+    signed, _, signature = record["jwt"].rpartition(".")
+    try:
+        jwk = record["header"].get("jwk")
+        return thumbprint(jwk) == record["header"].get("kid") and is_signed(signed, unbase64(signature), jwk)
+    except ValueError:
+        return False
+
+
+# ---- [4] the batch: RFC 9162, section 2.1.3.2
+
+
+def root_from(place, size, path, entry):
+    if place >= size:
+        return None
+    last, node = size - 1, sha256(b"\x00" + entry).digest()
+    for sibling in path:
+        if last == 0:
+            return None
+        if place % 2 or place == last:
+            node = sha256(b"\x01" + sibling + node).digest()
+            while place and not place % 2:
+                place, last = place // 2, last // 2
+        else:
+            node = sha256(b"\x01" + node + sibling).digest()
+        place, last = place // 2, last // 2
+    return node if last == 0 else None
+
+
+# ---- [5] the snapshot: what the ledger held, by the word of its signer
+
+
+def read_snapshot(text):
+    try:
+        head, body, signature = text.split(".")
+        header, raw = parse(unbase64(head)), unbase64(signature)
+        need(has(header, "alg typ jwk") and has(header["jwk"], "kty crv x y"), "its header")
+        need(header["alg"] == "ES256" and header["typ"] == "provenport-snapshot", "its type")
+        signer = thumbprint(header["jwk"])
+        need(len(raw) == 64 and int.from_bytes(raw[32:], "big") <= ORDER // 2, "ES256 with the lower s")
+        need(is_signed(f"{head}.{body}", raw, header["jwk"]), "its signature does not fit")
+        stated = parse(unbase64(body))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(str(error)) from error
+    need(has(stated, "chainId instanceId ledger accreditation block blockTime readAt records"), "its members")
+    need(is_("natural", stated["chainId"], stated["block"]) and is_("hash", stated["instanceId"]), "its ledger")
+    need(is_("address", stated["ledger"], stated["accreditation"]) and isinstance(stated["records"], list), "its form")
+    seconds(stated["blockTime"])
+    return stated | {
+        "signer": signer,
+        "read": seconds(stated["readAt"]),
+        "records": [reading(one) for one in stated["records"]],
+    }
+
+
+def reading(fields):
+    need(has(fields, "root place transaction block blockTime final lanes status key accreditation"), "a reading")
+    need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
+    need(is_("natural", fields["place"], fields["block"], fields["status"]), "a reading")
+    need(isinstance(fields["lanes"], list) and len(fields["lanes"]) == 4 and is_("natural", *fields["lanes"]), "lanes")
+    need(type(fields["final"]) is bool, "final")
+    held = fields["accreditation"]
+    if held is not None:
+        need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
+        need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
+        since = held["suspendedSince"]
+        held = {
+            "kinds": held["kinds"],
+            "chapters": int(held["chapters"], 16),
+            "from": seconds(held["validFrom"]),
+            "until": seconds(held["validUntil"]),
+            "since": None if since is None else seconds(since),
+        }
+    return fields | {"time": seconds(fields["blockTime"]), "accreditation": held}
+
+
+def read_trust(content):
+    try:
+        trust = parse(content)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(str(error)) from error
+    need(has(trust, "format version trusted") and trust["format"] == "provenport-trust", "not a trust file")
+    need(type(trust["version"]) is int and trust["version"] == 1 and isinstance(trust["trusted"], list), "its version")
+    for entry in trust["trusted"]:
+        need(has(entry, "name chainId instanceId ledger accreditation confirmations keys"), "an entry's members")
+        need(is_("text", entry["name"]) and is_("natural", entry["chainId"], entry["confirmations"]), "an entry")
+        need(is_("hash", entry["instanceId"]) and is_("address", entry["ledger"], entry["accreditation"]), "an entry")
+        need(isinstance(entry["keys"], list) and is_("thumbprint", *entry["keys"]), "keys")
+    return trust["trusted"]
+
+
+def same_ledger(one, other):
+    names = ("chainId", "instanceId")
+    return all(one[n] == other[n] for n in names) and one["ledger"].lower() == other["ledger"].lower()
+
+
+def judge_snapshot(bundle, trusted, at, max_age):
+    """The check of the snapshot, and its statement where it counts."""
+    if bundle["snapshot"] is None:
+        return ("SNAPSHOT", CANNOT_TELL, "snapshot-missing", None), None
+    try:
+        stated = read_snapshot(bundle["snapshot"])
+    except Malformed:
+        return ("SNAPSHOT", CANNOT_TELL, "snapshot-altered", None), None
+    speaking = [entry for entry in trusted if stated["signer"] in entry["keys"]]
+    about = [e for e in speaking if same_ledger(e, stated) and e["accreditation"] == stated["accreditation"]]
+    reason = "snapshot-trusted"
+    if not speaking:
+        reason = "snapshot-untrusted"
+    elif not about:
+        reason = "snapshot-other-ledger"
+    elif stated["read"] - at > CLOCKS_MAY_DIFFER:
+        reason = "snapshot-later"
+    elif at - stated["read"] > max_age:
+        reason = "snapshot-too-old"
+    if reason != "snapshot-trusted":
+        return ("SNAPSHOT", CANNOT_TELL, reason, None), None
+    return ("SNAPSHOT", PASS, reason, None), stated | {"name": about[0]["name"]}
+
+
+# ---- [6] one record
+
+
+def judge(one, stated, at):
+    """(code, outcome, reason) of each check."""
+    record, kind = one["record"], one["entry"]["kind"]
+    if not is_signed_by_its_key(record):
+        return [("SIGNATURE", FAIL, "signature-broken")]
+    checks = [("SIGNATURE", PASS, "signed"), judge_content(one, record, kind)]
+    if checks[1][1] == FAIL:
+        return checks
+    found, why = find_reading(one, stated)
+    if one["proof"] is None or one["anchor"] is None:
+        checks += [("INCLUSION", CANNOT_TELL, "not-sealed-yet"), ("ANCHOR", CANNOT_TELL, "not-anchored-yet")]
+    else:
+        checks += [judge_inclusion(one, record, kind), judge_anchor(one, found, why, kind)]
+    checks.append(judge_status(one, found, why, kind))
+    return [*checks, *judge_issuer(one, found, why, at), judge_dates(record, at)]
+
+
+def issued_at(record):
+    try:
+        return moment(record["payload"].get("validFrom"))
+    except ValueError:
+        return None
+
+
+def judge_content(one, record, kind):
+    types, stated = record["payload"].get("type"), record["subject"].get("quantity")
+    if not isinstance(types, list) or KINDS[kind][0] not in types or issued_at(record) is None:
+        return ("CONTENT", FAIL, "other-kind")
+    quantity = int(one["entry"]["quantity"])
+    if kind != 1 and quantity or kind == 1 and stated is not None and thousandths(stated) != quantity:
+        return ("CONTENT", FAIL, "other-quantity")
+    if record["withheld"]:
+        return ("CONTENT", NOTE, "fields-withheld")
+    return ("CONTENT", PASS, "content-whole")
+
+
+def thousandths(stated):
+    found = re.fullmatch(r"([0-9]{1,36})(?:\.([0-9]{1,3}))?", stated) if isinstance(stated, str) else None
+    return int(found[1] + (found[2] or "").ljust(3, "0")) if found else None
+
+
+def judge_inclusion(one, record, kind):
+    entry = bytes([kind]) + int(one["entry"]["quantity"]).to_bytes(16, "big") + record["digest"]
+    proof = one["proof"]
+    root = root_from(proof["place"], proof["size"], [bytes.fromhex(node) for node in proof["path"]], entry)
+    is_in = root is not None and root.hex() == one["anchor"]["root"]
+    return ("INCLUSION", PASS, "included") if is_in else ("INCLUSION", FAIL, "not-included")
+
+
+def find_reading(one, stated):
+    """What the snapshot says of a record, or None and why not."""
+    if stated is None:
+        return None, "ledger-not-at-hand"
+    anchor, proof = one["anchor"], one["proof"]
+    if anchor is None or proof is None:
+        return None, "ledger-not-read"
+    wanted = anchor["root"], proof["place"]
+    found = next((r for r in stated["records"] if (r["root"], r["place"]) == wanted), None)
+    if found is None or not same_ledger(stated, anchor):
+        return None, "snapshot-other-record"
+    if (found["transaction"], found["key"]) != (anchor["transaction"], one["record"]["header"].get("kid")):
+        return None, "snapshot-other-record"
+    return found, None
+
+
+def judge_anchor(one, found, why, kind):
+    if found is None:
+        return ("ANCHOR", CANNOT_TELL, why)
+    *ends, size = found["lanes"]
+    lane = next((lane for lane, end in enumerate(ends) if one["proof"]["place"] < end), 3)
+    if size != one["proof"]["size"] or lane != KINDS[kind][1]:
+        return ("ANCHOR", FAIL, "wrong-lane")
+    if (one["anchor"]["block"], one["anchor"]["time"]) != (found["block"], found["time"]):
+        return ("ANCHOR", CANNOT_TELL, "anchor-differs")
+    return ("ANCHOR", PASS, "anchored") if found["final"] else ("ANCHOR", CANNOT_TELL, "not-final-yet")
+
+
+def judge_status(one, found, why, kind):
+    if one["anchor"] is None:
+        return ("STATUS", CANNOT_TELL, "not-anchored-yet")
+    if found is None:
+        return ("STATUS", CANNOT_TELL, why)
+    status = found["status"]
+    if status > (8 if kind == DECLARATION else 3):
+        return ("STATUS", CANNOT_TELL, "status-unknown")
+    if kind == DECLARATION:
+        return ("STATUS", FAIL, "withdrawn") if status == 8 else ("STATUS", PASS, "declaration-stands")
+    if status == 0:
+        return ("STATUS", PASS, "in-force")
+    return ("STATUS", FAIL, ("suspended", "revoked", "superseded")[status - 1])
+
+
+def judge_issuer(one, found, why, at):
+    record, kind = one["record"], one["entry"]["kind"]
+    if record["payload"].get("assurance") == "stated":
+        return [("ISSUER_ACCREDITED", CANNOT_TELL, "merchants-statement")]
+    if found is None:
+        return [("ISSUER_ACCREDITED", CANNOT_TELL, "ledger-not-at-hand" if why == "ledger-not-read" else why)]
+    held = found["accreditation"]
+    if held is None or held["kinds"] == 0:
+        return [("ISSUER_ACCREDITED", FAIL, "never-accredited")]
+    outcome, reason = judge_accreditation(record, kind, found["time"], held)
+    standing = ("ISSUER_STANDING", PASS, "good-standing")
+    if held["since"] is not None and held["since"] <= at:
+        standing = ("ISSUER_STANDING", FAIL, "accreditation-revoked")
+    elif held["until"] <= at:
+        standing = ("ISSUER_STANDING", NOTE, "accreditation-lapsed")
+    return [("ISSUER_ACCREDITED", outcome, reason), standing]
+
+
+def judge_accreditation(record, kind, anchored, held):
+    issued, since = issued_at(record), held["since"]
+    if not held["kinds"] >> KINDS[kind][2] & 1:
+        return FAIL, "kind-not-covered"
+    if kind in (1, 2):
+        code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
+        if code is None and not all_chapters:
+            return CANNOT_TELL, "chapter-withheld"
+        if code is not None and not (isinstance(code, str) and re.fullmatch("[0-9]{6,13}", code)):
+            return FAIL, "fields-wrong"
+        if code is not None and not all_chapters and not held["chapters"] >> int(code[:2]) & 1:
+            return FAIL, "chapter-not-covered"
+    if issued - anchored > CLOCKS_MAY_DIFFER:
+        return FAIL, "issued-in-the-future"
+    if since is not None and since <= anchored:
+        return FAIL, "accreditation-revoked"
+    if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
+        return FAIL, "not-accredited-then"
+    if anchored - held["until"] >= CLOCKS_MAY_DIFFER:
+        return CANNOT_TELL, "anchored-after-lapse"
+    return PASS, "accredited"
+
+
+def judge_dates(record, at):
+    try:
+        until = moment(record["payload"].get("validUntil"))
+    except ValueError:
+        return ("VALIDITY", FAIL, "fields-wrong")
+    if issued_at(record) - at > CLOCKS_MAY_DIFFER:
+        return ("VALIDITY", FAIL, "issued-in-the-future")
+    if until is not None and until <= at:
+        return ("VALIDITY", FAIL, "expired")
+    return ("VALIDITY", PASS, "within-dates")
+
+
+# ---- [7] a consignment's papers
+
+
+def judge_named(bundle):
+    used = []
+    checks = link_papers(bundle, used)
+    if used != bundle["line"]:
+        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+    return checks
+
+
+def link_papers(bundle, used):
+    declaration, *papers = bundle["records"]
+    subject = declaration["record"]["subject"]
+    if papers and "records" not in subject and declaration["record"]["withheld"]:
+        return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
+    listed = subject.get("records") if papers else None
+    listed = [one.get("sha256") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    named, found, checks = {digest for digest in listed if isinstance(digest, str)}, set(), []
+    for number, paper in enumerate(papers, 2):
+        own = paper["record"]["digest"].hex()
+        digest = own if own in named else leads_to(paper["record"], named, bundle["line"], used)
+        if digest is None:
+            checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
+        else:
+            found.add(digest)
+            checks.append(
+                ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
+            )
+    if len(found) < len(named):
+        checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
+    return checks
+
+
+def leads_to(record, named, line, used):
+    """The named record that this one replaced, by the links that its signers made."""
+    between = {sha256(text.encode()).hexdigest(): text for text in reversed(line)}
+    for _ in range(len(line) + 1):
+        link = record["payload"].get("supersedes")
+        if not isinstance(link, str) or link in named:
+            return link if isinstance(link, str) else None
+        try:
+            record = read_record(between[link])
+        except (KeyError, Altered):
+            return None
+        if not is_signed_by_its_key(record):
+            return None
+        used.append(record["jwt"])
+    return None
+
+
+# ---- the verdict
+
+
+def verify(content, trusted, at, max_age):
+    """The verdict, its checks as (code, outcome, reason, record), and the statement that it rests on."""
+    try:
+        bundle = read_bundle(content)
+    except Malformed:
+        return "CANNOT_TELL", [("BUNDLE", CANNOT_TELL, "bundle-malformed", None)], None
+    except Altered:
+        return "INVALID", [("SIGNATURE", FAIL, "record-altered", None)], None
+    check, stated = judge_snapshot(bundle, trusted, at, max_age)
+    checks = [check]
+    for number, one in enumerate(bundle["records"], 1):
+        checks += [(*found, str(number)) for found in judge(one, stated, at)]
+    checks += judge_named(bundle)
+    outcomes = {outcome for _, outcome, _, _ in checks}
+    verdict = "INVALID" if FAIL in outcomes else "CANNOT_TELL" if CANNOT_TELL in outcomes else "VALID"
+    return verdict, checks, stated
+
+
+def main(arguments):
+    options = dict(zip(arguments[:-1], arguments[1:], strict=True))
+    files = [
+        a
+        for i, a in enumerate(arguments)
+        if not a.startswith("--") and not arguments[i - 1 : i] in (["--at"], ["--max-age-hours"])
+    ]
+    if not files or len(files) > 2:
+        sys.exit(__doc__)
+    at = moment(options.get("--at")) or datetime.now(UTC)
+    contents = [open(name, "rb").read() for name in files]
+    trusted = read_trust(contents[1]) if len(files) == 2 else []
+    verdict, checks, stated = verify(
+        contents[0], trusted, at, timedelta(hours=float(options.get("--max-age-hours", 24)))
+    )
+    whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
+    print(verdict.replace("_", " ") + whose)
+    for code, outcome, reason, record in checks:
+        print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}")
+    return {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}[verdict]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (Malformed, OSError, ValueError) as error:
+        print(f"verify.py: {error}", file=sys.stderr)
+        sys.exit(2)

