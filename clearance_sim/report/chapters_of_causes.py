@@ -65,9 +65,7 @@ def _credited(words: Words, attribution: Json) -> Paragraph | None:
         words.say("ledger.of", share=percent(share).replace(".0", ""), lever=titles.get(lever, lever))
         for lever, share in ledger.get("credited", {}).items()
     ]
-    said = words.say("ledger.credited", list=words.joined(credited)) if credited else ""
-    note = words.text(ledger.get("note"))
-    return Paragraph(" ".join(part for part in (said, note) if part), is_note=True)
+    return Paragraph(words.say("ledger.credited", list=words.joined(credited)), is_note=True) if credited else None
 
 
 def _attribution_table(words: Words, attribution: Json) -> Table:
@@ -112,7 +110,6 @@ def _smallest(words: Words, claim: Json, context: Json) -> Table | None:
     sets = (context.get("frontier") or {}).get("smallest_sets")
     if not sets:
         return None
-
     rows = [
         (
             words.say(statistic),

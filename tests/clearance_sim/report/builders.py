@@ -241,3 +241,32 @@ def a_claim(**changes: Any) -> dict[str, Any]:
             text("72 h would be 53 % of 5.7 days.", "72 小时占 5.7 天的 53%。") | {"values": {"share": 0.53}}
         ],
     } | changes
+
+
+def a_result() -> dict[str, Any]:
+    """What ``clearance-sim run --json`` writes, with one class of three and a desk that nobody came to."""
+    nothing = {"value": None, "low": None, "high": None}
+
+    def times(mean: float) -> dict[str, Any]:
+        return {"mean": e(mean), "p50": e(0.7 * mean), "p90": e(2.1 * mean), "p95": e(2.9 * mean)}
+
+    def a_clock_of(mean: float, **classes: float) -> dict[str, Any]:
+        by_class = {name: a_clock_of(value) for name, value in classes.items()}
+        return times(mean) | {"count": e(900, 0), "within": {"8.0": e(0.6)}, "by_class": by_class}
+
+    def a_desk(wait: float, work: float) -> dict[str, Any]:
+        figures = {"entered": e(900, 0), "queue_length": e(2.0), "in_service": e(1.5), "utilisation": e(0.75)}
+        return figures | {"wait": times(wait), "sojourn": times(wait + work)}
+
+    unused = dict.fromkeys(("entered", "queue_length", "in_service", "utilisation"), nothing)
+    unused |= {key: dict.fromkeys(("mean", "p50", "p90", "p95"), nothing) for key in ("wait", "sojourn")}
+    return {
+        "format": "clearance-sim result 1",
+        "scenario": "office",
+        "replications": 20,
+        "seed": 7,
+        "level": 0.95,
+        "warm_up_declarations": 100,
+        "clocks": {"total": a_clock_of(7.4, green=5.4, red=18.5)},
+        "stations": {"document check": a_desk(2.3, 0.9), "lab": a_desk(9.2, 7.9), "closed": unused},
+    }
