@@ -15,14 +15,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
+
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
+
+log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 """Between looks at whether a simulation is still wanted."""
@@ -107,11 +111,16 @@ class ProgramSimulator:
         numbers = ["--replications", str(simulation.replications), "--workers", str(self._bounds.workers)]
         asked = self._asked(simulation, folder)
         last = self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
-        with suppress(WrongScenario):
-            # One replication is what the log is good for, and it is the first of those above: draws go by its number.
-            self._follow(folder, [*asked, "--replications", "1", "--trace", "trace.parquet"], last, go_on)
-            return
-        (folder / "trace.parquet").unlink(missing_ok=True)
+        # One replication is what a log is good for, and it is the first of those above: draws go by its number.
+        made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
+        for code in ("en", "zh"):
+            made[f"report.{code}.html"] = ["report", "result.json", "--language", code, "-o", f"report.{code}.html"]
+        for name, arguments in made.items():
+            try:
+                self._follow(folder, arguments, last, go_on)
+            except WrongScenario as error:
+                log.warning("a simulation's file could not be made", file=name, why=str(error.problems))
+                (folder / name).unlink(missing_ok=True)
 
     def _follow(
         self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
