@@ -54,6 +54,20 @@ def test_rosters_without_enough_hours_are_skipped_unseen(office):
     assert all(sum(tried.roster) >= 3 for tried in found.tried)
 
 
+def test_what_fails_with_all_others_at_their_most_is_not_tried_with_fewer(office):
+    offers = [
+        read_offer("check: daily 00:00-12:00 x0-6", office),
+        read_offer("check: daily 12:00-24:00 x0-6 @3", office),
+    ]
+    target = read_target("P95(lodgement → release) <= 4h", list(office.clocks))
+    found = search(office, offers, [target], first=8, most=16, workers=1)
+    assert found.skipped_as_weaker > 0
+    bench = Bench(office, offers, [target], workers=1)
+    assert found.best is not None
+    good = [r for r in product(range(1, 7), range(1, 7)) if bench.shortfalls(r, 16).mean() <= 0]
+    assert found.best.cost >= min(cost(offers, roster) for roster in good)
+
+
 def test_an_impossible_target_is_said_to_be_out_of_reach(office):
     target = read_target("mean(lodgement → release) <= 0.1h", list(office.clocks))
     found = search(office, the_offers(office), [target], first=8, most=16, workers=1)
