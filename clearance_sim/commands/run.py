@@ -14,7 +14,7 @@ from clearance_sim.analysis.result import Result
 from clearance_sim.commands.files import opened, refuse
 from clearance_sim.commands.tables import print_result
 from clearance_sim.execution.port import processors
-from clearance_sim.execution.simulation import run
+from clearance_sim.execution.running import run
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
 
@@ -24,8 +24,12 @@ from clearance_sim.scenario.model import Scenario
 @click.option("--replications", "-r", type=click.IntRange(1), help="Independent runs (the scenario's own number).")
 @click.option("--seed", "-s", type=click.IntRange(0), help="Of the random numbers (the scenario's own).")
 @click.option("--workers", "-w", type=click.IntRange(1), help="Threads (as many as processors).")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a number: stations.review.servers=4.")
-@click.option("--warm-up", type=str, metavar="N|mser-5", help="Leave out the first N declarations, or let MSER-5 find N.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a number: stations.review.servers=4."
+)
+@click.option(
+    "--warm-up", type=str, metavar="N|mser-5", help="Leave out the first N declarations, or let MSER-5 find N."
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Write every figure as JSON (- prints it).")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write every visit to this Parquet file.")
 @click.option("--out", type=click.Path(file_okay=False), help="A folder for result.json (and trace.parquet).")

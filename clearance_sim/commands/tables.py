@@ -52,7 +52,9 @@ def _durations(d: Durations) -> list[str]:
 
 def _clocks(result: Result) -> Table:
     targets = sorted({t for clock in result.clocks.values() for t in clock.within})
-    table = _table("End to end", "clock", "declarations", "mean", "P50", "P90", "P95", *(f"within {t:g} h" for t in targets))
+    table = _table(
+        "End to end", "clock", "declarations", "mean", "P50", "P90", "P95", *(f"within {t:g} h" for t in targets)
+    )
     for name, clock in result.clocks.items():
         within = [shown(clock.within[t]) if t in clock.within else "" for t in targets]
         table.add_row(name, shown(clock.count), *_durations(clock), *within)
@@ -94,10 +96,9 @@ def _waits(result: Result) -> Table:
 
 
 def _observed(result: Result) -> Table:
-    table = _table("Observed", "where", "at h", "waiting", "in service", "on duty", "empty")
+    table = _table("Observed", "where", "at h", "waiting", "in service", "together", "on duty", "empty")
     for name, seen in result.observed.items():
         for o in seen:
-            parts = (o.waiting, o.in_service, o.on_duty) if name != "everywhere" else (o.waiting,)
-            cells = [shown(part) for part in parts] + [""] * (3 - len(parts))
-            table.add_row(name if name != "everywhere" else "everywhere (all inside)", f"{o.at_h:g}", *cells, shown(o.empty))
+            cells = [shown(part) for part in (o.waiting, o.in_service, o.present, o.on_duty, o.empty)]
+            table.add_row(name, f"{o.at_h:g}", *cells)
     return table

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.laws import draw
 from clearance_sim.engine.philox import ARRIVAL, U64, block, uniform
 from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
@@ -13,8 +13,8 @@ from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
 FIRES_AT = 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
     """Set when a source fires next, how many come together, and the uniform numbers for the first of them."""
     row = T.source[a]
     number = X.source[a, FIRING]
@@ -27,8 +27,8 @@ def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]  # 
     X.source[a, PENDING] = batch_size(T, a, uniform(r1))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def batch_size(T, a, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def batch_size(T, a, u):  # type: ignore[no-untyped-def]
     """How many come together."""
     kind = T.source[a, t.S_BATCH]
     if kind == t.SINGLE:
@@ -41,16 +41,16 @@ def batch_size(T, a, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return int(picked(T, T.source[a, t.S_BATCH_FIRST], u))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def picked(T, first, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def picked(T, first, u):  # type: ignore[no-untyped-def]
     """The value that a uniform number picks."""
     while u > T.pick[first, 0]:
         first += 1
     return T.pick[first, 1]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
     """The time at which a source's clock, running at its rate, has gone on by the gap."""
     first, count = T.source[a, t.S_FIRST], T.source[a, t.S_COUNT]
     if T.source_f[a, 1] > 0.0:
@@ -70,21 +70,21 @@ def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
         step += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _folded(step, count, cycle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@inlined
+def _folded(step, count, cycle):  # type: ignore[no-untyped-def]
     return step if step < count else cycle + (step - cycle) % (count - cycle)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@inlined
+def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyped-def]
     """The time at which a step begins, the cycle repeating for ever."""
     if step < count:
         return at[first + step]
     return at[first + cycle + (step - cycle) % (count - cycle)] + period * ((step - cycle) // (count - cycle))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _after_swinging(rate, swing, now, gap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled_part
+def _after_swinging(rate, swing, now, gap):  # type: ignore[no-untyped-def]
     """The same for a rate that swings as a sine, by bisection of the arrivals to be expected."""
     amplitude, omega, phase = swing[1], 2.0 * math.pi / swing[2], swing[3]
     base = now - amplitude / omega * math.cos(omega * (now - phase))

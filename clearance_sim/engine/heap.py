@@ -1,10 +1,10 @@
 """The events to come, as a binary heap over two arrays: by time, and by order of planning where times are equal."""
 
-from numba import njit
+from clearance_sim.engine.compiling import inlined
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def push(at, what, n, time, event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@inlined
+def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
     """Add an event to a heap of n."""
     i = n
     while i > 0:
@@ -19,8 +19,8 @@ def push(at, what, n, time, event):  # type: ignore[no-untyped-def]  # noqa: ANN
     what[i] = event
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def drop_first(at, what, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@inlined
+def drop_first(at, what, n):  # type: ignore[no-untyped-def]
     """Remove the earliest event of a heap of n."""
     n -= 1
     time = at[n]

@@ -5,8 +5,7 @@ A law is a row of numbers: kind, lead time, share of nothing, three parameters, 
 
 import math
 
-from numba import njit
-
+from clearance_sim.engine.compiling import compiled_part
 from clearance_sim.scenario.laws import (
     Deterministic,
     Empirical,
@@ -63,8 +62,8 @@ def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> 
     return len(parts)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def draw(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@compiled_part
+def draw(row, table, u):  # type: ignore[no-untyped-def]
     """The duration in hours at which the law's distribution function reaches u."""
     none = row[NONE]
     if none > 0.0:
@@ -79,8 +78,8 @@ def draw(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return row[SHIFT] + _other(row, table, u)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _other(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled_part
+def _other(row, table, u):  # type: ignore[no-untyped-def]
     kind, a, b = row[KIND], row[A], row[B]
     if kind == DETERMINISTIC:
         return a
@@ -98,8 +97,8 @@ def _other(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
     return _from_table(row, table, u)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _from_table(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled_part
+def _from_table(row, table, u):  # type: ignore[no-untyped-def]
     first, last = int(row[FIRST]), int(row[FIRST]) + int(row[COUNT]) - 1
     low, high = first, last
     while low < high:
@@ -114,8 +113,8 @@ def _from_table(row, table, u):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     return -table[low, 1] * math.log(1.0 - (u - before) / (table[low, 0] - before))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def normal(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@compiled_part
+def normal(p):  # type: ignore[no-untyped-def]
     """The standard normal quantile: Wichura's AS 241 (1988), to about 16 digits."""
     q = p - 0.5
     if abs(q) <= 0.425:
@@ -147,8 +146,8 @@ def normal(p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return -top / low if q < 0 else top / low
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gamma_share(a, x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@compiled_part
+def gamma_share(a, x):  # type: ignore[no-untyped-def]
     """The gamma distribution function of shape a at x: by its series, or its continued fraction."""
     if x <= 0.0:
         return 0.0
@@ -175,8 +174,8 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return 1.0 - front * h
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gamma_inverse(a, p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@compiled_part
+def gamma_inverse(a, p):  # type: ignore[no-untyped-def]
     """The quantile of the gamma distribution of shape a: Halley's steps, held within a bracket."""
     z = normal(p)
     x = a * (1.0 - 1.0 / (9.0 * a) + z / (3.0 * math.sqrt(a))) ** 3
@@ -202,5 +201,3 @@ def gamma_inverse(a, p):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
             return new
         x = new
     return x
-
-

@@ -7,26 +7,85 @@ shift, observations, arrivals.
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.arriving import FIRES_AT, next_firing, picked, step_begins
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.heap import drop_first, push
 from clearance_sim.engine.laws import draw, normal
 from clearance_sim.engine.philox import MEMBER, TRADER, U64, block, uniform
 from clearance_sim.engine.serving import (
-    ABANDONED_OUTCOME, LOST_OUTCOME, SERVED_OUTCOME, begin, count_time, first_waiting, interrupt, join_queue, last_of_worst_rank, leave_queue, may_begin, note, plan_visit,
-    record_visit, release_server,
+    ABANDONED_OUTCOME,
+    LOST_OUTCOME,
+    SERVED_OUTCOME,
+    begin,
+    count_time,
+    first_waiting,
+    interrupt,
+    join_queue,
+    last_of_worst_rank,
+    leave_queue,
+    may_begin,
+    note,
+    plan_visit,
+    record_visit,
+    release_server,
 )  # fmt: skip
 from clearance_sim.engine.state import (
-    AFTER, ARRIVED, ARRIVED_N, BUSY, CAPACITY, CHANGE_AT, CHANGE_NEXT, CLASS, CLOSE_AT, CLOSED, COUNTED, COUNTED_N, CREW_NOW, DONE, ENDS_SEQ, EVENTS, FRAILTY_Z, FREE,
-    GIVES_UP_SEQ, HEAP_N, ID, INSIDE, LAST, LEFT_N, MEMBER_NO, MORE_HEAP, MORE_OUT, MORE_SLOTS, NEXT, NOW, OBSERVE_NEXT, OBSERVE_T, OVER, OVERTIME, PAUSE, PENDING, RANK, SEQ,
-    SLOT_BITS, STATION, STEP_NOW, TRACE_FULL, TRACE_N, USED, WAITING, WAY_U, WINDOW_FROM, WINDOW_H, WINDOW_TO,
+    AFTER,
+    ARRIVED,
+    ARRIVED_N,
+    BUSY,
+    CAPACITY,
+    CHANGE_AT,
+    CHANGE_NEXT,
+    CLASS,
+    CLOSE_AT,
+    CLOSED,
+    COUNTED,
+    COUNTED_N,
+    CREW_NOW,
+    DONE,
+    ENDS_SEQ,
+    EVENTS,
+    FRAILTY_Z,
+    FREE,
+    GIVES_UP_SEQ,
+    HEAP_N,
+    ID,
+    INSIDE,
+    LAST,
+    LEFT_N,
+    MEMBER_NO,
+    MORE_HEAP,
+    MORE_OUT,
+    MORE_SLOTS,
+    NEXT,
+    NOW,
+    OBSERVE_NEXT,
+    OBSERVE_T,
+    OVER,
+    OVERTIME,
+    PAUSE,
+    PENDING,
+    RANK,
+    SEQ,
+    SLOT_BITS,
+    STATION,
+    STEP_NOW,
+    TRACE_FULL,
+    TRACE_N,
+    USED,
+    WAITING,
+    WAY_U,
+    WINDOW_FROM,
+    WINDOW_H,
+    WINDOW_TO,
 )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def set_up(T, X, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def begin_run(T, X, seed, replication):  # type: ignore[no-untyped-def]
     """Bring a new state to hour 0."""
     X.f[WINDOW_FROM], X.f[WINDOW_TO] = np.nan, np.nan
     for s in range(T.station.shape[0]):
@@ -39,8 +98,8 @@ def set_up(T, X, seed, replication):  # type: ignore[no-untyped-def]  # noqa: AN
     X.f[OBSERVE_T] = T.observe_at[0] if T.observe_at.shape[0] > 0 else np.inf
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def advance(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
     """Let events happen until the run is over, an array is full, or so many declarations have left."""
     trace, trace_rows = T.options[t.TRACE] > 0.0, X.trace.shape[0]
     heap_rows, patience = X.heap.shape[0], T.options[t.IMPATIENT] > 0.0
@@ -123,8 +182,8 @@ def advance(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def
             _leave(T, X, slot, now, goal)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _first_source(X):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _first_source(X):  # type: ignore[no-untyped-def]
     first, at = 0, X.source_f[0, FIRES_AT]
     for a in range(1, X.source.shape[0]):
         if X.source_f[a, FIRES_AT] < at:
@@ -132,8 +191,8 @@ def _first_source(X):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N
     return first, at
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
     """A declaration comes: it is given a slot, a class, a frailty and a first station."""
     slot = X.i[FREE]
     i, row = X.slot[slot], T.source[a]
@@ -175,8 +234,8 @@ def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]  #
     return slot, T.way_to[goal, 0]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _frailty(T, u, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _frailty(T, u, seed, replication):  # type: ignore[no-untyped-def]
     traders = T.options[t.TRADERS]
     if traders == 0.0:
         return normal(u)
@@ -185,15 +244,15 @@ def _frailty(T, u, seed, replication):  # type: ignore[no-untyped-def]  # noqa: 
     return normal(uniform(r0))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]
     if new_class >= 0:
         X.slot[slot, CLASS] = new_class
     X.slot[slot, RANK] = T.rank[X.slot[slot, CLASS]]
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]
     """Where a declaration goes next, taking on the class of that way."""
     row = T.ways[X.slot[slot, CLASS], s]
     way = row[0]
@@ -208,8 +267,8 @@ def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, AN
     return T.way_to[way, 0]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
     """The way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
     first, moved = row[0], row[2]
     p = T.way_p[first + moved, 1]
@@ -223,8 +282,8 @@ def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return row[1] - 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
     """Come to a station: be served, interrupt, wait, or be turned away (to where is returned)."""
     row = T.station[s]
     count_time(X, s, now)
@@ -253,8 +312,8 @@ def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-de
     return t.NOWHERE
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _serve(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _serve(T, X, s, now):  # type: ignore[no-untyped-def]
     """Let free servers take who waits; nobody overtakes a first in line who may not begin."""
     while True:
         slot = first_waiting(X, s)
@@ -264,8 +323,8 @@ def _serve(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
         begin(T, X, slot, s, now)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def _leave(T, X, slot, now, how):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@inlined
+def _leave(T, X, slot, now, how):  # type: ignore[no-untyped-def]
     """Leave the network; the clocks are read if it is by the exit."""
     i = X.slot[slot]
     number = i[ID]
@@ -280,8 +339,8 @@ def _leave(T, X, slot, now, how):  # type: ignore[no-untyped-def]  # noqa: ANN00
     X.i[LEFT_N] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _reading(T, X, slot, k, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _reading(T, X, slot, k, now):  # type: ignore[no-untyped-def]
     latest = -np.inf
     for j in range(T.clock_from.shape[1]):
         point = T.clock_from[k, j]
@@ -296,24 +355,24 @@ def _reading(T, X, slot, k, now):  # type: ignore[no-untyped-def]  # noqa: ANN00
     return (X.slot_f[slot, ARRIVED] if point == t.ARRIVE else X.points[slot, 2 * point + 1]) - latest
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _next_change(X):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _next_change(X):  # type: ignore[no-untyped-def]
     earliest = np.inf
     for s in range(X.station.shape[0]):
         earliest = min(earliest, X.station_f[s, CHANGE_AT])
     X.f[CHANGE_NEXT] = earliest
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _station_that_changes(X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _station_that_changes(X, now):  # type: ignore[no-untyped-def]
     for s in range(X.station.shape[0]):
         if X.station_f[s, CHANGE_AT] <= now:
             return s
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
     """The next step of a station's calendar begins."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
     n, f, period = X.station[s], X.station_f[s], T.period[s]
@@ -333,8 +392,8 @@ def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001
             interrupt(T, X, last_of_worst_rank(X, s, -1), s, now)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
     """Find when fewer will be on duty, how many then, and how many are busy beyond that time."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
     n, f = X.station[s], X.station_f[s]
@@ -354,8 +413,8 @@ def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]  # noqa: AN
             n[OVER] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _open_window(X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _open_window(X, now):  # type: ignore[no-untyped-def]
     """The warm-up is over: sums over time begin anew."""
     X.f[WINDOW_FROM] = now
     for s in range(X.station.shape[0]):
@@ -364,8 +423,8 @@ def _open_window(X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
             X.station_f[s, k] = 0.0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _close(X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _close(X, now):  # type: ignore[no-untyped-def]
     """Nobody comes any more: sums over time end here, so that the emptying network does not count."""
     X.i[CLOSED] = 1
     X.f[WINDOW_TO] = now
@@ -375,8 +434,8 @@ def _close(X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N80
             X.frozen[s, k] = X.station_f[s, k]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _observe(T, X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _observe(T, X, now):  # type: ignore[no-untyped-def]
     """Note the numbers waiting, in service and on duty, and when to look next."""
     moments, every = T.observe_at.shape[0], T.options[t.EVERY_H]
     k = X.i[OBSERVE_NEXT]
@@ -392,8 +451,8 @@ def _observe(T, X, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         X.f[OBSERVE_T] = T.observe_at[k % moments] + every * (k // moments) if X.i[CLOSED] == 0 else np.inf
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _look(X, seen):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _look(X, seen):  # type: ignore[no-untyped-def]
     stations, everyone = X.station.shape[0], 0
     for s in range(stations):
         waiting, busy = X.station[s, WAITING], X.station[s, BUSY]

@@ -3,23 +3,76 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.heap import push
 from clearance_sim.engine.laws import draw
 from clearance_sim.engine.philox import U64, VISIT, block, uniform
 from clearance_sim.engine.state import (
-    ABANDONED_N, AFTER, ARRIVED, BINS, BUSY, BUSY_AREA, CAPACITY, CLASS, CLOSE_AT, COUNTED, CREW_NOW, CREW_OF, DELAYED, DUTY_AREA, ENDS, ENDS_SEQ, ENTERED, ENTERED_N, FIRST_SERVED,
-    FRAILTY_Z, GIVES_UP_SEQ, HEAP_N, ID, LAST, LAST_SERVED, LEAST_OCTAVE, LOST_N, NEXT, OVER, OVER_AREA, OVERTIME, OVERTIME_AREA, PER_OCTAVE, PREVIOUS, QUEUE_AREA, QUEUED,
-    RANK, SEQ, SERVED, SLOT_BITS, SOJOURN, SOJOURN2, STARTED, STATION, TRACE_N, USED, VISIT as VISIT_NO, WAIT, WAIT2, WAITING, WAY_U, WINDOW_H, WORK,
+    ABANDONED_N,
+    AFTER,
+    ARRIVED,
+    BINS,
+    BUSY,
+    BUSY_AREA,
+    CAPACITY,
+    CLASS,
+    CLOSE_AT,
+    COUNTED,
+    CREW_NOW,
+    CREW_OF,
+    DELAYED,
+    DUE,
+    DUTY_AREA,
+    ENDS,
+    ENDS_SEQ,
+    ENTERED,
+    ENTERED_N,
+    FIRST_SERVED,
+    FRAILTY_Z,
+    GIVES_UP_SEQ,
+    HEAP_N,
+    ID,
+    LAST,
+    LAST_SERVED,
+    LEAST_OCTAVE,
+    LOST_N,
+    NEXT,
+    OVER,
+    OVER_AREA,
+    OVERTIME,
+    OVERTIME_AREA,
+    PER_OCTAVE,
+    PREVIOUS,
+    QUEUE_AREA,
+    QUEUED,
+    RANK,
+    SEQ,
+    SERVED,
+    SLOT_BITS,
+    SOJOURN,
+    SOJOURN2,
+    STARTED,
+    STATION,
+    TRACE_N,
+    USED,
+    WAIT,
+    WAIT2,
+    WAITING,
+    WAY_U,
+    WINDOW_H,
+    WORK,
 )  # fmt: skip
+from clearance_sim.engine.state import (
+    VISIT as VISIT_NO,
+)
 
 SERVED_OUTCOME, LOST_OUTCOME, ABANDONED_OUTCOME = 0, 1, 2
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def count_time(X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def count_time(X, s, now):  # type: ignore[no-untyped-def]
     """Bring a station's sums over time up to now."""
     f, n = X.station_f[s], X.station[s]
     span = now - f[LAST]
@@ -34,8 +87,8 @@ def count_time(X, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
             f[OVER_AREA] += (busy - duty) * span
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def note(X, point, slot, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def note(X, point, slot, now):  # type: ignore[no-untyped-def]
     """Note that a declaration has reached a point of its way."""
     if point >= 0:
         if math.isnan(X.points[slot, 2 * point]):
@@ -43,8 +96,8 @@ def note(X, point, slot, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
         X.points[slot, 2 * point + 1] = now
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
     """Draw what a visit will need: its service, its way out; the patience is returned as a uniform number."""
     i, f, row = X.slot[slot], X.slot_f[slot], T.station[s]
     visit = 0
@@ -57,7 +110,7 @@ def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untype
     b = T.frailty[s]
     if b != 0.0:
         work *= math.exp(b * f[FRAILTY_Z] - 0.5 * b * b)
-    f[ENTERED], f[STARTED], f[WAY_U] = now, np.nan, uniform(r1)
+    f[ENTERED], f[STARTED], f[WAY_U], f[DUE] = now, np.nan, uniform(r1), np.nan
     since = row[t.SINCE]
     if since != t.NO_POINT:
         work = _held(X, slot, s, row, since, work, now)
@@ -66,8 +119,8 @@ def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untype
     return uniform(r2)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]
     visits = 0
     for s in range(T.station.shape[0]):
         if T.station[s, t.STREAM] == stream:
@@ -75,18 +128,19 @@ def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]  # noqa:
     return visits
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+@compiled_part
+def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]
     """How much longer a station holds that counts its time since a point gone by."""
     begun = X.slot_f[slot, ARRIVED] if since == t.ARRIVE else X.points[slot, 2 * since]
     if math.isnan(begun):
         begun = now
+    X.slot_f[slot, DUE] = begun + work
     note(X, row[t.DUE_AT], slot, begun + work)
     return max(0.0, begun + work - now)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """Whether a free server may take this declaration now: not what cannot end before closing, if that is the rule.
 
     Work longer than the whole stretch until closing would never begin, so it may overrun.
@@ -100,8 +154,8 @@ def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN0
     return now + work <= f[CLOSE_AT] or n[OVER] < n[AFTER] or work > f[WINDOW_H]
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """A server takes a declaration; the end of service is planned."""
     i, f, n = X.slot[slot], X.slot_f[slot], X.station[s]
     if math.isnan(f[STARTED]):
@@ -130,8 +184,8 @@ def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
         n[LAST_SERVED] = slot + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]
     """The server of a declaration is free again, unless its crew has gone home."""
     i, n = X.slot[slot], X.station[s]
     n[BUSY] -= 1
@@ -150,8 +204,8 @@ def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN0
             n[LAST_SERVED] = before + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def join_queue(X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def join_queue(X, slot, s):  # type: ignore[no-untyped-def]
     """Wait behind those of the same rank."""
     i = X.slot[slot]
     rank = i[RANK]
@@ -165,8 +219,8 @@ def join_queue(X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
     X.station[s, WAITING] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]
     """Wait no longer."""
     i = X.slot[slot]
     rank, before, after = i[RANK], i[PREVIOUS], i[NEXT]
@@ -182,8 +236,8 @@ def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, AN
     X.station[s, WAITING] -= 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def first_waiting(X, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def first_waiting(X, s):  # type: ignore[no-untyped-def]
     """Who is served next: the longest waiting of the lowest rank; -1 if nobody waits."""
     if X.station[s, WAITING] == 0:
         return -1
@@ -193,8 +247,8 @@ def first_waiting(X, s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
     """In service, of the highest rank above a given one, who began last; -1 if there is none."""
     found, worst = -1, better_than
     slot = X.station[s, LAST_SERVED] - 1
@@ -206,8 +260,8 @@ def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]  # no
     return found
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@compiled_part
+def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """Stop a service; the declaration goes back to the front of its rank with the work that is left."""
     release_server(T, X, slot, s)
     i, f = X.slot[slot], X.slot_f[slot]
@@ -223,15 +277,15 @@ def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]  # noqa: ANN0
     X.station[s, WAITING] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def bin_of(hours):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@inlined
+def bin_of(hours):  # type: ignore[no-untyped-def]
     """The bin of a duration: 64 to an octave, read off the number's bits; bin 0 holds what is next to nothing."""
     place = (np.float64(hours).view(np.int64) >> 46) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
     return max(0, min(BINS - 1, place))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-def record_visit(T, X, slot, s, now, outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
+@inlined
+def record_visit(T, X, slot, s, now, outcome):  # type: ignore[no-untyped-def]
     """Add a visit that has ended to the sums, and to the trace."""
     i, f = X.slot[slot], X.slot_f[slot]
     if i[COUNTED] != 0:
@@ -258,3 +312,4 @@ def record_visit(T, X, slot, s, now, outcome):  # type: ignore[no-untyped-def]  
         X.trace[k, 0], X.trace[k, 1], X.trace[k, 2] = i[ID], i[CLASS], s
         X.trace[k, 3], X.trace[k, 4] = i[VISIT_NO], outcome
         X.trace_f[k, 0], X.trace_f[k, 1], X.trace_f[k, 2] = f[ENTERED], f[STARTED], now
+        X.trace_f[k, 3] = f[DUE]

@@ -59,7 +59,9 @@ class Tables(NamedTuple):
 
 
 # Tables.options.
-DECLARATIONS, HORIZON, CUT, WARM_COUNT, WARM_H, LOOPS, FRAIL, TRADERS, EVERY_H, TRACE, POINTS, RANKS, IMPATIENT = range(13)
+DECLARATIONS, HORIZON, CUT, WARM_COUNT, WARM_H, LOOPS, FRAIL, TRADERS, EVERY_H, TRACE, POINTS, RANKS, IMPATIENT = range(
+    13
+)
 TRADER_STREAM = stream_key("traders")
 
 
@@ -139,7 +141,9 @@ def compiled(scenario: Scenario) -> Compiled:
     names, classes = list(scenario.stations), class_names(scenario)
     clocks = {"total": (("arrive",), EXIT), **{n: (c.from_, c.to) for n, c in scenario.clocks.items()}}
     width = max(len(points) for points, _ in clocks.values())
-    clock_from = [[making.point(p) for p in points] + [NO_POINT] * (width - len(points)) for points, _ in clocks.values()]
+    clock_from = [
+        [making.point(p) for p in points] + [NO_POINT] * (width - len(points)) for points, _ in clocks.values()
+    ]
     clock_to = [making.point(to) for _, to in clocks.values()]
     for station in scenario.stations.values():
         if station.since is not None:
@@ -149,7 +153,9 @@ def compiled(scenario: Scenario) -> Compiled:
     station = [_station(making, name) for name in names]
     calendar, step_at, step, period = _calendars(scenario)
     source, source_f, rate_at = _sources(making, classes)
-    ranks = {p: r for r, p in enumerate(sorted({scenario.classes[c].priority if scenario.classes else 0 for c in classes}))}
+    ranks = {
+        p: r for r, p in enumerate(sorted({scenario.classes[c].priority if scenario.classes else 0 for c in classes}))
+    }
     observe = scenario.observe
     tables = Tables(
         laws=_floats(making.laws, 8),
@@ -199,7 +205,9 @@ def _signed(key: int) -> int:
     return key - (1 << 64) if key >= 1 << 63 else key
 
 
-def _calendars(scenario: Scenario) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+def _calendars(
+    scenario: Scenario,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     rows, at, step, period = [], [], [], []
     for station in scenario.stations.values():
         made = of_station(scenario, station)

@@ -77,7 +77,9 @@ def _options(at: Path, scenario: Scenario, name: str) -> Iterator[Fault]:
     if station.patience is None and station.abandon_to is not None:
         yield Fault((*at, "abandon_to"), "there is no patience to lose", "add patience, or leave it out")
     if station.frailty and scenario.frailty is None:
-        yield Fault((*at, "frailty"), "the scenario does not say whose frailty it is", 'add [frailty] of = "declaration"')
+        yield Fault(
+            (*at, "frailty"), "the scenario does not say whose frailty it is", 'add [frailty] of = "declaration"'
+        )
     if station.pre_emptive and station.end_of_shift == "finish-before-close":
         yield Fault((*at, "pre_emptive"), "cannot be combined with finish-before-close", "choose one of the two")
 
@@ -161,7 +163,9 @@ def _end(scenario: Scenario) -> Iterator[Fault]:
 
 def _traps(scenario: Scenario) -> Iterator[Fault]:
     """Stations that nobody reaches, and stations from which nobody gets out."""
-    states = {(to, c) for source in scenario.arrivals.values() for to, c in _entries(scenario, source.to, source.classes)}
+    states = {
+        (to, c) for source in scenario.arrivals.values() for to, c in _entries(scenario, source.to, source.classes)
+    }
     steps: dict[tuple[str, str], set[tuple[str, str]]] = {}
     waiting = list(states)
     while waiting:

@@ -66,7 +66,14 @@ Ways = Annotated[
             "anyOf": [
                 {"type": "string", "description": "a station, or exit"},
                 {"type": "object", "description": "station or exit -> probability"},
-                {"type": "array", "items": {"type": "object", "required": ["to"], "properties": dict.fromkeys(Branch.model_fields, {})}},
+                {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["to"],
+                        "properties": dict.fromkeys(Branch.model_fields, {}),
+                    },
+                },
             ]
         }
     ),
@@ -245,7 +252,9 @@ class Clock(Strict):
     counts; the time may be negative. A declaration that never reaches a point has no time on the clock.
     """
 
-    from_: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(alias="from", default=("arrive",), min_length=1)
+    from_: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        alias="from", default=("arrive",), min_length=1
+    )
     to: str = EXIT
     target_h: tuple[float, ...] = ()
     """Within how many hours: the share that makes it is reported."""

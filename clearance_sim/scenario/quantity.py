@@ -124,5 +124,3 @@ def unknown(kind: str, given: str, known: list[str]) -> PydanticCustomError:
     return PydanticCustomError(
         "unknown", "unknown {kind} {given}", {"kind": kind, "given": given, "hint": mend, "key": given}
     )
-
-

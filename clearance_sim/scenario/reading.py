@@ -119,7 +119,9 @@ def _fault(error: ErrorDetails) -> Fault:
     if error["type"] == "union_tag_invalid":
         return Fault((*path, "law"), f"unknown law {context['tag']}", f"one of: {context['expected_tags']}")
     if error["type"] == "union_tag_not_found":
-        return Fault(path, "the law is not named", f'add law = "exponential", or another of: {", ".join(sorted(_TAGS))}')
+        return Fault(
+            path, "the law is not named", f'add law = "exponential", or another of: {", ".join(sorted(_TAGS))}'
+        )
     if error["type"] == "missing":
         return Fault(path, "is missing", f"add {path[-1]}")
     what = error["msg"].removeprefix("Value error, ")

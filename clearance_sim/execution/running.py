@@ -88,7 +88,7 @@ def chunk(
     return [_summary(tables, replicate(tables, seed, number), targets, keep) for number in range(first, last)]
 
 
-def _summary(tables: Tables, done, targets, keep):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _summary(tables: Tables, done, targets, keep):  # type: ignore[no-untyped-def]
     warm_h = float(tables.options[t.WARM_H])
     return summarised(done, min(int(tables.options[t.WARM_COUNT]), done.arrived), warm_h, targets, keep)
 
