@@ -185,10 +185,31 @@ def method(words: Words, claim: Json, commands: Sequence[str], missing: Sequence
         Paragraph(words.say("repeat.text")),
         Code("\n".join(commands)),
         _versions(words, made),
+        _parameters(words, claim.get("parameters") or ()),
         Subheading(words.say("sources")),
         Paragraph(words.say("sources.text"), is_note=True),
     ]
     return section("method", words.say("section.method"), blocks)
+
+
+def _parameters(words: Words, parameters: Sequence[Json]) -> Table | None:
+    """Every number of the model with its range, its basis and its source."""
+    rows = [
+        (
+            words.text(row["title"]),
+            words.name("known", str(row["known"])),
+            words.text(row["source"]),
+            f"{_number(row['value'])} {words.name('unit', str(row['unit']))}".replace(" share", ""),
+            " – ".join(map(_number, row["range"])) if row.get("range") else words.say("none"),
+        )
+        for row in parameters
+    ]
+    heading = tuple(map(words.say, ("assumption", "known", "source", "value", "range")))
+    return Table(heading, tuple(rows), words.say("parameters.caption"), words=3) if rows else None
+
+
+def _number(value: object) -> str:
+    return number(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _limits(words: Words, claim: Json, missing: Sequence[str]) -> Iterator[str]:

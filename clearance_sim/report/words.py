@@ -29,6 +29,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "outcome.does not hold": ("It does not hold", "不成立"),
     "outcome.cannot tell": ("Cannot tell", "无法判断"),
     "verdict.parts": ("In full", "完整表述"),
+    "by_clock": ("By the clock {clock}", "按“{clock}”计时"),
     "not_defensible": (
         "{start:g} hours is no defensible starting point in this setting; the comparison is shown for completeness.",
         "在此情形下，{start:g} 小时并不是站得住脚的起点；列出比较仅为完整起见。",
@@ -231,6 +232,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "interval is wide, or an index negative, the run was too small to tell.",
         "{clock}{statistic}的索博尔指数；所有假设在其取值范围内同时变动。区间很宽或指数为负，说明模拟规模不足以判断。",
     ),
+    "sobol.spread": (
+        "Over all ranges together ({evaluations:,} draws, arm: {arm}), 90 % of the draws lie between {low} and {high} "
+        "hours, half of them below {median}; {within} reach {target:g} hours.",
+        "所有假设在其范围内同时变动（{evaluations:,} 次抽样，方案：{arm}）：90% 的结果介于 {low} 与 {high} 小时之间，"
+        "半数低于 {median} 小时；{within} 达到 {target:g} 小时。",
+    ),
     "tornado.title": ("The result as one assumption moves over its range", "单项假设在其范围内变动时的结果"),
     "tornado.alt": (
         "Bars around the base of {base} hours. Widest: {list}.",
@@ -240,6 +247,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "○ assumption at its low end, ● at its high end; the line is the base, {base} h.",
         "○ 假设取下限，● 假设取上限；竖线为基准 {base} 小时。",
     ),
+    "parameters.caption": ("Every assumption, and what it rests on", "全部假设及其依据"),
+    "source": ("source", "来源"),
+    "known.assumption": ("assumed", "假设"),
     "range.caption": ("Assumptions and their ranges", "假设及其范围"),
     "assumption": ("assumption", "假设"),
     "range": ("range", "范围"),

@@ -171,6 +171,18 @@ def test_a_referee_finds_seed_sizes_and_the_command(pages):
     assert "quick run, not for citation" in text
 
 
+def test_a_referee_finds_every_assumption_with_its_range_and_source(pages):
+    text = text_of(pages["en"])
+    assert "port share in Bangladesh's 2022 study" in text
+    assert "2.00 – 12.0" in text
+    assert "90 % of the draws lie between 11.2 and 32.8 hours, half of them below 16.9; 1.3 % reach 8 hours" in text
+
+
+def test_the_other_clock_has_its_own_verdict(pages):
+    assert "By the clock lodgement → release" in text_of(pages["en"])
+    assert "It holds for the median only. By lodgement → release." in text_of(pages["en"])
+
+
 def test_what_results_say_cannot_become_markup():
     title = {"en": '<script>alert("x")</script> & $style', "zh": "<b>"}
     context = {"name": "x", "title": title, "arms": [{"name": "paper", "clocks": {"arrival → release": {}}}]}
