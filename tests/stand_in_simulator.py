@@ -77,15 +77,20 @@ def run(arguments: list[str]) -> None:
     environment = sorted(name for name in os.environ if "KEY" in name)
     mean = {"value": 7.5 + len(settings), "low": 7.0, "high": 8.0}
     result = {
-        "clocks": {"arrival_to_release": {"title": "Arrival to release", "mean": mean, "p90": {"value": 20.0}}},
+        "clocks": {"total": {"mean": mean, "p90": {"value": 20.0}, "within": {"8.0": {"value": 0.6}}}},
         "stations": {"review": {"wait": {"mean": {"value": 1.5, "low": 1.4, "high": 1.6}},
                                 "utilisation": {"value": 0.8, "low": 0.79, "high": 0.81}}},
         "settings": settings, "secrets": environment,
     }  # fmt: skip
     Path("result.json").write_text(json.dumps(result))
-    Path("report.en.html").write_text("<!doctype html><title>Report</title>")
     tell(finished=True)
 
 
+def report(arguments: list[str]) -> None:
+    if arguments[2] == "zh":
+        sys.exit("no font")
+    Path(arguments[-1]).write_text("<!doctype html><title>Report</title>")
+
+
 if __name__ == "__main__":
-    {"scenarios": scenarios, "run": run}[sys.argv[1]](sys.argv[2:])
+    {"scenarios": scenarios, "run": run, "report": report}[sys.argv[1]](sys.argv[2:])

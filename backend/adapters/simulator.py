@@ -15,20 +15,26 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
+
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
+from backend.services.simulating import COMPLETE
+
+log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 """Between looks at whether a simulation is still wanted."""
 GRACE_SECONDS = 3.0
 """Between asking a program to end and ending it."""
 LONGEST_LINE = 64 * 1024
+OWN_SCENARIO = "scenario.toml"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 """Of the environment: the rest, and above all the master key, is none of the program's business."""
 
@@ -73,8 +79,8 @@ class ProgramSimulator:
     def read(self, text: str) -> Scenario:
         """Look through a scenario file."""
         with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
-            Path(folder, "scenario.toml").write_text(text, encoding="utf-8")
-            told = self._ask(Path(folder), "scenarios", "--json", "scenario.toml")
+            Path(folder, OWN_SCENARIO).write_text(text, encoding="utf-8")
+            told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO)
         return _scenario(told[0], text)
 
     def _ask(self, folder: Path, *arguments: str) -> list[Any]:
@@ -105,13 +111,27 @@ class ProgramSimulator:
 
     def _run(self, simulation: Simulation, folder: Path, go_on: Callable[[int, int], bool]) -> None:
         numbers = ["--replications", str(simulation.replications), "--workers", str(self._bounds.workers)]
-        asked = self._asked(simulation, folder)
-        last = self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
-        with suppress(WrongScenario):
-            # One replication is what the log is good for, and it is the first of those above: draws go by its number.
-            self._follow(folder, [*asked, "--replications", "1", "--trace", "trace.parquet"], last, go_on)
-            return
-        (folder / "trace.parquet").unlink(missing_ok=True)
+        if simulation.text is not None:
+            (folder / OWN_SCENARIO).write_text(simulation.text, encoding="utf-8")
+        asked = self._asked(simulation)
+        self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
+
+    def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
+        """Make the log and the reports that go with a result; what cannot be made is left out."""
+        folder, asked = self._place(simulation.id), self._asked(simulation)
+        # One replication is what a log is good for, and it is the first of those above: draws go by its number.
+        made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
+        for code in ("en", "zh"):
+            made[f"report.{code}.html"] = ["report", "result.json", "--language", code, "-o", f"report.{code}.html"]
+        for name, arguments in made.items():
+            try:
+                self._follow(folder, arguments, (simulation.total, simulation.total), go_on)
+            except WrongScenario as error:
+                log.warning("a simulation's file could not be made", file=name, why=str(error.problems))
+                (folder / name).unlink(missing_ok=True)
+            except FileNotFoundError:
+                return  # it was deleted meanwhile
+        (folder / COMPLETE).touch()
 
     def _follow(
         self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
@@ -132,11 +152,9 @@ class ProgramSimulator:
         program.raise_if_failed(refused)
         return done, total
 
-    def _asked(self, simulation: Simulation, folder: Path) -> list[str]:
-        source = simulation.scenario
-        if simulation.text is not None:
-            source = "scenario.toml"
-            (folder / source).write_text(simulation.text, encoding="utf-8")
+    @staticmethod
+    def _asked(simulation: Simulation) -> list[str]:
+        source = simulation.scenario if simulation.text is None else OWN_SCENARIO
         settings = [part for key, value in simulation.settings.items() for part in ("--set", f"{key}={_exact(value)}")]
         return ["run", source, "--seed", str(simulation.seed), *settings, "--progress-json"]
 
@@ -259,7 +277,7 @@ def _bound(pid: int, bounds: Bounds, seconds: float) -> None:
     Set from outside: code between fork and exec is not safe in a server with threads.
     """
     try:
-        os.setpriority(os.PRIO_PROCESS, pid, 10)
+        os.setpriority(os.PRIO_PROCESS, pid, 5)
         import resource
 
         if not hasattr(resource, "prlimit"):

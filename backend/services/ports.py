@@ -211,6 +211,9 @@ class Simulator(Protocol):
         ``Stopped`` raised. Raises WrongScenario where the program refuses, runs too long or takes too much.
         """
 
+    def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
+        """Make the files that go with a result; what cannot be made is left out. Raises Stopped."""
+
     def file(self, simulation_id: str, name: str) -> Path | None:
         """A file that a simulation left, or None."""
 

@@ -1,7 +1,9 @@
 """Analysts order simulations of the clearance procedure; they run one after another beside the server."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,6 +26,9 @@ from backend.services.ports import Simulator, Stopped, Store, Surroundings
 
 FILES = ("result.json", "trace.parquet", "report.en.html", "report.zh.html")
 """What a simulation leaves behind, as far as it has it."""
+COMPLETE = "complete"
+"""A mark beside them: no further file will come."""
+MOST_FOR_FILES = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,14 @@ def files_of(at: Surroundings, simulation: Simulation) -> list[str]:
     return [name for name in FILES if at.simulator.file(simulation.id, name) is not None]
 
 
+def files_are_coming(at: Surroundings, simulation: Simulation) -> bool:
+    """Whether files that go with the result are still being made."""
+    if at.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
+        return False
+    is_complete = at.simulator.file(simulation.id, COMPLETE) is not None
+    return not is_complete and at.now() - simulation.ended_at < MOST_FOR_FILES
+
+
 def _simulator(at: Surroundings) -> Simulator:
     if at.simulator is None:
         raise SimulatorMissing("the simulator is not installed with this server")
@@ -203,6 +216,9 @@ def run_next(at: Surroundings, stopping: Callable[[], bool]) -> bool:
         _end(at, simulation.id, lambda s: s.fail(faults, at.now()))
     else:
         _end(at, simulation.id, lambda s: s.finish(dict(result), at.now()))
+        with suppress(Stopped):
+            # The figures are there to be read while the log and the reports are made.
+            _simulator(at).add_files(simulation, lambda done, total: not stopping())
     return True
 
 

@@ -22,7 +22,8 @@ class Figure:
     @property
     def shown(self) -> str:
         """As people read it."""
-        return _number(self.value, self.unit)
+        bare = _bare(self.value, self.unit)
+        return f"{bare} {_('h')}" if self.unit == "h" else bare
 
     @property
     def interval(self) -> str:
@@ -30,6 +31,12 @@ class Figure:
         if self.low is None or self.high is None:
             return ""
         return f"{_bare(self.low, self.unit)} – {_bare(self.high, self.unit)}"
+
+
+def _bare(value: float, unit: str) -> str:
+    if unit == "share":
+        return f"{value * 100:.1f} %"
+    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 @dataclass(frozen=True)
@@ -50,87 +57,68 @@ class FigureTable:
 
 
 def tables(result: Mapping[str, Any] | None) -> list[FigureTable]:
-    """The tables of one result; empty where there is none."""
+    """The tables of one result, with what people ask for first; the rest is in its file."""
     if not result:
         return []
-    groups = [(_("Clocks"), "clocks"), (_("Stations"), "stations")]
-    found = [FigureTable(title, tuple(_rows(result.get(name)))) for title, name in groups]
+    found = [
+        FigureTable(_("Clocks"), tuple(_rows(result.get("clocks"), _clock_figures()))),
+        FigureTable(_("Stations"), tuple(_rows(result.get("stations"), _station_figures()))),
+    ]
     return [table for table in found if table.rows]
 
 
-def _rows(things: Any) -> Iterator[Row]:
-    if not isinstance(things, Mapping):
-        return
-    for name, fields in things.items():
-        if isinstance(fields, Mapping):
-            title = _title(fields.get("title"), name)
-            for path, estimate in _estimates(fields):
-                yield Row(title, _statistic(path), _figure(estimate, path))
+def _clock_figures() -> dict[tuple[str, ...], tuple[str, str]]:
+    return {
+        ("mean",): (_("mean"), "h"),
+        ("p50",): (_("median"), "h"),
+        ("p90",): (_("nine out of ten within"), "h"),
+        ("p95",): (_("95 % within"), "h"),
+    }
 
 
-def _title(title: Any, name: str) -> str:
+def _station_figures() -> dict[tuple[str, ...], tuple[str, str]]:
+    return {
+        ("wait", "mean"): (_("wait, mean"), "h"),
+        ("wait", "p90"): (_("wait, nine out of ten within"), "h"),
+        ("sojourn", "mean"): (_("time at the station, mean"), "h"),
+        ("queue_length",): (_("queue, mean"), "count"),
+        ("utilisation",): (_("utilisation"), "share"),
+        ("throughput_per_h",): (_("served in an hour"), "count"),
+    }
+
+
+def _rows(things: Any, wanted: Mapping[tuple[str, ...], tuple[str, str]]) -> Iterator[Row]:
+    for name, fields in things.items() if isinstance(things, Mapping) else ():
+        title = _title(fields, name)
+        for path, (statistic, unit) in wanted.items():
+            if figure := _figure(_at(fields, path), unit):
+                yield Row(title, statistic, figure)
+        within = _at(fields, ("within",))
+        for hours, estimate in within.items() if isinstance(within, Mapping) else ():
+            if figure := _figure(estimate, "share"):
+                yield Row(title, _("released within %(hours)s h", hours=f"{float(hours):g}"), figure)
+
+
+def _title(fields: Any, name: str) -> str:
+    title = fields.get("title") if isinstance(fields, Mapping) else None
     if isinstance(title, Mapping):
         return str(title.get(language()) or name)
-    return str(title or name.replace("_", " "))
+    known = {"total": _("whole time")}
+    return str(title or known.get(name, name.replace("_", " ")))
 
 
-def _estimates(fields: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every figure below, with the names that lead to it; classes are left to the file."""
-    if isinstance(fields.get("value"), (int, float)):
-        yield path, fields
-        return
-    for name, part in fields.items():
-        if isinstance(part, Mapping) and name not in ("classes", "by_class"):
-            yield from _estimates(part, (*path, name))
+def _at(fields: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        fields = fields.get(name) if isinstance(fields, Mapping) else None
+    return fields
 
 
-def _figure(estimate: Mapping[str, Any], path: Sequence[str]) -> Figure:
-    low, high = estimate.get("low"), estimate.get("high")
-    has_interval = isinstance(low, (int, float)) and isinstance(high, (int, float))
-    unit = _unit(path)
-    return Figure(float(estimate["value"]), low if has_interval else None, high if has_interval else None, unit)
-
-
-_SHARES = ("within", "share", "utilisation", "lost", "abandoned")
-_COUNTS = ("arrivals", "count", "throughput", "queue", "length", "number", "served", "declarations", "overtime_share")
-
-
-def _unit(path: Sequence[str]) -> str:
-    words = " ".join(path)
-    if any(word in words for word in _SHARES):
-        return "share"
-    return "count" if any(word in words for word in _COUNTS) else "h"
-
-
-def _number(value: float, unit: str) -> str:
-    bare = _bare(value, unit)
-    return f"{bare} {_('h')}" if unit == "h" else bare
-
-
-def _bare(value: float, unit: str) -> str:
-    if unit == "share":
-        return f"{value * 100:.1f} %"
-    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
-
-
-def _statistic(path: Sequence[str]) -> str:
-    names = {
-        "mean": _("mean"),
-        "median": _("median"),
-        "p50": _("median"),
-        "p90": _("nine out of ten within"),
-        "p95": _("95 % within"),
-        "wait": _("wait"),
-        "sojourn": _("time at the station"),
-        "utilisation": _("utilisation"),
-        "queue": _("queue"),
-        "queue_length": _("queue"),
-        "arrivals": _("arrivals"),
-        "throughput": _("throughput"),
-        "within": _("share within"),
-        "service": _("service"),
-    }
-    return ", ".join(names.get(part.lower(), part.replace("_", " ")) for part in path)
+def _figure(estimate: Any, unit: str) -> Figure | None:
+    """The figure of an estimate; None where it has none: an unlimited station has no utilisation."""
+    if not isinstance(estimate, Mapping) or not isinstance(estimate.get("value"), (int, float)):
+        return None
+    low, high = (end if isinstance(end, (int, float)) else None for end in (estimate.get("low"), estimate.get("high")))
+    return Figure(float(estimate["value"]), low, high, unit)
 
 
 def compared(simulations: Sequence[Simulation]) -> list[tuple[str, list[tuple[str, str, list[Figure | None]]]]]:

@@ -15,6 +15,14 @@ class Estimate:
 
     value: float
     half_width: float
+    deviation: float = math.nan
+    """Standard deviation between replications."""
+    count: int = 0
+    """How many replications know the value."""
+
+    def at_level(self, level: float) -> "Estimate":
+        """The same with the interval of another confidence level."""
+        return Estimate(self.value, _half_width(self.deviation, self.count, level), self.deviation, self.count)
 
     @property
     def low(self) -> float:
@@ -46,5 +54,10 @@ def estimated(values: ArrayLike, level: float = 0.95) -> Estimate:
         return Estimate(math.nan, math.nan)
     mean = float(known.mean())
     if len(known) < 2:
-        return Estimate(mean, math.nan)
-    return Estimate(mean, float(_t(level, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known))))
+        return Estimate(mean, math.nan, count=len(known))
+    deviation = float(known.std(ddof=1))
+    return Estimate(mean, _half_width(deviation, len(known), level), deviation, len(known))
+
+
+def _half_width(deviation: float, count: int, level: float) -> float:
+    return _t(level, count - 1) * deviation / math.sqrt(count) if count > 1 else math.nan

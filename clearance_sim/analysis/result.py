@@ -1,7 +1,6 @@
 """The result of a run: every figure as an estimate over replications, and the times themselves where kept."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,10 +80,8 @@ class Observed:
     in_service: Estimate
     on_duty: Estimate
     empty: Estimate
-
-    @property
-    def present(self) -> float:
-        return self.waiting.value + (0.0 if math.isnan(self.in_service.value) else self.in_service.value)
+    present: Estimate
+    """Waiting or in service."""
 
 
 @dataclass
@@ -95,7 +92,8 @@ class Result:
     stations: dict[str, StationResult]
     clocks: dict[str, ClockResult]
     observed: dict[str, list[Observed]]
-    arrived: Estimate
+    arrivals: Estimate
+    """Declarations that came in a replication."""
     unfinished: Estimate
     window_h: Estimate
     replications: int
@@ -116,9 +114,21 @@ class Result:
             [s.values[self.clock_names.index(clock)] if s.values is not None else None for s in self.summaries]
         )
 
-    def class_values(self) -> Floats:
-        """Each declaration's last class, as its place in `classes`."""
-        return self._kept([s.classes for s in self.summaries])
+    @property
+    def final_class(self) -> NDArray[np.int64]:
+        """The class each declaration ended in, as its place in `class_names`; -1 where a row is shorter."""
+        return np.nan_to_num(self._kept([s.classes for s in self.summaries]), nan=-1).astype(np.int64)
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.classes
+
+    @property
+    def in_warm_up(self) -> NDArray[np.bool_]:
+        """Whether each declaration belongs to the warm-up, in the shape of `clock_values`."""
+        longest = int(max(s.run[0] for s in self.summaries))
+        left_out = [s.run[0] - s.run[1] for s in self.summaries]
+        return np.arange(longest)[None, :] < np.array(left_out)[:, None]
 
     def per_replication(self, clock: str = "total", figure: str = "mean") -> Floats:
         """A figure of a clock in each replication, for paired comparisons."""
@@ -143,7 +153,7 @@ class Result:
             "seed": self.seed,
             "level": self.level,
             "warm_up_declarations": self.warm_up,
-            "arrived": self.arrived.as_json(),
+            "arrivals": self.arrivals.as_json(),
             "unfinished": self.unfinished.as_json(),
             "window_h": self.window_h.as_json(),
             "stations": {name: _json(station) for name, station in self.stations.items()},
@@ -164,6 +174,15 @@ def _json(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _json(getattr(value, name)) for name in value.__dataclass_fields__}
     return value
+
+
+def _observed(at_h: float, seen: Floats, everyone: bool, level: float) -> Observed:
+    """Of everyone only the number inside is known, not who of them waits."""
+    if everyone:
+        present, unknown = estimated(seen[:, 0], level), estimated([], level)
+        return Observed(at_h, unknown, unknown, unknown, estimated(seen[:, 3], level), present)
+    waiting, busy, duty, empty = (estimated(seen[:, k], level) for k in range(4))
+    return Observed(at_h, waiting, busy, duty, empty, estimated(seen[:, 0] + seen[:, 1], level))
 
 
 def gathered(
@@ -200,9 +219,7 @@ def gathered(
 
     observed = np.stack([s.observed for s in summaries])
     seen = {
-        name: [
-            Observed(at, *(estimated(observed[:, m, s, k], level) for k in range(4))) for m, at in enumerate(observe_at)
-        ]
+        name: [_observed(float(at), observed[:, m, s], s == len(stations), level) for m, at in enumerate(observe_at)]
         for s, name in enumerate([*stations, "everywhere"])
     }
     return Result(
@@ -210,7 +227,7 @@ def gathered(
         stations={name: station_of(s) for s, name in enumerate(stations)},
         clocks={name: clock_of(k, 0) for k, name in enumerate(clocks)},
         observed=seen if len(observe_at) else {},
-        arrived=estimated(run[:, 0], level),
+        arrivals=estimated(run[:, 0], level),
         unfinished=estimated(run[:, 2], level),
         window_h=estimated(run[:, 3], level),
         replications=len(summaries),

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from clearance_sim import Result
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.fraud import fraud
 from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import Arm
 from clearance_sim.procedure.network import ARRIVAL, CHANNELS, CLOCKS, OWNERS, TITLES
-from clearance_sim.procedure.simulation import Array, Laboratory, by_replication, counted, time_in
+from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, time_in
 
 STAFFED = ("document check", "examination")
 ECDF_SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
@@ -20,17 +19,17 @@ ECDF_SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
 
 def arm_json(context: Context, arm: Arm, laboratory: Laboratory) -> dict[str, Any]:
     """One arm as it stands in claim.json."""
-    result = laboratory.result(context, arm.levers, stages=True)
+    runs = laboratory.runs(context, arm.levers, stages=True)
     return {
         "name": arm.name,
         "title": {"en": arm.en, "zh": arm.zh},
         "levers": arm.levers.to_json(),
-        "declarations": int(sum(values.size for values in by_replication(result, ARRIVAL))),
-        "clocks": {clock: _clock(by_replication(result, clock)) for clock in CLOCKS},
-        "channels": [_channel(result, channel) for channel in reversed(CHANNELS)],
-        "stages": _stages(result),
-        "staffed": [_staffed(result, name) for name in STAFFED if name in result.stations],
-        "week": [_week(result, name) for name in STAFFED if name in result.stations],
+        "declarations": int(sum(values.size for values in by_replication(runs, ARRIVAL))),
+        "clocks": {clock: _clock(by_replication(runs, clock)) for clock in CLOCKS},
+        "channels": [_channel(runs, channel) for channel in reversed(CHANNELS)],
+        "stages": _stages(runs),
+        "staffed": [_staffed(runs, name) for name in STAFFED if name in runs.stations],
+        "week": [_week(runs, name) for name in STAFFED if name in runs.stations],
         "fraud": fraud(context, arm.levers, laboratory.machine).to_json(),
     }
 
@@ -67,20 +66,20 @@ def _ecdf(values: Array) -> list[list[float | None]]:
     return [[number(hours), number(share)] for share, hours in sorted(points.items())]
 
 
-def _channel(result: Result, channel: str) -> dict[str, Any]:
-    everyone = by_replication(result, ARRIVAL)
-    rows = by_replication(result, ARRIVAL, channel)
+def _channel(runs: Runs, channel: str) -> dict[str, Any]:
+    everyone = by_replication(runs, ARRIVAL)
+    rows = by_replication(runs, ARRIVAL, channel)
     shares = [own.size / max(1, whole.size) for own, whole in zip(rows, everyone, strict=True)]
     return {"channel": channel, "share": Interval.over(shares).to_json(), **_figures(rows)}
 
 
-def _stages(result: Result) -> list[dict[str, Any]]:
+def _stages(runs: Runs) -> list[dict[str, Any]]:
     """Mean hours at each station over all consignments; they overlap, so they sum to more than the clock shows."""
-    whom = np.isfinite(result.clock_values(ARRIVAL)) & counted(result)
+    whom = np.isfinite(runs.clock_values(ARRIVAL)) & counted(runs)
     means = {}
     for name in OWNERS:
-        if f"in {name}" in result.clocks and name != "voyage":
-            hours, _ = time_in(result, (name,))
+        if f"in {name}" in runs and name != "voyage":
+            hours, _ = time_in(runs, (name,))
             means[name] = float(hours[whom].mean())
     total = sum(means.values()) or 1.0
     return [
@@ -95,20 +94,12 @@ def _stages(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _staffed(result: Result, name: str) -> dict[str, Any]:
-    station = result.stations[name]
-    return {"station": name, "utilisation": _estimate(station.utilisation), "wait": _estimate(station.wait.mean)}
+def _staffed(runs: Runs, name: str) -> dict[str, Any]:
+    figures = {"utilisation": runs.utilisation(name), "wait": runs.wait(name)}
+    return {"station": name, **{key: Interval.over(values).to_json() for key, values in figures.items()}}
 
 
-def _week(result: Result, name: str) -> dict[str, Any]:
+def _week(runs: Runs, name: str) -> dict[str, Any]:
     """Waiting and on duty at every hour of the week, Monday first."""
-    hours = result.observed[name]
-    return {
-        "station": name,
-        "queue": [number(hour.waiting.value) for hour in hours],
-        "servers": [number(hour.on_duty.value) for hour in hours],
-    }
-
-
-def _estimate(estimate: Any) -> dict[str, float | None]:
-    return Interval(float(estimate.value), float(estimate.low), float(estimate.high)).to_json()
+    queue, servers = runs.week(name)
+    return {"station": name, "queue": list(map(number, queue)), "servers": list(map(number, servers))}

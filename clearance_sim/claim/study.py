@@ -72,6 +72,7 @@ def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *
             "quick": effort.quick,
             "workers": effort.factorial.workers,
             "wall_seconds": watch.to_json(),
+            "command": _command(effort),
         },
         "claim": {"from_h": question.from_h, "to_h": question.to_h},
         "measured": effort.factorial.machine.to_json(),
@@ -175,6 +176,15 @@ def _parameter_json(name: str, here: Context) -> dict[str, Any]:
         "source": row.source,
         "known": row.known,
     }
+
+
+def _command(effort: Effort) -> str:
+    """How to repeat the study."""
+    measured = (
+        "" if effort.factorial.machine.source == "assumption" else f" --measured {effort.factorial.machine.source}"
+    )
+    quick = " --quick" if effort.quick else ""
+    return f"clearance-sim claim{quick} --seed {effort.factorial.seed}{measured} --json claim.json"
 
 
 def _version() -> str:

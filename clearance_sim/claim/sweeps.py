@@ -12,7 +12,7 @@ from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import ARMS, Levers
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
-from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, summarised
+from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, by_replication
 
 Progress = Callable[[int, int], None] | None
 
@@ -53,12 +53,15 @@ def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, objec
 
 
 def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str, object]:
-    result = laboratory.result(context, levers)
-    summary = summarised(result)
+    runs = laboratory.runs(context, levers)
+    hours = by_replication(runs, ARRIVAL)
     return {
-        ARRIVAL: {name: Interval.over(summary(ARRIVAL, name)).to_json() for name in ("mean", "p90")},
-        "utilisation": number(result.stations["document check"].utilisation.value),
-        "unfinished": number(result.unfinished.value),
+        ARRIVAL: {
+            "mean": Interval.over([values.mean() for values in hours]).to_json(),
+            "p90": Interval.over([np.quantile(values, 0.9) for values in hours]).to_json(),
+        },
+        "utilisation": number(float(runs.utilisation("document check").mean())),
+        "unfinished": number(float(runs.unfinished().mean())),
     }
 
 

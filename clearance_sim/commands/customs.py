@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from clearance_sim.procedure.context import ContextError, context
+from clearance_sim.procedure.context import ContextError, context, contexts
 from clearance_sim.procedure.levers import ARMS, ORDER, Arm
 from clearance_sim.procedure.writing import scenario_text
 
@@ -20,6 +21,7 @@ from clearance_sim.procedure.writing import scenario_text
 )
 @click.option("--set", "numbers", multiple=True, metavar="PARAMETER=VALUE", help="Change a parameter. Repeat it.")
 @click.option("--officer-hours", help="Desk and yard: 'Mon-Fri 08:30-17:00', or 24x7.")
+@click.option("--packaged", is_flag=True, help="Rewrite the packaged customs scenarios (after a new calibration).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
 def command(
     name: str,
@@ -27,9 +29,14 @@ def command(
     pulls: tuple[str, ...],
     numbers: tuple[str, ...],
     officer_hours: str | None,
+    packaged: bool,
     out: Path | None,
 ) -> None:
     """Write one arm of the customs model with calibrated numbers, for `clearance-sim run` and for you to change."""
+    if packaged:
+        for path in _rewritten():
+            click.echo(f"Written to {path}")
+        return
     try:
         here = context(name).having(_numbers(numbers), "set by hand")
         if officer_hours is not None:
@@ -43,6 +50,16 @@ def command(
         return
     out.write_text(text, encoding="utf-8")
     click.echo(f"Written to {out}; try: clearance-sim run {out}")
+
+
+def _rewritten() -> list[Path]:
+    folder = Path(str(files("clearance_sim") / "scenarios"))
+    paths = []
+    for name in contexts():
+        for arm in ARMS[:3]:
+            paths.append(folder / f"{name}-{arm.name}.toml")
+            paths[-1].write_text(scenario_text(context(name), arm), encoding="utf-8")
+    return paths
 
 
 def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -24,7 +24,7 @@ def packaged() -> dict[str, str]:
 def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
     """The scenario of a path or a packaged name, with `KEY=VALUE` changes."""
     item = files("clearance_sim") / "scenarios" / f"{name}.toml"
-    if not Path(name).exists() and "/" not in name and item.is_file():
+    if not Path(name).exists() and item.is_file():
         with as_file(item) as path:
             scenario = load(path)
     elif not Path(name).exists():

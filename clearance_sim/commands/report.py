@@ -12,21 +12,29 @@ _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("report")
-@click.argument("claim", type=_FILE)
+@click.argument("claim", type=_FILE, metavar="RESULTS")
 @click.option("--probe", type=_FILE, help="Measurements of a running system: clearance-sim probe.")
 @click.option("--trs", type=_FILE, help="A time release study: clearance-sim trs --json.")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("-o", "--output", type=_NEW_FILE, default=Path("report.html"), show_default=True, help="The page.")
 @click.option("--pdf", type=_NEW_FILE, help="Also write a PDF.")
 def command(claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path, pdf: Path | None) -> None:
-    """Write a report from CLAIM, the file of "clearance-sim claim": one page that needs no network, and a PDF."""
+    """Write a report from RESULTS, the file of "clearance-sim claim" or of "run --json".
+
+    One page that opens in any browser and needs no network, and a PDF.
+    """
     # Matplotlib takes a second to load, which no other command should wait for.
-    from clearance_sim.report import ReportError, compose, to_html, to_pdf
+    from clearance_sim.report import RUN_FORMAT, ReportError, compose, compose_run, to_html, to_pdf
 
     try:
         told = {name: _read(file) for name, file in (("claim", claim), ("probe", probe), ("trs", trs)) if file}
+        if not isinstance(told["claim"], dict):
+            raise ReportError(f"{claim} holds no results: make it with clearance-sim claim --json or run --json")
         commands = _commands(told["claim"], claim, probe, trs, language, output)
-        document = compose(told["claim"], language, told.get("probe"), told.get("trs"), commands)
+        if told["claim"].get("format") == RUN_FORMAT:
+            document = compose_run(told["claim"], language, commands)
+        else:
+            document = compose(told["claim"], language, told.get("probe"), told.get("trs"), commands)
     except ReportError as error:
         raise click.ClickException(str(error)) from None
     except (KeyError, IndexError, TypeError) as error:
@@ -47,16 +55,25 @@ def _read(file: Path) -> Any:
 
 def _commands(told: Any, claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path) -> list[str]:
     """What to type to get the very same report."""
-    made = told.get("made", {}) if isinstance(told, dict) else {}
-    asked = made.get("command") or " ".join(
-        [
-            "clearance-sim claim",
-            *(["--quick"] if made.get("quick") else []),
-            f"--seed {made.get('seed')}",
-            f"--replications {made.get('replications')}",
-            f"--out {claim.name}",
-        ]
-    )
     extras = [part for name, file in (("--probe", probe), ("--trs", trs)) if file for part in (name, file.name)]
     report = ["clearance-sim", "report", claim.name, *extras, "--language", language, "-o", output.name]
-    return [asked, shlex.join(report)]
+    asked = _run_asked(told, claim) if "scenario" in told else _claim_asked(told, claim)
+    return [shlex.join(asked), shlex.join(report)]
+
+
+def _run_asked(told: Any, file: Path) -> list[str]:
+    numbers = ["--seed", str(told["seed"]), "--replications", str(told["replications"])]
+    return ["clearance-sim", "run", str(told["scenario"]), *numbers, "--json", file.name]
+
+
+def _claim_asked(told: Any, file: Path) -> list[str]:
+    made, question = told["made"], told["claim"]
+    source = (told.get("measured") or {}).get("source", "assumption")
+    hours = ["--from", f"{question['from_h']:g}", "--to", f"{question['to_h']:g}"]
+    return [
+        *("clearance-sim", "claim", "--seed", str(made["seed"])),
+        *(["--quick"] if made.get("quick") else []),
+        *(hours if (question["from_h"], question["to_h"]) != (72, 8) else []),
+        *(["--measured", str(source)] if source != "assumption" else []),
+        *("--json", file.name),
+    ]

@@ -14,7 +14,7 @@ from clearance_sim.analysis.result import Result
 from clearance_sim.commands.files import opened, refuse
 from clearance_sim.commands.tables import print_result
 from clearance_sim.execution.port import processors
-from clearance_sim.execution.simulation import run
+from clearance_sim.execution.running import run
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 
+from clearance_sim.commands.files import opened
 from clearance_sim.scenario.errors import ScenarioError
-from clearance_sim.scenario.reading import load
 from clearance_sim.staffing.rosters import Offer, RosterError, own_offers, read_offer
 from clearance_sim.staffing.search import Fate, Search, search
 from clearance_sim.staffing.targets import TargetError, read_target
@@ -19,7 +18,7 @@ REACHED, NOT_REACHED = 0, 1
 
 
 @click.command("staffing", short_help="Find the least-cost roster that reaches a target.")
-@click.argument("scenario", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("scenario")
 @click.option("--target", "targets", multiple=True, required=True, help="'P90(lodgement → release) <= 8h'. Repeat it.")
 @click.option("--station", "stations", multiple=True, help="Staff only this station's own shifts. Repeat it.")
 @click.option(
@@ -39,7 +38,7 @@ REACHED, NOT_REACHED = 0, 1
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
-    scenario: Path,
+    scenario: str,
     targets: tuple[str, ...],
     stations: tuple[str, ...],
     shifts: tuple[str, ...],
@@ -52,11 +51,13 @@ def command(
 ) -> None:
     """Search how many people on which shift reach every target at the least cost a week.
 
+    SCENARIO is a file, or the name of a packaged scenario.
+
     Offered are the shifts named with --shift, else the scenario's own. Ends with 0 when a roster reaches the targets,
     with 1 when none on offer does.
     """
     try:
-        network = load(scenario)
+        network = opened(scenario, ())
         wanted = [read_target(words, list(network.clocks)) for words in targets]
         offers = [read_offer(words, network) for words in shifts] or own_offers(network, stations)
     except (ScenarioError, TargetError, RosterError) as fault:

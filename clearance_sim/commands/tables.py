@@ -96,12 +96,9 @@ def _waits(result: Result) -> Table:
 
 
 def _observed(result: Result) -> Table:
-    table = _table("Observed", "where", "at h", "waiting", "in service", "on duty", "empty")
+    table = _table("Observed", "where", "at h", "waiting", "in service", "together", "on duty", "empty")
     for name, seen in result.observed.items():
         for o in seen:
-            parts = (o.waiting, o.in_service, o.on_duty) if name != "everywhere" else (o.waiting,)
-            cells = [shown(part) for part in parts] + [""] * (3 - len(parts))
-            table.add_row(
-                name if name != "everywhere" else "everywhere (all inside)", f"{o.at_h:g}", *cells, shown(o.empty)
-            )
+            cells = [shown(part) for part in (o.waiting, o.in_service, o.present, o.on_duty, o.empty)]
+            table.add_row(name, f"{o.at_h:g}", *cells)
     return table

@@ -19,8 +19,9 @@ from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_s
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--markdown", is_flag=True, help="Print a table for documents.")
 @click.option("--example", is_flag=True, help="Print the packaged studies, as a file to start from.")
-def command(file: Path | None, replications: int, seed: int, as_json: bool, example: bool) -> None:
+def command(file: Path | None, replications: int, seed: int, as_json: bool, markdown: bool, example: bool) -> None:
     """Predict published clearance times that the model was not calibrated on.
 
     FILE holds [[study]] rows: a context, its levers, the published figure and a tolerance. Without it, the packaged
@@ -39,7 +40,7 @@ def command(file: Path | None, replications: int, seed: int, as_json: bool, exam
     if as_json:
         click.echo(json.dumps([trial.to_json() for trial in trials], ensure_ascii=False, indent=1))
         return
-    click.echo(table(trials))
+    click.echo(markdown_table(trials) if markdown else table(trials))
 
 
 def table(trials: Sequence[Trial]) -> str:
@@ -54,6 +55,18 @@ def table(trials: Sequence[Trial]) -> str:
         )
     inside = sum(trial.inside for trial in trials)
     lines.append(f"{inside} of {len(trials)} inside their tolerance; {len(trials) - inside} outside")
+    return "\n".join(lines)
+
+
+def markdown_table(trials: Sequence[Trial]) -> str:
+    """The table for documents."""
+    lines = ["| study | figure | published | predicted (95 %) | tolerance | inside |", "|---|---|---|---|---|---|"]
+    for trial in trials:
+        row, guess = trial.study, trial.predicted
+        lines.append(
+            f"| {row.study} | {row.what} | {row.published:g} {row.unit} | {guess.value:.3g} ({guess.low:.3g} to "
+            f"{guess.high:.3g}) | {_tolerance(row)} | {'yes' if trial.inside else '**no**'} |"
+        )
     return "\n".join(lines)
 
 

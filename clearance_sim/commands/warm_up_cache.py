@@ -5,7 +5,7 @@ import time
 import click
 
 from clearance_sim.commands.files import opened
-from clearance_sim.execution.simulation import run
+from clearance_sim.execution.running import run
 
 
 @click.command()

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.laws import draw
 from clearance_sim.engine.philox import ARRIVAL, U64, block, uniform
 from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
@@ -13,7 +13,7 @@ from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
 FIRES_AT = 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
     """Set when a source fires next, how many come together, and the uniform numbers for the first of them."""
     row = T.source[a]
@@ -27,7 +27,7 @@ def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
     X.source[a, PENDING] = batch_size(T, a, uniform(r1))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def batch_size(T, a, u):  # type: ignore[no-untyped-def]
     """How many come together."""
     kind = T.source[a, t.S_BATCH]
@@ -41,7 +41,7 @@ def batch_size(T, a, u):  # type: ignore[no-untyped-def]
     return int(picked(T, T.source[a, t.S_BATCH_FIRST], u))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def picked(T, first, u):  # type: ignore[no-untyped-def]
     """The value that a uniform number picks."""
     while u > T.pick[first, 0]:
@@ -49,7 +49,7 @@ def picked(T, first, u):  # type: ignore[no-untyped-def]
     return T.pick[first, 1]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
     """The time at which a source's clock, running at its rate, has gone on by the gap."""
     first, count = T.source[a, t.S_FIRST], T.source[a, t.S_COUNT]
@@ -70,12 +70,12 @@ def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
         step += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _folded(step, count, cycle):  # type: ignore[no-untyped-def]
     return step if step < count else cycle + (step - cycle) % (count - cycle)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyped-def]
     """The time at which a step begins, the cycle repeating for ever."""
     if step < count:
@@ -83,7 +83,7 @@ def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyp
     return at[first + cycle + (step - cycle) % (count - cycle)] + period * ((step - cycle) // (count - cycle))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _after_swinging(rate, swing, now, gap):  # type: ignore[no-untyped-def]
     """The same for a rate that swings as a sine, by bisection of the arrivals to be expected."""
     amplitude, omega, phase = swing[1], 2.0 * math.pi / swing[2], swing[3]

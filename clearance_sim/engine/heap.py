@@ -1,9 +1,9 @@
 """The events to come, as a binary heap over two arrays: by time, and by order of planning where times are equal."""
 
-from numba import njit
+from clearance_sim.engine.compiling import inlined
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
     """Add an event to a heap of n."""
     i = n
@@ -19,7 +19,7 @@ def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
     what[i] = event
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def drop_first(at, what, n):  # type: ignore[no-untyped-def]
     """Remove the earliest event of a heap of n."""
     n -= 1

@@ -5,8 +5,7 @@ A law is a row of numbers: kind, lead time, share of nothing, three parameters, 
 
 import math
 
-from numba import njit
-
+from clearance_sim.engine.compiling import compiled_part
 from clearance_sim.scenario.laws import (
     Deterministic,
     Empirical,
@@ -63,7 +62,7 @@ def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> 
     return len(parts)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def draw(row, table, u):  # type: ignore[no-untyped-def]
     """The duration in hours at which the law's distribution function reaches u."""
     none = row[NONE]
@@ -79,7 +78,7 @@ def draw(row, table, u):  # type: ignore[no-untyped-def]
     return row[SHIFT] + _other(row, table, u)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _other(row, table, u):  # type: ignore[no-untyped-def]
     kind, a, b = row[KIND], row[A], row[B]
     if kind == DETERMINISTIC:
@@ -98,7 +97,7 @@ def _other(row, table, u):  # type: ignore[no-untyped-def]
     return _from_table(row, table, u)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _from_table(row, table, u):  # type: ignore[no-untyped-def]
     first, last = int(row[FIRST]), int(row[FIRST]) + int(row[COUNT]) - 1
     low, high = first, last
@@ -114,7 +113,7 @@ def _from_table(row, table, u):  # type: ignore[no-untyped-def]
     return -table[low, 1] * math.log(1.0 - (u - before) / (table[low, 0] - before))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def normal(p):  # type: ignore[no-untyped-def]
     """The standard normal quantile: Wichura's AS 241 (1988), to about 16 digits."""
     q = p - 0.5
@@ -147,7 +146,7 @@ def normal(p):  # type: ignore[no-untyped-def]
     return -top / low if q < 0 else top / low
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def gamma_share(a, x):  # type: ignore[no-untyped-def]
     """The gamma distribution function of shape a at x: by its series, or its continued fraction."""
     if x <= 0.0:
@@ -175,7 +174,7 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]
     return 1.0 - front * h
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def gamma_inverse(a, p):  # type: ignore[no-untyped-def]
     """The quantile of the gamma distribution of shape a: Halley's steps, held within a bracket."""
     z = normal(p)

@@ -7,10 +7,10 @@ shift, observations, arrivals.
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.arriving import FIRES_AT, next_firing, picked, step_begins
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.heap import drop_first, push
 from clearance_sim.engine.laws import draw, normal
 from clearance_sim.engine.philox import MEMBER, TRADER, U64, block, uniform
@@ -84,8 +84,8 @@ from clearance_sim.engine.state import (
 )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def set_up(T, X, seed, replication):  # type: ignore[no-untyped-def]
+@compiled_part
+def begin_run(T, X, seed, replication):  # type: ignore[no-untyped-def]
     """Bring a new state to hour 0."""
     X.f[WINDOW_FROM], X.f[WINDOW_TO] = np.nan, np.nan
     for s in range(T.station.shape[0]):
@@ -98,8 +98,8 @@ def set_up(T, X, seed, replication):  # type: ignore[no-untyped-def]
     X.f[OBSERVE_T] = T.observe_at[0] if T.observe_at.shape[0] > 0 else np.inf
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def advance(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
+@compiled_part
+def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
     """Let events happen until the run is over, an array is full, or so many declarations have left."""
     trace, trace_rows = T.options[t.TRACE] > 0.0, X.trace.shape[0]
     heap_rows, patience = X.heap.shape[0], T.options[t.IMPATIENT] > 0.0
@@ -182,7 +182,7 @@ def advance(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def
             _leave(T, X, slot, now, goal)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _first_source(X):  # type: ignore[no-untyped-def]
     first, at = 0, X.source_f[0, FIRES_AT]
     for a in range(1, X.source.shape[0]):
@@ -191,7 +191,7 @@ def _first_source(X):  # type: ignore[no-untyped-def]
     return first, at
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
     """A declaration comes: it is given a slot, a class, a frailty and a first station."""
     slot = X.i[FREE]
@@ -234,7 +234,7 @@ def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
     return slot, T.way_to[goal, 0]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _frailty(T, u, seed, replication):  # type: ignore[no-untyped-def]
     traders = T.options[t.TRADERS]
     if traders == 0.0:
@@ -244,14 +244,14 @@ def _frailty(T, u, seed, replication):  # type: ignore[no-untyped-def]
     return normal(uniform(r0))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]
     if new_class >= 0:
         X.slot[slot, CLASS] = new_class
     X.slot[slot, RANK] = T.rank[X.slot[slot, CLASS]]
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]
     """Where a declaration goes next, taking on the class of that way."""
     row = T.ways[X.slot[slot, CLASS], s]
@@ -267,7 +267,7 @@ def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]
     return T.way_to[way, 0]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
     """The way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
     first, moved = row[0], row[2]
@@ -282,7 +282,7 @@ def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
     return row[1] - 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
     """Come to a station: be served, interrupt, wait, or be turned away (to where is returned)."""
     row = T.station[s]
@@ -312,7 +312,7 @@ def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-de
     return t.NOWHERE
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _serve(T, X, s, now):  # type: ignore[no-untyped-def]
     """Let free servers take who waits; nobody overtakes a first in line who may not begin."""
     while True:
@@ -323,7 +323,7 @@ def _serve(T, X, s, now):  # type: ignore[no-untyped-def]
         begin(T, X, slot, s, now)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _leave(T, X, slot, now, how):  # type: ignore[no-untyped-def]
     """Leave the network; the clocks are read if it is by the exit."""
     i = X.slot[slot]
@@ -339,7 +339,7 @@ def _leave(T, X, slot, now, how):  # type: ignore[no-untyped-def]
     X.i[LEFT_N] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _reading(T, X, slot, k, now):  # type: ignore[no-untyped-def]
     latest = -np.inf
     for j in range(T.clock_from.shape[1]):
@@ -355,7 +355,7 @@ def _reading(T, X, slot, k, now):  # type: ignore[no-untyped-def]
     return (X.slot_f[slot, ARRIVED] if point == t.ARRIVE else X.points[slot, 2 * point + 1]) - latest
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _next_change(X):  # type: ignore[no-untyped-def]
     earliest = np.inf
     for s in range(X.station.shape[0]):
@@ -363,7 +363,7 @@ def _next_change(X):  # type: ignore[no-untyped-def]
     X.f[CHANGE_NEXT] = earliest
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _station_that_changes(X, now):  # type: ignore[no-untyped-def]
     for s in range(X.station.shape[0]):
         if X.station_f[s, CHANGE_AT] <= now:
@@ -371,7 +371,7 @@ def _station_that_changes(X, now):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
     """The next step of a station's calendar begins."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
@@ -392,7 +392,7 @@ def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
             interrupt(T, X, last_of_worst_rank(X, s, -1), s, now)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
     """Find when fewer will be on duty, how many then, and how many are busy beyond that time."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
@@ -413,7 +413,7 @@ def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
             n[OVER] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _open_window(X, now):  # type: ignore[no-untyped-def]
     """The warm-up is over: sums over time begin anew."""
     X.f[WINDOW_FROM] = now
@@ -423,7 +423,7 @@ def _open_window(X, now):  # type: ignore[no-untyped-def]
             X.station_f[s, k] = 0.0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _close(X, now):  # type: ignore[no-untyped-def]
     """Nobody comes any more: sums over time end here, so that the emptying network does not count."""
     X.i[CLOSED] = 1
@@ -434,7 +434,7 @@ def _close(X, now):  # type: ignore[no-untyped-def]
             X.frozen[s, k] = X.station_f[s, k]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _observe(T, X, now):  # type: ignore[no-untyped-def]
     """Note the numbers waiting, in service and on duty, and when to look next."""
     moments, every = T.observe_at.shape[0], T.options[t.EVERY_H]
@@ -451,7 +451,7 @@ def _observe(T, X, now):  # type: ignore[no-untyped-def]
         X.f[OBSERVE_T] = T.observe_at[k % moments] + every * (k // moments) if X.i[CLOSED] == 0 else np.inf
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _look(X, seen):  # type: ignore[no-untyped-def]
     stations, everyone = X.station.shape[0], 0
     for s in range(stations):

@@ -9,8 +9,10 @@ import hashlib
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from clearance_sim.engine.compiling import compiled_part, inlined
 
 U64 = np.uint64
 _M0, _M1 = U64(0xD2E7470EE14C6C93), U64(0xCA5A826395121157)
@@ -21,10 +23,10 @@ VISIT, ARRIVAL, MEMBER, TRADER = U64(0), U64(1), U64(2), U64(3)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _high(typing, a, b):  # type: ignore[no-untyped-def]
+def _high(typing, a, b):  # type: ignore[no-untyped-def], ARG001
     """The upper 64 bits of a product."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def], ARG001
         wide = ir.IntType(128)
         product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
@@ -32,7 +34,7 @@ def _high(typing, a, b):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64, types.uint64), generate
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """Four random words of a counter and a key."""
     for _ in range(10):
@@ -44,13 +46,13 @@ def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def uniform(word):  # type: ignore[no-untyped-def]
     """A number strictly between 0 and 1, from the upper 53 bits."""
     return (np.float64(word >> U64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def uniforms(seed, replication, declaration, stream, visit, purpose):  # type: ignore[no-untyped-def]
     """The four uniform numbers of one counter."""
     a, b, c, d = block(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearance_sim.engine import loop
 from clearance_sim.engine import state as st
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.entry import entry_points
 
 TRACE_ROWS = 1 << 17
 TraceSink = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
@@ -45,12 +45,13 @@ def replicate(
     options = tables.options.copy()
     options[t.TRACE] = sink is not None
     tables = tables._replace(options=options)
+    set_up, advance = entry_points()
     state = st.new_state(tables, TRACE_ROWS if sink is not None else 0)
-    loop.set_up(tables, state, seed, number)
+    set_up(tables, state, seed, number)
     pause_every = 200_000 if pace is not None else 1 << 60
     left = pause_every
     while True:
-        why = loop.advance(tables, state, seed, number, left)
+        why = advance(tables, state, seed, number, left)
         if why in (st.TRACE_FULL, st.DONE) and sink is not None and state.i[st.TRACE_N]:
             rows = int(state.i[st.TRACE_N])
             sink(state.trace[:rows], state.trace_f[:rows])

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.heap import push
 from clearance_sim.engine.laws import draw
 from clearance_sim.engine.philox import U64, VISIT, block, uniform
@@ -23,6 +23,7 @@ from clearance_sim.engine.state import (
     CREW_NOW,
     CREW_OF,
     DELAYED,
+    DUE,
     DUTY_AREA,
     ENDS,
     ENDS_SEQ,
@@ -70,7 +71,7 @@ from clearance_sim.engine.state import (
 SERVED_OUTCOME, LOST_OUTCOME, ABANDONED_OUTCOME = 0, 1, 2
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def count_time(X, s, now):  # type: ignore[no-untyped-def]
     """Bring a station's sums over time up to now."""
     f, n = X.station_f[s], X.station[s]
@@ -86,7 +87,7 @@ def count_time(X, s, now):  # type: ignore[no-untyped-def]
             f[OVER_AREA] += (busy - duty) * span
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def note(X, point, slot, now):  # type: ignore[no-untyped-def]
     """Note that a declaration has reached a point of its way."""
     if point >= 0:
@@ -95,7 +96,7 @@ def note(X, point, slot, now):  # type: ignore[no-untyped-def]
         X.points[slot, 2 * point + 1] = now
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
     """Draw what a visit will need: its service, its way out; the patience is returned as a uniform number."""
     i, f, row = X.slot[slot], X.slot_f[slot], T.station[s]
@@ -109,7 +110,7 @@ def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untype
     b = T.frailty[s]
     if b != 0.0:
         work *= math.exp(b * f[FRAILTY_Z] - 0.5 * b * b)
-    f[ENTERED], f[STARTED], f[WAY_U] = now, np.nan, uniform(r1)
+    f[ENTERED], f[STARTED], f[WAY_U], f[DUE] = now, np.nan, uniform(r1), np.nan
     since = row[t.SINCE]
     if since != t.NO_POINT:
         work = _held(X, slot, s, row, since, work, now)
@@ -118,7 +119,7 @@ def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untype
     return uniform(r2)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]
     visits = 0
     for s in range(T.station.shape[0]):
@@ -127,17 +128,18 @@ def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]
     return visits
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]
     """How much longer a station holds that counts its time since a point gone by."""
     begun = X.slot_f[slot, ARRIVED] if since == t.ARRIVE else X.points[slot, 2 * since]
     if math.isnan(begun):
         begun = now
+    X.slot_f[slot, DUE] = begun + work
     note(X, row[t.DUE_AT], slot, begun + work)
     return max(0.0, begun + work - now)
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """Whether a free server may take this declaration now: not what cannot end before closing, if that is the rule.
 
@@ -152,7 +154,7 @@ def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     return now + work <= f[CLOSE_AT] or n[OVER] < n[AFTER] or work > f[WINDOW_H]
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """A server takes a declaration; the end of service is planned."""
     i, f, n = X.slot[slot], X.slot_f[slot], X.station[s]
@@ -182,7 +184,7 @@ def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
         n[LAST_SERVED] = slot + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]
     """The server of a declaration is free again, unless its crew has gone home."""
     i, n = X.slot[slot], X.station[s]
@@ -202,7 +204,7 @@ def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]
             n[LAST_SERVED] = before + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def join_queue(X, slot, s):  # type: ignore[no-untyped-def]
     """Wait behind those of the same rank."""
     i = X.slot[slot]
@@ -217,7 +219,7 @@ def join_queue(X, slot, s):  # type: ignore[no-untyped-def]
     X.station[s, WAITING] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]
     """Wait no longer."""
     i = X.slot[slot]
@@ -234,7 +236,7 @@ def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]
     X.station[s, WAITING] -= 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def first_waiting(X, s):  # type: ignore[no-untyped-def]
     """Who is served next: the longest waiting of the lowest rank; -1 if nobody waits."""
     if X.station[s, WAITING] == 0:
@@ -245,7 +247,7 @@ def first_waiting(X, s):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
     """In service, of the highest rank above a given one, who began last; -1 if there is none."""
     found, worst = -1, better_than
@@ -258,7 +260,7 @@ def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@compiled_part
 def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """Stop a service; the declaration goes back to the front of its rank with the work that is left."""
     release_server(T, X, slot, s)
@@ -275,14 +277,14 @@ def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     X.station[s, WAITING] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def bin_of(hours):  # type: ignore[no-untyped-def]
     """The bin of a duration: 64 to an octave, read off the number's bits; bin 0 holds what is next to nothing."""
     place = (np.float64(hours).view(np.int64) >> 46) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
     return max(0, min(BINS - 1, place))
 
 
-@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def record_visit(T, X, slot, s, now, outcome):  # type: ignore[no-untyped-def]
     """Add a visit that has ended to the sums, and to the trace."""
     i, f = X.slot[slot], X.slot_f[slot]
@@ -310,3 +312,4 @@ def record_visit(T, X, slot, s, now, outcome):  # type: ignore[no-untyped-def]
         X.trace[k, 0], X.trace[k, 1], X.trace[k, 2] = i[ID], i[CLASS], s
         X.trace[k, 3], X.trace[k, 4] = i[VISIT_NO], outcome
         X.trace_f[k, 0], X.trace_f[k, 1], X.trace_f[k, 2] = f[ENTERED], f[STARTED], now
+        X.trace_f[k, 3] = f[DUE]

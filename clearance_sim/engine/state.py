@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 # Slots, whole numbers.
 ID, CLASS, STATION, ENDS_SEQ, GIVES_UP_SEQ, NEXT, PREVIOUS, RANK, CREW_OF, COUNTED, VISIT, QUEUED = range(12)
 # Slots, numbers.
-ARRIVED, ENTERED, STARTED, WORK, WAY_U, ENDS, FRAILTY_Z = range(7)
+ARRIVED, ENTERED, STARTED, WORK, WAY_U, ENDS, FRAILTY_Z, DUE = range(8)
 # Stations, whole numbers.
 CAPACITY, OVERTIME, USED, BUSY, CREW_NOW, STEP_NOW, WAITING, FIRST_SERVED, LAST_SERVED, OVER, AFTER = range(11)
 # Stations, numbers: sums over time since LAST.
@@ -66,12 +66,12 @@ class State(NamedTuple):
     observed_n: Ints
 
 
-def new_state(tables: t.Tables, trace_rows: int, slots: int = 1024) -> State:
+def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
     """A state before anything has happened."""
     stations, classes = tables.station.shape[0], tables.rank.shape[0]
     ranks, points = int(tables.options[t.RANKS]), int(tables.options[t.POINTS])
     limited = tables.options[t.DECLARATIONS] < 2**40
-    length = int(tables.options[t.DECLARATIONS]) if limited else 1 << 16
+    length = int(tables.options[t.DECLARATIONS]) if limited else 1 << 12
     state = State(
         i=np.zeros(16, np.int64),
         f=np.zeros(8),
@@ -93,7 +93,7 @@ def new_state(tables: t.Tables, trace_rows: int, slots: int = 1024) -> State:
         out=np.full((tables.clock_to.shape[0], length), np.nan),
         out_class=np.zeros(length, np.int16),
         trace=np.zeros((trace_rows, 5), np.int64),
-        trace_f=np.zeros((trace_rows, 3)),
+        trace_f=np.zeros((trace_rows, 4)),
         observed=np.zeros((tables.observe_at.shape[0], stations + 1, 5)),
         observed_n=np.zeros(tables.observe_at.shape[0], np.int64),
     )

@@ -26,6 +26,7 @@ class TraceFile:
         fields = [
             ("replication", pa.int32()), ("declaration", pa.int64()), ("class", words), ("station", words),
             ("visit", pa.int32()), ("enter_h", pa.float64()), ("start_h", pa.float64()), ("end_h", pa.float64()),
+            ("due_h", pa.float64()),
             ("outcome", words),
         ]  # fmt: skip
         self._words = [pa.array(names) for names in (class_names(scenario), list(scenario.stations), OUTCOMES)]
@@ -45,7 +46,7 @@ class TraceFile:
             columns = [
                 pa.array(np.full(len(rows), replication, np.int32)), pa.array(rows[:, 0].copy()),
                 worded(rows[:, 1], classes), worded(rows[:, 2], stations), pa.array(rows[:, 3].astype(np.int32)),
-                *(pa.array(times[:, k].copy(), from_pandas=True) for k in range(3)), worded(rows[:, 4], outcomes),
+                *(pa.array(times[:, k].copy(), from_pandas=True) for k in range(4)), worded(rows[:, 4], outcomes),
             ]  # fmt: skip
             self._file.write_table(pa.table(columns, schema=self._schema))
 

@@ -122,7 +122,7 @@ def _uncalibrated(fitted: Context) -> Context:
 
 
 def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
-    return by_replication(laboratory.result(here, Levers()), ARRIVAL)
+    return by_replication(laboratory.runs(here, Levers()), ARRIVAL)
 
 
 def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearance_sim import Result, run
+from clearance_sim.analysis.summary import TIME_FIGURES, VISIT_FIGURES
+from clearance_sim.analysis.summary import Summary as ReplicationSummary
 from clearance_sim.engine.replication import Replication, replicate
-from clearance_sim.engine.tables import compiled
+from clearance_sim.engine.tables import Compiled, compiled
+from clearance_sim.execution.running import chunk
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
@@ -36,6 +39,83 @@ class Summary:
         return self.figures[clock, statistic]
 
 
+class Times(Protocol):
+    """What is asked of a run that kept its consignments' times, be it the engine's result or a cell of a study."""
+
+    def clock_values(self, clock: str = "total") -> Array: ...
+
+    @property
+    def final_class(self) -> NDArray[np.int64]: ...
+
+    @property
+    def class_names(self) -> list[str]: ...
+
+    @property
+    def in_warm_up(self) -> Mask: ...
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Replications of one cell, without an estimate for every station and class that nobody asks for."""
+
+    made: Compiled
+    summaries: Sequence[ReplicationSummary]
+
+    def __contains__(self, clock: str) -> bool:
+        return clock in self.made.clocks
+
+    def clock_values(self, clock: str = "total") -> Array:
+        """One row a replication, in the order of arrival; NaN where a consignment never reached the clock's end."""
+        place = self.made.clocks.index(clock)
+        return _padded([summary.values[place] for summary in self.summaries if summary.values is not None])
+
+    @property
+    def final_class(self) -> NDArray[np.int64]:
+        rows = [summary.classes.astype(float) for summary in self.summaries if summary.classes is not None]
+        return np.nan_to_num(_padded(rows), nan=-1).astype(np.int64)
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.made.classes
+
+    @property
+    def in_warm_up(self) -> Mask:
+        left_out = np.array([summary.run[0] - summary.run[1] for summary in self.summaries])
+        longest = int(max(summary.run[0] for summary in self.summaries))
+        return np.asarray(np.arange(longest)[None, :] < left_out[:, None])
+
+    @property
+    def stations(self) -> list[str]:
+        return self.made.stations
+
+    def utilisation(self, station: str) -> Array:
+        """Use of those on duty, one figure a replication."""
+        place, figure = self.stations.index(station), TIME_FIGURES.index("utilisation")
+        return np.array([summary.times[place, figure] for summary in self.summaries])
+
+    def wait(self, station: str) -> Array:
+        """Mean wait for a free officer, one figure a replication."""
+        place, figure = self.stations.index(station), VISIT_FIGURES.index("wait_mean")
+        return np.array([summary.visits[place, 0, figure] for summary in self.summaries])
+
+    def unfinished(self) -> Array:
+        """Consignments still inside when arrivals ended, one figure a replication."""
+        return np.array([summary.run[2] for summary in self.summaries])
+
+    def week(self, station: str) -> tuple[Array, Array]:
+        """Waiting and on duty at each hour of the week."""
+        place = self.stations.index(station)
+        seen = np.mean([summary.observed[:, place] for summary in self.summaries], axis=0)
+        return seen[:, 0], seen[:, 2]
+
+
+def _padded(rows: Sequence[Array]) -> Array:
+    found = np.full((len(rows), max(map(len, rows))), np.nan)
+    for into, row in zip(found, rows, strict=True):
+        into[: len(row)] = row
+    return found
+
+
 @dataclass(frozen=True)
 class Laboratory:
     """How cells are run: how many replications of how many weeks, from which seed, on how many threads."""
@@ -47,13 +127,15 @@ class Laboratory:
     workers: int = field(default_factory=lambda: cpu_count() or 1)
     machine: MachinePart = ASSUMED
 
-    def result(self, context: Context, levers: Levers, stages: bool = False) -> Result:
-        """One cell, with everything the engine reports; with `stages`, a clock for the time at each station too."""
+    def runs(self, context: Context, levers: Levers, stages: bool = False) -> Runs:
+        """One cell with every consignment's times; with `stages`, the time at each station and the desks' week too."""
         table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
         if stages:
             table["clocks"] |= {f"in {name}": stay(name) for name in stations_of(table)}
             table["observe"] = {"at_h": [float(hour) for hour in range(168)], "every_h": 168.0}
-        return run(from_values(table), self.replications, self.seed, workers=1, keep_values=True)
+        made = compiled(from_values(table))
+        none: list[tuple[float, ...]] = [() for _ in made.clocks]
+        return Runs(made, chunk(made.tables, self.seed, 0, self.replications, none, keep=True))
 
     def summary(self, context: Context, levers: Levers) -> Summary:
         """One cell, reduced to its statistics.
@@ -94,47 +176,42 @@ def _three(done: Replication, clock: int) -> tuple[float, float, float]:
     return float(hours.mean()), float(median), float(p90)
 
 
-def summarised(result: Result, clocks: Sequence[str] = CLOCKS) -> Summary:
-    """Mean, median and ninth decile of each clock in each replication."""
-    return Summary({(clock, name): result.per_replication(clock, name) for clock in clocks for name in STATISTICS})
-
-
 def stay(station: str) -> dict[str, str]:
     """A clock from the first entry of a station to the last leaving."""
     return {"from": f"enter:{station}", "to": f"leave:{station}"}
 
 
-def counted(result: Result) -> Mask:
+def counted(runs: Times) -> Mask:
     """Which of the clocks' values belong to consignments that came after the warm-up."""
-    return ~result.in_warm_up & (result.final_class >= 0)
+    return ~runs.in_warm_up & (runs.final_class >= 0)
 
 
-def time_in(result: Result, stations: Collection[str]) -> tuple[Array, Mask]:
+def time_in(runs: Runs, stations: Collection[str]) -> tuple[Array, Mask]:
     """Hours that each consignment spends at stations, and which consignments come to the first of them.
 
     A query lies within the stay at the document check; it is taken out unless it is asked for.
     """
-    total = np.zeros_like(result.clock_values(ARRIVAL))
+    total = np.zeros_like(runs.clock_values(ARRIVAL))
     for name in stations:
-        if f"in {name}" in result.clocks and not (name == "query" and "document check" in stations):
-            total += np.nan_to_num(result.clock_values(f"in {name}"))
-    if "document check" in stations and "query" not in stations and "in query" in result.clocks:
-        total -= np.nan_to_num(result.clock_values("in query"))
+        if f"in {name}" in runs and not (name == "query" and "document check" in stations):
+            total += np.nan_to_num(runs.clock_values(f"in {name}"))
+    if "document check" in stations and "query" not in stations and "in query" in runs:
+        total -= np.nan_to_num(runs.clock_values("in query"))
     first = f"in {next(iter(stations))}"
-    came = np.isfinite(result.clock_values(first)) if first in result.clocks else np.zeros(total.shape, bool)
-    return total, came & counted(result)
+    came = np.isfinite(runs.clock_values(first)) if first in runs else np.zeros(total.shape, bool)
+    return total, came & counted(runs)
 
 
-def of_channel(result: Result, channel: str) -> Mask:
+def of_channel(runs: Times, channel: str) -> Mask:
     """Which consignments ended in a channel, verified or not."""
-    places = [place for place, name in enumerate(result.class_names) if name.split(" ")[0] == channel]
-    return np.isin(result.final_class, places)
+    places = [place for place, name in enumerate(runs.class_names) if name.split(" ")[0] == channel]
+    return np.isin(runs.final_class, places)
 
 
-def by_replication(result: Result, clock: str, channel: str = "") -> list[Array]:
+def by_replication(runs: Times, clock: str, channel: str = "") -> list[Array]:
     """A clock's hours in each replication, without the warm-up and without consignments that never reached its end."""
-    hours = result.clock_values(clock)
-    kept = np.isfinite(hours) & counted(result)
+    hours = runs.clock_values(clock)
+    kept = np.isfinite(hours) & counted(runs)
     if channel:
-        kept &= of_channel(result, channel)
+        kept &= of_channel(runs, channel)
     return [row[keep] for row, keep in zip(hours, kept, strict=True)]

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from clearance_sim import Result
 from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose
 from clearance_sim.procedure.hours import HoursError, read_hours
 from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import ORDER, Levers
 from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS, TRADER
 from clearance_sim.procedure.parameters import parameters
-from clearance_sim.procedure.simulation import Array, Laboratory, by_replication, counted, of_channel, time_in
+from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35
 """What one port moves from one year to the next without reform (Nhava Sheva 2017-18, Korea 2015-21)."""
@@ -227,27 +226,27 @@ def try_studies(
 
 def _predicted(study: Study, laboratory: Laboratory) -> Array:
     if study.statistic in ("stages", "customs share"):
-        return _stages(laboratory.result(study.context, study.levers, stages=True), study)
-    values = by_replication(laboratory.result(study.context, study.levers), study.clock, study.channel)
+        return _stages(laboratory.runs(study.context, study.levers, stages=True), study)
+    values = by_replication(laboratory.runs(study.context, study.levers), study.clock, study.channel)
     if study.statistic == "reduction":
         assert study.against is not None
-        others = by_replication(laboratory.result(study.against, study.against_levers), study.clock, study.channel)
+        others = by_replication(laboratory.runs(study.against, study.against_levers), study.clock, study.channel)
         return np.array([100 * (1 - own.mean() / other.mean()) for own, other in zip(values, others, strict=True)])
     return np.array([_statistic(study, own) for own in values])
 
 
-def _stages(result: Result, study: Study) -> Array:
+def _stages(runs: Runs, study: Study) -> Array:
     """Hours at the study's stations; or customs' part of the whole in per cent."""
     share = study.statistic == "customs share"
-    hours, whom = time_in(result, CUSTOMS if share else study.stations)
+    hours, whom = time_in(runs, CUSTOMS if share else study.stations)
     if share:
-        whom = np.isfinite(result.clock_values(ARRIVAL)) & counted(result)
+        whom = np.isfinite(runs.clock_values(ARRIVAL)) & counted(runs)
     if study.channel:
-        whom &= of_channel(result, study.channel)
+        whom &= of_channel(runs, study.channel)
     means = np.array([row[keep].mean() if keep.any() else np.nan for row, keep in zip(hours, whom, strict=True)])
     if not share:
         return means
-    whole = [values.mean() for values in by_replication(result, ARRIVAL, study.channel)]
+    whole = [values.mean() for values in by_replication(runs, ARRIVAL, study.channel)]
     return np.asarray(100 * means / np.array(whole))
 
 

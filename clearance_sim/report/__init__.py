@@ -6,8 +6,19 @@ from typing import Any
 from clearance_sim.report.compose import ReportError, compose
 from clearance_sim.report.html import to_html
 from clearance_sim.report.pdf import to_pdf
+from clearance_sim.report.run_report import RUN_FORMAT, compose_run
 
-__all__ = ["ReportError", "compose", "to_html", "to_pdf", "write_html", "write_pdf"]
+__all__ = [
+    "RUN_FORMAT",
+    "ReportError",
+    "compose",
+    "compose_run",
+    "run_page",
+    "to_html",
+    "to_pdf",
+    "write_html",
+    "write_pdf",
+]
 
 
 def write_html(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> str:
@@ -18,3 +29,8 @@ def write_html(claim: Any, language: str, probe: Any = None, trs: Any = None, co
 def write_pdf(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> bytes:
     """The report on a claim study as PDF."""
     return to_pdf(compose(claim, language, probe, trs, commands))
+
+
+def run_page(result: Any, language: str, commands: Sequence[str] = ()) -> str:
+    """The report on one run as one page."""
+    return to_html(compose_run(result, language, commands))

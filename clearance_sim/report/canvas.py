@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from clearance_sim.report.fonts import FONT
 
+MOST_PANELS_ABREAST = 3
 WIDE, NARROW = 7.2, 3.7
 """Inches: a page or a desk, and a phone."""
 
@@ -100,10 +101,13 @@ class Canvas:
     is_wide: bool
 
     def panels(self, count: int, share_y: bool = False) -> list[Axes]:
-        """So many axes: side by side where there is room, else one below the other."""
-        rows, columns = (1, count) if self.is_wide else (count, 1)
-        axes = self.figure.subplots(rows, columns, squeeze=False, sharey=share_y and self.is_wide)
-        return list(axes.flat)
+        """So many axes: up to three side by side where there is room, else one below the other."""
+        columns = min(count, MOST_PANELS_ABREAST) if self.is_wide else 1
+        rows = -(-count // columns)
+        axes = list(self.figure.subplots(rows, columns, squeeze=False, sharey=share_y and self.is_wide).flat)
+        for spare in axes[count:]:
+            spare.set_visible(False)
+        return axes[:count]
 
 
 def legend(canvas: Canvas, axes: Axes) -> None:
@@ -112,6 +116,16 @@ def legend(canvas: Canvas, axes: Axes) -> None:
     longest = max((width_of(label) for label in labels), default=0)
     columns = 1 if not canvas.is_wide else 3 if longest <= 30 else 2
     canvas.figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, len(labels)), handlelength=3.2)
+
+
+def wrapped(text: str, width: int) -> str:
+    """A title on as many lines as it needs."""
+    lines = [""]
+    for word in re.findall(r"[\u2e80-\uffff]|[^\u2e80-\uffff\s]+\s*|\s+", text):
+        if width_of(lines[-1] + word.rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.strip() for line in lines)
 
 
 def width_of(text: str) -> int:
@@ -164,7 +178,7 @@ def style(as_paths: bool, is_wide: bool) -> Iterator[None]:
 def draw(chart: Any, is_wide: bool, as_paths: bool) -> str:
     """A chart as an SVG document."""
     with style(as_paths, is_wide):
-        panels = 1 if is_wide else chart.panels
+        panels = chart.rows if is_wide else chart.panels
         width = WIDE if is_wide else NARROW
         figure = Figure(figsize=(width, chart.height * panels), layout="constrained")
         chart.draw(Canvas(figure, is_wide))

@@ -65,9 +65,7 @@ def _credited(words: Words, attribution: Json) -> Paragraph | None:
         words.say("ledger.of", share=percent(share).replace(".0", ""), lever=titles.get(lever, lever))
         for lever, share in ledger.get("credited", {}).items()
     ]
-    said = words.say("ledger.credited", list=words.joined(credited)) if credited else ""
-    note = words.text(ledger.get("note"))
-    return Paragraph(" ".join(part for part in (said, note) if part), is_note=True)
+    return Paragraph(words.say("ledger.credited", list=words.joined(credited)), is_note=True) if credited else None
 
 
 def _attribution_table(words: Words, attribution: Json) -> Table:
@@ -112,7 +110,6 @@ def _smallest(words: Words, claim: Json, context: Json) -> Table | None:
     sets = (context.get("frontier") or {}).get("smallest_sets")
     if not sets:
         return None
-
     rows = [
         (
             words.say(statistic),
@@ -177,13 +174,14 @@ def _adoption(words: Words, claim: Json, context: Json, prefix: str) -> Chart | 
     )
 
 
-def sensitivity(words: Words, context: Json, prefix: str = "") -> Section | None:
+def sensitivity(words: Words, claim: Json, context: Json, prefix: str = "") -> Section | None:
     """Sobol indices, the tornado, and the ranges behind both."""
     found = context.get("sobol") or {}
     parameters = sorted(found.get("parameters", ()), key=lambda parameter: -value_of(parameter["total"]))
     bars = sorted(context.get("tornado") or (), key=lambda bar: -_width(bar))
     blocks: list[Block | None] = [
         _sobol(words, found, parameters[:SHOWN], prefix) if parameters else None,
+        _spread(words, claim, context, found),
         _tornado(words, bars[:SHOWN], prefix) if bars else None,
         _ranges(words, parameters, bars),
     ]
@@ -205,6 +203,25 @@ def _sobol(words: Words, found: Json, parameters: Sequence[Json], prefix: str) -
         note=words.say("sobol.note", statistic=statistic, clock=clock),
         height=0.9 + 0.34 * len(parameters),
     )
+
+
+def _spread(words: Words, claim: Json, context: Json, found: Json) -> Paragraph | None:
+    """Where the result lies when every assumption moves at once."""
+    if not found.get("spread"):
+        return None
+    titles = {arm["name"]: words.title("arm", arm, "name") for arm in context["arms"]}
+    spread = found["spread"]
+    text = words.say(
+        "sobol.spread",
+        evaluations=found.get("evaluations", 0),
+        arm=titles.get(found.get("arm"), str(found.get("arm", ""))),
+        low=number(spread["p05"]),
+        high=number(spread["p95"]),
+        median=number(spread["median"]),
+        within=percent(found.get("within_8h")),
+        target=claim["to_h"],
+    )
+    return Paragraph(text)
 
 
 def _tornado(words: Words, bars: Sequence[Json], prefix: str) -> Chart:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from clearance_sim.report import charts_of_causes
 from clearance_sim.report.document import Block, Bullets, Chart, Code, Paragraph, Section, Subheading, Table, section
-from clearance_sim.report.words import Json, Words, estimate, number, percent, value_of
+from clearance_sim.report.words import Json, Words, estimate, number, percent, share, value_of
 
 _LIMITS = ("limit.averages", "limit.choice", "limit.law")
 _PACKAGES = ("numpy", "scipy", "numba", "SALib", "pandas", "pyarrow", "matplotlib", "fpdf2")
@@ -27,14 +27,19 @@ def validation(words: Words, claim: Json) -> Section | None:
 
 def _validation_chart(words: Words, rows: Sequence[Json], inside: int) -> Chart:
     outside = [_study(words, row) for row in rows if not row["inside"]]
-    comparable = [row for row in rows if float(row["published"]) > 0]
+    # Where nothing or less is published there is no ratio to draw; the table shows it all the same.
+    comparable = [
+        {**row, "label": f"{place}. {words.text(row['study'])}"}
+        for place, row in enumerate(rows, 1)
+        if float(row["published"]) > 0
+    ]
     told = words.say("validation.alt", inside=inside, count=len(rows), list=words.joined(outside))
     return Chart(
         name="validation",
         title=words.say("validation.title"),
         alternative=told,
         draw=lambda canvas: charts_of_causes.validation(canvas, words, comparable),
-        height=0.7 + 0.24 * len(comparable),
+        height=0.7 + 0.21 * len(comparable),
     )
 
 
@@ -44,21 +49,25 @@ def _study(words: Words, row: Json) -> str:
 
 
 def _validation_table(words: Words, rows: Sequence[Json]) -> Table:
-    heading = ("study", "what", "result", "known", "note", "published", "predicted", "tolerance")
+    has_notes = any(words.text(row.get("note")) for row in rows)
+    heading = ["study", "what", "result", "known", *(["note"] if has_notes else [])]
+    heading += ["published", "predicted", "tolerance"]
     lines = [
         (
-            words.text(row["study"]),
+            f"{place}. {words.text(row['study'])}",
             words.text(row.get("what")) or words.clock(row["clock"]),
             words.say("inside" if row["inside"] else "outside"),
             words.name("known", str(row["known"])),
-            words.text(row.get("note")),
+            *([words.text(row.get("note"))] if has_notes else []),
             f"{number(row['published'])} {words.name('unit', row['unit'])}",
             estimate(row["predicted"]),
             _tolerance(words, row),
         )
-        for row in rows
+        for place, row in enumerate(rows, 1)
     ]
-    return Table(tuple(map(words.say, heading)), tuple(lines), words.say("validation.caption"), words=5)
+    return Table(
+        tuple(map(words.say, heading)), tuple(lines), words.say("validation.caption"), words=5 if has_notes else 4
+    )
 
 
 def _tolerance(words: Words, row: Json) -> str:
@@ -80,7 +89,7 @@ def _calibration(words: Words, rows: Sequence[Json]) -> Table | None:
         for row in rows
     ]
     return (
-        Table(tuple(map(words.say, heading)), tuple(lines), words.say("calibration.caption"), words=2) if rows else None
+        Table(tuple(map(words.say, heading)), tuple(lines), words.say("calibration.caption"), words=3) if rows else None
     )
 
 
@@ -116,7 +125,7 @@ def _detections(words: Words, detection: Json) -> Iterator[tuple[str, ...]]:
         for name, told in (found if "tried" not in found else {"": found}).items():
             label = words.name("probe", kind) + ("" if name in ("", "all") else f": {name}")
             counts = (f"{told[key]:,}" for key in ("tried", "caught", "undecided", "passed"))
-            yield (label, *counts, estimate(told.get("share"), 100))
+            yield (label, *counts, share(told.get("share")))
 
 
 def _trs(words: Words, trs: Json) -> Iterator[Block]:
@@ -159,7 +168,7 @@ def _trs_row(words: Words, interval: Json) -> tuple[str, ...]:
         clock,
         f"{figures['count']:,}",
         *(estimate(figures[key]) for key in ("mean", "median", "p90", "p95")),
-        estimate(figures["within_target"], 100),
+        share(figures["within_target"]),
         number(survival.get("median")),
     )
 
@@ -176,10 +185,31 @@ def method(words: Words, claim: Json, commands: Sequence[str], missing: Sequence
         Paragraph(words.say("repeat.text")),
         Code("\n".join(commands)),
         _versions(words, made),
+        _parameters(words, claim.get("parameters") or ()),
         Subheading(words.say("sources")),
         Paragraph(words.say("sources.text"), is_note=True),
     ]
     return section("method", words.say("section.method"), blocks)
+
+
+def _parameters(words: Words, parameters: Sequence[Json]) -> Table | None:
+    """Every number of the model with its range, its basis and its source."""
+    rows = [
+        (
+            words.text(row["title"]),
+            words.name("known", str(row["known"])),
+            words.text(row["source"]),
+            f"{_number(row['value'])} {words.name('unit', str(row['unit']))}".replace(" share", ""),
+            " – ".join(map(_number, row["range"])) if row.get("range") else words.say("none"),
+        )
+        for row in parameters
+    ]
+    heading = tuple(map(words.say, ("assumption", "known", "source", "value", "range")))
+    return Table(heading, tuple(rows), words.say("parameters.caption"), words=3) if rows else None
+
+
+def _number(value: object) -> str:
+    return number(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _limits(words: Words, claim: Json, missing: Sequence[str]) -> Iterator[str]:

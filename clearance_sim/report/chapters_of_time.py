@@ -6,7 +6,7 @@ import numpy as np
 
 from clearance_sim.report import charts_of_causes, charts_of_time
 from clearance_sim.report.document import Block, Chart, Paragraph, Section, Table, section
-from clearance_sim.report.words import Json, Words, estimate, number, percent, value_of
+from clearance_sim.report.words import Json, Words, estimate, number, percent, share, value_of
 
 HEADLINE = "arrival → release"
 BUSIEST = 2
@@ -70,7 +70,7 @@ def times_table(words: Words, claim: Json, context: Json) -> Table:
             words.clock(clock),
             words.title("arm", arm, "name"),
             *(estimate(told[key]) for key in statistics),
-            *(estimate(told[key], 100) for key in shares),
+            *(share(told[key]) for key in shares),
         )
         for clock in context["arms"][0]["clocks"]
         for arm in context["arms"]
@@ -85,9 +85,9 @@ def _channels(words: Words, claim: Json, context: Json) -> Table | None:
         (
             words.title("arm", arm, "name"),
             words.name("channel", channel["channel"]),
-            estimate(channel["share"], 100),
+            share(channel["share"]),
             *(estimate(channel[key]) for key in ("mean", "median", "p90")),
-            estimate(channel["within_8h"], 100),
+            share(channel["within_8h"]),
         )
         for arm in context["arms"]
         for channel in arm.get("channels", ())
@@ -140,7 +140,7 @@ def _staffed(words: Words, context: Json) -> Table | None:
         (
             words.title("arm", arm, "name"),
             _station(words, desk),
-            estimate(desk["utilisation"], 100),
+            share(desk["utilisation"]),
             estimate(desk["wait"]),
         )
         for arm in context["arms"]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
-from clearance_sim.report.canvas import Bar, Canvas, colour, legend, mark, series, textured
+from clearance_sim.report.canvas import Bar, Canvas, colour, legend, mark, series, textured, width_of, wrapped
 from clearance_sim.report.charts_of_time import broken
 from clearance_sim.report.words import Json, Words, bounds_of, number, percent, value_of
 
@@ -66,10 +66,10 @@ def frontier(canvas: Canvas, words: Words, frontier: Json, statistic: str, targe
     across, up = frontier["x"], frontier["y"]
     worst = max(float(np.max(part[statistic])) for part in slices)
     for axes, part in zip(canvas.panels(len(slices), share_y=True), slices, strict=True):
-        _map(axes, np.array(part[statistic], dtype=float), worst, target, canvas.is_wide and len(slices) < 3)
+        _map(axes, np.array(part[statistic], dtype=float), worst, target, len(slices) < 3 or len(across["values"]) < 5)
         axes.set_xticks(range(len(across["values"])), [_tick(value) for value in across["values"]])
         axes.set_yticks(range(len(up["values"])), [_tick(value) for value in up["values"]])
-        axes.set_title(broken(words.title("slice", part, "name"), canvas), fontsize=8)
+        axes.set_title(wrapped(words.title("slice", part, "name"), 30 if len(slices) > 2 else 44), fontsize=8)
         axes.set_xlabel(words.text(across["title"]))
         axes.grid(visible=False)
         axes.tick_params(length=0)
@@ -177,6 +177,13 @@ def tornado(canvas: Canvas, words: Words, bars: Sequence[Json]) -> None:
     axes.set_xlabel(words.say("hours"))
 
 
+def _short(text: str, most: int) -> str:
+    """A label in one line, cut where there is no room for more."""
+    while width_of(text) > most:
+        text = text.rstrip("…")[:-1].rstrip(" ,，") + "…"
+    return text
+
+
 def validation(canvas: Canvas, words: Words, rows: Sequence[Json]) -> None:
     """Predicted over published on a logarithmic scale; each row's tolerance, a factor, is a band."""
     (axes,) = canvas.panels(1)
@@ -188,7 +195,9 @@ def validation(canvas: Canvas, words: Words, rows: Sequence[Json]) -> None:
         axes.plot([max(low / scale, _LEAST), max(high / scale, _LEAST)], [row, row], color=tone, linewidth=1.6)
         axes.plot(max(value / scale, _LEAST), row, shape, color=tone, markersize=6)
     axes.axvline(1, color=colour("ink"), linewidth=0.9)
-    axes.set_yticks(range(len(rows)), [broken(words.text(check["study"]), canvas) for check in rows], fontsize=7)
+    axes.set_yticks(
+        range(len(rows)), [_short(check["label"], 42 if canvas.is_wide else 24) for check in rows], fontsize=7
+    )
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xscale("log")

@@ -80,7 +80,19 @@ def _verdict_in_full(words: Words, claim: Json, context: Json) -> Section | None
     blocks: list[Block | None] = [Paragraph(part) for part in parts]
     blocks += [Paragraph(words.text(context["remark"]), is_note=True) if context.get("remark") else None]
     blocks += [_defensible(words, claim, context)]
+    blocks += _by_other_clocks(words, context)
     return section("verdict", words.say("verdict.parts"), blocks)
+
+
+def _by_other_clocks(words: Words, context: Json) -> list[Block | None]:
+    """The verdict by every clock but the headline's."""
+    blocks: list[Block | None] = []
+    for clock, told in (context.get("verdicts") or {}).items():
+        if clock != chapters_of_time.HEADLINE:
+            blocks.append(Subheading(words.say("by_clock", clock=words.clock(clock))))
+            text = " ".join(words.text(part) for part in told.get("parts", ()))
+            blocks.append(Paragraph(f"{words.name('outcome', str(told['outcome']))}. {text}"))
+    return blocks
 
 
 def _defensible(words: Words, claim: Json, context: Json) -> Paragraph | None:
@@ -97,7 +109,7 @@ def _of_context(words: Words, claim: Json, context: Json) -> list[Section | None
         chapters_of_causes.causes(words, context),
         chapters_of_causes.conditions(words, question, context),
         chapters_of_time.load(words, context),
-        chapters_of_causes.sensitivity(words, context),
+        chapters_of_causes.sensitivity(words, question, context),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from clearance_sim.report.canvas import Canvas
+from clearance_sim.report.canvas import MOST_PANELS_ABREAST, Canvas
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Chart:
     panels: int = 1
     height: float = 3.1
     """Inches of one panel."""
+
+    @property
+    def rows(self) -> int:
+        """Of panels, on a wide page."""
+        return -(-self.panels // MOST_PANELS_ABREAST)
 
 
 Block = Paragraph | Bullets | Code | Subheading | Table | Chart

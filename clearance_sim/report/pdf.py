@@ -171,7 +171,7 @@ def _block(paper: _Paper, block: Block) -> None:
 
 
 def _height(chart: Chart) -> float:
-    return chart.height / WIDE * _WIDTH
+    return chart.height * chart.rows / WIDE * _WIDTH
 
 
 def _chart(paper: _Paper, chart: Chart) -> None:

@@ -29,6 +29,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "outcome.does not hold": ("It does not hold", "不成立"),
     "outcome.cannot tell": ("Cannot tell", "无法判断"),
     "verdict.parts": ("In full", "完整表述"),
+    "by_clock": ("By the clock {clock}", "按“{clock}”计时"),
     "not_defensible": (
         "{start:g} hours is no defensible starting point in this setting; the comparison is shown for completeness.",
         "在此情形下，{start:g} 小时并不是站得住脚的起点；列出比较仅为完整起见。",
@@ -227,8 +228,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "索博尔指数成对条形图。总效应最大者：{list}。",
     ),
     "sobol.note": (
-        "Sobol indices of the {statistic}, {clock}, all assumptions varied together over their ranges.",
-        "{clock}{statistic}的索博尔指数；所有假设在其取值范围内同时变动。",
+        "Sobol indices of the {statistic}, {clock}, all assumptions varied together over their ranges. Where an "
+        "interval is wide, or an index negative, the run was too small to tell.",
+        "{clock}{statistic}的索博尔指数；所有假设在其取值范围内同时变动。区间很宽或指数为负，说明模拟规模不足以判断。",
+    ),
+    "sobol.spread": (
+        "Over all ranges together ({evaluations:,} draws, arm: {arm}), 90 % of the draws lie between {low} and {high} "
+        "hours, half of them below {median}; {within} reach {target:g} hours.",
+        "所有假设在其范围内同时变动（{evaluations:,} 次抽样，方案：{arm}）：90% 的结果介于 {low} 与 {high} 小时之间，"
+        "半数低于 {median} 小时；{within} 达到 {target:g} 小时。",
     ),
     "tornado.title": ("The result as one assumption moves over its range", "单项假设在其范围内变动时的结果"),
     "tornado.alt": (
@@ -239,6 +247,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "○ assumption at its low end, ● at its high end; the line is the base, {base} h.",
         "○ 假设取下限，● 假设取上限；竖线为基准 {base} 小时。",
     ),
+    "parameters.caption": ("Every assumption, and what it rests on", "全部假设及其依据"),
+    "source": ("source", "来源"),
+    "known.assumption": ("assumed", "假设"),
     "range.caption": ("Assumptions and their ranges", "假设及其范围"),
     "assumption": ("assumption", "假设"),
     "range": ("range", "范围"),
@@ -334,6 +345,37 @@ WORDS: dict[str, tuple[str, str]] = {
     "probe.good": ("good papers", "真实单证"),
     "probe.wrong": ("wrong declarations", "申报有误"),
     "probe.forged": ("forged papers", "伪造单证"),
+    # One run
+    "run.subtitle": ("One scenario, simulated", "单一情景仿真"),
+    "run.made": (
+        "seed {seed} · {replications:,} replications · first {warm_up:,} declarations of each left out · "
+        "[ ] {level} interval",
+        "种子 {seed} · {replications:,} 次重复 · 每次略去最初 {warm_up:,} 票 · [ ] 为 {level} 置信区间",
+    ),
+    "run.clocks.title": ("Time from end to end", "全程用时"),
+    "run.clocks.alt": (
+        "Marks for median, mean, P90 and P95. Means: {list}.",
+        "标出中位数、平均、P90、P95。平均：{list}。",
+    ),
+    "run.clocks.note": (
+        "The mean is the filled mark: of waiting times it lies far right of the median.",
+        "实心标记为平均值：等候时间的平均值通常远大于中位数。",
+    ),
+    "run.stations.title": ("Mean hours waiting and being worked on", "平均等候与办理小时数"),
+    "run.stations.alt": (
+        "Stacked bars by desk. Mean hours waiting: {list}.",
+        "按岗位堆叠的条形。平均等候小时数：{list}。",
+    ),
+    "run.stations.caption": ("The desks", "各岗位"),
+    "run.waiting": ("waiting", "等候"),
+    "run.working": ("being worked on", "办理"),
+    "run.entered": ("came", "到达票数"),
+    "run.wait_p90": ("wait P90, h", "等候 P90（小时）"),
+    "run.queue": ("waiting on average", "平均等候票数"),
+    "run.busy": ("worked on, on average", "平均在办票数"),
+    "clock.lodgement to release": ("lodgement → release", "申报→放行"),
+    "clock.arrival to release": ("arrival → release", "到达→放行"),
+    "clock.total": ("from end to end", "全程"),
     # Method
     "method.text": (
         "A discrete-event simulation of customs clearance from arrival to release. Every arm sees the same goods, "
@@ -420,6 +462,10 @@ class Words:
         """A thing's own title, else the word for its key."""
         return self.text(thing["title"]) if thing.get("title") else self.name(kind, str(thing[key]))
 
+    def station(self, name: str, told: Json) -> str:
+        """A station's own title, else the word for its name."""
+        return self.title("station", {"name": name, **told}, "name")
+
     def clock(self, name: str) -> str:
         """A clock's name."""
         return self.name("clock", name)
@@ -457,6 +503,14 @@ def estimate(told: Any, scale: float = 1.0) -> str:
     if told.get("low") is None or told.get("high") is None:
         return number(told["value"] * scale)
     return f"{number(told['value'] * scale)} [{number(told['low'] * scale)}, {number(told['high'] * scale)}]"
+
+
+def share(told: Any) -> str:
+    """A share in percent with its interval, which ends where shares end."""
+    if not isinstance(told, Mapping):
+        return estimate(told, 100)
+    ends = {key: None if told.get(key) is None else min(max(float(told[key]), 0.0), 1.0) for key in ("low", "high")}
+    return estimate({"value": told["value"], **ends}, 100)
 
 
 def value_of(told: Any) -> float:

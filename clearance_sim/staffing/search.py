@@ -1,8 +1,9 @@
 """The least-cost roster that reaches its targets.
 
-Rosters are tried from the cheapest on, with common random numbers. One that offers a station fewer hours than its work
-is skipped; so is one that has nowhere more people than a roster known to fail. A roster is simulated until a
-one-sided interval decides. Rosters of the same least cost are then ranked by Kim and Nelson's procedure.
+First each shift alone is weakened, by bisection, with all others at their most: what then fails, fails with fewer
+people elsewhere too. Then rosters are tried from the cheapest on, with common random numbers. One that offers a station
+fewer hours than its work is skipped; so is one that has nowhere more people than a roster known to fail. A roster is
+simulated until a one-sided interval decides. Rosters of the same least cost are ranked by Kim and Nelson's procedure.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ def search(
     found = Search(offers, targets, confidence)
     bench = Bench(scenario, offers, targets, seed, workers)
     work = work_a_week(scenario, offers)
-    failed: list[Roster] = []
+    failed = _too_weak(found, bench, first, most)
+    if tuple(offer.most for offer in offers) in failed:
+        return found
     for roster in by_cost(offers):
         if found.best is not None and cost(offers, roster) > found.best.cost + 1e-9:
             break
@@ -131,6 +134,28 @@ def search(
                 found.best = tried
     _rank(found, bench, indifference_h, first, most)
     return found
+
+
+def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster]:
+    """Rosters that fail although every shift but one has all its people: one for each shift that needs somebody."""
+    strongest = tuple(offer.most for offer in found.offers)
+    whole = _try(bench, strongest, found.confidence, first, most)
+    if whole.fate == Fate.FAILS:
+        found.tried.append(whole)
+        return [strongest]
+    failed: list[Roster] = []
+    for position, offer in enumerate(found.offers):
+        fails, holds = offer.least - 1, offer.most
+        while holds - fails > 1:
+            middle = (fails + holds) // 2
+            weakened = (*strongest[:position], middle, *strongest[position + 1 :])
+            if _try(bench, weakened, found.confidence, first, most).fate == Fate.FAILS:
+                fails = middle
+            else:
+                holds = middle
+        if fails >= offer.least:
+            failed.append((*strongest[:position], fails, *strongest[position + 1 :]))
+    return failed
 
 
 def work_a_week(scenario: Scenario, offers: Sequence[Offer]) -> dict[str, float]:

@@ -52,8 +52,10 @@ def cases_of(log: EventLog, until: float | None = None) -> Cases:
     for milestone in MILESTONES:
         table[milestone], repeated = _moment(log, milestone, size)
         findings.append(repeated)
+    # Goods change their channel on the way: the one they ended in counts.
+    last = log.table.drop_duplicates("case", keep="last").set_index("case")
     for split in log.splits:
-        table[split] = log.table.drop_duplicates("case").set_index("case")[split]
+        table[split] = last[split]
     table["seen_until"] = _end_of_observation(log, table, until)
     first_row = log.table.drop_duplicates("case").set_index("case")["row"].reindex(table.index)
     return _sound(table, first_row.to_numpy(), findings)

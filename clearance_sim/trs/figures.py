@@ -45,6 +45,8 @@ def quantile(ordered: "np.ndarray[Any, Any]", numerator: int, denominator: int) 
 
     The backend reports with the standard library; the same steps give the same last bit.
     """
+    if len(ordered) == 1:
+        return float(ordered[0])
     place, rest = divmod(numerator * (len(ordered) - 1), denominator)
     below, above = float(ordered[place]), float(ordered[min(place + 1, len(ordered) - 1)])
     return (below * (denominator - rest) + above * rest) / denominator

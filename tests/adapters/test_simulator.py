@@ -12,6 +12,7 @@ from backend.adapters.simulator import Bounds, ProgramSimulator
 from backend.domain.parties import Organisation, Role
 from backend.domain.simulation import Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
+from backend.services.simulating import COMPLETE
 from tests.builders import NOON
 
 PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "stand_in_simulator.py"))
@@ -45,9 +46,13 @@ def test_a_simulation_gives_its_result_and_leaves_its_files(simulator):
     seen = []
     simulation = a_simulation(settings={"stations.review.servers": 4.0})
     result = simulator.run(simulation, lambda done, total: bool(seen.append((done, total)) or True))
-    assert result["clocks"]["arrival_to_release"]["mean"]["value"] == 8.5
+    assert result["clocks"]["total"]["mean"]["value"] == 8.5
     assert result["settings"] == ["stations.review.servers=4"]
+    assert simulator.file("s1", COMPLETE) is None
+    simulator.add_files(simulation, always)
+    assert simulator.file("s1", COMPLETE) is not None
     assert simulator.file("s1", "report.en.html").read_text().startswith("<!doctype html>")
+    assert simulator.file("s1", "report.zh.html") is None  # what cannot be made does not spoil the rest
     assert simulator.file("s1", "trace.parquet").read_text() == "1 of seed 1"
     assert seen[0] == (0, 3) or seen[0][1] == 3
     simulator.forget("s1")

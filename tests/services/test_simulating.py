@@ -27,6 +27,7 @@ class FakeSimulator:
         self.steps = 2
         self.ran = []
         self.forgotten = []
+        self.added = []
         self.at_step = lambda step: None
 
     def scenarios(self):
@@ -46,6 +47,9 @@ class FakeSimulator:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
+
+    def add_files(self, simulation, go_on):
+        self.added.append(simulation.id)
 
     def file(self, simulation_id, name):
         return Path(__file__) if name == "result.json" and simulation_id not in self.forgotten else None
@@ -96,6 +100,7 @@ def test_an_order_runs_when_its_turn_comes(at, analyst, simulator):
     assert (found[1].result, found[1].done, found[1].total) == ({"clocks": {}}, 2, 2)
     assert simulating.run_next(at, never)
     assert not simulating.run_next(at, never)
+    assert simulator.added == [first.id, second.id]
 
 
 @pytest.mark.parametrize(

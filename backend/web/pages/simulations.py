@@ -144,6 +144,7 @@ def simulation(simulation_id: str) -> str:
         tables=tables(found.result),
         names=_names(found),
         files=simulating.files_of(surroundings(), found),
+        files_are_coming=simulating.files_are_coming(surroundings(), found),
         now=surroundings().now(),
     )
 

@@ -14,8 +14,11 @@
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      // What belongs to the end, such as files to download, stands outside of the parts that are renewed.
-      if (steady && !page.querySelector("[data-live][data-settled=no]")) { location.reload(); return; }
+      // With the end of a simulation parts appear that were not there, such as files to download.
+      if (steady && page.querySelectorAll("[data-live]").length !== document.querySelectorAll("[data-live]").length) {
+        location.reload();
+        return;
+      }
       for (const part of document.querySelectorAll("[data-live]")) {
         const fresh = page.querySelector(`[data-live=${part.dataset.live}]`);
         if (fresh && !part.contains(document.activeElement)) renew(part, fresh);

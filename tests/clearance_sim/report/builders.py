@@ -186,6 +186,10 @@ def a_context(name: str = "general", en: str = "General import by sea", zh: str 
         "sobol": {
             "clock": CLOCKS[0],
             "statistic": "mean",
+            "arm": "ledger",
+            "evaluations": 4096,
+            "spread": {"p05": 11.2, "median": 16.9, "p95": 32.8},
+            "within_8h": 0.013,
             "parameters": [
                 {
                     "name": name,
@@ -202,6 +206,10 @@ def a_context(name: str = "general", en: str = "General import by sea", zh: str 
             | {"at_low": 72 - 20 / (n + 1), "at_high": 72 + 34 / (n + 1), "base": 72}
             for n, (name, en, zh) in enumerate(inputs)
         ],
+        "verdicts": {
+            clock: {"outcome": outcome, "parts": [text(f"By {clock}.", f"按{clock}。")]}
+            for clock, outcome in zip(CLOCKS, ("does not hold", "holds as median"), strict=True)
+        },
         "verdict": text(" ".join(p["en"] for p in parts), "".join(p["zh"] for p in parts))
         | {"outcome": "does not hold", "parts": parts},
     }
@@ -237,7 +245,40 @@ def a_claim(**changes: Any) -> dict[str, Any]:
             | {"what": "declaration to permit", "published": 2.4, "predicted": e(7.9), "tolerance": 1.5}
             | {"slack": 0.2, "inside": False, "known": "derived", "note": "the model has no AEO desk"},
         ],
+        "parameters": [
+            {"name": "unload", "title": text("Unloading, median", "卸货时间（中位数）"), "value": 6.0, "unit": "h"}
+            | {"range": [2.0, 12.0], "source": "port share in Bangladesh's 2022 study", "known": "derived"}
+        ],
         "consistency": [
             text("72 h would be 53 % of 5.7 days.", "72 小时占 5.7 天的 53%。") | {"values": {"share": 0.53}}
         ],
     } | changes
+
+
+def a_result() -> dict[str, Any]:
+    """What ``clearance-sim run --json`` writes, with one class of three and a desk that nobody came to."""
+    nothing = {"value": None, "low": None, "high": None}
+
+    def times(mean: float) -> dict[str, Any]:
+        return {"mean": e(mean), "p50": e(0.7 * mean), "p90": e(2.1 * mean), "p95": e(2.9 * mean)}
+
+    def a_clock_of(mean: float, **classes: float) -> dict[str, Any]:
+        by_class = {name: a_clock_of(value) for name, value in classes.items()}
+        return times(mean) | {"count": e(900, 0), "within": {"8.0": e(0.6)}, "by_class": by_class}
+
+    def a_desk(wait: float, work: float) -> dict[str, Any]:
+        figures = {"entered": e(900, 0), "queue_length": e(2.0), "in_service": e(1.5), "utilisation": e(0.75)}
+        return figures | {"wait": times(wait), "sojourn": times(wait + work)}
+
+    unused = dict.fromkeys(("entered", "queue_length", "in_service", "utilisation"), nothing)
+    unused |= {key: dict.fromkeys(("mean", "p50", "p90", "p95"), nothing) for key in ("wait", "sojourn")}
+    return {
+        "format": "clearance-sim result 1",
+        "scenario": "office",
+        "replications": 20,
+        "seed": 7,
+        "level": 0.95,
+        "warm_up_declarations": 100,
+        "clocks": {"total": a_clock_of(7.4, green=5.4, red=18.5)},
+        "stations": {"document check": a_desk(2.3, 0.9), "lab": a_desk(9.2, 7.9), "closed": unused},
+    }

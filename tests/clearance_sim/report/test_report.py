@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from clearance_sim.commands.report import command as report_command
-from clearance_sim.report import ReportError, compose, to_html, to_pdf
-from clearance_sim.report.canvas import COLOURS, draw, inline
+from clearance_sim.report import ReportError, compose, compose_run, to_html, to_pdf
+from clearance_sim.report.canvas import COLOURS, draw, inline, wrapped
 from clearance_sim.report.document import Chart, Table
 from clearance_sim.report.words import LANGUAGES, WORDS, Words, estimate, number
-from tests.clearance_sim.report.builders import a_claim, a_context
+from tests.clearance_sim.report.builders import a_claim, a_context, a_result
 
 COMMANDS = ("clearance-sim claim --quick --seed 1",)
 
@@ -169,6 +169,18 @@ def test_a_referee_finds_seed_sizes_and_the_command(pages):
     assert "seed 1 · 20 replications × 5,000 declarations" in text
     assert COMMANDS[0] in text
     assert "quick run, not for citation" in text
+
+
+def test_a_referee_finds_every_assumption_with_its_range_and_source(pages):
+    text = text_of(pages["en"])
+    assert "port share in Bangladesh's 2022 study" in text
+    assert "2.00 – 12.0" in text
+    assert "90 % of the draws lie between 11.2 and 32.8 hours, half of them below 16.9; 1.3 % reach 8 hours" in text
+
+
+def test_the_other_clock_has_its_own_verdict(pages):
+    assert "By the clock lodgement → release" in text_of(pages["en"])
+    assert "It holds for the median only. By lodgement → release." in text_of(pages["en"])
 
 
 def test_what_results_say_cannot_become_markup():
@@ -354,3 +366,31 @@ def test_the_command_names_the_file_that_it_cannot_read(tmp_path):
     (tmp_path / "claim.json").write_text(json.dumps({**a_claim(), "made": {}}))
     done = CliRunner().invoke(report_command, [str(tmp_path / "claim.json"), "-o", str(tmp_path / "r.html")])
     assert "a part is missing" in done.output
+
+
+# One run
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_has_a_report_of_its_own(language, tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps(a_result()))
+    asked = [str(tmp_path / "result.json"), "--language", language, "-o", str(tmp_path / "r.html")]
+    done = CliRunner().invoke(report_command, asked)
+    assert done.exit_code == 0, done.output
+    text = text_of((tmp_path / "r.html").read_text("utf-8"))
+    words = Words(language)
+    for said_so in (words.say("clock.total"), words.say("channel.red"), words.say("station.document check"), "18.5"):
+        assert said_so in text
+    assert "clearance-sim run office --seed 7 --replications 20 --json result.json" in text
+
+
+def test_a_desk_that_nobody_came_to_shows_dashes():
+    document = compose_run(a_result(), "en")
+    (table,) = [block for block in document.sections[1].blocks if isinstance(block, Table)]
+    assert table.rows[2] == ("closed", *["–"] * 6)
+    assert "–" not in table.rows[0]
+
+
+def test_the_longest_names_and_titles_keep_to_their_room():
+    assert wrapped("automatic acceptance, ledger, officers 24×7", 20) == "automatic\nacceptance, ledger,\nofficers 24×7"
+    assert wrapped("全天候自动受理与放行", 10) == "全天候自动\n受理与放行"

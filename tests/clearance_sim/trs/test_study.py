@@ -92,6 +92,10 @@ def test_quantiles_are_those_of_the_standard_library_to_the_last_bit(size):
     assert quantile(hours, 1, 2) == statistics.median(hours)
 
 
+def test_one_duration_is_each_of_its_own_quantiles_to_the_last_bit():
+    assert quantile(np.array([0.0004021375]), 9, 10) == 0.0004021375
+
+
 def test_bootstrap_intervals_cover_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(7)
     truth = {"mean": float(np.exp(0.5)), "median": 1.0, "within_target": 0.5}

@@ -1,0 +1,51 @@
+"""The compiled functions that Python calls; see engine.compiling for why they carry a digest."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+from clearance_sim.engine.compiling import sources
+from clearance_sim.engine.laws import draw
+from clearance_sim.engine.loop import begin_run, go_on
+from clearance_sim.engine.philox import uniforms
+
+# Of a closure only plain numbers may vary: they become part of the cache's key.
+_entry = njit(cache=True, nogil=True, _nrt=False)
+
+
+@functools.cache
+def entry_points() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`set_up` and `advance` of the loop, compiled or loaded from the cache."""
+    version = sources()
+
+    @_entry
+    def set_up(tables, state, seed, replication):  # type: ignore[no-untyped-def]
+        _ = version
+        begin_run(tables, state, seed, replication)
+
+    @_entry
+    def advance(tables, state, seed, replication, until_left):  # type: ignore[no-untyped-def]
+        _ = version
+        return go_on(tables, state, seed, replication, until_left)
+
+    return set_up, advance
+
+
+@functools.cache
+def drawing() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`draw` and `uniforms`, for those who want single numbers."""
+    version = sources()
+
+    @_entry
+    def one(row, table, u):  # type: ignore[no-untyped-def]
+        _ = version
+        return draw(row, table, u)
+
+    @_entry
+    def four(seed, replication, declaration, stream, visit, purpose):  # type: ignore[no-untyped-def]
+        _ = version
+        return uniforms(seed, replication, declaration, stream, visit, purpose)
+
+    return one, four

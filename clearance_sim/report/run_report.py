@@ -1,0 +1,166 @@
+"""A report on one run of a scenario: how long it takes from end to end, and where the waiting is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clearance_sim.report.canvas import Bar, Canvas, colour, mark, textured
+from clearance_sim.report.charts_of_time import broken
+from clearance_sim.report.document import Block, Chart, Code, Document, Paragraph, Section, Table, section
+from clearance_sim.report.words import Json, Words, estimate, number, value_of
+
+RUN_FORMAT = "clearance-sim result 1"
+_MARKS = (("p50", "median"), ("mean", "mean"), ("p90", "p90"), ("p95", "p95"))
+
+
+def compose_run(result: Json, language: str, commands: Sequence[str] = ()) -> Document:
+    """The report on a result as ``clearance-sim run --json`` writes it."""
+    words = Words(language)
+    sections = (_clocks(words, result), _stations(words, result), _repeat(words, commands))
+    made = words.say(
+        "run.made",
+        seed=result["seed"],
+        replications=result["replications"],
+        warm_up=result.get("warm_up_declarations", 0),
+        level=f"{result['level']:.0%}",
+    )
+    return Document(
+        language=language,
+        title=words.text(result.get("title")) or str(result["scenario"]),
+        subtitle=words.say("run.subtitle"),
+        made=made,
+        contents=words.say("contents"),
+        verdict=None,
+        sections=tuple(part for part in sections if part is not None),
+    )
+
+
+def _clocks(words: Words, result: Json) -> Section | None:
+    rows = list(_rows(words, result["clocks"]))
+    told = [f"{label} {number(_value(clock['mean']))}" for label, clock in rows if "mean" in clock]
+    chart = Chart(
+        name="clocks",
+        title=words.say("run.clocks.title"),
+        alternative=words.say("run.clocks.alt", list=words.joined(told)),
+        draw=lambda canvas: _quantiles(canvas, words, rows),
+        note=words.say("run.clocks.note"),
+        height=0.9 + 0.34 * len(rows),
+    )
+    return section("clocks", words.say("section.time"), [chart, _clocks_table(words, rows)])
+
+
+def _rows(words: Words, clocks: Json) -> Iterator[tuple[str, Json]]:
+    """Every clock, and under it every class."""
+    for name, clock in clocks.items():
+        yield words.name("clock", name), clock
+        classes = clock.get("by_class") or {}
+        if len(classes) > 1:
+            for kind, own in classes.items():
+                yield f"{words.name('clock', name)}: {words.name('channel', kind)}", own
+
+
+def _value(told: Any) -> float | None:
+    """A figure that may not be known."""
+    value = told.get("value") if isinstance(told, Mapping) else told
+    return None if value is None else float(value)
+
+
+def _quantiles(canvas: Canvas, words: Words, rows: Sequence[tuple[str, Json]]) -> None:
+    (axes,) = canvas.panels(1)
+    known = [(label, clock) for label, clock in rows if _value(clock["mean"]) is not None]
+    for place, (key, word) in enumerate(_MARKS):
+        values = [value_of(clock[key]) for _, clock in known]
+        filled = colour("accent") if key == "mean" else colour("ground")
+        style: dict[str, Any] = {
+            "color": colour("ink"),
+            "markerfacecolor": filled,
+            "markersize": 5,
+            "linestyle": "none",
+        }
+        axes.plot(values, range(len(known)), marker=mark(place), label=words.say(word), **style)
+    for row, (_, clock) in enumerate(known):
+        ends = [value_of(clock[key]) for key, _ in _MARKS]
+        axes.hlines(row, min(ends), max(ends), color=colour("soft"), linewidth=1, zorder=0)
+    axes.set_yticks(range(len(known)), [broken(label, canvas) for label, _ in known])
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel(words.say("hours"))
+    canvas.figure.legend(loc="outside lower left", ncols=4)
+
+
+def _clocks_table(words: Words, rows: Sequence[tuple[str, Json]]) -> Table:
+    targets = list(dict.fromkeys(target for _, clock in rows for target in clock.get("within", {})))
+    heading = [words.say("clock"), words.say("count"), *(words.say(word) for _, word in _MARKS)]
+    heading += [words.say("within", hours=float(target)) + " %" for target in targets]
+    lines = [
+        (
+            label,
+            _figure(clock["count"]),
+            *(_figure(clock[key]) for key, _ in _MARKS),
+            *(_figure(clock.get("within", {}).get(target), 100) for target in targets),
+        )
+        for label, clock in rows
+    ]
+    return Table(tuple(heading), tuple(lines), f"{words.say('run.clocks.title')} ({words.say('h')})")
+
+
+def _figure(told: Any, scale: float = 1.0) -> str:
+    return "–" if told is None or _value(told) is None else estimate(told, scale)
+
+
+def _stations(words: Words, result: Json) -> Section | None:
+    stations = {name: told for name, told in result["stations"].items() if _value(told["sojourn"]["mean"]) is not None}
+    told = [f"{words.station(name, s)} {number(value_of(s['wait']['mean']))}" for name, s in stations.items()]
+    chart = Chart(
+        name="stations",
+        title=words.say("run.stations.title"),
+        alternative=words.say("run.stations.alt", list=words.joined(told)),
+        draw=lambda canvas: _waits(canvas, words, stations),
+        height=0.9 + 0.36 * len(stations),
+    )
+    return section("stations", words.say("section.stages"), [chart, _stations_table(words, result["stations"])])
+
+
+def _waits(canvas: Canvas, words: Words, stations: Json) -> None:
+    (axes,) = canvas.panels(1)
+    longest = max((value_of(station["sojourn"]["mean"]) for station in stations.values()), default=1.0) or 1.0
+    for row, station in enumerate(stations.values()):
+        wait, total = value_of(station["wait"]["mean"]), value_of(station["sojourn"]["mean"])
+        first = row == 0
+        waiting, working = Bar(row, 0, wait), Bar(row, wait, max(total - wait, 0))
+        textured(axes, waiting, "second", "bars", longest / 60, words.say("run.waiting") if first else None)
+        textured(axes, working, "accent", "plain", longest / 60, words.say("run.working") if first else None)
+        axes.text(total + longest / 90, row, f"{number(total)} {words.say('h')}", va="center", fontsize=7.5)
+    axes.set_yticks(
+        range(len(stations)),
+        [broken(words.station(name, stations[name]), canvas) for name in stations],
+    )
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlim(0, longest * 1.15)
+    axes.set_xlabel(words.say("hours"))
+    canvas.figure.legend(loc="outside lower left", ncols=2)
+
+
+def _stations_table(words: Words, stations: Json) -> Table:
+    heading = ("station", "run.entered", "wait", "run.wait_p90", "run.queue", "run.busy", "utilisation")
+    rows = [
+        (
+            words.station(name, stations[name]),
+            _figure(told["entered"]),
+            _figure(told["wait"]["mean"]),
+            _figure(told["wait"]["p90"]),
+            _figure(told["queue_length"]),
+            _figure(told["in_service"]),
+            _figure(told["utilisation"], 100),
+        )
+        for name, told in stations.items()
+    ]
+    titles = [words.say(key) + (" %" if key == "utilisation" else "") for key in heading]
+    return Table(tuple(titles), tuple(rows), words.say("run.stations.caption"))
+
+
+def _repeat(words: Words, commands: Sequence[str]) -> Section | None:
+    if not commands:
+        return None
+    blocks: list[Block | None] = [Paragraph(words.say("repeat.text")), Code("\n".join(commands))]
+    return section("method", words.say("repeat"), blocks)

@@ -1,0 +1,14 @@
+from importlib.resources import files
+
+import pytest
+
+from clearance_sim.procedure.context import context, contexts
+from clearance_sim.procedure.levers import ARMS
+from clearance_sim.procedure.writing import scenario_text
+
+
+@pytest.mark.parametrize("name", contexts())
+@pytest.mark.parametrize("arm", ARMS[:3], ids=lambda arm: arm.name)
+def test_a_packaged_scenario_is_what_the_model_writes_today(name, arm):
+    packaged = files("clearance_sim") / "scenarios" / f"{name}-{arm.name}.toml"
+    assert packaged.read_text(encoding="utf-8") == scenario_text(context(name), arm), "run `clearance-sim customs --packaged`"
