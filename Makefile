@@ -106,6 +106,10 @@ verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and n
 	$(WITH_NODE) $(BIN)/python -m pytest -q tests/standalone $(ARGS)
 	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),50000)
 
+.PHONY: disk-faults
+disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and look at what is left
+	$(BIN)/python -m tests.faulty_disk $(or $(FAULTS),300)
+
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)

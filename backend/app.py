@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,18 +10,31 @@ from decimal import Decimal
 
 import structlog
 from apiflask import APIFlask
+from eth_utils.address import to_checksum_address
 from flask import Flask
 
 from backend.adapters.embedded_chain import EmbeddedChain, EmbeddedNode
 from backend.adapters.json_rpc_chain import JsonRpcChain
-from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, Deployment, EvmLedger, Fees, accounts_from_keys, deploy
+from backend.adapters.ledger import (
+    ACCOUNT_NAMES,
+    GUARDIAN,
+    Accounts,
+    Deployment,
+    EvmLedger,
+    Fees,
+    Safeguards,
+    accounts_from_keys,
+    deploy,
+)
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
+from backend.adapters.simulator import ProgramSimulator
 from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
-from backend.services.ports import Surroundings
+from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
+from backend.simulation_worker import SimulationWorker
 from backend.web import documentation, health, public, rpc, schemas, standing_alone
 from backend.web.api import blueprint as api
 from backend.web.json_input import StrictJson
@@ -52,20 +66,21 @@ class NotFunded(TraceabilityError):
 
 @dataclass
 class System:
-    """A running installation: its ports, the worker that anchors for it, and the chain behind the ledger."""
+    """A running installation: its ports, the workers beside it, and the chain behind the ledger."""
 
     settings: Settings
     folder: DataFolder
     at: Surroundings
     worker: AnchoringWorker
     chain: Chain
+    simulations: SimulationWorker
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[System]:
     """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
 
-    The worker is not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key)
@@ -75,15 +90,32 @@ def running(settings: Settings) -> Iterator[System]:
         ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
         tell_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
+        simulations = SimulationWorker()
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
             if settings.ledger_rpc_url is None:
                 _end_old_claims(at)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
-                around = replace(at, node=node, public_url=settings.public_url)
-                yield System(settings, folder, around, worker, chain)
+                ours = replace(
+                    at,
+                    node=node,
+                    intake=_intake(settings),
+                    public_url=settings.public_url,
+                    simulator=ProgramSimulator(folder.simulations),
+                    wake_simulating=simulations.wake,
+                )
+                yield System(settings, folder, ours, worker, chain, simulations)
             finally:
+                simulations.stop()
                 worker.stop()
+
+
+def _intake(settings: Settings) -> Intake:
+    return Intake(
+        settings.intake_most_waiting,
+        settings.intake_least_free_mb * 1024 * 1024,
+        lambda: shutil.disk_usage(settings.data_dir).free,
+    )
 
 
 @contextmanager
@@ -125,7 +157,7 @@ def tell_if_foreign(ledger: EvmLedger) -> None:
 def ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
     """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
     if not folder.ledger_accounts.exists():
-        fresh = {name: secrets.token_bytes(32).hex() for name in ACCOUNT_NAMES}
+        fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
         folder.write_secret(folder.ledger_accounts, vault.seal(json.dumps(fresh).encode()))
     keys = json.loads(vault.unseal(folder.ledger_accounts.read_bytes()))
     return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
@@ -136,9 +168,21 @@ def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: 
     if deployment is None:
         if settings.ledger_rpc_url is not None:
             require_funds(chain, accounts, fees)
-        deployment = deploy(chain, accounts, fees=fees)
+        deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
         deployment.write(folder.deployment)
     return deployment
+
+
+def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
+    """How the authority's acts are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
+    given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
+    return Safeguards(
+        guardian=given or own,
+        administration_seconds=settings.ledger_administration_delay_seconds,
+        registration_seconds=settings.ledger_registration_delay_seconds,
+        authority_seconds=settings.ledger_authority_delay_seconds,
+    )
 
 
 def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
@@ -149,11 +193,11 @@ def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
     except ChainUnavailable as fault:
         raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
     needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items()}
-    if all(found[name] >= needed[name] for name in found):
+    if all(found[name] >= needed[name] for name in needed):
         return
     lines = [
         f"  {name:<10} {accounts[name].address}  has {_ether(found[name])}, needs {_ether(needed[name])}"
-        for name in found
+        for name in needed
     ]
     raise NotFunded("these accounts need money on the chain before they can act:\n" + "\n".join(lines))
 

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,15 +14,17 @@ import structlog
 from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.cli_keys import keys_command
+from backend.cli_records import erase_command
 from backend.cli_verify import trust_file_command, verify_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Role
+from backend.services.ports import Surroundings
 from backend.settings import Settings
 
 _GROUPS = {
     "Everybody": ("verify",),
-    "Operators": ("serve", "join", "keys", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "join", "keys", "erase", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -107,12 +110,19 @@ def join(role: str, name: str, email: str, identifier: str | None, as_json: bool
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def trs(as_json: bool) -> None:
-    """Time release study: how long goods took, by both clocks."""
+@click.option("--events", type=click.Path(dir_okay=False, path_type=Path), help="Write the events: NAME.csv, .parquet.")
+def trs(as_json: bool, events: Path | None) -> None:
+    """Time release study: how long goods took, by both clocks.
+
+    The events feed "clearance-sim trs", which adds intervals, stages and who was responsible.
+    """
     from backend.installation import opened
     from backend.services.release_times import study
 
     with opened(Settings.from_environment(os.environ)) as at:
+        if events is not None:
+            _write_events(at, events, as_json)
+            return
         found = study(at)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
@@ -122,6 +132,16 @@ def trs(as_json: bool) -> None:
     click.echo(_clock("lodgement → release", found.lodgement_to_release))
     if found.lodgement_to_release.count == 0:
         click.echo("Nothing was released yet: an officer's decision “release” starts the count.")
+
+
+def _write_events(at: Surroundings, file: Path, as_json: bool) -> None:
+    from backend.export_events import write_events
+
+    written = write_events(at, file)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "events": written}))
+        return
+    click.echo(f"Wrote {written:,} events to {file}. Next: clearance-sim trs {file}")
 
 
 def _clock(name: str, clock: ReleaseTimes) -> str:
@@ -138,7 +158,15 @@ def _people_say(hours: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-for command in (import_command, chain_command, audit_command, keys_command, verify_command, trust_file_command):
+for command in (
+    import_command,
+    chain_command,
+    audit_command,
+    keys_command,
+    erase_command,
+    verify_command,
+    trust_file_command,
+):
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from backend.cli_acts import accredit, cancel, pending, reinstate, suspend
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.services.ports import Surroundings
 from backend.settings import Settings
@@ -25,7 +26,14 @@ class ServerRuns(TraceabilityError):
 
 @click.group("chain")
 def chain_command() -> None:
-    """The chain behind the ledger: how it stands, and putting the contracts on it."""
+    """The chain behind the ledger: how it stands, the contracts, and the authority's acts.
+
+    Exit codes: 0 done, or as it should be; 1 refused, or not as it should be; 2 wrong usage.
+    """
+
+
+for act in (accredit, suspend, reinstate, pending, cancel):
+    chain_command.add_command(act)
 
 
 @chain_command.command()
@@ -92,11 +100,16 @@ def _show(told: dict[str, Any]) -> None:
 
 @chain_command.command()
 @click.option("--again", is_flag=True, help="The old chain is lost: deploy anew and anchor every record again.")
-def deploy(again: bool) -> None:
-    """Put the contracts on the chain. The server does it by itself at its first start."""
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def deploy(again: bool, as_json: bool) -> None:
+    """Put the contracts on the chain. The server does it by itself at its first start.
+
+    LEDGER_GUARDIAN, LEDGER_AUTHORITY_DELAY_SECONDS, LEDGER_REGISTRATION_DELAY_SECONDS and
+    LEDGER_ADMINISTRATION_DELAY_SECONDS say how the authority's acts are delayed, and who may cancel them.
+    """
     from backend.adapters.ledger import Deployment, Fees
     from backend.adapters.ledger import deploy as put
-    from backend.app import GWEI, chain_alone, require_funds
+    from backend.app import GWEI, chain_alone, require_funds, safeguards
     from backend.installation import opened
     from backend.services.anchoring import begin_anew
 
@@ -110,13 +123,19 @@ def deploy(again: bool) -> None:
         fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
         if settings.ledger_rpc_url is not None:
             require_funds(chain, accounts, fees)
-        fresh = put(chain, accounts, fees=fees)
+        fresh = put(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
+        count = 0
         if old is not None:
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
             with opened(settings) as at:
                 count = begin_anew(at)
-            click.echo(f"{count} batches will be anchored again when the server runs.")
         fresh.write(folder.deployment)
+    if as_json:
+        told = {"ledger": fresh.ledger, "chainId": fresh.chain_id, "block": fresh.block, "batchesToAnchorAgain": count}
+        click.echo(json.dumps(told, indent=2))
+        return
+    if count:
+        click.echo(f"{count} batches will be anchored again when the server runs.")
     click.echo(f"The contracts stand at {fresh.ledger} on chain {fresh.chain_id}, since block {fresh.block}.")
 
 

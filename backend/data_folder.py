@@ -82,6 +82,11 @@ class DataFolder:
         return self.path / "files"
 
     @property
+    def simulations(self) -> Path:
+        """What simulations left, a folder for each."""
+        return self.path / "simulations"
+
+    @property
     def master_key(self) -> Path:
         """Opens the sealed keys, unless PROVENPORT_MASTER_KEY does."""
         return self.path / "master.key"

@@ -1,4 +1,4 @@
-"""The demonstration: five organisations, three products, three consignments, clearly marked as made up.
+"""The demonstration: six organisations, three products, three consignments, clearly marked as made up.
 
 Every step goes the way that real users' steps go, so that what is shown is what the system does. It may be cut short
 and started again: what is there already is left alone.
@@ -59,6 +59,13 @@ PARTICULARS = (
         "officer@example.org",
         "义乌海关（演示）",
         "Yiwu, Zhejiang",
+    ),
+    Particulars(
+        Role.ANALYST,
+        "Trade Facilitation Institute (demo)",
+        "analyst@example.org",
+        "贸易便利化研究院（演示）",
+        "5 Yuhangtang Road, Hangzhou",
     ),
 )
 PRODUCTS: tuple[dict[str, Any], ...] = (
@@ -130,9 +137,8 @@ class _Cast:
 
 def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> None:
     """Make the demonstration, unless it is there already."""
-    if not folder.demo_credentials.exists():
-        _write_credentials(folder)
-    credentials = {entry["role"]: entry for entry in json.loads(folder.demo_credentials.read_text(encoding="utf-8"))}
+    _write_credentials(folder)
+    credentials = {entry["role"]: entry for entry in _credentials(folder)}
     tell("organisations and their keys")
     people = _Cast({p.role: _join(at, p, credentials[p.role.value]) for p in PARTICULARS})
     tell("accreditations on the ledger")
@@ -153,18 +159,35 @@ def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> N
     settle(at)
 
 
+def is_whole(folder: DataFolder) -> bool:
+    """Whether everybody of this version's demonstration is known in the data folder."""
+    return {entry["role"] for entry in _credentials(folder)} >= {p.role.value for p in PARTICULARS}
+
+
+def _credentials(folder: DataFolder) -> list[dict[str, str]]:
+    if not folder.demo_credentials.exists():
+        return []
+    entries: list[dict[str, str]] = json.loads(folder.demo_credentials.read_text(encoding="utf-8"))
+    return entries
+
+
 def _write_credentials(folder: DataFolder) -> None:
-    entries = [
-        {
-            "role": particulars.role.value,
-            "organisation": particulars.name,
-            "email": particulars.email,
-            "password": secrets.token_urlsafe(9),
-            "token": f"pp_{secrets.token_urlsafe(32)}",
-        }
-        for particulars in PARTICULARS
-    ]
+    """Give everybody a password and a token; those who have them keep them."""
+    if is_whole(folder):
+        return
+    kept = {entry["role"]: entry for entry in _credentials(folder)}
+    entries = [kept.get(particulars.role.value) or _fresh(particulars) for particulars in PARTICULARS]
     folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
+
+
+def _fresh(particulars: Particulars) -> dict[str, str]:
+    return {
+        "role": particulars.role.value,
+        "organisation": particulars.name,
+        "email": particulars.email,
+        "password": secrets.token_urlsafe(9),
+        "token": f"pp_{secrets.token_urlsafe(32)}",
+    }
 
 
 def settle(at: Surroundings, patience_seconds: float = 60) -> None:

@@ -64,7 +64,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _has_demo(folder: DataFolder) -> bool:
-    return bool(json.loads(folder.marker.read_text(encoding="utf-8")).get("demo"))
+    """Whether it is there, with everybody of this version in it: an older one is completed."""
+    return bool(json.loads(folder.marker.read_text(encoding="utf-8")).get("demo")) and demo.is_whole(folder)
 
 
 def _note_demo(folder: DataFolder) -> None:
@@ -84,6 +85,7 @@ def _serve(system: System, listener: socket.socket, tell: Callable[[str], None])
         ident=None,
     )
     system.worker.start(system.at)
+    system.simulations.start(system.at, alone=system.settings.ledger_rpc_url is None)
     for line in _what_next(system):
         tell(line)
     server.run()  # returns on SIGINT, and on SIGTERM by _stop

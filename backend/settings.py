@@ -1,5 +1,6 @@
 """What an operator may set, from the environment; everything has a default that works."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +30,24 @@ class Settings:
     ledger_rpc_url: str | None = None
     ledger_confirmations: int = 0
     ledger_max_fee_gwei: int = 100
+    ledger_guardian: str | None = None
+    ledger_authority_delay_seconds: int = 0
+    ledger_registration_delay_seconds: int = 0
+    ledger_administration_delay_seconds: int = 86_400
     public_url: str | None = None
+    intake_most_waiting: int = 100_000
+    intake_least_free_mb: int = 200
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL.
 
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
-        embedded) and LEDGER_MAX_FEE_GWEI go with it. PUBLIC_URL is the address that everybody reaches this server by.
+        embedded) and LEDGER_MAX_FEE_GWEI go with it. When the contracts are deployed, LEDGER_AUTHORITY_DELAY_SECONDS,
+        LEDGER_REGISTRATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say how long the authority's acts are
+        announced before they can be done, and LEDGER_GUARDIAN who may cancel them until then. PUBLIC_URL is the address
+        that everybody reaches this server by. INTAKE_MOST_WAITING records may wait for the ledger, and
+        INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
         """
         rpc_url = _address(environment, "LEDGER_RPC_URL")
         return cls(
@@ -49,6 +60,14 @@ class Settings:
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
+            ledger_guardian=_account(environment.get("LEDGER_GUARDIAN") or ""),
+            ledger_authority_delay_seconds=_count(environment, "LEDGER_AUTHORITY_DELAY_SECONDS", 0),
+            ledger_registration_delay_seconds=_count(
+                environment, "LEDGER_REGISTRATION_DELAY_SECONDS", 86_400 if rpc_url else 0
+            ),
+            ledger_administration_delay_seconds=_count(environment, "LEDGER_ADMINISTRATION_DELAY_SECONDS", 86_400),
+            intake_most_waiting=_count(environment, "INTAKE_MOST_WAITING", 100_000),
+            intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
             public_url=_address(environment, "PUBLIC_URL"),
@@ -65,6 +84,12 @@ def _address(environment: Mapping[str, str], name: str) -> str | None:
     text = environment.get(name) or ""
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
         raise WrongSetting(f"{name} is no http:// or https:// address")
+    return text or None
+
+
+def _account(text: str) -> str | None:
+    if text and not re.fullmatch("0x[0-9a-fA-F]{40}", text):
+        raise WrongSetting("LEDGER_GUARDIAN is no address: give 0x and 40 hexadecimal digits")
     return text or None
 
 

@@ -1,1 +1,10 @@
 """A simulator of customs clearance: does 72 hours become 8, and under which conditions?"""
+
+from clearance_sim.analysis.estimate import Estimate
+from clearance_sim.analysis.result import Result
+from clearance_sim.execution.simulation import run
+from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario.model import Scenario
+from clearance_sim.scenario.reading import from_values, load, loads, varied
+
+__all__ = ["Estimate", "Result", "Scenario", "ScenarioError", "from_values", "load", "loads", "run", "varied"]

@@ -2,9 +2,10 @@
 
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend import demo
+from backend.adapters.simulator import ProgramSimulator
 from backend.app import System, create_app, running
 from backend.services.anchoring import is_under_way
 from backend.settings import Settings
@@ -44,8 +46,10 @@ def people_in(folder: Path) -> dict[str, Somebody]:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A whole system: SQLite, embedded chain, demonstration, worker."""
+    """A whole system: SQLite, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
+    stand_in = (sys.executable, str(Path(__file__).with_name("stand_in_simulator.py")))
     with running(Settings(tmp_path_factory.mktemp("data"))) as opened:
+        opened.at = replace(opened.at, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
         demo.fill(opened.at, opened.folder, lambda step: None)
         opened.worker.start(opened.at)
         yield opened

@@ -16,6 +16,8 @@ from backend.domain.ledger import (
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
+    Announce,
+    CancelAnnounced,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -42,6 +44,7 @@ _EDGES = {
 
 
 _SIGNERS = dict.fromkeys((AnchorBatch, OpenCertificate, DrawCertificates, GiveBack), "anchorer")
+_SIGNERS[CancelAnnounced] = "guardian"
 GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
@@ -83,12 +86,22 @@ class _State:
     statuses: dict[tuple[bytes, int], int] = field(default_factory=dict)
     accreditations: dict[bytes, Accreditation] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
+    announced: dict[Act, datetime] = field(default_factory=dict)
+    delay: timedelta = timedelta(0)
     balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
     drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
     def take(self, signer: str, act: Act, time: datetime) -> None:
+        self._be_due(act, time)
         match act:
+            case Announce(announced):
+                if announced in self.announced:
+                    raise _Reverted("AccessManagerAlreadyScheduled")
+                self.announced[announced] = time + self.delay
+            case CancelAnnounced(announced):
+                if self.announced.pop(announced, None) is None:
+                    raise _Reverted("AccessManagerNotScheduled")
             case AnchorBatch(root, lanes):
                 ends = (0, lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
                 if list(ends) != sorted(ends) or not 0 < lanes.size <= LARGEST_BATCH:
@@ -137,6 +150,15 @@ class _State:
                 if since is None and self.accreditations[key].suspended_since is None:
                     raise _Reverted("AccreditationNotSuspended")
                 self.accreditations[key] = replace(self.accreditations[key], suspended_since=since)
+
+    def _be_due(self, act: Act, time: datetime) -> None:
+        if not self.delay or not isinstance(act, Accredit | SuspendAccreditation) or getattr(act, "since", None):
+            return
+        if act not in self.announced:
+            raise _Reverted("AccessManagerNotScheduled")
+        if time < self.announced[act]:
+            raise _Reverted("AccessManagerNotReady")
+        del self.announced[act]
 
     def _open(self, act: OpenCertificate) -> None:
         certificate, held = act.certificate, self.accreditations.get(act.issuer_key)
@@ -236,6 +258,14 @@ class FakeLedger:
     def accreditation(self, key: bytes) -> Accreditation | None:
         self._answer()
         return self._state.accreditations.get(key)
+
+    def delay(self, act: Act) -> timedelta:
+        self._answer()
+        return timedelta(0) if getattr(act, "since", None) else self._state.delay
+
+    def announced(self, act: Act) -> datetime | None:
+        self._answer()
+        return self._state.announced.get(act)
 
     def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
         self._answer()
@@ -372,7 +402,7 @@ class FakeLedger:
     def reorganise(self, depth: int) -> None:
         """Take away the last blocks; their transactions are forgotten, as by a node that never saw them."""
         kept = self._blocks[: len(self._blocks) - depth]
-        self._state, self._receipts, self._blocks = _State(), {}, kept[:1]
+        self._state, self._receipts, self._blocks = _State(delay=self._state.delay), {}, kept[:1]
         self._fork += 1
         for block in kept[1:]:
             for raw in block.transactions:

@@ -1,5 +1,6 @@
 """Attachments on disk, each under the SHA-256 of its bytes; names that people gave never touch the file system."""
 
+import errno
 import io
 import os
 import re
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
+
+from backend.domain.errors import StorageFull, StorageUnavailable
 
 
 class FolderFiles:
@@ -21,16 +24,29 @@ class FolderFiles:
         """Store the bytes, on disk before this returns; returns their digest in hex."""
         digest = sha256(content).hexdigest()
         path = self._path(digest)
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            fresh = path.with_suffix(f".{os.getpid()}.{os.urandom(4).hex()}")
+        # What lies there may have been damaged since: then the good bytes take its place.
+        if not path.exists() or sha256(path.read_bytes()).hexdigest() != digest:
+            try:
+                self._write(path, content)
+            except OSError as error:
+                kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageUnavailable
+                raise kind(f"the file could not be kept: {error.strerror}") from error
+        return digest
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        path.parent.mkdir(exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}.{os.urandom(4).hex()}")
+        try:
             with fresh.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
-            _sync_folder(path.parent)
-        return digest
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
 
     def get(self, digest: str) -> bytes | None:
         """The bytes, or None where they are not here."""

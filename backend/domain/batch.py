@@ -1,5 +1,6 @@
 """Entries and batches: what of a record goes into the tree, and in which order."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,8 +56,9 @@ class Batch:
     @property
     def lanes(self) -> Lanes:
         """Where the lanes end."""
-        upto = [sum(entry.kind.lane <= lane for entry in self.entries) for lane in Lane]
-        return Lanes(upto[0], upto[1], upto[2], len(self.entries))
+        standing = [entry.kind.lane for entry in self.entries]
+        ends = [bisect_right(standing, lane) for lane in Lane]
+        return Lanes(ends[0], ends[1], ends[2], len(self.entries))
 
     def proof(self, place: int) -> InclusionProof:
         """The inclusion proof of the entry at this place."""

@@ -75,6 +75,19 @@ def _take(status: DeclarationStatus, new: DeclarationStatus, allowed: bool) -> D
 
 
 @dataclass(frozen=True)
+class ClearanceEvent:
+    """One step of one declaration, as a time release study needs it: no names, no goods, no papers."""
+
+    declaration: str
+    step: Step
+    occurred_at: datetime
+    recorded_at: datetime
+    customs_office: str
+    party: str | None
+    """The role of who took the step."""
+
+
+@dataclass(frozen=True)
 class Clearance:
     """One consignment's times, all aware UTC."""
 

@@ -42,6 +42,28 @@ class Conflict(TraceabilityError):
     code = "conflict"
 
 
+class StorageUnavailable(TraceabilityError):
+    """What was to be kept could not be written: nothing of it is kept."""
+
+    code = "storage-unavailable"
+
+
+class StorageFull(StorageUnavailable):
+    """There is no room left to keep anything; what is there can be read."""
+
+    code = "storage-full"
+
+
+class TooMuchWaiting(TraceabilityError):
+    """So much waits for the ledger that no more is taken in for now; come again in ``retry_after_seconds``."""
+
+    code = "too-much-waiting"
+
+    def __init__(self, message: str, retry_after_seconds: int, **values: object) -> None:
+        super().__init__(message, **values)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class LedgerUnavailable(TraceabilityError):
     """The ledger could not be asked: nothing is known, so nothing may be concluded."""
 

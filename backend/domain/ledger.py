@@ -243,6 +243,20 @@ class GiveBack:
 
 
 @dataclass(frozen=True)
+class Announce:
+    """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
+
+    act: Accredit | SuspendAccreditation | RotateKey
+
+
+@dataclass(frozen=True)
+class CancelAnnounced:
+    """Take back what was announced and not yet done. Signed by the guardian."""
+
+    act: Accredit | SuspendAccreditation | RotateKey
+
+
+@dataclass(frozen=True)
 class PauseLedger:
     """Stop every write but suspensions and revocations, or end the pause. Signed by the authority."""
 
@@ -258,6 +272,8 @@ Act = (
     | OpenCertificate
     | DrawCertificates
     | GiveBack
+    | Announce
+    | CancelAnnounced
     | PauseLedger
     | UseUpNonce
 )

@@ -15,6 +15,7 @@ class Role(StrEnum):
     LABORATORY = "laboratory"
     OFFICER = "officer"
     AUTHORITY = "authority"
+    ANALYST = "analyst"
 
     @property
     def issues(self) -> Kind | None:
@@ -24,7 +25,7 @@ class Role(StrEnum):
 
 @dataclass(eq=False)
 class Organisation:
-    """A merchant, chamber, laboratory, customs office or the accrediting authority."""
+    """A merchant, chamber, laboratory, customs office, the accrediting authority, or those who study clearance."""
 
     id: str
     role: Role

@@ -106,6 +106,22 @@ class Leaf:
         return Entry(Kind(self.kind), int(self.quantity), digest).encode()
 
 
+@dataclass(frozen=True)
+class WaitingRecord:
+    """A stored record that waits for its batch: as much of it as sealing looks at."""
+
+    id: str
+    kind: Kind
+    quantity: int
+    digest: str
+    signed_jwt: str
+
+    @property
+    def entry(self) -> Entry:
+        """What will stand for the record in its batch."""
+        return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))
+
+
 @dataclass(eq=False)
 class RecordOnFile:
     """A signed record with its disclosures, its holder, and its place in a batch once sealed.
@@ -184,10 +200,6 @@ class RecordOnFile:
         """Keep nothing of what it said: no text, no salts, no number. Place, digest and quantity stay."""
         self.signed_jwt, self.disclosures, self.number, self.status_reason = "", [], None, None
         self.erased_at = moment
-
-    def enter(self, batch: SealedBatch, proof: InclusionProof) -> None:
-        """Take the place in a sealed batch that stays the record's for life."""
-        self.batch, self.place, self.path = batch, proof.place, b"".join(proof.path)
 
 
 class RequestState(StrEnum):

@@ -24,6 +24,17 @@ class SendingState(StrEnum):
     DISPLACED = "displaced"
 
 
+ALREADY_THERE = "the ledger has it already"
+"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+_PROOF_STATES = {
+    SendingState.SIGNED: "submitted",
+    SendingState.SENT: "submitted",
+    SendingState.MINED: "anchored",
+    SendingState.FINAL: "final",
+    SendingState.REFUSED: "refused",
+}
+
+
 @dataclass(eq=False)
 class Sending:
     """A signed transaction, kept before it is sent.
@@ -103,6 +114,15 @@ class StatusChange:
     sending: Sending | None = None
     settled: str | None = None
 
+    @property
+    def proof_state(self) -> str:
+        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        if self.settled is not None:
+            return "final" if self.settled == ALREADY_THERE else "refused"
+        if self.sending is None or self.sending.state is SendingState.DISPLACED:
+            return "stored"
+        return _PROOF_STATES[self.sending.state]
+
 
 @dataclass(eq=False)
 class AccreditationAct:
@@ -121,7 +141,13 @@ class AccreditationAct:
     sending: Sending | None = None
     announcement: Sending | None = None
     due_at: datetime | None = None
+    cancel_asked_at: datetime | None = None
+    cancelling: Sending | None = None
     ended: str | None = None
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Whether it was announced, and its time has not come."""
+        return self.due_at is not None and now < self.due_at and self.cancel_asked_at is None
 
 
 @dataclass(eq=False)

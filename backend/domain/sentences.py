@@ -37,6 +37,10 @@ CHECKS: dict[str, tuple[str, str]] = {
     "MATCH_EXPORTER": ("Exporter agrees", "出口商一致"),
     "MATCH_QUANTITY": ("Quantity covered", "数量在证书范围内"),
     "QUANTITY_LEFT": ("Quantity left", "证书余量"),
+    "MATCH_ORDER": ("Order agrees", "订单一致"),
+    "MATCH_PAYMENT": ("Payment agrees", "收款一致"),
+    "MATCH_WAYBILL": ("Waybill agrees", "运单一致"),
+    "MATCH_INVOICE": ("Invoice agrees", "发票一致"),
     "CONFORMITY": ("Inspection result", "检验结论"),
     "ATTACHMENTS": ("Attached files", "附件"),
 }
@@ -319,6 +323,30 @@ REASONS: dict[str, tuple[str, str]] = {
     "quantity-drawn": (
         "{quantity} were drawn from the certificate on the ledger.",
         "已在链上从证书中核减 {quantity}。",
+    ),
+    "order-matches": ("Order {stated} on both.", "订单号均为 {stated}。"),
+    "order-differs": (
+        "It belongs to order {stated}; the declaration is for order {declared}. Name the right paper.",
+        "该单证对应订单 {stated}，报关单为订单 {declared}。请改附正确的单证。",
+    ),
+    "waybill-matches": ("Waybill {stated} on both.", "运单号均为 {stated}。"),
+    "waybill-differs": (
+        "It is about waybill {stated}; the declaration has {declared}. Name the right paper.",
+        "该单证对应运单 {stated}，报关单为运单 {declared}。请改附正确的单证。",
+    ),
+    "waybill-destination-differs": (
+        "The waybill goes to {stated}; the declaration says {declared}.",
+        "运单目的国为 {stated}，报关单为 {declared}。",
+    ),
+    "invoice-matches": ("It names the invoice handed in, {stated}.", "所列发票 {stated} 与所附发票一致。"),
+    "invoice-differs": (
+        "It was made out for invoice {stated}; handed in was {declared}.",
+        "证书对应发票 {stated}，所附发票为 {declared}。",
+    ),
+    "payment-matches": ("Paid in full: {stated}.", "已全额收款：{stated}。"),
+    "payment-differs": (
+        "{stated} was paid for an order of {declared}. A payment in part may be in order: explain it.",
+        "收款 {stated}，订单金额 {declared}。如为部分付款，请作说明。",
     ),
     "units-differ": (
         "{declared} declared in another unit than certified; use the certificate's unit.",

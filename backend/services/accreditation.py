@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
+from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
 from backend.domain.parties import Organisation, Person, Role
@@ -33,6 +33,8 @@ class Standing:
     thumbprint: str
     accreditation: Accreditation | Unknown | None
     pending: bool
+    announced: AccreditationAct | None = None
+    """An act that was announced and waits for its time."""
 
 
 def accredit(
@@ -97,6 +99,24 @@ def _act(at: Surroundings, actor: Person, organisation_id: str, verb: str, terms
     return act
 
 
+def cancel(at: Surroundings, act_id: str) -> AccreditationAct:
+    """The guardian takes back an act of the authority that was announced and not yet done."""
+    with at.work() as work:
+        act = work.store.get_accreditation_act(act_id)
+        if act.ended is not None or act.sending is not None:
+            raise Conflict("this act was done or ended already", ended=act.ended)
+        act.cancel_asked_at = act.cancel_asked_at or at.now()
+        work.commit()
+    at.wake_anchoring()
+    return act
+
+
+def pending(at: Surroundings) -> list[AccreditationAct]:
+    """The authority's acts that were not done yet, in order."""
+    with at.work(reading=True) as work:
+        return list(work.store.accreditation_acts_in_flight())
+
+
 def _only_the_authority(actor: Person) -> None:
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority accredits")
@@ -132,7 +152,11 @@ def standings(at: Surroundings) -> list[Standing]:
             acts = store.accreditation_acts_on(keys[o.id])
             if any(act.sending is not None and act.sending.is_open for act in acts):
                 pending.add(keys[o.id])
-    return [Standing(o, keys[o.id], _read(at, keys[o.id]), keys[o.id] in pending) for o in issuers]
+        announced = {act.thumbprint: act for act in store.accreditation_acts_in_flight() if act.due_at is not None}
+    return [
+        Standing(o, keys[o.id], _read(at, keys[o.id]), keys[o.id] in pending, announced.get(keys[o.id]))
+        for o in issuers
+    ]
 
 
 def _read(at: Surroundings, thumbprint: str) -> Accreditation | Unknown | None:

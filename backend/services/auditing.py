@@ -41,6 +41,7 @@ def audit(at: Surroundings) -> Audit:
         ]
         found += _number_gaps(at, on_ledger)
         found += audit_draws(at, store)
+        found += _of_attachments(at, store)
         if count := store.quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
     return Audit(sum(batch.size for batch in batches), len(batches), len(on_ledger), tuple(found))
@@ -110,6 +111,16 @@ def _of_statuses(at: Surroundings, store: Store, batch: SealedBatch, leaves: Seq
             if not under_way:
                 about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.place]}
                 yield Discrepancy("status-differs", about)
+
+
+def _of_attachments(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+    """Every file that was uploaded must be there, byte for byte."""
+    for digest in dict.fromkeys(stored.sha256 for stored in store.stored_files()):
+        content = at.files.get(digest)
+        if content is None:
+            yield Discrepancy("attachment-missing", {"sha256": digest})
+        elif sha256(content).hexdigest() != digest:
+            yield Discrepancy("attachment-altered", {"sha256": digest})
 
 
 def _number_gaps(at: Surroundings, on_ledger: dict[bytes, Anchoring]) -> Iterator[Discrepancy]:

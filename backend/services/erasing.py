@@ -77,11 +77,18 @@ def _check_erasable(store: Store, on_file: RecordOnFile) -> None:
     changes = store.status_changes_of(on_file.id)
     if any((c.sending is None and c.settled is None) or (c.sending and c.sending.is_open) for c in changes):
         raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
+    if _is_being_drawn(store, on_file.id):
+        raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
     if any(consignment.status.is_open for consignment in store.consignments_naming(on_file.id)):
         raise Conflict("a declaration that customs have not decided on relies on it: withdraw that first")
     request = store.find_request_about(on_file.id)
     if request is not None and request.state is RequestState.WAITING:
         raise Conflict("it lies before its issuer: wait for the answer first")
+
+
+def _is_being_drawn(store: Store, certificate_id: str) -> bool:
+    """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
+    return any(draw.is_standing and draw.made_at is None for draw in store.draws_on(certificate_id))
 
 
 def _files_of(on_file: RecordOnFile) -> list[str]:

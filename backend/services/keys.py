@@ -82,9 +82,13 @@ def _is_accredited(store: Store, key: SigningKey, now: datetime) -> bool:
     granted = [act.terms for act in acts if act.verb == "accredit"]
     if granted:
         return bool(granted[-1]["from"] < now.timestamp() < granted[-1]["until"])
+    return _was_handed_on(store, key) and key.usable_from is not None
+
+
+def _was_handed_on(store: Store, key: SigningKey) -> bool:
+    """Whether the ledger was asked to let this key take an earlier one's place."""
     earlier = [act for k in store.signing_keys(key.organisation) for act in store.accreditation_acts_on(k.thumbprint)]
-    handed_on = [act for act in earlier if act.verb == "rotate" and act.terms["successor"] == key.thumbprint]
-    return bool(handed_on) and key.usable_from is not None
+    return any(act.verb == "rotate" and act.terms["successor"] == key.thumbprint for act in earlier)
 
 
 def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
@@ -125,7 +129,7 @@ def compromised(at: Surroundings, actor: Person, thumbprint: str, since: datetim
     with at.work() as work:
         store = work.store
         key = _known(store, thumbprint)
-        if key.organisation.role in KINDS_OF and store.accreditation_acts_on(key.thumbprint):
+        if key.organisation.role in KINDS_OF and _is_known_to_ledger(store, key):
             store.add(suspension(at, actor, key.thumbprint, since))
         elif since > at.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])
@@ -136,6 +140,10 @@ def compromised(at: Surroundings, actor: Person, thumbprint: str, since: datetim
         work.commit()
     at.wake_anchoring()
     return Compromise(key, since, found)
+
+
+def _is_known_to_ledger(store: Store, key: SigningKey) -> bool:
+    return bool(store.accreditation_acts_on(key.thumbprint)) or _was_handed_on(store, key)
 
 
 def signed_since(at: Surroundings, actor: Person, thumbprint: str, since: datetime) -> Compromise:

@@ -1,13 +1,15 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict
@@ -23,6 +25,7 @@ from backend.domain.ledger import (
     Receipt,
     SignedTransaction,
 )
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -33,9 +36,11 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
 )
 from backend.domain.sd_jwt import Jwk
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.simulation import Scenario, Simulation, SimulationState
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
 
@@ -62,6 +67,12 @@ class Ledger(Protocol):
     @property
     def counts_quantities(self) -> bool:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
+
+    def delay(self, act: Act) -> timedelta:
+        """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
+
+    def announced(self, act: Act) -> datetime | None:
+        """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
 
     def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
@@ -180,6 +191,33 @@ class Passwords(Protocol):
         """Whether the password is right; takes as long for a wrong one."""
 
 
+class Stopped(Exception):
+    """A simulation was ended before its time, because somebody wanted it so."""
+
+
+class Simulator(Protocol):
+    """The simulator of the clearance procedure, a program of its own with bounded time and memory."""
+
+    def scenarios(self) -> Sequence[Scenario]:
+        """The scenarios that come with it; raises SimulatorMissing where it cannot be started."""
+
+    def read(self, text: str) -> Scenario:
+        """Look through a scenario file; raises WrongScenario with every fault."""
+
+    def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
+        """Run it to its end and give its result.
+
+        ``go_on`` is told how much is done, at least once a second; where it answers no, the program is ended and
+        ``Stopped`` raised. Raises WrongScenario where the program refuses, runs too long or takes too much.
+        """
+
+    def file(self, simulation_id: str, name: str) -> Path | None:
+        """A file that a simulation left, or None."""
+
+    def forget(self, simulation_id: str) -> None:
+        """Delete what a simulation left."""
+
+
 class Store(Protocol):
     """Everything kept, inside one unit of work. ``find`` answers None, ``get`` raises NotFound."""
 
@@ -215,6 +253,8 @@ class Store(Protocol):
     ) -> Sequence[RecordOnFile]: ...
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool: ...
     def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None: ...
+    def stored_files(self) -> Sequence[StoredFile]: ...
+    def count_waiting(self, issuer: Organisation | None = None) -> int: ...
     def get_request(self, request_id: str) -> ConfirmationRequest: ...
     def requests(
         self,
@@ -236,6 +276,7 @@ class Store(Protocol):
     def consignments_naming(self, record_id: str) -> Sequence[Consignment]: ...
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[Draw]: ...
     def released(self) -> Sequence[Consignment]: ...
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]: ...
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]: ...
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool: ...
 
@@ -257,6 +298,9 @@ class Store(Protocol):
 
     # The way to the ledger
     def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]: ...
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None: ...
+    def set_aside(self, record_id: str, why: str) -> None: ...
     def batches_in_flight(self) -> Sequence[SealedBatch]: ...
     def status_changes_in_flight(self) -> Sequence[StatusChange]: ...
     def status_sendings_open(self) -> bool: ...
@@ -266,6 +310,10 @@ class Store(Protocol):
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]: ...
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]: ...
     def accreditation_acts_sent_by(self, sending: Sending) -> Sequence[AccreditationAct]: ...
+    def accreditation_acts_announced_by(self, sending: Sending) -> Sequence[AccreditationAct]: ...
+    def accreditation_acts_cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]: ...
+    def accreditation_acts_ended(self, why: str) -> Sequence[AccreditationAct]: ...
+    def get_accreditation_act(self, act_id: str) -> AccreditationAct: ...
     def open_sendings(self) -> Sequence[Sending]: ...
     def final_sendings(self, limit: int, offset: int = 0) -> Sequence[Sending]: ...
     def get_sending(self, sending_id: str) -> Sending: ...
@@ -284,6 +332,12 @@ class Store(Protocol):
     def troubles(self) -> Sequence[str]: ...
     def oldest_unanchored(self) -> datetime | None: ...
     def find_answer(self, person_id: str, key: str) -> Answer | None: ...
+
+    # Simulations
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]: ...
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]: ...
+    def get_simulation(self, simulation_id: str) -> Simulation: ...
+    def find_simulation(self, simulation_id: str) -> Simulation | None: ...
 
 
 class UnitOfWork(Protocol):
@@ -312,6 +366,15 @@ def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Intake:
+    """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
+
+    most_waiting: int = 100_000
+    least_free_bytes: int = 0
+    free_bytes: Callable[[], int] = lambda: 2**63
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """The ports that a service works with."""
 
@@ -326,6 +389,8 @@ class Surroundings:
     confirmations: int = 0
     wake_anchoring: Callable[[], None] = lambda: None
     node: Node | None = None
+    simulator: Simulator | None = None
+    wake_simulating: Callable[[], None] = lambda: None
     scrub: Callable[[], None] = lambda: None
     """Makes sure that what was erased does not linger in the database's files."""
     public_url: str | None = None
@@ -335,5 +400,7 @@ class Surroundings:
     """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
+    intake: Intake = Intake()
+    """How much may wait for the ledger before no more is taken in."""
     reached: Callable[[str], None] = lambda point: None
     """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""

@@ -22,6 +22,7 @@ from backend.domain.kinds import (
 from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.sendings import StatusChange
+from backend.services.intake import check_room
 from backend.services.ports import Store, Surroundings
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
@@ -40,6 +41,7 @@ def record(
     supersedes: RecordOnFile | None = None,
 ) -> RecordOnFile:
     """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
+    check_room(at, store, issuer)
     fields = documents.fields_of(document)
     _check_attachments(store, fields, issuer, supersedes)
     number = _free_number(store, kind, fields, issuer, assurance)

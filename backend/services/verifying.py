@@ -15,6 +15,7 @@ from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
+from backend.domain.trade_match import match_trade
 from backend.domain.verdict import (
     Check,
     LedgerFacts,
@@ -298,6 +299,7 @@ def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignm
         assert isinstance(declared, Declaration)
         firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        checks += match_trade(declared, papers)
         checks += quantity_checks(at, store, consignment)
     return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
 

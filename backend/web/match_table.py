@@ -73,9 +73,13 @@ def _facts() -> list[_Fact]:
         _Fact(_("Company"), "MATCH_EXPORTER", _company),
         _Fact(_("Conformity"), "CONFORMITY", _conformity),
         _Fact(
-            _("Order, invoice"), None, lambda kind, f: _first(f, "orderReference", "invoiceReference", "invoiceNumber")
+            _("Order, invoice"),
+            "MATCH_ORDER",
+            lambda kind, f: _first(f, "orderReference", "invoiceReference", "invoiceNumber"),
         ),
-        _Fact(_("Date"), None, lambda kind, f: _first(f, "issueDate")),
+        _Fact(_("Waybill number"), "MATCH_WAYBILL", lambda kind, f: _first(f, "waybillReference")),
+        _Fact(_("Amount"), "MATCH_PAYMENT", _amount),
+        _Fact(_("Date"), None, lambda kind, f: _first(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime")),
     ]
 
 
@@ -109,9 +113,19 @@ def _destination(kind: Kind, fields: Fields) -> str:
 
 def _company(kind: Kind, fields: Fields) -> str:
     party: Fields = next(
-        (fields[name] for name in ("merchant", "exporter", "customer", "seller") if name in fields), {}
+        (
+            fields[name]
+            for name in ("merchant", "exporter", "customer", "seller", "payee", "consignor")
+            if name in fields
+        ),
+        {},
     )
     return str(party.get("name", ""))
+
+
+def _amount(kind: Kind, fields: Fields) -> str:
+    amount = _first(fields, "totalAmount", "amount")
+    return f"{amount} {_first(fields, 'currency')}".strip() if amount else ""
 
 
 def _conformity(kind: Kind, fields: Fields) -> str:

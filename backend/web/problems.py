@@ -10,6 +10,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from backend.domain import errors
+from backend.domain.simulation import SimulatorMissing
 from backend.services.answers import IdempotencyKeyReused
 from backend.services.deciding import NotReleasable
 from backend.web.field_messages import in_words
@@ -24,9 +25,13 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.NotAllowed, HTTPStatus.FORBIDDEN),
     (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (errors.StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.TooMuchWaiting, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ForeignLedger, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.LedgerRefused, HTTPStatus.SERVICE_UNAVAILABLE),
+    (SimulatorMissing, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
 ]
 
@@ -46,12 +51,17 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "simulator-missing": _("Simulations cannot be run on this server: the simulator is not installed."),
+        "wrong-scenario": _("The scenario cannot be simulated. Mend the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
         "too-large": _("What was sent is too large."),
         "method-not-allowed": _("This address does not take this method."),
         "unsupported-media-type": _("Send application/json."),
         "csrf": _("The page was open too long. Reload it and send again; nothing was stored."),
         "too-many-requests": _("Too many attempts. Wait a minute and try again."),
+        "storage-unavailable": _("It could not be stored. Nothing was half done; try again shortly."),
+        "storage-full": _("There is no room left to store it. Nothing was half done; the operator must make room."),
+        "too-much-waiting": _("Too much waits for the ledger at the moment. Nothing was stored; try again later."),
         "internal": _("Something went wrong on our side. Nothing was half done."),
     }
 
@@ -96,7 +106,10 @@ def refused(error: errors.TraceabilityError) -> Response:
         members["currentStatus"] = error.values["status"]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
-    return problem(status, error.code, str(error), **members)
+    response = problem(status, error.code, str(error), **members)
+    if isinstance(error, errors.TooMuchWaiting):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def _told(fault: str) -> str:

@@ -17,8 +17,10 @@ from backend.domain.parties import Role
 from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+from backend.domain.simulation import SimulationState
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web import choices
+from backend.web.field_messages import in_words
 from backend.web.field_names import field_name, field_value
 from backend.web.languages import duration, language, moment
 from backend.web.refusals import undone
@@ -40,6 +42,7 @@ def install_words(app: Flask) -> None:
         request_state=request_state,
         declaration_state=declaration_state,
         decision_name=decision_name,
+        simulation_state=simulation_state,
         step_name=step_name,
         proof_stages=proof_stages,
         ruling=ruling,
@@ -67,6 +70,7 @@ def install_words(app: Flask) -> None:
         agreement=choices.agreement,
         hs=choices.hs,
         size=size,
+        in_words=in_words,
     )
 
 
@@ -139,6 +143,7 @@ def refusal_words(refusal: Exception) -> str:
     known = {
         "erased already": _("This paper was erased already."),
         "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
+        "released on it": _("Goods released on it are on their way to the ledger: try again in a few seconds."),
         "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }
@@ -153,6 +158,7 @@ def role_name(role: Role) -> str:
         Role.LABORATORY: _("Laboratory"),
         Role.OFFICER: _("Customs office"),
         Role.AUTHORITY: _("Accrediting authority"),
+        Role.ANALYST: _("Analyst"),
     }
     return names[role]
 
@@ -198,6 +204,19 @@ def declaration_state(status: DeclarationStatus) -> Shown:
         DeclarationStatus.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
     }
     return names[status]
+
+
+def simulation_state(state: SimulationState) -> Shown:
+    """Where a simulation stands."""
+    names = {
+        SimulationState.WAITING: Shown(_("Waiting"), "plain"),
+        SimulationState.RUNNING: Shown(_("Running"), "wait"),
+        SimulationState.DONE: Shown(_("Done"), "good"),
+        SimulationState.FAILED: Shown(_("Failed"), "bad"),
+        SimulationState.CANCELLED: Shown(_("Cancelled"), "plain"),
+        SimulationState.LOST: Shown(_("Interrupted"), "bad"),
+    }
+    return names[state]
 
 
 def decision_name(decision: Decision) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from backend.adapters.embedded_chain import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainUnavailable
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
@@ -16,6 +17,8 @@ from backend.domain.ledger import (
     Accredit,
     Accreditation,
     AnchorBatch,
+    Announce,
+    CancelAnnounced,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -328,6 +331,8 @@ def test_a_certificate_is_opened_drawn_and_given_back(world):
     assert world.do(GiveBack(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
     assert [world.ledger.is_given_back(drawn.drawing, position) for position in range(3)] == [False, False, True]
     assert world.ledger.opened_certificate(root, 0).left == 650
+    (found,) = [drawing for drawing in world.ledger.drawings() if drawing.drawn.drawing == drawn.drawing]
+    assert (found.drawn, found.given_back) == (drawn, frozenset({2}))
     assert world.ledger.opened_certificate(root, 1) is None
 
 
@@ -449,3 +454,29 @@ def test_only_named_accounts_have_a_nonce(world):
     assert [world.ledger.next_nonce(name) >= 0 for name in ACCOUNT_NAMES] == [True] * 3
     with pytest.raises(Invalid):
         world.ledger.next_nonce("nobody")
+
+
+# ---- acts that are announced first
+
+
+def test_an_act_that_needs_notice_is_announced_and_cancelled_by_the_guardian(open_chain, tmp_path):
+    keys = {name: secrets.token_bytes(32) for name in (*ACCOUNT_NAMES, "guardian")}
+    accounts = accounts_from_keys(keys)
+    funded = [account.address for account in accounts.values()]
+    with EmbeddedChain(tmp_path / "careful.sqlite", funded, in_real_time=False) as chain:
+        safeguards = Safeguards(accounts["guardian"].address, authority_seconds=3600)
+        deployment = deploy(chain, accounts, safeguards=safeguards)
+        careful = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
+        act = Accredit(secrets.token_bytes(32), an_accreditation())
+        assert careful.ledger.delay(act) == timedelta(hours=1)
+        assert careful.ledger.delay(SuspendAccreditation(act.key, MARCH)) == timedelta(0), (
+            "taking trust away never waits"
+        )
+        assert careful.ledger.announced(act) is None
+        assert careful.do(act, "authority").refusal == "AccessManagerNotScheduled"
+        announced = careful.do(Announce(act), "authority")
+        assert careful.ledger.announced(act) == announced.block_time + timedelta(hours=1)
+        assert careful.do(act, "authority").refusal == "AccessManagerNotReady"
+        assert careful.do(CancelAnnounced(act), "guardian").succeeded
+        assert careful.ledger.announced(act) is None
+        assert careful.ledger.accreditation(act.key) is None

@@ -31,7 +31,7 @@ def measure(scratch: Path) -> list[Figure]:
         laboratory = join(at, Particulars(Role.LABORATORY, "Laboratory", "laboratory@x.org")).person.organisation
         _run(at, laboratory, 1)
         one_by_one = ALONE / sum(_run(at, laboratory, 1) for _ in range(ALONE))
-        taken = min(_run(at, laboratory, BATCH) for _ in range(2))
+        taken = min(_run(at, laboratory, BATCH) for _ in range(3))
     return [
         Figure(
             f"stored to anchored with proofs, a batch of {BATCH:,}",

@@ -1,4 +1,4 @@
-"""What the ledger's acts cost, read from receipts (Prague rules): on the embedded chain here, on anvil in peers.py.
+"""What the ledger's acts cost, read from receipts (Prague rules): on the embedded chain here, on anvil in gas_peers.py.
 
 Digests and roots are random, so that a figure may differ by a few gas from one run to the next. "Fresh" and "used" say
 whether the slot was written before; an account's very first batch costs more and is not counted.

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import anchoring, chain, gas, journey, peers, tree, verifying  # noqa: E402
+from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
 from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
 
@@ -20,8 +20,9 @@ BENCHMARKS = {
     "anchoring": anchoring.measure,
     "chain": chain.measure,
     "gas": gas.measure,
-    "peers": peers.measure,
+    "gas-peers": gas_peers.measure,
     "tree": tree.measure,
+    "simulator": simulator.measure,
     "verifying": verifying.measure,
 }
 
@@ -34,7 +35,7 @@ def main(names: list[str]) -> None:
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or BENCHMARKS:
-        if name == "peers" and binary("anvil") is None:
+        if name == "gas-peers" and binary("anvil") is None:
             print(f"\n{name}\n  not measured: {NOT_INSTALLED}")
             continue
         with tempfile.TemporaryDirectory() as scratch:

@@ -33,6 +33,7 @@ NAMES = {
     "other_chamber": (Role.CHAMBER, "Jiangsu Chamber"),
     "laboratory": (Role.LABORATORY, "Qiantang Laboratory"),
     "officer": (Role.OFFICER, "Yiwu Customs"),
+    "analyst": (Role.ANALYST, "Trade Facilitation Institute"),
 }
 
 
@@ -111,7 +112,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
 
 @pytest.fixture(scope="session")
 def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
-    """Seven organisations; those who issue something are accredited for it."""
+    """Eight organisations; those who issue something are accredited for it."""
     folder, master, clock = tmp_path_factory.mktemp("house"), Fernet.generate_key(), Clock()
     ledger = FakeLedger(clock)
     at, engine = _surroundings(folder, ledger, clock, master)

@@ -390,6 +390,21 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
         assert work.store.quarantined() == 1
 
 
+def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(house):
+    good, bad = (house.issue_certificate(certificateNumber=f"N-{number}") for number in (1, 2))
+
+    def meanwhile(point):
+        if point == "before-seal":
+            in_database(house, "UPDATE record SET quarantined = 'looked at' WHERE id = :i", i=bad.id)
+
+    with pytest.raises(Conflict):
+        seal_stored(replace(house.at, reached=meanwhile))
+    assert state_of(house, good) is ProofState.STORED
+    house.settle()
+    assert state_of(house, good) is ProofState.FINAL
+    assert [act.lanes.size for act in anchored_batches(house)] == [1]
+
+
 # ---- 18: two workers
 
 

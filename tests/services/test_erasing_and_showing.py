@@ -6,12 +6,13 @@ from hashlib import sha256
 import pytest
 
 from backend.domain import evidence
+from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Ruling
-from backend.services import erasing, files, issuing, lodging, showing, stating
+from backend.services import deciding, erasing, files, issuing, lodging, showing, stating
 from backend.services.auditing import audit
 from backend.services.verifying import verdict_on, verdict_on_bundle, verdict_on_consignment
 from tests.builders import FIELDS, PDF, certificate_fields, lodgement_fields, outcomes
@@ -195,6 +196,20 @@ def test_what_customs_still_need_is_not_erased(house):
         dossier = verdict_on_consignment(house.at, work.store, work.store.get_consignment(consignment.id))
     assert "erased" in {check.reason for check in dossier.verdict.checks}
     assert "named-other" not in {check.reason for check in dossier.verdict.checks}
+
+
+def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
+    certificate = held_certificate(house)
+    consignment = house.lodge([certificate, house.issue_report()])
+    house.settle()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
+    with pytest.raises(Conflict, match="on their way"):
+        erase(house, certificate)
+    house.settle()
+    erase(house, certificate)
+    house.settle()
+    assert house.consignment(consignment.id).status.name == "RELEASED"
+    assert audit(house.at).discrepancies == ()
 
 
 def test_an_erased_record_is_named_by_no_new_declaration(house):

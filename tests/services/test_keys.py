@@ -140,6 +140,18 @@ def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(h
     assert [record.id for record in listed.records] == [record.id for record in stolen]
 
 
+def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
+    new = rotate(house)
+    record = house.issue_certificate()
+    house.settle()
+    assert ruling(house, record) is Ruling.VALID
+    keys.compromised(house.at, house.authority, new.thumbprint, house.clock())
+    house.settle()
+    assert house.ledger.accreditation(bytes.fromhex(new.thumbprint)).suspended_since is not None
+    house.clock.pass_by(timedelta(seconds=2))
+    assert ruling(house, record) is Ruling.INVALID
+
+
 def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
     key = active(house, "chamber").thumbprint
     new = keys.rotate(house.at, house.authority, house.chamber.organisation.id)

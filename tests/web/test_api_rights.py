@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from backend.services.simulating import run_next
 from tests.builders import (
     PDF,
     Api,
@@ -17,7 +18,7 @@ from tests.builders import (
     waybill_fields,
 )
 
-ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority")
+ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority", "analyst")
 ROLES = ASKERS[2:]
 
 
@@ -45,6 +46,7 @@ EXPECTED = {
     "POST /declarations/<declaration_id>/arrival": only("merchant", "officer", otherwise=404),
     "POST /declarations/<declaration_id>/withdrawal": only("merchant", otherwise=404) | {"officer": 403},
     "GET /release-times": everybody,
+    "GET /clearance-events": only("officer", "analyst", done=200),
     "GET /me": everybody,
     "GET /records/<record_id>": own_record,
     "GET /records/<record_id>/evidence": own_record,
@@ -57,6 +59,12 @@ EXPECTED = {
     "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
+    "GET /simulation-scenarios": only("analyst", done=200),
+    "POST /simulations": only("analyst"),
+    "GET /simulations": only("analyst", done=200),
+    "GET /simulations/<simulation_id>": only("analyst", otherwise=404, done=200),
+    "POST /simulations/<simulation_id>/cancellation": only("analyst", otherwise=404),
+    "GET /simulations/<simulation_id>/files/<name>": only("analyst", otherwise=404, done=200),
     "POST /issuers/<organisation_id>/key-rotation": only("authority", done=202),
     "POST /keys/<thumbprint>/compromise": only("authority", done=202),
     "GET /keys/<thumbprint>/records": only("authority", done=200),
@@ -67,8 +75,9 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def api(app, people):
+def api(app, people, system):
     api = Api(app.test_client(), people)
+    api.at = system.at
     api.admit_rival()
     api.bearers["wrong token"] = {"Authorization": "Bearer pp_somebody-elses"}
     return api
@@ -113,6 +122,7 @@ def body_for(api, route):
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
+        "POST /simulations": lambda: {"scenario": "office", "replications": 1},
         "POST /issuers/<organisation_id>/key-rotation": dict,
         "POST /keys/<thumbprint>/compromise": lambda: {"since": "2026-01-01T00:00:00Z"},
         "POST /signing-requests": lambda: {
@@ -133,6 +143,11 @@ def path_for(api, route, lapsed):
         return path.replace("<record_id>", certificate["id"])
     if "<declaration_id>" in path:
         return path.replace("<declaration_id>", api.declaration([])["id"])
+    if "<simulation_id>" in path:
+        simulation = api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()["id"]
+        while "cancellation" not in path and run_next(api.at, lambda: False):
+            continue
+        return path.replace("<simulation_id>", simulation).replace("<name>", "result.json")
     if "<organisation_id>/key-rotation" in path or "<thumbprint>" in path:
         body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
         joined = api.post("/organisations", "authority", body).get_json()

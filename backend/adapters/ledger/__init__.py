@@ -1,7 +1,17 @@
 """The ledger on any EVM chain: the one place that knows the contracts."""
 
-from backend.adapters.ledger.accounts import ACCOUNT_NAMES, Accounts, Fees, accounts_from_keys
+from backend.adapters.ledger.accounts import ACCOUNT_NAMES, GUARDIAN, Accounts, Fees, accounts_from_keys
 from backend.adapters.ledger.deployment import Deployment, Safeguards, deploy
 from backend.adapters.ledger.evm import EvmLedger
 
-__all__ = ["ACCOUNT_NAMES", "Accounts", "Deployment", "EvmLedger", "Fees", "Safeguards", "accounts_from_keys", "deploy"]
+__all__ = [
+    "ACCOUNT_NAMES",
+    "GUARDIAN",
+    "Accounts",
+    "Deployment",
+    "EvmLedger",
+    "Fees",
+    "Safeguards",
+    "accounts_from_keys",
+    "deploy",
+]

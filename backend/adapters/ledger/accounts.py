@@ -13,6 +13,8 @@ from backend.adapters.ledger.chain import Price
 from backend.domain.ledger import SignedTransaction
 
 ACCOUNT_NAMES = ("authority", "anchorer", "office")
+GUARDIAN = "guardian"
+"""Cancels what the authority has announced; its key may be here, or with somebody else."""
 
 Accounts = Mapping[str, LocalAccount]
 """An account for each of ``ACCOUNT_NAMES``."""
@@ -42,11 +44,11 @@ class Call:
 
 
 def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
-    """Make accounts of 32-byte private keys by name; every one of ``ACCOUNT_NAMES`` is needed."""
+    """Make accounts of 32-byte private keys by name; every one of ``ACCOUNT_NAMES`` is needed, others are taken too."""
     missing = [name for name in ACCOUNT_NAMES if name not in keys]
     if missing:
         raise ValueError(f"no key for {', '.join(missing)}")
-    return {name: Account.from_key(keys[name]) for name in ACCOUNT_NAMES}
+    return {name: Account.from_key(key) for name, key in keys.items()}
 
 
 def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eth_utils.crypto import keccak
@@ -23,6 +23,8 @@ from backend.domain.ledger import (
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
+    Announce,
+    CancelAnnounced,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -128,6 +130,22 @@ class EvmLedger:
         answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), place)
         quantity, left, issuer, valid_until = answer
         return OpenedCertificate(quantity, left, issuer, _moment(valid_until)) if issuer else None
+
+    def delay(self, act: Act) -> timedelta:
+        """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
+        call = self._call(act)
+        _, seconds = self._ask_manager("canCall", self._address(call.signer), call.to, call.data[:4])
+        return timedelta(seconds=seconds)
+
+    def announced(self, act: Act) -> datetime | None:
+        """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
+        call = self._call(act)
+        operation = self._ask_manager("hashOperation", self._address(call.signer), call.to, call.data)
+        seconds: int = self._ask_manager("getSchedule", operation)
+        return _moment(seconds) if seconds else None
+
+    def _ask_manager(self, function: str, *arguments: object) -> Any:
+        return self._ask("AccessManager", self._deployment.manager, function, *arguments)
 
     @property
     def counts_quantities(self) -> bool:
@@ -268,6 +286,12 @@ class EvmLedger:
                 return self._balance_call(gas, "draw", _drawing(act))
             case GiveBack(drawn, position):
                 return self._balance_call(GIVING_BACK_GAS, "giveBack", *_giving_back(drawn, position))
+            case Announce(announced):
+                inner = self._call(announced)
+                return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
+            case CancelAnnounced(announced):
+                inner = self._call(announced)
+                return self._manager_call("guardian", "cancel", self._address(inner.signer), inner.to, inner.data)
             case PauseLedger(paused):
                 return self._ledger_call("authority", AUTHORITY_GAS, "pause" if paused else "resume")
 
@@ -291,6 +315,11 @@ class EvmLedger:
         if self._deployment.balance is None:
             raise Invalid("this deployment has no contract for certificates' quantities")
         return self._deployment.balance
+
+    def _manager_call(self, signer: str, function: str, *arguments: object) -> Call:
+        self._address(signer)
+        data = interface("AccessManager").call_data(function, *arguments)
+        return Call(signer, self._deployment.manager, data, AUTHORITY_GAS)
 
     def _accreditation_call(self, function: str, *arguments: object) -> Call:
         data = interface("Accreditation").call_data(function, *arguments)

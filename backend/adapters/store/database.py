@@ -9,11 +9,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.adapters.store.mapping import map_the_domain
 from backend.adapters.store.queries import SqlStore, as_conflicts
-from backend.domain.errors import TraceabilityError
+from backend.domain.errors import StorageFull, StorageUnavailable, TraceabilityError
 
 BUSY_MILLISECONDS = 15_000
 
@@ -79,6 +80,14 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def _in_our_words(error: OperationalError) -> StorageUnavailable:
+    """A database that cannot write: whatever was to be kept is not."""
+    why = str(error.orig)
+    if "full" in why:
+        return StorageFull("no room is left on the disk that holds the database")
+    return StorageUnavailable(f"the database could not be written or read: {why}")
+
+
 class SqlUnitOfWork:
     """One transaction on the database."""
 
@@ -98,7 +107,11 @@ class SqlUnitOfWork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session.close()
+        try:
+            self._session.close()
+        finally:
+            if isinstance(error, OperationalError):
+                raise _in_our_words(error) from error
 
     def commit(self) -> None:
         """Write everything to disk; raises Conflict where another unit of work was quicker."""

@@ -12,6 +12,7 @@ from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
+from backend.domain.simulation import Simulation
 
 
 @cache
@@ -71,9 +72,10 @@ def map_the_domain() -> None:
     put(CertificateDraw, draw, properties=_sendings(by))
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
     act = tables.accreditation_act
-    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id}
+    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
     put(AccreditationAct, act, properties=_sendings(by))
     put(Answer, tables.answer)
+    put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Prepared, tables.prepared)
 
 

@@ -5,15 +5,29 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Integer, Select, String, delete, func, or_, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.adapters.store import tables as t
+from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawing import CertificateDraw, Opening
 from backend.domain.errors import Conflict, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.merkle import InclusionProof
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -24,9 +38,11 @@ from backend.domain.records import (
     RequestState,
     SealedBatch,
     StoredFile,
+    WaitingRecord,
     plain_number,
 )
 from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, SendingState, StatusChange
+from backend.domain.simulation import Simulation, SimulationState
 
 Thing = TypeVar("Thing")
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
@@ -195,6 +211,19 @@ class SqlStore:
         """The attachment with this digest, as this organisation uploaded it."""
         return self._session.get(StoredFile, (sha256, owner.id))
 
+    def stored_files(self) -> Sequence[StoredFile]:
+        """Every attachment, once for each organisation that uploaded it."""
+        return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
+
+    def count_waiting(self, issuer: Organisation | None = None) -> int:
+        """How many records are not on the ledger yet, of everybody or of one issuer."""
+        unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
+        on_the_way = (ProofState.SEALED, ProofState.SUBMITTED)
+        if issuer is not None:
+            return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())
+        sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(on_the_way))
+        return int(self._session.execute(unsealed).scalar_one()) + int(self._session.execute(sealed).scalar_one())
+
     def get_request(self, request_id: str) -> ConfirmationRequest:
         """The request with this id."""
         return self._get(ConfirmationRequest, request_id)
@@ -275,6 +304,20 @@ class SqlStore:
         """Every released consignment, in the order of release."""
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
         return self._all(query.order_by(t.consignment.c.released_at))
+
+    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+        e, c, o = t.event.c, t.consignment.c, t.organisation.c
+        query = (
+            select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
+            .join_from(t.event, t.consignment)
+            .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
+        )
+        if since is not None:
+            query = query.where(e.recorded_at >= since)
+        for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
+            yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
     def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
         """Consignments whose declaration stands in this batch."""
@@ -372,6 +415,34 @@ class SqlStore:
         query = select(RecordOnFile).where(*_UNSEALED)
         return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
 
+    def waiting(self, limit: int) -> Sequence[WaitingRecord]:
+        """Unsealed records as sealing wants them; raises where a row cannot be read.
+
+        Every issuer's oldest come first, so that none has to wait for another's thousands. Whole rows are read, so
+        that nothing is sealed which could not be shown afterwards.
+        """
+        c = t.record.c
+        turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
+        first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
+        chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
+        rows = self._session.execute(select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)).all()
+        return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
+
+    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
+        """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
+        taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
+        self._session.connection().execute(
+            taking.values(batch_id=batch.id, place=bindparam("at"), path=bindparam("way")),
+            [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
+        )
+        entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
+        if self._session.execute(entered).scalar_one() != len(proofs):
+            raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
+
+    def set_aside(self, record_id: str, why: str) -> None:
+        """Keep a record out of every batch."""
+        self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+
     def quarantine_unreadable(self, limit: int) -> int:
         """Set aside unsealed records that cannot even be read from their rows; how many."""
         ids = self._session.scalars(select(t.record.c.id).where(*_UNSEALED).limit(limit)).all()
@@ -384,7 +455,7 @@ class SqlStore:
             return False
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             why = f"its row cannot be read: {error}"[:200]
-            self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
+            self.set_aside(record_id, why)
             return True
 
     def quarantined(self) -> int:
@@ -447,6 +518,22 @@ class SqlStore:
         """The authority's acts that travel with this transaction."""
         return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
 
+    def accreditation_acts_announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction announces."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
+
+    def accreditation_acts_cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction cancels."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
+
+    def accreditation_acts_ended(self, why: str) -> Sequence[AccreditationAct]:
+        """The authority's acts that ended for this reason."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
+
+    def get_accreditation_act(self, act_id: str) -> AccreditationAct:
+        """The authority's act with this id."""
+        return self._get(AccreditationAct, act_id)
+
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
         state = func.coalesce(type_coerce(t.batch.c.state, String), ProofState.STORED.value)
@@ -492,7 +579,8 @@ class SqlStore:
 
     def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
-        query = select(AccreditationAct).where(t.accreditation_act.c.sending_id.is_(None))
+        c = t.accreditation_act.c
+        query = select(AccreditationAct).where(c.sending_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
 
     def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:
@@ -519,3 +607,23 @@ class SqlStore:
     def find_answer(self, person_id: str, key: str) -> Answer | None:
         """What this person's request with this idempotency key led to."""
         return self._session.get(Answer, (person_id, key))
+
+    # Simulations
+
+    def simulations(self, organisation: Organisation) -> Sequence[Simulation]:
+        """An organisation's simulations, newest first."""
+        query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
+        return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
+
+    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]:
+        """All simulations in a state, those that were ordered first at the front."""
+        query = select(Simulation).where(t.simulation.c.state == state)
+        return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
+
+    def get_simulation(self, simulation_id: str) -> Simulation:
+        """The simulation with this id."""
+        return self._get(Simulation, simulation_id)
+
+    def find_simulation(self, simulation_id: str) -> Simulation | None:
+        """The simulation with this id, where there is one."""
+        return self._session.get(Simulation, simulation_id)

@@ -28,6 +28,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.sendings import SendingState
+from backend.domain.simulation import SimulationState
 
 metadata = MetaData(
     naming_convention={
@@ -361,17 +362,6 @@ certificate_draw = Table(
     _to("back_sending_id", "sending.id", nullable=True),
     Column("given_back_at", UtcTime),
 )
-office_account = Table(
-    "office_account",
-    metadata,
-    Column("name", String(20), primary_key=True),
-    Column("organisation_id", String(36), ForeignKey("organisation.id"), nullable=False, unique=True),
-    Column("address", String(42), nullable=False),
-    Column("sealed_private", LargeBinary, nullable=False),
-    Column("made_at", UtcTime, nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
-    Column("refusal", String(200)),
-)
 status_change = Table(
     "status_change",
     metadata,
@@ -397,6 +387,8 @@ accreditation_act = Table(
     _to("sending_id", "sending.id", nullable=True),
     _to("announcement_id", "sending.id", nullable=True),
     Column("due_at", UtcTime),
+    Column("cancel_asked_at", UtcTime),
+    _to("cancelling_id", "sending.id", nullable=True),
     Column("ended", String(200)),
 )
 answer = Table(
@@ -407,6 +399,28 @@ answer = Table(
     Column("request_digest", String(64), nullable=False),
     Column("resource_id", String(36), nullable=False),
     Column("answered_at", UtcTime, nullable=False, index=True),
+)
+simulation = Table(
+    "simulation",
+    metadata,
+    _id(),
+    _to("organisation_id", "organisation.id"),
+    _to("ordered_by", "person.id", index=False),
+    Column("ordered_at", UtcTime, nullable=False, index=True),
+    Column("scenario", String(120), nullable=False),
+    Column("title", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("replications", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("text", Text),
+    Column("state", Word(SimulationState), nullable=False, index=True),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("seen_at", UtcTime),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("faults", JSON, nullable=False),
+    Column("result", JSON),
 )
 prepared = Table(
     "prepared",

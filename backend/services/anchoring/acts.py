@@ -1,9 +1,29 @@
-"""The authority's acts on issuers' keys are sent, in the order in which they were asked."""
+"""The authority's acts on issuers' keys: done at once, or announced first where the ledger asks for it.
 
+What is announced can be done only after a delay, and the guardian may cancel it until then. The delay is the ledger's
+own; nothing here could shorten it.
+"""
+
+from datetime import timedelta
+
+import structlog
+
+from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey, SuspendAccreditation
+from backend.domain.sendings import AccreditationAct, Sending, SendingState
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
 from backend.services.ports import Surroundings
+
+log = structlog.get_logger()
+
+CLOCKS_MAY_DIFFER = timedelta(seconds=2)
+EXPIRES = timedelta(days=7)
+"""How long the ledger keeps an announcement that nobody follows up."""
+HAS_IT = "the ledger has it already"
+CANCELLED = "cancelled by the guardian"
+
+Delayed = Accredit | SuspendAccreditation | RotateKey
 
 
 def send_accreditation_acts(at: Surroundings) -> None:
@@ -12,24 +32,99 @@ def send_accreditation_acts(at: Surroundings) -> None:
         waiting = [act.id for act in work.store.accreditation_acts_in_flight()]
     each = Each()
     for act_id in waiting:
-        each.attempt(_send_accreditation_act, at, act_id)
+        each.attempt(_advance, at, act_id)
     each.finish()
 
 
-def _send_accreditation_act(at: Surroundings, act_id: str) -> None:
-    with at.work(reading=True) as work:
-        act = next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
+def _advance(at: Surroundings, act_id: str) -> None:
+    act = _waiting(at, act_id)
     if act is None:
         return
-    sending = signed(at, to_ledger(act), "authority")
-    at.reached("act-signed")
+    on_ledger = to_ledger(act)
+    assert isinstance(on_ledger, Delayed), "these are the acts that the authority asks for"
+    if act.cancel_asked_at is not None:
+        _cancel(at, act, on_ledger)
+    elif act.announcement is None:
+        begin = _announce if at.ledger.delay(on_ledger) else _do
+        begin(at, act, on_ledger)
+    elif act.announcement.state is SendingState.FINAL:
+        _follow_up(at, act, on_ledger)
+
+
+def _waiting(at: Surroundings, act_id: str) -> AccreditationAct | None:
+    with at.work(reading=True) as work:
+        return next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
+
+
+def _follow_up(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+    """Do what was announced once its time has come; end it where the announcement is gone."""
+    due = at.ledger.announced(on_ledger)
+    if due is None:
+        _end(at, act, _why_gone(at, act, on_ledger))
+        return
+    if act.due_at != due:
+        with at.work() as work:
+            work.store.get_accreditation_act(act.id).due_at = due
+            work.commit()
+        log.info("an act of the authority is announced", act=act.id, due=due.isoformat())
+    if at.now() >= due + CLOCKS_MAY_DIFFER:
+        _do(at, act, on_ledger)
+
+
+def _why_gone(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> str | None:
+    """Why nothing is announced any more; None where it only expired, so that it is announced anew."""
+    if isinstance(on_ledger, Accredit) and at.ledger.accreditation(on_ledger.key) == on_ledger.accreditation:
+        return HAS_IT
+    if act.due_at is not None and at.now() > act.due_at + EXPIRES:
+        return None
+    return CANCELLED
+
+
+def _end(at: Surroundings, act: AccreditationAct, why: str | None) -> None:
+    log.warning("an act of the authority ended", act=act.id, why=why or "its announcement expired; announced anew")
     with at.work() as work:
-        kept = next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
-        if kept is None:
-            return
-        sending = keep(work.store, sending)
-        kept.sending = sending
+        kept = work.store.get_accreditation_act(act.id)
+        kept.ended = why
+        if why is None:
+            kept.announcement, kept.due_at = None, None
         work.commit()
-    at.reached("act-kept")
+
+
+def _cancel(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+    """What was never announced ends at once; what was is cancelled on the ledger by the guardian."""
+    if act.announcement is None:
+        _end(at, act, CANCELLED)
+        return
+    if act.announcement.state is not SendingState.FINAL:
+        return
+    if at.ledger.announced(on_ledger) is None:
+        _end(at, act, CANCELLED)
+    elif act.cancelling is None:
+        sending = signed(at, CancelAnnounced(on_ledger), "guardian")
+        at.reached("cancel-signed")
+        _keep_and_send(at, act, sending, "cancelling", "cancel")
+
+
+def _announce(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+    sending = signed(at, Announce(on_ledger), "authority")
+    at.reached("announcement-signed")
+    _keep_and_send(at, act, sending, "announcement", "announcement")
+
+
+def _do(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+    sending = signed(at, on_ledger, "authority")
+    at.reached("act-signed")
+    _keep_and_send(at, act, sending, "sending", "act")
+
+
+def _keep_and_send(at: Surroundings, act: AccreditationAct, sending: Sending, carried: str, point: str) -> None:
+    with at.work() as work:
+        kept = next((one for one in work.store.accreditation_acts_in_flight() if one.id == act.id), None)
+        if kept is None or getattr(kept, carried) is not None:
+            return  # another worker was quicker, or it ended
+        sending = keep(work.store, sending)
+        setattr(kept, carried, sending)
+        work.commit()
+    at.reached(f"{point}-kept")
     send(at, sending)
-    at.reached("act-sent")
+    at.reached(f"{point}-sent")

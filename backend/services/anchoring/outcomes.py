@@ -56,7 +56,7 @@ def _note_refused(store: Store, kept: Sending, batch: SealedBatch | None, receip
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         seal_again(batch, trouble=kept.refusal)
-    if len(store.status_changes_sent_by(kept)) > 1:
+    if len(store.status_changes_sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
         ask_again(store, kept)
     _ask_draws_again(store, kept)
 
@@ -128,4 +128,8 @@ def ask_again(store: Store, sending: Sending) -> None:
         change.sending = None
     for act in store.accreditation_acts_sent_by(sending):
         act.sending = None
+    for act in store.accreditation_acts_announced_by(sending):
+        act.announcement, act.due_at = None, None
+    for act in store.accreditation_acts_cancelled_by(sending):
+        act.cancelling = None
     _ask_draws_again(store, sending)

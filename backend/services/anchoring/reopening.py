@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from backend.domain.sendings import Sending, SendingState
+from backend.services.anchoring.acts import HAS_IT
 from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
 from backend.services.ports import Surroundings
 
@@ -60,6 +61,8 @@ def begin_anew(at: Surroundings) -> int:
         for sending in store.sendings():
             sending.state, sending.trouble = SendingState.DISPLACED, None
             ask_again(store, sending)
+        for act in store.accreditation_acts_ended(HAS_IT):
+            act.ended = None
         for opening in store.openings():
             opening.is_known = False
         for draw in store.draws():

@@ -54,7 +54,7 @@ def is_under_way(at: Surroundings) -> bool:
             or store.unsealed(1)
             or any(batch.state is ProofState.SEALED and not batch.trouble for batch in store.batches_in_flight())
             or store.status_changes_in_flight()
-            or store.accreditation_acts_in_flight()
+            or any(not act.is_waiting(at.now()) for act in store.accreditation_acts_in_flight())
             or store.openings_in_flight()
             or store.draws_in_flight(1)
             or store.draws_to_give_back()

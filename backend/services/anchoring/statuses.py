@@ -8,7 +8,7 @@ from backend.domain.errors import LedgerRefused
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.sendings import StatusChange
+from backend.domain.sendings import ALREADY_THERE, StatusChange
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.undoing import follow_ledger
 from backend.services.ports import Store, Surroundings
@@ -20,7 +20,6 @@ LARGEST_DECISION = 1_000
 """Places changed by one transaction."""
 _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
 """How the ledger's refusals begin that no waiting will change."""
-HAS_IT = "the ledger has it already"
 
 
 def send_status_changes(at: Surroundings) -> None:
@@ -102,7 +101,7 @@ def _settle_refused(at: Surroundings, chosen: Chosen) -> bool:
     with at.work() as work:
         for change in work.store.status_changes_in_flight():
             change.settled = change.settled or settled.get(change.id)
-            if change.settled not in (None, HAS_IT) and change.id in on_ledger:
+            if change.settled not in (None, ALREADY_THERE) and change.id in on_ledger:
                 follow_ledger(at, work.store, change, on_ledger[change.id], change.settled)
         work.commit()
     return True
@@ -115,7 +114,7 @@ def _status(at: Surroundings, record: RecordOnFile) -> int:
 
 def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
     if _status(at, record) == change.new_status:
-        return HAS_IT
+        return ALREADY_THERE
     try:
         at.ledger.rehearse(_act([(change, record)]))
     except LedgerRefused as refusal:

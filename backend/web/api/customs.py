@@ -75,7 +75,8 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     at = surroundings()
     with at.work(reading=True) as work:
         consignment = lodging.visible(work.store, person(), declaration_id)
-        return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment))
+        changes = work.store.status_changes_of(consignment.record.id)
+        return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment), changes)
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")

@@ -18,7 +18,7 @@ LARGEST_BODY = 2 * 1024 * 1024
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
 
 
-_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement"}
+_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement", "api.post_cancellation"}
 
 
 @blueprint.before_request

@@ -68,6 +68,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, Any]:
         "key": standing.thumbprint,
         "state": _state(held, now),
         "pending": standing.pending,
+        "announcedFor": standing.announced and standing.announced.due_at,
         "validFrom": terms and terms.valid_from,
         "validUntil": terms and terms.valid_until,
         "suspendedSince": terms and terms.suspended_since,

@@ -106,6 +106,9 @@ class DecisionShape(Shape):
     office: str
     status: str = Field(description="The status that the decision gave")
     verdict: Ruling = Field(description="The verdict at that moment")
+    proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
+        description="How far the decision has come on its way to the ledger"
+    )
     undone: str | None = Field(default=None, description="Why the ledger did not take it; null while it stands")
 
 
@@ -217,7 +220,7 @@ class FileShape(Shape):
 class OrganisationInput(Shape):
     """An organisation to register."""
 
-    role: Literal["merchant", "chamber", "laboratory", "officer"]
+    role: Literal["merchant", "chamber", "laboratory", "officer", "analyst"]
     name: Text
     email: Text
     local_name: Text | None = None
@@ -261,6 +264,9 @@ class StandingShape(Shape):
     key: str
     state: Literal["accredited", "suspended", "lapsed", "not-yet", "none", "unknown"]
     pending: bool = Field(description="An act of the authority is on its way to the ledger")
+    announced_for: datetime | None = Field(
+        default=None, description="When an act that was announced can be done; until then the guardian may cancel it"
+    )
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     suspended_since: datetime | None = None

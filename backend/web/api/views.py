@@ -1,5 +1,6 @@
 """How things on file look to programs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
@@ -9,6 +10,7 @@ from backend.domain.documents import SLUGS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.records import RecordOnFile
+from backend.domain.sendings import StatusChange
 from backend.domain.verdict import Verdict
 from backend.services.verifying import DossierVerdict
 from backend.web.languages import language
@@ -83,8 +85,13 @@ def summary(consignment: Consignment) -> dict[str, Any]:
     }
 
 
-def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, Any]:
-    """A declaration with everything that an officer's system needs."""
+def declaration(
+    consignment: Consignment, dossier: DossierVerdict, changes: Sequence[StatusChange] = ()
+) -> dict[str, Any]:
+    """A declaration with everything that an officer's system needs; ``changes`` are those of its status, in order."""
+    # Every decision queues exactly one change signed by the office, so the two lists run side by side.
+    by_office = [change for change in changes if change.signer.startswith("office")]
+    ways = [*(change.proof_state for change in by_office), *["stored"] * len(consignment.decisions)]
     return {
         **summary(consignment),
         "document": _fields(consignment.record),
@@ -99,12 +106,14 @@ def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, 
             }
             for event in consignment.events
         ],
-        "decisions": [decision(consignment.id, taken) for taken in consignment.decisions],
+        "decisions": [
+            decision(consignment.id, taken, way) for taken, way in zip(consignment.decisions, ways, strict=False)
+        ],
     }
 
 
-def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
-    """A decision as it was taken."""
+def decision(declaration_id: str, taken: DecisionTaken, proof_state: str = "stored") -> dict[str, Any]:
+    """A decision as it was taken, and how far it has come."""
     return {
         "id": taken.id,
         "declaration": declaration_id,
@@ -114,5 +123,6 @@ def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
         "office": taken.office.name,
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
+        "proofState": proof_state,
         "undone": taken.undone,
     }

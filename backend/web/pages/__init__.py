@@ -1,4 +1,4 @@
-"""Pages for people who sign in: merchants, issuers, officers, the authority."""
+"""Pages for people who sign in: merchants, issuers, officers, the authority, analysts."""
 
 from typing import Any, cast
 
@@ -43,9 +43,10 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
         Role.LABORATORY: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))],
         Role.OFFICER: [("pages.desk", _("Declarations"))],
         Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
+        Role.ANALYST: [("pages.simulations", _("Simulation")), ("pages.release_times", _("Release times"))],
     }
     named = [("pages.home", _("Overview")), *entries[role]]
-    return [(name, word, name == f"pages.{section}") for name, word in named]
+    return [(name, word, name == f"pages.{section.replace('-', '_')}") for name, word in named]
 
 
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
@@ -58,7 +59,9 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     privacy,
     products,
     records,
+    release_times,
     requests,
     sign_in,
+    simulations,
     trade,
 )

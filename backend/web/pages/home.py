@@ -33,6 +33,9 @@ def home() -> str:
             return render_template("pages/home_issuer.html", **_for_issuer(work.store, actor))
         if actor.role is Role.OFFICER:
             return render_template("pages/home_officer.html", **_for_officer(work.store))
+        if actor.role is Role.ANALYST:
+            latest = work.store.simulations(actor.organisation)[:SHOWN]
+            return render_template("pages/home_analyst.html", simulations=latest, study=study(surroundings()))
     return render_template("pages/home_authority.html", standings=accreditation.standings(surroundings()))
 
 

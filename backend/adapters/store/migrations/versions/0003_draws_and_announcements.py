@@ -1,4 +1,4 @@
-"""Draws on certificates, accounts of customs offices, and acts that are announced before they are done."""
+"""Draws on certificates, decisions that were undone, and acts that are announced before they are done."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,29 +47,16 @@ def upgrade() -> None:
     )
     for column in ("certificate_id", "line_id", "declaration_id", "sending_id", "drawing", "back_sending_id"):
         op.create_index(op.f(f"ix_certificate_draw_{column}"), "certificate_draw", [column])
-    op.create_table(
-        "office_account",
-        sa.Column("name", sa.String(length=20), nullable=False),
-        sa.Column("organisation_id", sa.String(length=36), nullable=False),
-        sa.Column("address", sa.String(length=42), nullable=False),
-        sa.Column("sealed_private", sa.LargeBinary(), nullable=False),
-        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("sending_id", sa.String(length=80), nullable=True),
-        sa.Column("refusal", sa.String(length=200), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisation.id"], name=op.f("fk_office_account_organisation_id")
-        ),
-        sa.ForeignKeyConstraint(["sending_id"], ["sending.id"], name=op.f("fk_office_account_sending_id")),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_office_account")),
-        sa.UniqueConstraint("organisation_id", name=op.f("uq_office_account_organisation_id")),
-    )
-    op.create_index(op.f("ix_office_account_sending_id"), "office_account", ["sending_id"])
     with op.batch_alter_table("decision", schema=None) as decision:
         decision.add_column(sa.Column("undone", sa.String(length=200), nullable=True))
     with op.batch_alter_table("accreditation_act", schema=None) as act:
         act.add_column(sa.Column("announcement_id", sa.String(length=80), nullable=True))
         act.add_column(sa.Column("due_at", sa.DateTime(timezone=True), nullable=True))
+        act.add_column(sa.Column("cancel_asked_at", sa.DateTime(timezone=True), nullable=True))
+        act.add_column(sa.Column("cancelling_id", sa.String(length=80), nullable=True))
         act.add_column(sa.Column("ended", sa.String(length=200), nullable=True))
+        act.create_index(act.f("ix_accreditation_act_cancelling_id"), ["cancelling_id"])
+        act.create_foreign_key(act.f("fk_accreditation_act_cancelling_id"), "sending", ["cancelling_id"], ["id"])
         act.create_index(act.f("ix_accreditation_act_announcement_id"), ["announcement_id"])
         act.create_foreign_key(act.f("fk_accreditation_act_announcement_id"), "sending", ["announcement_id"], ["id"])
 
@@ -77,10 +64,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("accreditation_act", schema=None) as act:
         act.drop_constraint(act.f("fk_accreditation_act_announcement_id"), type_="foreignkey")
+        act.drop_constraint(act.f("fk_accreditation_act_cancelling_id"), type_="foreignkey")
+        act.drop_index(act.f("ix_accreditation_act_cancelling_id"))
         act.drop_index(act.f("ix_accreditation_act_announcement_id"))
-        for column in ("ended", "due_at", "announcement_id"):
+        for column in ("ended", "cancelling_id", "cancel_asked_at", "due_at", "announcement_id"):
             act.drop_column(column)
     with op.batch_alter_table("decision", schema=None) as decision:
         decision.drop_column("undone")
-    for table in ("office_account", "certificate_draw", "opening"):
+    for table in ("certificate_draw", "opening"):
         op.drop_table(table)

@@ -1,0 +1,327 @@
+"""Starts the simulator as a program of its own, with bounded time, memory and disk, and ends it when it must.
+
+The simulator is another package: nothing of it is imported here. What the two agree on is its command line, progress as
+JSON lines on standard output, and the files that it leaves in the folder it is given.
+"""
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
+from backend.services.ports import Stopped
+
+LOOK_SECONDS = 1.0
+"""Between looks at whether a simulation is still wanted."""
+GRACE_SECONDS = 3.0
+"""Between asking a program to end and ending it."""
+LONGEST_LINE = 64 * 1024
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
+"""Of the environment: the rest, and above all the master key, is none of the program's business."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one run of the program may take."""
+
+    run_seconds: float = 600
+    look_through_seconds: float = 60
+    memory_bytes: int = 6 * 1024**3
+    """Of address space, of which compiled code and libraries take about 2 GiB before anything is simulated."""
+    file_bytes: int = 512 * 1024**2
+    workers: int = 1
+
+
+class ProgramSimulator:
+    """Obeys the Simulator port with ``python -m clearance_sim``; keeps each simulation's files in a folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        program: Sequence[str] = (sys.executable, "-P", "-m", "clearance_sim"),
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._folder, self._program, self._bounds = folder, list(program), bounds or Bounds()
+        self._reading = threading.Lock()
+
+    # Scenarios
+
+    def scenarios(self) -> Sequence[Scenario]:
+        """The packaged scenarios; they are read once."""
+        with self._reading:
+            return self._packaged
+
+    @cached_property
+    def _packaged(self) -> tuple[Scenario, ...]:
+        with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
+            told = self._ask(Path(folder), "scenarios", "--json")
+        return tuple(_scenario(fields) for fields in told)
+
+    def read(self, text: str) -> Scenario:
+        """Look through a scenario file."""
+        with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
+            Path(folder, "scenario.toml").write_text(text, encoding="utf-8")
+            told = self._ask(Path(folder), "scenarios", "--json", "scenario.toml")
+        return _scenario(told[0], text)
+
+    def _ask(self, folder: Path, *arguments: str) -> list[Any]:
+        """What a short command prints: a JSON list."""
+        with self._started(folder, arguments, self._bounds.look_through_seconds) as program:
+            lines = list(program.lines(lambda: True))
+        content = "\n".join(lines)
+        program.raise_if_failed(content)
+        try:
+            told = json.loads(content)
+        except ValueError as error:
+            raise SimulatorMissing(f"the simulator's answer cannot be read: {content[:200]}") from error
+        return told if isinstance(told, list) else [told]
+
+    # Simulations
+
+    def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
+        """Run it, and follow its progress."""
+        folder = self._place(simulation.id)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            self._run(simulation, folder, go_on)
+            return _result(folder / "result.json")
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _run(self, simulation: Simulation, folder: Path, go_on: Callable[[int, int], bool]) -> None:
+        numbers = ["--replications", str(simulation.replications), "--workers", str(self._bounds.workers)]
+        asked = self._asked(simulation, folder)
+        last = self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
+        with suppress(WrongScenario):
+            # One replication is what the log is good for, and it is the first of those above: draws go by its number.
+            self._follow(folder, [*asked, "--replications", "1", "--trace", "trace.parquet"], last, go_on)
+            return
+        (folder / "trace.parquet").unlink(missing_ok=True)
+
+    def _follow(
+        self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
+    ) -> tuple[int, int]:
+        """Run the program and pass its progress on; gives how far it has come."""
+        done, total = at
+        refused = ""
+
+        def is_wanted() -> bool:
+            return go_on(done, total)
+
+        with self._started(folder, arguments, self._bounds.run_seconds) as program:
+            for line in program.lines(is_wanted):
+                told = _object(line)
+                if "done" in told and total == told.get("total"):
+                    done = int(told["done"])
+                refused = line if "errors" in told else refused
+        program.raise_if_failed(refused)
+        return done, total
+
+    def _asked(self, simulation: Simulation, folder: Path) -> list[str]:
+        source = simulation.scenario
+        if simulation.text is not None:
+            source = "scenario.toml"
+            (folder / source).write_text(simulation.text, encoding="utf-8")
+        settings = [part for key, value in simulation.settings.items() for part in ("--set", f"{key}={_exact(value)}")]
+        return ["run", source, "--seed", str(simulation.seed), *settings, "--progress-json"]
+
+    @contextmanager
+    def _started(self, folder: Path, arguments: Sequence[str], seconds: float) -> Iterator["_Program"]:
+        environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+        with (folder / "errors.txt").open("w+b") as errors:
+            try:
+                process = subprocess.Popen(
+                    [*self._program, *arguments],
+                    cwd=folder,
+                    env={**environment, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SimulatorMissing(f"the simulator cannot be started: {error}") from error
+            program = _Program(process, errors, self._bounds, seconds)
+            try:
+                yield program
+            finally:
+                program.end()
+
+    # Files
+
+    def _place(self, simulation_id: str) -> Path:
+        return self._folder / simulation_id
+
+    def file(self, simulation_id: str, name: str) -> Path | None:
+        """A file that a simulation left."""
+        found = self._place(simulation_id) / name
+        return found if found.is_file() else None
+
+    def forget(self, simulation_id: str) -> None:
+        """Delete what a simulation left."""
+        shutil.rmtree(self._place(simulation_id), ignore_errors=True)
+
+
+class _Program:
+    """One started program: its lines, its bounds, its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], bounds: Bounds, seconds: float) -> None:
+        self._process, self._errors, self._bounds = process, errors, bounds
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._told = ""
+        _bound(process.pid, bounds, seconds)
+        threading.Thread(target=self._listen, name="simulation-output", daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            while line := output.readline(LONGEST_LINE):
+                self._lines.put(line.decode("utf-8", "replace").rstrip("\n"))
+        self._lines.put(None)
+
+    def lines(self, is_wanted: Callable[[], bool]) -> Iterator[str]:
+        """What it prints, until it ends; raises Stopped when it is not wanted, WrongScenario when its time is up."""
+        look = time.monotonic()
+        while True:
+            try:
+                line = self._lines.get(timeout=LOOK_SECONDS / 4)
+            except queue.Empty:
+                line = ""
+            if line is None:
+                break
+            if line:
+                yield line
+            if time.monotonic() >= look:
+                look = time.monotonic() + LOOK_SECONDS
+                if not is_wanted():
+                    raise Stopped
+            if time.monotonic() > self._deadline:
+                raise WrongScenario([Fault("", None, f"took longer than {self._seconds / 60:g} minutes", _LESS)])
+        self._process.wait(GRACE_SECONDS)
+        self._errors.seek(0)
+        self._told = self._errors.read(LONGEST_LINE).decode("utf-8", "replace").strip()
+
+    def raise_if_failed(self, printed: str) -> None:
+        """Raise WrongScenario with what the program refused, where it did."""
+        if self._process.returncode == 0:
+            return
+        faults = _object(printed).get("errors")
+        if isinstance(faults, list) and faults:
+            raise WrongScenario([Fault.read(fault) for fault in faults if isinstance(fault, dict)])
+        if "MemoryError" in self._told or self._process.returncode in (-signal.SIGKILL, -signal.SIGSEGV):
+            gigabytes = self._bounds.memory_bytes // 1024**3
+            raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])
+        why = (self._told.splitlines() or ["it said nothing"])[-1][:300]
+        if "No module named clearance_sim" in self._told:
+            raise SimulatorMissing("the simulator is not installed with this server")
+        raise WrongScenario([Fault("", None, f"the simulator ended with code {self._process.returncode}: {why}")])
+
+    def end(self) -> None:
+        """Make sure that it and whatever it started are gone."""
+        for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+            if self._process.poll() is not None:
+                break
+            try:
+                os.killpg(self._process.pid, number)
+                self._process.wait(patience)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+
+
+def _exact(value: float) -> str:
+    """The number without loss; whole ones without a point, as counts are written."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+_LESS = "fewer replications, fewer declarations or a shorter horizon take less"
+
+
+def _bound(pid: int, bounds: Bounds, seconds: float) -> None:
+    """Bound memory, files and processor time, where the system can bound another process; and let the server go first.
+
+    Set from outside: code between fork and exec is not safe in a server with threads.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, pid, 10)
+        import resource
+
+        if not hasattr(resource, "prlimit"):
+            return
+        for kind, most in (
+            (resource.RLIMIT_AS, bounds.memory_bytes),
+            (resource.RLIMIT_FSIZE, bounds.file_bytes),
+            (resource.RLIMIT_CPU, int(seconds * (bounds.workers + 1)) + 1),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            resource.prlimit(pid, kind, (most, most))
+    except (OSError, ImportError):
+        return  # it has ended already, or the system has no such bounds
+
+
+def _object(line: str) -> dict[str, Any]:
+    """The JSON object of a line, or nothing where it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _result(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongScenario([Fault("", None, f"the simulator left no result: {error}")]) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _scenario(fields: Mapping[str, Any], text: str | None = None) -> Scenario:
+    return Scenario(
+        name=str(fields["name"]),
+        title=_words(fields.get("title") or fields["name"]),
+        summary=_words(fields.get("summary") or ""),
+        parameters=tuple(_parameter(parameter) for parameter in fields.get("parameters", ())),
+        text=text,
+    )
+
+
+def _parameter(fields: Mapping[str, Any]) -> Parameter:
+    return Parameter(
+        key=str(fields["key"]),
+        title=_words(fields.get("title") or _readable(str(fields["key"]))),
+        value=float(fields["value"]),
+        low=float(fields["low"]),
+        high=float(fields["high"]),
+        unit=str(fields.get("unit") or ""),
+        source=str(fields.get("source") or ""),
+        is_whole=bool(fields.get("whole")),
+    )
+
+
+def _readable(key: str) -> str:
+    """A parameter's key as words, where it has no title: its unit stands beside it."""
+    return " · ".join(part.replace("_", " ") for part in key.removesuffix("_h").removesuffix("_per").split("."))
+
+
+def _words(given: Any) -> dict[str, str]:
+    if isinstance(given, Mapping):
+        english = str(given.get("en") or next(iter(given.values()), ""))
+        return {"en": english, "zh": str(given.get("zh") or english)}
+    return {"en": str(given), "zh": str(given)}

@@ -1,0 +1,205 @@
+"""An analyst's simulations: choose a scenario, change its parameters, run it, compare, download."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.parties import Role
+from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation, SimulatorMissing, WrongScenario
+from backend.services import simulating
+from backend.services.simulating import Order
+from backend.web.field_messages import in_words
+from backend.web.languages import language
+from backend.web.pages import blueprint
+from backend.web.people import only, person
+from backend.web.simulation_figures import compared, tables
+from backend.web.surroundings import surroundings
+
+MOST_COMPARED = 4
+_FIELD = "parameter:"
+
+
+@blueprint.get("/simulations")
+@only(Role.ANALYST)
+def simulations() -> str:
+    """What can be simulated, and what was."""
+    try:
+        scenarios, missing = simulating.scenarios(surroundings(), person()), False
+    except SimulatorMissing:
+        scenarios, missing = (), True
+    mine = simulating.listed(surroundings(), person())
+    return render_template("pages/simulations.html", scenarios=scenarios, missing=missing, simulations=mine)
+
+
+@blueprint.route("/simulations/new", methods=["GET", "POST"])
+@only(Role.ANALYST)
+def new_simulation() -> ResponseReturnValue:
+    """A scenario's parameters, each with its bounds; with a file of one's own, its faults first."""
+    if request.method == "GET":
+        return _start()
+    typed, faults = _numbers(request.form)
+    text = _own_text()
+    wanted = Order(
+        request.form.get("scenario"), text, typed["parameters"], typed.get("replications", 20), typed.get("seed", 1)
+    )
+    try:
+        scenario = simulating.find_scenario(surroundings(), person(), wanted)
+    except WrongScenario as error:
+        return render_template("pages/simulation_file.html", text=text, faults=error.faults), 422
+    except Invalid as error:
+        return render_template("pages/simulation_file.html", text=text, wrong=_first(error)), 422
+    if "look" in request.form:
+        return _form(scenario, {}, {})
+    if not faults:
+        try:
+            ordered = simulating.order(surroundings(), person(), wanted)
+            return redirect(url_for("pages.simulation", simulation_id=ordered.id))
+        except Invalid as error:
+            faults = {where: in_words(what) for where, what in error.problems}
+        except Conflict as error:
+            faults = {"": _too_many(error)}
+    return _form(scenario, request.form, faults), 422
+
+
+def _start() -> ResponseReturnValue:
+    """A form with the scenario's own values, or with those of an earlier simulation."""
+    if earlier_id := request.args.get("from"):
+        earlier = _visible(earlier_id)
+        scenario = simulating.find_scenario(surroundings(), person(), Order(earlier.scenario, earlier.text))
+        values = {f"{_FIELD}{key}": f"{value:g}" for key, value in earlier.settings.items()}
+        values |= {"replications": str(earlier.replications), "seed": str(earlier.seed)}
+        return _form(scenario, values, {})
+    name = request.args.get("scenario")
+    if name is None:
+        return render_template("pages/simulation_file.html", text="")
+    try:
+        return _form(simulating.find_scenario(surroundings(), person(), Order(name)), {}, {})
+    except Invalid:
+        abort(404)
+
+
+def _form(scenario: Scenario, values: Mapping[str, str], faults: Mapping[str, str]) -> str:
+    return render_template(
+        "pages/simulation_new.html",
+        scenario=scenario,
+        values=values,
+        faults=faults,
+        field=_FIELD,
+        most=MOST_REPLICATIONS,
+    )
+
+
+def _own_text() -> str | None:
+    """The text of an uploaded file, or as it stands in the form after that; None for a packaged scenario."""
+    uploaded = request.files.get("file")
+    if uploaded is not None and uploaded.filename:
+        content: bytes = uploaded.read()
+        return content.decode("utf-8", "replace")
+    typed: str | None = request.form.get("text")
+    return typed
+
+
+def _numbers(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was typed, as numbers; and what is none, by the names that the order's faults have."""
+    typed: dict[str, Any] = {"parameters": {}}
+    faults: dict[str, str] = {}
+    for name, value in form.items():
+        text = value.strip()
+        if not text:
+            continue
+        try:
+            if name in ("replications", "seed"):
+                typed[name] = int(text)
+            elif name.startswith(_FIELD):
+                typed["parameters"][name.removeprefix(_FIELD)] = float(text)
+        except ValueError:
+            key = name.replace(_FIELD, "parameters.", 1)
+            faults[key] = in_words("valid integer" if name in ("replications", "seed") else "valid decimal")
+    return typed, faults
+
+
+def _first(error: Invalid) -> str:
+    return in_words(error.problems[0][1]) if error.problems else str(error)
+
+
+def _too_many(error: Conflict) -> str:
+    told: str = _("Too many simulations are kept. Delete some that you no longer need.")
+    if "pending" in error.values:
+        told = _("Too many of your simulations wait already. Let one end, or cancel it.")
+    return told
+
+
+@blueprint.get("/simulations/<simulation_id>")
+@only(Role.ANALYST)
+def simulation(simulation_id: str) -> str:
+    """One simulation: how far it has come, and what came out."""
+    found = _visible(simulation_id)
+    return render_template(
+        "pages/simulation.html",
+        simulation=found,
+        tables=tables(found.result),
+        names=_names(found),
+        files=simulating.files_of(surroundings(), found),
+        now=surroundings().now(),
+    )
+
+
+def _names(found: Simulation) -> dict[str, str]:
+    """The changed parameters by their titles, where the scenario still has them."""
+    try:
+        scenario = simulating.find_scenario(surroundings(), person(), Order(found.scenario, found.text))
+    except (Invalid, SimulatorMissing):
+        return {}
+    return {parameter.key: parameter.title[language()] for parameter in scenario.parameters}
+
+
+@blueprint.post("/simulations/<simulation_id>/cancel")
+@only(Role.ANALYST)
+def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
+    """End it."""
+    try:
+        simulating.cancel(surroundings(), person(), simulation_id)
+    except Conflict:
+        flash(_("It had ended already."))
+    else:
+        flash(_("Cancelled."))
+    return redirect(url_for("pages.simulation", simulation_id=simulation_id))
+
+
+@blueprint.post("/simulations/<simulation_id>/delete")
+@only(Role.ANALYST)
+def delete_simulation(simulation_id: str) -> ResponseReturnValue:
+    """Forget it with its files."""
+    simulating.remove(surroundings(), person(), simulation_id)
+    flash(_("Deleted."))
+    return redirect(url_for("pages.simulations"))
+
+
+@blueprint.get("/simulations/<simulation_id>/files/<name>")
+@only(Role.ANALYST)
+def simulation_file(simulation_id: str, name: str) -> ResponseReturnValue:
+    """A file to keep."""
+    found = simulating.file_of(surroundings(), _visible(simulation_id), name)
+    return send_file(found, as_attachment=True, download_name=f"simulation-{simulation_id[:8]}-{name}")
+
+
+@blueprint.get("/simulations/compare")
+@only(Role.ANALYST)
+def compare_simulations() -> ResponseReturnValue:
+    """Several simulations side by side."""
+    ids = list(dict.fromkeys(request.args.getlist("run")))[:MOST_COMPARED]
+    if len(ids) < 2:
+        flash(_("Tick two to four simulations that are done, then compare."), "wrong")
+        return redirect(url_for("pages.simulations"))
+    chosen = [_visible(simulation_id) for simulation_id in ids]
+    keys = dict.fromkeys(key for simulation in chosen for key in simulation.settings)
+    return render_template("pages/simulation_compare.html", simulations=chosen, keys=keys, groups=compared(chosen))
+
+
+def _visible(simulation_id: str) -> Simulation:
+    with surroundings().work(reading=True) as work:
+        return simulating.visible(work.store, person(), simulation_id)

@@ -1,0 +1,1 @@
+"""What is read off the replications: intervals, quantiles, warm-up."""

@@ -1,0 +1,105 @@
+"""One replication in few numbers, so that a thousand of them fit into memory and travel between processes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearance_sim.analysis.histogram import quantiles
+from clearance_sim.engine import state as st
+from clearance_sim.engine.replication import Replication
+
+AT = (0.5, 0.9, 0.95)
+VISIT_FIGURES = (
+    "entered", "served", "lost", "abandoned", "delayed_share", "wait_mean", "wait_p50", "wait_p90", "wait_p95",
+    "sojourn_mean", "sojourn_p50", "sojourn_p90", "sojourn_p95", "throughput_per_h", "lost_share", "abandoned_share",
+)  # fmt: skip
+TIME_FIGURES = ("queue_length", "in_service", "on_duty", "utilisation", "overtime", "scheduled_overtime")
+CLOCK_FIGURES = ("mean", "p50", "p90", "p95", "count", "standard_deviation")
+
+
+@dataclass
+class Summary:
+    """The figures of one replication."""
+
+    number: int
+    visits: NDArray[np.float64]  # [station, all or class, VISIT_FIGURES]
+    times: NDArray[np.float64]  # [station, TIME_FIGURES]
+    clocks: NDArray[np.float64]  # [clock, all or class, CLOCK_FIGURES and one share for each target]
+    observed: NDArray[np.float64]  # [moment, station or everyone, waiting | busy | on duty | share empty]
+    run: NDArray[np.float64]  # arrived, counted, still inside, window hours, events
+    values: NDArray[np.float64] | None
+    classes: NDArray[np.int16] | None
+
+
+def summarised(done: Replication, warm_up: int, warm_h: float, targets: list[tuple[float, ...]], keep: bool) -> Summary:
+    """The figures of a replication; declarations of the warm-up do not count on the clocks."""
+    window = done.window_to - done.window_from
+    first = warm_up if not warm_h else done.arrived - done.counted
+    counts = done.observed_n[:, None, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = done.observed[:, :, :4] / counts
+        run = np.array([done.arrived, done.counted, done.inside, window, done.events], np.float64)
+        return Summary(
+            done.number, _visits(done, window), _times(done, window), _clocks(done, first, targets), observed, run,
+            done.out if keep else None, done.out_class if keep else None,
+        )  # fmt: skip
+
+
+def _visits(done: Replication, window: float) -> NDArray[np.float64]:
+    stations, classes = done.sums.shape[:2]
+    found = np.full((stations, classes + 1, len(VISIT_FIGURES)), np.nan)
+    for s in range(stations):
+        for c in range(classes + 1):
+            sums = done.sums[s].sum(axis=0) if c == 0 else done.sums[s, c - 1]
+            counted = done.histogram[s].sum(axis=0) if c == 0 and classes > 1 else done.histogram[s, max(c - 1, 0)]
+            if c and classes == 1:
+                found[s, c] = found[s, 0]
+                continue
+            served, entered = sums[st.SERVED], sums[st.ENTERED_N]
+            found[s, c] = [
+                entered, served, sums[st.LOST_N], sums[st.ABANDONED_N], sums[st.DELAYED] / served,
+                sums[st.WAIT] / served, *quantiles(counted[0], AT), sums[st.SOJOURN] / served,
+                *quantiles(counted[1], AT), served / window, sums[st.LOST_N] / entered, sums[st.ABANDONED_N] / entered,
+            ]  # fmt: skip
+    return found
+
+
+def _times(done: Replication, window: float) -> NDArray[np.float64]:
+    a = done.areas
+    busy, duty = a[:, st.BUSY_AREA], a[:, st.DUTY_AREA]
+    # What is worked beyond the number on duty is overtime; the rest is the use of those on duty.
+    use = (busy - a[:, st.OVER_AREA]) / duty
+    return np.column_stack(
+        [a[:, st.QUEUE_AREA] / window, busy / window, duty / window, use, a[:, st.OVER_AREA] / window,
+         a[:, st.OVERTIME_AREA] / window]
+    )  # fmt: skip
+
+
+def _clocks(done: Replication, first: int, targets: list[tuple[float, ...]]) -> NDArray[np.float64]:
+    clocks, classes = done.out.shape[0], done.sums.shape[1]
+    width = len(CLOCK_FIGURES) + max(map(len, targets), default=0)
+    found = np.full((clocks, classes + 1, width), np.nan)
+    of_class = done.out_class[first:]
+    for k in range(clocks):
+        values = done.out[k, first:]
+        for c in range(classes + 1):
+            if c and classes == 1:
+                found[k, c] = found[k, 0]
+                continue
+            chosen = values if c == 0 else values[of_class == c - 1]
+            _figures(chosen[~np.isnan(chosen)], targets[k], found[k, c])
+    return found
+
+
+def _figures(values: NDArray[np.float64], targets: tuple[float, ...], into: NDArray[np.float64]) -> None:
+    if not len(values):
+        into[4] = 0
+        return
+    # The linear interpolation of numpy.quantile, off one partial sort.
+    places = [p * (len(values) - 1) for p in AT]
+    values.partition(sorted({k for p in places for k in (int(p), min(int(p) + 1, len(values) - 1))}))
+    at = [float(values[int(p)] + (values[min(int(p) + 1, len(values) - 1)] - values[int(p)]) * (p % 1)) for p in places]
+    into[:6] = [values.mean(), *at, len(values), values.std()]
+    for position, target in enumerate(targets):
+        into[6 + position] = np.count_nonzero(values <= target) / len(values)

@@ -1,0 +1,114 @@
+"""One arm in full: both clocks with their distribution, channels, stages, officers' week, fraud."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearance_sim import Result
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.fraud import fraud
+from clearance_sim.procedure.intervals import Interval, number
+from clearance_sim.procedure.levers import Arm
+from clearance_sim.procedure.network import ARRIVAL, CHANNELS, CLOCKS, OWNERS, TITLES
+from clearance_sim.procedure.simulation import Array, Laboratory, by_replication, counted, time_in
+
+STAFFED = ("document check", "examination")
+ECDF_SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
+
+
+def arm_json(context: Context, arm: Arm, laboratory: Laboratory) -> dict[str, Any]:
+    """One arm as it stands in claim.json."""
+    result = laboratory.result(context, arm.levers, stages=True)
+    return {
+        "name": arm.name,
+        "title": {"en": arm.en, "zh": arm.zh},
+        "levers": arm.levers.to_json(),
+        "declarations": int(sum(values.size for values in by_replication(result, ARRIVAL))),
+        "clocks": {clock: _clock(by_replication(result, clock)) for clock in CLOCKS},
+        "channels": [_channel(result, channel) for channel in reversed(CHANNELS)],
+        "stages": _stages(result),
+        "staffed": [_staffed(result, name) for name in STAFFED if name in result.stations],
+        "week": [_week(result, name) for name in STAFFED if name in result.stations],
+        "fraud": fraud(context, arm.levers, laboratory.machine).to_json(),
+    }
+
+
+def _clock(rows: list[Array]) -> dict[str, Any]:
+    return {
+        **_figures(rows, p95=0.95),
+        "within_72h": Interval.over([_within(values, 72.0) for values in rows]).to_json(),
+        "ecdf": _ecdf(np.concatenate(rows)),
+    }
+
+
+def _figures(rows: list[Array], **more: float) -> dict[str, Any]:
+    quantiles = {"median": 0.5, "p90": 0.9, **more}
+    return {
+        "mean": Interval.over([values.mean() if values.size else np.nan for values in rows]).to_json(),
+        **{name: Interval.over([_quantile(values, q) for values in rows]).to_json() for name, q in quantiles.items()},
+        "within_8h": Interval.over([_within(values, 8.0) for values in rows]).to_json(),
+    }
+
+
+def _quantile(values: Array, share: float) -> float:
+    return float(np.quantile(values, share)) if values.size else float("nan")
+
+
+def _within(values: Array, hours: float) -> float:
+    return float((values <= hours).mean()) if values.size else float("nan")
+
+
+def _ecdf(values: Array) -> list[list[float | None]]:
+    """Hours and the share within them, at every hundredth, and at the two hours the claim names."""
+    points = {share: float(hours) for share, hours in zip(ECDF_SHARES, np.quantile(values, ECDF_SHARES), strict=True)}
+    points |= {_within(values, hours): hours for hours in (8.0, 72.0)}
+    return [[number(hours), number(share)] for share, hours in sorted(points.items())]
+
+
+def _channel(result: Result, channel: str) -> dict[str, Any]:
+    everyone = by_replication(result, ARRIVAL)
+    rows = by_replication(result, ARRIVAL, channel)
+    shares = [own.size / max(1, whole.size) for own, whole in zip(rows, everyone, strict=True)]
+    return {"channel": channel, "share": Interval.over(shares).to_json(), **_figures(rows)}
+
+
+def _stages(result: Result) -> list[dict[str, Any]]:
+    """Mean hours at each station over all consignments; they overlap, so they sum to more than the clock shows."""
+    whom = np.isfinite(result.clock_values(ARRIVAL)) & counted(result)
+    means = {}
+    for name in OWNERS:
+        if f"in {name}" in result.clocks and name != "voyage":
+            hours, _ = time_in(result, (name,))
+            means[name] = float(hours[whom].mean())
+    total = sum(means.values()) or 1.0
+    return [
+        {
+            "station": name,
+            "title": {"en": TITLES[name][0], "zh": TITLES[name][1]},
+            "owner": OWNERS[name],
+            "mean_h": number(hours),
+            "share": number(hours / total),
+        }
+        for name, hours in means.items()
+    ]
+
+
+def _staffed(result: Result, name: str) -> dict[str, Any]:
+    station = result.stations[name]
+    return {"station": name, "utilisation": _estimate(station.utilisation), "wait": _estimate(station.wait.mean)}
+
+
+def _week(result: Result, name: str) -> dict[str, Any]:
+    """Waiting and on duty at every hour of the week, Monday first."""
+    hours = result.observed[name]
+    return {
+        "station": name,
+        "queue": [number(hour.waiting.value) for hour in hours],
+        "servers": [number(hour.on_duty.value) for hour in hours],
+    }
+
+
+def _estimate(estimate: Any) -> dict[str, float | None]:
+    return Interval(float(estimate.value), float(estimate.low), float(estimate.high)).to_json()

@@ -1,0 +1,146 @@
+"""Every set of levers, with the same consignments: who earned the hours saved, and which sets suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clearance_sim.claim.shapley import Shares, Values, shares, with_credit
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.intervals import Interval
+from clearance_sim.procedure.levers import ORDER, TITLES, Levers, letters_of
+from clearance_sim.procedure.network import CLOCKS
+from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
+
+CREDITED = {"E": 1.0, "R": 0.5}
+"""The fractions of other levers credited to the ledger as what it makes possible: an assumption, always printed."""
+
+
+@dataclass(frozen=True)
+class Factorial:
+    """One summary for each of the sets of levers; set number m holds lever i of the order when bit i of m is set."""
+
+    cells: Sequence[Summary]
+
+    def of(self, letters: str) -> Summary:
+        """The cell with exactly these levers."""
+        return self.cells[sum(1 << ORDER.index(letter) for letter in letters)]
+
+    def values(self, clock: str, statistic: str) -> Values:
+        """One row a set, one column a replication."""
+        return np.stack([cell(clock, statistic) for cell in self.cells])
+
+
+def factorial(
+    context: Context, laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
+) -> Factorial:
+    """Run all sets of levers in one context."""
+    cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(ORDER))]
+    return Factorial(laboratory.summaries(cells, progress))
+
+
+def cells_json(study: Factorial) -> dict[str, object]:
+    """The cells as they stand in claim.json."""
+    return {
+        "levers": list(ORDER),
+        "cells": [
+            {"on": letters_of(mask), **{clock: figures(cell, clock) for clock in CLOCKS}}
+            for mask, cell in enumerate(study.cells)
+        ],
+    }
+
+
+def figures(cell: Summary, clock: str) -> dict[str, object]:
+    """Mean, median and ninth decile with their intervals."""
+    return {name: Interval.over(cell(clock, name)).to_json() for name in STATISTICS}
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Who earned the hours saved on one clock, in one statistic."""
+
+    clock: str
+    statistic: str
+    baseline: Values
+    all_levers: Values
+    split: Shares
+
+    @property
+    def saving(self) -> Values:
+        return self.baseline - self.all_levers
+
+    def percent(self, hours: Values) -> Interval:
+        """Hours as a part of the saving: a ratio of means, with its interval by the delta method."""
+        return ratio_percent(hours, self.saving)
+
+    def ledger(self) -> tuple[Interval, Interval]:
+        """The ledger's part of the saving: by itself, and with what is credited to it."""
+        direct, enabled = with_credit(self.split.shapley, ORDER, CREDITED, to="L")
+        return self.percent(direct), self.percent(enabled)
+
+
+def ratio_percent(part: Values, whole: Values) -> Interval:
+    """100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
+    if abs(whole.mean()) < 1e-9:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    share = float(part.mean() / whole.mean())
+    residuals = Interval.over((part - share * whole) / whole.mean())
+    return Interval(100 * share, 100 * (share + residuals.low), 100 * (share + residuals.high))
+
+
+def attribution(study: Factorial, clock: str, statistic: str) -> Attribution:
+    """Split the hours saved among the levers."""
+    hours = study.values(clock, statistic)
+    return Attribution(clock, statistic, hours[0], hours[-1], shares(ORDER, hours[0] - hours))
+
+
+def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, object]:
+    """One attribution as it stands in claim.json."""
+    found = attribution(study, clock, statistic)
+    direct, enabled = found.ledger()
+    return {
+        "clock": clock,
+        "statistic": statistic,
+        "baseline": Interval.over(found.baseline).to_json(),
+        "all": Interval.over(found.all_levers).to_json(),
+        "saving": Interval.over(found.saving).to_json(),
+        "levers": [_lever_json(found, lever) for lever in ORDER],
+        "ledger": {
+            "direct_percent": direct.to_json(),
+            "enabled_percent": enabled.to_json(),
+            "credited": CREDITED,
+            "note": credit_in_words(),
+        },
+    }
+
+
+def credit_in_words() -> dict[str, str]:
+    """What is credited to the ledger beyond itself."""
+    fractions = {lever: f"{100 * share:g} %" for lever, share in CREDITED.items()}
+    en = " and ".join(f"{share} of lever {lever}" for lever, share in fractions.items())
+    zh = "、".join(f"措施 {lever} 的 {share.replace(' ', '')}" for lever, share in fractions.items())
+    return {"en": en, "zh": zh}
+
+
+def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
+    row = found.split.of(lever)
+    en, zh = TITLES[lever]
+    return {
+        "lever": lever,
+        "title": {"en": en, "zh": zh},
+        "shapley": Interval.over(found.split.shapley[row]).to_json(),
+        "shapley_percent": found.percent(found.split.shapley[row]).to_json(),
+        "first_in": Interval.over(found.split.first_in[row]).to_json(),
+        "last_in": Interval.over(found.split.last_in[row]).to_json(),
+    }
+
+
+def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[str]:
+    """The sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
+    reaching = [
+        mask for mask, cell in enumerate(study.cells) if Interval.over(cell(clock, statistic)).lies_below(hours)
+    ]
+    minimal = [mask for mask in reaching if not any(other != mask and other & mask == other for other in reaching)]
+    return sorted((letters_of(mask) for mask in minimal), key=lambda letters: (len(letters), letters))

@@ -1,0 +1,184 @@
+"""The whole study of the claim, as one document: claim.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from clearance_sim.claim.arms import arm_json
+from clearance_sim.claim.consistency import remarks
+from clearance_sim.claim.effort import Effort, Stopwatch
+from clearance_sim.claim.factorial import (
+    Factorial,
+    attribution,
+    attribution_json,
+    cells_json,
+    credit_in_words,
+    factorial,
+    smallest_sets,
+)
+from clearance_sim.claim.sensitivity import sobol, tornado
+from clearance_sim.claim.sweeps import adoption, bound, congestion, frontier
+from clearance_sim.claim.verdict import Evidence, Reading, Text, Verdict, judge
+from clearance_sim.procedure.calibration import kept_fits
+from clearance_sim.procedure.context import Context, context, contexts
+from clearance_sim.procedure.fits import from_median_and_p90
+from clearance_sim.procedure.intervals import Interval
+from clearance_sim.procedure.levers import ARMS
+from clearance_sim.procedure.network import ARRIVAL, CLOCKS
+from clearance_sim.procedure.parameters import parameters
+from clearance_sim.procedure.simulation import STATISTICS, Summary
+from clearance_sim.procedure.studies import packaged_studies, try_studies
+
+FORMAT = "clearance-sim claim 1"
+CLOCK_TITLES = {
+    "arrival → release": Text("from arrival to release", "到港至放行"),
+    "lodgement → release": Text(
+        "from lodgement (or unloading, where that is later) to release", "申报（或卸货，以较晚者为准）至放行"
+    ),
+}
+
+Tell = Callable[[str, int, int], None]
+"""tell(part, done, of): progress of the study."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the claim says."""
+
+    from_h: float = 72.0
+    to_h: float = 8.0
+
+
+def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *_: None) -> dict[str, Any]:
+    """Run everything, and say what it shows."""
+    watch = Stopwatch()
+    found = [_context(context(name), effort, question, watch, tell) for name in contexts()]
+    with watch.part("validation"):
+        trials = try_studies(packaged_studies(), effort.studies, lambda i, n: tell("validation", i, n))
+    first = found[0]
+    return {
+        "format": FORMAT,
+        "made": {
+            "version": _version(),
+            "seed": effort.factorial.seed,
+            "replications": effort.factorial.replications,
+            "declarations": first["declarations"],
+            "weeks": effort.factorial.weeks,
+            "quick": effort.quick,
+            "workers": effort.factorial.workers,
+            "wall_seconds": watch.to_json(),
+        },
+        "claim": {"from_h": question.from_h, "to_h": question.to_h},
+        "measured": effort.factorial.machine.to_json(),
+        "verdict": first["verdict"],
+        "contexts": found,
+        "calibration": [fit.to_json() for fit in kept_fits()],
+        "validation": [trial.to_json() for trial in trials],
+        "consistency": remarks(question.from_h, question.to_h, first["saved_by_ledger_arm_h"]),
+        "parameters": [_parameter_json(name, context(contexts()[0])) for name in parameters()],
+    }
+
+
+def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch, tell: Tell) -> dict[str, Any]:
+    def telling(part: str) -> Callable[[int, int], None]:
+        return lambda done, of: tell(f"{here.name}: {part}", done, of)
+
+    with watch.part("factorial"):
+        cells = factorial(here, effort.factorial, telling("sets of levers"))
+    with watch.part("arms"):
+        arms = [arm_json(here, arm, effort.factorial) for arm in ARMS]
+    with watch.part("adoption"):
+        adopted = adoption(here, effort.factorial, effort.adoption_points)
+    with watch.part("congestion"):
+        congested = congestion(here, effort.congested)
+    with watch.part("frontier"):
+        front = frontier(here, effort.small, effort.frontier_points, telling("frontier"))
+    with watch.part("sobol"):
+        programme, technology = ARMS[-1], ARMS[2]
+        rough = replace(effort.small, replications=2)
+        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=telling("Sobol"))
+    with watch.part("tornado"):
+        bars = tornado(here, technology, effort.small, ARRIVAL)
+    baseline = float(cells.cells[0](ARRIVAL, "mean").mean())
+    front["smallest_sets"] = {name: smallest_sets(cells, ARRIVAL, name, question.to_h) for name in STATISTICS}
+    front["bound"] = bound(
+        baseline, question.to_h, from_median_and_p90(here["unload_median_h"], here["unload_p90_h"]).mean
+    )
+    verdicts = {clock: verdict_of(here, cells, clock, question) for clock in CLOCKS}
+    return {
+        "name": here.name,
+        "title": {"en": here.title[0], "zh": here.title[1]},
+        "direction": here.direction,
+        "cargo": here.cargo,
+        "mode": here.mode,
+        "remark": {"en": here.remark[0], "zh": here.remark[1]},
+        "baseline_defensible": here.baseline_defensible,
+        "declarations": arms[0]["declarations"],
+        "saved_by_ledger_arm_h": baseline - float(cells.of("LEA")(ARRIVAL, "mean").mean()),
+        "arms": arms,
+        "factorial": cells_json(cells),
+        "attribution": [attribution_json(cells, clock, name) for clock in CLOCKS for name in STATISTICS],
+        "adoption": adopted,
+        "congestion": congested,
+        "frontier": front,
+        "sobol": indices,
+        "tornado": bars,
+        "verdict": verdicts[ARRIVAL].to_json(),
+        "verdicts": {clock: verdict.to_json() for clock, verdict in verdicts.items()},
+    }
+
+
+def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) -> Verdict:
+    """Judge one clock of one context."""
+    direct, enabled = attribution(cells, clock, "mean").ledger()
+    credit = credit_in_words()
+    sets = smallest_sets(cells, clock, "mean", question.to_h)
+    return judge(
+        Evidence(
+            setting=Text(*here.title),
+            clock=CLOCK_TITLES[clock],
+            baseline=reading(cells.of(""), clock),
+            ledger_alone=reading(cells.of("L"), clock),
+            paperless_with_ledger=reading(cells.of("LEA"), clock),
+            paperless_without_ledger=reading(cells.of("EA"), clock),
+            everything=reading(cells.of("LEARDO"), clock),
+            everything_but_the_ledger=reading(cells.of("EARDO"), clock),
+            ledger_direct_percent=direct,
+            ledger_enabled_percent=enabled,
+            credited=Text(credit["en"], credit["zh"]),
+            smallest_set=sets[0] if sets else None,
+            from_hours=question.from_h,
+            to_hours=question.to_h,
+        )
+    )
+
+
+def reading(cell: Summary, clock: str) -> Reading:
+    """A cell's clock as intervals."""
+    mean, median, p90 = (Interval.over(np.asarray(cell(clock, name))) for name in STATISTICS)
+    return Reading(mean, median, p90)
+
+
+def _parameter_json(name: str, here: Context) -> dict[str, Any]:
+    row = parameters()[name]
+    return {
+        "name": name,
+        "title": {"en": row.en, "zh": row.zh},
+        "value": here[name],
+        "range": [row.low, row.high] if row.varies else None,
+        "unit": row.unit,
+        "source": row.source,
+        "known": row.known,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("provenport")
+    except PackageNotFoundError:
+        return "unknown"

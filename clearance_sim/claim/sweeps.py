@@ -1,0 +1,146 @@
+"""One thing moved at a time or two on a grid: adoption, congestion, and the frontier of conditions for the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from clearance_sim.claim.factorial import figures
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.intervals import Interval, number
+from clearance_sim.procedure.levers import ARMS, Levers
+from clearance_sim.procedure.network import ARRIVAL, CLOCKS
+from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, summarised
+
+Progress = Callable[[int, int], None] | None
+
+PORT_SHARE = (0.12, 0.20)
+"""The port's part of arrival to release in Bangladesh's 2022 study."""
+
+
+def adoption(context: Context, laboratory: Laboratory, points: int = 11) -> list[dict[str, object]]:
+    """The paperless arm with a rising share of consignments on the ledger.
+
+    All parties of a flow must take part: the share of parties is the share of flows to the power one over their number.
+    """
+    full = context.but(verified_share_full=1.0)
+    steps = [float(share) for share in np.linspace(0, 1, points)]
+    cells: list[Cell] = [(full, Levers.on("EA").but(L=share)) for share in steps]
+    return [
+        {
+            "share": share,
+            "party_share": share ** (1 / context["parties_on_a_flow"]),
+            **{clock: figures(summary, clock) for clock in CLOCKS},
+        }
+        for share, summary in zip(steps, laboratory.summaries(cells), strict=True)
+    ]
+
+
+LOADS = (0.7, 0.85, 1.0, 1.1, 1.2, 1.35)
+CONGESTED_ARMS = ("paper", "edi", "ledger", "ledger-reformed")
+
+
+def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, object]]:
+    """Traffic from light to beyond what the desk can bear, over a finite horizon from the same empty start."""
+    arms = [arm for arm in ARMS if arm.name in CONGESTED_ARMS]
+    rows = []
+    for load in LOADS:
+        busy = context.but(load=context["load"] * load)
+        rows.append({"load": load, "arms": {arm.name: _busy(busy, arm.levers, laboratory) for arm in arms}})
+    return rows
+
+
+def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str, object]:
+    result = laboratory.result(context, levers)
+    summary = summarised(result)
+    return {
+        ARRIVAL: {name: Interval.over(summary(ARRIVAL, name)).to_json() for name in ("mean", "p90")},
+        "utilisation": number(result.stations["document check"].utilisation.value),
+        "unfinished": number(result.unfinished.value),
+    }
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One page of the frontier: what else is in place."""
+
+    name: str
+    en: str
+    zh: str
+    levers: Levers
+
+
+SLICES = (
+    Slice("A", "automatic acceptance", "自动受理放行", Levers.on("A")),
+    Slice("LA", "automatic acceptance, ledger", "自动受理放行＋账本", Levers.on("LA")),
+    Slice("AO", "automatic acceptance, officers 24×7", "自动受理放行＋关员全天候", Levers.on("AO")),
+    Slice("LAO", "automatic acceptance, ledger, officers 24×7", "自动受理放行＋账本＋关员全天候", Levers.on("LAO")),
+    Slice(
+        "LARO",
+        "automatic acceptance, ledger, officers 24×7, fewer interventions",
+        "自动受理放行＋账本＋关员全天候＋降低布控",
+        Levers.on("LARO"),
+    ),
+)
+
+
+def frontier(context: Context, laboratory: Laboratory, points: int, progress: Progress = None) -> dict[str, object]:
+    """Mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
+    whole = context.but(prelodged_share=0.0, prelodged_share_full=1.0, deferred_share=0.0, deferred_share_full=1.0)
+    shares = [round(float(share), 4) for share in np.linspace(0, 1, points)]
+    cells: list[Cell] = [
+        (whole, page.levers.but(E=lodged, D=deferred)) for page in SLICES for deferred in shares for lodged in shares
+    ]
+    summaries = iter(laboratory.summaries(cells, progress))
+    pages = []
+    for page in SLICES:
+        grid = [[next(summaries) for _ in shares] for _ in shares]
+        values = {
+            name: [[number(float(cell(ARRIVAL, name).mean())) for cell in row] for row in grid] for name in STATISTICS
+        }
+        title = {"en": page.en, "zh": page.zh}
+        pages.append({"name": page.name, "title": title, "levers": page.levers.to_json(), **values})
+    return {
+        "clock": ARRIVAL,
+        "x": {
+            "name": "prelodged_share",
+            "title": {"en": "lodged before arrival", "zh": "提前申报比例"},
+            "values": shares,
+        },
+        "y": {"name": "deferred_share", "title": {"en": "duty deferred", "zh": "汇总征税或担保比例"}, "values": shares},
+        "slices": pages,
+    }
+
+
+def bound(baseline_h: float, target_h: float, unloading_mean_h: float) -> dict[str, object]:
+    """What no handling of documents can go below, as long as goods must be unloaded within the clock."""
+    low, high = (share * baseline_h for share in PORT_SHARE)
+    shares = tuple(f"{100 * share:g}" for share in PORT_SHARE)
+    cut_en, cut_zh = _cut(baseline_h, target_h)
+    possible = low <= target_h
+    says_en = "does not rule out a mean" if possible else "rules out a mean"
+    says_zh = "并不排除" if possible else "排除了"
+    en = (
+        f"With a port's part of {shares[0]} to {shares[1]} % (Bangladesh 2022), a baseline of {baseline_h:.1f} h holds "
+        f"{low:.1f} to {high:.1f} h of handling; that {says_en} of {target_h:g} h as long as handling stays as it is. "
+        f"Unloading takes {unloading_mean_h:.1f} h on average here.{cut_en}"
+    )
+    zh = (
+        f"若港口环节占 {shares[0]}% 至 {shares[1]}%（孟加拉国 2022 年），{baseline_h:.1f} 小时的基准中有 "
+        f"{low:.1f} 至 {high:.1f} 小时属于港口作业；只要港口作业不变，这就{says_zh}平均 {target_h:g} 小时的可能。"
+        f"本情景卸货平均 {unloading_mean_h:.1f} 小时。{cut_zh}"
+    )
+    return {"en": en, "zh": zh, "port_share": list(PORT_SHARE), "hours_left": [number(low), number(high)]}
+
+
+def _cut(baseline_h: float, target_h: float) -> tuple[str, str]:
+    if baseline_h <= target_h:
+        return "", ""
+    cut = f"{100 * (1 - target_h / baseline_h):.1f}"
+    return (
+        f" {baseline_h:.1f} to {target_h:g} h is a cut of {cut} %: at least that part of the baseline has to lie in "
+        "stages that vanish.",
+        f"从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {cut}%：至少这部分时间必须出自可以消失的环节。",
+    )

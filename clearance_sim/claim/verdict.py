@@ -1,0 +1,195 @@
+"""The verdict on a claim as a sentence that is built from results, in English and Chinese.
+
+Three readings of "shared verified records bring 72 hours to 8" are judged apart: the ledger alone, the ledger with the
+paperless processing it comes with, and the whole programme of reforms. The headline is the second; it never speaks of
+a mean where only a median reaches the target, and says that it cannot tell where an interval straddles the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+
+from clearance_sim.procedure.intervals import Interval
+
+
+class Outcome(StrEnum):
+    """What may be said of a target."""
+
+    HOLDS = "holds"
+    AS_MEDIAN = "holds as median"
+    NOT = "does not hold"
+    UNKNOWN = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The same statement in both languages."""
+
+    en: str
+    zh: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"en": self.en, "zh": self.zh}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One arm's clock: mean, median and ninth decile."""
+
+    mean: Interval
+    median: Interval
+    p90: Interval
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict is built from."""
+
+    setting: Text
+    clock: Text
+    baseline: Reading
+    ledger_alone: Reading
+    paperless_with_ledger: Reading
+    paperless_without_ledger: Reading
+    everything: Reading
+    everything_but_the_ledger: Reading
+    ledger_direct_percent: Interval
+    ledger_enabled_percent: Interval
+    credited: Text
+    smallest_set: str | None
+    """The smallest set whose mean reaches the target; empty when none is needed, None when none does."""
+    from_hours: float = 72.0
+    to_hours: float = 8.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome for each reading of the claim, and the sentences that say it."""
+
+    outcome: Outcome
+    alone: Outcome
+    programme: Outcome
+    parts: tuple[Text, ...]
+
+    @property
+    def sentence(self) -> Text:
+        return Text(" ".join(part.en for part in self.parts), "".join(part.zh for part in self.parts))
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "outcome": self.outcome,
+            "outcome_ledger_alone": self.alone,
+            "outcome_whole_programme": self.programme,
+            "parts": [part.to_json() for part in self.parts],
+            **self.sentence.to_json(),
+        }
+
+
+def outcome_of(reading: Reading, hours: float) -> Outcome:
+    """Whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
+    if reading.mean.lies_below(hours):
+        return Outcome.HOLDS
+    if not reading.mean.lies_above(hours):
+        return Outcome.UNKNOWN
+    if reading.median.lies_below(hours):
+        return Outcome.AS_MEDIAN
+    return Outcome.NOT if reading.median.lies_above(hours) else Outcome.UNKNOWN
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Say what the results allow to be said."""
+    target = evidence.to_hours
+    technology = outcome_of(evidence.paperless_with_ledger, target)
+    alone = outcome_of(evidence.ledger_alone, target)
+    programme = outcome_of(evidence.everything, target)
+    parts = (
+        _setting(evidence),
+        _technology(evidence, technology),
+        _alone(evidence, alone),
+        _programme(evidence, programme),
+        _attribution(evidence),
+    )
+    return Verdict(outcome=technology, alone=alone, programme=programme, parts=parts)
+
+
+_EN = {
+    Outcome.HOLDS: "{h:g} h is reached as a mean",
+    Outcome.AS_MEDIAN: "{h:g} h is reached as a median only, not as a mean",
+    Outcome.NOT: "{h:g} h is not reached, neither as a mean nor as a median",
+    Outcome.UNKNOWN: "whether {h:g} h is reached cannot be told, since an interval straddles it",
+}
+_ZH = {
+    Outcome.HOLDS: "平均值达到 {h:g} 小时",
+    Outcome.AS_MEDIAN: "仅中位数达到 {h:g} 小时，平均值未达到",
+    Outcome.NOT: "平均值和中位数均未达到 {h:g} 小时",
+    Outcome.UNKNOWN: "置信区间跨越 {h:g} 小时，无法判断是否达到",
+}
+
+
+def _says(outcome: Outcome, hours: float) -> Text:
+    return Text(_EN[outcome].format(h=hours), _ZH[outcome].format(h=hours))
+
+
+def _setting(evidence: Evidence) -> Text:
+    base, hours = evidence.baseline.mean, evidence.from_hours
+    is_the_claimed = base.low <= hours <= base.high or abs(base.value - hours) <= 0.03 * hours
+    en = "" if is_the_claimed else f", not {hours:g} h"
+    zh = "" if is_the_claimed else f"，而非 {hours:g} 小时"
+    return Text(
+        f"{evidence.setting.en}, clock {evidence.clock.en}: on paper the mean is {base.hours()}{en}.",
+        f"{evidence.setting.zh}，计时口径“{evidence.clock.zh}”：纸面办理平均 {base.hours('zh')}{zh}。",
+    )
+
+
+def _technology(evidence: Evidence, outcome: Outcome) -> Text:
+    reading, other = evidence.paperless_with_ledger, evidence.paperless_without_ledger
+    says = _says(outcome, evidence.to_hours)
+    return Text(
+        f"With shared verified records and paperless processing the mean is {reading.mean.hours()}, "
+        f"the median {reading.median.hours()}, the ninth decile {reading.p90.hours()}: {says.en}. "
+        f"Paperless processing without a ledger gives a mean of {other.mean.hours()}.",
+        f"采用共享可验凭证并实行无纸化后，平均 {reading.mean.hours('zh')}，中位数 {reading.median.hours('zh')}，"
+        f"P90 {reading.p90.hours('zh')}：{says.zh}。不用账本、仅实行无纸化，平均 {other.mean.hours('zh')}。",
+    )
+
+
+def _alone(evidence: Evidence, outcome: Outcome) -> Text:
+    says = _says(outcome, evidence.to_hours)
+    return Text(
+        f"The ledger alone gives a mean of {evidence.ledger_alone.mean.hours()}: {says.en}.",
+        f"仅凭账本，平均 {evidence.ledger_alone.mean.hours('zh')}：{says.zh}。",
+    )
+
+
+def _programme(evidence: Evidence, outcome: Outcome) -> Text:
+    says = _says(outcome, evidence.to_hours)
+    reading, without = evidence.everything, evidence.everything_but_the_ledger
+    fewest_en = f"The smallest set of levers with a mean within {evidence.to_hours:g} h is {evidence.smallest_set}."
+    fewest_zh = f"使平均值不超过 {evidence.to_hours:g} 小时的最小措施组合为 {evidence.smallest_set}。"
+    if evidence.smallest_set == "":
+        fewest_en = f"The mean is within {evidence.to_hours:g} h without any lever."
+        fewest_zh = f"不采取任何措施，平均值已不超过 {evidence.to_hours:g} 小时。"
+    if evidence.smallest_set is None:
+        fewest_en = f"No set of levers brings the mean within {evidence.to_hours:g} h."
+        fewest_zh = f"没有任何措施组合能使平均值不超过 {evidence.to_hours:g} 小时。"
+    return Text(
+        f"With every lever the mean is {reading.mean.hours()} and the ninth decile {reading.p90.hours()}: {says.en}; "
+        f"without the ledger among them the mean is {without.mean.hours()}. {fewest_en}",
+        f"全部措施并用，平均 {reading.mean.hours('zh')}，P90 {reading.p90.hours('zh')}：{says.zh}；"
+        f"其中去掉账本，平均 {without.mean.hours('zh')}。{fewest_zh}",
+    )
+
+
+def _attribution(evidence: Evidence) -> Text:
+    direct, enabled = evidence.ledger_direct_percent, evidence.ledger_enabled_percent
+    if not isfinite(direct.value):
+        return Text("No hours are saved that could be shared out.", "没有可供分摊的节省时间。")
+    rest, low, high = 100 - direct.value, 100 - direct.high, 100 - direct.low
+    return Text(
+        f"Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it "
+        f"is credited with {evidence.credited.en} (an assumption, not a finding), {100 - enabled.value:.1f} % are not.",
+        f"所节省的时间中，{rest:.1f}%（{low:.1f}% 至 {high:.1f}%）并非由账本本身带来；若把{evidence.credited.zh}"
+        f"也归功于账本（这是假设而非结论），则仍有 {100 - enabled.value:.1f}% 与账本无关。",
+    )

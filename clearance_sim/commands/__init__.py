@@ -1,0 +1,1 @@
+"""One module for each command of `clearance-sim`; each holds a click command named `command`."""

@@ -1,0 +1,88 @@
+"""Scenario files that commands are given: a path, or the name of a packaged scenario."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clearance_sim.scenario.errors import Fault, ScenarioError
+from clearance_sim.scenario.model import Scenario
+from clearance_sim.scenario.reading import load, to_values, varied
+
+
+def packaged() -> dict[str, str]:
+    """The packaged scenarios: name and TOML text."""
+    folder = files("clearance_sim") / "scenarios"
+    texts = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
+    return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
+
+
+def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
+    """The scenario of a path or a packaged name, with `KEY=VALUE` changes."""
+    item = files("clearance_sim") / "scenarios" / f"{name}.toml"
+    if not Path(name).exists() and "/" not in name and item.is_file():
+        with as_file(item) as path:
+            scenario = load(path)
+    elif not Path(name).exists():
+        mend = f"give a path, or one of: {', '.join(packaged())}"
+        raise ScenarioError([Fault((), "there is no such file, nor a packaged scenario", mend, where=name)])
+    else:
+        scenario = load(name)
+    return varied(scenario, dict(map(_change, changes))) if changes else scenario
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ScenarioError([Fault((text,), "is not a change", "write KEY=VALUE, as stations.review.servers=4")])
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def parameters(scenario: Scenario) -> list[dict[str, Any]]:
+    """The numbers of a scenario that carry a range: what one may turn."""
+    return list(_ranged(to_values(scenario), ""))
+
+
+def _ranged(values: Any, path: str) -> Iterator[dict[str, Any]]:
+    if isinstance(values, dict):
+        if "value" in values and values.get("range"):
+            low, high = values["range"]
+            yield {"key": path, "value": values["value"], "low": low, "high": high, "unit": _unit(path), "source": values.get("source")}  # fmt: skip
+            return
+        for key, item in values.items():
+            yield from _ranged(item, f"{path}.{key}" if path else key)
+    elif isinstance(values, list | tuple):
+        for position, item in enumerate(values):
+            yield from _ranged(item, f"{path}.{position}")
+
+
+def _unit(path: str) -> str:
+    last = path.rsplit(".", 1)[-1]
+    return "1/h" if last.endswith("_per_h") else "h" if last.endswith("_h") else ""
+
+
+def faults_as_json(error: ScenarioError) -> list[dict[str, Any]]:
+    """What is wrong, for programs."""
+    return [
+        {"where": f.where, "line": f.line or None, "key": ".".join(map(str, f.path)), "what": f.what, "mend": f.mend}
+        for f in error.faults
+    ]
+
+
+def refuse(error: ScenarioError, as_json: bool = False) -> None:
+    """Say what is wrong with a scenario and end with code 1."""
+    if as_json:
+        click.echo(json.dumps({"errors": faults_as_json(error)}, ensure_ascii=False))
+    else:
+        for fault in error.faults:
+            click.echo(str(fault), err=True)
+        count = len(error.faults)
+        click.echo(f"Refused: {count} thing{'s' * (count > 1)} to mend. Nothing was run.", err=True)
+    raise SystemExit(1)

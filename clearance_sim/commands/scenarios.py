@@ -1,0 +1,46 @@
+"""`clearance-sim scenarios`: what comes with the package."""
+
+import json
+from typing import Any
+
+import click
+
+from clearance_sim.commands.files import opened, packaged, parameters, refuse
+from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario.model import Scenario
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="With the numbers that may be turned, as JSON.")
+@click.option("--show", metavar="NAME", help="Print the file of a packaged scenario, to copy and change.")
+def command(files: tuple[str, ...], as_json: bool, show: str | None) -> None:
+    """List the packaged scenarios (or describe FILES)."""
+    if show is not None:
+        texts = packaged()
+        if show not in texts:
+            raise click.UsageError(f"there is no scenario {show}; there are {', '.join(texts)}")
+        click.echo(texts[show], nl=False)
+        return
+    try:
+        found = {name: opened(name) for name in files or packaged()}
+    except ScenarioError as error:
+        refuse(error, as_json)
+        raise
+    if as_json:
+        click.echo(json.dumps([_described(name, s) for name, s in found.items()], ensure_ascii=False, indent=1))
+        return
+    for name, scenario in found.items():
+        click.echo(f"  {name:<24}{scenario.title.en if scenario.title else ''}")
+    first = next(iter(found), "NAME")
+    click.echo(f"Next: clearance-sim run {first}, or clearance-sim scenarios --show {first} > mine.toml")
+
+
+def _described(name: str, scenario: Scenario) -> dict[str, Any]:
+    title, summary = scenario.title, scenario.description
+    return {
+        "name": name,
+        "title": title.model_dump() if title else {"en": name, "zh": name},
+        "summary": summary.model_dump() if summary else {"en": "", "zh": ""},
+        "parameters": parameters(scenario),
+    }

@@ -1,0 +1,90 @@
+"""Runs one replication: calls the compiled loop, gives it room when it needs some, and hands back flat results."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearance_sim.engine import loop
+from clearance_sim.engine import state as st
+from clearance_sim.engine import tables as t
+
+TRACE_ROWS = 1 << 17
+TraceSink = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
+
+
+@dataclass
+class Replication:
+    """What one replication leaves behind; see engine.state for the columns."""
+
+    number: int
+    sums: NDArray[np.float64]  # [station, class, column]
+    histogram: NDArray[np.uint32]  # [station, class, wait | sojourn, bin]
+    areas: NDArray[np.float64]  # [station, column] of the window
+    window_from: float
+    window_to: float
+    ended_at: float
+    out: NDArray[np.float64]  # [clock, declaration]
+    out_class: NDArray[np.int16]
+    observed: NDArray[np.float64]
+    observed_n: NDArray[np.int64]
+    counted: int
+    arrived: int
+    inside: int
+    events: int
+
+
+def replicate(
+    tables: t.Tables, seed: int, number: int, sink: TraceSink | None = None, pace: Callable[[int], None] | None = None
+) -> Replication:
+    """Run replication `number` to its end.
+
+    `sink` receives the visits as they fill the trace; `pace` is told now and then how many declarations have left.
+    """
+    options = tables.options.copy()
+    options[t.TRACE] = sink is not None
+    tables = tables._replace(options=options)
+    state = st.new_state(tables, TRACE_ROWS if sink is not None else 0)
+    loop.set_up(tables, state, seed, number)
+    pause_every = 200_000 if pace is not None else 1 << 60
+    left = pause_every
+    while True:
+        why = loop.advance(tables, state, seed, number, left)
+        if why in (st.TRACE_FULL, st.DONE) and sink is not None and state.i[st.TRACE_N]:
+            rows = int(state.i[st.TRACE_N])
+            sink(state.trace[:rows], state.trace_f[:rows])
+            state.i[st.TRACE_N] = 0
+        if why == st.DONE:
+            return _result(tables, state, number)
+        if why == st.MORE_HEAP:
+            state = st.with_more_heap(state)
+        elif why == st.MORE_SLOTS:
+            state = st.with_more_slots(state)
+        elif why == st.MORE_OUT:
+            state = st.with_more_out(state)
+        elif why == st.PAUSE and pace is not None:
+            pace(left)
+            left += pause_every
+
+
+def _result(tables: t.Tables, state: st.State, number: int) -> Replication:
+    stations, classes = tables.station.shape[0], tables.rank.shape[0]
+    arrived = int(state.i[st.ARRIVED_N])
+    return Replication(
+        number=number,
+        sums=state.sums.reshape(stations, classes, -1),
+        histogram=state.histogram.reshape(stations, classes, 2, -1),
+        areas=state.frozen,
+        window_from=float(state.f[st.WINDOW_FROM]),
+        window_to=float(state.f[st.WINDOW_TO]),
+        ended_at=float(state.f[st.NOW]),
+        out=state.out[:, :arrived],
+        out_class=state.out_class[:arrived],
+        observed=state.observed,
+        observed_n=state.observed_n,
+        counted=int(state.i[st.COUNTED_N]),
+        arrived=arrived,
+        inside=int(state.i[st.INSIDE]),
+        events=int(state.i[st.EVENTS]),
+    )

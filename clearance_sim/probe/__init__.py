@@ -1,0 +1,11 @@
+"""The measured link: drives a running Provenport over HTTP and times the machine's part of a clearance.
+
+Good, wrong and forged consignments are generated from a seed, sent at a steady pace, and judged by what the running
+system makes of them. Nothing of the backend is imported: what a stranger can ask over the interface is all there is.
+"""
+
+from clearance_sim.probe.answers import ProbeError
+from clearance_sim.probe.campaign import Campaign, Plan, probe
+from clearance_sim.probe.findings import Findings
+
+__all__ = ["Campaign", "Findings", "Plan", "ProbeError", "probe"]

@@ -1,0 +1,159 @@
+"""A running Provenport as a client sees it: calls by role, and plain words where it does not answer as it should."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+NEEDED = ("chamber", "laboratory", "merchant", "officer")
+"""Roles that every probe acts in; with the authority's token it tries an issuer without accreditation too."""
+ROLES = (*NEEDED, "authority")
+ANSWER_SECONDS = 30.0
+"""A call that takes longer counts as unanswered."""
+
+
+class ProbeError(Exception):
+    """The probe cannot be made, or could not go on; the text says what to do."""
+
+
+class Unexpected(ProbeError):
+    """A call was answered with another status than the procedure expects."""
+
+    def __init__(self, call: str, status: int, body: Mapping[str, Any]) -> None:
+        told = body.get("detail") or body.get("title") or ""
+        faults = "; ".join(f"{e.get('field')}: {e.get('message')}" for e in body.get("errors", []))
+        super().__init__(f"{call} was answered with {status}: {told}{f' ({faults})' if faults else ''}")
+        self.status, self.body = status, dict(body)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the interface, and how long it took."""
+
+    status: int
+    body: dict[str, Any]
+    seconds: float
+
+
+@dataclass
+class Provenport:
+    """The interface of one running Provenport, called by the people whose tokens are at hand."""
+
+    url: str
+    tokens: Mapping[str, str]
+    version: str = ""
+    organisations: dict[str, str] = field(default_factory=dict)
+
+    def call(self, method: str, path: str, role: str | None = None, body: Any = None, token: str = "") -> Answer:
+        """One call; raises ProbeError where there is no answer."""
+        token = token or (self.tokens[role] if role else "")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        started = time.perf_counter()
+        try:
+            # No session: its pool is not for threads, and a customs office's system opens connections of its own.
+            got = requests.request(
+                method, f"{self.url}/api/v1{path}", headers=headers, json=body, timeout=ANSWER_SECONDS
+            )
+        except requests.Timeout as error:
+            raise ProbeError(f"{self.url} did not answer {method} {path} within {ANSWER_SECONDS:.0f} s") from error
+        except requests.RequestException as error:
+            raise ProbeError(
+                f"{self.url} does not answer ({type(error).__name__}): is it running? Start it with provenport serve, "
+                "or name another address with --url"
+            ) from error
+        seconds = time.perf_counter() - started
+        try:
+            content = got.json()
+        except ValueError:
+            content = None
+        return Answer(got.status_code, content if isinstance(content, dict) else {}, seconds)
+
+    def get(self, path: str, role: str) -> dict[str, Any]:
+        """What a GET answers; raises Unexpected where it is not 200."""
+        return self._expect("GET", path, 200, self.call("GET", path, role)).body
+
+    def post(self, path: str, role: str | None, body: Any, expect: int = 201, token: str = "") -> Answer:
+        """What a POST answers; raises Unexpected where the status is another."""
+        return self._expect("POST", path, expect, self.call("POST", path, role, body, token))
+
+    @staticmethod
+    def _expect(method: str, path: str, status: int, answer: Answer) -> Answer:
+        if answer.status != status:
+            raise Unexpected(f"{method} {path}", answer.status, answer.body)
+        return answer
+
+    def until(self, question: Callable[[], Any], patience_seconds: float) -> Any:
+        """Ask until the answer is true, ever less often; None where patience ran out."""
+        deadline = time.perf_counter() + patience_seconds
+        pause = 0.02
+        while not (answer := question()):
+            if time.perf_counter() > deadline:
+                return None
+            time.sleep(pause)
+            pause = min(pause * 1.15, 0.25)
+        return answer
+
+
+def connect(url: str, tokens: Mapping[str, str]) -> Provenport:
+    """Make sure that a Provenport listens there and knows every token; raises ProbeError in plain words."""
+    missing = [role for role in NEEDED if not tokens.get(role)]
+    if missing:
+        raise ProbeError(
+            f"no token for {', '.join(missing)}: give --token ROLE=TOKEN for each of {', '.join(NEEDED)}, "
+            "or --credentials FILE (the demonstration keeps one in its data folder: demo-credentials.json)"
+        )
+    found = Provenport(_address(url), dict(tokens))
+    found.version = _version(found)
+    for role in (role for role in ROLES if tokens.get(role)):
+        found.organisations[role] = _who(found, role)
+    return found
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url if "//" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ProbeError(f"{url} is no http:// or https:// address")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _version(found: Provenport) -> str:
+    """What the interface's own description says it is; another program on that port is told apart by it."""
+    about = found.call("GET", "/openapi.json").body.get("info", {})
+    if about.get("title") != "Provenport":
+        raise ProbeError(f"{found.url} answers, but it is no Provenport: it has no description at /api/v1/openapi.json")
+    return str(about.get("version", ""))
+
+
+def _who(found: Provenport, role: str) -> str:
+    answer = found.call("GET", "/me", role)
+    if answer.status == 401:
+        raise ProbeError(f"the token for {role} is nobody's at {found.url}: copy it again, or ask for a new one")
+    if answer.status != 200:
+        raise ProbeError(f"{found.url} answered {answer.status} when asked whose the token for {role} is")
+    if answer.body.get("role") != role:
+        raise ProbeError(f"the token given for {role} belongs to a {answer.body.get('role')}: swap them")
+    return str(answer.body.get("organisation", ""))
+
+
+def tokens_from(file: Path) -> dict[str, str]:
+    """The tokens in a credentials file: a list of entries with role and token, or an object of role to token."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProbeError(f"{file} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ProbeError(f"{file} is no JSON: {error}") from error
+    if isinstance(content, dict):
+        return {role: token for role, token in content.items() if isinstance(token, str)}
+    try:
+        return {str(entry["role"]): str(entry["token"]) for entry in content}
+    except (TypeError, KeyError) as error:
+        raise ProbeError(f"{file} holds no credentials: a list of entries with role and token is expected") from error
+
+
+__all__ = ["NEEDED", "ROLES", "Answer", "ProbeError", "Provenport", "Unexpected", "connect", "tokens_from"]

@@ -1,0 +1,157 @@
+"""What a probe found: distributions with intervals, and how many of each kind were caught."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+FORMAT, FORMAT_VERSION = "provenport-probe", 1
+LEVEL = 0.95
+MEASURES = {
+    "lodgeToAnswer": "lodging → receipt",
+    "lodgeToVerdict": "lodging → verdict",
+    "lodgeToAnchored": "lodging → anchored",
+    "lodgeToFinal": "lodging → final",
+    "lodgeToRefusal": "lodging → INVALID",
+    "decisionToAnswer": "decision → receipt",
+    "decisionToAnchored": "decision → anchored",
+    "decisionToFinal": "decision → final",
+    "verify": "verifying a bundle",
+}
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+
+Fate = Literal["caught", "undecided", "passed"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; the ends are None where there are too few observations to bound it."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """As it stands in probe.json."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean, with Student's interval."""
+    value = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(value)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return Estimate(value, value - half, value + half)
+
+
+def quantile(values: Sequence[float], share: float) -> Estimate:
+    """A quantile (type 7), with the distribution-free interval between order statistics (Conover 1999, 3.2)."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    count = len(ordered)
+    low = int(stats.binom.ppf((1 - LEVEL) / 2, count, share)) - 1
+    high = int(stats.binom.ppf((1 + LEVEL) / 2, count, share))
+    return Estimate(
+        float(np.quantile(ordered, share)),
+        float(ordered[low]) if low >= 0 else None,
+        float(ordered[high]) if high < count else None,
+    )
+
+
+def proportion(hits: int, tried: int) -> Estimate:
+    """A share, with the exact interval of Clopper and Pearson (1934)."""
+    if tried == 0:
+        return Estimate(math.nan)
+    interval = stats.binomtest(hits, tried).proportion_ci(LEVEL, method="exact")
+    return Estimate(hits / tried, float(interval.low), float(interval.high))
+
+
+@dataclass
+class Fates:
+    """What became of consignments of one kind.
+
+    ``undecided``: the verdict was CANNOT TELL, so that nothing was released without an officer's express word.
+    """
+
+    caught: int = 0
+    undecided: int = 0
+    passed: int = 0
+
+    @property
+    def tried(self) -> int:
+        """How many there were."""
+        return self.caught + self.undecided + self.passed
+
+    def note(self, fate: Fate) -> None:
+        """Count one."""
+        setattr(self, fate, getattr(self, fate) + 1)
+
+    def __add__(self, other: "Fates") -> "Fates":
+        return Fates(self.caught + other.caught, self.undecided + other.undecided, self.passed + other.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in probe.json."""
+        share = proportion(self.caught, self.tried).to_json() if self.tried else None
+        return {
+            "tried": self.tried,
+            "caught": self.caught,
+            "undecided": self.undecided,
+            "passed": self.passed,
+            "share": share,
+        }
+
+
+@dataclass
+class Findings:
+    """Everything that one probe found."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    fates: dict[tuple[str, str], Fates] = field(default_factory=lambda: defaultdict(Fates))
+    faults: list[str] = field(default_factory=list)
+    """Consignments that could not be brought to their end, and why."""
+    notes: list[str] = field(default_factory=list)
+
+    def measured(self, name: str, seconds: float) -> None:
+        """Keep one observation."""
+        assert name in MEASURES, name
+        self.seconds[name].append(seconds)
+
+    def of(self, family: str) -> Fates:
+        """All fates of good, wrong or forged consignments."""
+        return sum((fates for (name, _), fates in self.fates.items() if name == family), Fates())
+
+    @property
+    def forgeries_passed(self) -> int:
+        """How many forgeries were taken for genuine."""
+        return self.of("forged").passed
+
+    def to_json(self) -> dict[str, Any]:
+        """Measures and detection, as they stand in probe.json."""
+        return {
+            "measures": {name: _distribution(self.seconds[name]) for name in MEASURES if self.seconds.get(name)},
+            "detection": {
+                "good": self.of("good").to_json(),
+                "wrong": self._family("wrong"),
+                "forged": self._family("forged"),
+            },
+            "faults": self.faults,
+            "notes": self.notes,
+        }
+
+    def _family(self, family: str) -> dict[str, Any]:
+        kinds = {kind: fates.to_json() for (name, kind), fates in sorted(self.fates.items()) if name == family}
+        return {"all": self.of(family).to_json(), **kinds}
+
+
+def _distribution(seconds: Sequence[float]) -> dict[str, Any]:
+    return {
+        "unit": "s",
+        "count": len(seconds),
+        "mean": mean(seconds).to_json(),
+        **{name: quantile(seconds, share).to_json() for name, share in QUANTILES.items()},
+        "values": [round(value, 6) for value in sorted(seconds)],
+    }

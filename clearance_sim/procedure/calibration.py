@@ -1,0 +1,244 @@
+"""From published statistics to the model's parameters, as code that can be run again.
+
+1. Nhava Sheva's 2018 study gives a mean, the share below it and the share within 72 h: a shifted log-normal.
+2. That shape, scaled to a mean of 72 h, is what the general import by sea on paper must show: how slow traders
+   are (`trader_scale`), how much they differ (`frailty`) and what none is faster than (`documents_floor_h`).
+3. India's 2023 study gives the ratios of air and land to sea: how slow traders are by mode.
+
+The simulation is run inside the fit; draws are keyed, so the same parameter always gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq, least_squares
+
+from clearance_sim.procedure.context import Context, context
+from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
+from clearance_sim.procedure.intervals import Interval
+from clearance_sim.procedure.levers import Levers
+from clearance_sim.procedure.network import ARRIVAL
+from clearance_sim.procedure.parameters import read_data
+from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
+
+FITTED = "fitted by `clearance-sim calibrate`"
+HALF = 72.0 / 144.18
+"""Nhava Sheva's 72 h as a part of its mean."""
+
+Say = Callable[[str], None]
+INDIA_2023 = {
+    "electronic_share": 1.0,
+    "prelodged_share": 0.3,
+    "aeo_share": 0.35,
+    "yellow_share": 0.13,
+    "red_share": 0.05,
+}
+"""India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure that the model is calibrated on."""
+
+    id: str
+    study: str
+    year: int
+    figure: str
+    value: float
+    unit: str
+    clock: str
+    known: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A published figure beside the fitted and the simulated one."""
+
+    published: Published
+    fitted: float
+    simulated: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        row = self.published
+        return {
+            "figure": row.figure,
+            "study": row.study,
+            "year": row.year,
+            "known": row.known,
+            "unit": row.unit,
+            "clock": row.clock,
+            "published": row.value,
+            "fitted": round(self.fitted, 4),
+            "simulated": self.simulated.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted parameters by layer (`general`, `mode-air`, …), the shape they were fitted to, and how well they fit."""
+
+    layers: Mapping[str, Mapping[str, float]]
+    shape: LogNormal
+    fits: tuple[Fit, ...]
+
+
+@cache
+def published() -> Mapping[str, Published]:
+    """The figures to calibrate on."""
+    return {row["id"]: Published(**row) for row in read_data("published.toml")["figure"]}
+
+
+def shape() -> LogNormal:
+    """What Nhava Sheva's three figures say about the distribution of a total."""
+    given = published()
+    return from_mean_and_shares(
+        given["jnch-2018-mean"].value,
+        given["jnch-2018-below-mean"].value,
+        72.0,
+        given["jnch-2018-within-72"].value,
+    )
+
+
+def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
+    """Fit, in the three steps above."""
+    target = scaled(shape(), published()["ntfap-sea-target"].value / published()["jnch-2018-mean"].value)
+    base = _uncalibrated(context("general-import"))
+    general = _fit_sea(base, target, laboratory, say)
+    layers: dict[str, dict[str, float]] = {"general": general}
+    india = base.having({**general, **INDIA_2023}, FITTED)
+    for mode in ("air", "land"):
+        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, say)
+    return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
+
+
+def _uncalibrated(fitted: Context) -> Context:
+    return fitted.but(trader_scale=1.0, frailty=0.5, documents_floor_h=0.0)
+
+
+def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
+    return by_replication(laboratory.result(here, Levers()), ARRIVAL)
+
+
+def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:
+    """Scale, frailty and floor of traders' waits that give the mean, the share below it and the share below half of it.
+
+    Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
+    than the shape's own. Then the scale that gives the mean exactly.
+    """
+    wanted = np.array([1.0, target.share_below(target.mean), target.share_below(target.mean * HALF)])
+
+    def gaps(point: Array) -> Array:
+        totals = np.concatenate(_totals(base.having(_named(point), FITTED), laboratory))
+        mean = totals.mean()
+        shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
+        say(
+            "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
+            + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
+        )
+        return np.asarray(shown - wanted)
+
+    start, highest = (0.8, 0.5, target.floor / 2), (4.0, 1.5, target.floor)
+    found = least_squares(gaps, start, bounds=((0.2, 0.0, 0.0), highest), diff_step=0.03, xtol=0.01, ftol=0.01)
+    values = _named(found.x)
+
+    def too_long(scale: float) -> float:
+        return _mean(base.having({**values, "trader_scale": scale}, FITTED), laboratory) - target.mean
+
+    values["trader_scale"] = _root(too_long, 0.5 * values["trader_scale"], 2 * values["trader_scale"])
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def _named(point: Array) -> dict[str, float]:
+    return dict(zip(("trader_scale", "frailty", "documents_floor_h"), map(float, point), strict=True))
+
+
+def _root(gap: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function is zero; its nearest end where it is zero nowhere between."""
+    if gap(low) >= 0:
+        return low
+    if gap(high) <= 0:
+        return high
+    return float(brentq(gap, low, high, xtol=0.002))
+
+
+def _mean(here: Context, laboratory: Laboratory) -> float:
+    return float(np.mean([values.mean() for values in _totals(here, laboratory)]))
+
+
+def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
+    defaults = read_data("contexts.toml")["mode"][mode]["set"]
+    return replace(india.having({**defaults, **layer}, FITTED), mode=mode)
+
+
+def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> dict[str, float]:
+    """How much swifter than by sea traders are, so that the means are in the published ratio."""
+    given = published()
+    ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
+    wanted = ratio * _mean(india, laboratory)
+
+    def layer(factor: float) -> dict[str, float]:
+        return {name: round(india[name] * factor, 4) for name in ("trader_scale", "documents_floor_h")}
+
+    factor = _root(lambda f: _mean(_of_mode(mode, india, layer(f)), laboratory) - wanted, 0.02, 4.0)
+    say(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
+    return layer(factor)
+
+
+def _fits(
+    base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory
+) -> list[Fit]:
+    """Simulated anew with the fitted parameters and another seed."""
+    again = replace(laboratory, seed=laboratory.seed + 1)
+    given = published()
+    totals = _totals(base.having(layers["general"], FITTED), again)
+    means = np.array([values.mean() for values in totals])
+    middle, half = float(means.mean()), float(means.mean()) * HALF
+    to_jnch = given["jnch-2018-mean"].value / given["ntfap-sea-target"].value
+    found = [
+        Fit(given["ntfap-sea-target"], target.mean, Interval.over(means)),
+        Fit(given["jnch-2018-mean"], shape().mean, Interval.over(means * to_jnch)),
+        Fit(
+            given["jnch-2018-below-mean"],
+            target.share_below(target.mean),
+            Interval.over([(values < middle).mean() for values in totals]),
+        ),
+        Fit(
+            given["jnch-2018-within-72"],
+            target.share_below(target.mean * HALF),
+            Interval.over([(values < half).mean() for values in totals]),
+        ),
+    ]
+    india = base.having({**layers["general"], **INDIA_2023}, FITTED)
+    sea = np.array([values.mean() for values in _totals(india, again)])
+    to_india = given["ntrs-2023-sea"].value / sea.mean()
+    found.append(Fit(given["ntrs-2023-sea"], given["ntrs-2023-sea"].value, Interval.over(sea * to_india)))
+    for mode in ("air", "land"):
+        here = _of_mode(mode, india, layers[f"mode-{mode}"])
+        hours = np.array([values.mean() for values in _totals(here, again)])
+        figure = given[f"ntrs-2023-{mode}"]
+        found.append(Fit(figure, figure.value, Interval.over(hours * to_india)))
+    return found
+
+
+def write_calibrated(calibration: Calibration, path: Path) -> None:
+    """Keep the fitted parameters where contexts read them, with how well they fit."""
+    lines = ["# Written by `clearance-sim calibrate --write`; see docs/clearance-sim.md.", ""]
+    for layer, values in calibration.layers.items():
+        lines += [f"[{layer}]", *(f"{name} = {value}" for name, value in values.items()), ""]
+    for fit in calibration.fits:
+        lines += ["[[fit]]", f'id = "{fit.published.id}"', f"fitted = {fit.fitted:.6g}"]
+        simulated = fit.simulated
+        lines += [f"simulated = [{simulated.value:.6g}, {simulated.low:.6g}, {simulated.high:.6g}]", ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def kept_fits() -> list[Fit]:
+    """How well the parameters in use fit, as it was found when they were written."""
+    rows = read_data("calibrated.toml").get("fit", [])
+    return [Fit(published()[row["id"]], row["fitted"], Interval(*row["simulated"])) for row in rows]

@@ -1,0 +1,151 @@
+"""A context: direction, cargo, mode, opening hours and the numbers that differ there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clearance_sim.procedure.hours import Opening, read_hours
+from clearance_sim.procedure.parameters import parameters, read_data
+
+WORDS = ("direction", "cargo", "mode", "desk_hours", "yard_hours", "laboratory_hours")
+SWITCHES = ("port_in_clock", "release_before_arrival")
+
+
+class ContextError(ValueError):
+    """A context that asks for something the model does not know."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where the procedure runs."""
+
+    name: str
+    values: Mapping[str, float]
+    title: tuple[str, str] = ("", "")
+    remark: tuple[str, str] = ("", "")
+    direction: str = "import"
+    cargo: str = "general"
+    mode: str = "sea"
+    desk_hours: str = "Mon-Fri 08:30-17:00"
+    yard_hours: str = "Mon-Fri 08:30-17:00"
+    laboratory_hours: str = "Mon-Fri 08:30-17:00"
+    port_in_clock: bool = True
+    """Whether goods must be unloaded before they can be released."""
+    release_before_arrival: bool = False
+    """Whether customs may release what has not arrived yet."""
+    baseline_h: float | None = None
+    baseline_defensible: bool = True
+    batches: Mapping[str, Any] | None = None
+    arrivals_by_hour: tuple[Mapping[str, Any], ...] = ()
+    peak: Mapping[str, float] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where values that differ from the general ones come from."""
+    annotated: bool = False
+    """Whether scenarios carry sources and ranges with their numbers (for people) or bare numbers (for speed)."""
+
+    def __getitem__(self, parameter: str) -> float:
+        return self.values[parameter]
+
+    def quantity(self, parameter: str, value: float | None = None, varies: bool = True) -> float | dict[str, Any]:
+        """A parameter's value, or a number derived from it, as it stands in a scenario."""
+        given = self[parameter] if value is None else value
+        if not self.annotated:
+            return given
+        row = parameters()[parameter]
+        source = self.sources.get(parameter, row.source)
+        if value is not None and row.unit == "share" and value != self[parameter]:
+            source += "; moved by a lever"
+        noted: dict[str, Any] = {"value": round(given, 6), "source": f"{parameter} [{row.known}]: {source}"}
+        ratio = given / row.value if row.value else 0.0
+        low, high = row.low * ratio, row.high * ratio
+        if varies and row.unit in ("h", "wh") and low <= noted["value"] <= high and low < high:
+            noted["range"] = [round(low, 6), round(high, 6)]
+        return noted
+
+    def desk(self) -> tuple[Opening, ...]:
+        return read_hours(self.desk_hours)
+
+    def yard(self) -> tuple[Opening, ...]:
+        return read_hours(self.yard_hours)
+
+    def laboratory(self) -> tuple[Opening, ...]:
+        return read_hours(self.laboratory_hours)
+
+    def but(self, *, because: str = "assumption", **values: float) -> Context:
+        """The same with some parameters changed, and where they come from."""
+        return self.having(values, because)
+
+    def having(self, values: Mapping[str, float], source: str) -> Context:
+        """The same with these parameters changed."""
+        known(values)
+        return replace(
+            self,
+            values={**self.values, **values},
+            sources={**self.sources, **dict.fromkeys(values, source)},
+        )
+
+
+def known(values: Mapping[str, Any]) -> None:
+    """Refuses names that no parameter has."""
+    for name in values:
+        if name not in parameters():
+            raise ContextError(f"no parameter is called {name!r}: see `clearance-sim parameters`")
+
+
+def contexts() -> tuple[str, ...]:
+    """The contexts that come with the package."""
+    return tuple(read_data("contexts.toml")["contexts"])
+
+
+def context(name: str) -> Context:
+    """One of the packaged contexts, calibrated."""
+    rows = read_data("contexts.toml")["contexts"]
+    if name not in rows:
+        raise ContextError(f"no context is called {name!r}; there are {', '.join(rows)}")
+    return compose(name, rows[name])
+
+
+def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str, float]] | None = None) -> Context:
+    """Lays a context's own words and numbers over those of its mode, direction and cargo, and over the fitted ones."""
+    defaults = read_data("contexts.toml")
+    values = {each.name: each.value for each in parameters().values()}
+    sources: dict[str, str] = {}
+    words = {word: row[word] for word in WORDS if word in row}
+    fits = read_data("calibrated.toml") if fitted is None else fitted
+    layers = [fits.get("general", {}), fits.get(f"mode-{words.get('mode', 'sea')}", {})]
+    for layer in layers:
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, "fitted by `clearance-sim calibrate`"))
+    for kind, usual in (("mode", "sea"), ("direction", "import"), ("cargo", "general")):
+        chosen = words.get(kind, usual)
+        if chosen not in defaults[kind]:
+            raise ContextError(f"no {kind} is called {chosen!r}; there are {', '.join(defaults[kind])}")
+        _lay(values, sources, defaults[kind][chosen]["set"], defaults[kind][chosen]["source"])
+    _lay(values, sources, row.get("set", {}), row.get("source", "assumption"))
+    return Context(
+        name=name,
+        values=values,
+        sources=sources,
+        title=_both(row.get("title", name)),
+        remark=_both(row.get("remark", "")),
+        baseline_h=row.get("baseline_h"),
+        baseline_defensible=row.get("baseline_defensible", False),
+        batches=row.get("batches"),
+        arrivals_by_hour=tuple(row.get("arrivals_by_hour", ())),
+        peak=row.get("peak"),
+        port_in_clock=bool(row.get("port_in_clock", True)),
+        release_before_arrival=bool(row.get("release_before_arrival", False)),
+        **words,
+    )
+
+
+def _lay(values: dict[str, float], sources: dict[str, str], numbers: Mapping[str, Any], source: str) -> None:
+    known(numbers)
+    values.update({name: float(number) for name, number in numbers.items()})
+    sources.update(dict.fromkeys(numbers, source))
+
+
+def _both(words: str | Mapping[str, str]) -> tuple[str, str]:
+    return (words, words) if isinstance(words, str) else (words["en"], words["zh"])

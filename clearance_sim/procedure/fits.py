@@ -1,0 +1,72 @@
+"""From published aggregates to distributions: nothing here needs a single record of any consignment."""
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+Z90 = float(norm.ppf(0.9))
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """A log-normal, shifted by a floor below which nothing happens."""
+
+    mu: float
+    sigma: float
+    floor: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.floor + exp(self.mu + self.sigma**2 / 2)
+
+    @property
+    def median(self) -> float:
+        return self.floor + exp(self.mu)
+
+    def quantile(self, probability: float) -> float:
+        return self.floor + exp(self.mu + self.sigma * float(norm.ppf(probability)))
+
+    def share_below(self, hours: float) -> float:
+        return float(norm.cdf((log(hours - self.floor) - self.mu) / self.sigma)) if hours > self.floor else 0.0
+
+
+def from_median_and_p90(median: float, p90: float) -> LogNormal:
+    """The log-normal with this median and this ninth decile."""
+    if not 0 < median < p90:
+        raise ValueError(f"a ninth decile of {p90:g} does not lie above a positive median of {median:g}")
+    return LogNormal(mu=log(median), sigma=log(p90 / median) / Z90)
+
+
+def from_mean_and_shares(mean: float, share_below_mean: float, hours: float, share_below_hours: float) -> LogNormal:
+    """The shifted log-normal with this mean, this share below the mean, and this share below some hours.
+
+    The share below its own mean is Φ(σ/2) for every log-normal, whatever its floor: that gives σ; the other share then
+    gives the floor.
+    """
+    if not 0.5 < share_below_mean < 1:
+        raise ValueError("a right-skewed total has more than half of its values below its mean")
+    sigma = 2 * float(norm.ppf(share_below_mean))
+
+    def fitted(floor: float) -> LogNormal:
+        return LogNormal(mu=log(mean - floor) - sigma**2 / 2, sigma=sigma, floor=floor)
+
+    def gap(floor: float) -> float:
+        return fitted(floor).share_below(hours) - share_below_hours
+
+    highest = min(mean, hours) * (1 - 1e-9)
+    if gap(0) < 0:
+        raise ValueError(f"fewer than {share_below_hours:.0%} lie below {hours:g} h even without a floor")
+    return fitted(float(brentq(gap, 0, highest)))
+
+
+def scaled(fit: LogNormal, factor: float) -> LogNormal:
+    """The same shape on another scale."""
+    return LogNormal(mu=fit.mu + log(factor), sigma=fit.sigma, floor=fit.floor * factor)
+
+
+def coefficient_of_variation(fit: LogNormal) -> float:
+    """Standard deviation over mean."""
+    spread = (fit.mean - fit.floor) * sqrt(exp(fit.sigma**2) - 1)
+    return spread / fit.mean

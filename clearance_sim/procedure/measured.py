@@ -1,0 +1,112 @@
+"""The machine's part of clearance, measured on a running Provenport where a probe's file is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class MeasuredError(ValueError):
+    """A probe's file that does not hold what the simulation needs."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Durations as quantiles in seconds, with how many were measured (0: assumed)."""
+
+    median_s: float
+    p90_s: float
+    count: int = 0
+
+    def law(self) -> dict[str, Any]:
+        """As a law of a scenario, in hours."""
+        if self.p90_s <= self.median_s or self.median_s <= 0:
+            return {"law": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
+        return {"law": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
+
+
+@dataclass(frozen=True)
+class MachinePart:
+    """What the ledger's machine takes and catches."""
+
+    source: str
+    lodge_to_verdict: Spread
+    decision_to_final: Spread
+    caught: tuple[int, int] | None = None
+    """Forgeries refused, of how many sent."""
+
+    @property
+    def caught_share(self) -> float:
+        """Share of forged records that the ledger shows to be forged; assumed to be all when nothing was measured."""
+        return 1.0 if not self.caught or not self.caught[1] else self.caught[0] / self.caught[1]
+
+    def verdict_law(self) -> dict[str, Any]:
+        return self.lodge_to_verdict.law()
+
+    def release_law(self, hours: float) -> dict[str, Any]:
+        """Automatic release: the system's own message; finality on the ledger follows and holds nobody up."""
+        return {"law": "deterministic", "value_h": hours}
+
+    def to_json(self) -> dict[str, Any]:
+        low, high = wilson(*self.caught) if self.caught and self.caught[1] else (None, None)
+        return {
+            "source": self.source,
+            "lodge_to_verdict_s": vars(self.lodge_to_verdict),
+            "decision_to_final_s": vars(self.decision_to_final),
+            "caught_share": {"value": self.caught_share, "low": low, "high": high},
+        }
+
+
+ASSUMED = MachinePart(
+    source="assumption",
+    lodge_to_verdict=Spread(median_s=1.0, p90_s=5.0),
+    decision_to_final=Spread(median_s=15.0, p90_s=60.0),
+)
+
+
+def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's interval for a share."""
+    share, square = hits / count, z * z / count
+    middle = (share + square / 2) / (1 + square)
+    half = z * ((share * (1 - share) + square / 4) / count) ** 0.5 / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def read_measured(path: Path) -> MachinePart:
+    """Reads a probe's result file.
+
+    Raises:
+        MeasuredError: the file is not JSON, or a figure is missing or not a positive number.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise MeasuredError(f"{path}: cannot be read as JSON ({fault})") from fault
+    measures, forged = _of(document, path, "measures"), _of(_of(document, path, "detection"), path, "forged")
+    everything = _of(forged, path, "all")
+    return MachinePart(
+        source=path.name,
+        lodge_to_verdict=_spread(measures, path, "lodgeToVerdict"),
+        decision_to_final=_spread(measures, path, "decisionToFinal"),
+        caught=(int(everything.get("caught", 0)), int(everything.get("tried", 0))),
+    )
+
+
+def _of(document: Any, path: Path, name: str) -> dict[str, Any]:
+    found = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(found, dict):
+        raise MeasuredError(f"{path}: has no table {name!r}; write the file with `clearance-sim probe --out`")
+    return found
+
+
+def _spread(measures: Any, path: Path, name: str) -> Spread:
+    table = _of(measures, path, name)
+    try:
+        spread = Spread(float(table["p50"]["value"]), float(table["p90"]["value"]), int(table["count"]))
+    except (KeyError, TypeError, ValueError) as fault:
+        raise MeasuredError(f"{path}: {name} needs count, p50 and p90 as numbers") from fault
+    if spread.count < 1 or not 0 <= spread.median_s <= spread.p90_s:
+        raise MeasuredError(f"{path}: {name} needs 0 <= p50 <= p90 over at least one measurement")
+    return spread

@@ -1,0 +1,377 @@
+"""The procedure S0 to S9 as an ordinary scenario: one for each context and set of levers.
+
+Goods and documents travel at the same time. Each consignment is followed from some days before its goods arrive; a
+station that runs `since` a point holds it until the ship is there (`voyage`) and the goods are unloaded (`unloading`),
+while its documents are lodged, checked and paid for before, meanwhile or after. Every arm has the same stations under
+the same names, so that the same consignment meets the same luck in every arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.hours import as_shifts, stretched
+from clearance_sim.procedure.levers import Levers
+from clearance_sim.procedure.measured import ASSUMED, MachinePart
+from clearance_sim.procedure.pruning import pruned
+from clearance_sim.procedure.setting import Setting, setting
+
+ARRIVAL, LODGEMENT = "arrival → release", "lodgement → release"
+TRADER, DECLARED = "arrival → lodgement", "declaration → release"
+CLOCKS = (ARRIVAL, LODGEMENT)
+
+TITLES = {
+    "voyage": ("en route", "在途"),
+    "unloading": ("unloading", "卸货"),
+    "early filing": ("documents before arrival", "到港前备单"),
+    "documents": ("documents after arrival", "到港后备单"),
+    "lodgement": ("lodgement", "申报"),
+    "acceptance": ("acceptance at the counter", "窗口受理"),
+    "automatic acceptance": ("automatic acceptance", "自动受理"),
+    "channel": ("channel", "风险分流"),
+    "verification": ("verification by machine", "凭证自动核验"),
+    "fall-back": ("fall-back to paper", "退回纸面办理"),
+    "in-tray": ("in-tray", "案头等待"),
+    "document check": ("document check", "单证审核"),
+    "query": ("query", "质疑答复"),
+    "booking": ("booking an examination", "预约查验"),
+    "examination": ("examination", "查验"),
+    "laboratory": ("laboratory", "送检化验"),
+    "assessment": ("assessment", "审定税费"),
+    "duty payment": ("duty payment", "缴税"),
+    "clearing": ("ready for release", "待放行"),
+    "automatic release": ("automatic release", "自动放行"),
+    "release by hand": ("release by an officer", "人工放行"),
+    "released": ("released", "已放行"),
+}
+
+OWNERS = {
+    "early filing": "trader",
+    "documents": "trader",
+    "query": "trader",
+    "duty payment": "trader",
+    "voyage": "port",
+    "unloading": "port",
+    "acceptance": "customs",
+    "fall-back": "customs",
+    "in-tray": "customs",
+    "document check": "customs",
+    "booking": "customs",
+    "examination": "customs",
+    "laboratory": "agency",
+    "release by hand": "customs",
+    "automatic acceptance": "system",
+    "verification": "system",
+    "automatic release": "system",
+}
+"""Who has a consignment while it is there (a station that takes no time has no owner)."""
+
+CHANNELS = ("red", "yellow", "green")
+LABORATORY_DAYS = (0.30, 0.35, 0.20, 0.15)
+"""Weights of one to four working days."""
+
+Table = dict[str, Any]
+
+
+def network(
+    context: Context,
+    levers: Levers,
+    machine: MachinePart = ASSUMED,
+    weeks: int = 8,
+    warm_up_weeks: int = 2,
+    name: str | None = None,
+) -> Table:
+    """The scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
+    now = setting(context, levers)
+    return pruned(
+        {
+            "name": name or context.name,
+            "title": {"en": context.title[0], "zh": context.title[1]},
+            "description": {"en": context.remark[0], "zh": context.remark[1]},
+            "classes": {kind: {} for kind in ("verified", "paper", *_channelled())},
+            "frailty": {"of": "trader", "traders": 5000},
+            "calendars": _calendars(context, levers),
+            "arrivals": {"consignments": _arrivals(context, now, weeks + warm_up_weeks)},
+            "stations": _stations(context, now, machine),
+            "clocks": _clocks(),
+            "run": {
+                "horizon_h": 168.0 * (weeks + warm_up_weeks),
+                "warm_up_h": 168.0 * warm_up_weeks,
+                "allow_overload": True,
+            },
+        }
+    )
+
+
+def _channelled() -> list[str]:
+    return [f"{channel}{kind}" for kind in (" verified", "") for channel in CHANNELS]
+
+
+def _clocks() -> Table:
+    return {
+        ARRIVAL: {"from": "due:voyage", "to": "enter:released", "target_h": [8.0, 72.0]},
+        LODGEMENT: {"from": ["due:unloading", "enter:lodgement"], "to": "enter:released", "target_h": [8.0, 72.0]},
+        DECLARED: {"from": "enter:lodgement", "to": "enter:released"},
+        TRADER: {"from": "due:voyage", "to": "enter:lodgement"},
+    }
+
+
+def _calendars(context: Context, levers: Levers) -> Table:
+    return {
+        "desk": {"shifts": as_shifts(stretched(context.desk(), levers.O))},
+        "yard": {"shifts": as_shifts(stretched(context.yard(), levers.O))},
+        "laboratory": {"shifts": as_shifts(context.laboratory())},
+    }
+
+
+def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
+    size = 1.0
+    table: Table = {
+        "classes": {"verified": now.verified, "paper": 1 - now.verified},
+        "to": [
+            {
+                "to": "early filing",
+                "probability": context.quantity("prelodged_share", now.prelodged),
+                "frailty": -context["frailty"],
+            },
+            {"to": "voyage", "probability": 1 - now.prelodged},
+        ],
+    }
+    if context.batches is not None:
+        sizes, weights = context.batches["sizes"], context.batches["weights"]
+        size = sum(s * w for s, w in zip(sizes, weights, strict=True)) / sum(weights)
+        table["batch"] = dict(context.batches)
+    if context.arrivals_by_hour:
+        table["profile"] = [dict(window) for window in context.arrivals_by_hour]
+    if context.peak is not None and context.peak["to_h"] < 168 * weeks:
+        table["peaks"] = [dict(context.peak)]
+    rate = context["consignments_a_week"] * context["load"] / 168 / size
+    table["rate_per_h"] = context.quantity("consignments_a_week", rate)
+    return table
+
+
+def _stations(context: Context, now: Setting, machine: MachinePart) -> Table:
+    return {
+        **_goods(context),
+        **_lodging(context, now),
+        **_checking(context, now, machine),
+        **_examining(context),
+        **_paying_and_leaving(context, now, machine),
+    }
+
+
+def _goods(context: Context) -> Table:
+    """S0: the goods come, whatever their papers do."""
+    unloading = _skewed(context, "unload", "h") if context.port_in_clock else _fixed(0.0)
+    before = context.release_before_arrival
+    by_class = {
+        each: "booking" if each.startswith("red") else "exit" if before else "clearing" for each in _channelled()
+    }
+    return {
+        "voyage": {
+            **_station(_fixed(context.quantity("notice_h", varies=False))),
+            "since": "arrive",
+            "next": "documents",
+            "next_by_class": dict.fromkeys(_channelled(), "unloading"),
+        },
+        "unloading": {**_station(unloading), "since": "due:voyage", "next": "clearing", "next_by_class": by_class},
+    }
+
+
+def _lodging(context: Context, now: Setting) -> Table:
+    """S1 to S3: documents, acceptance, channel."""
+    notice = context["notice_h"]
+    early = {
+        "law": "uniform",
+        "low_h": max(0.0, notice - context["prelodged_lead_high_h"]),
+        "high_h": max(0.0, notice - context["prelodged_lead_low_h"]),
+    }
+    return {
+        "early filing": {**_station(early), "next": "lodgement"},
+        "documents": _human(context, _documents(context), "lodgement"),
+        "lodgement": _instant(_either(now.electronic, "automatic acceptance", "acceptance")),
+        "automatic acceptance": {
+            **_station(_fixed(context.quantity("acceptance_automatic_h", varies=False))),
+            "next": "channel",
+        },
+        "acceptance": _working("desk", _acceptance(context), "channel"),
+        "channel": _instant(
+            _channels(context, now, "", "in-tray"),
+            verified=_channels(context, now, " verified", "verification"),
+        ),
+    }
+
+
+def _documents(context: Context) -> Table:
+    """The trader's wait above a floor: the shape that published totals have."""
+    floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
+    return _slow(context, "documents") | floor
+
+
+def _acceptance(context: Context) -> Table:
+    low, mode = context["acceptance_low_wh"], context["acceptance_mode_wh"]
+    return {
+        "law": "triangular",
+        "low_h": min(low, mode),
+        "mode_h": mode,
+        "high_h": max(context["acceptance_high_wh"], mode),
+    }
+
+
+def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Table]:
+    return [
+        {"to": check, "probability": context.quantity("red_share", now.red), "becomes": f"red{kind}"},
+        {"to": check, "probability": context.quantity("yellow_share", now.yellow), "becomes": f"yellow{kind}"},
+        {"to": "assessment", "probability": now.green, "becomes": f"green{kind}", "frailty": -context["frailty"]},
+    ]
+
+
+def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
+    """S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
+    glance = {
+        "law": "uniform",
+        "low_h": context.quantity("check_verified_low_wh"),
+        "high_h": context.quantity("check_verified_high_wh"),
+    }
+    check = {
+        "service": _skewed(context, "check", "wh"),
+        "service_by_class": {f"{channel} verified": glance for channel in CHANNELS},
+        "servers": context.quantity("officers", varies=False),
+        "calendar": "desk",
+        "end_of_shift": "pre-empt-resume",
+        "next": "assessment",
+        "next_by_class": {
+            f"{channel}{kind}": _checked(context, channel, query)
+            for channel in ("red", "yellow")
+            for kind, query in (("", now.query), (" verified", now.query_verified))
+        },
+    }
+    return {
+        "verification": {
+            **_station(machine.verdict_law()),
+            "next": "in-tray",
+            "next_by_class": {
+                f"{channel} verified": [
+                    {"to": "fall-back", "probability": context.quantity("fallback_share"), "becomes": channel},
+                    {"to": "in-tray", "probability": 1 - now.fallback},
+                ]
+                for channel in CHANNELS
+            },
+        },
+        "fall-back": _working("desk", _fixed(context.quantity("fallback_delay_wh", varies=False)), "in-tray"),
+        "in-tray": _working("desk", _skewed(context, "intray", "wh"), "document check"),
+        "document check": check,
+        "query": _human(context, _slow(context, "query_reply"), "document check"),
+    }
+
+
+def _checked(context: Context, channel: str, query: float) -> list[Table]:
+    then = "voyage" if channel == "red" else "assessment"
+    return [
+        {"to": "query", "probability": context.quantity("query_share", query), "frailty": context["frailty"]},
+        {"to": then, "probability": 1 - query},
+    ]
+
+
+def _examining(context: Context) -> Table:
+    """S6 and S7: booking, examination, laboratory."""
+    day = _hours_of_a_day(context)
+    days = {"law": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
+    return {
+        "booking": _working("yard", _skewed(context, "booking", "wh"), "examination"),
+        "examination": {
+            "service": _skewed(context, "examination", "wh"),
+            "servers": context.quantity("examination_teams", varies=False),
+            "calendar": "yard",
+            "end_of_shift": "pre-empt-resume",
+            "next": _either(context.quantity("laboratory_share"), "laboratory", "assessment"),
+        },
+        "laboratory": _working("laboratory", days, "assessment"),
+    }
+
+
+def _hours_of_a_day(context: Context) -> float:
+    openings = context.laboratory()
+    return sum(o.end - o.start for o in openings) / 60 / len({o.day for o in openings})
+
+
+def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) -> Table:
+    """S8 and S9: duty, and release once the goods are there."""
+    paid = "clearing" if context.release_before_arrival else "voyage"
+    after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
+    deferred = {
+        each: [
+            {"to": then, "probability": context.quantity("deferred_share", now.deferred)},
+            {"to": "duty payment", "probability": 1 - now.deferred, "frailty": context["frailty"]},
+        ]
+        for each, then in after_duty.items()
+    }
+    gone = (
+        {each: "voyage" for each in _channelled() if not each.startswith("red")}
+        if context.release_before_arrival
+        else {}
+    )
+    duty = _human(context, _slow(context, "duty"), "clearing")
+    release = machine.release_law(context["release_automatic_h"])
+    return {
+        "assessment": {**_station(_fixed(0.0)), "next": "clearing", "next_by_class": deferred},
+        "duty payment": {**duty, "next_by_class": after_duty},
+        "clearing": _instant(_either(now.electronic, "automatic release", "release by hand")),
+        "automatic release": {**_station(release), "next": "released"},
+        "release by hand": _working("desk", _fixed(context.quantity("release_desk_wh", varies=False)), "released"),
+        "released": {**_station(_fixed(0.0)), "next": "exit", "next_by_class": gone},
+    }
+
+
+# --- how stations are written --------------------------------------------------------------------------------------
+
+
+def _station(law: Table) -> Table:
+    """As many are served as come."""
+    return {"service": law, "servers": "unlimited"}
+
+
+def _fixed(hours: float | Table) -> Table:
+    return {"law": "deterministic", "value_h": hours}
+
+
+def _skewed(context: Context, stage: str, unit: str) -> Table:
+    return {
+        "law": "log-normal",
+        "median_h": context.quantity(f"{stage}_median_{unit}"),
+        "p90_h": context.quantity(f"{stage}_p90_{unit}"),
+    }
+
+
+def _slow(context: Context, stage: str) -> Table:
+    """A trader's wait: the median and the ninth decile times how slow traders are."""
+    law: Table = {"law": "log-normal"}
+    for part in ("median", "p90"):
+        name = f"{stage}_{part}_h"
+        law[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
+    return law
+
+
+def _human(context: Context, law: Table, to: str) -> Table:
+    return {**_station(law), "frailty": context["frailty"], "next": to}
+
+
+def _working(calendar: str, law: Table, to: str) -> Table:
+    """A wait that counts only while the calendar is open."""
+    return {**_station(law), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
+
+
+def _instant(next_: list[Table], **by_class: list[Table]) -> Table:
+    return {**_station(_fixed(0.0)), "next": next_, "next_by_class": by_class}
+
+
+def _either(share: float | Table, first: str, second: str) -> list[Table]:
+    rest = 1 - (share["value"] if isinstance(share, dict) else share)
+    return [{"to": first, "probability": share}, {"to": second, "probability": rest}]
+
+
+def stations_of(table: Mapping[str, Any]) -> list[str]:
+    """The stations where a consignment spends time, in the procedure's order."""
+    return [name for name in table["stations"] if name in OWNERS]

@@ -1,0 +1,84 @@
+"""Writes a scenario as a TOML file that a person can read and change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.levers import Arm
+from clearance_sim.procedure.measured import ASSUMED, MachinePart
+from clearance_sim.procedure.network import OWNERS, TITLES, network
+
+_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) -> str:
+    """One arm in one context, every number with its source."""
+    noted = replace(context, annotated=True)
+    table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
+    table["title"] = {"en": f"{context.title[0]}: {arm.en}", "zh": f"{context.title[1]}：{arm.zh}"}
+    table["stations"] = {station: _told(station, values) for station, values in table["stations"].items()}
+    pulled = ", ".join(f"{letter} = {strength:g}" for letter, strength in arm.levers.to_json().items() if strength)
+    head = [
+        f"# {context.title[0]}; {arm.en}.",
+        f"# Written by `clearance-sim customs`; levers: {pulled or 'none'}.",
+        "# Hours of the stations with a calendar count only while it is open.",
+    ]
+    return "\n".join([*head, "", *_table(table, ()), ""])
+
+
+def _told(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A station with its title and whose time is spent there, for readers of the file and of its results."""
+    en, zh = TITLES[station]
+    party = {"party": OWNERS[station]} if station in OWNERS else {}
+    return {"title": {"en": en, "zh": zh}, **party, **values}
+
+
+def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    """A table's plain values first, then the tables in it."""
+    lines: list[str] = []
+    inner: list[str] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping) and not _is_inline((*path, key)):
+            inside = _table(value, (*path, key))
+            head = f"[{'.'.join(_key(step) for step in (*path, key))}]"
+            inner += inside if inside[:1] == [""] else ["", head, *inside]
+        else:
+            lines.append(f"{_key(key)} = {_value(value)}")
+    return [*lines, *inner]
+
+
+def _is_inline(path: tuple[str, ...]) -> bool:
+    """Whether a table is written on one line: laws, ways, quantities; not stations, clocks and what goes by class."""
+    if path[-1] in ("title", "description"):
+        return True
+    deep = 3 if path[-1] in ("next_by_class", "service_by_class") else 2
+    return len(path) > deep or (path[0] == "classes" and len(path) == 2)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(round(value, 9))
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items()) + " }" if value else "{}"
+        )
+    assert isinstance(value, Sequence)
+    if len(value) == 1 and isinstance(value[0], Mapping) and set(value[0]) == {"to"}:
+        return _value(value[0]["to"])
+    if value and isinstance(value[0], Mapping):
+        return "[\n" + "".join(f"    {_value(each)},\n" for each in value) + "]"
+    return "[" + ", ".join(_value(each) for each in value) + "]"
+
+
+def _key(key: str) -> str:
+    return key if key and set(key) <= _BARE else json.dumps(key, ensure_ascii=False)

@@ -1,0 +1,199 @@
+"""Where charts are drawn: sizes, type, and colours that stay apart for colour-blind eyes, in print and at night."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO, StringIO
+from typing import Any
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from clearance_sim.report.fonts import FONT
+
+WIDE, NARROW = 7.2, 3.7
+"""Inches: a page or a desk, and a phone."""
+
+COLOURS = {
+    "ink": ("#16201f", "#e7eceb"),
+    "soft": ("#5a6866", "#a3b0ad"),
+    "line": ("#d5dddb", "#33403d"),
+    "ground": ("#fefefe", "#0f1413"),
+    "accent": ("#0b6b65", "#5cc9c1"),
+    "first": ("#4a5553", "#c3cdca"),
+    "second": ("#b85c00", "#f0a04b"),
+    "third": ("#0b7a72", "#5bc8c0"),
+    "fourth": ("#a6437b", "#e58bbe"),
+    "fifth": ("#0b5cad", "#7db4f5"),
+    "sixth": ("#6d6a1c", "#cfc95a"),
+    "bad": ("#b3261e", "#ff958c"),
+}
+"""By day and by night. Nothing is told by colour alone: lines differ in dashes and marks, bars carry figures."""
+SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_DASHES = ("-", (0, (5, 2)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_MARKS = ("o", "s", "^", "D", "v", "P")
+TEXTURES = ("plain", "lines", "bars", "grid", "rail", "dense")
+"""What bars are filled with, drawn as lines: programs that draw SVG into PDF know no patterns and no clipping."""
+
+
+def colour(name: str) -> str:
+    """A colour by day; the page replaces it at night."""
+    return COLOURS[name][0]
+
+
+def series(number: int) -> dict[str, Any]:
+    """How the line of this number looks."""
+    place = number % len(SERIES)
+    return {"color": colour(SERIES[place]), "linestyle": _DASHES[place], "linewidth": 1.8}
+
+
+def mark(number: int) -> str:
+    """The mark of this number's points."""
+    return _MARKS[number % len(_MARKS)]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A horizontal bar: its row, where it begins, its width and its height."""
+
+    row: float
+    begin: float
+    width: float
+    height: float = 0.6
+
+
+def textured(axes: Axes, bar: Bar, tone: str, texture: str, pitch: float, label: str | None = None) -> None:
+    """Draw a bar with a texture of its own; ``pitch`` is the distance of upright lines, in the axis' unit."""
+    edge = colour(tone)
+    axes.barh(
+        bar.row,
+        bar.width,
+        left=bar.begin,
+        height=bar.height,
+        color=edge + "40",
+        edgecolor=edge,
+        linewidth=0.8,
+        label=label,
+    )
+    low, high = bar.row - bar.height / 2, bar.row + bar.height / 2
+    thin: dict[str, Any] = {"color": edge, "linewidth": 0.6}
+    if texture in ("lines", "grid", "dense"):
+        number = 5 if texture == "dense" else 3
+        heights = [low + bar.height * (n + 1) / (number + 1) for n in range(number)]
+        axes.hlines(heights, bar.begin, bar.begin + bar.width, **thin)
+    if texture in ("bars", "grid"):
+        steps = int(bar.width / pitch)
+        axes.vlines([bar.begin + pitch * (n + 0.5) for n in range(steps)], low, high, **thin)
+    if texture == "rail":
+        axes.hlines([bar.row], bar.begin, bar.begin + bar.width, color=edge, linewidth=2.4)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A figure to draw on, for a wide page or for a phone."""
+
+    figure: Figure
+    is_wide: bool
+
+    def panels(self, count: int, share_y: bool = False) -> list[Axes]:
+        """So many axes: side by side where there is room, else one below the other."""
+        rows, columns = (1, count) if self.is_wide else (count, 1)
+        axes = self.figure.subplots(rows, columns, squeeze=False, sharey=share_y and self.is_wide)
+        return list(axes.flat)
+
+
+def legend(canvas: Canvas, axes: Axes) -> None:
+    """What the lines mean, below the chart, in as many columns as their names leave room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max((width_of(label) for label in labels), default=0)
+    columns = 1 if not canvas.is_wide else 3 if longest <= 30 else 2
+    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, len(labels)), handlelength=3.2)
+
+
+def width_of(text: str) -> int:
+    """How wide a text is, in letters; a Chinese character takes two."""
+    return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
+
+
+@cache
+def _know_the_font() -> str:
+    font_manager.fontManager.addfont(str(FONT))
+    return font_manager.FontProperties(fname=str(FONT)).get_name()
+
+
+@contextmanager
+def style(as_paths: bool, is_wide: bool) -> Iterator[None]:
+    """Matplotlib's settings for our charts; text as text, or as shapes that need no font."""
+    size = 8.5 if is_wide else 8
+    settings: dict[str, Any] = {
+        "font.family": [_know_the_font()],
+        "font.size": size,
+        "svg.fonttype": "path" if as_paths else "none",
+        "svg.hashsalt": "provenport",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": colour("soft"),
+        "axes.labelcolor": colour("ink"),
+        "axes.titlelocation": "left",
+        "axes.titlesize": size + 0.5,
+        "axes.titlecolor": colour("ink"),
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "grid.color": colour("line"),
+        "grid.linewidth": 0.6,
+        "text.color": colour("ink"),
+        "xtick.color": colour("soft"),
+        "ytick.color": colour("soft"),
+        "xtick.labelcolor": colour("ink"),
+        "ytick.labelcolor": colour("ink"),
+        "legend.frameon": False,
+        "legend.fontsize": size - 0.5,
+        "axes.unicode_minus": True,
+    }
+    with matplotlib.rc_context(settings):  # type: ignore[arg-type]  # it wants every key as a literal
+        yield
+
+
+def draw(chart: Any, is_wide: bool, as_paths: bool) -> str:
+    """A chart as an SVG document."""
+    with style(as_paths, is_wide):
+        panels = 1 if is_wide else chart.panels
+        width = WIDE if is_wide else NARROW
+        figure = Figure(figsize=(width, chart.height * panels), layout="constrained")
+        chart.draw(Canvas(figure, is_wide))
+        out = BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue().decode()
+
+
+def inline(svg: str, name: str) -> str:
+    """An SVG document as a part of a page: no addresses, ids of its own, the page's font and colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
+    for colour_name, (by_day, _) in COLOURS.items():
+        svg = svg.replace(by_day, f"var(--{colour_name})")
+    return _shorter(svg).strip()
+
+
+def _shorter(svg: str) -> str:
+    """Without comments, empty lines and needless digits: half the size."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+    svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
+    out = StringIO()
+    for line in svg.splitlines():
+        if stripped := line.strip():
+            out.write(stripped + "\n")
+    return out.getvalue()

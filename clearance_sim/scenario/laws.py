@@ -1,0 +1,267 @@
+"""The laws that durations, gaps and patience may follow, each in the terms people know them by."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from clearance_sim.scenario.quantity import Hours, Positive, Probability, Strict, refusal
+
+Z90 = 1.2815515655446004  # the standard normal's 90 % point
+
+
+class _Law(Strict):
+    """What every law may add: a fixed lead time, and a share of cases that take no time at all."""
+
+    shift_h: Hours = Hours(value=0.0)
+    none_probability: Probability = Probability(value=0.0)
+    source: str | None = None
+
+    def own_mean_h(self) -> float:
+        """The mean before lead time and share of nothing."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> float:
+        """The mean in hours."""
+        return (1.0 - self.none_probability.value) * (self.shift_h.value + self.own_mean_h())
+
+
+class Deterministic(_Law):
+    """Always the same."""
+
+    law: Literal["deterministic"]
+    value_h: Hours
+
+    def own_mean_h(self) -> float:
+        return self.value_h.value
+
+
+class Exponential(_Law):
+    """Memoryless; by its mean."""
+
+    law: Literal["exponential"]
+    mean_h: Positive
+
+    def own_mean_h(self) -> float:
+        return self.mean_h.value
+
+
+class Uniform(_Law):
+    """Anything between two bounds alike."""
+
+    law: Literal["uniform"]
+    low_h: Hours
+    high_h: Hours
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Uniform":
+        if self.low_h.value > self.high_h.value:
+            raise refusal("low_h lies above high_h", "put the smaller bound in low_h")
+        return self
+
+    def own_mean_h(self) -> float:
+        return (self.low_h.value + self.high_h.value) / 2
+
+
+class Triangular(_Law):
+    """Least, most likely and most."""
+
+    law: Literal["triangular"]
+    low_h: Hours
+    mode_h: Hours
+    high_h: Hours
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Triangular":
+        if not self.low_h.value <= self.mode_h.value <= self.high_h.value or self.low_h.value == self.high_h.value:
+            raise refusal("low_h, mode_h and high_h are not in rising order", "give low_h <= mode_h <= high_h")
+        return self
+
+    def own_mean_h(self) -> float:
+        return (self.low_h.value + self.mode_h.value + self.high_h.value) / 3
+
+
+class LogNormal(_Law):
+    """Skewed, as human durations are: by median and 90th percentile, or by mean and coefficient of variation."""
+
+    law: Literal["log-normal"]
+    median_h: Positive | None = None
+    p90_h: Positive | None = None
+    mean_h: Positive | None = None
+    cv: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> "LogNormal":
+        pair(self, ("median_h", "p90_h"), ("mean_h", "cv"))
+        if self.median_h and self.p90_h and self.p90_h.value < self.median_h.value:
+            raise refusal("p90_h lies below median_h", "nine in ten cases end by p90_h, half of them by median_h")
+        return self
+
+    def log_parameters(self) -> tuple[float, float]:
+        """Mean and standard deviation of the logarithm."""
+        if self.median_h and self.p90_h:
+            return math.log(self.median_h.value), math.log(self.p90_h.value / self.median_h.value) / Z90
+        assert self.mean_h and self.cv
+        variance = math.log1p(self.cv.value**2)
+        return math.log(self.mean_h.value) - variance / 2, math.sqrt(variance)
+
+    def own_mean_h(self) -> float:
+        mu, sigma = self.log_parameters()
+        return math.exp(mu + sigma * sigma / 2)
+
+
+class Gamma(_Law):
+    """By mean and coefficient of variation, or by mean and shape."""
+
+    law: Literal["gamma"]
+    mean_h: Positive
+    cv: Positive | None = None
+    shape: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Gamma":
+        pair(self, ("cv",), ("shape",))
+        return self
+
+    @property
+    def k(self) -> float:
+        """The shape."""
+        if self.shape:
+            return self.shape.value
+        assert self.cv
+        return 1.0 / self.cv.value**2
+
+    def own_mean_h(self) -> float:
+        return self.mean_h.value
+
+
+class Erlang(_Law):
+    """The sum of a number of equal memoryless phases."""
+
+    law: Literal["erlang"]
+    mean_h: Positive
+    phases: int = Field(ge=1, le=10_000)
+
+    def own_mean_h(self) -> float:
+        return self.mean_h.value
+
+
+class Weibull(_Law):
+    """By shape, and scale or mean."""
+
+    law: Literal["weibull"]
+    shape: Positive
+    scale_h: Positive | None = None
+    mean_h: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Weibull":
+        pair(self, ("scale_h",), ("mean_h",))
+        return self
+
+    @property
+    def scale(self) -> float:
+        """The scale in hours."""
+        if self.scale_h:
+            return self.scale_h.value
+        assert self.mean_h
+        return self.mean_h.value / math.gamma(1.0 + 1.0 / self.shape.value)
+
+    def own_mean_h(self) -> float:
+        return self.scale * math.gamma(1.0 + 1.0 / self.shape.value)
+
+
+class HyperExponential(_Law):
+    """A mixture of memoryless laws: by mean and cv above 1 (two branches, balanced means), or branch by branch."""
+
+    law: Literal["hyper-exponential"]
+    mean_h: Positive | None = None
+    cv: Positive | None = None
+    means_h: tuple[Positive, ...] | None = None
+    probabilities: tuple[Probability, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> "HyperExponential":
+        pair(self, ("mean_h", "cv"), ("means_h", "probabilities"))
+        if self.cv and self.cv.value <= 1:
+            raise refusal("a hyper-exponential law has a cv above 1", "use exponential, erlang or gamma for cv <= 1")
+        if self.means_h and self.probabilities:
+            same_length(self.means_h, self.probabilities, "means_h", "probabilities")
+            sums_to_one([p.value for p in self.probabilities])
+        return self
+
+    def branches(self) -> list[tuple[float, float]]:
+        """Probability and mean of each branch."""
+        if self.means_h and self.probabilities:
+            return [(p.value, m.value) for p, m in zip(self.probabilities, self.means_h, strict=True)]
+        assert self.mean_h and self.cv
+        square, mean = self.cv.value**2, self.mean_h.value
+        p = 0.5 * (1.0 + math.sqrt((square - 1.0) / (square + 1.0)))
+        return [(p, mean / (2.0 * p)), (1.0 - p, mean / (2.0 * (1.0 - p)))]
+
+    def own_mean_h(self) -> float:
+        return sum(p * mean for p, mean in self.branches())
+
+
+class Empirical(_Law):
+    """One of the values seen, alike or by weight."""
+
+    law: Literal["empirical"]
+    values_h: tuple[float, ...] = Field(min_length=1)
+    weights: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Empirical":
+        if min(self.values_h) < 0:
+            raise refusal("a time of {n} h is negative", "give zero or more hours", n=min(self.values_h))
+        if self.weights is not None:
+            same_length(self.values_h, self.weights, "values_h", "weights")
+            if min(self.weights) < 0 or sum(self.weights) <= 0:
+                raise refusal("weights must be zero or more, and not all zero", "mend the weights")
+        return self
+
+    def shares(self) -> list[float]:
+        """The probability of each value."""
+        weights = self.weights or (1.0,) * len(self.values_h)
+        return [weight / sum(weights) for weight in weights]
+
+    def own_mean_h(self) -> float:
+        return sum(share * value for share, value in zip(self.shares(), self.values_h, strict=True))
+
+
+Law = Annotated[
+    Deterministic
+    | Exponential
+    | Uniform
+    | Triangular
+    | LogNormal
+    | Gamma
+    | Erlang
+    | Weibull
+    | HyperExponential
+    | Empirical,
+    Field(discriminator="law"),
+]
+
+
+def pair(table: Strict, first: tuple[str, ...], second: tuple[str, ...]) -> None:
+    """Refuse a table that gives neither way of stating itself, half of one, or both."""
+    given = {name for name in first + second if getattr(table, name) is not None}
+    if given not in (set(first), set(second)):
+        ways = f"{' and '.join(first)}, or {' and '.join(second)}"
+        has = ", ".join(sorted(given)) or "neither"
+        raise refusal("needs {ways}; it has {has}", "give exactly one of the two", ways=ways, has=has)
+
+
+def same_length(first: tuple[object, ...], second: tuple[object, ...], a: str, b: str) -> None:
+    """Refuse two lists that should go pairwise and do not."""
+    if len(first) != len(second):
+        raise refusal("{a} and {b} have different lengths", "give one of {b} for each of {a}", a=a, b=b)
+
+
+def sums_to_one(probabilities: list[float]) -> None:
+    """Refuse probabilities that leak or overflow."""
+    total = math.fsum(probabilities)
+    if abs(total - 1.0) > 1e-9:
+        raise refusal("the probabilities sum to {total}, not 1", "make them sum to 1", total=round(total, 12))

@@ -1,0 +1,220 @@
+"""Calendars as flat tables: how many are on duty from which hour on, first the days counted one by one, then a cycle."""
+
+import functools
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from clearance_sim.scenario.days_off import UnknownCountry, holidays_and_make_up_days
+from clearance_sim.scenario.model import Calendar, Scenario, Shift, Station
+
+UNLIMITED = 1 << 40
+WEEK_H = 168.0
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+# Holidays are laid out day by day this far; after it the plain week repeats.
+_HOLIDAY_DAYS = 366 * 2
+
+
+class CalendarFault(ValueError):
+    """A calendar makes no sense."""
+
+    def __init__(self, path: tuple[str | int, ...], what: str, mend: str) -> None:
+        super().__init__(what)
+        self.path, self.what, self.mend = path, what, mend
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """Servers on duty over time, as steps.
+
+    Step i lasts from starts[i] to starts[i + 1] with capacity[i] on duty, overtime[i] of whom work overtime. The steps
+    from `cycle_from` on repeat every `period_h` hours. `handover[i]` says whether some shift ends at starts[i].
+    """
+
+    starts: tuple[float, ...]
+    capacity: tuple[int, ...]
+    overtime: tuple[int, ...]
+    handover: tuple[bool, ...]
+    cycle_from: int
+    period_h: float
+
+    def mean_capacity(self) -> float:
+        """Servers on duty on average over one cycle."""
+        starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
+        held = (c * (b - a) for c, a, b in zip(self.capacity[self.cycle_from :], starts, starts[1:], strict=False))
+        return sum(held) / self.period_h
+
+
+@dataclass(frozen=True)
+class _Duty:
+    """One stretch of duty in hours since the start."""
+
+    begin: float
+    end: float
+    servers: int
+    overtime: bool
+
+
+def always(servers: int) -> Timetable:
+    """The same number on duty at all hours."""
+    return Timetable((0.0,), (servers,), (0,), (False,), 0, WEEK_H)
+
+
+def of_station(scenario: Scenario, station: Station) -> Timetable:
+    """The timetable a station works by."""
+    own = UNLIMITED if station.servers == "unlimited" else 0 if station.servers is None else int(float(station.servers))
+    if station.calendar is None:
+        return always(own)
+    return timetable(scenario.calendars[station.calendar], own, scenario.start)
+
+
+def mean_servers(scenario: Scenario, station: Station) -> float:
+    """Servers on duty on average; infinite where unlimited."""
+    mean = of_station(scenario, station).mean_capacity()
+    return math.inf if station.servers == "unlimited" else mean
+
+
+@functools.lru_cache(maxsize=256)
+def timetable(calendar: Calendar, servers: int, start: datetime) -> Timetable:
+    """Lay out a calendar; `servers` stand in shifts that name no number of their own."""
+    if not calendar.shifts:
+        raise CalendarFault(("shifts",), "the calendar has no shift", "add a shift")
+    if calendar.cycle_h is not None:
+        made = _cyclic(calendar, servers, calendar.cycle_h.value)
+    else:
+        made = _weekly(calendar, servers, start)
+    if not any(made.capacity[made.cycle_from :]):
+        raise CalendarFault(("shifts",), "nobody is ever on duty", "give a shift at least one server")
+    return made
+
+
+def _cyclic(calendar: Calendar, servers: int, period: float) -> Timetable:
+    if calendar.holidays or calendar.closed or calendar.open:
+        raise CalendarFault(("cycle_h",), "a calendar by cycle has no days to close", "use weekly shifts, or drop them")
+    duties = []
+    for position, shift in enumerate(calendar.shifts):
+        if shift.from_h is None or shift.to_h is None or shift.from_ is not None or shift.to is not None:
+            raise CalendarFault(("shifts", position), "a shift of a cycle needs from_h and to_h", "give both")
+        begin, end = shift.from_h.value, shift.to_h.value
+        if not begin < end <= period:
+            what = f"the shift from {begin:g} to {end:g} does not fit a cycle of {period:g} h"
+            raise CalendarFault(("shifts", position), what, "give from_h < to_h <= cycle_h")
+        duties.append(_Duty(begin, end, _servers(shift, servers), shift.overtime))
+    return _steps(duties, 0.0, period)
+
+
+def _weekly(calendar: Calendar, servers: int, start: datetime) -> Timetable:
+    shifts = [_weekly_shift(position, shift) for position, shift in enumerate(calendar.shifts)]
+    counts = [_servers(shift, servers) for shift in calendar.shifts]
+    midnight = datetime(start.year, start.month, start.day)
+    offset = (start.replace(tzinfo=None) - midnight).total_seconds() / 3600.0
+    special = bool(calendar.holidays or calendar.closed or calendar.open)
+    last = max((d for d in (*calendar.closed, *calendar.open)), default=midnight.date())
+    days = max(_HOLIDAY_DAYS if calendar.holidays else 0, (last - midnight.date()).days + 1) if special else 0
+    prefix_days = -(-days // 7) * 7
+    day_off = _days_off(calendar, midnight.date(), prefix_days)
+    duties = []
+    for day in range(-1, prefix_days + 14):  # the day before, for shifts over midnight; two weeks of the plain cycle
+        this = midnight.date() + timedelta(days=day)
+        weekday = day_off.get(this, this.weekday()) if day < prefix_days else this.weekday()
+        for (days_on, begin, end), count, shift in zip(shifts, counts, calendar.shifts, strict=True):
+            if weekday in days_on:
+                at = 24.0 * day - offset
+                duties.append(_Duty(at + begin, at + end, count, shift.overtime))
+    # A shift over midnight reaches into the first day of the cycle, so the cycle is read off its second week.
+    return _steps(duties, 24.0 * prefix_days + WEEK_H if special else 0.0, WEEK_H)
+
+
+def _weekly_shift(position: int, shift: Shift) -> tuple[set[int], float, float]:
+    if shift.from_ is None or shift.to is None or shift.from_h is not None or shift.to_h is not None:
+        mend = 'give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h'
+        raise CalendarFault(("shifts", position), "a weekly shift needs from and to", mend)
+    begin, end = clock_time(shift.from_, ("shifts", position, "from")), clock_time(shift.to, ("shifts", position, "to"))
+    return days_of(shift.days, ("shifts", position, "days")), begin, end if end > begin else end + 24.0
+
+
+def _servers(shift: Shift, servers: int) -> int:
+    return servers if shift.servers is None else int(float(shift.servers))
+
+
+def clock_time(text: str, path: tuple[str | int, ...]) -> float:
+    """Hours after midnight of "08:30"; "24:00" is the end of the day."""
+    hours, colon, minutes = text.partition(":")
+    if colon and hours.isdigit() and minutes.isdigit() and len(minutes) == 2:
+        value = int(hours) + int(minutes) / 60.0
+        if int(minutes) < 60 and value <= 24:
+            return value
+    raise CalendarFault(path, f"{text} is not a time of day", 'write hours and minutes: "08:30"; "24:00" ends the day')
+
+
+def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
+    """Weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
+    if text == "daily":
+        return set(range(7))
+    found: set[int] = set()
+    for part in text.lower().replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        if first not in _DAYS or (last and last not in _DAYS):
+            raise CalendarFault(path, f"{text} names no days", f'write "daily", "mon-fri" or "sat,sun"; of {_DAYS}')
+        begin, end = _DAYS.index(first), _DAYS.index(last or first)
+        found |= {d % 7 for d in range(begin, (end if end >= begin else end + 7) + 1)}
+    return found
+
+
+def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
+    """Days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
+    found: dict[date, int] = {}
+    if calendar.holidays and count:
+        try:
+            found |= holidays_and_make_up_days(calendar.holidays, first, count)
+        except UnknownCountry as error:
+            raise CalendarFault(("holidays", "country"), str(error), "give an ISO 3166 code: CN, SG, DE") from None
+    found |= dict.fromkeys(calendar.closed, -1)
+    return found | dict.fromkeys(calendar.open, 0)
+
+
+def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
+    """The steps of overlapping duties; from `cycle_start` on they repeat, duties past the period folding back."""
+    end = cycle_start + period
+    edges = {0.0, cycle_start} | {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
+    if cycle_start == 0.0:
+        duties = _folded(duties, period)
+        edges |= {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
+    starts = sorted(edges)
+    capacity, overtime = _on_duty(duties, starts)
+    ends = {d.end % period if cycle_start == 0.0 else d.end for d in duties}
+    if cycle_start > 0:
+        ends |= {d.end - period for d in duties}
+    return Timetable(
+        tuple(starts), capacity, overtime, tuple(t in ends for t in starts), starts.index(cycle_start), period
+    )
+
+
+def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How many are on duty in each step, and how many of them work overtime."""
+    changes: dict[float, list[int]] = {}
+    for duty in duties:
+        for at, sign in ((max(duty.begin, 0.0), 1), (duty.end, -1)):
+            if duty.end > 0:
+                change = changes.setdefault(at, [0, 0])
+                change[0] += sign * duty.servers
+                change[1] += sign * duty.servers * duty.overtime
+    capacity, overtime, now, over = [], [], 0, 0
+    for start in starts:
+        here = changes.get(start, [0, 0])
+        now, over = now + here[0], over + here[1]
+        capacity.append(now)
+        overtime.append(over)
+    return tuple(capacity), tuple(overtime)
+
+
+def _folded(duties: list[_Duty], period: float) -> list[_Duty]:
+    """Duties of one cycle; what reaches past its end comes back at its beginning."""
+    kept: list[_Duty] = []
+    for duty in duties:
+        if not 0 <= duty.begin < period:
+            continue
+        kept.append(_Duty(duty.begin, min(duty.end, period), duty.servers, duty.overtime))
+        if duty.end > period:
+            kept.append(_Duty(0.0, duty.end - period, duty.servers, duty.overtime))
+    return kept

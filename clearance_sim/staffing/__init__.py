@@ -1,0 +1,1 @@
+"""How many officers on which shift reach a target at least cost."""

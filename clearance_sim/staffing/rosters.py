@@ -1,0 +1,140 @@
+"""Rosters: how many are on each shift of each station, what that costs, and the scenario that results."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clearance_sim.scenario.model import Scenario
+from clearance_sim.scenario.reading import from_values, to_values
+from clearance_sim.scenario.timetable import clock_time, days_of
+
+Roster = tuple[int, ...]
+_SHIFT = re.compile(
+    r"^(?P<station>[^:]+):\s*(?P<days>[\w,-]+)\s+(?P<from>\d\d:\d\d)-(?P<to>\d\d:\d\d)"
+    r"\s+x\s*(?P<least>\d+)-(?P<most>\d+)(?:\s*@\s*(?P<cost>[\d.]+))?\s*$"
+)
+
+
+class RosterError(ValueError):
+    """A shift that cannot be offered."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A shift that may be staffed with `least` to `most` people, at a cost for each hour of each."""
+
+    station: str
+    days: str
+    from_: str
+    to: str
+    least: int
+    most: int
+    cost_per_hour: float = 1.0
+
+    @property
+    def hours_a_week(self) -> float:
+        begin, end = clock_time(self.from_, ()), clock_time(self.to, ())
+        return len(days_of(self.days, ())) * (end - begin if end > begin else end - begin + 24)
+
+    @property
+    def cost_a_week(self) -> float:
+        """What one person on this shift costs in a week."""
+        return self.hours_a_week * self.cost_per_hour
+
+    @property
+    def words(self) -> str:
+        return f"{self.station}: {self.days} {self.from_}-{self.to}"
+
+
+def read_offer(words: str, scenario: Scenario) -> Offer:
+    """Reads `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
+    found = _SHIFT.match(words)
+    if found is None:
+        raise RosterError(f"shift {words!r} is not like 'document check: mon-fri 08:30-17:00 x0-12 @1.5'")
+    station = found["station"].strip()
+    if station not in scenario.stations:
+        raise RosterError(f"the scenario has no station {station!r}; it has {', '.join(scenario.stations)}")
+    least, most = int(found["least"]), int(found["most"])
+    if least > most:
+        raise RosterError(f"shift {words!r} offers from {least} to {most} people")
+    return Offer(station, found["days"].lower(), found["from"], found["to"], least, most, float(found["cost"] or 1))
+
+
+def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
+    """The scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
+    offers = []
+    for name, station in scenario.stations.items():
+        if (stations and name not in stations) or station.servers == "unlimited":
+            continue
+        if station.calendar is None:
+            now = int(float(station.servers or 1))
+            offers.append(Offer(name, "daily", "00:00", "24:00", 1, 2 * now))
+            continue
+        for shift in scenario.calendars[station.calendar].shifts:
+            now = int(float(shift.servers if shift.servers is not None else station.servers or 0))
+            if shift.from_ is not None and shift.to is not None:
+                offers.append(Offer(name, shift.days, shift.from_, shift.to, 0, 2 * max(1, now)))
+    if not offers:
+        raise RosterError("no station of the scenario has a weekly shift with a number of servers: name shifts")
+    return offers
+
+
+def cost(offers: Sequence[Offer], roster: Roster) -> float:
+    """A roster's cost in a week."""
+    return sum(offer.cost_a_week * people for offer, people in zip(offers, roster, strict=True))
+
+
+def capacity(offers: Sequence[Offer], roster: Roster, station: str) -> float:
+    """A station's hours on duty in a week."""
+    return sum(o.hours_a_week * n for o, n in zip(offers, roster, strict=True) if o.station == station)
+
+
+def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scenario:
+    """The scenario with this roster: each station on offer gets a calendar of its own."""
+    values = to_values(scenario)
+    for name in {offer.station for offer in offers}:
+        shifts = [
+            {"days": offer.days, "from": offer.from_, "to": offer.to, "servers": people}
+            for offer, people in zip(offers, roster, strict=True)
+            if offer.station == name and people > 0
+        ]
+        values.setdefault("calendars", {})[f"roster of {name}"] = {"shifts": shifts}
+        station: dict[str, Any] = dict(values["stations"][name])
+        station.pop("servers", None)
+        values["stations"][name] = station | {"calendar": f"roster of {name}"}
+    used = {station.get("calendar") for station in values["stations"].values()}
+    values["calendars"] = {name: calendar for name, calendar in values["calendars"].items() if name in used}
+    return from_values(_overload_allowed(values), scenario.name)
+
+
+def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A candidate may be too weak: that is for the search to find out, not for the reader to refuse."""
+    run = dict(values.get("run", {}))
+    if run.get("horizon_h") is not None:
+        run["allow_overload"] = True
+    return {**values, "run": run}
+
+
+def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
+    """All rosters, cheapest first; among equals the smaller numbers first."""
+    start = tuple(offer.least for offer in offers)
+    heap: list[tuple[float, Roster]] = [(cost(offers, start), start)]
+    seen = {start}
+    while heap:
+        _, roster = heapq.heappop(heap)
+        yield roster
+        for position, offer in enumerate(offers):
+            if roster[position] < offer.most:
+                more = (*roster[:position], roster[position] + 1, *roster[position + 1 :])
+                if more not in seen:
+                    seen.add(more)
+                    heapq.heappush(heap, (round(cost(offers, more), 9), more))
+
+
+def no_stronger(roster: Roster, than: Roster) -> bool:
+    """Whether a roster has nowhere more people than another."""
+    return all(own <= other for own, other in zip(roster, than, strict=True))

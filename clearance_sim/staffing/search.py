@@ -1,0 +1,185 @@
+"""The least-cost roster that reaches its targets.
+
+Rosters are tried from the cheapest on, with common random numbers. One that offers a station fewer hours than its work
+is skipped; so is one that has nowhere more people than a roster known to fail. A roster is simulated until a
+one-sided interval decides. Rosters of the same least cost are then ranked by Kim and Nelson's procedure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from scipy.stats import t as student
+
+from clearance_sim import run
+from clearance_sim.procedure.intervals import Interval
+from clearance_sim.procedure.simulation import by_replication
+from clearance_sim.scenario.checks import loads_of
+from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario.model import Scenario
+from clearance_sim.scenario.timetable import mean_servers
+from clearance_sim.staffing.rosters import Offer, Roster, by_cost, capacity, cost, no_stronger, staffed
+from clearance_sim.staffing.selection import Array, Choice, select
+from clearance_sim.staffing.targets import Target
+
+Say = Callable[[str], None]
+
+
+class Fate(StrEnum):
+    """What became of a roster."""
+
+    REACHES = "reaches the target"
+    FAILS = "fails"
+    UNDECIDED = "cannot be told"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A roster that was simulated."""
+
+    roster: Roster
+    cost: float
+    fate: Fate
+    statistics: tuple[Interval, ...]
+    replications: int
+
+
+@dataclass
+class Search:
+    """What the search found and skipped."""
+
+    offers: Sequence[Offer]
+    targets: Sequence[Target]
+    confidence: float
+    tried: list[Tried] = field(default_factory=list)
+    skipped_by_load: int = 0
+    skipped_as_weaker: int = 0
+    best: Tried | None = None
+    choice: Choice | None = None
+
+
+@dataclass
+class Bench:
+    """Simulates rosters, keeping what was simulated: the same replication is never run twice."""
+
+    scenario: Scenario
+    offers: Sequence[Offer]
+    targets: Sequence[Target]
+    seed: int = 1
+    workers: int | None = None
+    _kept: dict[Roster, list[Array]] = field(default_factory=dict)
+
+    def shortfalls(self, roster: Roster, count: int) -> Array:
+        """One row a target, one column a replication."""
+        have = self._kept.get(roster)
+        if have is None or have[0].shape[1] < count:
+            self._kept[roster] = have = self._simulated(roster, count)
+        return have[0][:, :count]
+
+    def statistics(self, roster: Roster, count: int) -> Array:
+        self.shortfalls(roster, count)
+        return self._kept[roster][1][:, :count]
+
+    def _simulated(self, roster: Roster, count: int) -> list[Array]:
+        scenario = staffed(self.scenario, self.offers, roster)
+        result = run(scenario, replications=count, seed=self.seed, workers=self.workers)
+        hours = [by_replication(result, target.clock) for target in self.targets]
+        pairs = list(zip(self.targets, hours, strict=True))
+        return [
+            np.array([[target.shortfall(values) for values in rows] for target, rows in pairs]),
+            np.array([[target.of(values) for values in rows] for target, rows in pairs]),
+        ]
+
+
+def search(
+    scenario: Scenario,
+    offers: Sequence[Offer],
+    targets: Sequence[Target],
+    confidence: float = 0.95,
+    indifference_h: float = 0.1,
+    first: int = 8,
+    most: int = 64,
+    seed: int = 1,
+    workers: int | None = None,
+    limit: int = 2000,
+    say: Say = lambda _: None,
+) -> Search:
+    """Find the cheapest roster that reaches every target, and the best among equally cheap ones."""
+    found = Search(offers, targets, confidence)
+    bench = Bench(scenario, offers, targets, seed, workers)
+    work = work_a_week(scenario, offers)
+    failed: list[Roster] = []
+    for roster in by_cost(offers):
+        if found.best is not None and cost(offers, roster) > found.best.cost + 1e-9:
+            break
+        if any(capacity(offers, roster, station) <= hours for station, hours in work.items()):
+            found.skipped_by_load += 1
+        elif any(no_stronger(roster, than) for than in failed):
+            found.skipped_as_weaker += 1
+        elif len(found.tried) >= limit:
+            break
+        else:
+            tried = _try(bench, roster, confidence, first, most)
+            found.tried.append(tried)
+            say(f"{tried.cost:g} a week, {roster}: {tried.fate}")
+            if tried.fate == Fate.FAILS:
+                failed.append(roster)
+            elif tried.fate == Fate.REACHES and found.best is None:
+                found.best = tried
+    _rank(found, bench, indifference_h, first, most)
+    return found
+
+
+def work_a_week(scenario: Scenario, offers: Sequence[Offer]) -> dict[str, float]:
+    """Hours of work that come to each station on offer in a week, from the traffic equations."""
+    loads = loads_of(scenario)
+    return {
+        name: loads[name] * mean_servers(scenario, scenario.stations[name]) * 168
+        for name in {offer.station for offer in offers}
+    }
+
+
+def _try(bench: Bench, roster: Roster, confidence: float, first: int, most: int) -> Tried:
+    count = first
+    try:
+        while (fate := _fate(bench.shortfalls(roster, count), confidence)) == Fate.UNDECIDED and count < most:
+            count = min(2 * count, most)
+        statistics = tuple(Interval.over(row) for row in bench.statistics(roster, count))
+    except ScenarioError:
+        # Nobody is ever on duty at some station: no run can show anything else.
+        fate, statistics, count = Fate.FAILS, (), 0
+    return Tried(roster, cost(bench.offers, roster), fate, statistics, count)
+
+
+def _fate(shortfalls: Array, confidence: float) -> Fate:
+    """Reaches when every upper bound does, the confidence shared among the targets; fails when a lower bound fails."""
+    count = shortfalls.shape[1]
+    quantile = float(student.ppf(1 - (1 - confidence) / len(shortfalls), count - 1))
+    middle = shortfalls.mean(axis=1)
+    half = quantile * shortfalls.std(axis=1, ddof=1) / np.sqrt(count)
+    if (middle + half <= 0).all():
+        return Fate.REACHES
+    if not np.isfinite(middle).all() or (middle - half > 0).any():
+        return Fate.FAILS
+    return Fate.UNDECIDED
+
+
+def _rank(found: Search, bench: Bench, indifference: float, first: int, most: int) -> None:
+    if found.best is None:
+        return
+    equals = [t for t in found.tried if t.fate == Fate.REACHES and abs(t.cost - found.best.cost) < 1e-9]
+
+    def sample(system: int, start: int, count: int) -> Array:
+        worst = bench.shortfalls(equals[system].roster, start + count).max(axis=0)
+        return np.asarray(worst[start : start + count])
+
+    # Chunks are doubled inside the bench's cache, so that single further replications do not each cost a run.
+    def chunked(system: int, start: int, count: int) -> Array:
+        bench.shortfalls(equals[system].roster, max(first, 1 << (start + count - 1).bit_length()))
+        return sample(system, start, count)
+
+    found.choice = select(len(equals), chunked, indifference, found.confidence, max(first, 10), most)
+    found.best = equals[found.choice.best]

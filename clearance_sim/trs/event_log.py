@@ -1,0 +1,312 @@
+"""Reads a log of events from CSV or Parquet into columns, and refuses what cannot be timed, row by row."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from clearance_sim.trs.column_map import VISIT_TIMES, ColumnMap, fitting
+
+METADATA = b"clearance_sim"
+"""The key of a Parquet file's schema under which the simulator tells what its trace means."""
+SHOWN = 5
+"""How many row numbers a problem names."""
+
+MICROSECONDS_AN_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with some rows; row 1 is the first after the heading."""
+
+    what: str
+    mend: str
+    rows: tuple[int, ...] = ()
+    count: int = 0
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return f"{self.what}: {self.mend}"
+        word = "row" if self.count == 1 else "rows"
+        shown = ", ".join(map(str, self.rows))
+        more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
+        return f"{self.what} ({word} {shown}{more}): {self.mend}"
+
+
+class LogError(ValueError):
+    """A log that no study can be made of."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """Events in the order of the file.
+
+    ``table`` has: case (int), event, stage, time (UTC, microseconds since 1970), row, and the columns to split by that
+    the log has.
+    """
+
+    name: str
+    map: ColumnMap
+    table: pd.DataFrame
+    names: pd.DataFrame
+    """The columns that name the cases, one row a case, in the order of their numbers."""
+
+    @property
+    def splits(self) -> list[str]:
+        """What its cases can be told apart by."""
+        return [name for name in self.map.columns if name in self.table]
+
+
+def problem(what: str, mend: str, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None) -> Problem | None:
+    """The rows that are wrong, or None where none is."""
+    places = np.flatnonzero(wrong)
+    numbers = places + 1 if rows is None else np.asarray(rows)[places]
+    return Problem(what, mend, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
+
+
+def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = None) -> EventLog:
+    """Read a log; without a map the built-in one that fits is taken. Raises LogError."""
+    table = _read(path)
+    chosen = columns or fitting(table.column_names)
+    if chosen is None:
+        known = ", ".join(table.column_names)
+        raise LogError([Problem("no built-in map fits this log", f"say with --columns MAP.toml what {known} hold")])
+    if columns is None:
+        chosen = _as_the_file_says(chosen, table.schema.metadata or {})
+    chosen = chosen.with_zone(zone)
+    if missing := [name for name in chosen.needed() if name not in table.column_names]:
+        raise LogError(
+            [Problem(f"no column {', '.join(missing)}", f"the log has {', '.join(table.column_names)}; mend the map")]
+        )
+    if table.num_rows == 0:
+        raise LogError([Problem("the log holds no event", "export a period in which goods were cleared")])
+    return _timed(path.name, chosen, table)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pyarrow.parquet.read_table(path)
+        return _read_csv(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LogError([Problem(f"{path} cannot be read", str(error).splitlines()[0])]) from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """Every column as text: what looks like a number or a time is read where it is known what it should be."""
+    with pyarrow.csv.open_csv(path) as opened:
+        names = opened.schema.names
+    text = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    return pyarrow.csv.read_csv(path, convert_options=text)
+
+
+def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> ColumnMap:
+    """A trace knows its scenario's start, zone and clocks."""
+    if METADATA not in metadata:
+        return columns
+    told = json.loads(metadata[METADATA])
+    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in told.get("clocks", {}).items()}
+    zone = told.get("zone") or columns.zone
+    events, latest = dict(columns.events), set(columns.latest)
+    for clock, begins in (("lodgement_to_release", "lodged"), ("arrival_to_release", "arrived")):
+        if clock in clocks:
+            points, end = clocks[clock]
+            events |= {begins: points, "released": end}
+            latest |= {begins} if len(points) > 1 else set()
+    return replace(
+        columns,
+        start=_zoned(told.get("start", columns.start), zone),
+        zone=zone,
+        events=events,
+        latest=tuple(sorted(latest)),
+        parties={name: party for name, party in (told.get("parties") or {}).items() if party},
+    )
+
+
+def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A clock's beginning and end in the words of a log; of several beginnings the latest counts."""
+    begin, end = (clock["from"], clock["to"]) if isinstance(clock, dict) else clock[:2]
+    return _points(begin), _points(end)
+
+
+def _points(told: Any) -> tuple[str, ...]:
+    points = [told] if isinstance(told, str) else list(told)
+    return tuple(point.replace("leave:", "end:") for point in points)
+
+
+def _zoned(start: str, zone: str) -> str:
+    """A scenario tells its start by the clocks on the wall."""
+    moment = _moment(start)
+    return start if moment is None or moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone)).isoformat()
+
+
+def _timed(name: str, columns: ColumnMap, table: pa.Table) -> EventLog:
+    case, names, faults = _cases(columns, table)
+    frame = pd.DataFrame({"case": case})
+    for split, column in columns.columns.items():
+        if column in table.column_names:
+            frame[split] = _words(table[column])
+    if columns.visits:
+        assert columns.stage is not None
+        frame["stage"] = _words(table[columns.stage])
+        frame, more = _as_events(columns, table, frame)
+    else:
+        more = _with_events(columns, table, frame)
+    if problems := [found for found in (*faults, *more) if found]:
+        raise LogError(problems)
+    return EventLog(name, columns, frame, names)
+
+
+def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> list[Problem | None]:
+    """Put event, stage, time and row into the frame; what is wrong with them."""
+    frame["event"] = _words(table[columns.event])
+    frame["stage"] = _words(table[columns.stage]) if columns.stage else frame["event"]
+    if columns.party and columns.party in table.column_names:
+        frame["party"] = _words(table[columns.party])
+    frame["time"], faults = _times(columns, table)
+    frame["row"] = np.arange(1, len(frame) + 1)
+    unnamed = np.asarray(frame["event"] == "")
+    return [*faults, problem("events without a name", f"fill column {columns.event}", unnamed)]
+
+
+def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
+    """Visits as events: enter, start and end of each stage, and arrive and exit of each case."""
+    visits["row"] = np.arange(1, len(visits) + 1)
+    known = {name: column for name, column in VISIT_TIMES.items() if column in table.column_names}
+    at = {name: _started(columns, table[column]) for name, column in known.items()}
+    if "due" in at:
+        asked = {word.removeprefix("due:") for words in columns.events.values() for word in words}
+        at["due"] = np.where(visits["stage"].isin(asked), at["due"], np.nan)
+    faults = [
+        problem("visits without an entry", "fill column enter_h", np.isnan(at["enter"])),
+        problem("visits that end before they begin", "mend their times", at["end"] < at["enter"]),
+    ]
+    if any(faults):
+        return visits, faults
+    # A stage comes before its beginning in the order of a case's events: rows of one time keep their order.
+    visits["enter"], visits["end"] = at["enter"], np.where(np.isnan(at["end"]), np.inf, at["end"])
+    begins = visits.groupby("case")["enter"].idxmin()
+    ends = visits.groupby("case")["end"].idxmax()
+    parts = [(name, visits.index[~np.isnan(times)], times[~np.isnan(times)], True) for name, times in at.items()]
+    parts.append(("arrive", begins, at["enter"][begins], False))
+    finished = ends[np.isfinite(visits["end"].to_numpy()[ends])]
+    parts.append(("exit", finished, at["end"][finished], False))
+    return _stacked(visits.drop(columns=["enter", "end"]), parts), faults
+
+
+def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
+    """One frame of all events; arrivals and exits belong to no stage."""
+    kinds = [name for name, *_ in parts]
+    places = np.concatenate([np.asarray(index) for _, index, _, _ in parts])
+    frame = visits.iloc[places].reset_index(drop=True)
+    lengths = [len(index) for _, index, _, _ in parts]
+    frame["event"] = pd.Categorical.from_codes(np.repeat(np.arange(len(kinds)), lengths), kinds)
+    frame["time"] = np.concatenate([times for _, _, times, _ in parts]).astype(np.int64)
+    in_stage = np.repeat([kept for *_, kept in parts], lengths)
+    frame["stage"] = frame["stage"].where(in_stage, "")
+    return frame
+
+
+def _started(columns: ColumnMap, column: pa.ChunkedArray) -> Any:
+    """Hours since the start as microseconds since 1970; NaN where there are none."""
+    hours = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=float)
+    return np.rint(hours * MICROSECONDS_AN_HOUR) + _micros(columns.start)
+
+
+def _words(column: pa.ChunkedArray) -> pd.Categorical:
+    """Text as numbers of the words that occur; what is missing is the empty word."""
+    words = column.combine_chunks()
+    if not pa.types.is_dictionary(words.type):
+        words = words.cast(pa.string()).fill_null("").dictionary_encode()
+    known = words.dictionary.cast(pa.string()).fill_null("").to_pylist()
+    if "" not in known:
+        known.append("")
+    codes = words.indices.fill_null(known.index("")).to_numpy(zero_copy_only=False)
+    return pd.Categorical.from_codes(codes, known)
+
+
+def _cases(columns: ColumnMap, table: pa.Table) -> tuple[Any, pd.DataFrame, list[Problem | None]]:
+    """Each row's case by number, the columns that name the cases, and rows that name none."""
+    empty = np.zeros(table.num_rows, dtype=bool)
+    codes = np.zeros(table.num_rows, dtype=np.int64)
+    for name in columns.case:
+        empty |= np.asarray(table[name].is_null())
+        part, known = pd.factorize(table[name].to_pandas())
+        codes = pd.factorize(codes * (len(known) + 1) + part)[0]
+    _, first = np.unique(codes, return_index=True)
+    names = table.select(list(columns.case)).take(pa.array(first)).to_pandas()
+    return codes, names, [problem("events of no declaration", "name the declaration in every row", empty)]
+
+
+def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | None]]:
+    if columns.hours:
+        return _hours(columns, table[columns.hours])
+    assert columns.time is not None
+    column = table[columns.time]
+    if pa.types.is_timestamp(column.type):
+        return _stamps(columns.time, column)
+    return _written(columns.time, _words(column))
+
+
+def _hours(columns: ColumnMap, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
+    micros = _started(columns, column)
+    wrong = problem("times that are no number of hours", f"mend column {columns.hours}", ~np.isfinite(micros))
+    return np.nan_to_num(micros).astype(np.int64), [wrong]
+
+
+def _micros(start: str | None) -> int:
+    moment = _moment(str(start))
+    if moment is None or moment.tzinfo is None:
+        raise LogError([Problem(f"start {start!r} has no zone", 'write it like "2026-01-05T00:00:00+08:00"')])
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _stamps(name: str, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
+    if column.type.tz is None:
+        raise LogError([Problem(f"column {name} has no zone", "write times with their zone: nobody can guess it")])
+    micros = column.cast(pa.timestamp("us", tz="UTC"))
+    empty = problem("no time", f"fill column {name}", np.asarray(micros.is_null()))
+    return np.asarray(micros.fill_null(0).cast(pa.int64())), [empty]
+
+
+def _written(name: str, words: pd.Categorical) -> tuple[Any, list[Problem | None]]:
+    """Date-times as text: each needs its own zone."""
+    # Parsing is slow, and a text may stand in many rows: each is parsed once.
+    codes = words.codes
+    moments = [_moment(text) for text in words.categories]
+    unreadable = np.array([moment is None for moment in moments])[codes]
+    naive = np.array([moment is not None and moment.tzinfo is None for moment in moments])[codes]
+    micros = [
+        0 if moment is None or moment.tzinfo is None else (moment - _EPOCH) // timedelta(microseconds=1)
+        for moment in moments
+    ]
+    example = "write it like 2026-01-05T09:30:00+08:00"
+    return np.array(micros, dtype=np.int64)[codes], [
+        problem("times that cannot be read", f"{example} in column {name}", unreadable),
+        problem("times without a zone", f"{example} in column {name}: nobody can guess the zone", naive),
+    ]
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None

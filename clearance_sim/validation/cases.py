@@ -1,0 +1,171 @@
+"""The cases: a scenario file each, what theory says of it, and where the simulation's answer is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from clearance_sim.validation import chains, exact
+from clearance_sim.validation.exact import Roster
+
+Kind = Literal["wait", "sojourn", "through", "queue", "lost", "abandoned", "arrivals", "present"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One figure of a result.
+
+    Mean wait or sojourn at a station, mean time through the network, mean number waiting, share lost or given up,
+    arrivals of a replication, or the number present at a moment.
+    """
+
+    kind: Kind
+    station: str = "desk"
+    of_class: str | None = None
+    at_h: float | None = None
+
+    def __str__(self) -> str:
+        """In words, for the table."""
+        words = {
+            "wait": "mean wait, h",
+            "sojourn": "mean sojourn, h",
+            "through": "mean time to exit, h",
+            "queue": "mean number waiting",
+            "lost": "share turned away",
+            "abandoned": "share that gave up",
+            "arrivals": "arrivals",
+            "present": f"number present at {self.at_h:g} h" if self.at_h is not None else "number present",
+        }[self.kind]
+        where = "" if self.station == "desk" else f" at {self.station}"
+        return words + where + (f", {self.of_class}" if self.of_class else "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scenario of `scenarios/theory` with what theory says of it. `bound`: the exact value is an upper bound."""
+
+    scenario: str
+    theory: str
+    expected: tuple[tuple[Reading, float], ...]
+    bound: bool = False
+
+
+def all_cases() -> list[Case]:
+    """Every case, its exact values computed now."""
+    return [
+        case
+        for make in (_one_station, _loss, _general_service, _networks, _priorities, _time, _gaps)
+        for case in make()
+    ]
+
+
+def _one_station() -> list[Case]:
+    rows = (("mm3", 2.7, 1.0, 3), ("mm3-slow", 0.2, 10.0, 3), ("mm10", 8.0, 1.0, 10), ("mm1", 0.9, 1.0, 1))
+    return [_waiting(name, f"M/M/{servers}", exact.mmc_wait(rate, mean, servers)) for name, rate, mean, servers in rows]
+
+
+def _loss() -> list[Case]:
+    lost, waiting = exact.mmck(1.8, 1.0, 2, 4)
+    queue, gave_up = exact.erlang_a(10.0, 1.0, 10, 2.0)
+    return [
+        Case("mm5-loss", "Erlang B", ((Reading("lost"), exact.erlang_b(5, 3.0)),)),
+        Case("mg10-loss", "Erlang B, any service law", ((Reading("lost"), exact.erlang_b(10, 7.0)),)),
+        Case("mm2-room", "M/M/2/6", ((Reading("lost"), lost), (Reading("queue"), waiting))),
+        Case("impatient", "Erlang A", ((Reading("queue"), queue), (Reading("abandoned"), gave_up))),
+    ]
+
+
+def _general_service() -> list[Case]:
+    theory = "Pollaczek-Khinchine"
+    squared_cvs = {"md1": 0.0, "me2-1": 0.5, "mgamma1": 0.5, "mu1": 1.0 / 3.0, "mln1": 4.0, "mh2-1": 4.0}
+    cases = [_waiting(n, theory, exact.pollaczek_khinchine_wait(0.8, 1.0, cv2)) for n, cv2 in squared_cvs.items()]
+    return [
+        *cases,
+        _waiting("md2", "Crommelin", exact.mdc_wait(1.6, 1.0, 2)),
+        _waiting("md3", "Crommelin", exact.mdc_wait(2.7, 1.0, 3)),
+        _waiting("mx1", "M[X]/M/1", exact.batch_wait(0.2, 1.0, 3.0, 9.0)),
+    ]
+
+
+def _networks() -> list[Case]:
+    row, through = exact.jackson_sojourns([1, 0, 0], [[0, 1, 0], [0, 0, 1], [0, 0, 0]], [1 / 1.5, 1.25, 0.8], [1, 2, 1])
+    loop, looped = exact.jackson_sojourns(
+        [1, 0, 0], [[0, 0.7, 0.3], [0, 0, 0.5], [0.2, 0, 0]], [1.25, 1.0, 1 / 1.2], [2, 1, 1]
+    )
+    return [
+        _network("tandem", "Jackson, Burke", row, through),
+        _network("feedback", "Jackson with feedback", loop, looped),
+    ]
+
+
+def _priorities() -> list[Case]:
+    return [
+        _by_class("cobham", "Cobham", "wait", exact.cobham_waits([0.2, 0.3, 0.3], [1.0] * 3, [2.0] * 3)),
+        _by_class(
+            "cobham-mixed", "Cobham", "wait", exact.cobham_waits([0.2] * 3, [0.5, 1, 2], [0.25, 2.0, 16.0 / 3.0])
+        ),
+        _by_class("mm3-priorities", "M/M/3 with priorities", "wait", exact.priority_waits([0.6, 0.9, 0.9], 1.0, 3)),
+        _by_class(
+            "pre-emptive",
+            "White-Christie",
+            "sojourn",
+            exact.pre_emptive_sojourns([0.2, 0.3, 0.3], [1.0] * 3, [2.0] * 3),
+        ),
+    ]
+
+
+def _time() -> list[Case]:
+    moments = [0.0, 6.0, 12.0, 18.0]
+    present = exact.swinging_infinite_servers(10.0, 0.8, 24.0, 4.0, moments)
+    grown = chains.from_empty(0.9, 1.0, 1, [10.0, 100.0])
+    roster = Roster(1.8, 0.9, (0, 5, 2), 8.0)
+    by_policy: dict[str, Callable[[Roster], float]] = {
+        "drain": chains.drain_sojourn,
+        "crew": chains.crew_sojourn,
+        "pre-empt-resume": chains.pre_empt_resume_sojourn,
+    }
+    halves = (("first", 0.0), ("second", 12.0))
+    return [
+        Case("swinging", "Eick-Massey-Whitt", _at("present", moments, present)),
+        *(
+            Case(
+                f"swinging-{half}-half",
+                "integral of the rate",
+                ((Reading("arrivals"), exact.swinging_arrivals(10.0, 0.8, 24.0, phase, 12.0)),),
+            )
+            for half, phase in halves
+        ),
+        Case("from-empty", "Markov chain", _at("present", [10.0, 100.0], grown)),
+        *(
+            Case(f"roster-{policy}", "Markov chain", ((Reading("sojourn"), sojourn(roster)),))
+            for policy, sojourn in by_policy.items()
+        ),
+    ]
+
+
+def _gaps() -> list[Case]:
+    bound = exact.kingman_bound(1.25, 0.5, 1.0, 0.5)
+    return [
+        _waiting("dm1", "D/M/1", exact.deterministic_arrivals_wait(1.25, 1.0)),
+        Case("e2e2-1", "Kingman's bound", ((Reading("wait"), bound),), bound=True),
+    ]
+
+
+def _waiting(scenario: str, theory: str, wait: float) -> Case:
+    return Case(scenario, theory, ((Reading("wait"), wait),))
+
+
+def _network(scenario: str, theory: str, sojourns: list[float], through: float) -> Case:
+    names = ("first", "second", "third")
+    nodes = tuple((Reading("sojourn", name), value) for name, value in zip(names, sojourns, strict=True))
+    return Case(scenario, theory, (*nodes, (Reading("through"), through)))
+
+
+def _by_class(scenario: str, theory: str, kind: Kind, values: list[float]) -> Case:
+    names = ("first", "second", "third")
+    return Case(
+        scenario, theory, tuple((Reading(kind, of_class=name), v) for name, v in zip(names, values, strict=True))
+    )
+
+
+def _at(kind: Kind, moments: list[float], values: list[float]) -> tuple[tuple[Reading, float], ...]:
+    return tuple((Reading(kind, at_h=at), value) for at, value in zip(moments, values, strict=True))

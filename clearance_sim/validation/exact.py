@@ -1,0 +1,186 @@
+"""Exact answers of queueing theory, computed; each function names the result it is.
+
+Rates are per hour, times in hours. Nothing here is simulated, and no value is copied from a table.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import poisson
+
+Floats = NDArray[np.float64]
+
+
+def erlang_b(servers: int, offered: float) -> float:
+    """Share lost in M/G/c/c (Erlang 1917), whatever the service law; `offered` is rate times mean service."""
+    blocked = 1.0
+    for k in range(1, servers + 1):
+        blocked = offered * blocked / (k + offered * blocked)
+    return blocked
+
+
+def erlang_c(servers: int, offered: float) -> float:
+    """Share that waits in M/M/c (Erlang 1917)."""
+    blocked, load = erlang_b(servers, offered), offered / servers
+    return blocked / (1.0 - load + load * blocked)
+
+
+def mmc_wait(rate: float, mean_h: float, servers: int) -> float:
+    """Mean wait in M/M/c."""
+    return erlang_c(servers, rate * mean_h) / (servers / mean_h - rate)
+
+
+def mmc_wait_quantile(rate: float, mean_h: float, servers: int, share: float) -> float:
+    """The wait that a share of declarations does not exceed in M/M/c: P(W > t) = C exp(-(c mu - lambda) t)."""
+    waiting = erlang_c(servers, rate * mean_h)
+    return max(0.0, math.log(waiting / (1.0 - share)) / (servers / mean_h - rate))
+
+
+def mmck(rate: float, mean_h: float, servers: int, room: int) -> tuple[float, float]:
+    """Share lost and mean number waiting in M/M/c with `room` places to wait."""
+    weights = [1.0]
+    for n in range(1, servers + room + 1):
+        weights.append(weights[-1] * rate * mean_h / min(n, servers))
+    shares = np.array(weights) / sum(weights)
+    waiting = np.maximum(np.arange(len(weights)) - servers, 0)
+    return float(shares[-1]), float(shares @ waiting)
+
+
+def pollaczek_khinchine_wait(rate: float, mean_h: float, squared_cv: float) -> float:
+    """Mean wait in M/G/1 (Pollaczek 1930, Khinchine 1932)."""
+    return rate * mean_h**2 * (1.0 + squared_cv) / (2.0 * (1.0 - rate * mean_h))
+
+
+def batch_wait(rate: float, mean_h: float, size: float, size_squared: float) -> float:
+    """Mean wait in M[X]/M/1: batches at `rate`, of mean size E[X] and E[X²] (Gross and Harris, section 3.1)."""
+    load = rate * size * mean_h
+    in_system = (load + rate * mean_h * size_squared) / (2.0 * (1.0 - load))
+    return in_system / (rate * size) - mean_h
+
+
+def mdc_wait(rate: float, value_h: float, servers: int) -> float:
+    """Mean wait in M/D/c (Crommelin 1932), from the chain seen every `value_h` hours."""
+    states = 1200
+    arrivals = poisson.pmf(np.arange(states), rate * value_h)
+    chain = np.zeros((states, states))
+    for n in range(states):
+        left = max(n - servers, 0)
+        chain[n, left:] = arrivals[: states - left]
+        chain[n, -1] += 1.0 - chain[n].sum()
+    shares = stationary(chain)
+    return float(shares @ np.maximum(np.arange(states) - servers, 0)) / rate
+
+
+def stationary(chain: Floats) -> Floats:
+    """The distribution that a chain's matrix leaves unchanged."""
+    equations = chain.T - np.eye(len(chain))
+    equations[-1] = 1.0
+    right = np.zeros(len(chain))
+    right[-1] = 1.0
+    return np.asarray(np.linalg.solve(equations, right), dtype=np.float64)
+
+
+def jackson_sojourns(
+    outside: Sequence[float], routing: Sequence[Sequence[float]], means_h: Sequence[float], servers: Sequence[int]
+) -> tuple[list[float], float]:
+    """Mean time at each node of a Jackson network (1957) a visit, and from entering the network to leaving it."""
+    flows = np.linalg.solve(np.eye(len(outside)) - np.array(routing).T, np.array(outside))
+    times = [mmc_wait(f, m, c) + m for f, m, c in zip(flows, means_h, servers, strict=True)]
+    return times, float(flows @ np.array(times)) / sum(outside)
+
+
+def cobham_waits(rates: Sequence[float], means_h: Sequence[float], second_moments: Sequence[float]) -> list[float]:
+    """Mean waits by priority in M/G/1 without interruption (Cobham 1954), highest priority first."""
+    residual = sum(rate * moment for rate, moment in zip(rates, second_moments, strict=True)) / 2.0
+    waits, before = [], 0.0
+    for rate, mean in zip(rates, means_h, strict=True):
+        after = before + rate * mean
+        waits.append(residual / ((1.0 - before) * (1.0 - after)))
+        before = after
+    return waits
+
+
+def priority_waits(rates: Sequence[float], mean_h: float, servers: int) -> list[float]:
+    """Mean waits by priority in M/M/c without interruption, one service law for all (Cobham 1954)."""
+    offered = sum(rates) * mean_h
+    residual = erlang_c(servers, offered) * mean_h / servers
+    waits, before = [], 0.0
+    for rate in rates:
+        after = before + rate * mean_h / servers
+        waits.append(residual / ((1.0 - before) * (1.0 - after)))
+        before = after
+    return waits
+
+
+def pre_emptive_sojourns(
+    rates: Sequence[float], means_h: Sequence[float], second_moments: Sequence[float]
+) -> list[float]:
+    """Mean sojourns by priority in M/G/1 with interruption and resumption (White and Christie 1958)."""
+    sojourns, before, residual = [], 0.0, 0.0
+    for rate, mean, moment in zip(rates, means_h, second_moments, strict=True):
+        after = before + rate * mean
+        residual += rate * moment / 2.0
+        sojourns.append(mean / (1.0 - before) + residual / ((1.0 - before) * (1.0 - after)))
+        before = after
+    return sojourns
+
+
+def swinging_infinite_servers(
+    rate: float, amplitude: float, period_h: float, mean_h: float, moments_h: Sequence[float]
+) -> list[float]:
+    """Mean number in Mt/M/infinity at these moments, rate(t) = rate (1 + amplitude sin(2 pi t / period)), in the cycle.
+
+    Eick, Massey and Whitt (1993).
+    """
+    w = 2.0 * math.pi / period_h
+    swing = rate * amplitude * mean_h / (1.0 + (w * mean_h) ** 2)
+    return [rate * mean_h + swing * (math.sin(w * t) - w * mean_h * math.cos(w * t)) for t in moments_h]
+
+
+def swinging_arrivals(rate: float, amplitude: float, period_h: float, phase_h: float, horizon_h: float) -> float:
+    """Expected arrivals up to the horizon: the integral of rate (1 + amplitude sin(2 pi (t - phase) / period))."""
+    w = 2.0 * math.pi / period_h
+    swing = math.cos(w * phase_h) - math.cos(w * (horizon_h - phase_h))
+    return rate * (horizon_h + amplitude * swing / w)
+
+
+def deterministic_arrivals_wait(gap_h: float, mean_h: float) -> float:
+    """Mean wait in D/M/1 (Kendall 1953): s / (1 - s) mean services, where s = exp(-(1 - s) gap / mean)."""
+    sigma = brentq(lambda s: s - math.exp(-(1.0 - s) * gap_h / mean_h), 0.0, 1.0 - 1e-9)
+    return mean_h * float(sigma) / (1.0 - float(sigma))
+
+
+def kingman_bound(gap_mean_h: float, gap_cv2: float, mean_h: float, squared_cv: float) -> float:
+    """Kingman's upper bound (1962) on the mean wait in GI/G/1."""
+    rate = 1.0 / gap_mean_h
+    return rate * (gap_cv2 * gap_mean_h**2 + squared_cv * mean_h**2) / (2.0 * (1.0 - rate * mean_h))
+
+
+def erlang_a(rate: float, mean_h: float, servers: int, patience_h: float) -> tuple[float, float]:
+    """Mean number waiting and share that gives up in M/M/c with memoryless patience (Palm 1957)."""
+    weights = [1.0]
+    while len(weights) < 4000:
+        n = len(weights)
+        weights.append(weights[-1] * rate / (min(n, servers) / mean_h + max(0, n - servers) / patience_h))
+    shares = np.array(weights) / sum(weights)
+    waiting = float(shares @ np.maximum(np.arange(len(weights)) - servers, 0))
+    return waiting, waiting / patience_h / rate
+
+
+@dataclass(frozen=True)
+class Roster:
+    """M/M/c whose number of servers follows a cycle of equal shifts."""
+
+    rate: float
+    mean_h: float
+    servers: tuple[int, ...]
+    shift_h: float
+
+    @property
+    def cycle_h(self) -> float:
+        """The length of the cycle."""
+        return self.shift_h * len(self.servers)

@@ -1,0 +1,40 @@
+"""Our own engine on the same networks, over the public interface; with the argument `trace`, every visit is written."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import clearance_sim
+from clearance_sim.scenario.reading import varied
+from tests.benchmarks.peers import measuring
+
+_SCENARIOS = Path(clearance_sim.__file__).parent / "scenarios"
+
+
+def mm3(count: int, seed: int) -> tuple[int, float]:
+    """M/M/3."""
+    return _simulate("theory/mm3.toml", count, seed)
+
+
+def six_stations(count: int, seed: int) -> tuple[int, float]:
+    """The six stations."""
+    return _simulate("six-stations.toml", count, seed)
+
+
+def _simulate(file: str, count: int, seed: int) -> tuple[int, float]:
+    changes = {"run.declarations": count, "run.warm_up_declarations": 0}
+    scenario = varied(clearance_sim.load(_SCENARIOS / file), changes)
+    if "trace" in sys.argv:
+        with tempfile.TemporaryDirectory() as folder:
+            trace = Path(folder) / "trace.parquet"
+            result = clearance_sim.run(scenario, replications=1, seed=seed, workers=1, trace=trace)
+    else:
+        result = clearance_sim.run(scenario, replications=1, seed=seed, workers=1)
+    return count, result.clocks["total"].mean.value
+
+
+if __name__ == "__main__":
+    measuring.main(
+        {"mm3": mm3, "six-stations": six_stations}, warm="cold" not in sys.argv and os.environ.get("COLD") != "1"
+    )

@@ -1,0 +1,101 @@
+"""Replications on Dask give what threads give, also when a worker dies; and what is missing is told plainly."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from clearance_sim.execution import dask_cluster
+from clearance_sim.execution.dask_cluster import ClusterError, DaskExecutor
+
+SEEDS = range(24)
+
+
+def chunk(seed: int) -> str:
+    time.sleep(0.05)
+    return sha256(np.random.Generator(np.random.Philox(seed)).normal(size=10_000).tobytes()).hexdigest()
+
+
+def fail(seed: int) -> None:
+    raise ValueError(f"seed {seed} is unlucky")
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with DaskExecutor(workers=2) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def by_threads():
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(chunk, SEEDS))
+
+
+def test_chunks_come_back_in_order_and_as_threads_give_them(executor, by_threads):
+    assert executor.size == 2
+    assert list(executor.gather([executor.submit(chunk, seed) for seed in SEEDS])) == by_threads
+
+
+def test_an_error_in_a_chunk_arrives_as_it_was_raised(executor):
+    with pytest.raises(ValueError, match="seed 3 is unlucky"):
+        list(executor.gather([executor.submit(fail, 3)]))
+
+
+def test_a_scheduler_that_runs_already_is_used_and_left_running(executor, by_threads):
+    address = executor._cluster.scheduler_address
+    with DaskExecutor(address) as second:
+        assert list(second.gather([second.submit(chunk, seed) for seed in SEEDS])) == by_threads
+    assert list(executor.gather([executor.submit(pow, 2, 5)])) == [32]
+
+
+def test_a_scheduler_that_does_not_answer_is_told_plainly(monkeypatch):
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        DaskExecutor("tcp://127.0.0.1:9")
+
+
+def test_a_worker_with_another_version_is_refused(executor, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "_version", Elsewhere())
+    with pytest.raises(ClusterError, match="install the same there"):
+        executor._check_workers()
+
+
+class Elsewhere:
+    """Another version here than on the workers."""
+
+    def __call__(self) -> str:
+        return f"Provenport of process {os.getpid()}"
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ClusterError, match="provenport\\[cluster\\]"):
+        DaskExecutor()
+
+
+def test_a_cluster_is_left_without_a_word():
+    """Closing in the wrong order prints traces of closed connections."""
+    script = (
+        "from clearance_sim.execution.dask_cluster import DaskExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    with DaskExecutor(workers=2) as executor:\n"
+        "        print(sum(executor.gather([executor.submit(pow, 2, n) for n in range(50)])))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, str(2**50 - 1), "")
+
+
+def test_a_worker_that_is_killed_changes_nothing(executor, by_threads):
+    """The last of this module: its workers are others afterwards."""
+    (victim,) = executor.gather([executor.submit(os.getpid)])
+    futures = [executor.submit(chunk, seed) for seed in SEEDS]
+    time.sleep(0.2)
+    os.kill(victim, signal.SIGKILL)
+    assert list(executor.gather(futures)) == by_threads

@@ -1,0 +1,87 @@
+"""Theory's own cross-checks: each formula against another that must give the same."""
+
+import math
+
+import numpy as np
+import pytest
+
+from clearance_sim.validation import chains, exact
+from clearance_sim.validation.cases import all_cases
+from clearance_sim.validation.exact import Roster
+
+
+def test_erlangs_loss_is_that_of_a_queue_without_room():
+    for servers, offered in ((1, 0.5), (5, 3.0), (10, 12.0)):
+        assert exact.erlang_b(servers, offered) == pytest.approx(exact.mmck(offered, 1.0, servers, 0)[0], rel=1e-12)
+
+
+def test_a_long_waiting_room_waits_as_an_endless_one():
+    lost, waiting = exact.mmck(2.4, 1.0, 3, 600)
+    assert lost < 1e-12
+    assert waiting / 2.4 == pytest.approx(exact.mmc_wait(2.4, 1.0, 3), rel=1e-9)
+
+
+def test_endless_patience_waits_as_without():
+    waiting, gave_up = exact.erlang_a(2.4, 1.0, 3, 1e9)
+    assert waiting / 2.4 == pytest.approx(exact.mmc_wait(2.4, 1.0, 3), rel=1e-5)
+    assert gave_up < 1e-8
+
+
+def test_one_server_is_pollaczek_khinchines_case():
+    assert exact.mmc_wait(0.8, 1.0, 1) == pytest.approx(exact.pollaczek_khinchine_wait(0.8, 1.0, 1.0), rel=1e-12)
+    assert exact.mdc_wait(0.8, 1.0, 1) == pytest.approx(exact.pollaczek_khinchine_wait(0.8, 1.0, 0.0), rel=1e-9)
+    assert exact.batch_wait(0.8, 1.0, 1.0, 1.0) == pytest.approx(exact.mmc_wait(0.8, 1.0, 1), rel=1e-12)
+
+
+def test_priorities_keep_the_mean_wait_of_all():
+    rates = [0.6, 0.9, 0.9]
+    waits = exact.priority_waits(rates, 1.0, 3)
+    assert np.dot(rates, waits) / sum(rates) == pytest.approx(exact.mmc_wait(2.4, 1.0, 3), rel=1e-12)
+    assert exact.cobham_waits([0.3, 0.5], [1.0, 1.0], [2.0, 2.0]) == pytest.approx(
+        exact.priority_waits([0.3, 0.5], 1.0, 1), rel=1e-12
+    )
+
+
+def test_the_first_priority_that_interrupts_never_meets_the_others():
+    first, *_ = exact.pre_emptive_sojourns([0.2, 0.3], [1.0, 1.0], [2.0, 2.0])
+    assert first == pytest.approx(exact.mmc_wait(0.2, 1.0, 1) + 1.0, rel=1e-12)
+
+
+def test_a_network_of_one_station_is_that_station():
+    times, through = exact.jackson_sojourns([2.4], [[0.0]], [1.0], [3])
+    assert times == pytest.approx([through])
+    assert through == pytest.approx(exact.mmc_wait(2.4, 1.0, 3) + 1.0, rel=1e-12)
+
+
+def test_a_queue_that_started_empty_long_ago_has_forgotten_it():
+    (number,) = chains.from_empty(0.5, 1.0, 1, [2000.0])
+    assert number == pytest.approx(1.0, rel=1e-9)
+
+
+def test_a_roster_that_never_changes_is_a_plain_queue():
+    roster = Roster(1.8, 0.9, (3, 3, 3), 8.0)
+    plain = exact.mmc_wait(1.8, 0.9, 3) + 0.9
+    assert chains.drain_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert chains.pre_empt_resume_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert chains.crew_sojourn(roster) < plain, "a new crew is free while the old one finishes"
+
+
+def test_what_stops_at_night_takes_longer_than_what_is_finished():
+    roster = Roster(1.8, 0.9, (0, 5, 2), 8.0)
+    assert chains.crew_sojourn(roster) < chains.drain_sojourn(roster) < chains.pre_empt_resume_sojourn(roster)
+
+
+def test_swinging_arrivals_of_whole_cycles_are_the_mean():
+    assert exact.swinging_arrivals(10.0, 0.8, 24.0, 5.0, 48.0) == pytest.approx(480.0, rel=1e-12)
+    assert exact.swinging_infinite_servers(10.0, 0.0, 24.0, 4.0, [3.0]) == [40.0]
+
+
+def test_memoryless_gaps_make_the_bound_of_kingman_the_wait_itself():
+    assert exact.kingman_bound(1.25, 1.0, 1.0, 1.0) >= exact.mmc_wait(0.8, 1.0, 1)
+    assert exact.deterministic_arrivals_wait(1.25, 1.0) < exact.mmc_wait(0.8, 1.0, 1)
+
+
+def test_every_case_has_finite_values_above_zero():
+    cases = all_cases()
+    assert len(cases) >= 30
+    assert all(math.isfinite(value) and value > 0 for case in cases for _, value in case.expected)

@@ -1,0 +1,169 @@
+"""The authority's acts are announced where the ledger asks for it, done when due, and cancelled by the guardian."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from backend.domain.errors import Conflict
+from backend.domain.ledger import Accredit, Announce
+from backend.services import accreditation
+from backend.services.anchoring import advance, is_under_way
+from backend.services.anchoring.acts import CANCELLED, EXPIRES
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def careful(house):
+    """A ledger that wants a day's notice."""
+    house.ledger._state.delay = DAY
+    return house
+
+
+def asked(house):
+    return accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, chapters=[94])
+
+
+def chapters(house):
+    with house.at.work(reading=True) as work:
+        key = work.store.active_key(house.chamber.organisation).thumbprint
+    return house.ledger.accreditation(bytes.fromhex(key)).chapters
+
+
+def kept(house, act):
+    with house.at.work(reading=True) as work:
+        return work.store.get_accreditation_act(act.id)
+
+
+def acts(house):
+    return [type(act) for _, act in house.ledger.mined("authority")]
+
+
+def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
+    before = chapters(careful)
+    act = asked(careful)
+    careful.settle()
+    assert acts(careful).count(Announce) == 1
+    assert chapters(careful) == before
+    due = kept(careful, act).due_at
+    assert due - careful.clock.time > timedelta(hours=23)
+    assert not is_under_way(careful.at), "what waits for a day keeps nobody busy"
+    (standing,) = [
+        s for s in accreditation.standings(careful.at) if s.organisation.id == careful.chamber.organisation.id
+    ]
+    assert standing.announced.due_at == due
+    careful.clock.pass_by(DAY - timedelta(minutes=1))
+    advance(careful.at)
+    assert chapters(careful) == before
+    careful.clock.pass_by(timedelta(minutes=2))
+    careful.settle()
+    assert chapters(careful) == 1 << 94
+    assert acts(careful).count(Accredit) == 6, "five of the house, and this one"
+
+
+def test_the_guardian_cancels_what_was_announced(careful):
+    before, act = chapters(careful), asked(careful)
+    careful.settle()
+    accreditation.cancel(careful.at, act.id)
+    careful.settle()
+    assert kept(careful, act).ended == CANCELLED
+    assert len(careful.ledger.mined("guardian")) == 1
+    careful.clock.pass_by(2 * DAY)
+    careful.settle()
+    assert chapters(careful) == before
+    with pytest.raises(Conflict):
+        accreditation.cancel(careful.at, act.id)
+
+
+def test_an_act_that_was_never_announced_is_cancelled_without_the_ledger(careful):
+    act = asked(careful)
+    accreditation.cancel(careful.at, act.id)
+    careful.settle()
+    assert kept(careful, act).ended == CANCELLED
+    assert Announce not in acts(careful)
+
+
+def test_a_guardian_with_a_wallet_of_its_own_is_obeyed(careful):
+    act = asked(careful)
+    careful.settle()
+    careful.ledger._state.announced.clear()
+    careful.clock.pass_by(2 * DAY)
+    careful.settle()
+    assert kept(careful, act).ended == CANCELLED
+
+
+def test_an_announcement_that_expired_is_made_anew(careful):
+    act = asked(careful)
+    careful.settle()
+    careful.ledger._state.announced.clear()
+    careful.clock.pass_by(DAY + EXPIRES + timedelta(minutes=1))
+    careful.settle()
+    assert kept(careful, act).ended is None
+    assert acts(careful).count(Announce) == 2
+
+
+def test_a_suspension_takes_trust_away_at_once(careful):
+    accreditation.suspend(careful.at, careful.authority, careful.chamber.organisation.id)
+    careful.settle()
+    with careful.at.work(reading=True) as work:
+        key = work.store.active_key(careful.chamber.organisation).thumbprint
+    assert careful.ledger.accreditation(bytes.fromhex(key)).suspended_since is not None
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "point", ["announcement-signed", "announcement-kept", "announcement-sent", "act-signed", "act-kept", "act-sent"]
+)
+def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
+    act, crashed = asked(careful), []
+
+    def crash(reached):
+        if reached == point and not crashed:
+            crashed.append(point)
+            raise Killed(point)
+
+    calm, careful.at = careful.at, replace(careful.at, reached=crash)
+    for _ in range(4):
+        try:
+            advance(careful.at)
+        except Killed:
+            continue
+    careful.clock.pass_by(2 * DAY)
+    for _ in range(4):
+        try:
+            advance(careful.at)
+        except Killed:
+            continue
+    careful.at = calm
+    careful.settle()
+    assert crashed
+    assert acts(careful).count(Announce) == 1
+    assert chapters(careful) == 1 << 94
+    assert kept(careful, act).ended is None
+
+
+@pytest.mark.parametrize("point", ["cancel-signed", "cancel-kept", "cancel-sent"])
+def test_a_crash_while_cancelling_cancels(careful, point):
+    act, crashed = asked(careful), []
+    careful.settle()
+    accreditation.cancel(careful.at, act.id)
+
+    def crash(reached):
+        if reached == point and not crashed:
+            crashed.append(point)
+            raise Killed(point)
+
+    calm, careful.at = careful.at, replace(careful.at, reached=crash)
+    for _ in range(3):
+        try:
+            advance(careful.at)
+        except Killed:
+            continue
+    careful.at = calm
+    careful.settle()
+    assert crashed
+    assert kept(careful, act).ended == CANCELLED

@@ -1,0 +1,219 @@
+"""Analysts order simulations within bounds; what becomes of them is on file, whatever happens to the server."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.simulation import MOST_PENDING, Fault, Parameter, Scenario, SimulationState, WrongScenario
+from backend.services import simulating
+from backend.services.ports import Stopped
+from backend.services.simulating import Order
+from backend.simulation_worker import SimulationWorker
+
+DESKS = Parameter("desks", {"en": "Desks", "zh": "窗口"}, 3, 1, 12, is_whole=True)
+REVIEW = Parameter("review", {"en": "Review", "zh": "审单"}, 0.9, 0.1, 5, "h")
+OFFICE = Scenario("office", {"en": "An office", "zh": "一个口岸"}, {"en": "", "zh": ""}, (DESKS, REVIEW))
+
+
+class FakeSimulator:
+    """Obeys the Simulator port; ``steps`` of progress, then ``outcome``."""
+
+    def __init__(self) -> None:
+        self.outcome = {"clocks": {}}
+        self.steps = 2
+        self.ran = []
+        self.forgotten = []
+        self.at_step = lambda step: None
+
+    def scenarios(self):
+        return [OFFICE]
+
+    def read(self, text):
+        if "wrong" in text:
+            raise WrongScenario([Fault("stations", 3, "no station", "add one")])
+        return replace(OFFICE, name="own", text=text)
+
+    def run(self, simulation, go_on):
+        self.ran.append((simulation.scenario, simulation.settings, simulation.text))
+        for step in range(self.steps):
+            self.at_step(step)
+            if not go_on(step, self.steps):
+                raise Stopped
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def file(self, simulation_id, name):
+        return Path(__file__) if name == "result.json" and simulation_id not in self.forgotten else None
+
+    def forget(self, simulation_id):
+        self.forgotten.append(simulation_id)
+
+
+@pytest.fixture
+def simulator():
+    return FakeSimulator()
+
+
+@pytest.fixture
+def at(house, simulator):
+    return replace(house.at, simulator=simulator)
+
+
+@pytest.fixture
+def analyst(house):
+    return house.analyst
+
+
+def never():
+    return False
+
+
+def order(at, analyst, **wanted):
+    return simulating.order(at, analyst, Order(**({"scenario": "office"} | wanted)))
+
+
+def state(at, simulation):
+    with at.work(reading=True) as work:
+        found = work.store.find_simulation(simulation.id)
+        return found and found.state
+
+
+def test_an_order_runs_when_its_turn_comes(at, analyst, simulator):
+    first = order(at, analyst, parameters={"desks": 4, "review": 0.9})
+    second = order(at, analyst)
+    assert state(at, first) is SimulationState.WAITING
+    assert simulating.run_next(at, never)
+    assert simulator.ran == [("office", {"desks": 4}, None)]  # what was not changed is not set
+    assert state(at, first) is SimulationState.DONE
+    assert state(at, second) is SimulationState.WAITING
+    found = simulating.listed(at, analyst)
+    assert [s.id for s in found] == [second.id, first.id]
+    assert (found[1].result, found[1].done, found[1].total) == ({"clocks": {}}, 2, 2)
+    assert simulating.run_next(at, never)
+    assert not simulating.run_next(at, never)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fault"),
+    [
+        ({"parameters": {"desks": 13}}, ("parameters.desks", "must be from 1 to 12")),
+        ({"parameters": {"desks": 2.5}}, ("parameters.desks", "should be a valid integer")),
+        ({"parameters": {"review": float("nan")}}, ("parameters.review", "must be from 0.1 to 5")),
+        ({"parameters": {"officers": 1}}, ("parameters.officers", "is no parameter of this scenario")),
+        ({"replications": 201}, ("replications", "must be from 1 to 200")),
+        ({"replications": 0}, ("replications", "must be from 1 to 200")),
+        ({"seed": -1}, ("seed", "must be from 0 to 2147483647")),
+        ({"scenario": "moon"}, ("scenario", "is no scenario of ours")),
+        ({"scenario": None}, ("scenario", "is no scenario of ours")),
+        ({"text": "x" * 300_000}, ("scenarioText", "is larger than 256 KB")),
+        ({"text": " "}, ("scenarioText", "is missing")),
+    ],
+)
+def test_nobody_can_order_more_than_the_machine_bears(at, analyst, wanted, fault):
+    with pytest.raises(Invalid) as refused:
+        order(at, analyst, **wanted)
+    assert refused.value.problems == [fault]
+    assert simulating.listed(at, analyst) == []
+
+
+def test_too_many_orders_at_once_are_refused(at, analyst):
+    for _ in range(MOST_PENDING):
+        order(at, analyst)
+    with pytest.raises(Conflict):
+        order(at, analyst)
+
+
+def test_a_file_of_ones_own_is_looked_through_first(at, analyst, simulator):
+    with pytest.raises(WrongScenario) as refused:
+        order(at, analyst, text="wrong")
+    assert refused.value.problems == [("line 3", "stations: no station (add one)")]
+    order(at, analyst, text="fine", parameters={"desks": 2})
+    simulating.run_next(at, never)
+    assert simulator.ran == [("own", {"desks": 2}, "fine")]
+
+
+def test_a_simulation_that_is_cancelled_while_it_runs_stops(at, analyst, simulator):
+    simulation = order(at, analyst)
+    simulator.at_step = lambda step: simulating.cancel(at, analyst, simulation.id) if step == 1 else None
+    simulating.run_next(at, never)
+    assert state(at, simulation) is SimulationState.CANCELLED
+    with pytest.raises(Conflict):
+        simulating.cancel(at, analyst, simulation.id)
+
+
+def test_a_simulation_that_fails_keeps_its_reasons(at, analyst, simulator):
+    simulator.outcome = WrongScenario([Fault("", None, "took longer than 10 minutes")])
+    simulation = order(at, analyst)
+    simulating.run_next(at, never)
+    assert state(at, simulation) is SimulationState.FAILED
+    assert simulating.listed(at, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
+
+
+def test_a_restart_shows_what_became_of_it(at, analyst, simulator):
+    simulation = order(at, analyst)
+    simulating.run_next(at, lambda: True)  # the server is told to stop while it runs
+    assert state(at, simulation) is SimulationState.LOST
+
+
+def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(at, analyst, simulator, house):
+    class Killed(BaseException):
+        pass
+
+    def die(step):
+        raise Killed
+
+    simulator.at_step = die
+    simulation = order(at, analyst)
+    with pytest.raises(Killed):
+        simulating.run_next(at, never)
+    assert state(at, simulation) is SimulationState.RUNNING
+    assert simulating.give_up_lost(at) == 0  # another process may be running it: it was heard of just now
+    house.clock.pass_by(timedelta(seconds=61))
+    assert simulating.give_up_lost(at) == 1
+    assert state(at, simulation) is SimulationState.LOST
+
+
+def test_an_ended_simulation_is_forgotten_with_its_files(at, analyst, simulator):
+    simulation = order(at, analyst)
+    with pytest.raises(Conflict):
+        simulating.remove(at, analyst, simulation.id)
+    simulating.run_next(at, never)
+    assert simulating.files_of(at, simulating.listed(at, analyst)[0]) == ["result.json"]
+    simulating.remove(at, analyst, simulation.id)
+    assert simulator.forgotten == [simulation.id]
+    assert state(at, simulation) is None
+
+
+@pytest.mark.parametrize("name", ["../../master.key", "scenario.toml", "errors.txt", ""])
+def test_only_what_it_left_for_reading_is_handed_out(at, analyst, name):
+    simulation = order(at, analyst)
+    with pytest.raises(NotFound):
+        simulating.file_of(at, simulation, name)
+
+
+@pytest.mark.parametrize("role", ["merchant", "officer", "authority", "chamber"])
+def test_nobody_but_analysts_simulates(at, house, analyst, role):
+    simulation = order(at, analyst)
+    somebody = house.people[role]
+    for attempt in (lambda: order(at, somebody), lambda: simulating.listed(at, somebody)):
+        with pytest.raises(NotAllowed):
+            attempt()
+    with pytest.raises(NotFound):
+        simulating.cancel(at, somebody, simulation.id)
+
+
+def test_the_worker_runs_what_is_ordered_and_ends_when_told(at, analyst, simulator):
+    done = threading.Event()
+    simulator.at_step = lambda step: done.set()
+    worker = SimulationWorker(at_once=1)
+    at = replace(at, wake_simulating=worker.wake)
+    worker.start(at, alone=True)
+    simulation = order(at, analyst)
+    assert done.wait(5)
+    worker.stop()
+    assert state(at, simulation) in (SimulationState.DONE, SimulationState.LOST)
