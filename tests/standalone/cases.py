@@ -1,4 +1,4 @@
-"""What the ledger's facts and the reader's trust do to a bundle: a question, the verdict, and the reason that decides."""
+"""What the ledger's facts and a reader's trust do to a bundle: a question, the verdict, the reason that decides."""
 
 from dataclasses import replace
 from datetime import timedelta
