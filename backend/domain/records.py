@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -116,7 +117,7 @@ class WaitingRecord:
     digest: str
     signed_jwt: str
 
-    @property
+    @cached_property
     def entry(self) -> Entry:
         """What will stand for the record in its batch."""
         return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))

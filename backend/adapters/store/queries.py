@@ -485,7 +485,7 @@ class SqlStore:
         read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
         kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
         query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
-        return [Leaf(*row) for row in self._session.execute(query)]
+        return [Leaf(*row) for row in self._session.execute(query).all()]
 
     def find_claim(self, name: str) -> Claim | None:
         """Who does the work of this name."""
