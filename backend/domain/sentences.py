@@ -180,14 +180,6 @@ REASONS: dict[str, tuple[str, str]] = {
     "in-force": ("In force: neither suspended nor revoked.", "有效：未中止、未撤销。"),
     "suspended": ("Suspended by the issuer. Ask {issuer} why.", "已被签发机构中止。请向{issuer}了解原因。"),
     "revoked": ("Revoked. Ask {issuer} for a new one.", "已被撤销。请向{issuer}申请新的单证。"),
-    "revoked-because": (
-        "Revoked: {why} — Ask {issuer} for a new one.",
-        "已被撤销：{why}。请向{issuer}申请新的单证。",
-    ),
-    "suspended-because": (
-        "Suspended by the issuer: {why} — Ask {issuer}.",
-        "已被签发机构中止：{why}。请向{issuer}了解。",
-    ),
     "superseded": ("Replaced by a newer record; use that one.", "已被新的单证取代，请使用新单证。"),
     "withdrawn": ("The merchant withdrew the declaration.", "申报人已撤回该报关单。"),
     "status-unknown": (
@@ -365,6 +357,18 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
 }
 
+BECAUSE: dict[str, tuple[str, str]] = {
+    "revoked": (
+        "Revoked: {why} — Ask {issuer} for a new one.",
+        "已被撤销：{why}。请向{issuer}申请新的单证。",
+    ),
+    "suspended": (
+        "Suspended by the issuer: {why} — Ask {issuer}.",
+        "已被签发机构中止：{why}。请向{issuer}了解。",
+    ),
+}
+"""The same reasons, said where it is known why."""
+
 MENDERS: dict[str, tuple[str, str]] = {
     "merchant": ("the merchant", "商户"),
     "issuer": ("the issuer", "签发机构"),
@@ -381,7 +385,8 @@ def _utc(moment: datetime) -> str:
 
 def sentence(check: Check, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
     """The check's answer in words."""
-    template = REASONS[check.reason][language == "zh"]
+    known = BECAUSE if check.reason in BECAUSE and check.values.get("why") else REASONS
+    template = known[check.reason][language == "zh"]
     return template.format(**{name: _shown(value, show_time) for name, value in check.values.items()})
 
 

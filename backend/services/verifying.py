@@ -87,9 +87,8 @@ def _explained(check: Check, on_file: RecordOnFile) -> Check:
     """The same check with what only we know: why it was revoked, and what replaced it."""
     if check.code != "STATUS" or check.outcome is not Outcome.FAIL:
         return check
-    told = {"revoked": "revoked-because", "suspended": "suspended-because"}.get(check.reason)
-    if told is not None and on_file.status_reason:
-        return replace(check, reason=told, values={**check.values, "why": on_file.status_reason})
+    if check.reason in ("revoked", "suspended") and on_file.status_reason:
+        return replace(check, values={**check.values, "why": on_file.status_reason})
     if check.reason == "superseded" and on_file.superseded_by_id:
         return replace(check, values={**check.values, "by": on_file.superseded_by_id})
     return check

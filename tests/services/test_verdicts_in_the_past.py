@@ -6,6 +6,7 @@ import pytest
 
 from backend.domain import evidence
 from backend.domain.errors import Invalid
+from backend.domain.sentences import headline
 from backend.domain.verdict import Ruling
 from backend.services import accreditation, issuing, keys
 from backend.services.verifying import evidence_of, verdict_on, verdict_on_bundle
@@ -37,7 +38,7 @@ def test_a_certificate_that_was_revoked_later_was_valid_before(house):
     bad = later(house)
     assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-issued-then")
     assert then(house, certificate, good).ruling is Ruling.VALID
-    assert deciding(house, certificate, bad) == ("STATUS", "revoked-because")
+    assert deciding(house, certificate, bad) == ("STATUS", "revoked")
     assert then(house, certificate, good).at == good
 
 
@@ -111,7 +112,9 @@ def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(h
     issuing.revoke(house.at, house.chamber, certificate.id, "Mr Li signed it by mistake")
     later(house)
     on_file = house.record(certificate.id)
-    assert "Mr Li" in str(verdict_on(house.at, on_file).checks)
+    verdict = verdict_on(house.at, on_file)
+    assert "Mr Li" in headline(verdict, "en")
+    assert "Mr Li" in headline(verdict, "zh")
     assert "Mr Li" not in str(verdict_on(house.at, on_file, for_everybody=True).checks)
 
 
