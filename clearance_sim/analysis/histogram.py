@@ -16,7 +16,7 @@ def quantiles(counts: NDArray[np.uint32], at: tuple[float, ...]) -> list[float]:
     """The durations below which these shares of the counted lie; linear within a bin."""
     found = np.full(len(at), np.nan)
     _quantiles(counts, _EDGES, np.array(at), found)
-    return found.tolist()  # type: ignore[no-any-return]
+    return [float(value) for value in found]
 
 
 @njit(cache=True, nogil=True)

@@ -213,7 +213,7 @@ def gathered(
         return ClockResult(**e, within=within, by_class=by_class)
 
     def station_of(s: int) -> StationResult:
-        over_time = {name: estimated(times[:, s, k], level) for k, name in enumerate(TIME_FIGURES)}
+        over_time: dict[str, Any] = {name: estimated(times[:, s, k], level) for k, name in enumerate(TIME_FIGURES)}
         by_class = {name: Visits(**visits_of(s, c + 1)) for c, name in enumerate(classes)}
         return StationResult(**visits_of(s, 0), **over_time, by_class=by_class)
 

@@ -58,6 +58,7 @@ class Stopwatch:
 
     seconds: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
+    cpu_started: float = field(default_factory=time.process_time)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -69,3 +70,7 @@ class Stopwatch:
     def to_json(self) -> dict[str, float]:
         rounded = {name: round(seconds, 2) for name, seconds in self.seconds.items()}
         return rounded | {"total": round(time.perf_counter() - self.started, 2)}
+
+    def cpu_seconds(self) -> float:
+        """Processor seconds since the start: what the study costs on a machine that does nothing else."""
+        return round(time.process_time() - self.cpu_started, 2)

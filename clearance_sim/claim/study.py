@@ -72,6 +72,7 @@ def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *
             "quick": effort.quick,
             "workers": effort.factorial.workers,
             "wall_seconds": watch.to_json(),
+            "cpu_seconds": watch.cpu_seconds(),
             "command": _command(effort),
         },
         "claim": {"from_h": question.from_h, "to_h": question.to_h},

@@ -61,7 +61,7 @@ def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str,
             "p90": Interval.over([np.quantile(values, 0.9) for values in hours]).to_json(),
         },
         "utilisation": number(float(runs.utilisation("document check").mean())),
-        "unfinished": number(float(runs.unfinished().mean())),
+        "unfinished": None,
     }
 
 

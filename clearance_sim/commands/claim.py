@@ -87,19 +87,19 @@ def said(document: dict[str, Any], language: str) -> list[str]:
     trials = document["validation"]
     inside = sum(trial["inside"] for trial in trials)
     machine = document["measured"]["source"]
-    seconds = document["made"]["wall_seconds"]
+    seconds, cpu = document["made"]["wall_seconds"], document["made"]["cpu_seconds"]
     parts = ", ".join(f"{name} {value:g} s" for name, value in seconds.items() if name != "total")
     if language == "zh":
         lines.append(f"与已发表研究对比：{len(trials)} 项中 {inside} 项在容差内，{len(trials) - inside} 项不在。")
         lines.append(
-            f"机器环节：{'假设' if machine == 'assumption' else machine}。用时 {seconds['total']:g} 秒（{parts}）。"
+            f"机器环节：{'假设' if machine == 'assumption' else machine}。用时 {seconds['total']:g} 秒，处理器时间 {cpu:g} 秒（{parts}）。"
         )
     else:
         lines.append(
             f"Published studies: {inside} of {len(trials)} inside their tolerance, {len(trials) - inside} outside."
         )
         source = "an assumption (give --measured)" if machine == "assumption" else f"measured, {machine}"
-        lines.append(f"Machine's part: {source}. Wall time {seconds['total']:g} s ({parts}).")
+        lines.append(f"Machine's part: {source}. Wall time {seconds['total']:g} s, processor {cpu:g} s ({parts}).")
     return lines
 
 

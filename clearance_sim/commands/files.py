@@ -54,7 +54,8 @@ def _ranged(values: Any, path: str) -> Iterator[dict[str, Any]]:
     if isinstance(values, dict):
         if "value" in values and values.get("range"):
             low, high = values["range"]
-            yield {"key": path, "value": values["value"], "low": low, "high": high, "unit": _unit(path), "source": values.get("source")}  # fmt: skip
+            number = {"key": path, "value": values["value"], "low": low, "high": high}
+            yield {**number, "unit": _unit(path), "source": values.get("source")}
             return
         for key, item in values.items():
             yield from _ranged(item, f"{path}.{key}" if path else key)

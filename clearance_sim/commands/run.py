@@ -41,7 +41,7 @@ def command(
     warm_up: str | None, json_path: str | None, trace: str | None, out: str | None, trace_out: bool, level: float,
     progress_json: bool,
 ) -> None:  # fmt: skip
-    """Simulate SCENARIO, a file or the name of a packaged scenario.
+    r"""Simulate SCENARIO, a file or the name of a packaged scenario.
 
     \b
     Examples:
@@ -108,7 +108,8 @@ def _next(scenario: str, result: Result, json_path: str | None) -> str:
     mean = result.clocks["total"].mean
     if mean.value and mean.half_width / mean.value > 0.05:
         more = max(2, round(result.replications * (mean.half_width / mean.value / 0.02) ** 2))
-        return f"Next: the mean is known to {mean.half_width / mean.value:.0%}; for 2 %: clearance-sim run {scenario} -r {more}"
+        known = mean.half_width / mean.value
+        return f"Next: the mean is known to {known:.0%}; for 2 %: clearance-sim run {scenario} -r {more}"
     if json_path:
         return f"Next: change one number and compare: clearance-sim run {scenario} --set KEY=VALUE"
     return f"Next: keep the figures: clearance-sim run {scenario} --json result.json"

@@ -88,7 +88,8 @@ def _overtime(beyond: Estimate, scheduled: Estimate) -> Estimate:
 
 def _waits(result: Result) -> Table:
     table = _table(
-        "Waiting and sojourn", "station", "had to wait", "wait: mean", "P50", "P90", "P95", "sojourn: mean", "P50", "P90", "P95"
+        "Waiting and sojourn", "station", "had to wait", "wait: mean", "P50", "P90", "P95", "sojourn: mean",
+        "P50", "P90", "P95",
     )  # fmt: skip
     for name, s in result.stations.items():
         table.add_row(name, shown(s.delayed_share), *_durations(s.wait), *_durations(s.sojourn))

@@ -9,11 +9,15 @@ makes an array, so there is nothing to count.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from numba import njit
 
-compiled_part = njit(nogil=True, _nrt=False)
-inlined = njit(nogil=True, _nrt=False, forceinline=True)
+_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}
+compiled_part: Any = njit(**_OPTIONS)
+inlined: Any = njit(**_OPTIONS, forceinline=True)
+# For engine.entry alone. Of a closure only plain numbers may vary: they become part of the cache's key.
+kept_on_disk: Any = njit(**_OPTIONS, cache=True)
 
 
 def sources() -> int:

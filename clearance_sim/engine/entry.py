@@ -4,15 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
-
-from clearance_sim.engine.compiling import sources
+from clearance_sim.engine.compiling import kept_on_disk, sources
 from clearance_sim.engine.laws import draw
 from clearance_sim.engine.loop import begin_run, go_on
 from clearance_sim.engine.philox import uniforms
-
-# Of a closure only plain numbers may vary: they become part of the cache's key.
-_entry = njit(cache=True, nogil=True, _nrt=False)
 
 
 @functools.cache
@@ -20,12 +15,12 @@ def entry_points() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`set_up` and `advance` of the loop, compiled or loaded from the cache."""
     version = sources()
 
-    @_entry
+    @kept_on_disk
     def set_up(tables, state, seed, replication):  # type: ignore[no-untyped-def]
         _ = version
         begin_run(tables, state, seed, replication)
 
-    @_entry
+    @kept_on_disk
     def advance(tables, state, seed, replication, until_left):  # type: ignore[no-untyped-def]
         _ = version
         return go_on(tables, state, seed, replication, until_left)
@@ -38,12 +33,12 @@ def drawing() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`draw` and `uniforms`, for those who want single numbers."""
     version = sources()
 
-    @_entry
+    @kept_on_disk
     def one(row, table, u):  # type: ignore[no-untyped-def]
         _ = version
         return draw(row, table, u)
 
-    @_entry
+    @kept_on_disk
     def four(seed, replication, declaration, stream, visit, purpose):  # type: ignore[no-untyped-def]
         _ = version
         return uniforms(seed, replication, declaration, stream, visit, purpose)

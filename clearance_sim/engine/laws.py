@@ -195,9 +195,9 @@ def gamma_inverse(a, p):  # type: ignore[no-untyped-def]
         bend = 0.5 * step * ((a - 1.0) / x - 1.0)
         step /= max(0.1, 1.0 - min(0.9, bend))
         new = x - step
+        if abs(step) <= 1e-13 * x:  # what is left is rounding
+            return new
         if not low < new < high or slope == 0.0:
             new = 0.5 * (low + high) if high < 1e308 else 2.0 * x
-        if abs(new - x) <= 4e-16 * x:
-            return new
         x = new
     return x

@@ -6,6 +6,7 @@ of a study that share stream names share draws, and the order of events cannot m
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -22,16 +23,18 @@ _W0, _W1 = U64(0x9E3779B97F4A7C15), U64(0xBB67AE8584CAA73B)
 VISIT, ARRIVAL, MEMBER, TRADER = U64(0), U64(1), U64(2), U64(3)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _high(typing, a, b):  # type: ignore[no-untyped-def], ARG001
-    """The upper 64 bits of a product."""
+def _emit_high(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    wide = ir.IntType(128)
+    product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+    return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def], ARG001
-        wide = ir.IntType(128)
-        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
-        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
-    return types.uint64(types.uint64, types.uint64), generate
+def _upper_half(typing: Any, a: Any, b: Any) -> Any:
+    """The upper 64 bits of a product, which the processor has and numba has no word for."""
+    return types.uint64(types.uint64, types.uint64), _emit_high
+
+
+_high: Any = intrinsic(_upper_half)
 
 
 @inlined

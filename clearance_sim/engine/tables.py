@@ -26,9 +26,11 @@ ARRIVE, LEFT, NO_POINT = -1, -2, -3
 DRAIN, CREW, RESUME, FINISH = range(4)
 POLICIES = {"drain": DRAIN, "crew": CREW, "pre-empt-resume": RESUME, "finish-before-close": FINISH}
 # Columns of Tables.station.
-POLICY, PRE_EMPTIVE, ROOM, PATIENCE, OVERFLOW, ABANDON, SINCE, LISTED, STREAM, ENTER_AT, START_AT, LEAVE_AT, DUE_AT = range(13)  # fmt: skip
+POLICY, PRE_EMPTIVE, ROOM, PATIENCE, OVERFLOW, ABANDON, SINCE, LISTED, STREAM = range(9)
+ENTER_AT, START_AT, LEAVE_AT, DUE_AT = range(9, 13)
 # Columns of Tables.source.
-S_STREAM, S_GAP, S_FIRST, S_COUNT, S_CYCLE, S_BATCH, S_BATCH_FIRST, S_BATCH_COUNT, S_WAYS, S_WAYS_COUNT, S_CLASSES, S_CLASS_COUNT = range(12)  # fmt: skip
+S_STREAM, S_GAP, S_FIRST, S_COUNT, S_CYCLE, S_BATCH, S_BATCH_FIRST, S_BATCH_COUNT = range(8)
+S_WAYS, S_WAYS_COUNT, S_CLASSES, S_CLASS_COUNT = range(8, 12)
 SINGLE, FIXED_SIZE, SIZES, GEOMETRIC = range(4)
 
 
@@ -150,23 +152,22 @@ def compiled(scenario: Scenario) -> Compiled:
             making.point(station.since)
     service = [[making.law(s.service_by_class.get(c, s.service)) for s in scenario.stations.values()] for c in classes]
     ways = [[making.ways(ways_from(scenario, s, c)) for s in names] for c in classes]
-    station = [_station(making, name) for name in names]
+    rows = [_station(making, name) for name in names]
     calendar, step_at, step, period = _calendars(scenario)
     source, source_f, rate_at = _sources(making, classes)
-    ranks = {
-        p: r for r, p in enumerate(sorted({scenario.classes[c].priority if scenario.classes else 0 for c in classes}))
-    }
+    priorities = [scenario.classes[c].priority if scenario.classes else 0 for c in classes]
+    ranks = {priority: rank for rank, priority in enumerate(sorted(set(priorities)))}
     observe = scenario.observe
     tables = Tables(
         laws=_floats(making.laws, 8),
         law_table=_floats(making.law_table, 2),
-        station=np.array(station, np.int64),
+        station=np.array(rows, np.int64),
         frailty=np.array([s.frailty for s in scenario.stations.values()], np.float64),
         service=np.array(service, np.int64),
         ways=np.array(ways, np.int64),
         way_to=np.array(making.way_to, np.int64),
         way_p=_floats(making.way_p, 4),
-        rank=np.array([ranks[scenario.classes[c].priority if scenario.classes else 0] for c in classes], np.int64),
+        rank=np.array([ranks[priority] for priority in priorities], np.int64),
         calendar=calendar,
         step_at=step_at,
         step=step,
@@ -208,7 +209,10 @@ def _signed(key: int) -> int:
 def _calendars(
     scenario: Scenario,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    rows, at, step, period = [], [], [], []
+    rows: list[tuple[int, int, int]] = []
+    at: list[float] = []
+    step: list[tuple[int, int, int]] = []
+    period: list[float] = []
     for station in scenario.stations.values():
         made = of_station(scenario, station)
         rows.append((len(at), len(made.starts), made.cycle_from))
@@ -222,7 +226,8 @@ def _calendars(
 
 
 def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    rows, floats, rates = [], [], []
+    rows, floats = [], []
+    rates: list[tuple[float, float]] = []
     unit = Exponential(law="exponential", mean_h=Positive(value=1.0))
     for name, source in making.scenario.arrivals.items():
         steps = rates_of(source, making.scenario.start)

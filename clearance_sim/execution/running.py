@@ -1,5 +1,6 @@
 """Runs a scenario: so many replications, somewhere, summarised."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def run(
     The result depends on scenario, replications and seed alone: not on workers, executor or order.
 
     Args:
+        scenario: what to simulate.
         replications: how many independent runs; the scenario's own number unless given.
         seed: the scenario's own unless given.
         workers: threads to use; as many as there are processors unless given.
@@ -99,7 +101,7 @@ def _spread(
 ) -> list[Summary]:  # fmt: skip
     step = max(1, -(-count // (where.size * (20 if progress else 4))))
     edges = [*range(0, count, step), count]
-    parts = [where.submit(chunk, tables, seed, a, b, targets, keep) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [where.submit(chunk, tables, seed, a, b, targets, keep) for a, b in itertools.pairwise(edges)]
     summaries: list[Summary] = []
     for part in where.gather(parts):
         summaries += part

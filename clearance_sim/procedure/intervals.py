@@ -40,11 +40,11 @@ class Interval:
 
     def hours(self, language: str = "en") -> str:
         """The figure as a reader says it."""
+        scale, digits, en, zh = (60, 0, "min", "分钟") if 0 < self.value < 1 else (1, 1, "h", "小时")
+        value, low, high = (f"{scale * each:.{digits}f}" for each in (self.value, self.low, self.high))
         if not np.isfinite(self.low) or not np.isfinite(self.high):
-            return f"{self.value:.1f} h" if language == "en" else f"{self.value:.1f} 小时"
-        if language == "zh":
-            return f"{self.value:.1f} 小时（{self.low:.1f} 至 {self.high:.1f}）"
-        return f"{self.value:.1f} h ({self.low:.1f} to {self.high:.1f})"
+            return f"{value} {en}" if language == "en" else f"{value} {zh}"
+        return f"{value} {en} ({low} to {high})" if language == "en" else f"{value} {zh}（{low} 至 {high}）"
 
     def to_json(self) -> dict[str, float | None]:
         """Value and bounds; a bound or value that does not exist is null."""

@@ -98,10 +98,6 @@ class Runs:
         place, figure = self.stations.index(station), VISIT_FIGURES.index("wait_mean")
         return np.array([summary.visits[place, 0, figure] for summary in self.summaries])
 
-    def unfinished(self) -> Array:
-        """Consignments still inside when arrivals ended, one figure a replication."""
-        return np.array([summary.run[2] for summary in self.summaries])
-
     def week(self, station: str) -> tuple[Array, Array]:
         """Waiting and on duty at each hour of the week."""
         place = self.stations.index(station)

@@ -77,9 +77,7 @@ def _options(at: Path, scenario: Scenario, name: str) -> Iterator[Fault]:
     if station.patience is None and station.abandon_to is not None:
         yield Fault((*at, "abandon_to"), "there is no patience to lose", "add patience, or leave it out")
     if station.frailty and scenario.frailty is None:
-        yield Fault(
-            (*at, "frailty"), "the scenario does not say whose frailty it is", 'add [frailty] of = "declaration"'
-        )
+        yield Fault((*at, "frailty"), "the scenario does not say whose", 'add [frailty] of = "declaration"')
     if station.pre_emptive and station.end_of_shift == "finish-before-close":
         yield Fault((*at, "pre_emptive"), "cannot be combined with finish-before-close", "choose one of the two")
 
@@ -138,8 +136,8 @@ def _calendars(scenario: Scenario) -> Iterator[Fault]:
         if own is not None and float(own) == 0:
             yield Fault(path, "nobody ever serves here", "give at least one server")
         if station.servers is None:
-            calendar = scenario.calendars.get(station.calendar or "")
-            if calendar is None or any(shift.servers is None for shift in calendar.shifts):
+            roster = scenario.calendars.get(station.calendar or "")
+            if roster is None or any(shift.servers is None for shift in roster.shifts):
                 yield Fault(("stations", name), "does not say how many serve", 'add servers, a number or "unlimited"')
 
 
@@ -152,9 +150,9 @@ def _end(scenario: Scenario) -> Iterator[Fault]:
             rates_of(source, scenario.start)
         except CalendarFault as fault:
             yield Fault(("arrivals", name, *fault.path), fault.what, fault.mend)
-    if scenario.observe and scenario.observe.every_h:
-        if any(float(t) >= float(scenario.observe.every_h) for t in scenario.observe.at_h):
-            yield Fault(("observe", "at_h"), "a moment lies outside the cycle of every_h", "give hours below every_h")
+    seen = scenario.observe
+    if seen and seen.every_h and any(float(t) >= float(seen.every_h) for t in seen.at_h):
+        yield Fault(("observe", "at_h"), "a moment lies outside the cycle of every_h", "give hours below every_h")
     if run.declarations is None and run.horizon_h is None:
         yield Fault(("run",), "the run has no end", "add declarations, or horizon_h")
     if run.cut_at_horizon and run.horizon_h is None:

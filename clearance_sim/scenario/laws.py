@@ -102,7 +102,8 @@ class LogNormal(_Law):
         """Mean and standard deviation of the logarithm."""
         if self.median_h and self.p90_h:
             return math.log(self.median_h.value), math.log(self.p90_h.value / self.median_h.value) / Z90
-        assert self.mean_h and self.cv
+        assert self.mean_h is not None
+        assert self.cv is not None
         variance = math.log1p(self.cv.value**2)
         return math.log(self.mean_h.value) - variance / 2, math.sqrt(variance)
 
@@ -195,7 +196,8 @@ class HyperExponential(_Law):
         """Probability and mean of each branch."""
         if self.means_h and self.probabilities:
             return [(p.value, m.value) for p, m in zip(self.probabilities, self.means_h, strict=True)]
-        assert self.mean_h and self.cv
+        assert self.mean_h is not None
+        assert self.cv is not None
         square, mean = self.cv.value**2, self.mean_h.value
         p = 0.5 * (1.0 + math.sqrt((square - 1.0) / (square + 1.0)))
         return [(p, mean / (2.0 * p)), (1.0 - p, mean / (2.0 * (1.0 - p)))]

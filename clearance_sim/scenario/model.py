@@ -50,6 +50,9 @@ class Branch(Strict):
     """How the chance of this way moves, on the logit scale, with one standard deviation of frailty."""
 
 
+_BRANCH_KEYS: dict[str, object] = {key: {} for key in Branch.model_fields}
+
+
 def _branches(given: Any) -> Any:
     if isinstance(given, str):
         return [{"to": given}]
@@ -71,7 +74,7 @@ Ways = Annotated[
                     "items": {
                         "type": "object",
                         "required": ["to"],
-                        "properties": dict.fromkeys(Branch.model_fields, {}),
+                        "properties": _BRANCH_KEYS,
                     },
                 },
             ]
@@ -90,7 +93,7 @@ class Station(Strict):
     since: str | None = None
     """For `unlimited` servers: the service runs from this point of the declaration's way, not from the entry, so that
     one leaves at max(entry, time of the point + service). `arrive`, `enter:X`, `start:X`, `leave:X`, or `due:X`."""
-    service_by_class: dict[str, Law] = {}
+    service_by_class: dict[str, Law] = Field(default={})
     servers: Count | Literal["unlimited"] | None = None
     """How many are on duty; a shift may say otherwise for its own hours."""
     calendar: str | None = None
@@ -108,7 +111,7 @@ class Station(Strict):
     stream: str | None = None
     """The name that random draws here are keyed by; stations of two scenarios that share it share draws."""
     next: Ways
-    next_by_class: dict[str, Ways] = {}
+    next_by_class: dict[str, Ways] = Field(default={})
 
 
 class Class(Strict):
@@ -194,7 +197,7 @@ class Arrivals(Strict):
     peaks: tuple[Peak, ...] = ()
     sinusoid: Sinusoid | None = None
     batch: Batch | None = None
-    classes: dict[str, Probability] = {}
+    classes: dict[str, Probability] = Field(default={})
     to: Ways
     stream: str | None = None
 
@@ -309,10 +312,10 @@ class Scenario(Strict):
     start: datetime = datetime(2026, 1, 5)
     """Hour 0, in the wall-clock time of the place (default: Monday 5 January 2026, 00:00)."""
     stations: dict[str, Station] = Field(min_length=1)
-    classes: dict[str, Class] = {}
+    classes: dict[str, Class] = Field(default={})
     arrivals: dict[str, Arrivals] = Field(min_length=1)
-    calendars: dict[str, Calendar] = {}
-    clocks: dict[str, Clock] = {}
+    calendars: dict[str, Calendar] = Field(default={})
+    clocks: dict[str, Clock] = Field(default={})
     frailty: Frailty | None = None
     observe: Observe | None = None
     run: Run = Run()

@@ -114,7 +114,7 @@ class Count(_Bounded):
 
 def refusal(what: str, mend: str, **values: Any) -> PydanticCustomError:
     """An error in our own words: what is wrong, and how to mend it."""
-    return PydanticCustomError("scenario", what, {**values, "hint": mend})  # type: ignore[arg-type]
+    return PydanticCustomError("scenario", what, {**values, "hint": mend})
 
 
 def unknown(kind: str, given: str, known: list[str]) -> PydanticCustomError:

@@ -1,4 +1,4 @@
-"""Calendars as flat tables: how many are on duty from which hour on, first the days counted one by one, then a cycle."""
+"""Calendars as flat tables: how many are on duty from when on, first day by day, then in a cycle."""
 
 import functools
 import math

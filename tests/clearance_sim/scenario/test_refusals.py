@@ -22,7 +22,7 @@ WRONG = [
     ('"mon-fri"', '"mon-fry"', 15, "names no days", "mon-fri"),
     ('"08:30"', '"8.30"', 15, "not a time of day", "08:30"),
     ('to = "lodge"', 'to = "review"', 3, "no declaration ever comes here", "route some here"),
-    ("rate_per_h = 2", "rate_per_h = [", 21, "not TOML", "syntax"),
+    ("rate_per_h = 2", "rate_per_h = [", 19, "not TOML", "syntax"),
     ("declarations = 1000", "warm_up_h = 1", 21, "the run has no end", "add declarations"),
     ("declarations = 1000", "declarations = 9\nallow_overload = true", 23, "has to end somewhere", "horizon_h"),
 ]

@@ -18,7 +18,9 @@ def on_duty(calendar, at_h, start=MONDAY, servers=2):
 OFFICE = {"shifts": [{"days": "mon-fri", "from": "08:30", "to": "17:00"}]}
 
 
-@pytest.mark.parametrize(("hour", "servers"), [(8.4, 0), (8.5, 2), (16.9, 2), (17, 0), (5 * 24 + 10, 0), (7 * 24 + 10, 2)])
+@pytest.mark.parametrize(
+    ("hour", "servers"), [(8.4, 0), (8.5, 2), (16.9, 2), (17, 0), (5 * 24 + 10, 0), (7 * 24 + 10, 2)]
+)
 def test_a_weekly_shift_is_on_duty_in_its_hours(hour, servers):
     assert on_duty(OFFICE, hour) == servers
 
