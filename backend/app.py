@@ -52,8 +52,8 @@ NODE_BUSY_SECONDS = 1.0
 """Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
 
 GWEI = 10**9
-GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000}
-"""Gas that an account must be able to pay for: the deployment, or its first hundred transactions."""
+GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000, "guardian": 2_000_000}
+"""Gas that an account must be able to pay for: the deployment, its first hundred transactions, three vetoes."""
 
 log = structlog.get_logger()
 
@@ -192,7 +192,7 @@ def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
         found = {name: chain.balance(account.address) for name, account in accounts.items()}
     except ChainUnavailable as fault:
         raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
-    needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items()}
+    needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items() if name in found}
     if all(found[name] >= needed[name] for name in needed):
         return
     lines = [

@@ -48,7 +48,8 @@ def _open(at: Surroundings, opening: Opening) -> None:
         act = _act(certificate, place)
         at.ledger.rehearse(act)
     except (LedgerRefused, Invalid) as refusal:
-        _note_refused(at, opening, str(refusal)[:200])
+        if not _is_accreditation_on_its_way(at, certificate):
+            _note_refused(at, opening, str(refusal)[:200])
         return
     sending = signed(at, act, "anchorer")
     at.reached("opening-signed")
@@ -62,6 +63,14 @@ def _open(at: Surroundings, opening: Opening) -> None:
     at.reached("opening-kept")
     send(at, sending)
     at.reached("opening-sent")
+
+
+def _is_accreditation_on_its_way(at: Surroundings, certificate: RecordOnFile) -> bool:
+    """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
+    key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
+    with at.work(reading=True) as work:
+        acts = [act for act in work.store.accreditation_acts_on(key) if act.ended is None]
+    return any(act.sending is None or act.sending.is_open for act in acts)
 
 
 def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
