@@ -30,11 +30,7 @@ _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 _CLOSING = "，。；：、）”》！？"
-_PARTS = re.compile(
-    rf"\n|[（“《]*[\u2e80-\uffff][{_CLOSING}\u3000]*|[^\s\u2e80-\uffff]+[{_CLOSING}]*[^\S\n]*|[^\S\n]+"
-)
-    r"\n|[（“《]*[\u2e80-\uffff](?:[，。；：、）”》！？]|\u3000)*|[^\s\u2e80-\uffff]+[，。；：、）”》！？]*[^\S\n]*|[^\S\n]+"
-)
+_PARTS = re.compile(rf"\n|[（“《]*[\u2e80-\uffff][{_CLOSING}\u3000]*|[^\s\u2e80-\uffff]+[{_CLOSING}]*[^\S\n]*|[^\S\n]+")
 """Where a line may end: after a word, after a Chinese character, never before what closes or after what opens."""
 _WIDTH = 180.0
 """Millimetres of A4 between the margins."""
