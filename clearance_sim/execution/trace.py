@@ -52,7 +52,8 @@ class TraceFile:
             columns = [
                 pa.array(np.full(len(rows), replication, np.int32)), pa.array(rows[:, 0].copy()),
                 worded(rows[:, 1], classes), worded(rows[:, 2], stations), pa.array(rows[:, 3].astype(np.int32)),
-                *(pa.array(times[:, k].copy(), from_pandas=k in (1, 3)) for k in range(4)), worded(rows[:, 4], outcomes),
+                *(pa.array(times[:, k].copy(), from_pandas=k in (1, 3)) for k in range(4)),
+                worded(rows[:, 4], outcomes),
             ]  # fmt: skip
             self._file.write_table(pa.table(columns, schema=self._schema))
 
