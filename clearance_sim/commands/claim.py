@@ -81,7 +81,11 @@ def said(document: dict[str, Any], language: str) -> list[str]:
     for context in document["contexts"]:
         lines += [f"== {context['title'][language]}", context["remark"][language], ""]
         for clock, verdict in context["verdicts"].items():
-            lines += [f"[{clock}] {verdict['outcome']}", *(f"  {part[language]}" for part in verdict["parts"]), ""]
+            lines += [
+                f"[{clock}] {_outcome(verdict['outcome'], language)}",
+                *(f"  {part[language]}" for part in verdict["parts"]),
+                "",
+            ]
         lines += [context["frontier"]["bound"][language], "", *_shares(context, language), ""]
     lines += [remark[language] for remark in document["consistency"]]
     trials = document["validation"]
@@ -91,9 +95,8 @@ def said(document: dict[str, Any], language: str) -> list[str]:
     parts = ", ".join(f"{name} {value:g} s" for name, value in seconds.items() if name != "total")
     if language == "zh":
         lines.append(f"与已发表研究对比：{len(trials)} 项中 {inside} 项在容差内，{len(trials) - inside} 项不在。")
-        lines.append(
-            f"机器环节：{'假设' if machine == 'assumption' else machine}。用时 {seconds['total']:g} 秒，处理器时间 {cpu:g} 秒（{parts}）。"
-        )
+        source = "假设" if machine == "assumption" else machine
+        lines.append(f"机器环节：{source}。用时 {seconds['total']:g} 秒，处理器 {cpu:g} 秒（{parts}）。")
     else:
         lines.append(
             f"Published studies: {inside} of {len(trials)} inside their tolerance, {len(trials) - inside} outside."
@@ -101,6 +104,11 @@ def said(document: dict[str, Any], language: str) -> list[str]:
         source = "an assumption (give --measured)" if machine == "assumption" else f"measured, {machine}"
         lines.append(f"Machine's part: {source}. Wall time {seconds['total']:g} s, processor {cpu:g} s ({parts}).")
     return lines
+
+
+def _outcome(outcome: str, language: str) -> str:
+    chinese = {"holds": "成立", "holds as median": "仅中位数成立", "does not hold": "不成立", "cannot tell": "无法判断"}
+    return chinese[outcome] if language == "zh" else outcome
 
 
 def _shares(context: dict[str, Any], language: str) -> list[str]:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clearance_sim.analysis.result import Result
+from clearance_sim.commands.cluster_options import cluster_options, executor_for
 from clearance_sim.commands.files import opened, refuse
 from clearance_sim.commands.tables import print_result
-from clearance_sim.execution.port import processors
+from clearance_sim.execution.port import Executor, processors
 from clearance_sim.execution.running import run
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
@@ -35,11 +36,13 @@ from clearance_sim.scenario.model import Scenario
 @click.option("--out", type=click.Path(file_okay=False), help="A folder for result.json (and trace.parquet).")
 @click.option("--trace-out", is_flag=True, help="With --out: write trace.parquet there too.")
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, show_default=True, help="Of the intervals.")
+@cluster_options
 @click.option("--progress-json", is_flag=True, help="Report progress and errors as JSON lines, for programs.")
 def command(
     scenario: str, replications: int | None, seed: int | None, workers: int | None, changes: tuple[str, ...],
     warm_up: str | None, json_path: str | None, trace: str | None, out: str | None, trace_out: bool, level: float,
     progress_json: bool,
+    scheduler: str | None, dask_workers: int | None,
 ) -> None:  # fmt: skip
     r"""Simulate SCENARIO, a file or the name of a packaged scenario.
 
@@ -59,7 +62,8 @@ def command(
         trace = trace or (str(folder / "trace.parquet") if trace_out else None)
     begun, count = time.perf_counter(), replications or read.run.replications
     try:
-        result = _run(read, count, seed, workers, trace, level, progress_json)
+        with executor_for(scheduler, dask_workers) as executor:
+            result = _run(read, count, seed, workers, trace, level, progress_json, executor)
     except MemoryError as error:
         raise click.ClickException(f"{error} Shorten the horizon, or add servers.") from None
     for path in [json_path if json_path != "-" else None, str(folder / "result.json") if folder else None]:
@@ -77,10 +81,21 @@ def command(
 
 
 def _run(
-    read: Scenario, count: int, seed: int | None, workers: int | None, trace: str | None, level: float, as_json: bool
+    read: Scenario, count: int, seed: int | None, workers: int | None, trace: str | None, level: float, as_json: bool,
+    executor: Executor | None,
 ) -> Result:  # fmt: skip
     def simulate(progress: Callable[[int, int], None] | None) -> Result:
-        return run(read, count, seed, workers=workers, progress=progress, trace=trace, keep_values=False, level=level)
+        return run(
+            read,
+            count,
+            seed,
+            workers=workers,
+            executor=executor,
+            progress=progress,
+            trace=trace,
+            keep_values=False,
+            level=level,
+        )
 
     if as_json:
         return simulate(lambda done, total: click.echo(json.dumps({"done": done, "total": total})))

@@ -90,9 +90,13 @@ def _by_other_clocks(words: Words, context: Json) -> list[Block | None]:
     for clock, told in (context.get("verdicts") or {}).items():
         if clock != chapters_of_time.HEADLINE:
             blocks.append(Subheading(words.say("by_clock", clock=words.clock(clock))))
-            text = " ".join(words.text(part) for part in told.get("parts", ()))
-            blocks.append(Paragraph(f"{words.name('outcome', str(told['outcome']))}. {text}"))
+            text = words.say("between_sentences").join(words.text(part) for part in told.get("parts", ()))
+            blocks.append(Paragraph(_outcome(words, told) + text))
     return blocks
+
+
+def _outcome(words: Words, told: Json) -> str:
+    return words.name("outcome", str(told["outcome"])) + words.say("stop")
 
 
 def _defensible(words: Words, claim: Json, context: Json) -> Paragraph | None:
@@ -125,7 +129,7 @@ def _others(words: Words, claim: Json, contexts: Sequence[Json]) -> Section | No
         told = context.get("verdict") or {}
         blocks += [Subheading(words.text(context["title"]))]
         if told:
-            blocks += [Paragraph(f"{words.name('outcome', str(told['outcome']))}. {words.text(told)}")]
+            blocks += [Paragraph(_outcome(words, told) + words.text(told))]
         blocks += [Paragraph(words.text(context["remark"]), is_note=True) if context.get("remark") else None]
         blocks += [_defensible(words, claim, context)]
         blocks += [chapters_of_time.first_chart(words, claim["claim"], context, f"other-{number}-")]

@@ -1,6 +1,7 @@
 """A report as PDF on A4: the same document, drawn with an embedded font, so that it looks the same everywhere."""
 
 import logging
+import re
 from dataclasses import asdict
 from io import BytesIO
 from tempfile import NamedTemporaryFile
@@ -28,6 +29,9 @@ from clearance_sim.report.words import WORDS, Words
 _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
+_CLOSING = "，。；：、）”》！？"
+_PARTS = re.compile(rf"\n|[（“《]*[\u2e80-\uffff][{_CLOSING}\u3000]*|[^\s\u2e80-\uffff]+[{_CLOSING}]*[^\S\n]*|[^\S\n]+")
+"""Where a line may end: after a word, after a Chinese character, never before what closes or after what opens."""
 _WIDTH = 180.0
 """Millimetres of A4 between the margins."""
 
@@ -75,8 +79,18 @@ class _Paper(FPDF):
             # In a Chinese font these are as wide as a Chinese character.
             text = text.translate(_STRAIGHT)
         self.type(size, tone)
+        text = self.broken(text, _WIDTH - indent - 2 * self.c_margin)
         self.set_x(self.l_margin + indent)
         self.multi_cell(_WIDTH - indent, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def broken(self, text: str, width: float) -> str:
+        """Text in lines: fpdf2 breaks at spaces only, and Chinese has none."""
+        lines = [""]
+        for part in _PARTS.findall(text):
+            if part == "\n" or self.get_string_width(lines[-1] + part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part.replace("\n", "")
+        return "\n".join(line.rstrip() for line in lines)
 
     def room_for(self, millimetres: float) -> None:
         """Begin a page where less is left."""

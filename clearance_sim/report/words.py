@@ -22,6 +22,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "because": ("Why", "理由"),
     "none": ("–", "–"),
     "sep": ("; ", "；"),
+    "stop": (". ", "。"),
+    "between_sentences": (" ", ""),
     # Verdicts
     "verdict": ("Verdict", "结论"),
     "outcome.holds": ("It holds", "成立"),

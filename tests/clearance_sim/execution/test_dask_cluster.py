@@ -99,3 +99,17 @@ def test_a_worker_that_is_killed_changes_nothing(executor, by_threads):
     time.sleep(0.2)
     os.kill(victim, signal.SIGKILL)
     assert list(executor.gather(futures)) == by_threads
+
+
+def test_replications_on_a_cluster_are_those_of_threads_to_the_last_bit(tmp_path):
+    command = [sys.executable, "-m", "clearance_sim", "run", "office", "-r", "1000", "--set", "run.declarations=100"]
+    results = []
+    for where in (["--workers", "2"], ["--dask-workers", "2"]):
+        file = tmp_path / f"{len(results)}.json"
+        ended = subprocess.run(
+            [*command, "--set", "run.warm_up_declarations=0", *where, "--json", str(file)],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, "")
+        results.append(file.read_bytes())
+    assert results[0] == results[1]

@@ -11,4 +11,5 @@ from clearance_sim.procedure.writing import scenario_text
 @pytest.mark.parametrize("arm", ARMS[:3], ids=lambda arm: arm.name)
 def test_a_packaged_scenario_is_what_the_model_writes_today(name, arm):
     packaged = files("clearance_sim") / "scenarios" / f"{name}-{arm.name}.toml"
-    assert packaged.read_text(encoding="utf-8") == scenario_text(context(name), arm), "run `clearance-sim customs --packaged`"
+    written_today = scenario_text(context(name), arm)
+    assert packaged.read_text(encoding="utf-8") == written_today, "run `clearance-sim customs --packaged`"
