@@ -53,11 +53,13 @@ def test_evidence_verifies_by_itself_and_an_altered_certificate_does_not(server:
     bundle = server.get(f"/records/{certificate}/evidence", "merchant")
     assert server.post("/verify", None, bundle, 200)["verdict"] == "VALID"
 
-    other_quantity = {**bundle, "entry": {**bundle["entry"], "quantity": "9000000"}}
+    (one,) = bundle["records"]
+    other_quantity = {**bundle, "records": [{**one, "entry": {**one["entry"], "quantity": "9000000"}}]}
     assert "other-quantity" in _reasons(server.post("/verify", None, other_quantity, 200), "fail")
-    jwt, *disclosures = bundle["record"].split("~")
+    jwt, *disclosures = one["record"].split("~")
     altered = "~".join([jwt, disclosures[0][:-2] + ("AA" if disclosures[0][-2:] != "AA" else "BB"), *disclosures[1:]])
-    assert server.post("/verify", None, {**bundle, "record": altered}, 200)["verdict"] == "INVALID"
+    forged = {**bundle, "records": [{**one, "record": altered}]}
+    assert server.post("/verify", None, forged, 200)["verdict"] == "INVALID"
 
 
 def test_a_certificate_altered_in_our_own_database_cannot_release_goods(server: Server) -> None:
