@@ -118,6 +118,8 @@ def _figure(estimate: Any, unit: str) -> Figure | None:
     if not isinstance(estimate, Mapping) or not isinstance(estimate.get("value"), (int, float)):
         return None
     low, high = (end if isinstance(end, (int, float)) else None for end in (estimate.get("low"), estimate.get("high")))
+    if unit == "share":  # Student's interval may reach beyond what a share can be
+        low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (low, high))
     return Figure(float(estimate["value"]), low, high, unit)
 
 
