@@ -31,9 +31,13 @@ from backend.domain.codes import CountryCode, is_read_as_signed
 
 def _plain_text(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t" for c in text):
+    if not text.isprintable() and any(_is_hidden(character) for character in text):
         raise PydanticCustomError("hidden_characters", "the text holds characters that cannot be seen")
     return text
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co") and character not in "\n\t"
 
 
 def _from_text(value: Any) -> Any:

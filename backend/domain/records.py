@@ -177,7 +177,7 @@ class RecordOnFile:
     @property
     def fields(self) -> dict[str, Any]:
         """What was signed, field by field; raises MalformedRecord where what is kept was tampered with."""
-        return self.sd_jwt.subject
+        return dict(self.sd_jwt.subject)
 
     @property
     def document(self) -> documents.AnyDocument:

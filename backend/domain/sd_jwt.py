@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -59,10 +59,16 @@ def unb64(text: str) -> bytes:
 def thumbprint(jwk: Jwk) -> bytes:
     """RFC 7638 thumbprint of a P-256 public key (32 bytes): the name under which the ledger accredits it."""
     try:
-        members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+        crv, kty, x, y = jwk["crv"], jwk["kty"], jwk["x"], jwk["y"]
     except KeyError as error:
         raise MalformedRecord(f"the key lacks its member {error.args[0]}") from error
-    return sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
+    return _thumbprint(crv, kty, x, y)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _thumbprint(crv: str, kty: str, x: str, y: str) -> bytes:
+    members = {"crv": crv, "kty": kty, "x": x, "y": y}
+    return sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class Record:
     disclosures: tuple[str, ...]
     disclosed: Mapping[str, Any]
 
-    @property
-    def subject(self) -> dict[str, Any]:
+    @cached_property
+    def subject(self) -> Mapping[str, Any]:
         """The credential's subject: fields always in the open, and those disclosed."""
         open_fields = {k: v for k, v in self.payload["credentialSubject"].items() if k != "_sd"}
         return {**open_fields, **self.disclosed}
@@ -187,9 +193,11 @@ def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _disclosure(text: str) -> tuple[str, str, Any]:
     parts = strict_json.loads(unb64(text))
-    if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts[:2]):
-        raise MalformedRecord("a disclosure is a list of salt, name and value")
-    return parts[0], parts[1], parts[2]
+    if isinstance(parts, list) and len(parts) == 3:
+        salt, name, value = parts
+        if isinstance(salt, str) and isinstance(name, str):
+            return salt, name, value
+    raise MalformedRecord("a disclosure is a list of salt, name and value")
 
 
 def is_signed_by_its_key(record: Record) -> bool:

@@ -33,11 +33,20 @@ def loads(text: str | bytes) -> Any:
     try:
         if decoded.startswith("\ufeff"):
             raise HostileJson("begins with a byte order mark")
-        value = _READER.decode(decoded)
+        value = _value(decoded)
     except json.JSONDecodeError as error:
         raise HostileJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     _refuse_surrogates(decoded, value)
     return value
+
+
+def _value(text: str) -> Any:
+    """What the reader makes of the whole text; where nothing stands around the value, without looking for spaces."""
+    try:
+        value, end = _READER.raw_decode(text)
+    except json.JSONDecodeError:
+        return _READER.decode(text)
+    return value if end == len(text) else _READER.decode(text)
 
 
 def _refuse_depth(text: str) -> None:
