@@ -200,8 +200,8 @@ def test_a_block_after_a_pause_carries_the_time_of_its_mining(open_chain, accoun
     clock = Clock()
     chain = open_chain(in_real_time=True, clock=clock)
     assert run(chain, account, 0).block.time.timestamp() == 1_900_000_000
-    clock.now += 5000
-    assert run(chain, account, 1).block.time.timestamp() == 1_900_005_000
+    clock.now += 3000
+    assert run(chain, account, 1).block.time.timestamp() == 1_900_003_000
 
 
 def test_the_chain_never_runs_ahead_of_the_clock(open_chain, account):
@@ -220,6 +220,33 @@ def test_an_idle_chain_mines_nothing(open_chain, account):
     run(chain, account, 0)
     time.sleep(0.2)
     assert chain.head().number == 1
+
+
+def test_an_idle_chain_mines_an_empty_block_when_the_newest_is_an_hour_old(open_chain, account, monkeypatch):
+    monkeypatch.setattr(chain_module, "IDLE_LOOK_SECONDS", 0.01)
+    clock = Clock()
+    chain = open_chain(in_real_time=True, clock=clock)
+    run(chain, account, 0)
+    clock.now += 3599
+    time.sleep(0.2)
+    assert chain.head().number == 1
+    clock.now += 1
+    deadline = time.monotonic() + 10
+    while chain.head().number == 1:
+        assert time.monotonic() < deadline, "no empty block"
+        time.sleep(0.01)
+    time.sleep(0.2)
+    head = chain.head()
+    assert (head.number, head.time.timestamp()) == (2, 1_900_003_600)
+    clock.now += 1
+    assert run(chain, account, 1).block.number == 3
+
+
+def test_how_long_the_chain_may_be_idle_is_a_setting(open_chain, monkeypatch):
+    monkeypatch.setattr(chain_module, "IDLE_LOOK_SECONDS", 0.01)
+    chain = open_chain(in_real_time=True, clock=Clock(), idle_seconds=10**9)
+    time.sleep(0.1)
+    assert chain.head().number == 0
 
 
 def test_blocks_in_a_row_are_a_second_apart(open_chain, account):

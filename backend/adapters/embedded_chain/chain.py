@@ -46,6 +46,12 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 0.05
 """How long the first transaction after a pause waits for company, so that a burst shares its first block."""
 
+IDLE_SECONDS = 3600
+"""How old the newest block of an idle chain grows before an empty one follows: whoever reads the chain can tell that it
+lives, and a verifier that asks it does not call it stale."""
+
+IDLE_LOOK_SECONDS = 60.0
+
 POOL_LIMIT = 10_000
 TIP = 10**9
 CALL_GAS = 20_000_000
@@ -70,7 +76,8 @@ class EmbeddedChain:
 
     ``funded`` names the accounts that own the chain's money; it counts only when the file is new. Blocks are at least
     one second apart by their timestamps and never ahead of ``clock``, unless ``in_real_time`` is false: then blocks
-    are mined at once and the chain's own time runs ahead, which is for tests.
+    are mined at once and the chain's own time runs ahead, which is for tests. In real time an empty block is mined
+    when the newest is ``idle_seconds`` old.
     """
 
     _chain: MiningChain
@@ -82,10 +89,12 @@ class EmbeddedChain:
         *,
         in_real_time: bool = True,
         clock: Callable[[], float] = time.time,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._path = path
         self._in_real_time = in_real_time
         self._clock = clock
+        self._idle_seconds = idle_seconds
         self._file_lock = _hold(path)
         self._nonces_head = b""
         self._nonces: dict[Address, int] = {}
@@ -277,9 +286,10 @@ class EmbeddedChain:
     # ---- the writer
 
     def _run(self) -> None:
-        while self._await_news():
+        while not self._closing.is_set():
             try:
-                self._mine()
+                if self._await_news():
+                    self._mine()
             except Exception:
                 # Whatever it was (a full disk, a fault in the EVM), the next attempt starts from what is on disk.
                 log.exception("no block could be mined; trying again")
@@ -287,14 +297,25 @@ class EmbeddedChain:
                 self._closing.wait(1)
 
     def _await_news(self) -> bool:
-        """Sleep until something waits to be mined; false when the chain closes. An idle chain mines nothing."""
+        """Sleep until something waits to be mined or the chain was idle for long; false when it closes."""
         with self._shared:
-            self._shared.wait_for(lambda: self._has_news or self._closing.is_set())
+            while not (self._has_news or self._closing.is_set() or (left := self._until_idle_block()) == 0):
+                self._shared.wait(left)
             self._has_news = False
         if self._in_real_time:
             self._closing.wait(LINGER_SECONDS)
             self._await_next_second()
         return not self._closing.is_set()
+
+    def _until_idle_block(self) -> float | None:
+        """Seconds until an empty block is due; None where none will be.
+
+        The clock is looked at again every minute: it may be set, or have slept with the machine.
+        """
+        if not self._in_real_time:
+            return None
+        age = self._clock() - self._chain.get_canonical_head().timestamp
+        return min(max(self._idle_seconds - age, 0.0), IDLE_LOOK_SECONDS)
 
     def _await_next_second(self) -> None:
         """Wait until the clock has passed the newest block, so that the chain never runs ahead of it."""
@@ -308,7 +329,7 @@ class EmbeddedChain:
 
     def _mine(self) -> None:
         chosen = self._choose()
-        if not chosen:
+        if not chosen and self._until_idle_block() != 0:
             return
         head = self._chain.get_canonical_head()
         # The header was made when its parent was mined and still carries the time of then.
