@@ -49,8 +49,12 @@ run: $(BASE)  ## Set up what is missing, then start the server (PORT, DATA_DIR)
 # ---- check it
 
 .PHONY: test
-test: $(TEST)  ## Run the tests that need neither a browser nor a compiler
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not contracts" $(ARGS)
+test: $(TEST)  ## Run the tests that need neither a browser nor a compiler, but for the slow ones
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not contracts and not slow" $(ARGS)
+
+.PHONY: slow
+slow: $(TEST)  ## Run the slow tests: kills, races, full disks, lost chains, clusters, whole simulations
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not browser and not contracts" $(ARGS)
 
 .PHONY: check
 check: $(TEST)  ## Check formatting, lint, types and who may import whom

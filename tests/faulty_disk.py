@@ -22,6 +22,7 @@ from typing import cast
 from cryptography.fernet import Fernet
 
 from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.errors import StorageUnavailable
@@ -52,10 +53,12 @@ class Outcome:
 
 def surroundings(folder: Path) -> Surroundings:
     """An installation without its ledger: records are only stored."""
+    vault = SealedVault((folder / "master").read_bytes())
     return Surroundings(
         work=SqlWork(open_engine(f"sqlite:///{folder / 'db.sqlite'}")),
         ledger=cast(Ledger, None),
-        vault=SealedVault((folder / "master").read_bytes()),
+        vault=vault,
+        operator=OperatorKeys(folder / "operator-keys.sealed", vault),
         files=FolderFiles(folder / "files"),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),

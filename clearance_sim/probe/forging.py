@@ -13,45 +13,50 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 
 def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[str, Any]]:
-    """The bundle with one thing changed to the forger's advantage, and the name of what was changed."""
+    """The bundle with one thing changed to the forger's advantage, and the name of what was changed.
+
+    Every other forger leaves the signed snapshot out, since it would betray him.
+    """
     how = chance.choice(sorted(_ALTERATIONS))
     forged = copy.deepcopy(bundle)
-    _ALTERATIONS[how](forged, chance)
+    _ALTERATIONS[how](forged["records"][0], chance)
+    if chance.random() < 0.5:
+        forged["snapshot"] = None
     assert forged != bundle, f"the alteration {how} altered nothing"
     return how, forged
 
 
-def _another_field(bundle: dict[str, Any], chance: random.Random) -> None:
+def _another_field(paper: dict[str, Any], chance: random.Random) -> None:
     """A bigger quantity, another origin: the disclosure says so, its digest does not."""
-    jwt, *disclosures = bundle["record"].split("~")
+    jwt, *disclosures = paper["record"].split("~")
     place = next(p for p, text in enumerate(disclosures) if text and _name(text) == "quantity")
     salt, name, value = json.loads(_unb64(disclosures[place]))
     disclosures[place] = _b64(json.dumps([salt, name, f"{int(float(value)) * 10}"]).encode())
-    bundle["record"] = "~".join([jwt, *disclosures])
+    paper["record"] = "~".join([jwt, *disclosures])
 
 
-def _another_payload(bundle: dict[str, Any], chance: random.Random) -> None:
+def _another_payload(paper: dict[str, Any], chance: random.Random) -> None:
     """Another issuer's name in the signed part, under the old signature."""
-    jwt, *disclosures = bundle["record"].split("~")
+    jwt, *disclosures = paper["record"].split("~")
     header, payload, signature = jwt.split(".")
     content = json.loads(_unb64(payload))
     content["issuer"]["name"] = f"Chamber {chance.randrange(1000)}"
-    bundle["record"] = "~".join([f"{header}.{_b64(json.dumps(content).encode())}.{signature}", *disclosures])
+    paper["record"] = "~".join([f"{header}.{_b64(json.dumps(content).encode())}.{signature}", *disclosures])
 
 
-def _another_quantity(bundle: dict[str, Any], chance: random.Random) -> None:
+def _another_quantity(paper: dict[str, Any], chance: random.Random) -> None:
     """More in the batch's entry than the certificate says."""
-    bundle["entry"]["quantity"] = str(int(bundle["entry"]["quantity"]) * 10)
+    paper["entry"]["quantity"] = str(int(paper["entry"]["quantity"]) * 10)
 
 
-def _another_place(bundle: dict[str, Any], chance: random.Random) -> None:
+def _another_place(paper: dict[str, Any], chance: random.Random) -> None:
     """A proof for another place of the batch."""
-    bundle["proof"]["place"] = int(bundle["proof"]["place"]) + 1
+    paper["proof"]["place"] = int(paper["proof"]["place"]) + 1
 
 
-def _another_root(bundle: dict[str, Any], chance: random.Random) -> None:
+def _another_root(paper: dict[str, Any], chance: random.Random) -> None:
     """An anchor that never was."""
-    bundle["anchor"]["root"] = sha256(chance.randbytes(32)).hexdigest()
+    paper["anchor"]["root"] = sha256(chance.randbytes(32)).hexdigest()
 
 
 _ALTERATIONS = {
@@ -66,7 +71,8 @@ _ALTERATIONS = {
 def self_signed(bundle: dict[str, Any]) -> dict[str, Any]:
     """A certificate with the same words that nobody issued: the forger's own key signs it, and is named in it."""
     forged = copy.deepcopy(bundle)
-    jwt, *disclosures = bundle["record"].split("~")
+    (paper,) = forged["records"]
+    jwt, *disclosures = paper["record"].split("~")
     key = ec.generate_private_key(ec.SECP256R1())
     jwk = _jwk(key.public_key())
     kid = _b64(sha256(json.dumps(jwk, separators=(",", ":"), sort_keys=True).encode()).digest())
@@ -75,7 +81,8 @@ def self_signed(bundle: dict[str, Any]) -> dict[str, Any]:
     header = {"alg": "ES256", "typ": "vc+sd-jwt", "kid": kid, "jwk": jwk}
     signed = ".".join(_b64(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
     r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-    forged["record"] = "~".join([f"{signed}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}", *disclosures])
+    paper["record"] = "~".join([f"{signed}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}", *disclosures])
+    forged["snapshot"] = None
     return forged
 
 

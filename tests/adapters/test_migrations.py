@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -22,6 +23,7 @@ def test_the_migrations_lead_to_the_tables_of_the_code(tmp_path):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_migration_killed_at_any_statement_leaves_the_old_tables_or_the_new_ones(tmp_path):
     command = [sys.executable, "-m", "tests.killed_migration", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -12,7 +12,9 @@ from tests.browser.conftest import SignIn
 pytestmark = pytest.mark.browser
 PATIENCE = 180_000
 """Milliseconds: the first run on a machine compiles the simulator."""
-FAULTY = 'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\nservice = { law = "exponential", mean_h = 1 }\n'
+FAULTY = (
+    'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\nservice = { law = "exponential", mean_h = 1 }\n'
+)
 
 
 def _obstacles(page: Page) -> list[str]:

@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.journeys.conftest import Server, start
+
+pytestmark = pytest.mark.slow
 
 FILE = """
 name = "desk"

@@ -28,6 +28,7 @@ def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_status_and_audit_beside_the_running_server_and_after_it(server: Server) -> None:
     assert "--rpc" in run(server.folder, "chain", "status", code=1)
     assert "--rpc" in run(server.folder, "audit", code=1)
@@ -42,6 +43,7 @@ def test_status_and_audit_beside_the_running_server_and_after_it(server: Server)
     assert found["batches"] == found["batches_on_ledger"] > 0
 
 
+@pytest.mark.slow
 def test_a_lost_chain_is_told_and_everything_is_anchored_anew(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     server = start(folder)

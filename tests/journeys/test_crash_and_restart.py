@@ -14,6 +14,7 @@ from tests.journeys.conftest import Server, command, free_port, start
 from tests.journeys.papers import a_certificate, a_declaration
 
 
+@pytest.mark.slow
 def test_a_server_killed_during_submissions_loses_nothing_that_it_answered(tmp_path: Path) -> None:
     server = start(tmp_path / "data")
     deployment = (server.folder / "deployment.json").read_text()

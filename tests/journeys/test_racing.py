@@ -6,10 +6,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import requests
 
 from tests.journeys.conftest import Server, command
 from tests.journeys.papers import a_certificate, a_declaration, a_report
+
+pytestmark = pytest.mark.slow
 
 PAIRS = 200
 

@@ -293,6 +293,7 @@ def test_an_altered_snapshot_is_told_although_the_ledger_is_asked(system, conten
 
 
 @pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
+@pytest.mark.slow
 def test_the_page_asks_a_node_and_comes_to_the_same(system, content, tmp_path):
     page = changed_page(tmp_path, [("const TIMEOUT = 10_000", "const TIMEOUT = 1_000")])
     question = Question(content, Trust(), datetime.now(UTC))

@@ -184,6 +184,7 @@ def still_valid(system, content, trust, max_age=timedelta(days=1)):
         return offline.ruling.value, ask(url, content, trust)[0], ask(url, content)[0]
 
 
+@pytest.mark.slow
 def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
     """They are judged by the trust file that the reader took at the time, and by the one of now."""
     settings = Settings(tmp_path / "data")

@@ -101,6 +101,7 @@ def test_a_worker_that_is_killed_changes_nothing(executor, by_threads):
     assert list(executor.gather(futures)) == by_threads
 
 
+@pytest.mark.slow
 def test_replications_on_a_cluster_are_those_of_threads_to_the_last_bit(tmp_path):
     command = [sys.executable, "-m", "clearance_sim", "run", "office", "-r", "1000", "--set", "run.declarations=100"]
     results = []

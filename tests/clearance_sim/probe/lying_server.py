@@ -76,12 +76,13 @@ def _a_bundle() -> dict[str, Any]:
     parts = [HEADER, {"issuer": {"name": "A chamber"}, "credentialSubject": {}}]
     jwt = ".".join(_b64(json.dumps(part).encode()) for part in parts) + ".c2lnbmF0dXJl"
     disclosure = _b64(json.dumps(["salt", "quantity", "100"]).encode())
-    return {
+    paper = {
         "record": f"{jwt}~{disclosure}~",
         "entry": {"kind": 1, "quantity": "100000"},
         "proof": {"place": 0, "size": 1, "path": []},
         "anchor": {"root": "00" * 32},
     }
+    return {"records": [paper], "snapshot": "stated"}
 
 
 @contextmanager
