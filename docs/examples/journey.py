@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-URL = f"http://127.0.0.1:{os.environ.get('PORT', '8080')}/api/v1"
+SERVER = f"http://127.0.0.1:{os.environ.get('PORT', '8080')}"
 CREDENTIALS = Path(os.environ.get("DATA_DIR", "var")) / "demo-credentials.json"
 if not CREDENTIALS.exists():
     raise SystemExit(f"there is no {CREDENTIALS}: start the demonstration with make run, then try again beside it")
@@ -33,9 +33,16 @@ def call(method: str, path: str, role: str, body: Any = None) -> Any:
         "Idempotency-Key": str(uuid.uuid4()),  # send it again with the same key and it is done only once
     }
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(URL + path, data, headers, method=method)
+    request = urllib.request.Request(f"{SERVER}/api/v1{path}", data, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
+
+
+def download(path: str, role: str) -> bytes:
+    """A file, byte for byte."""
+    request = urllib.request.Request(SERVER + path, headers={"Authorization": f"Bearer {PEOPLE[role]['token']}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read()
 
 
 certificate = call(
@@ -125,9 +132,13 @@ decision = call(
 )
 print(f"decision              {decision['status']} by {decision['office']}")
 
-bundle = call("GET", f"/records/{certificate['id']}/evidence", "merchant")
-checked = call("POST", "/verify", "merchant", bundle)
-print(f"evidence              {len(json.dumps(bundle)):,} bytes, verified by itself: {checked['verdict']}")
+evidence = CREDENTIALS.with_name("evidence.json")
+evidence.write_bytes(download(f"/api/v1/records/{certificate['id']}/evidence", "merchant"))
+checked = call("POST", "/verify", "merchant", json.loads(evidence.read_bytes()))
+print(
+    f"evidence              {evidence.stat().st_size:,} bytes in {evidence}, verified by itself: {checked['verdict']}"
+)
+CREDENTIALS.with_name("trust.json").write_bytes(download("/trust.json", "merchant"))
 
 times = call("GET", "/release-times", "officer")
 for clock, name in (("arrivalToRelease", "arrival → release"), ("lodgementToRelease", "lodgement → release")):
