@@ -69,7 +69,7 @@ def read(result: Result, reading: Reading) -> Estimate:
     return {
         "wait": station.wait.mean,
         "sojourn": station.sojourn.mean,
-        "queue": getattr(station, "queue_length", None),
+        "queue": everyone.queue_length,
         "lost": station.lost_share,
         "abandoned": station.abandoned_share,
     }[reading.kind]
