@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearance_sim.analysis.exact_quantiles import figures
 from clearance_sim.analysis.histogram import quantiles
 from clearance_sim.engine import state as st
 from clearance_sim.engine.replication import Replication
@@ -81,33 +82,7 @@ def _clocks(done: Replication, first: int, targets: list[tuple[float, ...]]) -> 
     width = len(CLOCK_FIGURES) + max(map(len, targets), default=0)
     found = np.full((clocks, classes + 1, width), np.nan)
     of_class = done.out_class[first:]
-    # One clock and class at a time, so that a run of millions needs little more than its single times.
     for k in range(clocks):
-        values = done.out[k, first:]
-        for c in range(classes + 1):
-            if c and classes == 1:
-                found[k, c] = found[k, 0]
-                continue
-            chosen = values if c == 0 else values[of_class == c - 1]
-            _figures(chosen[~np.isnan(chosen)], targets[k], found[k, c])
+        of_clock = figures(done.out[k, first:], of_class, classes, AT, targets[k])
+        found[k, :, : of_clock.shape[1]] = of_clock
     return found
-
-
-def _figures(values: NDArray[np.float64], targets: tuple[float, ...], into: NDArray[np.float64]) -> None:
-    if not len(values):
-        into[4] = 0
-        return
-    # The linear interpolation of numpy.quantile, off one partial sort.
-    places = [p * (len(values) - 1) for p in AT]
-    values.partition(sorted({k for p in places for k in (int(p), min(int(p) + 1, len(values) - 1))}))
-    at = [float(values[int(p)] + (values[min(int(p) + 1, len(values) - 1)] - values[int(p)]) * (p % 1)) for p in places]
-    into[:6] = [values.mean(), *at, len(values), _deviation(values)]
-    for position, target in enumerate(targets):
-        into[6 + position] = np.count_nonzero(values <= target) / len(values)
-
-
-def _deviation(values: NDArray[np.float64], piece: int = 1 << 16) -> float:
-    """The standard deviation, piece by piece: no second array of the same length."""
-    mean = values.mean()
-    squares = sum(float(((values[k : k + piece] - mean) ** 2).sum()) for k in range(0, len(values), piece))
-    return float(np.sqrt(squares / len(values)))

@@ -7,32 +7,42 @@ import numpy as np
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.compiling import compiled_part, inlined
 from clearance_sim.engine.laws import draw
-from clearance_sim.engine.philox import ARRIVAL, U64, block, uniform
+from clearance_sim.engine.philox import ARRIVAL, GAPS, U64, block, uniform
 from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
 
 FIRES_AT = 0
+GAPS_LEFT = 4  # in State.source_f: what is left of a block that holds four gaps
 
 
-@compiled_part
+@inlined
 def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
-    """Set when a source fires next, how many come together, and the uniform numbers for the first of them."""
+    """Set when a source fires next, how many come together, and the uniform numbers for the first of them.
+
+    One block holds four gaps; a block for class, frailty and first station is made only where they differ.
+    """
     row = T.source[a]
     number = X.source[a, FIRING]
     X.source[a, FIRING] = number + 1
-    r0, r1, r2, r3 = block(U64(number), U64(row[t.S_STREAM]), U64(0), ARRIVAL, U64(seed), U64(replication))
-    X.source_f[a, 1], X.source_f[a, 2], X.source_f[a, 3] = uniform(r1), uniform(r2), uniform(r3)
-    gap = draw(T.laws[row[t.S_GAP]], T.law_table, uniform(r0))
-    X.source_f[a, FIRES_AT] = _after(T, X, a, X.source_f[a, FIRES_AT], gap)
+    if number & 3 == 0:
+        r0, r1, r2, r3 = block(U64(number >> 2), U64(row[t.S_STREAM]), U64(0), GAPS, U64(seed), U64(replication))
+        X.source_f[a, GAPS_LEFT], X.source_f[a, GAPS_LEFT + 1] = uniform(r0), uniform(r1)
+        X.source_f[a, GAPS_LEFT + 2], X.source_f[a, GAPS_LEFT + 3] = uniform(r2), uniform(r3)
+    gap = draw(T.laws[row[t.S_GAP]], T.law_table, X.source_f[a, GAPS_LEFT + (number & 3)])
+    if row[t.S_CHOICES] != 0:  # else nobody will ask
+        r0, r1, r2, _ = block(U64(number), U64(row[t.S_STREAM]), U64(0), ARRIVAL, U64(seed), U64(replication))
+        X.source_f[a, 1], X.source_f[a, 2], X.source_f[a, 3] = uniform(r0), uniform(r1), uniform(r2)
+    if T.source_f[a, 1] == 0.0 and row[t.S_COUNT] == 1:
+        X.source_f[a, FIRES_AT] += gap / T.rate_at[row[t.S_FIRST], 1]
+    else:
+        X.source_f[a, FIRES_AT] = _after(T, X, a, X.source_f[a, FIRES_AT], gap)
     X.source[a, MEMBER_NO] = 0
-    X.source[a, PENDING] = batch_size(T, a, uniform(r1))
+    X.source[a, PENDING] = 1 if row[t.S_BATCH] == t.SINGLE else batch_size(T, a, X.source_f[a, 1])
 
 
 @compiled_part
 def batch_size(T, a, u):  # type: ignore[no-untyped-def]
     """How many come together."""
     kind = T.source[a, t.S_BATCH]
-    if kind == t.SINGLE:
-        return 1
     size = T.source_f[a, 4]
     if kind == t.FIXED_SIZE:
         return int(size)
@@ -55,8 +65,6 @@ def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
     first, count = T.source[a, t.S_FIRST], T.source[a, t.S_COUNT]
     if T.source_f[a, 1] > 0.0:
         return _after_swinging(T.rate_at[first, 1], T.source_f[a], now, gap)
-    if count == 1:
-        return now + gap / T.rate_at[first, 1]
     cycle, period = T.source[a, t.S_CYCLE], T.source_f[a, 0]
     step = X.source[a, RATE_STEP]
     while True:

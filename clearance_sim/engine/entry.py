@@ -11,8 +11,11 @@ from clearance_sim.engine.philox import uniforms
 
 
 @functools.cache
-def entry_points() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`set_up` and `advance` of the loop, compiled or loaded from the cache."""
+def entry_points(plain: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`set_up` and `advance` of the loop, compiled or loaded from the cache.
+
+    `advance` is compiled twice: for plain scenarios (1), and for all (0).
+    """
     version = sources()
 
     @kept_on_disk
@@ -23,7 +26,7 @@ def entry_points() -> tuple[Callable[..., Any], Callable[..., Any]]:
     @kept_on_disk
     def advance(tables, state, seed, replication, until_left):  # type: ignore[no-untyped-def]
         _ = version
-        return go_on(tables, state, seed, replication, until_left)
+        return go_on(tables, state, seed, replication, until_left, plain)
 
     return set_up, advance
 

@@ -98,11 +98,14 @@ def begin_run(T, X, seed, replication):  # type: ignore[no-untyped-def]
     X.f[OBSERVE_T] = T.observe_at[0] if T.observe_at.shape[0] > 0 else np.inf
 
 
-@compiled_part
-def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
-    """Let events happen until the run is over, an array is full, or so many declarations have left."""
+@inlined
+def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untyped-def]
+    """Let events happen until the run is over, an array is full, or so many declarations have left.
+
+    `plain` is a constant: where it is 1, all that a plain scenario does without is compiled away (see tables.is_plain).
+    """
     trace, trace_rows = T.options[t.TRACE] > 0.0, X.trace.shape[0]
-    heap_rows, patience = X.heap.shape[0], T.options[t.IMPATIENT] > 0.0
+    heap_rows, patience = X.heap.shape[0], plain == 0 and T.options[t.IMPATIENT] > 0.0
     length, horizon = X.out.shape[1], T.options[t.HORIZON]
     wanted = int(T.options[t.DECLARATIONS])
     source, arrival = _first_source(X)
@@ -134,14 +137,15 @@ def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
             s = X.slot[slot, STATION]
             if seq == X.slot[slot, ENDS_SEQ]:
                 count_time(X, s, now)
-                release_server(T, X, slot, s)
+                release_server(T, X, slot, s, plain)
                 record_visit(T, X, slot, s, now, SERVED_OUTCOME)
-                note(X, T.station[s, t.LEAVE_AT], slot, now)
-                freed, goal = s, _way_out(T, X, slot, s)
+                if plain == 0:
+                    note(X, T.station[s, t.LEAVE_AT], slot, now)
+                freed, goal = s, _way_out(T, X, slot, s, plain)
                 X.i[EVENTS] += 1
             elif patience and seq == X.slot[slot, GIVES_UP_SEQ]:
                 count_time(X, s, now)
-                leave_queue(X, slot, s)
+                leave_queue(X, slot, s, plain)
                 X.slot[slot, GIVES_UP_SEQ] = -1
                 record_visit(T, X, slot, s, now, ABANDONED_OUTCOME)
                 freed, goal = s, T.station[s, t.ABANDON]
@@ -161,7 +165,7 @@ def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
             continue
         elif X.i[CLOSED] == 0 and arrival < horizon:
             now = arrival
-            slot, goal = _arrive(T, X, source, now, seed, replication)
+            slot, goal = _arrive(T, X, source, now, seed, replication, plain)
             source, arrival = _first_source(X)
             if X.i[ARRIVED_N] >= wanted:
                 _close(X, now)
@@ -175,9 +179,9 @@ def go_on(T, X, seed, replication, until_left):  # type: ignore[no-untyped-def]
             return DONE  # nobody will ever be served again
         X.f[NOW] = now
         if freed >= 0:
-            _serve(T, X, freed, now)
+            _serve(T, X, freed, now, plain)
         while goal >= 0:
-            goal = _enter(T, X, slot, goal, now, seed, replication)
+            goal = _enter(T, X, slot, goal, now, seed, replication, plain)
         if goal != t.NOWHERE:
             _leave(T, X, slot, now, goal)
 
@@ -192,7 +196,7 @@ def _first_source(X):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
+def _arrive(T, X, a, now, seed, replication, plain):  # type: ignore[no-untyped-def]
     """A declaration comes: it is given a slot, a class, a frailty and a first station."""
     slot = X.i[FREE]
     i, row = X.slot[slot], T.source[a]
@@ -201,7 +205,7 @@ def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
     i[ID] = X.i[ARRIVED_N]
     X.i[ARRIVED_N] += 1
     u0, u1, u2 = X.source_f[a, 1], X.source_f[a, 2], X.source_f[a, 3]
-    if row[t.S_BATCH] != t.SINGLE:
+    if plain == 0 and row[t.S_BATCH] != t.SINGLE:
         r0, r1, r2, _ = block(
             U64(X.source[a, 0]), U64(row[t.S_STREAM]), U64(X.source[a, MEMBER_NO]), MEMBER, U64(seed), U64(replication)
         )  # fmt: skip
@@ -212,13 +216,14 @@ def _arrive(T, X, a, now, seed, replication):  # type: ignore[no-untyped-def]
         next_firing(T, X, a, seed, replication)
     i[CLASS] = int(picked(T, row[t.S_CLASSES], u0)) if row[t.S_CLASS_COUNT] > 1 else int(T.pick[row[t.S_CLASSES], 1])
     X.slot_f[slot, ARRIVED] = now
-    if T.options[t.FRAIL] > 0.0:
+    if plain == 0 and T.options[t.FRAIL] > 0.0:
         X.slot_f[slot, FRAILTY_Z] = _frailty(T, u1, seed, replication)
-    if T.options[t.LOOPS] > 0.0:
+    if plain == 0 and T.options[t.LOOPS] > 0.0:
         for s in range(X.visits.shape[1]):
             X.visits[slot, s] = 0
-    for k in range(X.points.shape[1]):
-        X.points[slot, k] = np.nan
+    if plain == 0:
+        for k in range(X.points.shape[1]):
+            X.points[slot, k] = np.nan
     i[ENDS_SEQ], i[GIVES_UP_SEQ] = -1, -1
     i[COUNTED] = i[ID] >= T.options[t.WARM_COUNT] and now >= T.options[t.WARM_H]
     if i[COUNTED]:
@@ -252,13 +257,13 @@ def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _way_out(T, X, slot, s):  # type: ignore[no-untyped-def]
+def _way_out(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
     """Where a declaration goes next, taking on the class of that way."""
     row = T.ways[X.slot[slot, CLASS], s]
     way = row[0]
     if row[1] > 1:
         u = X.slot_f[slot, WAY_U]
-        if row[2] >= 0:
+        if plain == 0 and row[2] >= 0:
             way += _moved_way(T, row, u, X.slot_f[slot, FRAILTY_Z])
         else:
             while u > T.way_p[way, 0]:
@@ -283,26 +288,26 @@ def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
+def _enter(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no-untyped-def]
     """Come to a station: be served, interrupt, wait, or be turned away (to where is returned)."""
     row = T.station[s]
     count_time(X, s, now)
-    u = plan_visit(T, X, slot, s, now, seed, replication)
+    u = plan_visit(T, X, slot, s, now, seed, replication, plain)
     waiting = X.station[s, WAITING]
-    if waiting == 0 and may_begin(T, X, slot, s, now):
-        begin(T, X, slot, s, now)
+    if waiting == 0 and may_begin(T, X, slot, s, now, plain):
+        begin(T, X, slot, s, now, plain)
         return t.NOWHERE
-    if row[t.PRE_EMPTIVE] != 0 and X.station[s, CAPACITY] > 0:
+    if plain == 0 and row[t.PRE_EMPTIVE] != 0 and X.station[s, CAPACITY] > 0:
         other = last_of_worst_rank(X, s, X.slot[slot, RANK])
         if other >= 0:
             interrupt(T, X, other, s, now)
-            begin(T, X, slot, s, now)
+            begin(T, X, slot, s, now, plain)
             return t.NOWHERE
     if row[t.ROOM] >= 0 and waiting >= row[t.ROOM]:
         record_visit(T, X, slot, s, now, LOST_OUTCOME)
         return row[t.OVERFLOW]
-    join_queue(X, slot, s)
-    if row[t.PATIENCE] >= 0:
+    join_queue(X, slot, s, plain)
+    if plain == 0 and row[t.PATIENCE] >= 0:
         seq = X.i[SEQ]
         X.i[SEQ] = seq + 1
         X.slot[slot, GIVES_UP_SEQ] = seq
@@ -313,14 +318,14 @@ def _enter(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-de
 
 
 @inlined
-def _serve(T, X, s, now):  # type: ignore[no-untyped-def]
+def _serve(T, X, s, now, plain):  # type: ignore[no-untyped-def]
     """Let free servers take who waits; nobody overtakes a first in line who may not begin."""
     while True:
-        slot = first_waiting(X, s)
-        if slot < 0 or not may_begin(T, X, slot, s, now):
+        slot = first_waiting(X, s, plain)
+        if slot < 0 or not may_begin(T, X, slot, s, now, plain):
             return
-        leave_queue(X, slot, s)
-        begin(T, X, slot, s, now)
+        leave_queue(X, slot, s, plain)
+        begin(T, X, slot, s, now, plain)
 
 
 @inlined

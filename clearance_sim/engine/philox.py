@@ -20,7 +20,7 @@ _M0, _M1 = U64(0xD2E7470EE14C6C93), U64(0xCA5A826395121157)
 _W0, _W1 = U64(0x9E3779B97F4A7C15), U64(0xBB67AE8584CAA73B)
 
 # Purposes: the last word of the counter.
-VISIT, ARRIVAL, MEMBER, TRADER = U64(0), U64(1), U64(2), U64(3)
+VISIT, ARRIVAL, MEMBER, TRADER, GAPS = U64(0), U64(1), U64(2), U64(3), U64(4)
 
 
 def _emit_high(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -15,7 +15,7 @@ from clearance_sim.engine import tables as t
 from clearance_sim.engine.entry import drawing
 from clearance_sim.engine.tables import Tables
 
-VISIT, ARRIVAL, MEMBER, TRADER = range(4)
+VISIT, ARRIVAL, MEMBER, TRADER, GAPS = range(5)
 OUTCOMES = SERVED, LOST, GAVE_UP = range(3)
 
 
@@ -369,10 +369,10 @@ class _Source:
         T = self._owner.tables
         self._firing += 1
         self._member = 0
-        u_gap, *rest = self._owner.four(self._firing, self.row[t.S_STREAM], 0, ARRIVAL)
-        self._u = tuple(rest)
-        gap = self._owner.draw(int(self.row[t.S_GAP]), u_gap)
-        self._size = self._batch(rest[0])
+        gaps = self._owner.four(self._firing // 4, self.row[t.S_STREAM], 0, GAPS)
+        self._u = self._owner.four(self._firing, self.row[t.S_STREAM], 0, ARRIVAL)
+        gap = self._owner.draw(int(self.row[t.S_GAP]), gaps[self._firing % 4])
+        self._size = self._batch(self._u[0])
         self.fires_at = self._after(T, self.fires_at, gap)
 
     def _batch(self, u: float) -> int:

@@ -97,20 +97,23 @@ def note(X, point, slot, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def plan_visit(T, X, slot, s, now, seed, replication):  # type: ignore[no-untyped-def]
+def plan_visit(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no-untyped-def]
     """Draw what a visit will need: its service, its way out; the patience is returned as a uniform number."""
     i, f, row = X.slot[slot], X.slot_f[slot], T.station[s]
     visit = 0
-    if T.options[t.LOOPS] > 0.0:
+    if plain == 0 and T.options[t.LOOPS] > 0.0:
         visit = _visits_so_far(T, X, slot, row[t.STREAM])
         X.visits[slot, s] += 1
     i[STATION], i[VISIT_NO] = s, visit
     r0, r1, r2, _ = block(U64(i[ID]), U64(row[t.STREAM]), U64(visit), VISIT, U64(seed), U64(replication))
     work = draw(T.laws[T.service[i[CLASS], s]], T.law_table, uniform(r0))
+    f[ENTERED], f[STARTED], f[WAY_U], f[DUE] = now, np.nan, uniform(r1), np.nan
+    if plain != 0:
+        f[WORK] = work
+        return 0.0
     b = T.frailty[s]
     if b != 0.0:
         work *= math.exp(b * f[FRAILTY_Z] - 0.5 * b * b)
-    f[ENTERED], f[STARTED], f[WAY_U], f[DUE] = now, np.nan, uniform(r1), np.nan
     since = row[t.SINCE]
     if since != t.NO_POINT:
         work = _held(X, slot, s, row, since, work, now)
@@ -140,7 +143,7 @@ def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
+def may_begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
     """Whether a free server may take this declaration now: not what cannot end before closing, if that is the rule.
 
     Work longer than the whole stretch until closing would never begin, so it may overrun.
@@ -148,34 +151,37 @@ def may_begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     n = X.station[s]
     if n[USED] >= n[CAPACITY]:
         return False
-    if T.station[s, t.POLICY] != t.FINISH:
+    if plain != 0 or T.station[s, t.POLICY] != t.FINISH:
         return True
     f, work = X.station_f[s], X.slot_f[slot, WORK]
     return now + work <= f[CLOSE_AT] or n[OVER] < n[AFTER] or work > f[WINDOW_H]
 
 
 @inlined
-def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
+def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
     """A server takes a declaration; the end of service is planned."""
     i, f, n = X.slot[slot], X.slot_f[slot], X.station[s]
-    if math.isnan(f[STARTED]):
+    if plain != 0:
+        f[STARTED] = now
+    elif math.isnan(f[STARTED]):
         f[STARTED] = now
         note(X, T.station[s, t.START_AT], slot, now)
     n[USED] += 1
     n[BUSY] += 1
-    i[CREW_OF] = n[CREW_NOW]
-    i[GIVES_UP_SEQ] = -1
-    i[QUEUED] = 0
     ends = now + f[WORK]
-    f[ENDS] = ends
-    if ends > X.station_f[s, CLOSE_AT]:
-        n[OVER] += 1
+    if plain == 0:
+        i[CREW_OF] = n[CREW_NOW]
+        i[GIVES_UP_SEQ] = -1
+        i[QUEUED] = 0
+        f[ENDS] = ends
+        if ends > X.station_f[s, CLOSE_AT]:
+            n[OVER] += 1
     seq = X.i[SEQ]
     X.i[SEQ] = seq + 1
     i[ENDS_SEQ] = seq
     push(X.heap_at, X.heap, X.i[HEAP_N], ends, (seq << SLOT_BITS) | slot)
     X.i[HEAP_N] += 1
-    if T.station[s, t.LISTED] != 0:
+    if plain == 0 and T.station[s, t.LISTED] != 0:
         i[PREVIOUS], i[NEXT] = n[LAST_SERVED] - 1, -1
         if n[LAST_SERVED] > 0:
             X.slot[n[LAST_SERVED] - 1, NEXT] = slot
@@ -185,14 +191,14 @@ def begin(T, X, slot, s, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]
+def release_server(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
     """The server of a declaration is free again, unless its crew has gone home."""
     i, n = X.slot[slot], X.station[s]
     n[BUSY] -= 1
-    if i[CREW_OF] == n[CREW_NOW]:
+    if plain != 0 or i[CREW_OF] == n[CREW_NOW]:
         n[USED] -= 1
     i[ENDS_SEQ] = -1
-    if T.station[s, t.LISTED] != 0:
+    if plain == 0 and T.station[s, t.LISTED] != 0:
         before, after = i[PREVIOUS], i[NEXT]
         if before >= 0:
             X.slot[before, NEXT] = after
@@ -205,12 +211,14 @@ def release_server(T, X, slot, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def join_queue(X, slot, s):  # type: ignore[no-untyped-def]
+def join_queue(X, slot, s, plain):  # type: ignore[no-untyped-def]
     """Wait behind those of the same rank."""
     i = X.slot[slot]
-    rank = i[RANK]
+    rank = 0 if plain != 0 else i[RANK]
     last = X.tail[s, rank]
-    i[NEXT], i[PREVIOUS], i[QUEUED] = -1, last, 1
+    i[NEXT] = -1
+    if plain == 0:
+        i[PREVIOUS], i[QUEUED] = last, 1
     if last < 0:
         X.head[s, rank] = slot
     else:
@@ -220,9 +228,15 @@ def join_queue(X, slot, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]
+def leave_queue(X, slot, s, plain):  # type: ignore[no-untyped-def]
     """Wait no longer."""
     i = X.slot[slot]
+    if plain != 0:  # who waits longest is the only one to leave
+        X.head[s, 0] = i[NEXT]
+        if i[NEXT] < 0:
+            X.tail[s, 0] = -1
+        X.station[s, WAITING] -= 1
+        return
     rank, before, after = i[RANK], i[PREVIOUS], i[NEXT]
     if before < 0:
         X.head[s, rank] = after
@@ -237,10 +251,12 @@ def leave_queue(X, slot, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def first_waiting(X, s):  # type: ignore[no-untyped-def]
+def first_waiting(X, s, plain):  # type: ignore[no-untyped-def]
     """Who is served next: the longest waiting of the lowest rank; -1 if nobody waits."""
     if X.station[s, WAITING] == 0:
         return -1
+    if plain != 0:
+        return X.head[s, 0]
     for rank in range(X.head.shape[1]):
         if X.head[s, rank] >= 0:
             return X.head[s, rank]
@@ -263,7 +279,7 @@ def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
 @compiled_part
 def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
     """Stop a service; the declaration goes back to the front of its rank with the work that is left."""
-    release_server(T, X, slot, s)
+    release_server(T, X, slot, s, 0)
     i, f = X.slot[slot], X.slot_f[slot]
     f[WORK] = f[ENDS] - now
     rank = i[RANK]

@@ -55,7 +55,7 @@ class State(NamedTuple):
     heap_at: Floats
     heap: Ints
     source: Ints
-    source_f: Floats  # next firing, three uniform numbers for it
+    source_f: Floats  # next firing, three uniform numbers for it, four for gaps
     sums: Floats
     histogram: NDArray[np.uint32]
     out: Floats  # [clock, declaration]
@@ -87,7 +87,7 @@ def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
         heap_at=np.zeros(4 * slots),
         heap=np.zeros(4 * slots, np.int64),
         source=np.zeros((tables.source.shape[0], 4), np.int64),
-        source_f=np.zeros((tables.source.shape[0], 5)),
+        source_f=np.zeros((tables.source.shape[0], 8)),
         sums=np.zeros((stations * classes, 10)),
         histogram=np.zeros((stations * classes, 2, BINS), np.uint32),
         out=np.full((tables.clock_to.shape[0], length), np.nan),

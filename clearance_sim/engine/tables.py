@@ -30,7 +30,7 @@ POLICY, PRE_EMPTIVE, ROOM, PATIENCE, OVERFLOW, ABANDON, SINCE, LISTED, STREAM = 
 ENTER_AT, START_AT, LEAVE_AT, DUE_AT = range(9, 13)
 # Columns of Tables.source.
 S_STREAM, S_GAP, S_FIRST, S_COUNT, S_CYCLE, S_BATCH, S_BATCH_FIRST, S_BATCH_COUNT = range(8)
-S_WAYS, S_WAYS_COUNT, S_CLASSES, S_CLASS_COUNT = range(8, 12)
+S_WAYS, S_WAYS_COUNT, S_CLASSES, S_CLASS_COUNT, S_CHOICES = range(8, 13)
 SINGLE, FIXED_SIZE, SIZES, GEOMETRIC = range(4)
 
 
@@ -65,6 +65,18 @@ DECLARATIONS, HORIZON, CUT, WARM_COUNT, WARM_H, LOOPS, FRAIL, TRADERS, EVERY_H, 
     13
 )
 TRADER_STREAM = stream_key("traders")
+
+
+def is_plain(tables: Tables) -> bool:
+    """Whether a scenario does without what the loop need not look for then.
+
+    That is: ranks, patience, pre-emption, frailty, loops, batches, points that clocks read, and any end of shift but
+    to drain.
+    """
+    options, station = tables.options, tables.station
+    unused = options[[LOOPS, FRAIL, POINTS, IMPATIENT]].any() or options[RANKS] > 1
+    stations = (station[:, POLICY] == DRAIN) & (station[:, LISTED] == 0) & (station[:, SINCE] == NO_POINT)
+    return bool(not unused and stations.all() and (tables.source[:, S_BATCH] == SINGLE).all())
 
 
 @dataclass
@@ -229,6 +241,7 @@ def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], ND
     rows, floats = [], []
     rates: list[tuple[float, float]] = []
     unit = Exponential(law="exponential", mean_h=Positive(value=1.0))
+    frail = making.scenario.frailty is not None
     for name, source in making.scenario.arrivals.items():
         steps = rates_of(source, making.scenario.start)
         first = len(rates)
@@ -246,7 +259,7 @@ def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], ND
         rows.append((
             _signed(stream_key("arrivals:" + (source.stream or name))), making.law(source.gap or unit), first,
             len(steps.starts), steps.cycle_from, kind, batch_first, batch_count, ways_first, ways_count,
-            class_first, class_count,
+            class_first, class_count, int(kind != SINGLE or class_count > 1 or ways_count > 1 or frail),
         ))  # fmt: skip
         swing = source.sinusoid
         floats.append((

@@ -105,7 +105,8 @@ def simpy_paths():
     def arrive():
         at = 0.0
         for number in range(COUNT):
-            gap, which, _, _ = draws.words(number, "arrivals:importers", 1)
+            gap = draws.words(number // 4, "arrivals:importers", 4)[number % 4]
+            which, _, _, _ = draws.words(number, "arrivals:importers", 1)
             at += -1.0 * math.log(1.0 - gap) / 6.0
             yield env.timeout(at - env.now)
             env.process(declaration(number, CLASSES[0 if which <= 0.7 else 1 if which <= 0.9 else 2]))
