@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying  # noqa: E402
+from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying, verifying_peers  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
 from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
 
@@ -24,7 +24,10 @@ BENCHMARKS = {
     "tree": tree.measure,
     "simulator": simulator.measure,
     "verifying": verifying.measure,
+    "verifying-peers": verifying_peers.measure,
 }
+
+NEED_ANVIL = {"gas-peers", "verifying-peers"}
 
 
 def main(names: list[str]) -> None:
@@ -35,7 +38,7 @@ def main(names: list[str]) -> None:
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or BENCHMARKS:
-        if name == "gas-peers" and binary("anvil") is None:
+        if name in NEED_ANVIL and binary("anvil") is None:
             print(f"\n{name}\n  not measured: {NOT_INSTALLED}")
             continue
         with tempfile.TemporaryDirectory() as scratch:

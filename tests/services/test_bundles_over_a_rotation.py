@@ -1,0 +1,90 @@
+"""An issuer's key gives way to another: the bundles made before it still verify, with the ledger and without."""
+
+from datetime import timedelta
+
+import pytest
+
+from backend.domain import bundle as bundles
+from backend.domain import proving, strict_json
+from backend.domain.verdict import Ruling, Verdict
+from backend.services import keys
+from backend.services.bundling import bundle_of, trust_of
+from backend.services.verifying import verdict_on_bundle
+
+DAY = timedelta(days=1)
+
+
+class WholeSeconds:
+    """The house's clock as blocks carry it; a bundle keeps no more than that."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    @property
+    def time(self):
+        return self._clock.time.replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def blocks_in_whole_seconds(house):
+    house.ledger.clock = WholeSeconds(house.clock)
+
+
+def file_of(house, record):
+    return bundles.text(bundle_of(house.at, house.record(record.id))).encode()
+
+
+def rotate(house):
+    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    house.clock.pass_by(timedelta(seconds=2))
+    house.settle()
+    house.clock.pass_by(timedelta(seconds=2))
+
+
+def settled(house, **changes):
+    record = house.issue_certificate(**changes)
+    house.settle()
+    return record
+
+
+def by_the_ledger(house, content):
+    return verdict_on_bundle(house.at, strict_json.loads(content)).ruling
+
+
+def by_its_snapshot(house, content):
+    moment = house.at.now()
+    read = proving.read(content, moment)
+    assert not isinstance(read, Verdict), read
+    source = proving.by_snapshot(read, trust_of(house.at, "Operator"), moment, DAY)
+    return proving.verdict_on(read, source, moment)
+
+
+def test_a_bundle_made_before_its_issuers_key_was_rotated_is_still_valid(house):
+    content = file_of(house, settled(house))
+    rotate(house)
+    assert by_the_ledger(house, content) is Ruling.VALID
+    assert by_its_snapshot(house, content).ruling is Ruling.VALID
+
+
+def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(house):
+    record = settled(house)
+    before = file_of(house, record)
+    rotate(house)
+    after = file_of(house, record)
+    assert after != before
+    assert by_the_ledger(house, after) is Ruling.VALID
+    assert by_its_snapshot(house, after).ruling is Ruling.VALID
+
+
+def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house):
+    with house.at.work(reading=True) as work:
+        old = work.store.active_key(house.chamber.organisation)
+    rotate(house)
+    with house.at.work() as work:  # a thief who kept a copy of the old key
+        new = work.store.active_key(house.chamber.organisation)
+        kept = work.store.find_key(old.thumbprint)
+        new.is_active, kept.is_active, kept.successor = False, True, None
+        work.commit()
+    content = file_of(house, settled(house, certificateNumber="LATE-1"))
+    assert by_the_ledger(house, content) is Ruling.INVALID
+    assert by_its_snapshot(house, content).ruling is Ruling.INVALID
