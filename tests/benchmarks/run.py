@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import anchoring, chain, gas, journey, peers, simulator, tree  # noqa: E402
+from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
 from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
 
@@ -20,7 +20,7 @@ BENCHMARKS = {
     "anchoring": anchoring.measure,
     "chain": chain.measure,
     "gas": gas.measure,
-    "peers": peers.measure,
+    "peers": gas_peers.measure,
     "tree": tree.measure,
     "simulator": simulator.measure,
 }
