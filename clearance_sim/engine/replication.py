@@ -45,7 +45,7 @@ def replicate(
     options = tables.options.copy()
     options[t.TRACE] = sink is not None
     tables = tables._replace(options=options)
-    set_up, advance = entry_points(int(t.is_plain(tables)))
+    set_up, advance = entry_points(int(options[t.PLAIN]))
     state = st.new_state(tables, TRACE_ROWS if sink is not None else 0)
     set_up(tables, state, seed, number)
     pause_every = 200_000 if pace is not None else 1 << 60

@@ -61,9 +61,8 @@ class Tables(NamedTuple):
 
 
 # Tables.options.
-DECLARATIONS, HORIZON, CUT, WARM_COUNT, WARM_H, LOOPS, FRAIL, TRADERS, EVERY_H, TRACE, POINTS, RANKS, IMPATIENT = range(
-    13
-)
+DECLARATIONS, HORIZON, CUT, WARM_COUNT, WARM_H, LOOPS, FRAIL, TRADERS, EVERY_H, TRACE, POINTS, RANKS = range(12)
+IMPATIENT, PLAIN = 12, 13
 TRADER_STREAM = stream_key("traders")
 
 
@@ -193,6 +192,7 @@ def compiled(scenario: Scenario) -> Compiled:
         observe_at=np.array(sorted(float(t) for t in observe.at_h) if observe else [], np.float64),
         options=_options(scenario, len(making.points), len(ranks)),
     )
+    tables.options[PLAIN] = is_plain(tables)
     unlimited = [s.servers == "unlimited" for s in scenario.stations.values()]
     return Compiled(tables, names, classes, list(clocks), unlimited)
 
