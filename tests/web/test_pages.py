@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from html import unescape
 
@@ -13,6 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
+
+from backend.adapters.store.queries import SqlStore
 
 TODAY = date.today()
 
@@ -306,3 +308,19 @@ def test_a_label_tells_a_buyer_what_they_need_and_no_more(signed_in, browser):
     assert "INV-" not in public
     assert browser.client.get(f"{label}/label.svg").mimetype == "image/svg+xml"
     browser.get("/p/nosuchlabel", 404)
+
+
+@pytest.mark.parametrize("role", ["merchant", "chamber", "officer", "authority", "analyst"])
+def test_the_overview_tells_how_far_proofs_lag_behind(signed_in, settle, role):
+    settle()
+    assert "Every paper stored here has its proof." in signed_in(role).get("/?lang=en")
+    assert "已存入的单证均已完成存证。" in signed_in(role).get("/?lang=zh")
+
+
+def test_the_overview_tells_since_when_the_oldest_paper_waits(signed_in, settle, monkeypatch):
+    settle()
+    since = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
+    monkeypatch.setattr(SqlStore, "oldest_unanchored", lambda self: since)
+    page = signed_in("merchant").get("/?lang=en")
+    assert "still waits for its proof" in page
+    assert "2026-11-01T08:30" in page

@@ -27,16 +27,17 @@ def home() -> str:
         return render_template("pages/landing.html")
     actor = person()
     with surroundings().work(reading=True) as work:
+        proofs = {"oldest_without_proof": work.store.oldest_unanchored()}
         if actor.role is Role.MERCHANT:
-            return render_template("pages/home_merchant.html", **_for_merchant(work.store, actor))
+            return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work.store, actor))
         if actor.role.issues is not None:
-            return render_template("pages/home_issuer.html", **_for_issuer(work.store, actor))
+            return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work.store, actor))
         if actor.role is Role.OFFICER:
-            return render_template("pages/home_officer.html", **_for_officer(work.store))
+            return render_template("pages/home_officer.html", **proofs, **_for_officer(work.store))
         if actor.role is Role.ANALYST:
             latest = work.store.simulations(actor.organisation)[:SHOWN]
-            return render_template("pages/home_analyst.html", simulations=latest, study=study(surroundings()))
-    return render_template("pages/home_authority.html", standings=accreditation.standings(surroundings()))
+            return render_template("pages/home_analyst.html", **proofs, simulations=latest, study=study(surroundings()))
+    return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(surroundings()))
 
 
 def _for_merchant(store: Store, actor: Person) -> dict[str, Any]:
