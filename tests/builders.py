@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -292,7 +293,6 @@ class Api:
     def __init__(self, client: Any, people: Mapping[str, Any]) -> None:
         self._client = client
         self.bearers = {role: somebody.bearer for role, somebody in people.items()}
-        self._counter = 0
 
     def call(self, method: str, path: str, who: str | None = None, **request: Any) -> Any:
         headers = {**self.bearers.get(who or "", {}), **request.pop("headers", {})}
@@ -306,8 +306,7 @@ class Api:
 
     def fresh(self, stem: str) -> str:
         """A number that was not used before in this run."""
-        self._counter += 1
-        return f"{stem}-{id(self):x}-{self._counter}"
+        return f"{stem}-{uuid4().hex[:12]}"
 
     def admit_rival(self, name: str = "Evening Star Trading Co., Ltd.") -> None:
         """Let a second merchant join."""
