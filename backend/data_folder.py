@@ -92,6 +92,11 @@ class DataFolder:
         return self.path / "master.key"
 
     @property
+    def record_keys(self) -> Path:
+        """Open what records say; copied apart from the rest, and only the newest copy kept."""
+        return self.path / "record.keys"
+
+    @property
     def session_key(self) -> Path:
         """Signs sessions."""
         return self.path / "session.key"

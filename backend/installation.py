@@ -9,7 +9,9 @@ from typing import Any, cast
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
+from backend.adapters.store.forgetting import follow_the_keys, sweep
 from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_master_key
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
@@ -50,14 +52,19 @@ def store_in(
     confirmations: int = 0,
 ) -> Iterator[Surroundings]:
     """The ports over a data folder, its tables brought up to date first."""
-    engine = open_engine(folder.database)
+    keys = RecordKeys(folder.record_keys)
+    engine = open_engine(folder.database, keys)
+    files = FolderFiles(folder.files, keys)
     try:
-        upgrade(engine)
+        if upgrade(engine):
+            files.seal_plain()
+        follow_the_keys(engine, files, datetime.now(UTC))
+        sweep(engine, files)
         yield Surroundings(
             work=SqlWork(engine),
             ledger=ledger,
             vault=vault,
-            files=FolderFiles(folder.files),
+            files=files,
             pdf=PypdfReader(),
             passwords=Argon2Passwords(),
             operator=OperatorKeys(folder.operator_keys, vault),
@@ -68,6 +75,7 @@ def store_in(
         )
     finally:
         engine.dispose()
+        keys.close()
 
 
 def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:

@@ -23,6 +23,7 @@ from cryptography.fernet import Fernet
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
+from backend.adapters.record_keys import NotSealed, RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.errors import StorageUnavailable
@@ -53,13 +54,13 @@ class Outcome:
 
 def surroundings(folder: Path) -> Surroundings:
     """An installation without its ledger: records are only stored."""
-    vault = SealedVault((folder / "master").read_bytes())
+    vault, keys = SealedVault((folder / "master").read_bytes()), RecordKeys(folder / "record.keys")
     return Surroundings(
-        work=SqlWork(open_engine(f"sqlite:///{folder / 'db.sqlite'}")),
+        work=SqlWork(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
         ledger=cast(Ledger, None),
         vault=vault,
         operator=OperatorKeys(folder / "operator-keys.sealed", vault),
-        files=FolderFiles(folder / "files"),
+        files=FolderFiles(folder / "files", keys),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
         now=lambda: datetime.now(UTC),
@@ -69,7 +70,7 @@ def surroundings(folder: Path) -> Surroundings:
 def prepare(folder: Path) -> None:
     """A chamber that may sign."""
     (folder / "master").write_bytes(Fernet.generate_key())
-    upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}"))
+    upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}", RecordKeys(folder / "record.keys")))
     join(surroundings(folder), Particulars(Role.CHAMBER, "Chamber", "chamber@x.org"))
 
 
@@ -116,7 +117,7 @@ def _judge(folder: Path, lines: list[str], before: int, outcome: Outcome, what: 
     outcome.answered += len(answered)
     outcome.refused += lines.count("refused")
     outcome.unanswered += len(stored) - before - len(answered)
-    kept = FolderFiles(folder / "files")
+    kept = FolderFiles(folder / "files", RecordKeys(folder / "record.keys"))
     for record_id, digest in answered:
         if record_id not in stored:
             outcome.faults.append(f"{what}: record {record_id} was answered and is lost")
@@ -130,7 +131,16 @@ def _judge(folder: Path, lines: list[str], before: int, outcome: Outcome, what: 
 def _stored(folder: Path) -> dict[str, tuple[str, str]]:
     with closing(sqlite3.connect(folder / "db.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the database is corrupt"
-        return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, signed_jwt, digest FROM record")}
+        rows = connection.execute("SELECT id, signed_jwt, digest FROM record").fetchall()
+    with closing(RecordKeys(folder / "record.keys")) as keys:
+        return {row[0]: (_opened(keys, row[1]), row[2]) for row in rows}
+
+
+def _opened(keys: RecordKeys, sealed: bytes) -> str:
+    try:
+        return keys.open(sealed).decode()
+    except NotSealed:
+        return "not what was sealed"
 
 
 def run(folder: Path, planned: int) -> Outcome:

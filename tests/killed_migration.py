@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import event
 
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store import database
 from backend.adapters.store.database import open_engine, upgrade
 
@@ -50,7 +51,7 @@ def main(folder: Path) -> None:
 
 
 def _upgrade(path: Path, to: str = "head", kill_at: int | None = None, counted: Path | None = None) -> None:
-    engine = open_engine(f"sqlite:///{path}")
+    engine = open_engine(f"sqlite:///{path}", RecordKeys(path.with_name("record.keys")))
     number = [0]
 
     @event.listens_for(engine, "before_cursor_execute")

@@ -27,6 +27,7 @@ from backend.adapters.embedded_chain import EmbeddedChain
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.operator_keys import OperatorKeys
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, upgrade
 from backend.adapters.vault import SealedVault
 from backend.domain.clearance import Decision
@@ -97,7 +98,8 @@ class Ground:
     @contextmanager
     def opened(self) -> Iterator[Surroundings]:
         accounts = accounts_from_keys(self.keys)
-        engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}")
+        keys = RecordKeys(self.folder / "record.keys")
+        engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}", keys)
         funded = [account.address for account in accounts.values()]
         with EmbeddedChain(self.folder / "chain.sqlite", funded, in_real_time=False) as chain:
             deployment = Deployment.read(self.folder / "deployment.json")
@@ -109,7 +111,7 @@ class Ground:
                 work=SqlWork(engine),
                 ledger=EvmLedger(chain, deployment, accounts),
                 vault=SealedVault(self.master),
-                files=FolderFiles(self.folder / "files"),
+                files=FolderFiles(self.folder / "files", keys),
                 pdf=PypdfReader(),
                 passwords=QuickPasswords(),
                 operator=OperatorKeys(self.folder / "operator-keys.sealed", SealedVault(self.master)),

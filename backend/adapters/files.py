@@ -1,36 +1,43 @@
-"""Attachments on disk, each under the SHA-256 of its bytes; names that people gave never touch the file system."""
+"""Attachments on disk, sealed, each under the SHA-256 of its bytes; names that people gave never touch the disk.
 
-import errno
+Deleting one destroys the key that it was sealed under, so that older copies of the folder cannot be read either.
+"""
+
 import io
 import os
 import re
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from backend.domain.errors import StorageFull, StorageUnavailable
+from backend.adapters.disk import not_kept, sync_folder
+from backend.adapters.record_keys import KeyDestroyed, NotSealed, RecordKeys, key_number
 
 
 class FolderFiles:
     """The Files port over one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keys: RecordKeys) -> None:
         self._folder = folder
+        self._keys = keys
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
         """Store the bytes, on disk before this returns; returns their digest in hex."""
         digest = sha256(content).hexdigest()
-        path = self._path(digest)
         # What lies there may have been damaged since: then the good bytes take its place.
-        if not path.exists() or sha256(path.read_bytes()).hexdigest() != digest:
-            try:
-                self._write(path, content)
-            except OSError as error:
-                kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageUnavailable
-                raise kind(f"the file could not be kept: {error.strerror}") from error
+        try:
+            if self.get(digest) == content:
+                os.utime(self._path(digest))  # wanted again: no sweep takes it
+            else:
+                self._write(self._path(digest), self._keys.seal(content))
+        except OSError as error:
+            raise not_kept("the file could not be kept", error) from error
         return digest
 
     @staticmethod
@@ -46,31 +53,64 @@ class FolderFiles:
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def get(self, digest: str) -> bytes | None:
-        """The bytes, or None where they are not here."""
-        if not re.fullmatch("[0-9a-f]{64}", digest) or not self._path(digest).exists():
+        """The bytes, or None where they are not here any more."""
+        sealed = self._sealed(digest)
+        if sealed is None:
             return None
-        return self._path(digest).read_bytes()
+        try:
+            return self._keys.open(sealed)
+        except KeyDestroyed:
+            return None
+        except NotSealed:
+            return sealed  # altered, or from before files were sealed: the digest tells which
 
-    def delete(self, digest: str) -> None:
-        """Keep the bytes no longer."""
-        if re.fullmatch("[0-9a-f]{64}", digest):
-            self._path(digest).unlink(missing_ok=True)
-            if self._path(digest).parent.exists():
-                _sync_folder(self._path(digest).parent)
+    def is_erased(self, digest: str) -> bool:
+        """Whether the bytes lie here, but their key was destroyed."""
+        sealed = self._sealed(digest)
+        try:
+            return sealed is not None and self._keys.is_destroyed(key_number(sealed))
+        except NotSealed:
+            return False
+
+    def seal_plain(self) -> int:
+        """Seal what lies here from before files were sealed; how many."""
+        plain = [path for path in self._all() if sha256(path.read_bytes()).hexdigest() == path.name]
+        for path in plain:
+            self._write(path, self._keys.seal(path.read_bytes()))
+        return len(plain)
+
+    def unnamed(self, named: Collection[str]) -> list[str]:
+        """The digests of files that are not among these, and that nobody has put here in the last hour."""
+        before = time.time() - 3600
+        return [path.name for path in self._all() if path.name not in named and path.stat().st_mtime < before]
+
+    def _all(self) -> list[Path]:
+        return [path for path in self._folder.glob("??/*") if re.fullmatch("[0-9a-f]{64}", path.name)]
+
+    def delete(self, digest: str) -> bool:
+        """Keep the bytes no longer, nor the key that opens copies of them; whether they were here."""
+        sealed = self._sealed(digest)
+        if sealed is None:
+            return False
+        with suppress(NotSealed):
+            self._keys.destroy([key_number(sealed)])
+        self._path(digest).unlink(missing_ok=True)
+        sync_folder(self._path(digest).parent)
+        return True
+
+    def _sealed(self, digest: str) -> bytes | None:
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            return None
+        try:
+            return self._path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class PypdfReader:

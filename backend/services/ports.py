@@ -170,8 +170,8 @@ class Files(Protocol):
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
 
-    def delete(self, sha256: str) -> None:
-        """Keep them no longer. What is not here is no error."""
+    def delete(self, sha256: str) -> bool:
+        """Keep them no longer; whether they were here."""
 
 
 class PdfReader(Protocol):
@@ -300,7 +300,7 @@ class Store(Protocol):
     def is_being_drawn(self, declaration_id: str) -> bool: ...
 
     # The way to the ledger
-    def unsealed(self, limit: int) -> Sequence[RecordOnFile]: ...
+    def has_unsealed(self) -> bool: ...
     def waiting(self, limit: int) -> Sequence[WaitingRecord]: ...
     def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None: ...
     def set_aside(self, record_id: str, why: str) -> None: ...

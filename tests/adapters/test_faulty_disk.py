@@ -17,7 +17,7 @@ def test_the_judge_finds_lost_records_lost_files_and_half_written_ones(tmp_path)
     _judge(tmp_path, lines, 0, sound, "nothing")
     assert (sound.faults, sound.answered, sound.unanswered) == ([], 12, 0)
     with closing(sqlite3.connect(tmp_path / "db.sqlite")) as connection, connection:
-        connection.execute("UPDATE record SET signed_jwt = signed_jwt || 'x' WHERE id = ?", [lines[0].split()[0]])
+        connection.execute("UPDATE record SET signed_jwt = x'01' WHERE id = ?", [lines[0].split()[0]])
     planted = Outcome()
     _judge(tmp_path, [*lines, f"never-stored {sha256(PDF + b'x').hexdigest()}"], 0, planted, "planted")
     assert len(planted.faults) == 3

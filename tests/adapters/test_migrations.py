@@ -9,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import open_engine, upgrade
 from backend.adapters.store.tables import metadata
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_migrations_lead_to_the_tables_of_the_code(tmp_path):
-    engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", RecordKeys(tmp_path / "record.keys"))
     upgrade(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

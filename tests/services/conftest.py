@@ -12,7 +12,9 @@ from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
+from backend.adapters.store.sealed import keys_of
 from backend.adapters.vault import SealedVault
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind
@@ -94,13 +96,14 @@ class Blueprint:
 
 
 def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[Surroundings, Engine]:
-    engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}")
+    keys = RecordKeys(folder / "record.keys")
+    engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     at = Surroundings(
         work=SqlWork(engine),
         ledger=ledger,
         vault=SealedVault(master),
-        files=FolderFiles(folder / "files"),
+        files=FolderFiles(folder / "files", keys),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
         operator=OperatorKeys(folder / "operator-keys.sealed", SealedVault(master)),
@@ -125,6 +128,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
         continue
     give_up_turn(at)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
+    keys_of(engine.dialect).close()
     return Blueprint((folder / "db.sqlite").read_bytes(), ledger, master, {n: p.id for n, p in people.items()})
 
 
@@ -138,3 +142,4 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
         people = {name: work.store.find_person(person_id) for name, person_id in blueprint.ids.items()}
     yield House(at, ledger, ledger.clock, at.passwords, people)
     engine.dispose()
+    keys_of(engine.dialect).close()

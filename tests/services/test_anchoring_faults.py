@@ -9,6 +9,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import text
 
+from backend.adapters.store.sealed import keys_of
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus
@@ -24,6 +25,17 @@ def in_database(house, statement, **values):
     """Change something behind the application's back."""
     with house.at.work() as work:
         work.store._session.execute(text(statement), values)
+        work.commit()
+
+
+def rewrite(house, record, column, change):
+    """What an operator could do who has the keys: another content, properly sealed."""
+    with house.at.work() as work:
+        connection = work.store._session.connection()
+        keys, where = keys_of(connection.dialect), {"i": record.id}
+        sealed = connection.execute(text(f"SELECT {column} FROM record WHERE id = :i"), where).scalar_one()
+        where["new"] = keys.seal(change(keys.open(sealed)))
+        connection.execute(text(f"UPDATE record SET {column} = :new WHERE id = :i"), where)
         work.commit()
 
 
@@ -360,7 +372,7 @@ def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_
 def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored(house):
     record = house.issue_certificate()
     seal_stored(house.at)
-    in_database(house, "UPDATE record SET signed_jwt = signed_jwt || 'x' WHERE id = :i", i=record.id)
+    rewrite(house, record, "signed_jwt", lambda content: content + b"x")
     for _ in range(3):
         advance(house.at)
     assert not anchored_batches(house)
@@ -370,8 +382,9 @@ def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored
 @pytest.mark.parametrize(
     "poison",
     [
-        "UPDATE record SET signed_jwt = 'not what was signed' WHERE id = :i",
-        "UPDATE record SET signed_jwt = 'ünreadable' WHERE id = :i",
+        "UPDATE record SET signed_jwt = 'not what was sealed' WHERE id = :i",
+        "UPDATE record SET signed_jwt = CAST(signed_jwt || 'x' AS BLOB) WHERE id = :i",
+        "UPDATE record SET disclosures = CAST(disclosures || 'x' AS BLOB) WHERE id = :i",
         "UPDATE record SET digest = 'zz' WHERE id = :i",
         "UPDATE record SET kind = 99 WHERE id = :i",
         "UPDATE record SET quantity = 'many' WHERE id = :i",
@@ -386,6 +399,19 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     house.settle()
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
     assert [act.lanes.size for act in anchored_batches(house)] == [2]
+    with house.at.work(reading=True) as work:
+        assert work.store.quarantined() == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "content"),
+    [("signed_jwt", b"not what was signed"), ("signed_jwt", "ünreadable".encode()), ("disclosures", b"{")],
+)
+def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(house, column, content):
+    bad, good = house.issue_certificate(certificateNumber="N-1"), house.issue_certificate(certificateNumber="N-2")
+    rewrite(house, bad, column, lambda _: content)
+    house.settle()
+    assert state_of(house, good) is ProofState.FINAL
     with house.at.work(reading=True) as work:
         assert work.store.quarantined() == 1
 

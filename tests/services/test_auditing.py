@@ -8,7 +8,7 @@ from backend.domain.ledger import AnchorBatch, Lanes
 from backend.services import deciding, issuing
 from backend.services.anchoring import seal_stored
 from backend.services.auditing import audit
-from tests.services.test_anchoring_faults import in_database
+from tests.services.test_anchoring_faults import in_database, rewrite
 
 
 def names(house):
@@ -44,8 +44,8 @@ def test_what_is_under_way_is_no_discrepancy(busy):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("UPDATE record SET signed_jwt = signed_jwt || 'x'", {"record-altered", "proof-broken", "root-differs"}),
-        ("UPDATE record SET signed_jwt = 'ü'", {"record-unreadable", "root-differs"}),
+        ("UPDATE record SET signed_jwt = CAST(signed_jwt || 'x' AS BLOB)", {"record-altered", "root-differs"}),
+        ("UPDATE record SET signed_jwt = 'x'", {"record-altered", "proof-broken", "root-differs"}),
         ("UPDATE record SET kind = 77", {"record-unreadable", "root-differs"}),
         ("UPDATE record SET quantity = '1'", {"proof-broken", "root-differs"}),
         ("UPDATE record SET path = x'00'", {"proof-broken"}),
@@ -65,6 +65,20 @@ def test_a_change_behind_the_application_is_found(busy, change, expected):
         change = "UPDATE record SET digest = id WHERE place = 0"
         expected = {"record-altered"}
     in_database(busy, change)
+    assert expected <= set(names(busy))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"another text", {"record-altered", "proof-broken", "root-differs"}),
+        ("ü".encode(), {"record-unreadable", "root-differs"}),
+    ],
+)
+def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected):
+    with busy.at.work(reading=True) as work:
+        sealed = [record for batch in work.store.batches() for record in work.store.leaves(batch)]
+    rewrite(busy, busy.record(sealed[0].record_id), "signed_jwt", lambda _: content)
     assert expected <= set(names(busy))
 
 

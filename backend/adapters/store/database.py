@@ -12,8 +12,11 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.adapters.record_keys import RecordKeys
+from backend.adapters.store.forgetting import destroy_forgotten, watch
 from backend.adapters.store.mapping import map_the_domain
 from backend.adapters.store.queries import SqlStore, as_conflicts
+from backend.adapters.store.sealed import let_find
 from backend.domain.errors import StorageFull, StorageUnavailable, TraceabilityError
 
 BUSY_MILLISECONDS = 15_000
@@ -25,10 +28,11 @@ class ForeignDatabase(TraceabilityError):
     code = "foreign-database"
 
 
-def open_engine(url: str) -> Engine:
-    """An engine; on SQLite with write-ahead log, full sync, foreign keys, and writers that queue up."""
+def open_engine(url: str, keys: RecordKeys) -> Engine:
+    """An engine that seals with these keys; on SQLite with write-ahead log, full sync, and writers that queue up."""
     map_the_domain()
     engine = create_engine(url)
+    let_find(engine.dialect, keys)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -63,8 +67,8 @@ def scrub(engine: Engine) -> None:
             connection.close()
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the tables to this version; raises ForeignDatabase where they are of a later one."""
+def upgrade(engine: Engine) -> bool:
+    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
@@ -72,12 +76,14 @@ def upgrade(engine: Engine) -> None:
         present = MigrationContext.configure(connection).get_current_revision()
         connection.rollback()
     if present == scripts.get_current_head():
-        return
+        return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
         raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    scrub(engine)  # what lay open in an earlier version's tables goes from the log too
+    return True
 
 
 def _in_our_words(error: OperationalError) -> StorageUnavailable:
@@ -93,7 +99,8 @@ class SqlUnitOfWork:
 
     store: SqlStore
 
-    def __init__(self, sessions: sessionmaker[Session], *, reading: bool) -> None:
+    def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, reading: bool) -> None:
+        self._engine = engine
         self._sessions = sessions
         self._reading = reading
 
@@ -118,14 +125,18 @@ class SqlUnitOfWork:
         assert not self._reading, "a reading unit of work has nothing to commit"
         with as_conflicts(self._session):
             self._session.commit()
+        if self._session.info.pop("forgotten", False):
+            destroy_forgotten(self._engine)
 
 
 class SqlWork:
     """Opens units of work on one engine."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        watch(self._sessions)
 
     def __call__(self, *, reading: bool = False) -> SqlUnitOfWork:
         """A unit of work."""
-        return SqlUnitOfWork(self._sessions, reading=reading)
+        return SqlUnitOfWork(self._engine, self._sessions, reading=reading)

@@ -137,7 +137,8 @@ class SqlStore:
 
     def forget_prepared(self, before: datetime) -> None:
         """Forget what nobody signed in time."""
-        self._session.execute(delete(t.prepared).where(t.prepared.c.moment < before))
+        for prepared in self._all(select(Prepared).where(t.prepared.c.moment < before)):
+            self._session.delete(prepared)
 
     def remove(self, thing: object) -> None:
         """Keep it no longer."""
@@ -410,10 +411,9 @@ class SqlStore:
 
     # The way to the ledger
 
-    def unsealed(self, limit: int) -> Sequence[RecordOnFile]:
-        """Records without a batch, oldest first."""
-        query = select(RecordOnFile).where(*_UNSEALED)
-        return self._all(query.order_by(t.record.c.recorded_at).limit(limit))
+    def has_unsealed(self) -> bool:
+        """Whether a record waits for its batch."""
+        return self._session.execute(select(t.record.c.id).where(*_UNSEALED).limit(1)).first() is not None
 
     def waiting(self, limit: int) -> Sequence[WaitingRecord]:
         """Unsealed records as sealing wants them; raises where a row cannot be read.
@@ -426,6 +426,8 @@ class SqlStore:
         first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
         chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
         rows = self._session.execute(select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)).all()
+        if not all(row.signed_jwt.is_whole and row.disclosures.is_whole for row in rows):
+            raise ValueError("a row was altered since it was sealed")
         return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
 
     def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
@@ -451,8 +453,10 @@ class SqlStore:
     def _is_set_aside(self, record_id: str) -> bool:
         try:
             self._session.expunge_all()
-            self.get_record(record_id)
-            return False
+            row = self._session.execute(select(t.record).where(t.record.c.id == record_id)).one()
+            if row.signed_jwt.is_whole and row.disclosures.is_whole:
+                return False
+            raise ValueError("altered since it was sealed")
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             why = f"its row cannot be read: {error}"[:200]
             self.set_aside(record_id, why)

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from backend.adapters.store.sealed import Mark, SealedBytes, SealedList, SealedMembers, SealedText
 from backend.domain.clearance import Decision, Step
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Role
@@ -237,9 +238,9 @@ record = Table(
     _to("issuer_id", "organisation.id"),
     _to("holder_id", "organisation.id"),
     _to("product_id", "product.id", nullable=True),
-    Column("signed_jwt", Text, nullable=False),
-    Column("disclosures", JSON, nullable=False),
-    Column("number", String(60)),
+    Column("signed_jwt", SealedText, nullable=False),
+    Column("disclosures", SealedList, nullable=False),
+    Column("number", Mark),
     Column("quantity", WholeNumber, nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("issued_at", UtcTime, nullable=False),
@@ -249,7 +250,7 @@ record = Table(
     Column("supersedes_id", String(36)),
     Column("superseded_by_id", String(36)),
     Column("status", Integer, nullable=False),
-    Column("status_reason", Text),
+    Column("status_reason", SealedText),
     _to("batch_id", "batch.id", nullable=True),
     Column("place", Integer),
     Column("path", LargeBinary, nullable=False),
@@ -276,7 +277,7 @@ request = Table(
     Column("made_at", UtcTime, nullable=False),
     Column("state", Word(RequestState), nullable=False, index=True),
     Column("answered_at", UtcTime),
-    Column("reason", Text),
+    Column("reason", SealedText),
     _to("confirmed_id", "record.id", nullable=True),
 )
 consignment = Table(
@@ -369,8 +370,8 @@ status_change = Table(
     _to("record_id", "record.id"),
     Column("new_status", Integer, nullable=False),
     Column("signer", String(20), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("reason_salt", LargeBinary(32), nullable=False),
+    Column("reason", SealedText, nullable=False),
+    Column("reason_salt", SealedBytes, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     _to("sending_id", "sending.id", nullable=True),
     Column("settled", String(200)),
@@ -429,8 +430,19 @@ prepared = Table(
     _to("person_id", "person.id"),
     Column("thumbprint", String(64), nullable=False),
     Column("act", String(40), nullable=False),
-    Column("arguments", JSON, nullable=False),
+    Column("arguments", SealedMembers, nullable=False),
     Column("moment", UtcTime, nullable=False, index=True),
     Column("seed", LargeBinary(32), nullable=False),
     Column("text_digest", String(64), nullable=False),
+)
+forgotten_key = Table(
+    "forgotten_key",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+)
+key_state = Table(
+    "key_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("destroyed", BigInteger, nullable=False),
 )

@@ -51,7 +51,7 @@ def is_under_way(at: Surroundings) -> bool:
         store = work.store
         return bool(
             store.open_sendings()
-            or store.unsealed(1)
+            or store.has_unsealed()
             or any(batch.state is ProofState.SEALED and not batch.trouble for batch in store.batches_in_flight())
             or store.status_changes_in_flight()
             or any(not act.is_waiting(at.now()) for act in store.accreditation_acts_in_flight())
