@@ -11,6 +11,7 @@ from typing import Any
 import click
 import structlog
 
+from backend.cli_backup import backup_command, restore_command
 from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.cli_keys import keys_command
@@ -24,7 +25,7 @@ from backend.settings import Settings
 
 _GROUPS = {
     "Everybody": ("verify",),
-    "Operators": ("serve", "join", "keys", "erase", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "join", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -164,6 +165,8 @@ for command in (
     audit_command,
     keys_command,
     erase_command,
+    backup_command,
+    restore_command,
     verify_command,
     trust_file_command,
 ):

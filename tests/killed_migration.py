@@ -13,15 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import event
 
 from backend.adapters.record_keys import RecordKeys
-from backend.adapters.store import database
 from backend.adapters.store.database import open_engine, upgrade
 
-MIGRATIONS = Path(database.__file__).parent / "migrations"
 FIRST = "0001"
 
 
@@ -65,14 +61,7 @@ def _upgrade(path: Path, to: str = "head", kill_at: int | None = None, counted: 
         if number[0] == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    if to == "head":
-        upgrade(engine)
-    else:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, to)
+    upgrade(engine, to)
     if kill_at is not None:
         os.kill(os.getpid(), signal.SIGKILL)  # all is written, and nobody was told
     if counted is not None:

@@ -1,17 +1,25 @@
 """Migrations are whole: the tables that they lead to are those of the code, and a kill leaves old or new ones."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import open_engine, upgrade
+from backend.adapters.store.queries import SqlStore
 from backend.adapters.store.tables import metadata
+from backend.domain.kinds import Kind
+from backend.domain.records import RecordOnFile
+from backend.domain.sendings import Prepared, StatusChange
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +30,49 @@ def test_the_migrations_lead_to_the_tables_of_the_code(tmp_path):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+
+
+def test_what_lay_open_in_an_earlier_version_is_sealed_and_read_as_before(tmp_path):
+    path = tmp_path / "db.sqlite"
+    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(f"sqlite:///{path}", keys)
+        upgrade(engine, "0004")
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(_OF_0004)
+        assert upgrade(engine)
+        with Session(engine) as session:
+            record = session.get_one(RecordOnFile, "r")
+            assert (record.signed_jwt, record.disclosures, record.status_reason) == ("a.b.c", ["WyJz"], "Mrs Wong")
+            (change,) = session.scalars(select(StatusChange))
+            assert (change.reason, change.reason_salt) == ("Mrs Wong", b"\1" * 32)
+            assert session.get_one(RecordOnFile, "gone").signed_jwt == ""
+            assert session.get_one(Prepared, "p").arguments == {"document": {"number": "4711"}}
+            assert SqlStore(session).number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4711")
+            assert not SqlStore(session).number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4712")
+        assert not upgrade(engine)
+        engine.dispose()
+    lying = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert b"a chamber" in lying  # the search finds what is there
+    for secret in (b"a.b.c", b"WyJz", b"Mrs Wong", b"4711"):
+        assert secret not in lying
+
+
+_OF_0004 = """
+INSERT INTO organisation (id, role, name, country_code, registered_at)
+  VALUES ('o', 'chamber', 'a chamber', 'CN', '2026-03-02 12:00:00');
+INSERT INTO person (id, organisation_id, email, password_hash, is_active) VALUES ('q', 'o', 'q@x.org', 'x', 1);
+INSERT INTO record (id, kind, assurance, issuer_id, holder_id, signed_jwt, disclosures, number, quantity, digest,
+    issued_at, recorded_at, label_code, status, status_reason, path)
+  VALUES ('r', 1, 'issued', 'o', 'o', 'a.b.c', '["WyJz"]', 'co4711', '5', 'd', '2026-03-02 12:00:00',
+    '2026-03-02 12:00:00', 'l', 2, 'Mrs Wong', x''),
+  ('gone', 1, 'issued', 'o', 'o', '', '[]', NULL, '5', 'e', '2026-03-02 12:00:00',
+    '2026-03-02 12:00:00', 'm', 0, NULL, x'');
+INSERT INTO status_change (id, record_id, new_status, signer, reason, reason_salt, asked_at)
+  VALUES ('c', 'r', 2, 'anchorer', 'Mrs Wong', x'0101010101010101010101010101010101010101010101010101010101010101',
+    '2026-03-02 12:00:00');
+INSERT INTO prepared (id, person_id, thumbprint, act, arguments, moment, seed, text_digest)
+  VALUES ('p', 'q', 't', 'issue', '{"document": {"number": "4711"}}', '2026-03-02 12:00:00', x'00', 'x');
+"""
 
 
 @pytest.mark.slow

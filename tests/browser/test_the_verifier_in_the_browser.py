@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,8 @@ def _label_code(server: Server, files: dict[str, Path]) -> str:
 
     database = sqlite3.connect(f"file:{server.folder / 'provenport.sqlite'}?mode=ro", uri=True)
     jwt = json.loads(files["certificate"].read_text())["records"][0]["record"].partition("~")[0]
-    ((code,),) = database.execute("SELECT label_code FROM record WHERE signed_jwt = ?", (jwt,)).fetchall()
+    ((code,),) = database.execute(
+        "SELECT label_code FROM record WHERE digest = ?", (sha256(jwt.encode()).hexdigest(),)
+    ).fetchall()
     assert re.fullmatch("[0-9a-z]+", code)
     return str(code)

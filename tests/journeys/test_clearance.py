@@ -2,8 +2,12 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from typing import Any
 
+import pytest
+
+from backend.adapters.record_keys import RecordKeys
 from tests.journeys.conftest import Server
 from tests.journeys.papers import a_certificate, a_declaration, a_report
 
@@ -62,15 +66,20 @@ def test_evidence_verifies_by_itself_and_an_altered_certificate_does_not(server:
     assert server.post("/verify", None, forged, 200)["verdict"] == "INVALID"
 
 
-def test_a_certificate_altered_in_our_own_database_cannot_release_goods(server: Server) -> None:
+@pytest.mark.parametrize("by", ["by who has the keys", "by others"])
+def test_a_certificate_altered_in_our_own_database_cannot_release_goods(server: Server, by: str) -> None:
     certificate, report = _papers(server)
     declaration = _lodged(server, [certificate, report])
     assert server.settled_verdict(declaration)["verdict"] == "VALID"
-    with sqlite3.connect(server.folder / "provenport.sqlite", timeout=20) as database:
+    with (
+        sqlite3.connect(server.folder / "provenport.sqlite", timeout=20) as database,
+        closing(RecordKeys(server.folder / "record.keys")) as keys,
+    ):
         (kept,) = database.execute("select disclosures from record where id = ?", (certificate,)).fetchone()
-        disclosures = json.loads(kept)
+        disclosures = json.loads(keys.open(kept))
         disclosures[0] = disclosures[0][:-4] + "AAAA"
-        database.execute("update record set disclosures = ? where id = ?", (json.dumps(disclosures), certificate))
+        altered = {"by who has the keys": keys.seal(json.dumps(disclosures).encode()), "by others": kept[:-1] + b"x"}
+        database.execute("update record set disclosures = ? where id = ?", (altered[by], certificate))
     verdict = server.settled_verdict(declaration)
     assert verdict["verdict"] == "INVALID"
     assert "record-altered" in _reasons(verdict, "fail")

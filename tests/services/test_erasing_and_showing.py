@@ -1,15 +1,27 @@
 """Holders show what is necessary and no more; what they erase is gone, and nobody else's proof suffers."""
 
 import json
+import os
+import shutil
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from sqlalchemy import text
 
+from backend.adapters.files import FolderFiles
+from backend.adapters.record_keys import KeyDestroyed, KeyMissing, RecordKeys
+from backend.adapters.store import database, tables
+from backend.adapters.store.database import SqlWork, open_engine
+from backend.adapters.store.forgetting import follow_the_keys, sweep
+from backend.adapters.store.sealed import Sealed, keys_of
 from backend.domain import evidence
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
+from backend.domain.records import StoredFile
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Ruling
 from backend.services import deciding, erasing, files, issuing, lodging, showing, stating
@@ -39,6 +51,56 @@ def erase(house, record):
 def bytes_on_disk(house):
     folder = house.at.files._folder.parent
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def everything_sealed(house):
+    """Each sealed value of the database and each attachment, as it lies there."""
+    found = [path.read_bytes() for path in house.at.files._folder.glob("??/*")]
+    with house.at.work(reading=True) as work:
+        connection = work.store._session.connection()
+        for table in tables.metadata.tables.values():
+            for column in table.columns:
+                if isinstance(column.type, Sealed):
+                    rows = connection.execute(text(f"SELECT {column.name} FROM {table.name}")).scalars()
+                    found += [bytes(one) for one in rows if one]
+    return found
+
+
+def readable_in(copies, house):
+    """What the keys of today open of what a copy holds."""
+    opened = []
+    for sealed in copies:
+        with suppress(KeyDestroyed):
+            opened.append(keys(house).open(sealed))
+    return opened
+
+
+def older_copy(house, folder):
+    """The house's database and files as they are now, to be opened beside it."""
+    house.at.scrub()
+    shutil.copytree(house.at.files._folder.parent, folder)
+    return folder
+
+
+@contextmanager
+def opened_again(house, copy):
+    """A copy of the database and the files, opened with the newest keys as at a start."""
+    shutil.copy(house.at.files._folder.parent / "record.keys", copy / "record.keys")
+    with closing(RecordKeys(copy / "record.keys")) as newest:
+        engine = open_engine(f"sqlite:///{copy / 'db.sqlite'}", newest)
+        stored = FolderFiles(copy / "files", newest)
+        erased = follow_the_keys(engine, stored, house.clock())
+        yield replace(house, at=replace(house.at, work=SqlWork(engine), files=stored)), erased
+        engine.dispose()
+
+
+def engine_of(house):
+    with house.at.work(reading=True) as work:
+        return work.store._session.get_bind()
+
+
+def keys(house):
+    return keys_of(engine_of(house).dialect)
 
 
 # Showing
@@ -96,15 +158,117 @@ def test_what_is_erased_is_gone_from_every_file(house):
     record = held_certificate(house)
     kept = house.record(record.id)
     disclosure = next(d for d in kept.disclosures if SECRET in unb64(d).decode())
-    assert disclosure.encode() in bytes_on_disk(house)
+    before = everything_sealed(house)
+    assert all(one in bytes_on_disk(house) for one in before)
+    assert disclosure.encode() in b"".join(readable_in(before, house))
+    assert kept.signed_jwt.encode() in readable_in(before, house)
     erase(house, record)
     after = bytes_on_disk(house)
-    assert disclosure.encode() not in after
-    assert kept.signed_jwt.encode()[:200] not in after
+    assert not any(one in after for one in before)
     assert kept.number.encode() not in after
+    assert readable_in(before, house) == []
     gone = house.record(record.id)
     assert (gone.signed_jwt, gone.disclosures, gone.number) == ("", [], None)
     assert gone.erased_at is not None
+
+
+def test_what_records_say_lies_nowhere_in_the_open(house):
+    record = held_certificate(house, certificateNumber="Number-4711")
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    files.store_pdf(house.at, house.chamber, PDF)
+    house.settle()
+    lying = bytes_on_disk(house)
+    planted = b"Zhejiang Chamber"  # the organisations' names are no record's secret: this search does find them
+    assert planted in lying
+    kept = house.record(record.id)
+    for secret in (SECRET.encode(), b"Mrs Wong", b"number4711", b"4711", PDF, kept.signed_jwt.encode()[:200]):
+        assert secret not in lying
+    assert b"Mrs Wong found a mistake" in readable_in(everything_sealed(house), house)
+
+
+def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, tmp_path):
+    bound = files.store_pdf(house.at, house.chamber, PDF)
+    attached = [{"fileName": "lamp.pdf", "size": bound.size, "sha256": bound.sha256}]
+    one = held_certificate(house, certificateNumber="F-1", attachments=attached)
+    other = held_certificate(house, certificateNumber="F-2")
+    issuing.revoke(house.at, house.chamber, one.id, "Mrs Wong found a mistake")
+    house.settle()
+    copy = older_copy(house, tmp_path / "copy")
+    erase(house, one)
+    with opened_again(house, copy) as (again, erased):
+        assert erased == 1
+        assert again.record(one.id).erased_at is not None
+        assert again.at.files.get(bound.sha256) is None
+        assert verdict_on(again.at, again.record(one.id)).ruling is Ruling.CANNOT_TELL
+        assert verdict_on(again.at, again.record(other.id)).ruling is Ruling.VALID
+        with again.at.work(reading=True) as work:
+            assert [change.reason for change in work.store.status_changes_of(one.id)] == [""]
+            assert work.store.find_file(bound.sha256, house.chamber.organisation) is None
+        assert audit(again.at).discrepancies == ()
+    with opened_again(house, copy) as (_, erased):
+        assert erased == 0
+
+
+def test_keys_older_than_the_database_stop_the_start_before_anything_is_done(house, tmp_path):
+    older = tmp_path / "older"
+    older.write_bytes((tmp_path / "record.keys").read_bytes()[:64])
+    held_certificate(house)
+    house.at.scrub()
+    with closing(RecordKeys(older)) as old:
+        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        with pytest.raises(KeyMissing, match="put its newest copy back"):
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), house.clock())
+        engine.dispose()
+    assert older.stat().st_size == 64
+
+
+def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_the_next_start(house, monkeypatch):
+    record = held_certificate(house)
+    before = everything_sealed(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "destroy_forgotten", lambda _: None)  # the process ends here
+        erase(house, record)
+    assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, house)))
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert readable_in(before, house) == []
+
+
+def disclosures_in(opened):
+    return [one for content in opened if content.startswith(b"[") for one in json.loads(content)]
+
+
+def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
+    named, left, fresh = (house.at.files.put(PDF + bytes([n])) for n in range(3))
+    with house.at.work() as work:
+        work.store.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
+        work.commit()
+    for digest in (named, left):
+        os.utime(house.at.files._path(digest), (1, 1))
+    assert sweep(engine_of(house), house.at.files) == 1
+    assert [house.at.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
+
+
+def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "the first reason")
+    house.settle()
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        work.store.get_record(record.id).status_reason = "a better reason"
+        work.commit()
+    assert b"the first reason" in readable_in(before, house)  # of the change of status, which has its own
+    assert len(readable_in(before, house)) == len(before) - 1
+    assert house.record(record.id).status_reason == "a better reason"
+
+
+def test_a_change_that_is_not_committed_takes_no_key(house):
+    record = held_certificate(house)
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        work.store.get_record(record.id).erase(house.clock())
+        work.store._session.flush()
+    assert len(readable_in(before, house)) == len(before)
+    assert house.record(record.id).fields["description"] == SECRET
 
 
 def test_everybody_elses_proofs_in_the_batch_go_on(house):

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from decimal import Decimal
 from hashlib import sha256
 
@@ -11,6 +11,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from backend.adapters.ledger.accounts import Call, Fees, sign_call
+from backend.adapters.record_keys import NotSealed, RecordKeys
 from backend.adapters.vault import opened_vault
 from backend.app import ledger_accounts
 from backend.domain.sd_jwt import unb64
@@ -39,7 +40,7 @@ def leaves(value: object) -> Iterator[str]:
 def stored_values(path) -> set[bytes]:
     """Every value of every table, and what lies inside the records: fields, salts, disclosures, signed texts."""
     found: set[bytes] = set()
-    with sqlite3.connect(path) as database:
+    with sqlite3.connect(path) as database, closing(RecordKeys(path.with_name("record.keys"))) as keys:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in set(tables) - NOT_VALUES:
             cursor = database.execute(f"select * from {table}")
@@ -47,8 +48,22 @@ def stored_values(path) -> set[bytes]:
             for row in cursor:
                 for name, value in zip(names, row, strict=True):
                     if (table, name) not in OF_THE_CHAIN:
-                        found |= {v for v in inside(name, value) if v}
+                        found |= {v for v in inside(name, opened(keys, value)) if v}
     return found
+
+
+def opened(keys: RecordKeys, value: object) -> object:
+    """What lies sealed, as it was before."""
+    try:
+        content = keys.open(value) if isinstance(value, bytes) else None
+    except NotSealed:
+        return value
+    if content is None:
+        return value
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def inside(name: str, value: object) -> Iterator[bytes]:

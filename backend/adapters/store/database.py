@@ -67,7 +67,7 @@ def scrub(engine: Engine) -> None:
             connection.close()
 
 
-def upgrade(engine: Engine) -> bool:
+def upgrade(engine: Engine, to: str = "head") -> bool:
     """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -81,7 +81,7 @@ def upgrade(engine: Engine) -> bool:
         raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     scrub(engine)  # what lay open in an earlier version's tables goes from the log too
     return True
 

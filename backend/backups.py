@@ -1,0 +1,124 @@
+"""Copies of a data folder, made while the server runs, and put back.
+
+The keys that open what records say lie beside the copies, once: the newest. So what is erased stays erased when an
+older copy is put back, and everything else in it can be read.
+"""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from backend.adapters.disk import sync_folder
+from backend.data_folder import DataFolder, UnusableFolder
+
+_DATABASES = ("provenport.sqlite", "chain.sqlite")
+_APART = "record.keys"
+
+
+def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
+    """Copy the data folder into a folder of its own under ``to``, and the keys to ``to`` itself; returns the copy.
+
+    The database is copied before the chain, so that the chain knows all that the database does, and the keys come last,
+    so that they open all of it. Raises UnusableFolder.
+    """
+    if not folder.marker.exists():
+        raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
+    to = to.resolve()
+    if to.is_relative_to(folder.path.resolve()):
+        raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
+    try:
+        to.mkdir(parents=True, exist_ok=True, mode=0o700)
+        copy = to / f"{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
+        unfinished = copy.with_name(copy.name + ".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        for name in _DATABASES:
+            _copy_database(folder.path / name, unfinished / name)
+        for path in sorted(folder.path.iterdir()):
+            _copy_other(path, unfinished / path.name)
+        _copy_keys(folder.record_keys, to / _APART)
+        unfinished.rename(copy)
+        sync_folder(to)
+    except (OSError, sqlite3.Error) as error:
+        raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
+    return copy
+
+
+def restore(copy: Path, into: DataFolder) -> None:
+    """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
+    keys = copy.parent / _APART
+    if not (copy / "provenport.json").exists() or copy.name.endswith(".unfinished"):
+        raise UnusableFolder(f"{copy} is no finished copy of a data folder")
+    if not keys.exists():
+        raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
+    if into.path.exists() and any(into.path.iterdir()):
+        raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
+    try:
+        shutil.copytree(copy, into.path, dirs_exist_ok=True)
+        _write(keys, into.record_keys)
+        for path in into.path.rglob("*"):
+            _sync(path)
+        sync_folder(into.path)
+    except OSError as error:
+        raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    if not source.exists():
+        return
+    reading = f"{source.resolve().as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(reading, uri=True, timeout=30)) as present,
+        closing(sqlite3.connect(target)) as copied,
+    ):
+        present.backup(copied)
+        (whole,) = copied.execute("PRAGMA integrity_check").fetchone()
+        if whole != "ok":
+            raise sqlite3.DatabaseError(f"{source.name} is damaged: {whole}")
+    target.chmod(0o600)
+    _sync(target)
+
+
+def _copy_other(source: Path, target: Path) -> None:
+    """Everything that is neither a database nor about to be replaced."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=lambda _, names: [n for n in names if n.count(".") > 1])
+        for path in target.rglob("*"):
+            _sync(path)
+    elif source.name != _APART and not source.name.startswith((*_DATABASES, ".")) and source.suffix != ".new":
+        shutil.copy2(source, target)
+        _sync(target)
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """Let the newest keys take the place of those of an earlier copy, of which no byte is left."""
+    fresh = target.with_name(target.name + ".new")
+    _write(source, fresh)
+    if not target.exists():
+        fresh.rename(target)
+        return
+    with target.open("r+b") as old:
+        fresh.replace(target)
+        sync_folder(target.parent)
+        old.write(bytes(target.stat().st_size))
+        old.flush()
+        os.fsync(old.fileno())
+
+
+def _write(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("wb") as written:
+        os.fchmod(written.fileno(), 0o600)
+        shutil.copyfileobj(read, written)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

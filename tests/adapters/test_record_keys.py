@@ -1,0 +1,135 @@
+"""Each text has a key of its own: what its key is gone for cannot be opened, and everything else can."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import pytest
+
+from backend.adapters import record_keys
+from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys, key_number
+from backend.domain.errors import StorageFull
+
+
+@pytest.fixture
+def keys(tmp_path):
+    with closing(RecordKeys(tmp_path / "record.keys")) as opened:
+        yield opened
+
+
+def test_what_is_sealed_can_be_opened_and_cannot_be_read(keys):
+    sealed = keys.seal(b"Mr Tan of Bukit Timah")
+    assert keys.open(sealed) == b"Mr Tan of Bukit Timah"
+    assert b"Tan" not in sealed
+    assert keys.seal(b"Mr Tan of Bukit Timah") != sealed
+
+
+def test_each_text_has_a_key_that_nothing_else_has(keys):
+    numbers = [key_number(keys.seal(b"x")) for _ in range(3_000)]
+    assert len(set(numbers)) == 3_000
+
+
+def test_any_byte_altered_is_noticed(keys):
+    sealed = keys.seal(b"a text")
+    for at in range(9, len(sealed)):
+        with pytest.raises(NotSealed):
+            keys.open(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
+    for other in (b"", b"\x01", b"\x02" + sealed[1:], b"\x01" + b"\xff" * 40, "a text", sealed[:-1]):
+        with pytest.raises(NotSealed):
+            keys.open(other)
+
+
+def test_a_destroyed_key_opens_nothing_in_any_copy_and_the_others_go_on(keys, tmp_path):
+    gone, stays = keys.seal(b"gone"), keys.seal(b"stays")
+    before = (tmp_path / "record.keys").read_bytes()
+    assert keys.destroy([key_number(gone), key_number(gone)]) == 1
+    assert keys.destroy([key_number(gone)]) == 0
+    assert keys.destroyed == 1
+    with pytest.raises(KeyDestroyed):
+        keys.open(gone)
+    assert keys.open(stays) == b"stays"
+    key = before[64 + 32 * key_number(gone) :][:32]
+    assert key != bytes(32)
+    assert key not in (tmp_path / "record.keys").read_bytes()
+    with closing(RecordKeys(tmp_path / "record.keys")) as again:
+        assert again.open(stays) == b"stays"
+        assert again.destroyed == 1
+
+
+def test_keys_older_than_what_was_sealed_say_so(keys, tmp_path):
+    older = (tmp_path / "record.keys").read_bytes()
+    sealed = keys.seal(b"x")
+    (tmp_path / "older").write_bytes(older)
+    with closing(RecordKeys(tmp_path / "older")) as old, pytest.raises(KeyMissing, match="put its newest copy back"):
+        old.open(sealed)
+
+
+def test_processes_and_threads_at_once_never_share_a_key(keys, tmp_path):
+    program = (
+        "import sys, pathlib; from backend.adapters.record_keys import RecordKeys, key_number\n"
+        "keys = RecordKeys(pathlib.Path(sys.argv[1]))\n"
+        "print(*(key_number(keys.seal(b'x')) for _ in range(2500)))"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, tmp_path / "record.keys"], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    numbers = []
+    threads = [
+        threading.Thread(target=lambda: numbers.extend(key_number(keys.seal(b"x")) for _ in range(1500)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for process in started:
+        numbers += map(int, process.communicate()[0].split())
+    assert len(numbers) == len(set(numbers)) == 2 * 2_500 + 3 * 1_500
+
+
+def test_a_fork_uses_no_key_of_its_parent(keys):
+    keys.seal(b"x")
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.write(write, str(key_number(keys.seal(b"x"))).encode())
+        os._exit(0)
+    os.wait()
+    assert int(os.read(read, 100)) != key_number(keys.seal(b"x"))
+
+
+def test_a_block_that_was_cut_short_is_left_out(keys, tmp_path):
+    first = keys.seal(b"x")
+    with (tmp_path / "record.keys").open("ab") as file:
+        file.write(os.urandom(17))
+    with closing(RecordKeys(tmp_path / "record.keys")) as again:
+        second = again.seal(b"y")
+        assert key_number(second) > 1024
+        assert (again.open(first), again.open(second)) == (b"x", b"y")
+
+
+def test_where_there_is_no_room_nothing_is_sealed_and_the_next_try_goes_on(keys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record_keys.os, "pwrite", full)
+        with pytest.raises(StorageFull):
+            keys.seal(b"x")
+    assert keys.open(keys.seal(b"x")) == b"x"
+
+
+def test_the_file_is_its_owners_alone_and_no_other_file_is_taken_for_it(tmp_path, keys):
+    assert (tmp_path / "record.keys").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "other").write_bytes(b"x" * 100)
+    with pytest.raises(NotSealed, match="is no file of keys"):
+        RecordKeys(tmp_path / "other")
+
+
+def test_a_mark_stands_for_a_text_and_only_in_one_installation(keys, tmp_path):
+    with closing(RecordKeys(tmp_path / "another")) as another:
+        assert keys.mark("co1") == keys.mark("co1") != keys.mark("co2")
+        assert keys.mark("co1") != another.mark("co1")
