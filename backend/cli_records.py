@@ -28,7 +28,7 @@ def erase_command(record: str, yes: bool) -> None:
         if not yes:
             click.echo(f"{on_file.kind.name.lower().replace('_', ' ')} {record}, held by {on_file.holder.name}:")
             click.echo("What it says, its salts, its number, earlier versions and files only it needs go for good.")
-            click.echo("Its place on the ledger stays, empty; so do copies elsewhere and older backups.")
+            click.echo("Its place on the ledger stays, empty; so do copies that others hold.")
             click.echo("Nothing was erased: say --yes.")
             return
         gone = erasing.erase(at, holder, record)
