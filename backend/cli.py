@@ -16,6 +16,7 @@ from backend.cli_chain import audit_command, chain_command
 from backend.cli_import import import_command
 from backend.cli_keys import keys_command
 from backend.cli_records import erase_command
+from backend.cli_snapshot import snapshot_command
 from backend.cli_verify import trust_file_command, verify_command
 from backend.domain.clearance import ReleaseTimes
 from backend.domain.errors import TraceabilityError
@@ -24,7 +25,7 @@ from backend.services.ports import Surroundings
 from backend.settings import Settings
 
 _GROUPS = {
-    "Everybody": ("verify",),
+    "Everybody": ("verify", "snapshot"),
     "Operators": ("serve", "join", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
@@ -168,6 +169,7 @@ for command in (
     backup_command,
     restore_command,
     verify_command,
+    snapshot_command,
     trust_file_command,
 ):
     cli.add_command(command)

@@ -12,8 +12,9 @@ from backend.settings import Settings
 @click.command("backup")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def backup_command(folder: Path) -> None:
-    """Copy everything into a new folder under FOLDER, while the server runs or not.
+    """Copy everything to a new folder under FOLDER.
 
+    The server may run meanwhile.
     FOLDER/record.keys opens what the records in all copies say. Each backup replaces it: keep no older copy of that
     one file, or erased records could be read again. The copies hold signing keys: keep them as safe as the data folder.
     """

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -24,7 +25,9 @@ EXIT = {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}
 _MARKS = {"pass": "●", "fail": "■", "cannot_tell": "◐", "note": "○"}
 
 
-class _Age(click.ParamType[timedelta]):
+class Age(click.ParamType[timedelta]):
+    """How old something may be."""
+
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
@@ -60,7 +63,7 @@ class _Moment(click.ParamType[datetime]):
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
 @click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
-@click.option("--max-age", type=_Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
+@click.option("--max-age", type=Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
 @click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
@@ -82,15 +85,14 @@ def verify_command(
     from backend.domain.bundle import LARGEST
     from backend.domain.verdict import Verdict
 
-    if rpc is not None and not rpc.startswith(("http://", "https://")):
-        raise click.BadParameter("a node's address begins with http:// or https://", param_hint="--rpc")
+    if rpc is not None:
+        require_address(rpc)
     moment = at or datetime.now(UTC)
     with file.open("rb") as opened:
         read = proving.read(opened.read(LARGEST + 1), moment)
-    trusted = _trust(trust)
+    trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
-    language: Language = "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
-    _tell(verdict, language, as_json)
+    _tell(verdict, language_of(lang), as_json)
     sys.exit(EXIT[verdict.ruling.value])
 
 
@@ -104,7 +106,24 @@ def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedel
     return proving.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
 
 
-def _trust(path: Path | None) -> "Trust":
+def language_of(lang: str | None) -> "Language":
+    """The language asked for, else the one that the environment speaks."""
+    return "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
+
+
+def require_address(rpc: str) -> None:
+    """Refuse what is no node's address."""
+    try:
+        parts = urlsplit(rpc)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise click.BadParameter("a node's address is written like http://127.0.0.1:8545", param_hint="--rpc")
+
+
+def trust_in(path: Path | None) -> "Trust":
+    """The reader's trust file, or no trust at all where there is none."""
     from backend.domain import strict_json, trust
     from backend.domain.errors import Invalid
 

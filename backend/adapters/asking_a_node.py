@@ -139,27 +139,49 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a node told of a bundle; where it could be read, at which block and of which trusted ledger."""
+
+    source: Source
+    node: str
+    block: Block | None = None
+    ledger: Trusted | None = None
+
+
 def by_node(bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> Source:
     """The ledger's facts about a bundle at ``moment``, as a node tells them. Never raises for what the node does."""
+    return told_by(bundle, node, trusted, moment, max_age).source
+
+
+def told_by(
+    bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, *, node_may_name: bool = True
+) -> Told:
+    """The same with where it was read. Unless ``node_may_name``, only the reader's trust names the right ledger."""
     checks = proving.integrity(bundle)
     try:
-        reading = _Reading(bundle, node, trusted, moment, max_age)
+        reading = _Reading(bundle, node, trusted, moment, max_age, node_may_name)
         facts = {id(one): reading.facts(one) for one in bundle.records}
         reading.require_unchanged()
     except Unclear as unclear:
         told = Check("LEDGER", Outcome.CANNOT_TELL, unclear.reason, unclear.values, Mender.OPERATOR)
         unknown = Unknown(str(unclear.values.get("why", "")), "ledger-not-at-hand")
-        return Source((*checks, told), lambda _: LedgerFacts(moment, unknown, unknown, unknown), moment)
+        nothing = LedgerFacts(moment, unknown, unknown, unknown)
+        return Told(Source((*checks, told), lambda _: nothing, moment), node.name)
     values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
     read = Check("LEDGER", Outcome.PASS, "ledger-read", values)
-    return Source((*checks, read), lambda one: facts[id(one)], moment)
+    source = Source((*checks, read), lambda one: facts[id(one)], moment)
+    return Told(source, node.name, reading.block, reading.ledger)
 
 
 class _Reading:
     """One reading of one node at one block."""
 
-    def __init__(self, bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> None:
-        self._node, self._trusted = node, trusted
+    def __init__(
+        self, bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, node_may_name: bool
+    ) -> None:
+        self._node, self._trusted, self._node_may_name = node, trusted, node_may_name
+        self.ledger: Trusted | None = None
         self._chain_id = node.quantity(node.ask("eth_chainId"))
         self._as_of = moment
         head = node.block("latest")
@@ -200,12 +222,13 @@ class _Reading:
         name = ledger_of(anchor)
         if self._chain_id != name.chain_id:
             raise Unclear("other-chain", node=self._node.name, chain=self._chain_id)
-        found = self._trusted.of(name) or self._node_own().of(name)
+        found = self._trusted.of(name) or (self._node_own().of(name) if self._node_may_name else ())
         (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number)
         if instance != int.from_bytes(name.instance_id, "big"):
             raise Unclear("other-instance", node=self._node.name)
         if not found:
-            raise Unclear("ledger-unnamed", ledger=name.address)
+            raise Unclear("ledger-unnamed" if self._node_may_name else "ledger-untrusted", ledger=name.address)
+        self.ledger = found[0]
         return found[0]
 
     def _node_own(self) -> Trust:

@@ -51,6 +51,19 @@ def write_master_key(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def jwk_of(public: ec.EllipticCurvePublicKey) -> Jwk:
+    """A P-256 public key as a JWK (RFC 7517)."""
+    point = public.public_numbers()
+    x, y = (b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+
+def es256(private: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
+    """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
+    r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
 def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "SealedVault":
     """The vault of a data folder; ``following`` is the environment's next master key, where there is one."""
 
@@ -78,19 +91,16 @@ class SealedVault:
     def new_key(self) -> tuple[Jwk, bytes]:
         """A fresh key: public JWK, and the private part sealed."""
         private = ec.generate_private_key(ec.SECP256R1())
-        point = private.public_key().public_numbers()
-        x, y = (b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
         pkcs8 = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}, self.seal(pkcs8)
+        return jwk_of(private.public_key()), self.seal(pkcs8)
 
     def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
         private = serialization.load_der_private_key(self.unseal(sealed_private), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
-        r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return es256(private, signing_input)
 
     def seal(self, secret: bytes) -> bytes:
         """Any secret, sealed under the newest master key there is."""

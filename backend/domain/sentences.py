@@ -139,6 +139,19 @@ REASONS: dict[str, tuple[str, str]] = {
         "trust file and give it here.",
         "您的信任文件和所查询的节点均未列出这条链（{ledger}），而任何人都可以自建一条链。请向运营方索取信任文件。",
     ),
+    "ledger-untrusted": (
+        "Your trust file does not name this ledger ({ledger}), and anybody can put one up. Get its operator's trust "
+        "file and give it here.",
+        "您的信任文件未列出这条链（{ledger}），而任何人都可以自建一条链。请向运营方索取信任文件。",
+    ),
+    "ledgers-several": (
+        "Its records stand on {count} ledgers, and a snapshot speaks of one. Sign a bundle of each record instead.",
+        "文件中的记录分布在 {count} 条链上，而一份快照只能说明一条链。请分别为每份记录的存证文件签署。",
+    ),
+    "bundle-version-1": (
+        "A bundle of version 1 has no room for a signed snapshot. Fetch the evidence anew: it comes as version 2.",
+        "第 1 版存证文件不能附带经签名的快照。请重新下载存证文件（第 2 版）。",
+    ),
     "other-chain": (
         "{node} carries another chain ({chain}) than the one that the record names.",
         "{node} 所在的链（{chain}）与记录所载不同。",

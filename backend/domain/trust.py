@@ -6,7 +6,7 @@ number of its deployment and its addresses, and for each the thumbprints of the 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.domain.errors import Invalid
@@ -67,6 +67,31 @@ class Trust:
     def knows(self, key: str) -> bool:
         """Whether a key may speak for any ledger at all."""
         return any(key in entry.keys for entry in self.trusted)
+
+    def names_of(self, key: str) -> tuple[str, ...]:
+        """Under which names a key may speak."""
+        return tuple(dict.fromkeys(entry.name for entry in self.trusted if key in entry.keys))
+
+    def spoken_for_by(self, name: str, key: str) -> "Trust":
+        """Another's entries about the same ledgers: a name and a key of its own."""
+        ledgers: dict[tuple[LedgerName, str], int] = {}
+        for entry in self.trusted:
+            which = entry.ledger, entry.accreditation
+            ledgers[which] = max(ledgers.get(which, 0), entry.confirmations)
+        return Trust(tuple(Trusted(name, *which, confirmations, (key,)) for which, confirmations in ledgers.items()))
+
+    def joined_by(self, other: "Trust") -> "Trust":
+        """Both together. Where a name speaks for a ledger already, its keys are added, the newer first."""
+        entries = list(self.trusted)
+        for new in other.trusted:
+            which = new.name, new.ledger, new.accreditation
+            at = next((i for i, e in enumerate(entries) if (e.name, e.ledger, e.accreditation) == which), None)
+            if at is None:
+                entries.append(new)
+            else:
+                earlier = entries[at]
+                entries[at] = replace(earlier, keys=tuple(dict.fromkeys((*new.keys, *earlier.keys))))
+        return Trust(tuple(entries))
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
