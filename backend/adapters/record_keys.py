@@ -85,12 +85,17 @@ class RecordKeys:
 
     def open(self, sealed: bytes) -> bytes:
         """The content again; raises KeyDestroyed, KeyMissing or NotSealed."""
+        return self.opened(sealed)[0]
+
+    def opened(self, sealed: bytes) -> tuple[bytes, int]:
+        """The content again, and the number of its key; raises KeyDestroyed, KeyMissing or NotSealed."""
         number = key_number(sealed)
         key = self._read(number)
         try:
-            return AESGCM(key).decrypt(sealed[_START - _NONCE : _START], sealed[_START:], None)
+            content = AESGCM(key).decrypt(sealed[_START - _NONCE : _START], sealed[_START:], None)
         except InvalidTag as error:
             raise NotSealed("altered since it was sealed") from error
+        return content, number
 
     def _read(self, number: int) -> bytes:
         key = os.pread(self._handle, _LENGTH, _place(number))

@@ -64,6 +64,10 @@ class Batch:
         """The inclusion proof of the entry at this place."""
         return self.tree.proof(place)
 
+    def proofs(self) -> list[InclusionProof]:
+        """The inclusion proofs of all entries, in order."""
+        return self.tree.proofs()
+
 
 def seal(entries: Sequence[Entry]) -> Batch:
     """Close a batch. The entries must already stand in the order of their lanes."""

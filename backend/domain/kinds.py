@@ -29,7 +29,7 @@ class Kind(IntEnum):
     @property
     def lane(self) -> "Lane":
         """The part of a batch where records of this kind stand."""
-        return {1: Lane.ORIGIN, 2: Lane.INSPECTION, 3: Lane.DECLARATION}.get(self.value, Lane.OTHER)
+        return _LANES[self]
 
 
 class Lane(IntEnum):
@@ -39,6 +39,9 @@ class Lane(IntEnum):
     INSPECTION = 1
     DECLARATION = 2
     OTHER = 3
+
+
+_LANES = {kind: Lane(min(kind - 1, Lane.OTHER)) for kind in Kind}
 
 
 class DocumentStatus(IntEnum):

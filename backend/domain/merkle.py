@@ -83,3 +83,14 @@ class Tree:
                 path.append(level[sibling])
             position >>= 1
         return InclusionProof(place, self.size, tuple(path))
+
+    def proofs(self) -> list[InclusionProof]:
+        """The inclusion proofs of all entries, in order: made from the root down, each node's path once."""
+        paths: list[tuple[bytes, ...]] = [()]
+        for level in reversed(self._levels[:-1]):
+            size = len(level)
+            paths = [
+                (level[i ^ 1], *paths[i >> 1]) if i ^ 1 < size else paths[i >> 1]  # an odd last node has no sibling
+                for i in range(size)
+            ]
+        return [InclusionProof(place, self.size, path) for place, path in enumerate(paths)]

@@ -48,6 +48,11 @@ def test_every_place_of_every_size_is_proven():
             assert tree.proof(place).proves(b"entry %d" % place, tree.root), (size, place)
 
 
+@pytest.mark.parametrize("size", TREES)
+def test_all_proofs_at_once_are_those_made_one_by_one(size):
+    assert TREES[size].proofs() == [TREES[size].proof(place) for place in range(size)]
+
+
 def test_no_proof_serves_another_place():
     for size in (1, 2, 3, 7, 8, 13, 64, 65, 130):
         tree = TREES[size]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 
-from backend.adapters.record_keys import KeyDestroyed, NotSealed, RecordKeys, key_number
+from backend.adapters.record_keys import KeyDestroyed, NotSealed, RecordKeys
 
 Content = TypeVar("Content")
 
@@ -70,14 +70,15 @@ class Sealed(TypeDecorator[Content]):
         if not value:
             return self.kept()
         try:
-            found = self.kept(self.unpacked(keys_of(dialect).open(value)))
+            content, number = keys_of(dialect).opened(value)
+            found = self.kept(self.unpacked(content))
         except KeyDestroyed:
             return self.kept()
         except (NotSealed, ValueError):
             found = self.kept(self.altered)
             found.is_whole = False
             return found
-        found.key_number = key_number(value)
+        found.key_number = number
         return found
 
     @staticmethod

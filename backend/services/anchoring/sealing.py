@@ -36,7 +36,7 @@ def seal_stored(at: Surroundings) -> SealedBatch | None:
         if batch is not None:
             sealed = _closed(at, batch)
             work.store.add(sealed)
-            work.store.enter(sealed, [(record.id, batch.proof(place)) for place, record in enumerate(sound)])
+            work.store.enter(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
             at.reached("before-seal-commit")
         work.commit()
     for record_id, fault in faults.items():
