@@ -1,0 +1,44 @@
+"""What every part of the store builds on: one session, and how things are found in it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.domain.errors import Conflict, NotFound
+
+Thing = TypeVar("Thing")
+
+
+@contextmanager
+def as_conflicts(session: Session) -> Iterator[None]:
+    """What the database refuses because it is there already is a Conflict in our words."""
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+
+
+class Queries:
+    """Queries inside one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return self._session.scalars(query).unique().all()
+
+    def _one(self, query: Select[Any], kind: type[Thing]) -> Thing | None:
+        found = self._session.scalars(query.limit(1)).unique().first()
+        assert found is None or isinstance(found, kind)
+        return found
+
+    def _get(self, kind: type[Thing], key: str) -> Thing:
+        thing = self._session.get(kind, key)
+        if thing is None:
+            raise NotFound(f"no such {kind.__name__.lower()}", id=key)
+        return thing
