@@ -6,7 +6,7 @@ from typing import Any
 
 from backend.domain import documents, strict_json
 from backend.domain.foreign import inspections, traceability, tradetrust
-from backend.domain.foreign.draft import Draft
+from backend.domain.foreign.draft import DEFAULTS, Draft
 from backend.domain.foreign.reading import Mark, Reading, UnknownFormat
 from backend.domain.foreign.source import Source
 from backend.domain.kinds import Kind
@@ -83,6 +83,9 @@ FORMATS = (
 NAMES = {OWN: 'Provenport document {"kind": …, "document": {…}}', **{known.code: known.name for known in FORMATS}}
 
 
+_IMPORTED = {slug: kind for slug, kind in documents.KINDS.items() if kind in DEFAULTS}
+
+
 def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
     """Read a JSON document of any known format; raises HostileJson, UnknownFormat.
 
@@ -105,9 +108,9 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
 def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
     """Our own document, {"kind": ..., "document": {...}}: an unknown field in it is a fault, as everywhere here."""
     slug, fields = document["kind"], document["document"]
-    kind = documents.KINDS.get(slug) if isinstance(slug, str) else None
+    kind = _IMPORTED.get(slug) if isinstance(slug, str) else None
     if kind is None or not isinstance(fields, dict):
-        raise UnknownFormat("unknown-kind", seen=slug, known=", ".join(documents.KINDS))
+        raise UnknownFormat("unknown-kind", seen=slug, known=", ".join(_IMPORTED))
     draft = Draft(kind, Source(document))
     draft.source.use("/kind")
     draft.source.use("/document")
