@@ -18,7 +18,7 @@ MOST_SIGNATURES = 16
 DEEPEST = strict_json.DEEPEST
 """Levels of what comes out: every disclosure may lie inside another one."""
 HASHES = {"sha-256": sha256, "sha-384": sha384, "sha-512": sha512}
-"""Names of the IANA registry that section 10.4 does not call unfit. Nobody is known to use the others."""
+"""Those of the IANA registry that are in use; truncated ones are unfit (section 9.4)."""
 SIGNED_WITH = "ES256"
 
 
@@ -241,6 +241,7 @@ class _Walk:
 
     def __init__(self, opened: Mapping[str, list[Any]]) -> None:
         self._opened = opened
+        self._places = {digest: place for place, digest in enumerate(opened)}
         self.met: set[str] = set()
         self.withheld: dict[str, int] = {}
 
@@ -254,7 +255,8 @@ class _Walk:
 
     def _members(self, members: dict[str, Any], where: str, depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for digest in digests_in(members, where):
+        # Issuers shuffle digests (section 4.2.4.1): the order of the disclosures is what is left of the members' own.
+        for digest in sorted(digests_in(members, where), key=lambda digest: self._places.get(digest, -1)):
             parts = self._behind(digest, where)
             if parts is not None:
                 name, value = member_of(parts, where)

@@ -145,6 +145,12 @@ def test_a_disclosure_may_lie_inside_another():
     assert refused(compact(payload, inner)) == "sd-foreign"
 
 
+def test_members_keep_the_order_of_their_disclosures():
+    names = [f"field {number}" for number in range(20)]
+    shown = [disclosure("s", name, 1) for name in names]
+    assert list(claims({"_sd": sorted(digest(one) for one in shown)}, *shown)) == names
+
+
 def test_what_is_withheld_is_counted_where_it_stands():
     inner = disclosure("s", [{"...": digest("a decoy")}, 1, {"...": digest("another")}])
     payload = {"_sd": [digest("x")], "a/b": {"_sd": []}, "list": [{"...": digest("y")}, {"...": digest(inner)}]}
