@@ -10,7 +10,7 @@ import click
 
 from backend.cli_import_report import chrome, lines_of, next_step, print_report, summary_of
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
-from backend.domain.foreign.files import LARGEST, is_json
+from backend.domain.foreign.files import LARGEST, is_document
 from backend.domain.foreign.sentences import Language, tell
 from backend.services import importing
 from backend.services.importing import Given, Plan
@@ -47,13 +47,14 @@ def import_command(
     """Bring in documents that others made, and tables of consignments, into the data folder (DATA_DIR).
 
     JSON: certificates of origin (TradeTrust, W3C CCG traceability), inspections and commercial invoices (traceability),
-    Provenport's own documents. Tables: CSV with our column names or those of China's 9610 list. See docs/import.md.
+    Provenport's own documents and records; as they are, or secured as SD-JWT. Tables: CSV with our column names or
+    those of China's 9610 list. See docs/import.md.
 
     All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage.
     """
     contents = [_read(path) for path in files]
-    if given and not any(is_json(file.content) for file in contents):
-        raise click.UsageError("--set completes JSON documents; a table is completed in the table")
+    if given and not any(is_document(file.content) for file in contents):
+        raise click.UsageError("--set completes documents; a table is completed in the table")
     from backend.installation import opened  # Opening draws in the whole system, which --help does not need.
 
     try:

@@ -156,7 +156,7 @@ def _mending(plan: Plan, again: str, language: Language) -> list[str]:
     notes = [note for file in blocked for note in file.notes]
     lacks, wrong = (sum(note.mark is mark for note in notes) for mark in (Mark.LACKS, Mark.WRONG))
     counts = chrome("counts", language, blocked=len(blocked), files=len(plan.files), lacks=lacks, wrong=wrong)
-    mendable = [n for n in notes if n.code in ("lacking", "unusable") and n.mark.blocks and n.field]
+    mendable = [n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.mark.blocks and n.field]
     told = [counts]
     if any(note.code == "lacking-issuer" for note in notes):
         again += " --issuer …"

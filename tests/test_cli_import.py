@@ -12,6 +12,7 @@ from backend.domain.parties import Role
 from backend.installation import opened
 from backend.services.organisations import Particulars, join
 from backend.settings import Settings
+from tests.builders import certificate_fields, header_of, signed_text
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "consignments.csv"
 CREDENTIAL = {
@@ -113,6 +114,37 @@ def test_the_report_speaks_chinese(run, credential):
     answer = run(credential, "--language", "zh")
     assert "已拒绝：未保存任何内容。" in answer.output
     assert "  – importCountry: 进口国（ISO 3166 两位字母），如 SG\n" in answer.output
+
+
+@pytest.fixture
+def secured(tmp_path):
+    """A certificate as SD-JWT, of which one field is withheld."""
+    path = tmp_path / "origin.sd-jwt"
+    subject = {name: value for name, value in certificate_fields().items() if name != "importCountry"}
+    schema = {"id": "urn:provenport:schema:certificate-of-origin:v1"}
+    payload = {"credentialSchema": schema, "credentialSubject": subject | {"_sd": ["A" * 43]}}
+    path.write_text(signed_text(header_of(), payload) + "~\n", encoding="utf-8")
+    return path
+
+
+def test_a_secured_credential_s_report_names_its_key_and_what_was_withheld(run, secured):
+    answer = run(secured)
+    assert answer.exit_code == 1
+    assert f"  ! signed by the key {header_of()['kid']}, and not altered since." in answer.output
+    assert "  ! /credentialSubject: 1 withheld, or digests of nothing" in answer.output
+    assert "  – importCountry: not shown: ask for a copy that shows it, or give it:" in answer.output
+    assert "--set importCountry=…" in answer.output
+    completed = run(secured, "--set", "importCountry=SG", *CHAMBER)
+    assert "laid before Zhejiang Chamber" in completed.output, completed.output
+
+
+def test_an_altered_credential_is_refused_with_what_to_do(run, secured):
+    secured.write_text(secured.read_text(encoding="utf-8").replace("~", "~WyJzIiwgIngiLCAxXQ~"), encoding="utf-8")
+    answer = run(secured)
+    assert answer.exit_code == 1
+    assert "  ✗ disclosure 1 (x) is not what the issuer signed" in answer.output
+    assert "Take the file again from whoever sent it to you" in answer.output
+    assert "请向发送方重新索取原文件" in run(secured, "--language", "zh").output
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """SD-JWT (RFC 9901) for records: one salted digest for each field, signed ES256 by a key known by its thumbprint.
 
 Keys and salts come from outside, so that this stays pure. The issuer-signed JWT alone is what an entry's digest
-covers; disclosures travel beside it, joined by ``~``.
+covers; disclosures travel beside it, joined by ``~``. Ours are flat: fields of the subject, each as a whole. What
+others make, with digests anywhere, ``selective_disclosure`` reads, by the same steps.
 """
 
 import binascii
@@ -36,9 +37,16 @@ _LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 
 class MalformedRecord(Invalid):
-    """A text that is no SD-JWT of ours, with what is wrong in it."""
+    """A text that is no SD-JWT of ours, with what is wrong in it.
+
+    ``reason``, ``where`` (a JSON pointer into what was signed) and ``told`` make a sentence in either language.
+    """
 
     code = "malformed-record"
+
+    def __init__(self, message: str, reason: str = "sd-form", where: str = "", **told: object) -> None:
+        super().__init__(message)
+        self.reason, self.where, self.told = reason, where, told
 
 
 def b64(data: bytes) -> str:
@@ -99,7 +107,7 @@ class Record:
 
     def disclosing(self, names: Sequence[str]) -> "Record":
         """The same record showing no more than these fields."""
-        kept = tuple(d for d in self.disclosures if _disclosure(d)[1] in names)
+        kept = tuple(d for d in self.disclosures if member_of(parts_of(d))[0] in names)
         return Record(
             self.signed_jwt,
             self.header,
@@ -128,7 +136,7 @@ def issue(
         **claims,
         "credentialSubject": {
             **claims.get("credentialSubject", {}),
-            "_sd": sorted(b64(sha256(disclosure.encode()).digest()) for disclosure in disclosures),
+            "_sd": sorted(digest_of(disclosure) for disclosure in disclosures),
         },
         "_sd_alg": "sha-256",
     }
@@ -146,9 +154,7 @@ def parse(text: str) -> Record:
     subject = payload.get("credentialSubject")
     if not isinstance(subject, dict) or payload.get("_sd_alg", "sha-256") != "sha-256":
         raise MalformedRecord("no credentialSubject, or digests by another algorithm than sha-256")
-    digests = subject.get("_sd", [])
-    if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
-        raise MalformedRecord("the list of digests is damaged")
+    digests = digests_in(subject)
     signed = set(digests)
     if len(signed) != len(digests):
         raise MalformedRecord("a digest stands twice")
@@ -157,11 +163,10 @@ def parse(text: str) -> Record:
     _refuse_nested({name: value for name, value in subject.items() if name != "_sd"})
     disclosed: dict[str, Any] = {}
     for disclosure in disclosures[:-1]:
-        _, name, value = _disclosure(disclosure)
-        if b64(sha256(disclosure.encode()).digest()) not in signed:
+        name, value = member_of(parts_of(disclosure))
+        if digest_of(disclosure) not in signed:
             raise MalformedRecord(f"the field {name!r} is not what the issuer signed")
-        if name in disclosed or name in subject or name in ("_sd", "..."):
-            raise MalformedRecord(f"the field {name!r} stands twice")
+        refuse_taken(name, disclosed, subject)
         _refuse_nested(value)
         disclosed[name] = value
     return Record(signed_jwt, header, payload, tuple(disclosures[:-1]), disclosed)
@@ -191,13 +196,38 @@ def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return header, payload
 
 
-def _disclosure(text: str) -> tuple[str, str, Any]:
-    parts = strict_json.loads(unb64(text))
-    if isinstance(parts, list) and len(parts) == 3:
-        salt, name, value = parts
-        if isinstance(salt, str) and isinstance(name, str):
-            return salt, name, value
-    raise MalformedRecord("a disclosure is a list of salt, name and value")
+def parts_of(disclosure: str) -> list[Any]:
+    """What a disclosure holds (RFC 9901, section 4.2): salt, name and value of a member, or salt and value."""
+    parts = strict_json.loads(unb64(disclosure))
+    if isinstance(parts, list) and len(parts) in (2, 3) and isinstance(parts[0], str) and isinstance(parts[-2], str):
+        return parts
+    raise MalformedRecord("a disclosure is a list of salt, name and value", "sd-disclosure")
+
+
+def member_of(parts: Sequence[Any], where: str = "") -> tuple[str, Any]:
+    """Name and value of a disclosed member."""
+    if len(parts) != 3:
+        raise MalformedRecord("a disclosure is a list of salt, name and value", "sd-shape", where)
+    return parts[1], parts[2]
+
+
+def digest_of(disclosure: str) -> str:
+    """What stands in the signed text for a disclosure (RFC 9901, section 4.2.3)."""
+    return b64(sha256(disclosure.encode()).digest())
+
+
+def digests_in(members: Mapping[str, Any], where: str = "") -> list[str]:
+    """The digests that stand in an object for members of it (RFC 9901, section 4.2.4.1)."""
+    digests = members.get("_sd", [])
+    if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
+        raise MalformedRecord("the list of digests is damaged", "sd-digests", where)
+    return digests
+
+
+def refuse_taken(name: str, shown: Mapping[str, Any], members: Mapping[str, Any], where: str = "") -> None:
+    """Refuse a disclosed name that stands in the open or was shown already, or means a digest (section 7.1, 3.3.2)."""
+    if name in shown or name in members or name in ("_sd", "..."):
+        raise MalformedRecord(f"the field {name!r} stands twice", "sd-name", where, name=name)
 
 
 def is_signed_by_its_key(record: Record) -> bool:

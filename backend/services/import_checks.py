@@ -1,6 +1,6 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
-from backend.domain import documents
+from backend.domain import documents, sd_jwt
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.foreign.consignments import Table
 from backend.domain.foreign.draft import field_at
@@ -25,6 +25,17 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
         return []
     mark, code = (Mark.WRONG, "not-your-invoice") if reading.kind is Kind.INVOICE else (Mark.HEED, "other-party")
     return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def signer_notes(store: Store, reading: Reading) -> list[Note]:
+    """Whose the keys are that signed a credential, as far as they are registered here."""
+    told = []
+    for note in reading.notes:
+        key = store.find_key(sd_jwt.unb64(str(note.values["key"])).hex()) if note.code == "sd-signed" else None
+        if key is not None:
+            code = "sd-signer-robbed" if key.compromised_since else "sd-signer"
+            told.append(Note(Mark.HEED, code, values={"key": note.values["key"], "value": key.organisation.name}))
+    return told
 
 
 def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:

@@ -16,9 +16,10 @@ from backend.domain.foreign.reading import Mark, Note, Reading, UnknownFormat
 from backend.domain.foreign.table import MOST_ROWS
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Person, Role
+from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import lodging, stating
-from backend.services.import_checks import PARTIES, conflicts, merchant_notes, table_notes
+from backend.services.import_checks import PARTIES, conflicts, merchant_notes, signer_notes, table_notes
 from backend.services.ports import Store, Surroundings
 from backend.services.together import together
 
@@ -122,6 +123,8 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
         read = read_file(file.content, given)
     except UnknownFormat as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, values=error.values),))
+    except MalformedRecord as error:
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, error.where, values=error.told),))
     except HostileJson as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
     if isinstance(read, Table):
@@ -151,7 +154,7 @@ def _check(
     if file.reading is None:
         return file
     reading = file.reading
-    notes = merchant_notes(reading, merchant)
+    notes = merchant_notes(reading, merchant) + signer_notes(store, reading)
     issuer = issuers.get(reading.kind)
     if reading.kind in PARTIES and issuer is None:
         role = Role.CHAMBER if reading.kind is Kind.CERTIFICATE_OF_ORIGIN else Role.LABORATORY

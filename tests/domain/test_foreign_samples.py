@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jwcrypto.jwk import JWK
+from sd_jwt.common import SDObj
+from sd_jwt.issuer import SDJWTIssuer
 
+from backend.domain import strict_json
+from backend.domain.foreign.files import read_file
 from backend.domain.foreign.formats import read_document
 from backend.domain.foreign.meanings import meaning_of
 from backend.domain.foreign.reading import Mark
@@ -52,6 +57,25 @@ def test_a_published_example_lacks_what_its_vocabulary_does_not_hold_and_is_whol
     given = {field: meaning_of(field).example.strip("'") for field in lacking(reading)} | {"issueDate": "2026-03-03"}
     completed = read_document(embedded(path), given)
     assert completed.is_complete, [tell(note) for note in completed.notes if note.mark.blocks]
+
+
+def marked(value):
+    """Everything in it to be disclosed by itself, at every level."""
+    if isinstance(value, dict):
+        return {SDObj(name): marked(member) for name, member in value.items()}
+    return [SDObj(marked(element)) for element in value] if isinstance(value, list) else value
+
+
+@needs_samples
+@pytest.mark.parametrize("path", SAMPLE_FILES)
+def test_a_published_example_secured_by_others_says_what_it_says_in_plain(path):
+    key = JWK.generate(kty="EC", crv="P-256")
+    document = strict_json.loads(embedded(path))
+    header = {"typ": "vc+sd-jwt", "jwk": key.export_public(as_dict=True)}
+    secured = SDJWTIssuer(marked(document), key, extra_header_parameters=header).sd_jwt_issuance
+    reading, plain = read_file(secured.encode(), {}), read_document(embedded(path), {})
+    assert (reading.fields, lacking(reading)) == (plain.fields, lacking(plain))
+    assert [note.code for note in reading.notes if note.code.startswith("sd-")] == ["sd-signed"]
 
 
 @needs_samples

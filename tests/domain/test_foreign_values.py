@@ -84,6 +84,7 @@ def test_an_unknown_document_is_told_with_the_known_ones():
         (b"[1]", "not-an-object"),
         (b'{"kind": "will", "document": {}}', "unknown-kind"),
         (b'{"kind": "invoice", "document": []}', "unknown-kind"),
+        (b'{"kind": "order", "document": {}}', "unknown-kind"),
         (b"hello", "no-columns"),
     ],
 )

@@ -246,6 +246,54 @@ def test_hostile_json_is_told_and_kept_out(house, text):
     assert blocked(bring(house, Given("x", text.encode()))) == [(None, "malformed-json")]
 
 
+# Credentials secured as SD-JWT
+
+
+def presented(record, *names):
+    return Given("certificate.sd-jwt", record.sd_jwt.disclosing(names or list(record.fields)).compact.encode())
+
+
+def told(plan, code):
+    return [note for file in plan.files for note in file.notes if note.code == code]
+
+
+def test_a_chamber_s_record_becomes_the_merchant_s_statement_and_its_signer_is_named(house):
+    record = house.issue_certificate()
+    done = bring(house, presented(record), issuers=["Zhejiang Chamber"])
+    assert blocked(done) == []
+    assert [note.values["value"] for note in told(done, "sd-signer")] == ["Zhejiang Chamber"]
+    statement = house.record(done.files[0].stored[0].id)
+    assert (statement.fields, statement.assurance) == (record.fields, Assurance.STATED)
+    house.settle()
+
+
+def test_a_record_in_part_is_completed_or_kept_out(house):
+    record = house.issue_certificate()
+    shown = presented(record, *(name for name in record.fields if name != "quantity"))
+    assert blocked(bring(house, shown, issuers=["Zhejiang Chamber"])) == [(None, "lacking-withheld")]
+    assert requests(house) == []
+    done = bring(house, shown, issuers=["Zhejiang Chamber"], quantity="500")
+    assert house.record(done.files[0].stored[0].id).fields == record.fields
+    house.settle()
+
+
+def test_a_key_in_wrong_hands_is_told(house):
+    record = house.issue_certificate()
+    with house.at.work() as work:
+        key = work.store.active_key(house.chamber.organisation)
+        work.store.find_key(key.thumbprint).compromised_since = house.at.now()
+        work.commit()
+    assert told(bring(house, presented(record)), "sd-signer-robbed")
+
+
+def test_an_altered_credential_is_told_and_kept_out(house):
+    record = house.issue_certificate()
+    jwt, first, *others = presented(record).content.decode().split("~")
+    altered = Given("x", "~".join([jwt, first[:-4] + "AAAA", *others]).encode())
+    assert blocked(bring(house, altered, issuers=["Zhejiang Chamber"])) == [(None, "sd-disclosure")]
+    assert requests(house) == []
+
+
 # One unit of work
 
 

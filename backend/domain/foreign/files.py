@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from backend.domain.foreign.consignments import Table, read_consignments
-from backend.domain.foreign.formats import BOM, read_document
+from backend.domain.foreign.formats import BOM, read_compact, read_document
 from backend.domain.foreign.reading import Reading, UnknownFormat
+from backend.domain.foreign.secured import is_compact
 
 LARGEST = 20_000_000
 """Bytes in one file."""
@@ -17,8 +18,13 @@ def is_json(content: bytes) -> bool:
     return content.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
 
 
+def is_document(content: bytes) -> bool:
+    """Whether a file means to be a document, not a table."""
+    return is_json(content) or is_compact(content.removeprefix(BOM))
+
+
 def read_file(content: bytes, given: Mapping[str, str]) -> Reading | Table:
-    """Read a document or a table; raises UnknownFormat, HostileJson.
+    """Read a document or a table; raises UnknownFormat, HostileJson, MalformedRecord.
 
     ``given`` are fields that complete a document, by their dotted paths.
     """
@@ -30,4 +36,6 @@ def read_file(content: bytes, given: Mapping[str, str]) -> Reading | Table:
     for beginning, what in _NOT_TEXT.items():
         if start.startswith(beginning):
             raise UnknownFormat(what)
-    return read_document(content, given) if is_json(content) else read_consignments(content)
+    if is_json(content):
+        return read_document(content, given)
+    return read_compact(content, given) if is_document(content) else read_consignments(content)

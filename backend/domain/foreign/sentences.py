@@ -44,6 +44,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "china-currency": ("China customs' currency {raw} is {value}", "海关币制代码 {raw} 即 {value}"),
     # lacks
     "lacking": ("{meaning}, such as {example}", "{meaning}，如 {example}"),
+    "lacking-withheld": (
+        "not shown: ask for a copy that shows it, or give it: {meaning}, such as {example}",
+        "未出示：请索取出示此项的副本，或自行填写：{meaning}，如 {example}",
+    ),
     "lacking-column": ("the column is missing: {meaning} (9610: {alias})", "缺少此列：{meaning}（9610：{alias}）"),
     "lacking-issuer": (
         "who is to confirm it. Give: --issuer with one of: {known}",
@@ -59,6 +63,38 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "proof-not-checked": (
         "its maker's signature was not checked and is not carried over: keep the original file",
         "未核验原文件的签名，亦不随同保存：请保留原始文件",
+    ),
+    "sd-signed": (
+        "signed by the key {key}, and not altered since. The file itself brings that key: compare it with what the "
+        "issuer publishes",
+        "由密钥 {key} 签名，此后未被改动。该密钥随文件附带：请与签发方公布的密钥核对",
+    ),
+    "sd-signer": ("{key} is a key of {value}, registered here", "{key} 是本系统登记的 {value} 的密钥"),
+    "sd-signer-robbed": (
+        "{key} is a key of {value} that fell into wrong hands: ask {value} whether this is theirs",
+        "{key} 是 {value} 的密钥，但已落入他人之手：请向 {value} 核实",
+    ),
+    "sd-no-key": (
+        "its signature was not checked: the key is not in the file (it names {value}). Keep the original file",
+        "未核验签名：文件中没有密钥（所指密钥：{value}）。请保留原始文件",
+    ),
+    "sd-other-algorithm": (
+        "its signature was not checked: it is made with {value}, and ES256 is read here. Keep the original file",
+        "未核验签名：签名算法为 {value}，本系统只核验 ES256。请保留原始文件",
+    ),
+    "sd-from": ("its issuer lets it hold from {value}", "签发方规定自 {value} 起有效"),
+    "sd-until": ("its issuer lets it hold until {value}", "签发方规定有效期至 {value}"),
+    "sd-withheld": (
+        "{count} withheld, or digests of nothing to hide how many: only what was shown is read",
+        "{count} 项未出示（或仅为隐藏数目的填充摘要）：只读取已出示的内容",
+    ),
+    "kb-checked": (
+        "shown to {value} on {day} by the holder of the key {key}",
+        "由密钥 {key} 的持有人于 {day} 向 {value} 出示",
+    ),
+    "kb-not-checked": (
+        "its holder's signature was not checked: the holder's key (P-256) is not in the file",
+        "未核验持有人的签名：文件中没有持有人的密钥（P-256）",
     ),
     "original-issuer": (
         "{value} issued the original; here, who confirms it is named with --issuer",
@@ -116,6 +152,91 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "未找到该大小的已上传文件：请先上传，或去掉附件",
     ),
     "malformed-json": ("{why}", "{why}"),
+    # credentials secured as SD-JWT
+    "sd-form": (
+        "it is no whole SD-JWT: it was cut off, wrapped or altered on its way. "
+        "Take the file again from whoever sent it to you",
+        "不是完整的 SD-JWT：可能被截断、折行或改动。请向发送方重新索取原文件",
+    ),
+    "sd-json": (
+        "a part of it is JSON that programs read differently ({why}). Ask its issuer for a new one",
+        "其中的 JSON 会被不同程序读出不同内容（{why}）。请向签发方重新索取",
+    ),
+    "sd-unsigned": ("nobody signed it. Ask its issuer for the signed one", "未经签名。请向签发方索取已签名的文件"),
+    "sd-crit": (
+        "its header demands an extension (crit) that is not known here. Ask its issuer for one without",
+        "其头部要求本系统不支持的扩展（crit）。请向签发方索取不含该扩展的文件",
+    ),
+    "sd-type": (
+        "its type (typ) is {value}; read are {known}. Ask its issuer for one of these",
+        "其类型（typ）为 {value}；可读取的有 {known}。请向签发方索取其中一种",
+    ),
+    "sd-hash": (
+        "its digests are made with {value}; read are {known}. Ask its issuer for one of these",
+        "其摘要算法为 {value}；可读取的有 {known}。请向签发方索取其中一种",
+    ),
+    "sd-many": (
+        "more than {most} disclosures. Ask for one that shows less",
+        "出示项超过 {most} 个。请索取出示较少的文件",
+    ),
+    "sd-deep": (
+        "nested deeper than {most} levels. Ask its issuer for a new one",
+        "嵌套超过 {most} 层。请向签发方重新索取",
+    ),
+    "sd-disclosure": (
+        "disclosure {place} is damaged. Take the file again from whoever sent it to you",
+        "第 {place} 个出示项已损坏。请向发送方重新索取原文件",
+    ),
+    "sd-disclosure-twice": (
+        "disclosure {place} stands twice. Take the file again from whoever sent it to you",
+        "第 {place} 个出示项重复。请向发送方重新索取原文件",
+    ),
+    "sd-foreign": (
+        "disclosure {place} ({name}) is not what the issuer signed: it was altered, or put in, or what it lies in is "
+        "withheld. Take the file again from whoever sent it to you",
+        "第 {place} 个出示项（{name}）并非签发方所签内容：被改动、被加入，或其所属内容未出示。请向发送方重新索取原文件",
+    ),
+    "sd-shape": (
+        "a member was shown here where an element of a list belongs, or the reverse. Ask its issuer for a new one",
+        "此处出示的内容与其位置不符（对象成员与列表元素混淆）。请向签发方重新索取",
+    ),
+    "sd-digests": (
+        "the digests here are damaged. Ask its issuer for a new one",
+        "此处的摘要已损坏。请向签发方重新索取",
+    ),
+    "sd-digest-twice": (
+        "a digest here stands twice. Ask its issuer for a new one",
+        "此处的摘要重复。请向签发方重新索取",
+    ),
+    "sd-name": (
+        "{name} would stand here twice, or is no name for a field. Ask its issuer for a new one",
+        "{name} 在此处重复，或不可用作字段名。请向签发方重新索取",
+    ),
+    "sd-place": (
+        "a digest stands here where none belongs. Ask its issuer for a new one",
+        "此处不应有摘要。请向签发方重新索取",
+    ),
+    "sd-signature": (
+        "it is not signed by the key that it names: what it says was altered after signing. "
+        "Take the file again from whoever sent it to you",
+        "签名与其所附密钥不符：内容在签名后被改动。请向发送方重新索取原文件",
+    ),
+    "sd-key": (
+        "the key in its header is no P-256 key, which ES256 needs. Ask its issuer for a new one",
+        "其头部的密钥不是 ES256 所需的 P-256 密钥。请向签发方重新索取",
+    ),
+    "kb-form": (
+        "its holder's signature (key binding) is of no form that is read here. Ask its holder to show it anew",
+        "持有人的签名（key binding）格式无法读取。请持有人重新出示",
+    ),
+    "kb-signature": (
+        "its holder's signature is not by the key that the issuer named. Ask its holder to show it anew",
+        "持有人的签名与签发方指定的密钥不符。请持有人重新出示",
+    ),
+    "kb-hash": (
+        "its holder signed another choice of fields: some were taken away or put in. Ask its holder to show it anew",
+        "持有人所签的出示内容与此不同：有增减。请持有人重新出示",
+    ),
     # why a value is unusable
     "no-text": ("it is no text", "不是文字"),
     "numeric-country": (
