@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.conftest import Server, command, start
 from tests.journeys.papers import a_certificate
 
@@ -17,6 +19,7 @@ def final(server: Server, record: str) -> bool:
     return bool(server.get(f"/records/{record}", "merchant")["proofState"] == "final")
 
 
+@pytest.mark.slow
 def test_a_backup_put_back_holds_everything_but_what_was_erased_since(tmp_path: Path) -> None:
     server = start(tmp_path / "data")
     merchant = server.people["merchant"].organisation
