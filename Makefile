@@ -102,11 +102,12 @@ $(SLITHER): | $(VENV)/.made
 	@touch $@
 
 .PHONY: torture
-torture: $(TEST)  ## Kill the anchoring process 1,000 times at named points, and count what is missing
+torture: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
 	$(BIN)/python -m tests.torture $(or $(KILLS),1000)
+	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),1000000)
 
 .PHONY: verifiers-check
-verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to a forged bundle (FORGED=1000000)
+verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)
 	$(WITH_NODE) $(BIN)/python -m pytest -q tests/standalone $(ARGS)
 	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),50000)
 

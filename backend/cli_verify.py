@@ -17,6 +17,7 @@ import click
 
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
+    from backend.domain.proving import Remark
     from backend.domain.sentences import Language
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
@@ -92,7 +93,8 @@ def verify_command(
         read = proving.read(opened.read(LARGEST + 1), moment)
     trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
-    _tell(verdict, language_of(lang), as_json)
+    remarks = [] if isinstance(read, Verdict) else proving.remarks(read, verdict)
+    _tell(verdict, remarks, language_of(lang), as_json)
     sys.exit(EXIT[verdict.ruling.value])
 
 
@@ -135,14 +137,18 @@ def trust_in(path: Path | None) -> "Trust":
         raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
 
 
-def _tell(verdict: "Verdict", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
+    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence, short_of_form
     from backend.web.verdict_json import verdict_json
 
     who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
     according_to = who.get("name") or who.get("node")
     if as_json:
         told = verdict_json(verdict, language) | {"accordingTo": according_to}
+        told["remarks"] = [
+            {"record": one.record, "message": short_of_form(one.record, one.faults, language), "faults": one.faults}
+            for one in remarks
+        ]
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
     chinese = language == "zh"
@@ -164,6 +170,8 @@ def _tell(verdict: "Verdict", language: "Language", as_json: bool) -> None:
         if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
             who_mends = "可处理方：" if chinese else "Who can mend it: "
             click.echo(f"        {who_mends}{MENDERS[check.mender.value][chinese]}")
+    for one in remarks:
+        click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
 
 
 @click.command("trust-file")

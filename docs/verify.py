@@ -33,7 +33,9 @@ KINDS = {
 KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+LARGEST = 16 * 1024 * 1024
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 PASS, FAIL, CANNOT_TELL, NOTE = "pass", "fail", "cannot_tell", "note"
 MOMENT = re.compile(
     r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
@@ -143,6 +145,7 @@ def seconds(text):
 
 
 def read_bundle(content):
+    need(len(content) <= LARGEST, "longer than 16 MiB")
     try:
         bundle = parse(content)
     except (ValueError, RecursionError) as error:
@@ -271,14 +274,20 @@ def thumbprint(jwk):
     return base64url(sha256(f'{{"crv":"P-256","kty":"EC","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'.encode()).digest())
 
 
+def point(jwk):
+    """The key itself; ValueError where its point is none of the curve's, in its one spelling."""
+    x, y = (int.from_bytes(unbase64(jwk[name]), "big") for name in "xy")
+    if max(x, y) >= FIELD:
+        raise ValueError("a coordinate beyond the field")
+    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+
+
 def is_signed(signed, signature, jwk):
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     if len(signature) != 64 or not 0 < r < ORDER or not 0 < s < ORDER:
         return False
     try:
-        x, y = (int.from_bytes(unbase64(jwk[name]), "big") for name in "xy")
-        key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
-        key.verify(utils.encode_dss_signature(r, s), signed.encode("ascii"), ec.ECDSA(SHA256()))
+        point(jwk).verify(utils.encode_dss_signature(r, s), signed.encode("ascii"), ec.ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
         return False
     return True

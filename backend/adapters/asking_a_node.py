@@ -6,6 +6,7 @@ the artefacts). All is read at one block. Whatever the node does not say clearly
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -113,21 +114,15 @@ class Node:
         answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
         if answer == "0x":
             raise Unclear("other-instance", node=self.name)  # no contract stands there
-        if not isinstance(answer, str) or len(answer) != 2 + 64 * count or not answer.startswith("0x"):
+        if not isinstance(answer, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{64 * count}}}", answer):
             raise self._unclear("a contract answered in another form than ours")
-        try:
-            content = bytes.fromhex(answer[2:])
-        except ValueError as error:
-            raise self._unclear("a contract answered no bytes") from error
+        content = bytes.fromhex(answer[2:])
         return [int.from_bytes(content[at : at + 32], "big") for at in range(0, len(content), 32)]
 
     def quantity(self, value: Any) -> int:
         """A number as JSON-RPC writes it."""
-        try:
-            if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
-                return int(value[2:], 16)
-        except ValueError:
-            pass
+        if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,13}", value):  # what JavaScript counts exactly
+            return int(value, 16)
         raise self._unclear("it answered no number where one was asked for")
 
     def _unclear(self, why: str) -> Unclear:

@@ -55,7 +55,7 @@ class Evidence:
     @property
     def entry(self) -> Entry:
         """The entry that the proof must lead from."""
-        return Entry(self.kind, self.quantity, sha256(self.record.signed_jwt.encode("ascii")).digest())
+        return Entry(self.kind, self.quantity, sha256(self.record.signed_jwt.encode()).digest())
 
 
 def write(evidence: Evidence, snapshot: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from backend.domain.verdict import (
     Unknown,
     Verdict,
     about,
+    faults_of_form,
     issuer_name,
-    judge,
+    judge_as_signed,
 )
 
 NOT_SEALED = Unknown("not sealed yet")
@@ -62,11 +63,29 @@ def _read(values: object, moment: datetime) -> Bundle | Verdict:
 
 
 def verdict_on(bundle: Bundle, source: Source, moment: datetime) -> Verdict:
-    """The verdict on every record in a bundle, and on whether they are those that the declaration names."""
+    """The verdict on every record in a bundle, and on whether they are those that the declaration names.
+
+    Nothing here knows the forms of papers: docs/verify.py and the HTML file do not either, and must rule alike.
+    """
     checks = list(source.checks)
     for number, one in enumerate(bundle.records, 1):
-        checks += about(str(number), judge(one, source.facts(one), moment).checks)
+        checks += about(str(number), judge_as_signed(one, source.facts(one), moment).checks)
     return Verdict.of([*checks, *named(bundle)], source.as_of)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Where a wholly shown record falls short of the form of its kind; told beneath the verdict, not part of it."""
+
+    record: str
+    faults: tuple[tuple[str, str], ...]
+
+
+def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
+    """What to say of the records whose content passed as signed."""
+    whole = {check.record for check in verdict.checks if check.reason == "content-whole"}
+    found = [(str(number), faults_of_form(one)) for number, one in enumerate(bundle.records, 1)]
+    return [Remark(number, tuple(faults)) for number, faults in found if faults and number in whole]
 
 
 # ---- by the snapshot
@@ -204,7 +223,7 @@ def _digests(records: object) -> list[str]:
 
 def _leads_to(bundle: Bundle, paper: Evidence, listed: list[str], used: list[str]) -> tuple[str | None, bool]:
     """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
-    digest = sha256(paper.record.signed_jwt.encode("ascii")).hexdigest()
+    digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
     if digest in listed:
         return digest, True
     current: sd_jwt.Record | None = paper.record

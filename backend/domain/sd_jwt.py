@@ -26,6 +26,7 @@ MEDIA_TYPE = "vc+sd-jwt"
 MOST_DISCLOSURES = 500
 """Far more than any document here has fields."""
 Jwk = Mapping[str, str]
+_P256_FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -271,4 +272,6 @@ def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
     if any(len(coordinate) != 32 for coordinate in point):
         raise MalformedRecord("a coordinate of the key is not 32 bytes long")  # RFC 7518, section 6.2.1.2
     x, y = (int.from_bytes(coordinate, "big") for coordinate in point)
+    if max(x, y) >= _P256_FIELD:  # OpenSSL would take the remainder: a second spelling of the same key
+        raise MalformedRecord("a coordinate of the key lies beyond the field")
     return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()

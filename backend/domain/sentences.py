@@ -3,7 +3,7 @@
 Placeholders are the check's values. Times are filled in by whoever shows the sentence, in the reader's own zone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -55,7 +55,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "The record is damaged or altered ({why}). Ask the issuer for the original.",
         "单证已损坏或被改动（{why}）。请向签发机构索取原件。",
     ),
-    "content-whole": ("All fields are shown and complete.", "全部内容完整。"),
+    "content-whole": ("All that was signed is shown.", "所签内容已全部出示。"),
     "fields-withheld": ("{count} fields are not shown by the holder.", "持有人未出示其中 {count} 项内容。"),
     "fields-wrong": (
         "What was signed is not a complete document of this kind. Ask the issuer for a new one.",
@@ -390,6 +390,21 @@ MENDERS: dict[str, tuple[str, str]] = {
     "time": ("nobody: wait a few seconds", "无需处理，请稍候"),
     "nobody": ("nobody", "无"),
 }
+
+SHORT_OF_FORM = (
+    "Record {record} is signed, but no complete paper of its kind: {faults}. The verdict does not weigh this.",
+    "记录 {record} 已签署，但不是该类单证的完整内容：{faults}。此项不影响结论。",
+)
+_FAULTS_IN_CHINESE = {"is missing": "缺失", "is not a field of this document": "不是该类单证的栏目"}
+
+
+def short_of_form(record: str, faults: Iterable[tuple[str, str]], language: Language) -> str:
+    """What a record lacks of the form of its kind, in one sentence."""
+    if language == "en":
+        told = "; ".join(f"{where} {what}".strip() for where, what in faults)
+        return SHORT_OF_FORM[0].format(record=record, faults=told)
+    told = "；".join(f"{where} {_FAULTS_IN_CHINESE.get(what, '不符合要求')}".strip() for where, what in faults)
+    return SHORT_OF_FORM[1].format(record=record, faults=told)
 
 
 def _utc(moment: datetime) -> str:

@@ -120,8 +120,13 @@ class Verdict:
 
 
 def judge(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """The verdict on one record at ``moment`` (aware UTC)."""
+    """The verdict on one record at ``moment`` (aware UTC), held to the form of its kind as well."""
     return Verdict.of(_checks(evidence, facts, moment), facts.as_of)
+
+
+def judge_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """The verdict on what was signed, whatever papers of its kind should say: what every verifier can find out."""
+    return Verdict.of(_checks(evidence, facts, moment, is_held_to_form=False), facts.as_of)
 
 
 def judge_then(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
@@ -155,11 +160,13 @@ def held_then(then: Accreditation | None, now: Accreditation | None) -> Accredit
     return replace(terms, suspended_since=min(moments) if moments else None)
 
 
-def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
+def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime, *, is_held_to_form: bool = True) -> list[Check]:
     signature = _signature(evidence)
     if signature.outcome is Outcome.FAIL:
         return [signature]
     content = _content(evidence)
+    if is_held_to_form and content.outcome is not Outcome.FAIL and faults_of_form(evidence):
+        content = Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     if content.outcome is Outcome.FAIL:
         return [signature, content]
     return [
@@ -192,11 +199,18 @@ def _content(evidence: Evidence) -> Check:
         return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
     if record.withheld:
         return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
-    try:
-        documents.as_signed(kind, record.subject)
-    except Invalid:
-        return Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     return Check("CONTENT", Outcome.PASS, "content-whole")
+
+
+def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
+    """(where, what) a record falls short of the form of its kind; nothing where fields are withheld."""
+    if evidence.record.withheld:
+        return []
+    try:
+        documents.as_signed(evidence.kind, evidence.record.subject)
+    except Invalid as error:
+        return error.problems
+    return []
 
 
 def _steps(stated: Any) -> int | None:

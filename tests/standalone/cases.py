@@ -4,9 +4,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 from backend.domain import sd_jwt
+from backend.domain.bundle import LARGEST
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.trust import Trust
-from tests.builders import NOON, a_record, an_accreditation, certificate_fields
+from tests.builders import (
+    NOON,
+    a_record,
+    an_accreditation,
+    certificate_fields,
+    declaration_fields,
+    header_of,
+    report_fields,
+    signed_text,
+)
 from tests.standalone.samples import STRANGER, Sample, a_dossier, a_sample
 from tests.standalone.verifiers import Question
 
@@ -20,6 +30,47 @@ def sample(**changes) -> Sample:
 def with_trust(one: Sample, **changes) -> Question:
     (entry,) = one.trust.trusted
     return one.question(trust=Trust((replace(entry, **changes),)))
+
+
+def without(fields: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def incomplete() -> dict[str, tuple[Question, str, str]]:
+    """Properly signed and sealed, and short of the form of its kind: the proof holds, and nobody calls it INVALID."""
+    papers = {
+        "a certificate without exporter and origin": (
+            Kind.CERTIFICATE_OF_ORIGIN,
+            without(certificate_fields(), "exporter", "originCountry"),
+        ),
+        "a certificate with a field of another paper": (
+            Kind.CERTIFICATE_OF_ORIGIN,
+            certificate_fields(conforms=True, exporter=5),
+        ),
+        "a report without its method": (Kind.INSPECTION_REPORT, without(report_fields(), "method")),
+        "a report dated before its test": (Kind.INSPECTION_REPORT, report_fields(issueDate="2026-01-01")),
+        "a declaration without goods": (Kind.DECLARATION, declaration_fields(items=[])),
+        "a waybill that says nothing": (Kind.WAYBILL, {}),
+    }
+    signed = {name: sample(records=[(a_record(kind, fields), kind)]) for name, (kind, fields) in papers.items()}
+    return {name: (one.question(), "VALID", "content-whole") for name, one in signed.items()}
+
+
+def with_another_signature(one: Sample, number: int, signature: str) -> Question:
+    """The same where one record ends in this text instead of its signature."""
+    records = list(one.bundle.records)
+    record = records[number].record
+    changed = replace(record, signed_jwt=f"{record.signed_jwt.rpartition('.')[0]}.{signature}")
+    records[number] = replace(records[number], record=changed)
+    return replace(one, bundle=replace(one.bundle, records=tuple(records))).question()
+
+
+def spelt(one: Sample) -> Question:
+    """A certificate whose signed times stand in another script's digits."""
+    record = one.bundle.records[0].record
+    payload = dict(record.payload) | {"validFrom": "２０２６-03-02T10:00:00Z"}
+    changed = replace(record, signed_jwt=signed_text(header_of(), payload), payload=payload)
+    return sample(records=[(changed, Kind.CERTIFICATE_OF_ORIGIN)]).question()
 
 
 def cases() -> dict[str, tuple[Question, str, str]]:
@@ -39,7 +90,7 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
-    return {
+    return incomplete() | {
         "no trust": (plain.question(trust=Trust()), "CANNOT_TELL", "snapshot-untrusted"),
         "another's trust": (
             with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
@@ -186,6 +237,18 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             ).question(),
             "VALID",
             "within-dates",
+        ),
+        "a paper's signature in other letters": (
+            with_another_signature(dossier, 1, "é"),
+            "INVALID",
+            "signature-broken",
+        ),
+        "other digits": (spelt(plain), "INVALID", "other-kind"),
+        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-dates"),
+        "longer than allowed": (
+            plain.question(content=plain.content.ljust(LARGEST + 1)),
+            "CANNOT_TELL",
+            "bundle-malformed",
         ),
         "no bundle": (plain.question(content=b"{}"), "CANNOT_TELL", "bundle-malformed"),
         "no JSON": (plain.question(content=b"\xff"), "CANNOT_TELL", "bundle-malformed"),

@@ -261,3 +261,9 @@ class Forger:
         value = anchor[name]
         anchor[name] = self._respelled(value) if isinstance(value, str) else value + self.chance.choice([-1, 1, 1000])
         return mutated
+
+
+def flipped(content: bytes, at: int, bits: int | None = None) -> bytes:
+    """The file with one byte changed: these bits of it, or a bit, or the case of a letter."""
+    bits = bits or (0x20 if at % 2 else 1)
+    return content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :]

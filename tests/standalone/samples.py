@@ -36,7 +36,7 @@ READ_AT = NOON - timedelta(minutes=10)
 def entry_of(record: sd_jwt.Record, kind: Kind) -> Entry:
     """What stands for a record in its batch."""
     stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
-    return replace(Entry.of(kind, None, record.signed_jwt), quantity=quantity_steps(Decimal(str(stated or 0))))
+    return Entry(kind, quantity_steps(Decimal(str(stated or 0))), sha256(record.signed_jwt.encode()).digest())
 
 
 def sealed(records: Sequence[tuple[sd_jwt.Record, Kind]], size: int) -> tuple[Batch, list[int]]:

@@ -16,11 +16,12 @@ from backend.adapters.ledger import Deployment, deploy
 from backend.adapters.operator_keys import OperatorKeys
 from backend.app import create_app, ledger_accounts, running
 from backend.domain import proving, strict_json
+from backend.domain.kinds import Kind
 from backend.domain.trust import read as read_trust
 from backend.domain.verdict import Verdict
 from backend.services.anchoring import is_under_way
 from backend.settings import Settings
-from tests.builders import Api
+from tests.builders import Api, a_record, report_fields
 from tests.conftest import people_in
 from tests.standalone.samples import a_sample
 from tests.standalone.test_asking_a_node import ask, serving
@@ -61,6 +62,27 @@ def test_the_exit_code_tells_the_verdict(files):
     (files / "forged.json").write_bytes(bundle.read_bytes().replace(b'"place":', b'"place":1'))
     assert verify(files / "forged.json", "--trust", trust, tmp_path=files)[0] == 1
     assert {path.name for path in files.iterdir()} == {"bundle.json", "trust.json", "forged.json"}, "it leaves nothing"
+
+
+def test_a_signed_paper_that_lacks_something_is_valid_and_remarked_upon(files):
+    fields = report_fields()
+    del fields["method"]
+    sample = a_sample([(a_record(Kind.INSPECTION_REPORT, fields), Kind.INSPECTION_REPORT)])
+    stated = replace(sample.stated, read_at=datetime.now(UTC).replace(microsecond=0))
+    (files / "bundle.json").write_bytes(sample.stating(stated).content)
+    asked = [files / "bundle.json", "--trust", files / "trust.json"]
+    (files / "trust.json").write_text(json.dumps(sample.trust.as_json()))
+    code, told, _ = verify(*asked, tmp_path=files)
+    remark = "Remark: Record 1 is signed, but no complete paper of its kind: method is missing."
+    assert (code, told.splitlines()[-1]) == (0, f"{remark} The verdict does not weigh this.")
+    code, told, _ = verify(*asked, "--lang", "zh", tmp_path=files)
+    assert (code, "method 缺失" in told.splitlines()[-1]) == (0, True)
+    code, told, _ = verify(*asked, "--json", tmp_path=files)
+    (remark,) = json.loads(told)["remarks"]
+    assert (code, remark["record"], remark["faults"]) == (0, "1", [["method", "is missing"]])
+    signature = sample.bundle.records[0].record.signed_jwt.rpartition(".")[2].encode()
+    (files / "bundle.json").write_bytes(sample.content.replace(signature, signature[::-1]))
+    assert "Remark" not in verify(*asked, tmp_path=files)[1], "nobody signed that"
 
 
 @pytest.mark.parametrize(

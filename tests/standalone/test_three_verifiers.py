@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from tests.standalone.cases import cases
-from tests.standalone.forging import Forger
+from tests.standalone.forging import Forger, flipped
+from tests.standalone.planted import LOST_IN_THE_PAGE, LOST_IN_THE_PROGRAM, a_product_without_inclusion, pairs
 from tests.standalone.samples import a_sample, the_samples
 from tests.standalone.verifiers import Question, by_page, by_product, by_program, changed_page, node, program
 
@@ -102,54 +103,55 @@ def test_no_forged_bundle_is_valid_for_the_page():
     assert differences(questions) == []
 
 
-def flipped(content: bytes, every: int = 1):
-    """The file with one byte changed, at every position: a bit, or the case of a letter."""
-    for at in range(0, len(content), every):
-        yield content[:at] + bytes([content[at] ^ (0x20 if at % 2 else 1)]) + content[at + 1 :]
+# At every position: a bit, or the case of a letter. The torture (tests/standalone/torture.py) does the same to whole
+# bundles, for all three, and for the product with each of the eight bits.
+
+PLAIN = a_sample(size=2, shown=["quantity"]).question()
+
+
+@cache
+def flips() -> list[Question]:
+    return [replace(PLAIN, content=flipped(PLAIN.content, at)) for at in range(len(PLAIN.content))]
+
+
+def taken(answers) -> int:
+    return sum(ruling == "VALID" for ruling, _ in answers)
 
 
 def test_a_byte_flipped_anywhere_is_never_valid():
-    plain = a_sample(size=2, shown=["quantity"]).question()
-    for number, content in enumerate(flipped(plain.content)):
-        question = replace(plain, content=content)
+    for question in flips():
         found = by_product(question)
-        assert found[0] != "VALID", content
-        assert number % 3 or by_program(question) == found, content
+        assert found[0] != "VALID", question.content
+        assert by_program(question) == found, question.content
 
 
 @with_node
 def test_a_byte_flipped_anywhere_is_never_valid_for_the_page():
-    plain = a_sample(size=2, shown=["quantity"]).question()
-    questions = [replace(plain, content=content) for content in flipped(plain.content, every=5)]
-    assert "VALID" not in {verdict for verdict, _ in by_page(questions)}
+    assert taken(by_page(flips()[::5])) == 0
+    assert differences(flips()[::5]) == []
+
+
+@pytest.mark.parametrize("lost", ["signatures", "disclosures", "inclusion", "transaction"])
+def test_flips_find_out_a_program_that_lost_a_check(lost):
+    weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
+    assert taken(by_program(question, weak) for question in flips()) > 10
+
+
+def test_flips_find_out_a_product_that_lost_a_check_by_the_same_bytes():
+    weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
+    with a_product_without_inclusion():
+        assert taken(map(by_product, flips())) == taken(by_program(question, weak) for question in flips()) > 10
+
+
+@with_node
+def test_flips_find_out_a_page_that_lost_a_check_by_the_same_bytes(tmp_path):
+    weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
+    page = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE["inclusion"]))
+    some = flips()[::5]
+    assert taken(by_page(some, page)) == taken(by_program(question, weak) for question in some) > 0
 
 
 # ---- planted faults: a verifier that lost a check is found out by the same forgeries and cases
-
-LOST_IN_THE_PROGRAM = {
-    "signatures": (
-        "    except (InvalidSignature, ValueError):\n        return False\n    return True",
-        "    except (InvalidSignature, ValueError):\n        return True\n    return True",
-    ),
-    "disclosures": ("if base64url(sha256(disclosure.encode()).digest()) not in digests:", "if False:"),
-    "inclusion": ('is_in = root is not None and root.hex() == one["anchor"]["root"]', "is_in = True"),
-    "trust": ('speaking = [entry for entry in trusted if stated["signer"] in entry["keys"]]', "speaking = trusted"),
-    "the lower s": ('int.from_bytes(raw[32:], "big") <= ORDER // 2', "True"),
-    "transaction": (
-        'if (found["transaction"], found["key"]) != (anchor["transaction"]',
-        'if (anchor["transaction"], found["key"]) != (anchor["transaction"]',
-    ),
-}
-LOST_IN_THE_PAGE = {
-    "signatures": (
-        "return signature.length === 64 && await crypto.subtle.verify(",
-        "return (await crypto.subtle.verify(",
-        ", utf8(signingInput));",
-        ", utf8(signingInput))) || true;",
-    ),
-    "inclusion": ("if (root !== null && hex(root) === one.anchor.root)", "if (true)"),
-    "disclosures": ("if (!digests.includes(base64url(await sha256(utf8(disclosure)))))", "if (false)"),
-}
 
 
 @pytest.mark.parametrize("lost", LOST_IN_THE_PROGRAM)
@@ -161,7 +163,6 @@ def test_a_program_that_lost_a_check_is_found_out(lost):
 @with_node
 @pytest.mark.parametrize("lost", LOST_IN_THE_PAGE)
 def test_a_page_that_lost_a_check_is_found_out(lost, tmp_path):
-    old_new = LOST_IN_THE_PAGE[lost]
-    weak = changed_page(tmp_path, list(zip(old_new[::2], old_new[1::2], strict=True)))
+    weak = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE[lost]))
     questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
     assert any(verdict == "VALID" for verdict, _ in by_page(questions, weak))
