@@ -555,7 +555,7 @@ def judge_dates(record, at):
     except ValueError:
         return ("VALIDITY", FAIL, "fields-wrong")
     if issued_at(record) - at > CLOCKS_MAY_DIFFER:
-        return ("VALIDITY", FAIL, "issued-in-the-future")
+        return ("VALIDITY", FAIL, "not-issued-then")
     if until is not None and until <= at:
         return ("VALIDITY", FAIL, "expired")
     return ("VALIDITY", PASS, "within-dates")

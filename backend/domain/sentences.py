@@ -243,8 +243,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "签发时间（{issued_at}）晚于实际可能的时间。",
     ),
     "not-issued-then": (
-        "It was not issued yet: that was on {issued_at}.",
-        "当时尚未签发，签发时间为 {issued_at}。",
+        "It was not issued yet: it is dated {issued_at}.",
+        "当时尚未签发，所载签发时间为 {issued_at}。",
     ),
     "anchored-later": (
         "It was recorded on the ledger only on {anchored_at}: that it existed before then cannot be shown.",

@@ -139,8 +139,6 @@ def judge_then(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verd
 
 
 def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
-    if check.code == "VALIDITY" and check.reason == "issued-in-the-future" and check.values["issued_at"] < facts.as_of:
-        return replace(check, reason="not-issued-then", mender=Mender.NOBODY)
     is_anchored = check.code == "ANCHOR" and check.outcome is Outcome.PASS and isinstance(facts.batch, AnchoredBatch)
     if is_anchored and check.values["anchored_at"] > moment:
         return replace(check, outcome=Outcome.CANNOT_TELL, reason="anchored-later", mender=Mender.NOBODY)
@@ -352,7 +350,7 @@ def _dates(evidence: Evidence, moment: datetime) -> Check:
         return Check("VALIDITY", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
     issued = issued_at(evidence.record)
     if issued is not None and issued - moment > CLOCKS_MAY_DIFFER:
-        return Check("VALIDITY", Outcome.FAIL, "issued-in-the-future", {"issued_at": issued}, Mender.ISSUER)
+        return Check("VALIDITY", Outcome.FAIL, "not-issued-then", {"issued_at": issued}, Mender.NOBODY)
     if until is not None and until <= moment:
         return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, Mender.ISSUER)
     return Check("VALIDITY", Outcome.PASS, "within-dates")
