@@ -1,5 +1,6 @@
 """Opens the database, brings its tables up to date, and gives out units of work."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,8 +68,11 @@ def scrub(engine: Engine) -> None:
             connection.close()
 
 
-def upgrade(engine: Engine, to: str = "head") -> bool:
-    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one."""
+def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lambda: None) -> bool:
+    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one.
+
+    What is to be done ``first`` is done anew after a crash: the tables tell that all of it was done.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
@@ -79,6 +83,7 @@ def upgrade(engine: Engine, to: str = "head") -> bool:
         return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
         raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
+    first()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
