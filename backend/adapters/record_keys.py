@@ -199,5 +199,20 @@ def key_number(sealed: object) -> int:
     return number
 
 
+def goes_on_from(later: Path, earlier: Path) -> bool:
+    """Whether a file of keys opens all that an earlier one does, but for what was destroyed since."""
+    with later.open("rb") as new, earlier.open("rb") as old:
+        if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
+            return False
+        while before := old.read(_LENGTH * _BLOCK):
+            now = new.read(len(before))
+            if now != before and not all(
+                now[n : n + _LENGTH] in (before[n : n + _LENGTH], _DESTROYED)
+                for n in range(0, len(before) - _LENGTH + 1, _LENGTH)
+            ):
+                return False
+    return True
+
+
 def _place(number: int) -> int:
     return _HEADING + number * _LENGTH

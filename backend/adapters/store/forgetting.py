@@ -70,7 +70,7 @@ def _given_way(thing: object) -> list[Column[Any]]:
 
 
 def _numbers_of(connection: Connection, thing: object, columns: list[Column[Any]]) -> Iterator[int]:
-    """The keys of what lies in these columns of a thing's row now; what its object remembers may come from elsewhere."""
+    """The keys of what lies in these columns of a thing's row; what its object remembers may come from elsewhere."""
     state = inspect(thing)
     if not columns or state.identity is None:
         return
