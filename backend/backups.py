@@ -86,6 +86,7 @@ def restore(copy: Path, into: DataFolder) -> None:
     if into.path.exists() and any(into.path.iterdir()):
         raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
     try:
+        into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copytree(copy, into.path, dirs_exist_ok=True)
         _write(keys, into.record_keys)
         for path in into.path.rglob("*"):

@@ -19,7 +19,7 @@ from backend.adapters.store.forgetting import follow_the_keys, sweep
 from backend.adapters.store.sealed import Sealed, keys_of
 from backend.domain import evidence
 from backend.domain.clearance import Decision
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, StorageFull
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
 from backend.domain.records import StoredFile
@@ -320,6 +320,16 @@ def test_a_text_that_gives_way_unread_takes_its_key_along(house):
         change.reason = "a better reason"
         work.commit()
     assert len(readable_in(before, house)) == len(before) - 1
+
+
+def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeypatch):
+    def full(*_):
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(RecordKeys, "reserve", lambda *_: None)
+    monkeypatch.setattr(RecordKeys, "seal", full)
+    with pytest.raises(StorageFull):
+        house.issue_certificate()
 
 
 def test_thousands_of_keys_end_at_once(house):

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.adapters.record_keys import RecordKeys
@@ -124,6 +124,8 @@ class SqlUnitOfWork:
         finally:
             if isinstance(error, OperationalError):
                 raise _in_our_words(error) from error
+            if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
+                raise error.orig from error  # no key could be made for a text of it
 
     def commit(self) -> None:
         """Write everything to disk; raises Conflict where another unit of work was quicker."""
