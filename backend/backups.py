@@ -4,14 +4,18 @@ The keys that open what records say lie beside the copies, once: the newest. So 
 older copy is put back, and everything else in it can be read.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.adapters.disk import sync_folder
+from backend.adapters.record_keys import goes_on_from
+from backend.adapters.vault import next_to
 from backend.data_folder import DataFolder, UnusableFolder
 
 _DATABASES = ("provenport.sqlite", "chain.sqlite")
@@ -22,7 +26,7 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     """Copy the data folder into a folder of its own under ``to``, and the keys to ``to`` itself; returns the copy.
 
     The database is copied before the chain, so that the chain knows all that the database does, and the keys come last,
-    so that they open all of it. Raises UnusableFolder.
+    so that they open all of it. Raises UnusableFolder, also where ``to`` holds keys that these would not replace.
     """
     if not folder.marker.exists():
         raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
@@ -31,20 +35,45 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
         raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
     try:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
-        copy = to / f"{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
-        unfinished = copy.with_name(copy.name + ".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        for name in _DATABASES:
-            _copy_database(folder.path / name, unfinished / name)
-        for path in sorted(folder.path.iterdir()):
-            _copy_other(path, unfinished / path.name)
-        _copy_keys(folder.record_keys, to / _APART)
-        unfinished.rename(copy)
-        sync_folder(to)
+        with _alone(to):
+            return _copy_all(folder, to, to / f"{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}")
     except (OSError, sqlite3.Error) as error:
         raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One copy at a time: an earlier one's keys must not take the place of a later one's."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
+    unfinished = copy.with_name(copy.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    master_keys = _master_keys(folder)
+    for name in _DATABASES:
+        _copy_database(folder.path / name, unfinished / name)
+    for path in sorted(folder.path.iterdir()):
+        with suppress(FileNotFoundError):  # gone since it was listed
+            _copy_other(path, unfinished / path.name)
+    if _master_keys(folder) != master_keys:
+        raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
+    _copy_keys(folder.record_keys, to / _APART)
+    sync_folder(unfinished)
+    unfinished.rename(copy)
+    sync_folder(to)
     return copy
+
+
+def _master_keys(folder: DataFolder) -> list[bytes]:
+    present = (folder.master_key, next_to(folder.master_key))
+    return [path.read_bytes() if path.exists() else b"" for path in present]
 
 
 def restore(copy: Path, into: DataFolder) -> None:
@@ -57,6 +86,7 @@ def restore(copy: Path, into: DataFolder) -> None:
     if into.path.exists() and any(into.path.iterdir()):
         raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
     try:
+        into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copytree(copy, into.path, dirs_exist_ok=True)
         _write(keys, into.record_keys)
         for path in into.path.rglob("*"):
@@ -85,7 +115,8 @@ def _copy_database(source: Path, target: Path) -> None:
 def _copy_other(source: Path, target: Path) -> None:
     """Everything that is neither a database nor about to be replaced."""
     if source.is_dir():
-        shutil.copytree(source, target, ignore=lambda _, names: [n for n in names if n.count(".") > 1])
+        unfinished = shutil.ignore_patterns("*.*.*")
+        shutil.copytree(source, target, ignore=unfinished, copy_function=_copy_if_there)
         for path in target.rglob("*"):
             _sync(path)
     elif source.name != _APART and not source.name.startswith((*_DATABASES, ".")) and source.suffix != ".new":
@@ -93,10 +124,21 @@ def _copy_other(source: Path, target: Path) -> None:
         _sync(target)
 
 
+def _copy_if_there(source: str, target: str) -> None:
+    with suppress(FileNotFoundError):  # deleted since it was listed
+        shutil.copy2(source, target)
+
+
 def _copy_keys(source: Path, target: Path) -> None:
     """Let the newest keys take the place of those of an earlier copy, of which no byte is left."""
     fresh = target.with_name(target.name + ".new")
     _write(source, fresh)
+    if target.exists() and not goes_on_from(fresh, target):
+        fresh.unlink()
+        raise UnusableFolder(
+            f"{target} opens earlier copies that the keys of this data folder do not open: they are older, or another "
+            "installation's. Nothing was replaced: name another folder"
+        )
     if not target.exists():
         fresh.rename(target)
         return
@@ -110,6 +152,7 @@ def _copy_keys(source: Path, target: Path) -> None:
 
 def _write(source: Path, target: Path) -> None:
     with source.open("rb") as read, target.open("wb") as written:
+        fcntl.flock(read.fileno(), fcntl.LOCK_SH)  # no key is made or destroyed in the middle
         os.fchmod(written.fileno(), 0o600)
         shutil.copyfileobj(read, written)
         written.flush()

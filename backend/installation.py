@@ -56,8 +56,7 @@ def store_in(
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:
-        if upgrade(engine):
-            files.seal_plain()
+        upgrade(engine, first=files.seal_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
         sweep(engine, files)
         yield Surroundings(

@@ -16,7 +16,10 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from backend.adapters.disk import not_kept, sync_folder
-from backend.adapters.record_keys import KeyDestroyed, NotSealed, RecordKeys, key_number
+from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys, key_number
+
+_BEGINNING = 9
+"""Bytes that hold the number of the key."""
 
 
 class FolderFiles:
@@ -64,14 +67,16 @@ class FolderFiles:
             return self._keys.open(sealed)
         except KeyDestroyed:
             return None
-        except NotSealed:
+        except (KeyMissing, NotSealed):
             return sealed  # altered, or from before files were sealed: the digest tells which
 
     def is_erased(self, digest: str) -> bool:
         """Whether the bytes lie here, but their key was destroyed."""
-        sealed = self._sealed(digest)
         try:
-            return sealed is not None and self._keys.is_destroyed(key_number(sealed))
+            with self._path(digest).open("rb") as file:
+                return self._keys.is_destroyed(key_number(file.read(_BEGINNING)))
+        except FileNotFoundError:
+            return False
         except NotSealed:
             return False
 

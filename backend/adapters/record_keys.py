@@ -65,8 +65,11 @@ class RecordKeys:
                 sync_folder(path.parent)
         heading = os.pread(self._handle, _HEADING, 0)
         if not heading.startswith(_FORMAT):
+            self.close()
             raise NotSealed(f"{path} is no file of keys")
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
+        self.made = 0
+        """The number after the highest that was made here, and is on disk."""
         self._free: list[tuple[int, bytes]] = []
         self._owner = os.getpid()
         self._taking = threading.Lock()
@@ -107,10 +110,6 @@ class RecordKeys:
             )
         return key
 
-    def is_missing(self, number: int) -> bool:
-        """Whether the file ends before this key: it is older than what was sealed."""
-        return len(os.pread(self._handle, _LENGTH, _place(number))) < _LENGTH
-
     def mark(self, text: str) -> str:
         """60 hexadecimal digits that stand for a text, so that it can be found again, by whoever has this file."""
         return hmac.digest(self._secret, text.encode(), "sha256").hex()[:60]
@@ -147,24 +146,33 @@ class RecordKeys:
             os.fsync(self._handle)
         made = [(first + n, keys[n * _LENGTH : (n + 1) * _LENGTH]) for n in range(_BLOCK)]
         self._free = [*reversed(made), *self._free]
+        self.made = first + _BLOCK
 
     def destroy(self, numbers: Iterable[int]) -> int:
         """Overwrite these keys, on disk before this returns; how many there still were."""
-        there = 0
         with self._locked():
-            for number in sorted(set(numbers)):
-                if os.pread(self._handle, _LENGTH, _place(number)) not in (_DESTROYED, b""):
-                    os.pwrite(self._handle, _DESTROYED, _place(number))
-                    there += 1
-            if there:
-                count = (self.destroyed + there).to_bytes(8, "big")
+            there = [one for one in sorted(set(numbers)) if self._is_there(one)]
+            if there:  # the count goes up first: by it an older copy of the database knows that something went
+                count = (self.destroyed + len(there)).to_bytes(8, "big")
                 os.pwrite(self._handle, count, len(_FORMAT) + 32)
+                os.fsync(self._handle)
+            for number in there:
+                os.pwrite(self._handle, _DESTROYED, _place(number))
             os.fsync(self._handle)
-        return there
+        return len(there)
+
+    def _is_there(self, number: int) -> bool:
+        key = os.pread(self._handle, _LENGTH, _place(number))
+        return len(key) == _LENGTH and key != _DESTROYED
 
     def is_destroyed(self, number: int) -> bool:
         """Whether this key was destroyed."""
         return os.pread(self._handle, _LENGTH, _place(number)) == _DESTROYED
+
+    @property
+    def present(self) -> int:
+        """How many keys the file holds, destroyed ones among them."""
+        return max(os.fstat(self._handle).st_size - _HEADING, 0) // _LENGTH
 
     @property
     def destroyed(self) -> int:
@@ -189,6 +197,21 @@ def key_number(sealed: object) -> int:
     if number >= 2**48:
         raise NotSealed("no such key")
     return number
+
+
+def goes_on_from(later: Path, earlier: Path) -> bool:
+    """Whether a file of keys opens all that an earlier one does, but for what was destroyed since."""
+    with later.open("rb") as new, earlier.open("rb") as old:
+        if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
+            return False
+        while before := old.read(_LENGTH * _BLOCK):
+            now = new.read(len(before))
+            if now != before and not all(
+                now[n : n + _LENGTH] in (before[n : n + _LENGTH], _DESTROYED)
+                for n in range(0, len(before) - _LENGTH + 1, _LENGTH)
+            ):
+                return False
+    return True
 
 
 def _place(number: int) -> int:

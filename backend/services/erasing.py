@@ -35,12 +35,11 @@ def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
             on_file.erase(at.now())
         unbound = _no_longer_bound(store, held, bound)
         for digest in unbound:
-            store.forget_file(digest)
+            store.forget_file(digest, {held.holder.id, held.issuer.id})
         work.commit()
-    for digest in unbound:
-        at.files.delete(digest)
+    gone = sum(_delete(at, digest) for digest in sorted(unbound))
     at.scrub()
-    return Erasure(tuple(line), len(unbound))
+    return Erasure(tuple(line), gone)
 
 
 def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | None:
@@ -51,6 +50,12 @@ def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | N
     except (Conflict, NotAllowed, NotFound) as refusal:
         return refusal
     return None
+
+
+def _delete(at: Surroundings, digest: str) -> bool:
+    """Delete a file, unless somebody else has uploaded the same; nobody can begin to while this looks."""
+    with at.work() as work:
+        return not work.store.file_is_named(digest) and at.files.delete(digest)
 
 
 def _held(store: Store, actor: Person, record_id: str) -> RecordOnFile:

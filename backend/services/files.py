@@ -18,6 +18,7 @@ def store_pdf(at: Surroundings, actor: Person, content: bytes) -> StoredFile:
     digest = at.files.put(content)
     with at.work() as work:
         owner = work.store.get_organisation(actor.organisation.id)
+        at.files.put(content)  # again, now that nobody else writes: an erasure may just have deleted the same
         stored = work.store.find_file(digest, owner)
         if stored is None:
             stored = StoredFile(digest, owner, len(content), "application/pdf", at.now())

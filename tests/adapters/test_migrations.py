@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.adapters.files import FolderFiles
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import open_engine, upgrade
 from backend.adapters.store.queries import SqlStore
@@ -55,6 +57,27 @@ def test_what_lay_open_in_an_earlier_version_is_sealed_and_read_as_before(tmp_pa
     assert b"a chamber" in lying  # the search finds what is there
     for secret in (b"a.b.c", b"WyJz", b"Mrs Wong", b"4711"):
         assert secret not in lying
+
+
+def test_files_are_sealed_before_the_tables_are_new_so_that_a_crash_leaves_none_open(tmp_path):
+    content = b"%PDF-1.7 Mr Tan of Bukit Timah"
+    digest = sha256(content).hexdigest()
+    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
+        upgrade(engine, "0004")
+        stored = FolderFiles(tmp_path / "files", keys)
+        path = tmp_path / "files" / digest[:2] / digest
+        path.parent.mkdir()
+
+        def killed():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            upgrade(engine, first=killed)
+        path.write_bytes(content)
+        assert upgrade(engine, first=stored.seal_plain)
+        assert (stored.get(digest), content in path.read_bytes()) == (content, False)
+        engine.dispose()
 
 
 _OF_0004 = """

@@ -90,6 +90,7 @@ class Blueprint:
     """A house as it stands before every test: built once, copied for each."""
 
     database: bytes
+    keys: bytes
     ledger: FakeLedger
     master: bytes
     ids: dict[str, str]
@@ -129,13 +130,17 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     give_up_turn(at)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
     keys_of(engine.dialect).close()
-    return Blueprint((folder / "db.sqlite").read_bytes(), ledger, master, {n: p.id for n, p in people.items()})
+    database = (folder / "db.sqlite").read_bytes()
+    return Blueprint(
+        database, (folder / "record.keys").read_bytes(), ledger, master, {n: p.id for n, p in people.items()}
+    )
 
 
 @pytest.fixture
 def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     """A house with its people, accredited and settled."""
     (tmp_path / "db.sqlite").write_bytes(blueprint.database)
+    (tmp_path / "record.keys").write_bytes(blueprint.keys)
     ledger = deepcopy(blueprint.ledger)
     at, engine = _surroundings(tmp_path, ledger, ledger.clock, blueprint.master)
     with at.work(reading=True) as work:

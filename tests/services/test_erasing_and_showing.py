@@ -8,8 +8,9 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from backend.adapters import record_keys
 from backend.adapters.files import FolderFiles
 from backend.adapters.record_keys import KeyDestroyed, KeyMissing, RecordKeys
 from backend.adapters.store import database, tables
@@ -18,7 +19,7 @@ from backend.adapters.store.forgetting import follow_the_keys, sweep
 from backend.adapters.store.sealed import Sealed, keys_of
 from backend.domain import evidence
 from backend.domain.clearance import Decision
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, StorageFull
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
 from backend.domain.records import StoredFile
@@ -82,10 +83,13 @@ def older_copy(house, folder):
     return folder
 
 
+def put_newest_keys(house, copy):
+    shutil.copy(house.at.files._folder.parent / "record.keys", copy / "record.keys")
+
+
 @contextmanager
 def opened_again(house, copy):
-    """A copy of the database and the files, opened with the newest keys as at a start."""
-    shutil.copy(house.at.files._folder.parent / "record.keys", copy / "record.keys")
+    """A copy of the database and the files, opened as at a start, with the keys that were put beside it."""
     with closing(RecordKeys(copy / "record.keys")) as newest:
         engine = open_engine(f"sqlite:///{copy / 'db.sqlite'}", newest)
         stored = FolderFiles(copy / "files", newest)
@@ -195,6 +199,7 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
     house.settle()
     copy = older_copy(house, tmp_path / "copy")
     erase(house, one)
+    put_newest_keys(house, copy)
     with opened_again(house, copy) as (again, erased):
         assert erased == 1
         assert again.record(one.id).erased_at is not None
@@ -231,6 +236,152 @@ def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_th
     assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, house)))
     follow_the_keys(engine_of(house), house.at.files, house.clock())
     assert readable_in(before, house) == []
+
+
+@pytest.mark.parametrize("when", ["before the erasure", "before the last block", "another installation"])
+def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house, tmp_path, when):
+    record = held_certificate(house)
+    older = tmp_path / "older"
+    if when == "before the erasure":
+        older.write_bytes((tmp_path / "record.keys").read_bytes())
+        erase(house, record)
+    elif when == "before the last block":
+        with closing(RecordKeys(tmp_path / "record.keys")) as beside:
+            beside.seal(b"a block of a process beside")
+        older.write_bytes((tmp_path / "record.keys").read_bytes())
+        keys(house).reserve(1025)
+        house.issue_certificate(certificateNumber="A-1")
+    else:
+        with closing(RecordKeys(older)) as others:
+            others.reserve(5000)
+    with house.at.work() as work:
+        work.store._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+        work.commit()
+    before = older.read_bytes()
+    with closing(RecordKeys(older)) as old:
+        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        with pytest.raises(KeyMissing, match="put its newest copy back"):
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), house.clock())
+        engine.dispose()
+    assert older.read_bytes() == before
+
+
+def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, tmp_path, monkeypatch):
+    record = held_certificate(house)
+    copy = older_copy(house, tmp_path / "copy")
+    written = os.pwrite
+
+    def once(handle, content, at):
+        if content == bytes(32):
+            monkeypatch.setattr(record_keys.os, "pwrite", crash)
+        return written(handle, content, at)
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_keys.os, "pwrite", once)
+    with pytest.raises(KeyboardInterrupt):
+        erase(house, record)
+    monkeypatch.setattr(record_keys.os, "pwrite", written)
+    put_newest_keys(house, copy)
+    sealed = everything_sealed(house)
+    with opened_again(house, copy) as (again, erased):
+        assert erased == 1
+        assert again.record(record.id).disclosures == []
+        lost = [one for one in readable_in(sealed, again) if SECRET.encode() in one]
+        assert lost == []
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert house.record(record.id).erased_at is not None
+
+
+def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    house.settle()
+    for text_set in ("another", None, "a third"):
+        with house.at.work() as work:
+            kept = work.store.get_record(record.id)
+            (change,) = work.store.status_changes_of(record.id)
+            change.reason = kept.status_reason
+            work.store._session.flush()
+            change.reason = text_set or kept.status_reason
+            work.commit()
+        assert house.record(record.id).status_reason == "Mrs Wong found a mistake"
+
+
+def test_a_text_that_gives_way_unread_takes_its_key_along(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    house.settle()
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        (change,) = work.store.status_changes_of(record.id)
+        work.store._session.expire(change)
+        change.reason = "a better reason"
+        work.commit()
+    assert len(readable_in(before, house)) == len(before) - 1
+
+
+def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeypatch):
+    def full(*_):
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(RecordKeys, "reserve", lambda *_: None)
+    monkeypatch.setattr(RecordKeys, "seal", full)
+    with pytest.raises(StorageFull):
+        house.issue_certificate()
+
+
+def test_thousands_of_keys_end_at_once(house):
+    with house.at.work() as work:
+        keys(house).reserve(50_000)
+        work.store._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work.commit()
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert keys(house).destroyed == 40_000
+
+
+def test_a_file_that_another_has_uploaded_too_stays(house):
+    stored = files.store_pdf(house.at, house.chamber, PDF)
+    files.store_pdf(house.at, house.other_chamber, PDF)
+    bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    assert erase(house, held_certificate(house, attachments=bound)).files == 0
+    assert house.at.files.get(stored.sha256) == PDF
+    with house.at.work(reading=True) as work:
+        assert work.store.find_file(stored.sha256, house.other_chamber.organisation) is not None
+        assert work.store.find_file(stored.sha256, house.chamber.organisation) is None
+
+
+def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypatch):
+    stored = files.store_pdf(house.at, house.chamber, PDF)
+    bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    record = held_certificate(house, attachments=bound)
+    put = FolderFiles.put
+
+    def slowly(self, content):
+        monkeypatch.setattr(FolderFiles, "put", put)
+        digest = put(self, content)
+        erase(house, record)
+        return digest
+
+    monkeypatch.setattr(FolderFiles, "put", slowly)
+    files.store_pdf(house.at, house.other_chamber, PDF)
+    assert house.at.files.get(stored.sha256) == PDF
+
+
+@pytest.mark.parametrize("number", [b"\0\0\0\0\0\0\xff\0", b"\0\0\0\0\0\0\0\1"])
+@pytest.mark.parametrize("column", ["signed_jwt", "disclosures"])
+def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column):
+    record = held_certificate(house)
+    with house.at.work() as work:
+        session = work.store._session
+        lying = session.execute(text(f"SELECT {column} FROM record WHERE id = :id"), {"id": record.id}).scalar_one()
+        altered = lying[:1] + number + lying[9:]
+        session.execute(text(f"UPDATE record SET {column} = :it WHERE id = :id"), {"it": altered, "id": record.id})
+        work.commit()
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    audit(house.at)
 
 
 def disclosures_in(opened):

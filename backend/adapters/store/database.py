@@ -1,5 +1,6 @@
 """Opens the database, brings its tables up to date, and gives out units of work."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.adapters.record_keys import RecordKeys
@@ -67,8 +68,11 @@ def scrub(engine: Engine) -> None:
             connection.close()
 
 
-def upgrade(engine: Engine, to: str = "head") -> bool:
-    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one."""
+def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lambda: None) -> bool:
+    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one.
+
+    What is to be done ``first`` is done anew after a crash: the tables tell that all of it was done.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
@@ -79,6 +83,7 @@ def upgrade(engine: Engine, to: str = "head") -> bool:
         return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
         raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
+    first()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -119,6 +124,8 @@ class SqlUnitOfWork:
         finally:
             if isinstance(error, OperationalError):
                 raise _in_our_words(error) from error
+            if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
+                raise error.orig from error  # no key could be made for a text of it
 
     def commit(self) -> None:
         """Write everything to disk; raises Conflict where another unit of work was quicker."""

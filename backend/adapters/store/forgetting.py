@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     Connection,
     Engine,
     LargeBinary,
     Select,
+    bindparam,
     delete,
     event,
     func,
@@ -31,6 +33,8 @@ from backend.adapters.store.sealed import Sealed, keys_of
 from backend.domain.records import RecordOnFile, StoredFile
 
 _MOST_OF_A_ROW = 3
+_OURS = "record.keys"
+"""What a file of keys is known by: the database keeps its mark."""
 _NONE = 2**48
 """A number that no key has."""
 
@@ -42,32 +46,38 @@ def watch(sessions: sessionmaker[Session]) -> None:
 
 def _note(session: Session, *_: Any) -> None:
     written = len(session.new) + len(session.dirty)
-    keys_of(session.get_bind().dialect).reserve(written * _MOST_OF_A_ROW)
-    gone = [number for thing in session.dirty for number in _given_way(thing)]
-    gone += [number for thing in session.deleted for number in _of(thing)]
+    keys = keys_of(session.get_bind().dialect)
+    keys.reserve(written * _MOST_OF_A_ROW)
+    connection = session.connection()
+    if (connection.execute(select(t.key_state.c.made)).scalar() or 0) < keys.made:
+        _remember(connection, keys, made=keys.made)
+    gone = {number for thing in session.dirty for number in _numbers_of(connection, thing, _given_way(thing))}
+    gone |= {number for thing in session.deleted for number in _numbers_of(connection, thing, _sealed(thing))}
+    gone -= set(connection.scalars(select(t.forgotten_key.c.number))) if gone else set()
     if gone:
-        session.connection().execute(insert(t.forgotten_key), [{"number": number} for number in gone])
+        connection.execute(insert(t.forgotten_key), [{"number": number} for number in sorted(gone)])
         session.info["forgotten"] = True
 
 
-def _sealed_attributes(thing: object) -> Iterator[Any]:
+def _sealed(thing: object) -> list[Column[Any]]:
+    return [column for column in inspect(thing).mapper.columns if isinstance(column.type, Sealed)]
+
+
+def _given_way(thing: object) -> list[Column[Any]]:
     state = inspect(thing)
-    for name, column in state.mapper.columns.items():
-        if isinstance(column.type, Sealed):
-            yield state.attrs[name]
+    names = {column: state.mapper.get_property_by_column(column).key for column in _sealed(thing)}
+    return [column for column, name in names.items() if state.attrs[name].history.has_changes()]
 
 
-def _given_way(thing: object) -> Iterator[int]:
-    for attribute in _sealed_attributes(thing):
-        for old in attribute.history.deleted or ():
-            if (number := getattr(old, "key_number", None)) is not None:
-                yield number
-
-
-def _of(thing: object) -> Iterator[int]:
-    for attribute in _sealed_attributes(thing):
-        if (number := getattr(attribute.value, "key_number", None)) is not None:
-            yield number
+def _numbers_of(connection: Connection, thing: object, columns: list[Column[Any]]) -> Iterator[int]:
+    """The keys of what lies in these columns of a thing's row; what its object remembers may come from elsewhere."""
+    state = inspect(thing)
+    if not columns or state.identity is None:
+        return
+    its_row = [column == value for column, value in zip(state.mapper.primary_key, state.identity, strict=True)]
+    for kept in connection.execute(select(*columns).where(*its_row)).first() or ():
+        if kept is not None and kept.key_number is not None:
+            yield kept.key_number
 
 
 def destroy_forgotten(engine: Engine) -> None:
@@ -78,25 +88,29 @@ def destroy_forgotten(engine: Engine) -> None:
         if not numbers:
             return
         keys.destroy(numbers)
-        connection.execute(delete(t.forgotten_key).where(t.forgotten_key.c.number.in_(numbers)))
-        _remember(connection, keys)
+        ended = delete(t.forgotten_key).where(t.forgotten_key.c.number == bindparam("ended"))
+        connection.execute(ended, [{"ended": number} for number in numbers])
+        _remember(connection, keys, destroyed=keys.destroyed)
 
 
-def _remember(connection: Connection, keys: RecordKeys) -> None:
-    if connection.execute(update(t.key_state).values(destroyed=keys.destroyed)).rowcount == 0:
-        connection.execute(insert(t.key_state).values(id=1, destroyed=keys.destroyed))
+def _remember(connection: Connection, keys: RecordKeys, **state: int) -> None:
+    """Which file of keys the database goes with, how many there are at least, how many destroyed ones it knows of."""
+    if connection.execute(update(t.key_state).values(mark=_OURS, **state)).rowcount == 0:
+        connection.execute(insert(t.key_state).values({"id": 1, "mark": _OURS, "destroyed": 0, **state}))
 
 
 def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
     """Where the database is an older copy, erase what was erased since it was made: its keys are gone. How many.
 
-    Raises KeyMissing where the keys are older than the database: then their newest copy must be put back.
+    Raises KeyMissing where the keys are older than the database, or others: then their newest copy must be put back.
     """
-    destroy_forgotten(engine)
     keys = keys_of(engine.dialect)
-    with Session(engine) as session:
-        _check_they_fit(session, keys)
-        if (session.execute(select(t.key_state.c.destroyed)).scalar() or 0) == keys.destroyed:
+    _check_they_fit(engine, keys)
+    destroy_forgotten(engine)
+    sessions = sessionmaker(engine)
+    watch(sessions)
+    with sessions() as session:
+        if session.execute(select(t.key_state.c.destroyed)).scalar() == keys.destroyed:
             return 0
         gone = [one for one, sealed in session.execute(_numbers()) if keys.is_destroyed(_number(sealed))]
         for record_id in gone:
@@ -105,16 +119,24 @@ def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
             if files.is_erased(stored.sha256):
                 session.delete(stored)
         session.flush()
-        _remember(session.connection(), keys)
+        _remember(session.connection(), keys, destroyed=keys.destroyed)
         session.commit()
+    destroy_forgotten(engine)
     return len(gone)
 
 
 def sweep(engine: Engine, files: FolderFiles) -> int:
     """Delete files that nothing on file names any more, as a crash during an erasure leaves them; how many."""
     with engine.connect() as connection:
-        named = set(connection.scalars(select(t.stored_file.c.sha256)))
-    return sum(files.delete(digest) for digest in files.unnamed(named))
+        left = files.unnamed(_named(connection))
+    if not left:
+        return 0
+    with engine.begin() as connection:  # nobody else writes now: what was uploaded meanwhile is named, or comes later
+        return sum(files.delete(digest) for digest in set(left) - _named(connection))
+
+
+def _named(connection: Connection) -> set[str]:
+    return set(connection.scalars(select(t.stored_file.c.sha256)))
 
 
 def _numbers() -> Select[str, bytes]:
@@ -130,8 +152,16 @@ def _number(sealed: bytes) -> int:
         return _NONE
 
 
-def _check_they_fit(session: Session, keys: RecordKeys) -> None:
-    newest = session.execute(_numbers().order_by(t.record.c.recorded_at.desc()).limit(1)).first()
-    number = _NONE if newest is None else _number(newest[1])
-    if number != _NONE and keys.is_missing(number):
+def _check_they_fit(engine: Engine, keys: RecordKeys) -> None:
+    with engine.connect() as connection:
+        state = connection.execute(select(t.key_state)).first()
+        if state is None or state.mark is None:  # from before the database knew its keys
+            newest = connection.execute(_numbers().order_by(t.record.c.recorded_at.desc()).limit(1)).first()
+            number = _NONE if newest is None else _number(newest[1])
+            is_older = number != _NONE and number >= keys.present
+        else:
+            if state.mark != keys.mark(_OURS):
+                raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
+            is_older = keys.present < state.made or keys.destroyed < state.destroyed
+    if is_older:
         raise KeyMissing("the file of keys is older than the database: put its newest copy back, and start again")

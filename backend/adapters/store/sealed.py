@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 
-from backend.adapters.record_keys import KeyDestroyed, NotSealed, RecordKeys
+from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys
 
 Content = TypeVar("Content")
 
@@ -74,7 +74,7 @@ class Sealed(TypeDecorator[Content]):
             found = self.kept(self.unpacked(content))
         except KeyDestroyed:
             return self.kept()
-        except (NotSealed, ValueError):
+        except (KeyMissing, NotSealed, ValueError):  # keys that are too old stop the start: here a row was altered
             found = self.kept(self.altered)
             found.is_whole = False
             return found

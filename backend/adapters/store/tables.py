@@ -445,4 +445,6 @@ key_state = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("destroyed", BigInteger, nullable=False),
+    Column("made", BigInteger, nullable=False, server_default="0"),
+    Column("mark", Mark),
 )

@@ -1,6 +1,6 @@
 """Products, records, attachments, and merchants' requests to issuers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, or_, select
@@ -50,9 +50,15 @@ class RecordQueries(Queries):
         """Forget which requests led to a thing."""
         self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
 
-    def forget_file(self, sha256: str) -> None:
-        """Forget who uploaded a file."""
-        self._session.execute(delete(t.stored_file).where(t.stored_file.c.sha256 == sha256))
+    def forget_file(self, sha256: str, owners: Collection[str]) -> None:
+        """Forget that these organisations uploaded a file; others may have uploaded the same."""
+        c = t.stored_file.c
+        self._session.execute(delete(t.stored_file).where(c.sha256 == sha256, c.owner_id.in_(owners)))
+
+    def file_is_named(self, sha256: str) -> bool:
+        """Whether any organisation has uploaded this file."""
+        query = select(t.stored_file.c.sha256).where(t.stored_file.c.sha256 == sha256)
+        return self._session.execute(query.limit(1)).first() is not None
 
     def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
         """The record whose signed text has this SHA-256 (hex)."""

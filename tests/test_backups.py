@@ -1,0 +1,88 @@
+"""A copy never costs an earlier one its keys, and is whole whatever happens meanwhile."""
+
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backend import backups
+from backend.adapters.record_keys import RecordKeys, key_number
+from backend.data_folder import DataFolder, UnusableFolder
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def installation(path):
+    folder = DataFolder.open(path, "1")
+    folder.write_secret(folder.master_key, b"a master key")
+    (folder.files / "ab").mkdir(parents=True)
+    (folder.files / "ab" / "abcd").write_bytes(b"a file")
+    with closing(RecordKeys(folder.record_keys)) as keys:
+        return folder, keys.seal(b"a text")
+
+
+def copies(safe):
+    return [path.name for path in safe.iterdir() if path.is_dir() and not path.name.endswith(".unfinished")]
+
+
+def test_later_keys_take_the_place_of_earlier_ones(tmp_path):
+    folder, sealed = installation(tmp_path / "data")
+    backups.back_up(folder, tmp_path / "safe", NOW)
+    with closing(RecordKeys(folder.record_keys)) as keys:
+        keys.reserve(3000)
+        keys.destroy([key_number(sealed)])
+    backups.back_up(folder, tmp_path / "safe", LATER)
+    assert (tmp_path / "safe" / "record.keys").read_bytes() == folder.record_keys.read_bytes()
+    assert len(copies(tmp_path / "safe")) == 2
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "safe").iterdir()}
+    assert modes == {0}
+
+
+@pytest.mark.parametrize("which", ["another installation", "before an erasure", "before a block", "another way since"])
+def test_keys_that_would_not_open_the_copies_that_are_there_replace_none(tmp_path, which):
+    folder, sealed = installation(tmp_path / "data")
+    other = DataFolder(tmp_path / "other")
+    if which == "another installation":
+        installation(other.path)
+    else:
+        shutil.copytree(folder.path, other.path)
+    with closing(RecordKeys(folder.record_keys)) as keys:
+        if which == "before an erasure":
+            keys.destroy([key_number(sealed)])
+        else:
+            keys.reserve(3000)
+    if which == "another way since":
+        with closing(RecordKeys(other.record_keys)) as keys:
+            keys.reserve(5000)
+    backups.back_up(folder, tmp_path / "safe", NOW)
+    before = (tmp_path / "safe" / "record.keys").read_bytes()
+    with pytest.raises(UnusableFolder, match="Nothing was replaced"):
+        backups.back_up(other, tmp_path / "safe", LATER)
+    assert (tmp_path / "safe" / "record.keys").read_bytes() == before
+    assert len(copies(tmp_path / "safe")) == 1
+
+
+def test_a_file_that_is_erased_while_it_is_to_be_copied_spoils_no_copy(tmp_path, monkeypatch):
+    folder, _ = installation(tmp_path / "data")
+    copy_file = shutil.copy2
+
+    def late(source, target):
+        (folder.files / "ab" / "abcd").unlink(missing_ok=True)
+        return copy_file(source, target)
+
+    monkeypatch.setattr(backups.shutil, "copy2", late)
+    copy = backups.back_up(folder, tmp_path / "safe", NOW)
+    assert (copy / "master.key").read_bytes() == b"a master key"
+    assert not (copy / "files" / "ab" / "abcd").exists()
+
+
+def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
+    folder, _ = installation(tmp_path / "data")
+    monkeypatch.setattr(
+        backups, "_copy_database", lambda *_: folder.write_secret(folder.master_key, b"another master key")
+    )
+    with pytest.raises(UnusableFolder, match="make another"):
+        backups.back_up(folder, tmp_path / "safe", NOW)
+    assert copies(tmp_path / "safe") == []
