@@ -86,12 +86,15 @@ def restore(copy: Path, into: DataFolder) -> None:
     if into.path.exists() and any(into.path.iterdir()):
         raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
     try:
-        into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copytree(copy, into.path, dirs_exist_ok=True)
-        _write(keys, into.record_keys)
-        for path in into.path.rglob("*"):
+        unfinished = DataFolder(into.path.with_name(into.path.name + ".unfinished"))
+        shutil.rmtree(unfinished.path, ignore_errors=True)
+        unfinished.path.mkdir(parents=True, mode=0o700)
+        shutil.copytree(copy, unfinished.path, dirs_exist_ok=True)
+        _write(keys, unfinished.record_keys)
+        for path in (unfinished.path, *unfinished.path.rglob("*")):
             _sync(path)
-        sync_folder(into.path)
+        unfinished.path.replace(into.path)
+        sync_folder(into.path.parent)
     except OSError as error:
         raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
 

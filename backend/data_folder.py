@@ -28,7 +28,7 @@ class DataFolder:
         """Make the folder, or check that this version can use it; raises UnusableFolder."""
         folder = cls(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".write-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()

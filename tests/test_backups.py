@@ -86,3 +86,16 @@ def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
     with pytest.raises(UnusableFolder, match="make another"):
         backups.back_up(folder, tmp_path / "safe", NOW)
     assert copies(tmp_path / "safe") == []
+
+
+def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path):
+    folder, sealed = installation(tmp_path / "data")
+    copy = backups.back_up(folder, tmp_path / "safe", NOW)
+    left = tmp_path / "again.unfinished"
+    left.mkdir()
+    (left / "half").write_bytes(b"x")
+    backups.restore(copy, DataFolder(tmp_path / "again"))
+    assert not (tmp_path / "again" / "half").exists()
+    assert (tmp_path / "again").stat().st_mode & 0o077 == 0
+    with closing(RecordKeys(tmp_path / "again" / "record.keys")) as keys:
+        assert keys.open(sealed) == b"a text"

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from backend.domain import sd_jwt
+from backend.domain.errors import Invalid
 from backend.domain.ledger import AnchoredBatch, Anchoring
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.records import Leaf, ProofState, SealedBatch
@@ -50,6 +52,7 @@ def audit(at: Surroundings) -> Audit:
 def _of_batch(at: Surroundings, store: Store, batch: SealedBatch, anchoring: Anchoring | None) -> Iterator[Discrepancy]:
     leaves = store.leaves(batch)
     yield from _of_leaves(batch, leaves)
+    yield from _of_disclosures(store, batch)
     anchored = at.ledger.batch(batch.root)
     is_noted = batch.state in (ProofState.ANCHORED, ProofState.FINAL)
     root = {"root": batch.root.hex()}
@@ -84,6 +87,17 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
         yield Discrepancy("places-missing", {**root, "stored": len(leaves), "size": batch.size})
     if not entries or Tree(entries).root != batch.root:
         yield Discrepancy("root-differs", root)
+
+
+def _of_disclosures(store: Store, batch: SealedBatch) -> Iterator[Discrepancy]:
+    """Whether each record can still be shown in full: every field that was signed, as it was signed."""
+    for record_id, signed_jwt, disclosures in store.disclosures(batch):
+        try:
+            is_whole = sd_jwt.parse("~".join([signed_jwt, *disclosures, ""])).withheld == 0
+        except (Invalid, TypeError, ValueError):
+            is_whole = False
+        if not is_whole:
+            yield Discrepancy("disclosures-altered", {"record": record_id})
 
 
 def _of_anchoring(

@@ -46,6 +46,8 @@ def test_what_is_under_way_is_no_discrepancy(busy):
     [
         ("UPDATE record SET signed_jwt = CAST(signed_jwt || 'x' AS BLOB)", {"record-altered", "root-differs"}),
         ("UPDATE record SET signed_jwt = 'x'", {"record-altered", "proof-broken", "root-differs"}),
+        ("UPDATE record SET disclosures = CAST(disclosures || 'x' AS BLOB)", {"disclosures-altered"}),
+        ("UPDATE record SET disclosures = x''", {"disclosures-altered"}),
         ("UPDATE record SET kind = 77", {"record-unreadable", "root-differs"}),
         ("UPDATE record SET quantity = '1'", {"proof-broken", "root-differs"}),
         ("UPDATE record SET path = x'00'", {"proof-broken"}),

@@ -384,6 +384,19 @@ def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column
     audit(house.at)
 
 
+def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_ones(house, monkeypatch):
+    record, other = (held_certificate(house, certificateNumber=f"K-{n}") for n in range(2))
+    before = everything_sealed(house)
+    full = OSError(5, "Input/output error")
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordKeys, "destroy", lambda *_: (_ for _ in ()).throw(full))
+        erase(house, record)
+    assert house.record(record.id).erased_at is not None
+    assert len(readable_in(before, house)) == len(before)
+    erase(house, other)
+    assert readable_in(before, house) == []
+
+
 def disclosures_in(opened):
     return [one for content in opened if content.startswith(b"[") for one in json.loads(content)]
 

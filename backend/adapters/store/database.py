@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -19,6 +20,8 @@ from backend.adapters.store.mapping import map_the_domain
 from backend.adapters.store.queries import SqlStore, as_conflicts
 from backend.adapters.store.sealed import let_find
 from backend.domain.errors import StorageFull, StorageUnavailable, TraceabilityError
+
+log = structlog.get_logger()
 
 BUSY_MILLISECONDS = 15_000
 
@@ -133,7 +136,14 @@ class SqlUnitOfWork:
         with as_conflicts(self._session):
             self._session.commit()
         if self._session.info.pop("forgotten", False):
+            self._destroy_forgotten()
+
+    def _destroy_forgotten(self) -> None:
+        """What is committed stands: keys that cannot be destroyed now go with the next ones, or at the next start."""
+        try:
             destroy_forgotten(self._engine)
+        except (OperationalError, OSError):
+            log.exception("keys of what was erased or replaced are not destroyed yet")
 
 
 class SqlWork:

@@ -49,8 +49,8 @@ def _note(session: Session, *_: Any) -> None:
     keys = keys_of(session.get_bind().dialect)
     keys.reserve(written * _MOST_OF_A_ROW)
     connection = session.connection()
-    if (connection.execute(select(t.key_state.c.made)).scalar() or 0) < keys.made:
-        _remember(connection, keys, made=keys.made)
+    if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
+        _remember(connection, made=keys.made)
     gone = {number for thing in session.dirty for number in _numbers_of(connection, thing, _given_way(thing))}
     gone |= {number for thing in session.deleted for number in _numbers_of(connection, thing, _sealed(thing))}
     gone -= set(connection.scalars(select(t.forgotten_key.c.number))) if gone else set()
@@ -90,13 +90,12 @@ def destroy_forgotten(engine: Engine) -> None:
         keys.destroy(numbers)
         ended = delete(t.forgotten_key).where(t.forgotten_key.c.number == bindparam("ended"))
         connection.execute(ended, [{"ended": number} for number in numbers])
-        _remember(connection, keys, destroyed=keys.destroyed)
+        _remember(connection, destroyed=keys.destroyed)
 
 
-def _remember(connection: Connection, keys: RecordKeys, **state: int) -> None:
-    """Which file of keys the database goes with, how many there are at least, how many destroyed ones it knows of."""
-    if connection.execute(update(t.key_state).values(mark=_OURS, **state)).rowcount == 0:
-        connection.execute(insert(t.key_state).values({"id": 1, "mark": _OURS, "destroyed": 0, **state}))
+def _remember(connection: Connection, **state: int) -> None:
+    """How many keys there are at least, and how many destroyed ones the database knows of."""
+    connection.execute(update(t.key_state).values(state))
 
 
 def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
@@ -110,7 +109,7 @@ def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
     sessions = sessionmaker(engine)
     watch(sessions)
     with sessions() as session:
-        if session.execute(select(t.key_state.c.destroyed)).scalar() == keys.destroyed:
+        if session.execute(select(t.key_state.c.destroyed)).scalar_one() == keys.destroyed:
             return 0
         gone = [one for one, sealed in session.execute(_numbers()) if keys.is_destroyed(_number(sealed))]
         for record_id in gone:
@@ -119,7 +118,7 @@ def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
             if files.is_erased(stored.sha256):
                 session.delete(stored)
         session.flush()
-        _remember(session.connection(), keys, destroyed=keys.destroyed)
+        _remember(session.connection(), destroyed=keys.destroyed)
         session.commit()
     destroy_forgotten(engine)
     return len(gone)
@@ -154,14 +153,8 @@ def _number(sealed: bytes) -> int:
 
 def _check_they_fit(engine: Engine, keys: RecordKeys) -> None:
     with engine.connect() as connection:
-        state = connection.execute(select(t.key_state)).first()
-        if state is None or state.mark is None:  # from before the database knew its keys
-            newest = connection.execute(_numbers().order_by(t.record.c.recorded_at.desc()).limit(1)).first()
-            number = _NONE if newest is None else _number(newest[1])
-            is_older = number != _NONE and number >= keys.present
-        else:
-            if state.mark != keys.mark(_OURS):
-                raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
-            is_older = keys.present < state.made or keys.destroyed < state.destroyed
-    if is_older:
+        state = connection.execute(select(t.key_state)).one()
+    if state.mark != keys.mark(_OURS):
+        raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
+    if keys.present < state.made or keys.destroyed < state.destroyed:
         raise KeyMissing("the file of keys is older than the database: put its newest copy back, and start again")

@@ -444,7 +444,7 @@ key_state = Table(
     "key_state",
     metadata,
     Column("id", Integer, primary_key=True),
+    Column("mark", String(60), nullable=False),
+    Column("made", BigInteger, nullable=False),
     Column("destroyed", BigInteger, nullable=False),
-    Column("made", BigInteger, nullable=False, server_default="0"),
-    Column("mark", Mark),
 )

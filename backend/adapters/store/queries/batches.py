@@ -105,6 +105,12 @@ class BatchQueries(Queries):
         query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query).all()]
 
+    def disclosures(self, batch: SealedBatch) -> Sequence[tuple[str, str, Sequence[str]]]:
+        """Id, signed text and disclosures of each record in a batch that was not erased, by place."""
+        c = t.record.c
+        query = select(c.id, c.signed_jwt, c.disclosures).where(c.batch_id == batch.id, c.erased_at.is_(None))
+        return [(one, jwt, kept) for one, jwt, kept in self._session.execute(query.order_by(c.place))]
+
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
         state = func.coalesce(type_coerce(t.batch.c.state, String), ProofState.STORED.value)

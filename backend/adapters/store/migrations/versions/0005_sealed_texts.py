@@ -31,6 +31,8 @@ def upgrade() -> None:
     op.create_table(
         "key_state",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mark", sa.String(length=60), nullable=False),
+        sa.Column("made", sa.BigInteger(), nullable=False),
         sa.Column("destroyed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_key_state")),
     )
@@ -42,6 +44,8 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         op.execute(f"ALTER TABLE {table} RENAME COLUMN sealed TO {column}")
     _fill("record", "number", "number", keys.mark)
+    state = {"mark": keys.mark("record.keys"), "made": keys.made, "destroyed": keys.destroyed}
+    op.get_bind().execute(sa.text("INSERT INTO key_state VALUES (1, :mark, :made, :destroyed)"), state)
 
 
 def _fill(table: str, source: str, target: str, made: Callable[[Any], Any]) -> None:
