@@ -59,6 +59,7 @@ def store_in(
         upgrade(engine, first=files.seal_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
         sweep(engine, files)
+        scrub(engine)  # also what lay open in an earlier version's tables
         yield Surroundings(
             work=SqlWork(engine),
             ledger=ledger,

@@ -90,7 +90,6 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
-    scrub(engine)  # what lay open in an earlier version's tables goes from the log too
     return True
 
 
