@@ -92,12 +92,14 @@ LOST_IN_THE_PAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", LOST_IN_THE_PROGRAM)
 def test_a_program_that_lost_a_rule_is_found_out(lost):
     weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
     assert any(by_program(question, weak) != told for _, question, told in papers())
 
 
+@pytest.mark.slow
 @with_node
 @pytest.mark.parametrize("lost", LOST_IN_THE_PAGE)
 def test_a_page_that_lost_a_rule_is_found_out(lost, tmp_path):
