@@ -5,6 +5,7 @@ so that the key can be destroyed when the content goes (``store/forgetting.py``)
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Dialect, LargeBinary, String
@@ -63,23 +64,28 @@ class Sealed(TypeDecorator[Content]):
             return None
         return keys_of(dialect).seal(self.packed(value)) if value else b""
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """From the database."""
-        if value is None:
-            return None
-        if not value:
-            return self.kept()
-        try:
-            content, number = keys_of(dialect).opened(value)
-            found = self.kept(self.unpacked(content))
-        except KeyDestroyed:
-            return self.kept()
-        except (KeyMissing, NotSealed, ValueError):  # keys that are too old stop the start: here a row was altered
-            found = self.kept(self.altered)
-            found.is_whole = False
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """From the database; made once for an engine, since whole batches are read through it."""
+        opened, kept, unpacked, altered = keys_of(dialect).opened, self.kept, self.unpacked, self.altered
+
+        def read(value: Any) -> Any:
+            if value is None:
+                return None
+            if not value:
+                return kept()
+            try:
+                content, number = opened(value)
+                found = kept(unpacked(content))
+            except KeyDestroyed:
+                return kept()
+            except (KeyMissing, NotSealed, ValueError):  # keys that are too old stop the start: here a row was altered
+                found = kept(altered)
+                found.is_whole = False
+                return found
+            found.key_number = number
             return found
-        found.key_number = number
-        return found
+
+        return read
 
     @staticmethod
     def kept(*content: Any) -> Any:

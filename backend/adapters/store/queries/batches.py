@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Integer, String, bindparam, func, or_, select, type_coerce, update
+from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_coerce, update
 
 from backend.adapters.store import tables as t
 from backend.adapters.store.queries.session import Queries
@@ -38,10 +39,9 @@ class BatchQueries(Queries):
         turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
         first = select(c.id, turn.label("turn"), c.recorded_at).where(*_UNSEALED).subquery()
         chosen = select(first.c.id).order_by(first.c.turn, first.c.recorded_at).limit(limit)
-        rows = self._session.execute(select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)).all()
-        if not all(row.signed_jwt.is_whole and row.disclosures.is_whole for row in rows):
-            raise ValueError("a row was altered since it was sealed")
-        return [WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt) for row in rows]
+        whole = select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)
+        rows = self._session.execute(whole, execution_options={"yield_per": 500})
+        return [_waiting(row) for row in rows]
 
     def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
         """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
@@ -103,7 +103,7 @@ class BatchQueries(Queries):
         read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
         kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
         query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
-        return [Leaf(*row) for row in self._session.execute(query).all()]
+        return [Leaf(*row) for row in self._session.execute(query, execution_options={"yield_per": 500})]
 
     def disclosures(self, batch: SealedBatch) -> Sequence[tuple[str, str, Sequence[str]]]:
         """Id, signed text and disclosures of each record in a batch that was not erased, by place."""
@@ -133,3 +133,9 @@ class BatchQueries(Queries):
             return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())
         sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(on_the_way))
         return int(self._session.execute(unsealed).scalar_one()) + int(self._session.execute(sealed).scalar_one())
+
+
+def _waiting(row: Row[Any]) -> WaitingRecord:
+    if not (row.signed_jwt.is_whole and row.disclosures.is_whole):
+        raise ValueError("a row was altered since it was sealed")
+    return WaitingRecord(row.id, row.kind, row.quantity, row.digest, row.signed_jwt)
