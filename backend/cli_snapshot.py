@@ -88,7 +88,7 @@ def sign_command(
     """
     from backend.adapters.asking_a_node import Node, told_by
     from backend.domain import bundle as bundles
-    from backend.domain import proving, snapshot, stating
+    from backend.domain import proving, reading_out, snapshot
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
@@ -98,12 +98,12 @@ def sign_command(
     with bundle.open("rb") as opened:
         read = proving.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
-        _refuse(stating.hindrances(None, read), language)
+        _refuse(reading_out.hindrances(None, read), language)
     told = told_by(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
-    against = stating.hindrances(read, proving.verdict_on(read, told.source, moment))
+    against = reading_out.hindrances(read, proving.verdict_on(read, told.source, moment))
     if against or told.block is None or told.ledger is None:
         _refuse(against, language)
-    stated = stating.stated(read, told.source, told.ledger, told.block.number, told.block.time, moment)
+    stated = reading_out.stated(read, told.source, told.ledger, told.block.number, told.block.time, moment)
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
     _tell(signed, stated, told.node, _thumbprint(key), language)
     _write(bundles.text(signed), out)
