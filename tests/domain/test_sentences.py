@@ -12,7 +12,7 @@ from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
 from tests.builders import NOON
 
 ROOT = Path(backend.__file__).parent
-SOURCES = [ROOT / "domain" / f"{name}.py" for name in ("verdict", "dossier", "drawing", "proving", "stating")]
+SOURCES = [ROOT / "domain" / f"{name}.py" for name in ("verdict", "dossier", "drawing", "proving", "reading_out")]
 SOURCES += [ROOT / "services" / "verifying.py", ROOT / "adapters" / "asking_a_node.py"]
 
 
