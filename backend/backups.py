@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backend.adapters.disk import sync_folder
+from backend.adapters.disk import sync
 from backend.adapters.record_keys import goes_on_from
 from backend.adapters.vault import next_to
 from backend.data_folder import DataFolder, UnusableFolder
@@ -65,9 +65,9 @@ def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
     if _master_keys(folder) != master_keys:
         raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
     _copy_keys(folder.record_keys, to / _APART)
-    sync_folder(unfinished)
+    sync(unfinished)
     unfinished.rename(copy)
-    sync_folder(to)
+    sync(to)
     return copy
 
 
@@ -92,9 +92,9 @@ def restore(copy: Path, into: DataFolder) -> None:
         shutil.copytree(copy, unfinished.path, dirs_exist_ok=True)
         _write(keys, unfinished.record_keys)
         for path in (unfinished.path, *unfinished.path.rglob("*")):
-            _sync(path)
+            sync(path)
         unfinished.path.replace(into.path)
-        sync_folder(into.path.parent)
+        sync(into.path.parent)
     except OSError as error:
         raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
 
@@ -112,7 +112,7 @@ def _copy_database(source: Path, target: Path) -> None:
         if whole != "ok":
             raise sqlite3.DatabaseError(f"{source.name} is damaged: {whole}")
     target.chmod(0o600)
-    _sync(target)
+    sync(target)
 
 
 def _copy_other(source: Path, target: Path) -> None:
@@ -121,10 +121,10 @@ def _copy_other(source: Path, target: Path) -> None:
         unfinished = shutil.ignore_patterns("*.*.*")
         shutil.copytree(source, target, ignore=unfinished, copy_function=_copy_if_there)
         for path in target.rglob("*"):
-            _sync(path)
+            sync(path)
     elif source.name != _APART and not source.name.startswith((*_DATABASES, ".")) and source.suffix != ".new":
         shutil.copy2(source, target)
-        _sync(target)
+        sync(target)
 
 
 def _copy_if_there(source: str, target: str) -> None:
@@ -147,7 +147,7 @@ def _copy_keys(source: Path, target: Path) -> None:
         return
     with target.open("r+b") as old:
         fresh.replace(target)
-        sync_folder(target.parent)
+        sync(target.parent)
         old.write(bytes(target.stat().st_size))
         old.flush()
         os.fsync(old.fileno())
@@ -160,11 +160,3 @@ def _write(source: Path, target: Path) -> None:
         shutil.copyfileobj(read, written)
         written.flush()
         os.fsync(written.fileno())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

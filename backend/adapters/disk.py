@@ -7,9 +7,9 @@ from pathlib import Path
 from backend.domain.errors import StorageFull, StorageUnavailable
 
 
-def sync_folder(folder: Path) -> None:
-    """Have a folder's names on disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

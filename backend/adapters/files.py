@@ -15,7 +15,7 @@ from pathlib import Path
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from backend.adapters.disk import not_kept, sync_folder
+from backend.adapters.disk import not_kept, sync
 from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys, key_number
 
 _BEGINNING = 9
@@ -56,7 +56,7 @@ class FolderFiles:
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        sync(path.parent)
 
     def get(self, digest: str) -> bytes | None:
         """The bytes, or None where they are not here any more."""
@@ -103,7 +103,7 @@ class FolderFiles:
         with suppress(NotSealed):
             self._keys.destroy([key_number(sealed)])
         self._path(digest).unlink(missing_ok=True)
-        sync_folder(self._path(digest).parent)
+        sync(self._path(digest).parent)
         return True
 
     def _sealed(self, digest: str) -> bytes | None:

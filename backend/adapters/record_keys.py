@@ -20,7 +20,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from backend.adapters.disk import not_kept, sync_folder
+from backend.adapters.disk import not_kept, sync
 from backend.domain.errors import TraceabilityError
 
 _FORMAT = b"provenport keys\x01"
@@ -62,7 +62,7 @@ class RecordKeys:
             if os.fstat(self._handle).st_size < _HEADING:
                 os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
                 os.fsync(self._handle)
-                sync_folder(path.parent)
+                sync(path.parent)
         heading = os.pread(self._handle, _HEADING, 0)
         if not heading.startswith(_FORMAT):
             self.close()
