@@ -12,7 +12,7 @@ from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.store.forgetting import follow_the_keys, sweep
-from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_master_key
+from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_new_secret
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
 from backend.services.keys import reseal_all
@@ -89,7 +89,7 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
     if not in_files and settings.next_master_key is None:
         raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
     if in_files and not next_to(folder.master_key).exists():
-        write_master_key(next_to(folder.master_key), new_master_key())
+        write_new_secret(next_to(folder.master_key), new_master_key())
     reached("next-written")
     with opened(settings) as at:
         count = reseal_all(at)

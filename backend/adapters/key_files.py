@@ -12,10 +12,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.adapters.vault import es256, jwk_of
-from backend.adapters.vault import write_master_key as write_secret
+from backend.adapters.vault import es256, jwk_of, write_new_secret
 from backend.domain.errors import TraceabilityError
-from backend.domain.sd_jwt import Jwk, unb64
+from backend.domain.sd_jwt import Jwk, public_key
 
 LARGEST = 64 * 1024
 """In bytes; no key is longer."""
@@ -49,7 +48,9 @@ def new_key(path: Path, passphrase: str | None) -> FileKey:
     sealing: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         sealing = serialization.BestAvailableEncryption(passphrase.encode())
-    write_secret(path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing))
+    write_new_secret(
+        path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing)
+    )
     return FileKey(private)
 
 
@@ -105,8 +106,7 @@ def _of_json(content: bytes) -> ec.EllipticCurvePublicKey:
         jwk = json.loads(content)
         if (jwk["kty"], jwk["crv"]) != ("EC", "P-256"):
             raise UnusableKey("it holds another kind of key than P-256 (ES256)")
-        x, y = (int.from_bytes(unb64(jwk[name]), "big") for name in ("x", "y"))
-        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        return public_key(jwk)
     except UnusableKey:
         raise
     except (ValueError, TypeError, KeyError, TraceabilityError) as error:

@@ -28,7 +28,7 @@ def master_key(path: Path, given: str | None = None) -> bytes:
     if given:
         return given.encode()
     if not path.exists():
-        write_master_key(path, new_master_key())
+        write_new_secret(path, new_master_key())
     return path.read_bytes().strip()
 
 
@@ -42,8 +42,8 @@ def new_master_key() -> bytes:
     return Fernet.generate_key()
 
 
-def write_master_key(path: Path, content: bytes) -> None:
-    """Write a key to a file that only its owner may read, and that must not be there yet."""
+def write_new_secret(path: Path, content: bytes) -> None:
+    """Write a secret to a file that only its owner may read, and that must not be there yet."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
