@@ -32,6 +32,7 @@ from backend.adapters.vault import SealedVault, opened_vault
 from backend.data_folder import DataFolder
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.installation import VERSION, store_in
+from backend.services import erasing
 from backend.services.ports import Intake, Surroundings
 from backend.settings import Settings
 from backend.simulation_worker import SimulationWorker
@@ -92,6 +93,7 @@ def running(settings: Settings) -> Iterator[System]:
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
+            erasing.finish(at)
             if settings.ledger_rpc_url is None:
                 _end_old_claims(at)
             try:

@@ -11,7 +11,7 @@ from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
-from backend.adapters.store.forgetting import follow_the_keys, sweep
+from backend.adapters.store.forgetting import follow_the_keys
 from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_new_secret
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
@@ -58,8 +58,6 @@ def store_in(
     try:
         upgrade(engine, first=files.seal_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
-        sweep(engine, files)
-        scrub(engine)  # also what lay open in an earlier version's tables
         yield Surroundings(
             work=SqlWork(engine),
             ledger=ledger,

@@ -42,6 +42,15 @@ def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
     return Erasure(tuple(line), gone)
 
 
+def finish(at: Surroundings) -> int:
+    """What a crash in the middle of an erasure left: files that nothing on file names any more go. How many."""
+    with at.work(reading=True) as work:
+        named = {stored.sha256 for stored in work.store.stored_files()}
+    gone = sum(_delete(at, digest) for digest in at.files.unnamed(named))
+    at.scrub()
+    return gone
+
+
 def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | None:
     """What keeps the actor from erasing a record, or None."""
     try:

@@ -173,6 +173,9 @@ class Files(Protocol):
     def delete(self, sha256: str) -> bool:
         """Keep them no longer; whether they were here."""
 
+    def unnamed(self, named: Collection[str]) -> Sequence[str]:
+        """The digests of files that are not among these, and that nobody has put here in the last hour."""
+
 
 class PdfReader(Protocol):
     """Tells PDF documents from other files."""

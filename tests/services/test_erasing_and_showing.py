@@ -15,7 +15,7 @@ from backend.adapters.files import FolderFiles
 from backend.adapters.record_keys import KeyDestroyed, KeyMissing, RecordKeys
 from backend.adapters.store import database, tables
 from backend.adapters.store.database import SqlWork, open_engine
-from backend.adapters.store.forgetting import follow_the_keys, sweep
+from backend.adapters.store.forgetting import follow_the_keys
 from backend.adapters.store.sealed import Sealed, keys_of
 from backend.domain import evidence
 from backend.domain.clearance import Decision
@@ -408,7 +408,7 @@ def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
         work.commit()
     for digest in (named, left):
         os.utime(house.at.files._path(digest), (1, 1))
-    assert sweep(engine_of(house), house.at.files) == 1
+    assert erasing.finish(house.at) == 1
     assert [house.at.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
 
 

@@ -124,20 +124,6 @@ def follow_the_keys(engine: Engine, files: FolderFiles, now: datetime) -> int:
     return len(gone)
 
 
-def sweep(engine: Engine, files: FolderFiles) -> int:
-    """Delete files that nothing on file names any more, as a crash during an erasure leaves them; how many."""
-    with engine.connect() as connection:
-        left = files.unnamed(_named(connection))
-    if not left:
-        return 0
-    with engine.begin() as connection:  # nobody else writes now: what was uploaded meanwhile is named, or comes later
-        return sum(files.delete(digest) for digest in set(left) - _named(connection))
-
-
-def _named(connection: Connection) -> set[str]:
-    return set(connection.scalars(select(t.stored_file.c.sha256)))
-
-
 def _numbers() -> Select[str, bytes]:
     """Each readable record's id, and the beginning of its sealed text."""
     beginning = type_coerce(func.substr(t.record.c.signed_jwt, 1, 9), LargeBinary)
