@@ -6,6 +6,7 @@ a crash in between when the installation is opened again.
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from backend.adapters.files import FolderFiles
 from backend.adapters.record_keys import KeyMissing, NotSealed, RecordKeys, key_number
@@ -45,14 +46,18 @@ def watch(sessions: sessionmaker[Session]) -> None:
 
 
 def _note(session: Session, *_: Any) -> None:
-    written = len(session.new) + len(session.dirty)
+    new, dirty, deleted = (
+        [thing for thing in things if _sealed(thing)] for things in (session.new, session.dirty, session.deleted)
+    )
+    if not (new or dirty or deleted):
+        return
     keys = keys_of(session.get_bind().dialect)
-    keys.reserve(written * _MOST_OF_A_ROW)
+    keys.reserve((len(new) + len(dirty)) * _MOST_OF_A_ROW)
     connection = session.connection()
     if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
         _remember(connection, made=keys.made)
-    gone = {number for thing in session.dirty for number in _numbers_of(connection, thing, _given_way(thing))}
-    gone |= {number for thing in session.deleted for number in _numbers_of(connection, thing, _sealed(thing))}
+    gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
+    gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
     gone -= set(connection.scalars(select(t.forgotten_key.c.number))) if gone else set()
     if gone:
         connection.execute(insert(t.forgotten_key), [{"number": number} for number in sorted(gone)])
@@ -60,7 +65,12 @@ def _note(session: Session, *_: Any) -> None:
 
 
 def _sealed(thing: object) -> list[Column[Any]]:
-    return [column for column in inspect(thing).mapper.columns if isinstance(column.type, Sealed)]
+    return _sealed_columns(inspect(thing).mapper)
+
+
+@cache
+def _sealed_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
+    return [column for column in mapper.columns if isinstance(column.type, Sealed)]
 
 
 def _given_way(thing: object) -> list[Column[Any]]:
