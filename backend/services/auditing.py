@@ -1,7 +1,7 @@
 """The audit: every root made anew from what is stored, database and ledger compared both ways."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -52,7 +52,7 @@ def audit(at: Surroundings) -> Audit:
 def _of_batch(at: Surroundings, store: Store, batch: SealedBatch, anchoring: Anchoring | None) -> Iterator[Discrepancy]:
     leaves = store.leaves(batch)
     yield from _of_leaves(batch, leaves)
-    yield from _of_disclosures(store, batch)
+    yield from _of_disclosures(leaves, store.disclosures(batch))
     anchored = at.ledger.batch(batch.root)
     is_noted = batch.state in (ProofState.ANCHORED, ProofState.FINAL)
     root = {"root": batch.root.hex()}
@@ -89,15 +89,18 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
         yield Discrepancy("root-differs", root)
 
 
-def _of_disclosures(store: Store, batch: SealedBatch) -> Iterator[Discrepancy]:
+def _of_disclosures(leaves: Sequence[Leaf], disclosures: Mapping[str, Sequence[str]]) -> Iterator[Discrepancy]:
     """Whether each record can still be shown in full: every field that was signed, as it was signed."""
-    for record_id, signed_jwt, disclosures in store.disclosures(batch):
+    for leaf in leaves:
+        if leaf.is_erased:
+            continue
         try:
-            is_whole = sd_jwt.parse("~".join([signed_jwt, *disclosures, ""])).withheld == 0
+            shown = sd_jwt.parse("~".join([leaf.signed_jwt, *disclosures[leaf.record_id], ""]))
+            is_whole = shown.withheld == 0
         except (Invalid, TypeError, ValueError):
             is_whole = False
         if not is_whole:
-            yield Discrepancy("disclosures-altered", {"record": record_id})
+            yield Discrepancy("disclosures-altered", {"record": leaf.record_id})
 
 
 def _of_anchoring(

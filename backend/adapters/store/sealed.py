@@ -55,6 +55,8 @@ class Sealed(TypeDecorator[Content]):
 
     impl = LargeBinary
     cache_ok = True
+    kept: ClassVar[Callable[..., Any]]
+    """Makes what is handed out, which knows where it lay."""
     altered: ClassVar[Any] = None
     """What stands for a content that was altered: nothing that anybody would take for one."""
 
@@ -86,11 +88,6 @@ class Sealed(TypeDecorator[Content]):
             return found
 
         return read
-
-    @staticmethod
-    def kept(*content: Any) -> Any:
-        """The content with what is known of it."""
-        raise NotImplementedError
 
     @staticmethod
     def packed(value: Any) -> bytes:

@@ -1,6 +1,6 @@
 """Records on their way into batches, and batches on theirs to the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -105,11 +105,11 @@ class BatchQueries(Queries):
         query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
         return [Leaf(*row) for row in self._session.execute(query, execution_options={"yield_per": 500})]
 
-    def disclosures(self, batch: SealedBatch) -> Sequence[tuple[str, str, Sequence[str]]]:
-        """Id, signed text and disclosures of each record in a batch that was not erased, by place."""
+    def disclosures(self, batch: SealedBatch) -> Mapping[str, Sequence[str]]:
+        """The disclosures of each record in a batch, by its id."""
         c = t.record.c
-        query = select(c.id, c.signed_jwt, c.disclosures).where(c.batch_id == batch.id, c.erased_at.is_(None))
-        return [(one, jwt, kept) for one, jwt, kept in self._session.execute(query.order_by(c.place))]
+        query = select(c.id, c.disclosures).where(c.batch_id == batch.id)
+        return dict(self._session.execute(query).tuples().all())
 
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
