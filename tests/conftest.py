@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from waitress.server import create_server
 
 from backend import demo
 from backend.adapters.simulator import ProgramSimulator
@@ -59,6 +61,15 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def app(system: System) -> Flask:
     """The web application over that system."""
     return create_app(system)
+
+
+@pytest.fixture(scope="module")
+def rpc_url(app: Flask) -> Iterator[str]:
+    """The node of that application, served."""
+    server = create_server(app, host="127.0.0.1", port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    yield f"http://127.0.0.1:{server.effective_port}/rpc"
+    server.close()
 
 
 @pytest.fixture

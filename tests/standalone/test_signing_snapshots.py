@@ -6,14 +6,12 @@ import shutil
 import stat
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
-from waitress.server import create_server
 
 from backend.adapters import asking_a_node, key_files
 from backend.cli_snapshot import snapshot_command
@@ -39,15 +37,6 @@ NAME = "Shenzhen Customs 深圳海关"
 @pytest.fixture(scope="module")
 def api(app, people):
     return Api(app.test_client(), people)
-
-
-@pytest.fixture(scope="module")
-def rpc(app):
-    """A started server's /rpc."""
-    server = create_server(app, host="127.0.0.1", port=0)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield f"http://127.0.0.1:{server.effective_port}/rpc"
-    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +105,7 @@ def verifiers(question):
 # ---- the whole way
 
 
-def test_an_office_signs_and_its_readers_believe_it(desk, rpc):
+def test_an_office_signs_and_its_readers_believe_it(desk, rpc_url):
     """Every step by the real command, with a sealed key, in a folder that holds nothing else."""
     provenport = ("-m", "backend.start")
     secret = {"PROVENPORT_KEY_PASSPHRASE": "correct horse"}
@@ -129,7 +118,7 @@ def test_an_office_signs_and_its_readers_believe_it(desk, rpc):
     )
     assert done.returncode == 0, done.stderr
     assert thumbprint in (desk / "customs.json").read_text()
-    done = command(*provenport, "snapshot", "sign", "bundle.json", "--rpc", rpc, *given, folder=desk, **secret)
+    done = command(*provenport, "snapshot", "sign", "bundle.json", "--rpc", rpc_url, *given, folder=desk, **secret)
     assert done.returncode == 0, done.stderr
     assert f"Key: {thumbprint}. Who trusts it reads: VALID." in done.stderr
     (desk / "signed.json").write_text(done.stdout)
@@ -147,10 +136,10 @@ def test_an_office_signs_and_its_readers_believe_it(desk, rpc):
 
 
 @pytest.mark.parametrize("which", ["content", "dossier"])
-def test_three_verifiers_agree_on_whose_word_counts_and_how_long(desk, rpc, which, request):
+def test_three_verifiers_agree_on_whose_word_counts_and_how_long(desk, rpc_url, which, request):
     content = request.getfixturevalue(which)
     (desk / "bundle.json").write_bytes(content)
-    done = sign(desk, rpc)
+    done = sign(desk, rpc_url)
     assert done.exit_code == 0, done.stderr
     signed, moment = (desk / "signed.json").read_bytes(), datetime.now(UTC)
     operator = trusts.read(strict_json.loads((desk / "operator.json").read_bytes()))
@@ -162,9 +151,9 @@ def test_three_verifiers_agree_on_whose_word_counts_and_how_long(desk, rpc, whic
     assert verifiers(replace(question, content=content)) == {("CANNOT_TELL", "snapshot-untrusted")}
 
 
-def test_it_states_what_the_server_would_and_drops_nothing(desk, rpc, client, dossier):
+def test_it_states_what_the_server_would_and_drops_nothing(desk, rpc_url, client, dossier):
     (desk / "bundle.json").write_bytes(dossier)
-    assert sign(desk, rpc).exit_code == 0
+    assert sign(desk, rpc_url).exit_code == 0
     signed = (desk / "signed.json").read_bytes()
     before, after = json.loads(dossier), json.loads(signed)
     assert signed == written(after), "one line, one spelling"
@@ -180,10 +169,10 @@ def test_it_states_what_the_server_would_and_drops_nothing(desk, rpc, client, do
     )
 
 
-def test_a_bundle_is_signed_anew_in_its_place_or_to_standard_output(desk, rpc):
+def test_a_bundle_is_signed_anew_in_its_place_or_to_standard_output(desk, rpc_url):
     bundle, given = (
         desk / "bundle.json",
-        ["--rpc", rpc, "--key", desk / "office.pem", "--trust", desk / "operator.json"],
+        ["--rpc", rpc_url, "--key", desk / "office.pem", "--trust", desk / "operator.json"],
     )
     printed = office("sign", bundle, *given)
     assert (printed.exit_code, printed.stdout) == (0, written(json.loads(printed.stdout)).decode())
@@ -199,18 +188,18 @@ def test_a_bundle_is_signed_anew_in_its_place_or_to_standard_output(desk, rpc):
 # ---- facts as they are
 
 
-def test_a_revoked_record_is_stated_as_revoked(desk, rpc, api, settle):
+def test_a_revoked_record_is_stated_as_revoked(desk, rpc_url, api, settle):
     made = api.certificate()
     settle()
     (desk / "bundle.json").write_bytes(api.get(f"/records/{made['id']}/evidence", "merchant").get_data())
     api.post(f"/records/{made['id']}/revocation", "chamber", {"reason": "wrong goods"})
     settle()
-    done = sign(desk, rpc)
+    done = sign(desk, rpc_url)
     assert done.exit_code == 0
     assert "Who trusts it reads: INVALID. Revoked." in done.stderr
     question = Question((desk / "signed.json").read_bytes(), trust_file(desk), datetime.now(UTC))
     assert verifiers(question) == {("INVALID", "snapshot-trusted")}
-    assert "将看到：无效。已被撤销" in sign(desk, rpc, LANG="zh_CN.UTF-8").stderr
+    assert "将看到：无效。已被撤销" in sign(desk, rpc_url, LANG="zh_CN.UTF-8").stderr
 
 
 def an_answer(selector, word, value):
@@ -311,40 +300,40 @@ def altered(record):
     return f"{head[:at]}{'A' if head[at] != 'A' else 'B'}{head[at + 1 :]}~{disclosures}"
 
 
-def test_a_paper_that_the_declaration_does_not_name_is_refused(desk, rpc, content, dossier):
+def test_a_paper_that_the_declaration_does_not_name_is_refused(desk, rpc_url, content, dossier):
     declaration = json.loads(dossier)["records"][0]
     mixed = json.loads(without_snapshot(dossier)) | {"records": [declaration, *json.loads(content)["records"]]}
     (desk / "bundle.json").write_bytes(written(mixed))
-    refused(sign(desk, rpc), desk, 1, "not the paper that the declaration names")
+    refused(sign(desk, rpc_url), desk, 1, "not the paper that the declaration names")
 
 
-def test_a_dossier_without_one_of_its_papers_is_signed_as_it_is(desk, rpc, dossier):
+def test_a_dossier_without_one_of_its_papers_is_signed_as_it_is(desk, rpc_url, dossier):
     values = json.loads(dossier)
     (desk / "bundle.json").write_bytes(written(values | {"records": values["records"][:-1]}))
-    done = sign(desk, rpc)
+    done = sign(desk, rpc_url)
     assert (done.exit_code, "CANNOT TELL. The declaration names 1 more" in done.stderr) == (0, True), done.stderr
 
 
-def test_what_cannot_carry_or_may_have_lost_a_snapshot_is_refused(desk, rpc, api, content, settle):
+def test_what_cannot_carry_or_may_have_lost_a_snapshot_is_refused(desk, rpc_url, api, content, settle):
     values = json.loads(content)
     (desk / "bundle.json").write_bytes(written(values | {"snapshot": values["snapshot"][:-4] + "AAAA"}))
-    refused(sign(desk, rpc), desk, 2, "altered or damaged")
+    refused(sign(desk, rpc_url), desk, 2, "altered or damaged")
     made = api.certificate()
     settle()
     version_1 = api.get(f"/records/{made['id']}/evidence?version=1", "merchant").get_data()
     (desk / "bundle.json").write_bytes(version_1)
-    refused(sign(desk, rpc), desk, 2, "version 1 has no room")
+    refused(sign(desk, rpc_url), desk, 2, "version 1 has no room")
 
 
-def test_records_on_two_ledgers_or_on_none_are_refused(desk, rpc, dossier):
+def test_records_on_two_ledgers_or_on_none_are_refused(desk, rpc_url, dossier):
     values = json.loads(without_snapshot(dossier))
     first, *others = values["records"]
     elsewhere = first | {"anchor": first["anchor"] | {"ledger": "0x" + "ab" * 20}}
     (desk / "bundle.json").write_bytes(written(values | {"records": [elsewhere, *others]}))
-    refused(sign(desk, rpc), desk, 2, "on 2 ledgers")
+    refused(sign(desk, rpc_url), desk, 2, "on 2 ledgers")
     waiting = first | {"anchor": None, "proof": None}
     (desk / "bundle.json").write_bytes(written(values | {"records": [waiting, *others]}))
-    refused(sign(desk, rpc), desk, 2, "sealed within seconds")
+    refused(sign(desk, rpc_url), desk, 2, "sealed within seconds")
 
 
 @pytest.mark.parametrize("wrong", ["ftp://x", "http://", "http://[", "http://x:99999"])
@@ -389,12 +378,12 @@ def test_a_key_that_will_not_do_is_told(desk):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
-def test_a_key_that_openssl_made_signs_and_another_kind_of_key_is_told(desk, rpc):
+def test_a_key_that_openssl_made_signs_and_another_kind_of_key_is_told(desk, rpc_url):
     key = desk / "office.pem"
     curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
     subprocess.run(["openssl", "genpkey", *curve, "-out", key], check=True, capture_output=True)
     key.chmod(0o644)
-    done = sign(desk, rpc)
+    done = sign(desk, rpc_url)
     assert (done.exit_code, "others can read" in done.stderr) == (0, True)
     public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], check=True, capture_output=True).stdout
     expected = trust_file(desk).as_json()
@@ -405,7 +394,7 @@ def test_a_key_that_openssl_made_signs_and_another_kind_of_key_is_told(desk, rpc
         assert json.loads(office("trust-file", *own).stdout) == expected
     (desk / "signed.json").unlink()
     subprocess.run(["openssl", "genpkey", "-algorithm", "ED25519", "-out", key], check=True, capture_output=True)
-    refused(sign(desk, rpc), desk, 2, "another kind of key than P-256")
+    refused(sign(desk, rpc_url), desk, 2, "another kind of key than P-256")
 
 
 # ---- trust files

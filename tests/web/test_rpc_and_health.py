@@ -2,11 +2,9 @@
 
 import secrets
 import subprocess
-import threading
 from dataclasses import replace
 
 import pytest
-from waitress.server import create_server
 from web3 import Web3
 from web3.exceptions import ContractCustomError
 
@@ -23,16 +21,8 @@ def rpc(client, method, *params):
 
 
 @pytest.fixture(scope="module")
-def url(app):
-    server = create_server(app, host="127.0.0.1", port=0)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield f"http://127.0.0.1:{server.effective_port}/rpc"
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def web3(url):
-    return Web3(Web3.HTTPProvider(url))
+def web3(rpc_url):
+    return Web3(Web3.HTTPProvider(rpc_url))
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +76,9 @@ def test_nothing_can_be_sent(web3):
         assert "not offered" in web3.provider.make_request(method, [])["error"]["message"]
 
 
-def test_our_own_adapter_audits_over_it(url, system, deployment, settle):
+def test_our_own_adapter_audits_over_it(rpc_url, system, deployment, settle):
     settle()
-    ledger = EvmLedger(JsonRpcChain(url), deployment, {})
+    ledger = EvmLedger(JsonRpcChain(rpc_url), deployment, {})
     found = audit(replace(system.at, ledger=ledger))
     assert found.batches == found.batches_on_ledger > 0
     assert [str(one) for one in found.discrepancies] == []
@@ -96,9 +86,9 @@ def test_our_own_adapter_audits_over_it(url, system, deployment, settle):
 
 @pytest.mark.anvil
 @pytest.mark.skipif(binary("cast") is None, reason="cast is not installed: make anvil-check installs it")
-def test_cast_reads_the_chain(url, deployment, anchoring):
+def test_cast_reads_the_chain(rpc_url, deployment, anchoring):
     def cast(*arguments):
-        command = [binary("cast"), *arguments, "--rpc-url", url]
+        command = [binary("cast"), *arguments, "--rpc-url", rpc_url]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
     assert cast("chain-id") == str(deployment.chain_id)
