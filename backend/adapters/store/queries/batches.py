@@ -109,7 +109,7 @@ class BatchQueries(Queries):
         """The disclosures of each record in a batch, by its id."""
         c = t.record.c
         query = select(c.id, c.disclosures).where(c.batch_id == batch.id)
-        return dict(self._session.execute(query).tuples().all())
+        return dict(self._session.execute(query).all())
 
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
