@@ -1,0 +1,215 @@
+"""What its holder erases is gone, nobody else's proof or file suffers, and what others still need stays."""
+
+import os
+from hashlib import sha256
+
+import pytest
+
+from backend.adapters.files import FolderFiles
+from backend.domain import evidence
+from backend.domain.clearance import Decision
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import Kind
+from backend.domain.presentations import Audience
+from backend.domain.records import StoredFile
+from backend.domain.sd_jwt import unb64
+from backend.domain.verdict import Ruling
+from backend.services import deciding, erasing, files, issuing, lodging, stating
+from backend.services.auditing import audit
+from backend.services.verifying import verdict_on, verdict_on_bundle, verdict_on_consignment
+from tests.builders import PDF, certificate_fields, lodgement_fields, outcomes
+from tests.services.sealed_texts import (
+    SECRET,
+    bytes_on_disk,
+    erase,
+    everything_sealed,
+    held_certificate,
+    readable_in,
+    shown,
+)
+
+
+def test_what_is_erased_is_gone_from_every_file(house):
+    record = held_certificate(house)
+    kept = house.record(record.id)
+    disclosure = next(d for d in kept.disclosures if SECRET in unb64(d).decode())
+    before = everything_sealed(house)
+    assert all(one in bytes_on_disk(house) for one in before)
+    assert disclosure.encode() in b"".join(readable_in(before, house))
+    assert kept.signed_jwt.encode() in readable_in(before, house)
+    erase(house, record)
+    after = bytes_on_disk(house)
+    assert not any(one in after for one in before)
+    assert kept.number.encode() not in after
+    assert readable_in(before, house) == []
+    gone = house.record(record.id)
+    assert (gone.signed_jwt, gone.disclosures, gone.number) == ("", [], None)
+    assert gone.erased_at is not None
+
+
+def test_a_file_that_another_has_uploaded_too_stays(house):
+    stored = files.store_pdf(house.at, house.chamber, PDF)
+    files.store_pdf(house.at, house.other_chamber, PDF)
+    bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    assert erase(house, held_certificate(house, attachments=bound)).files == 0
+    assert house.at.files.get(stored.sha256) == PDF
+    with house.at.work(reading=True) as work:
+        assert work.store.find_file(stored.sha256, house.other_chamber.organisation) is not None
+        assert work.store.find_file(stored.sha256, house.chamber.organisation) is None
+
+
+def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypatch):
+    stored = files.store_pdf(house.at, house.chamber, PDF)
+    bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    record = held_certificate(house, attachments=bound)
+    put = FolderFiles.put
+
+    def slowly(self, content):
+        monkeypatch.setattr(FolderFiles, "put", put)
+        digest = put(self, content)
+        erase(house, record)
+        return digest
+
+    monkeypatch.setattr(FolderFiles, "put", slowly)
+    files.store_pdf(house.at, house.other_chamber, PDF)
+    assert house.at.files.get(stored.sha256) == PDF
+
+
+def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
+    named, left, fresh = (house.at.files.put(PDF + bytes([n])) for n in range(3))
+    with house.at.work() as work:
+        work.store.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
+        work.commit()
+    for digest in (named, left):
+        os.utime(house.at.files._path(digest), (1, 1))
+    assert erasing.finish(house.at) == 1
+    assert [house.at.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
+
+
+def test_everybody_elses_proofs_in_the_batch_go_on(house):
+    records = [house.issue_certificate(certificateNumber=f"B-{n}") for n in range(5)]
+    reports = [house.issue_report(reportNumber=f"B-{n}") for n in range(4)]
+    house.settle()
+    assert len({house.record(r.id).batch.root for r in [*records, *reports]}) == 1
+    bundles = {r.id: evidence.write(evidence.read(shown(house, r, Audience.CUSTOMS))) for r in [*records, *reports]}
+    for victim in (records[0], records[3], reports[3]):
+        erase(house, victim)
+    for record in [*records, *reports]:
+        expected = Ruling.CANNOT_TELL if house.record(record.id).erased_at else Ruling.VALID
+        assert verdict_on(house.at, house.record(record.id)).ruling is expected
+        assert verdict_on_bundle(house.at, bundles[record.id]).ruling is Ruling.VALID  # who has a copy has a proof
+    assert audit(house.at).discrepancies == ()
+
+
+def test_an_audit_notices_an_erased_place_whose_digest_was_changed(house):
+    record = held_certificate(house)
+    erase(house, record)
+    with house.at.work() as work:
+        work.store.get_record(record.id).digest = sha256(b"another").hexdigest()
+        work.commit()
+    assert {one.name for one in audit(house.at).discrepancies} == {"proof-broken", "root-differs"}
+
+
+def test_the_verdict_says_that_it_was_erased(house):
+    record = held_certificate(house)
+    erase(house, record)
+    verdict = verdict_on(house.at, house.record(record.id))
+    assert verdict.ruling is Ruling.CANNOT_TELL
+    assert outcomes(verdict.checks)["CONTENT"] == ("cannot_tell", "erased")
+
+
+def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_files(house):
+    stored = files.store_pdf(house.at, house.merchant, PDF)
+    fields = {k: v for k, v in certificate_fields(description=SECRET).items() if k != "certificateNumber"}
+    fields["attachments"] = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    chamber = house.chamber.organisation.id
+    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.at.work(reading=True) as work:
+        request = work.store.find_request_about(statement.id)
+    record = issuing.confirm(house.at, house.chamber, request.id, "CO-1")
+    house.settle()
+    gone = erase(house, record)
+    assert {one.id for one in gone.records} == {record.id, statement.id}
+    assert gone.files == 1
+    assert house.at.files.get(stored.sha256) is None
+    assert SECRET.encode() not in bytes_on_disk(house)
+
+
+def test_a_file_that_another_record_binds_stays(house):
+    stored = files.store_pdf(house.at, house.chamber, PDF)
+    bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
+    one = held_certificate(house, attachments=bound, certificateNumber="F-1")
+    held_certificate(house, attachments=bound, certificateNumber="F-2")
+    assert erase(house, one).files == 0
+    assert house.at.files.get(stored.sha256) == PDF
+
+
+def test_the_reason_of_a_revocation_goes_too(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    house.settle()
+    erase(house, record)
+    assert b"Mrs Wong" not in bytes_on_disk(house)
+
+
+@pytest.mark.parametrize("who", ["rival", "chamber", "laboratory", "officer", "authority"])
+def test_only_the_holder_erases(house, who):
+    record = held_certificate(house)
+    with pytest.raises(NotFound):
+        erasing.erase(house.at, house.people[who], record.id)
+    assert house.record(record.id).erased_at is None
+
+
+def test_what_customs_still_need_is_not_erased(house):
+    certificate = held_certificate(house)
+    consignment = house.lodge([certificate])
+    house.settle()
+    with pytest.raises(Conflict, match="customs have not decided"):
+        erase(house, certificate)
+    with pytest.raises(NotAllowed):
+        erasing.erase(house.at, house.merchant, consignment.id)
+    lodging.withdraw(house.at, house.merchant, consignment.id)
+    house.settle()
+    erase(house, certificate)
+    with house.at.work(reading=True) as work:
+        dossier = verdict_on_consignment(house.at, work.store, work.store.get_consignment(consignment.id))
+    assert "erased" in {check.reason for check in dossier.verdict.checks}
+    assert "named-other" not in {check.reason for check in dossier.verdict.checks}
+
+
+def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
+    certificate = held_certificate(house)
+    consignment = house.lodge([certificate, house.issue_report()])
+    house.settle()
+    deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
+    with pytest.raises(Conflict, match="on their way"):
+        erase(house, certificate)
+    house.settle()
+    erase(house, certificate)
+    house.settle()
+    assert house.consignment(consignment.id).status.name == "RELEASED"
+    assert audit(house.at).discrepancies == ()
+
+
+def test_an_erased_record_is_named_by_no_new_declaration(house):
+    certificate = held_certificate(house)
+    erase(house, certificate)
+    with pytest.raises(Invalid):
+        lodging.lodge(house.at, house.merchant, lodgement_fields(records=[certificate.id]))
+
+
+def test_what_is_on_its_way_is_not_erased(house):
+    record = house.issue_certificate()
+    with pytest.raises(Conflict, match="on its way"):
+        erase(house, record)
+    house.settle()
+    issuing.revoke(house.at, house.chamber, record.id, "wrong goods")
+    with pytest.raises(Conflict, match="on its way"):
+        erase(house, record)
+
+
+def test_nothing_is_erased_twice(house):
+    record = held_certificate(house)
+    erase(house, record)
+    with pytest.raises(Conflict, match="already"):
+        erase(house, record)

@@ -1,0 +1,252 @@
+"""Each text has its key: it goes with the text, in older copies too, and with nothing else."""
+
+import os
+from contextlib import closing
+
+import pytest
+from sqlalchemy import insert, text
+
+from backend.adapters import record_keys
+from backend.adapters.files import FolderFiles
+from backend.adapters.record_keys import KeyMissing, RecordKeys
+from backend.adapters.store import database, tables
+from backend.adapters.store.database import open_engine
+from backend.adapters.store.forgetting import follow_the_keys
+from backend.domain.errors import StorageFull
+from backend.domain.sd_jwt import unb64
+from backend.domain.verdict import Ruling
+from backend.services import files, issuing
+from backend.services.auditing import audit
+from backend.services.verifying import verdict_on
+from tests.builders import PDF
+from tests.services.sealed_texts import (
+    SECRET,
+    bytes_on_disk,
+    disclosures_in,
+    engine_of,
+    erase,
+    everything_sealed,
+    held_certificate,
+    keys,
+    older_copy,
+    opened_again,
+    put_newest_keys,
+    readable_in,
+)
+
+
+def test_what_records_say_lies_nowhere_in_the_open(house):
+    record = held_certificate(house, certificateNumber="Number-4711")
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    files.store_pdf(house.at, house.chamber, PDF)
+    house.settle()
+    lying = bytes_on_disk(house)
+    planted = b"Zhejiang Chamber"  # the organisations' names are no record's secret: this search does find them
+    assert planted in lying
+    kept = house.record(record.id)
+    for secret in (SECRET.encode(), b"Mrs Wong", b"number4711", b"4711", PDF, kept.signed_jwt.encode()[:200]):
+        assert secret not in lying
+    assert b"Mrs Wong found a mistake" in readable_in(everything_sealed(house), house)
+
+
+def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, tmp_path):
+    bound = files.store_pdf(house.at, house.chamber, PDF)
+    attached = [{"fileName": "lamp.pdf", "size": bound.size, "sha256": bound.sha256}]
+    one = held_certificate(house, certificateNumber="F-1", attachments=attached)
+    other = held_certificate(house, certificateNumber="F-2")
+    issuing.revoke(house.at, house.chamber, one.id, "Mrs Wong found a mistake")
+    house.settle()
+    copy = older_copy(house, tmp_path / "copy")
+    erase(house, one)
+    put_newest_keys(house, copy)
+    with opened_again(house, copy) as (again, erased):
+        assert erased == 1
+        assert again.record(one.id).erased_at is not None
+        assert again.at.files.get(bound.sha256) is None
+        assert verdict_on(again.at, again.record(one.id)).ruling is Ruling.CANNOT_TELL
+        assert verdict_on(again.at, again.record(other.id)).ruling is Ruling.VALID
+        with again.at.work(reading=True) as work:
+            assert [change.reason for change in work.store.status_changes_of(one.id)] == [""]
+            assert work.store.find_file(bound.sha256, house.chamber.organisation) is None
+        assert audit(again.at).discrepancies == ()
+    with opened_again(house, copy) as (_, erased):
+        assert erased == 0
+
+
+def test_keys_older_than_the_database_stop_the_start_before_anything_is_done(house, tmp_path):
+    older = tmp_path / "older"
+    older.write_bytes((tmp_path / "record.keys").read_bytes()[:64])
+    held_certificate(house)
+    house.at.scrub()
+    with closing(RecordKeys(older)) as old:
+        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        with pytest.raises(KeyMissing, match="put its newest copy back"):
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), house.clock())
+        engine.dispose()
+    assert older.stat().st_size == 64
+
+
+def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_the_next_start(house, monkeypatch):
+    record = held_certificate(house)
+    before = everything_sealed(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "destroy_forgotten", lambda _: None)  # the process ends here
+        erase(house, record)
+    assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, house)))
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert readable_in(before, house) == []
+
+
+@pytest.mark.parametrize("when", ["before the erasure", "before the last block", "another installation"])
+def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house, tmp_path, when):
+    record = held_certificate(house)
+    older = tmp_path / "older"
+    if when == "before the erasure":
+        older.write_bytes((tmp_path / "record.keys").read_bytes())
+        erase(house, record)
+    elif when == "before the last block":
+        with closing(RecordKeys(tmp_path / "record.keys")) as beside:
+            beside.seal(b"a block of a process beside")
+        older.write_bytes((tmp_path / "record.keys").read_bytes())
+        keys(house).reserve(1025)
+        house.issue_certificate(certificateNumber="A-1")
+    else:
+        with closing(RecordKeys(older)) as others:
+            others.reserve(5000)
+    with house.at.work() as work:
+        work.store._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+        work.commit()
+    before = older.read_bytes()
+    with closing(RecordKeys(older)) as old:
+        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        with pytest.raises(KeyMissing, match="put its newest copy back"):
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), house.clock())
+        engine.dispose()
+    assert older.read_bytes() == before
+
+
+def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, tmp_path, monkeypatch):
+    record = held_certificate(house)
+    copy = older_copy(house, tmp_path / "copy")
+    written = os.pwrite
+
+    def once(handle, content, at):
+        if content == bytes(32):
+            monkeypatch.setattr(record_keys.os, "pwrite", crash)
+        return written(handle, content, at)
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_keys.os, "pwrite", once)
+    with pytest.raises(KeyboardInterrupt):
+        erase(house, record)
+    monkeypatch.setattr(record_keys.os, "pwrite", written)
+    put_newest_keys(house, copy)
+    sealed = everything_sealed(house)
+    with opened_again(house, copy) as (again, erased):
+        assert erased == 1
+        assert again.record(record.id).disclosures == []
+        lost = [one for one in readable_in(sealed, again) if SECRET.encode() in one]
+        assert lost == []
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert house.record(record.id).erased_at is not None
+
+
+def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    house.settle()
+    for text_set in ("another", None, "a third"):
+        with house.at.work() as work:
+            kept = work.store.get_record(record.id)
+            (change,) = work.store.status_changes_of(record.id)
+            change.reason = kept.status_reason
+            work.store._session.flush()
+            change.reason = text_set or kept.status_reason
+            work.commit()
+        assert house.record(record.id).status_reason == "Mrs Wong found a mistake"
+
+
+def test_a_text_that_gives_way_unread_takes_its_key_along(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    house.settle()
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        (change,) = work.store.status_changes_of(record.id)
+        work.store._session.expire(change)
+        change.reason = "a better reason"
+        work.commit()
+    assert len(readable_in(before, house)) == len(before) - 1
+
+
+def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeypatch):
+    def full(*_):
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(RecordKeys, "reserve", lambda *_: None)
+    monkeypatch.setattr(RecordKeys, "seal", full)
+    with pytest.raises(StorageFull):
+        house.issue_certificate()
+
+
+def test_thousands_of_keys_end_at_once(house):
+    with house.at.work() as work:
+        keys(house).reserve(50_000)
+        work.store._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work.commit()
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    assert keys(house).destroyed == 40_000
+
+
+@pytest.mark.parametrize("number", [b"\0\0\0\0\0\0\xff\0", b"\0\0\0\0\0\0\0\xff"])  # no key, a free one
+@pytest.mark.parametrize("column", ["signed_jwt", "disclosures"])
+def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column):
+    record = held_certificate(house)
+    with house.at.work() as work:
+        session = work.store._session
+        lying = session.execute(text(f"SELECT {column} FROM record WHERE id = :id"), {"id": record.id}).scalar_one()
+        altered = lying[:1] + number + lying[9:]
+        assert altered != lying
+        session.execute(text(f"UPDATE record SET {column} = :it WHERE id = :id"), {"it": altered, "id": record.id})
+        work.commit()
+    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
+    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    audit(house.at)
+
+
+def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_ones(house, monkeypatch):
+    record, other = (held_certificate(house, certificateNumber=f"K-{n}") for n in range(2))
+    before = everything_sealed(house)
+    full = OSError(5, "Input/output error")
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordKeys, "destroy", lambda *_: (_ for _ in ()).throw(full))
+        erase(house, record)
+    assert house.record(record.id).erased_at is not None
+    assert len(readable_in(before, house)) == len(before)
+    erase(house, other)
+    assert readable_in(before, house) == []
+
+
+def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
+    record = held_certificate(house)
+    issuing.revoke(house.at, house.chamber, record.id, "the first reason")
+    house.settle()
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        work.store.get_record(record.id).status_reason = "a better reason"
+        work.commit()
+    assert b"the first reason" in readable_in(before, house)  # of the change of status, which has its own
+    assert len(readable_in(before, house)) == len(before) - 1
+    assert house.record(record.id).status_reason == "a better reason"
+
+
+def test_a_change_that_is_not_committed_takes_no_key(house):
+    record = held_certificate(house)
+    before = everything_sealed(house)
+    with house.at.work() as work:
+        work.store.get_record(record.id).erase(house.clock())
+        work.store._session.flush()
+    assert len(readable_in(before, house)) == len(before)
+    assert house.record(record.id).fields["description"] == SECRET

@@ -1,0 +1,61 @@
+"""Holders show what is necessary and no more, and what they show is still proven."""
+
+import json
+
+import pytest
+
+from backend.domain import evidence
+from backend.domain.errors import Invalid, NotFound
+from backend.domain.kinds import Kind
+from backend.domain.presentations import Audience, every_field, fields_for
+from backend.domain.sd_jwt import unb64
+from backend.domain.verdict import Ruling
+from backend.services import showing
+from backend.services.verifying import verdict_on_bundle
+from tests.builders import FIELDS
+from tests.services.sealed_texts import SECRET, held_certificate, shown
+
+
+@pytest.mark.parametrize("audience", Audience)
+def test_what_is_shown_to_each_is_what_it_needs_and_is_still_proven(house, audience):
+    record = held_certificate(house)
+    bundle = shown(house, record, audience)
+    read = evidence.read(bundle)
+    expected = set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) & set(record.fields)
+    assert set(read.record.subject) == expected
+    assert verdict_on_bundle(house.at, bundle).ruling is Ruling.VALID
+
+
+def test_each_audience_is_shown_more_than_the_one_before():
+    shown_to = [set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) for audience in Audience]
+    assert shown_to[0] < shown_to[1] < shown_to[2] < shown_to[3]
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("audience", Audience)
+def test_choices_name_only_fields_that_there_are(kind, audience):
+    assert set(fields_for(audience, kind)) <= set(every_field(kind))
+    assert set(fields_for(Audience.CUSTOMS, kind)) >= set(FIELDS[kind]())
+
+
+def test_what_is_withheld_is_nowhere_in_the_bundle(house):
+    record = held_certificate(house)
+    bundle = json.dumps(shown(house, record, None, "originCountry"))
+    read = evidence.read(json.loads(bundle)).record
+    assert read.subject == {"originCountry": "CN"}
+    assert SECRET not in bundle
+    assert SECRET not in "".join(unb64(d).decode() for d in read.disclosures)
+    assert "Morning Star" not in bundle.replace("Zhejiang", "")
+    assert read.withheld == len(record.fields) - 1
+
+
+def test_a_field_that_there_is_not_cannot_be_shown(house):
+    with pytest.raises(Invalid, match="field"):
+        shown(house, held_certificate(house), None, "salary")
+
+
+@pytest.mark.parametrize("who", ["rival", "laboratory", "other_chamber", "authority"])
+def test_others_cannot_show_a_record(house, who):
+    record = held_certificate(house)
+    with pytest.raises(NotFound):
+        showing.choose(house.at, house.people[who], record.id, Audience.BUYER)
