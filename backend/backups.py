@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 
 from backend.adapters.disk import sync
@@ -20,6 +21,8 @@ from backend.data_folder import DataFolder, UnusableFolder
 
 _DATABASES = ("provenport.sqlite", "chain.sqlite")
 _APART = "record.keys"
+_NAME = "%Y-%m-%dT%H%M%SZ"
+_UNFINISHED = ".unfinished"
 
 
 def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
@@ -36,25 +39,40 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     try:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(to):
-            return _copy_all(folder, to, to / f"{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}")
+            return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
     except (OSError, sqlite3.Error) as error:
         raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One copy at a time: an earlier one's keys must not take the place of a later one's."""
+    """One copy at a time: an earlier one's keys must not take the place of a later one's. None is left half made."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        _sweep(folder)  # after a kill or a power cut
+        try:
+            yield
+        finally:
+            _sweep(folder)
     finally:
         os.close(handle)
 
 
+def _sweep(to: Path) -> None:
+    """Remove what a copy that was cut short has left: it counts for nothing and holds signing keys."""
+    for left in to.glob(f"????-??-??T??????Z*{_UNFINISHED}"):
+        shutil.rmtree(left)
+
+
+def _unused(copy: Path) -> Path:
+    """The name itself, or with -2, -3 … behind it: two copies may fall into one second, and a clock may go back."""
+    numbered = (copy.with_name(f"{copy.name}-{number}") for number in count(2))
+    return next(name for name in chain([copy], numbered) if not name.exists())
+
+
 def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
-    unfinished = copy.with_name(copy.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = copy.with_name(copy.name + _UNFINISHED)
     unfinished.mkdir(mode=0o700)
     master_keys = _master_keys(folder)
     for name in _DATABASES:
@@ -79,14 +97,14 @@ def _master_keys(folder: DataFolder) -> list[bytes]:
 def restore(copy: Path, into: DataFolder) -> None:
     """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
     keys = copy.parent / _APART
-    if not (copy / "provenport.json").exists() or copy.name.endswith(".unfinished"):
+    if not (copy / "provenport.json").exists() or copy.name.endswith(_UNFINISHED):
         raise UnusableFolder(f"{copy} is no finished copy of a data folder")
     if not keys.exists():
         raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
     if into.path.exists() and any(into.path.iterdir()):
         raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
     try:
-        unfinished = DataFolder(into.path.with_name(into.path.name + ".unfinished"))
+        unfinished = DataFolder(into.path.with_name(into.path.name + _UNFINISHED))
         shutil.rmtree(unfinished.path, ignore_errors=True)
         unfinished.path.mkdir(parents=True, mode=0o700)
         shutil.copytree(copy, unfinished.path, dirs_exist_ok=True)

@@ -24,7 +24,7 @@ def installation(path):
 
 
 def copies(safe):
-    return [path.name for path in safe.iterdir() if path.is_dir() and not path.name.endswith(".unfinished")]
+    return sorted(path.name for path in safe.iterdir() if path.is_dir())
 
 
 def test_later_keys_take_the_place_of_earlier_ones(tmp_path):
@@ -38,6 +38,24 @@ def test_later_keys_take_the_place_of_earlier_ones(tmp_path):
     assert len(copies(tmp_path / "safe")) == 2
     modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "safe").iterdir()}
     assert modes == {0}
+
+
+def test_copies_of_one_second_are_copies_of_their_own(tmp_path):
+    folder, _ = installation(tmp_path / "data")
+    made = [backups.back_up(folder, tmp_path / "safe", NOW).name for _ in range(3)]
+    assert made == ["2026-03-02T120000Z", "2026-03-02T120000Z-2", "2026-03-02T120000Z-3"]
+    assert copies(tmp_path / "safe") == made
+    backups.restore(tmp_path / "safe" / made[2], DataFolder(tmp_path / "again"))
+    assert (tmp_path / "again" / "files" / "ab" / "abcd").read_bytes() == b"a file"
+
+
+def test_what_a_killed_copy_has_left_is_removed_by_the_next_one_and_nothing_else(tmp_path):
+    folder, _ = installation(tmp_path / "data")
+    for name in ("2026-03-02T110000Z.unfinished", "2026-03-02T110000Z-2.unfinished", "letters.unfinished"):
+        (tmp_path / "safe" / name).mkdir(parents=True)
+        (tmp_path / "safe" / name / "master.key").write_bytes(b"a master key")
+    backups.back_up(folder, tmp_path / "safe", NOW)
+    assert copies(tmp_path / "safe") == ["2026-03-02T120000Z", "letters.unfinished"]
 
 
 @pytest.mark.parametrize("which", ["another installation", "before an erasure", "before a block", "another way since"])

@@ -34,7 +34,8 @@ def test_a_backup_put_back_holds_everything_but_what_was_erased_since(tmp_path: 
 
     server.post(f"/records/{papers[0]}/erasure", "merchant", {"confirm": "erase for good"})
     later = server.post("/certificates-of-origin", "chamber", a_certificate(merchant))["id"]
-    assert provenport(server.folder, "backup", str(safe)).returncode == 0
+    made = provenport(server.folder, "backup", str(safe))
+    assert made.returncode == 0, made.stderr
     assert server.stop() == 0
 
     into = tmp_path / "again"
