@@ -32,7 +32,8 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     """Open the data folder, make the demonstration where asked, and serve until SIGINT or SIGTERM."""
     listener = _listen(settings)
     try:
-        signal.signal(signal.SIGTERM, _stop)
+        for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
+            signal.signal(number, _stop)
         tell(f"Opening {settings.data_dir}")
         with running(settings) as system:
             if settings.demo and not _has_demo(system.folder):
@@ -88,7 +89,7 @@ def _serve(system: System, listener: socket.socket, tell: Callable[[str], None])
     system.simulations.start(system.at, alone=system.settings.ledger_rpc_url is None)
     for line in _what_next(system):
         tell(line)
-    server.run()  # returns on SIGINT, and on SIGTERM by _stop
+    server.run()  # returns when _stop raises
 
 
 def _what_next(system: System) -> list[str]:

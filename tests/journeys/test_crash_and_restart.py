@@ -54,7 +54,11 @@ def test_a_server_stopped_and_started_again_goes_on_where_it_was(tmp_path: Path)
     before = (server.folder / "deployment.json").read_text(), server.people
     assert server.stop() == 0
     assert "Everything is kept" in server.output.read_text()
-    again = start(server.folder)
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script starts what it runs in the background
+    try:
+        again = start(server.folder)
+    finally:
+        signal.signal(signal.SIGINT, interrupts)
     assert ((again.folder / "deployment.json").read_text(), again.people) == before
     assert again.get(f"/declarations/{declaration}", "merchant")["status"] == "LODGED"
     again.settled_verdict(declaration)
