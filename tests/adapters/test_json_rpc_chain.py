@@ -62,7 +62,7 @@ def node():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     fake.url = f"http://127.0.0.1:{server.server_port}/v3/a-secret-key"
     yield fake
     server.shutdown()
@@ -149,7 +149,7 @@ def test_a_node_that_hangs_is_given_up(node, chain):
 def test_a_node_that_trickles_is_given_up():
     with ThreadingHTTPServer(("127.0.0.1", 0), _Trickle) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         started = time.monotonic()
         with pytest.raises(ChainUnavailable):
             JsonRpcChain(f"http://127.0.0.1:{server.server_port}", timeout_seconds=0.5).chain_id()

@@ -139,6 +139,7 @@ def test_somebody_quicker_makes_the_whole_import_fail(house):
     assert references(house) == {"MS-2"}
 
 
+@pytest.mark.slow
 def test_two_thousand_rows_are_lodged_at_once(house):
     content = table(*(row(f"MS-{place:05d}") for place in range(2000)))
     done = bring(house, content)

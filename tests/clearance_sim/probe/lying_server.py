@@ -89,7 +89,7 @@ def _a_bundle() -> dict[str, Any]:
 def lying_server(*, believes: bool, title: str = "Provenport") -> Iterator[LyingServer]:
     """Serve until the test is over."""
     server = LyingServer(believes, title)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server
