@@ -4,9 +4,12 @@ python tests/benchmarks/run.py [NAME ...]
 """
 
 import json
+import logging
 import sys
 import tempfile
 from pathlib import Path
+
+import structlog
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -35,6 +38,7 @@ def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or BENCHMARKS:
