@@ -60,7 +60,22 @@ class _Moment(click.ParamType[datetime]):
         return moment
 
 
-@click.command("verify")
+class _VerdictCommand(click.Command):
+    """Its exit code is a verdict. Where it cannot be finished nothing can be told, so it never ends with 1 then."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; 2 for whatever goes wrong: a full disk, a reader that went away, Ctrl-C, a fault of ours."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.UsageError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
+            sys.stdout = None  # else what could not be written is tried again at the end, with an exit code of its own
+            sys.exit(EXIT["CANNOT_TELL"])
+
+
+@click.command("verify", cls=_VerdictCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
 @click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
@@ -79,8 +94,9 @@ def verify_command(
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
-    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage). Offline, what the ledger holds counts as far as
-    your trust file lets the signer of the bundle's snapshot speak for it; with --rpc the contracts are asked.
+    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage, or not finished).
+    Offline, what the ledger holds counts as far as your trust file lets the signer of the bundle's snapshot speak for
+    it; with --rpc the contracts are asked.
     """
     from backend.domain import proving
     from backend.domain.bundle import LARGEST

@@ -13,15 +13,20 @@ import base64
 import json
 import re
 import sys
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.hazmat.primitives.hashes import SHA256
+try:
+    from datetime import UTC, datetime, timedelta
+    from itertools import pairwise
+
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.hashes import SHA256
+except ImportError as missing:
+    print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
+    sys.exit(2)
 
 # Kind of record: type of its credential, its lane in a batch, and the bit in an accreditation that covers it.
 KINDS = {
@@ -636,26 +641,33 @@ def verify(content, trusted, at, max_age):
     return verdict, checks, stated
 
 
+def hours(text):
+    """A length of time; ValueError where it is none, or longer than a century."""
+    if not 0 <= float(text) <= 900_000:
+        raise ValueError("no such age")
+    return timedelta(hours=float(text))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("trust", type=Path, nargs="?")
-    parser.add_argument("--max-age-hours", type=float, default=24)
+    parser.add_argument("--max-age-hours", type=hours, default="24")
     parser.add_argument("--at", type=moment, default=datetime.now(UTC))
     asked = parser.parse_args()
     trusted = read_trust(asked.trust.read_bytes()) if asked.trust else []
-    max_age = timedelta(hours=asked.max_age_hours)
-    verdict, checks, stated = verify(asked.bundle.read_bytes(), trusted, asked.at, max_age)
+    verdict, checks, stated = verify(asked.bundle.read_bytes(), trusted, asked.at, asked.max_age_hours)
     whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
     print(verdict.replace("_", " ") + whose)
     for code, outcome, reason, record in checks:
-        print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}")
+        print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}", flush=True)
     return {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}[verdict]
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except (Malformed, OSError, ValueError) as error:
-        print(f"verify.py: {error}", file=sys.stderr)
-        sys.exit(2)
+        exit_code = main()
+    except (Exception, KeyboardInterrupt) as error:  # what cannot be finished is no verdict, least of all INVALID
+        print(f"verify.py: no verdict: {error or type(error).__name__}", file=sys.stderr)
+        sys.stdout, exit_code = None, 2
+    sys.exit(exit_code)

@@ -15,6 +15,7 @@ from backend import demo
 from backend.adapters.ledger import Deployment, deploy
 from backend.adapters.operator_keys import OperatorKeys
 from backend.app import create_app, ledger_accounts, running
+from backend.cli_verify import verify_command
 from backend.domain import proving, strict_json
 from backend.domain.kinds import Kind
 from backend.domain.trust import read as read_trust
@@ -101,6 +102,54 @@ def test_wrong_usage_is_told_and_is_no_verdict(files, wrong):
     code, told, complaint = verify(*wrong, tmp_path=files)
     assert (code, told) == (2, "")
     assert "Error" in complaint
+
+
+PRODUCT = ["-m", "backend.start", "verify", "bundle.json", "--trust", "trust.json"]
+SINGLE = [str(PROGRAM), "bundle.json", "trust.json"]
+
+
+def run(*command, cwd, **given):
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | given
+    return subprocess.run([sys.executable, *command], cwd=cwd, check=False, **given)
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("command", [PRODUCT, SINGLE], ids=["product", "single"])
+def test_a_verdict_that_cannot_be_told_is_no_verdict(files, command, unbuffered, monkeypatch):
+    """An exit code of 1 would call a genuine paper invalid."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1" if unbuffered else "")
+    assert run(*command, cwd=files).returncode == 0
+    with open("/dev/full", "w") as full:
+        done = run(*command, cwd=files, stdout=full)
+    assert (done.returncode, "no verdict" in done.stderr) == (2, True)
+    reader, pipe = os.pipe()
+    os.close(reader)
+    with os.fdopen(pipe, "w") as nobody_reads:
+        done = run(*command, cwd=files, stdout=nobody_reads)
+    assert (done.returncode, "no verdict" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_a_fault_of_the_command_is_no_verdict(files, monkeypatch, capsys):
+    def fault(*_):
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(proving, "read", fault)
+    with pytest.raises(SystemExit) as ended:
+        verify_command([str(files / "bundle.json")])
+    assert ended.value.code == 2
+    assert "no verdict: a fault" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", ["inf", "nan", "1e300", "-1", "day"])
+def test_the_single_program_refuses_an_age_that_is_none(files, hours):
+    done = run(*SINGLE, "--max-age-hours", hours, cwd=files)
+    assert (done.returncode, done.stdout, "--max-age-hours" in done.stderr) == (2, "", True)
+
+
+def test_the_single_program_tells_what_it_lacks(files):
+    done = run("-I", "-S", *SINGLE, cwd=files)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install cryptography" in done.stderr
 
 
 def test_verifying_starts_fast(files):
