@@ -3,6 +3,7 @@
 Verifying needs no installation, no settings and no network unless a node is named, so what it imports is kept small.
 """
 
+import io
 import json
 import os
 import re
@@ -60,7 +61,7 @@ class _Moment(click.ParamType[datetime]):
         return moment
 
 
-class _VerdictCommand(click.Command):
+class VerdictCommand(click.Command):
     """Its exit code is a verdict. Where it cannot be finished nothing can be told, so it never ends with 1 then."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -75,7 +76,7 @@ class _VerdictCommand(click.Command):
             sys.exit(EXIT["CANNOT_TELL"])
 
 
-@click.command("verify", cls=_VerdictCommand)
+@click.command("verify", cls=VerdictCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
 @click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
@@ -148,25 +149,28 @@ def trust_in(path: Path | None) -> "Trust":
     if path is None:
         return trust.Trust()
     try:
-        return trust.read(strict_json.loads(path.read_bytes()))
+        with path.open("rb") as opened:
+            return trust.read(strict_json.loads(opened.read(trust.LARGEST)))
     except Invalid as error:
         raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
 
 
 def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence, short_of_form
+    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
     from backend.web.verdict_json import verdict_json
 
     who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
-    according_to = who.get("name") or who.get("node")
+    according_to = on_one_line(who.get("name") or who.get("node") or "")
     if as_json:
-        told = verdict_json(verdict, language) | {"accordingTo": according_to}
+        told = verdict_json(verdict, language) | {"accordingTo": according_to or None}
         told["remarks"] = [
             {"record": one.record, "message": short_of_form(one.record, one.faults, language), "faults": one.faults}
             for one in remarks
         ]
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(_as_json(told))
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
     chinese = language == "zh"
     colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
     click.secho(RULINGS[verdict.ruling][chinese].upper(), fg=colour, bold=True, nl=False)
@@ -190,6 +194,12 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
         click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
 
 
+def _as_json(told: Any) -> str:
+    """JSON that a terminal can be shown: what would command it stands escaped."""
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
+
+
 @click.command("trust-file")
 @click.option("--name", default="Provenport", show_default=True, help="What readers will call you.")
 @click.option("--new-key", is_flag=True, help="Sign with a fresh key from now on; the earlier ones stay named.")
@@ -204,6 +214,8 @@ def trust_file_command(name: str, new_key: bool) -> None:
     from backend.services.bundling import own_trust
     from backend.settings import Settings
 
+    if not name.strip():
+        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
     settings = Settings.from_environment(os.environ)
     with opened(settings) as at:
         deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)

@@ -46,6 +46,8 @@ MOMENT = re.compile(
     r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
 
+COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # a terminal
+
 
 class Malformed(Exception):
     """No bundle, no snapshot or no trust file: nothing can be told from it."""
@@ -86,7 +88,7 @@ def parse(content):
     def constant(name):
         raise ValueError(f"{name} is not JSON")
 
-    plain = re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.DOTALL)  # what stands outside texts
+    plain = re.sub(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', "", text, flags=re.DOTALL)  # what stands outside texts
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", plain):
         depth += 1 if bracket in "[{" else -1
@@ -236,6 +238,7 @@ def read_sd_jwt(text):
         raise ValueError("no list of digests")
     if payload.get("_sd_alg", "sha-256") != "sha-256":
         raise ValueError("digests by another algorithm")
+    signed = set(digests)
     refuse_nested([value for name, value in subject.items() if name != "_sd"])
     if "..." in subject:
         raise ValueError("a digest stands in a nested place")
@@ -245,7 +248,7 @@ def read_sd_jwt(text):
         if not isinstance(field, list) or len(field) != 3 or not is_("text", *field[:2]):
             raise ValueError("a field is a list of salt, name and value")
         name = field[1]
-        if base64url(sha256(disclosure.encode()).digest()) not in digests:
+        if base64url(sha256(disclosure.encode()).digest()) not in signed:
             raise ValueError(f"the field {name} is not what was signed")
         if name in disclosed or name in subject or name in ("_sd", "..."):
             raise ValueError(f"the field {name} stands twice")
@@ -383,7 +386,8 @@ def read_trust(content):
     need(type(trust["version"]) is int and trust["version"] == 1 and isinstance(trust["trusted"], list), "its version")
     for entry in trust["trusted"]:
         need(has(entry, "name chainId instanceId ledger accreditation confirmations keys"), "an entry's members")
-        need(is_("text", entry["name"]) and is_("natural", entry["chainId"], entry["confirmations"]), "an entry")
+        need(is_("text", entry["name"]) and entry["name"].strip(" "), "an entry without a name")
+        need(is_("natural", entry["chainId"], entry["confirmations"]), "an entry")
         need(is_("hash", entry["instanceId"]) and is_("address", entry["ledger"], entry["accreditation"]), "an entry")
         need(isinstance(entry["keys"], list) and is_("thumbprint", *entry["keys"]), "keys")
     return trust["trusted"]
@@ -584,40 +588,47 @@ def link_papers(bundle, used):
         return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
     listed = subject.get("records") if papers else None
     listed = [one.get("sha256") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    named = [digest for digest in listed if isinstance(digest, str)]
-    found, checks = [], []
+    named = {digest: at for at, digest in reversed(list(enumerate(d for d in listed if isinstance(d, str))))}
+    between = {sha256(text.encode()).hexdigest(): text for text in reversed(bundle["line"])}
+    found, checks, known = [], [], {}
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
-        digest = own if own in named else leads_to(paper["record"], named, bundle["line"], used)
+        digest = own if own in named else leads_to(paper["record"], named, between, known, used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
-            found.append(named.index(digest))
+            found.append(named[digest])
             checks.append(
                 ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
             )
     if any(later <= earlier for earlier, later in pairwise(found)):
         checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
-    if {named[at] for at in found} < set(named):
+    if len(set(found)) < len(named):
         checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
     return checks
 
 
-def leads_to(record, named, line, used):
-    """The named record that this one replaced, by the links that its signers made."""
-    between = {sha256(text.encode()).hexdigest(): text for text in reversed(line)}
-    for _ in range(len(line) + 1):
+def leads_to(record, named, between, known, used):
+    """The named record that this one replaced, by the links that its signers made; each link is read once."""
+    for _ in range(len(between) + 1):
         link = record["payload"].get("supersedes")
         if not isinstance(link, str) or link in named:
             return link if isinstance(link, str) else None
-        try:
-            record = read_record(between[link])
-        except (KeyError, Altered):
-            return None
-        if not is_signed_by_its_key(record):
+        if link in between and link not in known:
+            known[link] = signed_link(between[link])
+        record = known.get(link)
+        if record is None:
             return None
         used.append(record["jwt"])
     return None
+
+
+def signed_link(text):
+    try:
+        record = read_record(text)
+    except Altered:
+        return None
+    return record if is_signed_by_its_key(record) else None
 
 
 # ---- the verdict
@@ -648,6 +659,11 @@ def hours(text):
     return timedelta(hours=float(text))
 
 
+def read(path):
+    with path.open("rb") as opened:
+        return opened.read(LARGEST + 1)  # one more than is taken
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
@@ -655,9 +671,11 @@ def main():
     parser.add_argument("--max-age-hours", type=hours, default="24")
     parser.add_argument("--at", type=moment, default=datetime.now(UTC))
     asked = parser.parse_args()
-    trusted = read_trust(asked.trust.read_bytes()) if asked.trust else []
-    verdict, checks, stated = verify(asked.bundle.read_bytes(), trusted, asked.at, asked.max_age_hours)
-    whose = f" as of {stated['readAt']}, according to {stated['name']}" if stated else ""
+    if asked.at > datetime.now(UTC):
+        parser.error("nobody knows yet what the ledger will hold then")
+    trusted = read_trust(read(asked.trust)) if asked.trust else []
+    verdict, checks, stated = verify(read(asked.bundle), trusted, asked.at, asked.max_age_hours)
+    whose = f" as of {stated['readAt']}, according to {COMMANDING.sub('?', stated['name'])}" if stated else ""
     print(verdict.replace("_", " ") + whose)
     for code, outcome, reason, record in checks:
         print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}", flush=True)

@@ -10,8 +10,10 @@ import re
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,12 +85,29 @@ class Node:
         except strict_json.HostileJson as fault:
             raise self._unclear("it answered no JSON") from fault
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-            raise _ErrorAnswer(str(answer["error"].get("message", ""))[:200])
-        if not isinstance(answer, dict) or answer.get("id") != 1 or "result" not in answer:
+            message = answer["error"].get("message")
+            raise _ErrorAnswer(message[:200] if isinstance(message, str) else "")
+        if not isinstance(answer, dict) or not _is_one(answer.get("id")) or "result" not in answer:
             raise self._unclear("it answered something that is no JSON-RPC answer")
         return answer["result"]
 
     def _posted(self, body: bytes) -> bytes:
+        """The answer's content, or Unclear when the time is over: also for a node that dribbles headers."""
+        answered: Future[bytes] = Future()
+
+        def post() -> None:
+            try:
+                answered.set_result(self._read(body))
+            except Exception as fault:
+                answered.set_exception(fault)
+
+        Thread(target=post, daemon=True).start()  # left behind where the node does not let go
+        wait([answered], self._timeout)
+        if not answered.done():
+            raise self._unclear("it answered too much or too slowly")
+        return answered.result()
+
+    def _read(self, body: bytes) -> bytes:
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
         deadline = time.monotonic() + self._timeout
         with self._opener.open(request, timeout=self._timeout) as response:
@@ -106,8 +125,10 @@ class Node:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("hash"), str):
             raise self._unclear("it showed no block")
-        seconds = min(self.quantity(found.get("timestamp")), _LAST_MOMENT)
-        return Block(self.quantity(found.get("number")), found["hash"], datetime.fromtimestamp(seconds, UTC))
+        number, seconds = self.quantity(found.get("number")), min(self.quantity(found.get("timestamp")), _LAST_MOMENT)
+        if isinstance(which, int) and number != which:
+            raise self._unclear("it showed another block than was asked for")
+        return Block(number, found["hash"], datetime.fromtimestamp(seconds, UTC))
 
     def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
         """The 32-byte words that a view answers at a block."""
@@ -127,6 +148,10 @@ class Node:
 
     def _unclear(self, why: str) -> Unclear:
         return Unclear("ledger-not-read", why=f"{self.name}: {why}")
+
+
+def _is_one(value: Any) -> bool:
+    return type(value) is int and value == 1
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -229,7 +254,7 @@ class _Reading:
     def _node_own(self) -> Trust:
         try:
             return trust.read(self._node.answer("provenport_trust"))
-        except (_ErrorAnswer, MalformedTrust):
+        except (_ErrorAnswer, Unclear, MalformedTrust):
             return Trust()
 
     def _batch(self, anchor: Anchor) -> AnchoredBatch | None:
@@ -284,7 +309,9 @@ def _anchors(logs: Any, anchor: Anchor) -> bool:
     for event in logs if isinstance(logs, list) else []:
         if not isinstance(event, dict) or not isinstance(event.get("topics"), list):
             continue
-        if str(event.get("address")).lower() == anchor.ledger.lower() and event["topics"][:2] == wanted:
+        address = event.get("address")
+        is_ours = isinstance(address, str) and address.lower() == anchor.ledger.lower()
+        if is_ours and event["topics"][:2] == wanted:
             return True
     return False
 

@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import evidence, sd_jwt
+from backend.domain import evidence, sd_jwt, strict_json
 from backend.domain.evidence import FORMAT, Anchor, Evidence, MalformedBundle
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
@@ -38,12 +39,27 @@ class Bundle:
     version: int = VERSION
 
     def replaced(self, digest: str) -> sd_jwt.Record | None:
-        """The record of this digest in the line, where its own key signed it."""
-        for text in self.line:
-            if sha256(text.encode("ascii")).hexdigest() == digest:
-                record = sd_jwt.parse(text)
-                return record if sd_jwt.is_signed_by_its_key(record) else None
+        """The record of this digest in the line, where it is one that its own key signed; each is read once."""
+        if digest in self._line and digest not in self._read:
+            self._read[digest] = _signed(self._line[digest])
+        return self._read.get(digest)
+
+    @cached_property
+    def _line(self) -> dict[str, str]:
+        """The first text of each digest."""
+        return {sha256(text.encode("ascii")).hexdigest(): text for text in reversed(self.line)}
+
+    @cached_property
+    def _read(self) -> dict[str, sd_jwt.Record | None]:
+        return {}
+
+
+def _signed(text: str) -> sd_jwt.Record | None:
+    try:
+        record = sd_jwt.parse(text)
+    except (sd_jwt.MalformedRecord, strict_json.HostileJson):
         return None
+    return record if sd_jwt.is_signed_by_its_key(record) else None
 
 
 def text(bundle: Bundle) -> str:

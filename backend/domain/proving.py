@@ -4,7 +4,7 @@ Without the ledger its facts count only as far as somebody whom the reader trust
 the reader allows. What is not known so is CANNOT TELL, never INVALID, and never VALID.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -197,7 +197,8 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
     if "records" not in subject and declaration.record.withheld:
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
         return
-    listed, found = _digests(subject.get("records")), list[str]()
+    listed = {digest: at for at, digest in reversed([*enumerate(_digests(subject.get("records")))])}
+    found = list[str]()
     for number, paper in enumerate(papers, 2):
         values = {"issuer": issuer_name(paper.record)}
         digest, is_direct = _leads_to(bundle, paper, listed, used)
@@ -207,7 +208,7 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         found.append(digest)
         reason = "named-as-signed" if is_direct else "named-confirmed"
         yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
-    positions = [listed.index(digest) for digest in found]
+    positions = [listed[digest] for digest in found]
     if positions != sorted(set(positions)):
         yield _out_of_order()
     if missing := set(listed) - set(found):
@@ -221,7 +222,7 @@ def _digests(records: object) -> list[str]:
     return [digest for digest in digests if isinstance(digest, str)]
 
 
-def _leads_to(bundle: Bundle, paper: Evidence, listed: list[str], used: list[str]) -> tuple[str | None, bool]:
+def _leads_to(bundle: Bundle, paper: Evidence, listed: Container[str], used: list[str]) -> tuple[str | None, bool]:
     """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
     digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
     if digest in listed:
@@ -233,14 +234,7 @@ def _leads_to(bundle: Bundle, paper: Evidence, listed: list[str], used: list[str
             return None, False
         if link in listed:
             return link, False
-        current = _replaced(bundle, link)
+        current = bundle.replaced(link)
         if current is not None:
             used.append(current.signed_jwt)
     return None, False
-
-
-def _replaced(bundle: Bundle, digest: str) -> sd_jwt.Record | None:
-    try:
-        return bundle.replaced(digest)
-    except (sd_jwt.MalformedRecord, strict_json.HostileJson):
-        return None

@@ -3,6 +3,7 @@
 Placeholders are the check's values. Times are filled in by whoever shows the sentence, in the reader's own zone.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -395,6 +396,7 @@ SHORT_OF_FORM = (
     "Record {record} is signed, but no complete paper of its kind: {faults}. The verdict does not weigh this.",
     "记录 {record} 已签署，但不是该类单证的完整内容：{faults}。此项不影响结论。",
 )
+_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _FAULTS_IN_CHINESE = {"is missing": "缺失", "is not a field of this document": "不是该类单证的栏目"}
 
 
@@ -402,9 +404,14 @@ def short_of_form(record: str, faults: Iterable[tuple[str, str]], language: Lang
     """What a record lacks of the form of its kind, in one sentence."""
     if language == "en":
         told = "; ".join(f"{where} {what}".strip() for where, what in faults)
-        return SHORT_OF_FORM[0].format(record=record, faults=told)
+        return SHORT_OF_FORM[0].format(record=record, faults=on_one_line(told))
     told = "；".join(f"{where} {_FAULTS_IN_CHINESE.get(what, '不符合要求')}".strip() for where, what in faults)
-    return SHORT_OF_FORM[1].format(record=record, faults=told)
+    return SHORT_OF_FORM[1].format(record=record, faults=on_one_line(told))
+
+
+def on_one_line(text: str) -> str:
+    """A text of others, with � for what could command a terminal, begin a line of its own or turn the writing round."""
+    return _COMMANDING.sub("\ufffd", text)
 
 
 def _utc(moment: datetime) -> str:
@@ -419,7 +426,9 @@ def sentence(check: Check, language: Language, show_time: Callable[[datetime], s
 
 
 def _shown(value: Any, show_time: Callable[[datetime], str]) -> Any:
-    return show_time(value) if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return show_time(value)
+    return on_one_line(value) if isinstance(value, str) else value
 
 
 def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:

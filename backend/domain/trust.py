@@ -13,6 +13,8 @@ from backend.domain.errors import Invalid
 
 FORMAT = "provenport-trust"
 VERSION = 1
+LARGEST = 1024 * 1024
+"""In bytes; no more is read."""
 _MEMBERS = frozenset({"name", "chainId", "instanceId", "ledger", "accreditation", "confirmations", "keys"})
 
 
@@ -119,6 +121,8 @@ def _entry(fields: Any, number: int) -> Trusted:
         raise MalformedTrust(f"entry {number}: chainId and confirmations are whole numbers, name is a text")
     if not isinstance(keys, list) or not all(_matches("[A-Za-z0-9_-]{43}", key) for key in keys):
         raise MalformedTrust(f"entry {number}: keys is a list of thumbprints (RFC 7638) of 43 characters")
+    if not fields["name"].strip(" "):
+        raise MalformedTrust(f"entry {number}: name is empty, and a verdict must say according to whom")
     addresses = fields["ledger"], fields["accreditation"]
     if not all(_matches("0x[0-9a-f]{40}", address) for address in addresses):
         raise MalformedTrust(f"entry {number}: addresses are 0x and 40 lower-case hex digits")

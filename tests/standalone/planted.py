@@ -11,7 +11,7 @@ LOST_IN_THE_PROGRAM = {
         "    except (InvalidSignature, ValueError):\n        return False\n    return True",
         "    except (InvalidSignature, ValueError):\n        return True\n    return True",
     ),
-    "disclosures": ("if base64url(sha256(disclosure.encode()).digest()) not in digests:", "if False:"),
+    "disclosures": ("if base64url(sha256(disclosure.encode()).digest()) not in signed:", "if False:"),
     "inclusion": ('is_in = root is not None and root.hex() == one["anchor"]["root"]', "is_in = True"),
     "trust": ('speaking = [entry for entry in trusted if stated["signer"] in entry["keys"]]', "speaking = trusted"),
     "the lower s": ('int.from_bytes(raw[32:], "big") <= ORDER // 2', "True"),
@@ -28,7 +28,7 @@ LOST_IN_THE_PAGE = {
         ", utf8(signingInput))) || true;",
     ),
     "inclusion": ("if (root !== null && hex(root) === one.anchor.root)", "if (true)"),
-    "disclosures": ("if (!digests.includes(base64url(await sha256(utf8(disclosure)))))", "if (false)"),
+    "disclosures": ("if (!signed.has(base64url(await sha256(utf8(disclosure)))))", "if (false)"),
 }
 
 
