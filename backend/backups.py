@@ -33,28 +33,32 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     """
     if not folder.marker.exists():
         raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
+    if not (folder.path / _DATABASES[0]).exists():
+        raise UnusableFolder(f"{folder.path / _DATABASES[0]} is missing: put a copy back (provenport restore)")
     to = to.resolve()
     if to.is_relative_to(folder.path.resolve()):
         raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
     try:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(to):
-            return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
+        with _alone(to):  # else an earlier one's keys could take the place of a later one's
+            _sweep(to)  # after a kill or a power cut
+            try:
+                return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
+            finally:
+                _sweep(to)
     except (OSError, sqlite3.Error) as error:
         raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One copy at a time: an earlier one's keys must not take the place of a later one's. None is left half made."""
+def _alone(folder: Path, held: str | None = None) -> Iterator[None]:
+    """One at a time; where ``held`` says why, the second is refused, else it waits."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        _sweep(folder)  # after a kill or a power cut
-        try:
-            yield
-        finally:
-            _sweep(folder)
+        fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if held else 0))
+        yield
+    except BlockingIOError as error:
+        raise UnusableFolder(f"{folder}: {held}") from error
     finally:
         os.close(handle)
 
@@ -62,13 +66,14 @@ def _alone(folder: Path) -> Iterator[None]:
 def _sweep(to: Path) -> None:
     """Remove what a copy that was cut short has left: it counts for nothing and holds signing keys."""
     for left in to.glob(f"????-??-??T??????Z*{_UNFINISHED}"):
-        shutil.rmtree(left)
+        if left.is_dir():
+            shutil.rmtree(left)
 
 
 def _unused(copy: Path) -> Path:
     """The name itself, or with -2, -3 … behind it: two copies may fall into one second, and a clock may go back."""
     numbered = (copy.with_name(f"{copy.name}-{number}") for number in count(2))
-    return next(name for name in chain([copy], numbered) if not name.exists())
+    return next(n for n in chain([copy], numbered) if not n.exists() and not n.with_name(n.name + _UNFINISHED).exists())
 
 
 def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
@@ -101,20 +106,52 @@ def restore(copy: Path, into: DataFolder) -> None:
         raise UnusableFolder(f"{copy} is no finished copy of a data folder")
     if not keys.exists():
         raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
-    if into.path.exists() and any(into.path.iterdir()):
-        raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
+    if not (copy / _DATABASES[0]).exists():
+        raise UnusableFolder(f"{copy} is not whole: {_DATABASES[0]} is missing")
+    into = DataFolder(into.path.resolve())
+    if into.path.is_relative_to(copy.resolve()):
+        raise UnusableFolder(f"{into.path} lies in the copy itself: name another folder with DATA_DIR=…")
     try:
-        unfinished = DataFolder(into.path.with_name(into.path.name + _UNFINISHED))
-        shutil.rmtree(unfinished.path, ignore_errors=True)
-        unfinished.path.mkdir(parents=True, mode=0o700)
-        shutil.copytree(copy, unfinished.path, dirs_exist_ok=True)
-        _write(keys, unfinished.record_keys)
-        for path in (unfinished.path, *unfinished.path.rglob("*")):
-            sync(path)
-        unfinished.path.replace(into.path)
-        sync(into.path.parent)
-    except OSError as error:
+        into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(into.path, held="another restore is filling it"):
+            _fill(into, copy, keys)
+    except (OSError, sqlite3.Error, shutil.Error) as error:
         raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
+
+
+def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
+    """Put everything aside within the folder, look at it, and move it to its place, the marker last."""
+    if into.half_restored.exists() and not into.marker.exists():  # cut short: all that is there came from a copy
+        for left in into.path.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    if any(into.path.iterdir()):
+        raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
+    aside = into.half_restored
+    try:
+        shutil.copytree(copy, aside)
+        aside.chmod(0o700)
+        _write(keys, aside / _APART)
+        for name in _DATABASES:
+            _check_database(aside / name)
+        for path in (aside, *aside.rglob("*")):
+            sync(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # it holds keys
+        raise
+    for path in sorted(aside.iterdir(), key=lambda path: path.name == into.marker.name):
+        path.rename(into.path / path.name)
+    aside.rmdir()
+    into.path.chmod(0o700)
+    sync(into.path)
+
+
+def _check_database(path: Path) -> None:
+    if path.exists():
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            (whole,) = database.execute("PRAGMA integrity_check").fetchone()
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if whole != "ok" or not tables:
+            raise sqlite3.DatabaseError(f"{path.name} is damaged: {whole if tables else 'it is empty'}")
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -126,10 +163,8 @@ def _copy_database(source: Path, target: Path) -> None:
         closing(sqlite3.connect(target)) as copied,
     ):
         present.backup(copied)
-        (whole,) = copied.execute("PRAGMA integrity_check").fetchone()
-        if whole != "ok":
-            raise sqlite3.DatabaseError(f"{source.name} is damaged: {whole}")
     target.chmod(0o600)
+    _check_database(target)
     sync(target)
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sqlite3
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -42,12 +43,20 @@ class _ByUser(click.Group):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(70)) for name in names])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run; a refusal of ours is told in one line, and the exit code is 1."""
+        """Run; a refusal of ours, and a fault of the machine, is told in one line, and the exit code is 1."""
         try:
             return super().main(*args, **kwargs)
         except TraceabilityError as error:
             click.echo(f"provenport: {error}", err=True)
-            sys.exit(1)
+        except OSError as error:
+            click.echo(f"provenport: {error}", err=True)
+            sys.stdout = None  # what could not be written is not tried again
+        except Exception as error:
+            fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
+            if not isinstance(fault, sqlite3.Error):
+                raise
+            click.echo(f"provenport: the database cannot be used: {fault}", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=_ByUser, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from backend.cli_verify import EXIT, Age, language_of, require_address, trust_in
+from backend.cli_verify import EXIT, Age, VerdictCommand, language_of, require_address, trust_in
 
 if TYPE_CHECKING:
     from backend.adapters.key_files import FileKey
@@ -67,7 +67,7 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
     click.echo(f"That is the thumbprint of the key in {file}. Keep the file; publish the thumbprint.", err=True)
 
 
-@snapshot_command.command("sign")
+@snapshot_command.command("sign", cls=VerdictCommand)
 @click.argument("bundle", type=_FILE)
 @click.option("--rpc", required=True, metavar="URL", help="The node to read the ledger with: your own.")
 @click.option("--key", "key_file", required=True, type=_FILE, help="Your key: P-256, PEM (see new-key).")
@@ -92,7 +92,8 @@ def sign_command(
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
-    _spare(key_file, out)
+    _spare(key_file, out, "your key")
+    _spare(trust, out, "your trust file")
     trusted, key, language = trust_in(trust), _key(key_file), language_of(lang)
     moment = datetime.now(UTC)
     with bundle.open("rb") as opened:
@@ -105,8 +106,8 @@ def sign_command(
         _refuse(against, language)
     stated = reading_out.stated(read, told.source, told.ledger, told.block.number, told.block.time, moment)
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
-    _tell(signed, stated, told.node, _thumbprint(key), language)
     _write(bundles.text(signed), out)
+    _tell(signed, stated, told.node, _thumbprint(key), language)
 
 
 @snapshot_command.command("trust-file")
@@ -125,7 +126,7 @@ def trust_file_command(
     earlier one stays named beside it, for what it has signed.
     """
     named = _named_key(key_file, thumbprint)
-    _spare(key_file, out)
+    _spare(key_file, out, "your key")
     given = trust_in(trust)
     if not name.strip():
         raise click.BadParameter("readers must be able to call you something", param_hint="--name")
@@ -234,16 +235,21 @@ def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language
     click.echo(f"Key: {signer}. Who trusts it reads: {ruling.upper()}. {why}", err=True)
 
 
-def _spare(key_file: Path | None, out: Path | None) -> None:
-    if key_file is not None and out is not None and out.exists() and out.samefile(key_file):
-        raise click.BadParameter("that is your key: it would be lost", param_hint="--out")
+def _spare(file: Path | None, out: Path | None, what: str) -> None:
+    if file is not None and out is not None and out.exists() and out.samefile(file):
+        raise click.BadParameter(f"that is {what}: it would be lost", param_hint="--out")
 
 
 def _write(text: str, out: Path | None) -> None:
-    """Write all or nothing; the file may be the one that was read."""
+    """Write all or nothing; the file may be the one that was read, and a link stays one."""
     if out is None:
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
         click.echo(text, nl=False)
         return
+    out = out.resolve()
+    if out.exists() and not out.is_file():
+        raise click.BadParameter(f"{out} is no file: leave --out away for standard output", param_hint="--out")
     aside = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
         aside.write_text(text, encoding="utf-8", newline="")

@@ -27,6 +27,8 @@ class DataFolder:
     def open(cls, path: Path, version: str) -> "DataFolder":
         """Make the folder, or check that this version can use it; raises UnusableFolder."""
         folder = cls(path)
+        if folder.half_restored.exists():
+            raise UnusableFolder(f"a restore into {path} was cut short: run provenport restore again")
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".write-{os.getpid()}"
@@ -43,6 +45,11 @@ class DataFolder:
             folder.write_marker({"format": FORMAT, "version": version})
         folder._check_format()
         return folder
+
+    @property
+    def half_restored(self) -> Path:
+        """Where a copy lies while it is put back: as long as it is there, the folder is not whole."""
+        return self.path / ".restoring"
 
     def _check_format(self) -> None:
         try:
@@ -69,7 +76,12 @@ class DataFolder:
     @property
     def database(self) -> str:
         """The database's URL."""
-        return f"sqlite:///{self.path / 'provenport.sqlite'}"
+        return f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """Where it lies."""
+        return self.path / "provenport.sqlite"
 
     @property
     def chain(self) -> Path:

@@ -1,18 +1,21 @@
 """One installation's database, keys and files, opened: by the server, or by a command beside it."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, cast
 
+from backend.adapters.disk import sync
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.store.forgetting import follow_the_keys
-from backend.adapters.vault import SealedVault, new_master_key, next_to, opened_vault, write_new_secret
+from backend.adapters.vault import SealedVault, is_master_key, new_master_key, next_to, opened_vault, write_new_secret
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
 from backend.services.keys import reseal_all
@@ -51,8 +54,11 @@ def store_in(
     wake_anchoring: Callable[[], None],
     confirmations: int = 0,
 ) -> Iterator[Surroundings]:
-    """The ports over a data folder, its tables brought up to date first."""
+    """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
     keys = RecordKeys(folder.record_keys)
+    if keys.present and not folder.database_file.exists():
+        keys.close()
+        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:
@@ -86,8 +92,30 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
     in_files = settings.master_key is None
     if not in_files and settings.next_master_key is None:
         raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
-    if in_files and not next_to(folder.master_key).exists():
-        write_new_secret(next_to(folder.master_key), new_master_key())
+    with _alone(folder):
+        return _rotated(settings, folder, in_files, reached)
+
+
+@contextmanager
+def _alone(folder: DataFolder) -> Iterator[None]:
+    """One change of the master key at a time."""
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UnusableFolder("another command is changing the master key of this data folder: wait for it") from error
+    finally:
+        os.close(handle)
+
+
+def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Callable[[str], None]) -> int:
+    coming = next_to(folder.master_key)
+    if in_files:
+        if coming.exists() and not is_master_key(coming.read_bytes()):
+            coming.unlink()  # cut short while it was written, so nothing is sealed under it
+        if not coming.exists():
+            write_new_secret(coming, new_master_key())
     reached("next-written")
     with opened(settings) as at:
         count = reseal_all(at)
@@ -99,6 +127,7 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
             folder.write_secret(folder.operator_keys, at.vault.reseal(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
-        next_to(folder.master_key).replace(folder.master_key)
+        coming.replace(folder.master_key)
+        sync(folder.path)
     reached("renamed")
     return count

@@ -1,6 +1,9 @@
 """A copy never costs an earlier one its keys, and is whole whatever happens meanwhile."""
 
+import fcntl
+import os
 import shutil
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +20,8 @@ LATER = NOW + timedelta(hours=1)
 def installation(path):
     folder = DataFolder.open(path, "1")
     folder.write_secret(folder.master_key, b"a master key")
+    with closing(sqlite3.connect(path / "provenport.sqlite")) as database:
+        database.execute("CREATE TABLE record (id)")
     (folder.files / "ab").mkdir(parents=True)
     (folder.files / "ab" / "abcd").write_bytes(b"a file")
     with closing(RecordKeys(folder.record_keys)) as keys:
@@ -106,14 +111,89 @@ def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
     assert copies(tmp_path / "safe") == []
 
 
-def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path):
+@pytest.mark.parametrize("at", ["while copying", "while moving"])
+def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypatch, at):
     folder, sealed = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
-    left = tmp_path / "again.unfinished"
-    left.mkdir()
-    (left / "half").write_bytes(b"x")
-    backups.restore(copy, DataFolder(tmp_path / "again"))
-    assert not (tmp_path / "again" / "half").exists()
-    assert (tmp_path / "again").stat().st_mode & 0o077 == 0
-    with closing(RecordKeys(tmp_path / "again" / "record.keys")) as keys:
+    into = DataFolder(tmp_path / "again")
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backups.shutil, "rmtree", lambda *_, **__: None)  # a killed process tidies nothing
+        if at == "while copying":
+            patched.setattr(backups, "_write", killed)
+        else:
+            patched.setattr(type(into.path), "rename", killed)
+        with pytest.raises(Killed):
+            backups.restore(copy, into)
+    with pytest.raises(UnusableFolder, match="restore again"):
+        DataFolder.open(into.path, "1")
+    backups.restore(copy, into)
+    assert not into.half_restored.exists()
+    assert into.path.stat().st_mode & 0o077 == 0
+    with closing(RecordKeys(into.record_keys)) as keys:
         assert keys.open(sealed) == b"a text"
+    assert DataFolder.open(into.path, "1").marker.exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_restore_that_fails_leaves_no_keys_behind(tmp_path):
+    folder, _ = installation(tmp_path / "data")
+    copy = backups.back_up(folder, tmp_path / "safe", NOW)
+    (copy / "provenport.sqlite").write_bytes((copy / "provenport.sqlite").read_bytes()[:4096])
+    (tmp_path / "again").mkdir()
+    with pytest.raises(UnusableFolder, match="could not be filled"):
+        backups.restore(copy, DataFolder(tmp_path / "again"))
+    assert list((tmp_path / "again").iterdir()) == []
+
+
+def test_a_restore_fills_an_empty_folder_that_is_there_also_by_a_link(tmp_path):
+    folder, _ = installation(tmp_path / "data")
+    copy = backups.back_up(folder, tmp_path / "safe", NOW)
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "volume")
+    (tmp_path / "volume.unfinished").mkdir()
+    (tmp_path / "volume.unfinished" / "letters").write_text("precious")
+    backups.restore(copy, DataFolder(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "volume" / "master.key").read_bytes() == b"a master key"
+    assert (tmp_path / "volume.unfinished" / "letters").read_text() == "precious"
+
+
+@pytest.mark.parametrize("what", ["no database", "an empty database", "in itself", "a file", "another restore"])
+def test_what_cannot_be_put_back_whole_is_not_put_back(tmp_path, what):
+    folder, _ = installation(tmp_path / "data")
+    copy = backups.back_up(folder, tmp_path / "safe", NOW)
+    into, why = tmp_path / "again", "could not be filled"
+    if what == "no database":
+        (copy / "provenport.sqlite").unlink()
+        why = "provenport.sqlite is missing"
+    elif what == "an empty database":
+        (copy / "provenport.sqlite").write_bytes(b"")
+        why = "it is empty"
+    elif what == "in itself":
+        into, why = copy / "data", "in the copy itself"
+    elif what == "a file":
+        into.write_text("mine")
+    else:
+        into.mkdir()
+        handle = os.open(into, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        why = "another restore"
+    with pytest.raises(UnusableFolder, match=why):
+        backups.restore(copy, DataFolder(into))
+    assert what == "a file" or not into.exists() or list(into.iterdir()) == []
+    if what == "another restore":
+        os.close(handle)
+
+
+def test_a_copy_of_a_folder_without_its_database_is_refused(tmp_path):
+    folder, _ = installation(tmp_path / "data")
+    (tmp_path / "data" / "provenport.sqlite").unlink()
+    with pytest.raises(UnusableFolder, match=r"provenport\.sqlite is missing"):
+        backups.back_up(folder, tmp_path / "safe", NOW)

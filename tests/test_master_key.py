@@ -1,16 +1,18 @@
 """The master key is replaced; whatever happens on the way, no key is lost."""
 
 import shutil
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
+from backend.adapters.record_keys import RecordKeys
 from backend.adapters.vault import WrongMasterKey, next_to, opened_vault
 from backend.app import ledger_accounts
 from backend.cli import cli
-from backend.data_folder import DataFolder
+from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.parties import Role
 from backend.domain.sd_jwt import verify
 from backend.installation import opened, rotate_master_key
@@ -143,3 +145,74 @@ def test_the_command_does_the_same(tmp_path):
     assert "not trusted since 2026-01-01" in run("list").output
     organisation = stopped.output.split()[-1]
     assert "signs from now on" in run("rotate", organisation).output
+
+
+@pytest.mark.parametrize("left", [b"", b"half a k", b"x" * 44])
+def test_a_next_key_that_was_cut_short_is_made_anew(tmp_path, left):
+    settings, addresses = installed(tmp_path / "data")
+    path = DataFolder(tmp_path / "data").master_key
+    before = path.read_bytes()
+    next_to(path).write_bytes(left)
+    everything_signs(settings, addresses)
+    assert rotate_master_key(settings) == 3
+    assert Fernet(path.read_bytes())
+    assert path.read_bytes() != before
+    assert not next_to(path).exists()
+    everything_signs(settings, addresses)
+
+
+def test_a_next_key_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
+    settings, addresses = installed(tmp_path / "data")
+    path = DataFolder(tmp_path / "data").master_key
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("backend.adapters.vault.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            rotate_master_key(settings)
+    assert not next_to(path).exists()
+    assert rotate_master_key(settings) == 3
+    everything_signs(settings, addresses)
+
+
+def test_two_changes_at_once_are_refused(tmp_path):
+    settings, addresses = installed(tmp_path / "data")
+
+    def again(point):
+        if point == "keys-resealed":
+            with pytest.raises(UnusableFolder, match="wait for it"):
+                rotate_master_key(settings)
+
+    assert rotate_master_key(settings, again) == 3
+    everything_signs(settings, addresses)
+
+
+def test_a_lost_master_key_is_told_and_none_is_made_in_its_place(tmp_path):
+    settings, _ = installed(tmp_path / "data")
+    path = DataFolder(tmp_path / "data").master_key
+    path.unlink()
+    with pytest.raises(WrongMasterKey, match="is missing: put it back"), opened(settings):
+        pass
+    assert not path.exists()
+
+
+def test_a_lost_database_is_told_and_none_is_made_in_its_place(tmp_path):
+    settings, _ = installed(tmp_path / "data")
+    folder = DataFolder(tmp_path / "data")
+    with closing(RecordKeys(folder.record_keys)) as keys:
+        keys.reserve(1)
+    folder.database_file.unlink()
+    with pytest.raises(UnusableFolder, match="is missing: put a copy back"), opened(settings):
+        pass
+    assert not folder.database_file.exists()
+
+
+def test_two_new_operator_keys_at_once_both_stay_named(tmp_path):
+    settings, _ = installed(tmp_path / "data")
+    with opened(settings) as at, ThreadPoolExecutor(8) as pool:
+        first = at.operator.thumbprints()
+        list(pool.map(lambda _: at.operator.renew(), range(8)))
+        assert len(at.operator.thumbprints()) == len(first) + 8
+        assert at.operator.thumbprints()[-1] == first[0]

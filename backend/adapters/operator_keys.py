@@ -1,6 +1,7 @@
 """The operator's own keys, which state what the ledger held: one signs, those before it are still named."""
 
 import base64
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -43,7 +44,10 @@ class OperatorKeys:
 
     def renew(self) -> None:
         """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
-        self._write([self._fresh(), *self._keys()], replacing=True)
+        self._keys()  # there is a file from here on
+        with self._path.parent.joinpath(f".{self._path.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once must not drop each other's key
+            self._write([self._fresh(), *self._keys()], replacing=True)
 
     def _keys(self) -> list[dict[str, Any]]:
         if not self._path.exists():

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from backend.adapters.disk import sync
 from backend.domain.errors import TraceabilityError
 from backend.domain.sd_jwt import Jwk, b64
 
@@ -24,10 +25,15 @@ class WrongMasterKey(TraceabilityError):
 
 
 def master_key(path: Path, given: str | None = None) -> bytes:
-    """The master key: given (from the environment), or read from its file, which is made at first use, mode 600."""
+    """The master key: given (from the environment), or read from its file, which is made at first use, mode 600.
+
+    Raises WrongMasterKey where the file is missing though something is sealed already: a new one would open nothing.
+    """
     if given:
         return given.encode()
     if not path.exists():
+        if any(path.parent.glob("*.sealed")):
+            raise WrongMasterKey(f"{path} is missing: put it back from a copy that provenport backup made")
         write_new_secret(path, new_master_key())
     return path.read_bytes().strip()
 
@@ -43,12 +49,28 @@ def new_master_key() -> bytes:
 
 
 def write_new_secret(path: Path, content: bytes) -> None:
-    """Write a secret to a file that only its owner may read, and that must not be there yet."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a secret to a file that only its owner may read, all or nothing; FileExistsError where one is there."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    aside.unlink(missing_ok=True)
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, path)
+    finally:
+        aside.unlink()
+    sync(path.parent)
+
+
+def is_master_key(content: bytes) -> bool:
+    """Whether these bytes are 32 in base64url, as a master key is."""
+    try:
+        Fernet(content.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def jwk_of(public: ec.EllipticCurvePublicKey) -> Jwk:
@@ -73,7 +95,7 @@ def opened_vault(path: Path, given: str | None = None, following: str | None = N
         coming = next_to(path)
         # The next one first: it becomes the present one by a rename, so one of the two reads finds it.
         upcoming = coming.read_bytes().strip() if coming.exists() else b""
-        return [*([upcoming] if upcoming else []), master_key(path)]
+        return [*([upcoming] if is_master_key(upcoming) else []), master_key(path)]
 
     return SealedVault(*masters(), reread=masters)
 

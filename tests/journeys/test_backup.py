@@ -63,6 +63,9 @@ def test_a_copy_into_the_data_folder_and_a_copy_of_nothing_are_refused(tmp_path:
     assert (nothing.returncode, "holds no installation yet" in nothing.stderr) == (1, True)
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "provenport.json").write_text('{"format": 1}')
+    nothing = provenport(tmp_path / "some", "backup", str(tmp_path / "safe"))
+    assert (nothing.returncode, "provenport.sqlite is missing" in nothing.stderr) == (1, True)
+    (tmp_path / "some" / "provenport.sqlite").touch()
     inside = provenport(tmp_path / "some", "backup", str(tmp_path / "some" / "copies"))
     assert (inside.returncode, "belongs on another disk" in inside.stderr) == (1, True)
     assert provenport(tmp_path / "other", "restore", str(tmp_path)).returncode == 1
