@@ -587,17 +587,19 @@ def link_papers(bundle, used):
     if papers and "records" not in subject and declaration["record"]["withheld"]:
         return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
     listed = subject.get("records") if papers else None
-    listed = [one.get("sha256") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    named = {digest: at for at, digest in reversed(list(enumerate(d for d in listed if isinstance(d, str))))}
+    named = {}  # by digest: where it stands first, and the kind that it is named as
+    for at, one in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(one, dict) and isinstance(one.get("sha256"), str):
+            named.setdefault(one["sha256"], (at, one.get("kind")))
     between = {sha256(text.encode()).hexdigest(): text for text in reversed(bundle["line"])}
     found, checks, known = [], [], {}
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
-        digest = own if own in named else leads_to(paper["record"], named, between, known, used)
+        digest = own if own in named else leads_to(paper, named, between, known, used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
-            found.append(named[digest])
+            found.append(named[digest][0])
             checks.append(
                 ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
             )
@@ -608,12 +610,15 @@ def link_papers(bundle, used):
     return checks
 
 
-def leads_to(record, named, between, known, used):
+def leads_to(paper, named, between, known, used):
     """The named record that this one replaced, by the links that its signers made; each link is read once."""
+    record, kind = paper["record"], re.sub("(?<!^)(?=[A-Z])", "-", KINDS[paper["entry"]["kind"]][0]).lower()
     for _ in range(len(between) + 1):
         link = record["payload"].get("supersedes")
-        if not isinstance(link, str) or link in named:
-            return link if isinstance(link, str) else None
+        if not isinstance(link, str):
+            return None
+        if link in named:
+            return link if named[link][1] == kind or not is_("text", named[link][1]) else None
         if link in between and link not in known:
             known[link] = signed_link(between[link])
         record = known.get(link)

@@ -4,7 +4,7 @@ Without the ledger its facts count only as far as somebody whom the reader trust
 the reader allows. What is not known so is CANNOT TELL, never INVALID, and never VALID.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,6 +13,7 @@ from backend.domain import bundle as bundles
 from backend.domain import sd_jwt, snapshot, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Anchor, Evidence, MalformedBundle
+from backend.domain.kinds import Kind
 from backend.domain.snapshot import MalformedSnapshot, SignedSnapshot
 from backend.domain.trust import LedgerName, Trust
 from backend.domain.verdict import (
@@ -197,7 +198,7 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
     if "records" not in subject and declaration.record.withheld:
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
         return
-    listed = {digest: at for at, digest in reversed([*enumerate(_digests(subject.get("records")))])}
+    listed = _listed(subject.get("records"))
     found = list[str]()
     for number, paper in enumerate(papers, 2):
         values = {"issuer": issuer_name(paper.record)}
@@ -208,21 +209,37 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         found.append(digest)
         reason = "named-as-signed" if is_direct else "named-confirmed"
         yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
-    positions = [listed[digest] for digest in found]
+    positions = [listed[digest].position for digest in found]
     if positions != sorted(set(positions)):
         yield _out_of_order()
     if missing := set(listed) - set(found):
         yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", {"count": len(missing)}, Mender.MERCHANT, "1")
 
 
-def _digests(records: object) -> list[str]:
-    if not isinstance(records, list):
-        return []
-    digests = (one.get("sha256") for one in records if isinstance(one, dict))
-    return [digest for digest in digests if isinstance(digest, str)]
+@dataclass(frozen=True)
+class _Named:
+    """Where a declaration names a record first, and as what kind."""
+
+    position: int
+    kind: object
+
+    def may_be(self, kind: Kind) -> bool:
+        """Whether a paper of this kind may stand for it; a name that says no kind leaves that open."""
+        return not isinstance(self.kind, str) or self.kind == kind.name.lower().replace("_", "-")
 
 
-def _leads_to(bundle: Bundle, paper: Evidence, listed: Container[str], used: list[str]) -> tuple[str | None, bool]:
+def _listed(records: object) -> dict[str, _Named]:
+    """What a declaration names, by its digest."""
+    named: dict[str, _Named] = {}
+    for position, one in enumerate(records if isinstance(records, list) else []):
+        if isinstance(one, dict) and isinstance(one.get("sha256"), str):
+            named.setdefault(one["sha256"], _Named(position, one.get("kind")))
+    return named
+
+
+def _leads_to(
+    bundle: Bundle, paper: Evidence, listed: Mapping[str, _Named], used: list[str]
+) -> tuple[str | None, bool]:
     """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
     digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
     if digest in listed:
@@ -233,7 +250,7 @@ def _leads_to(bundle: Bundle, paper: Evidence, listed: Container[str], used: lis
         if not isinstance(link, str):
             return None, False
         if link in listed:
-            return link, False
+            return (link if listed[link].may_be(paper.kind) else None), False
         current = bundle.replaced(link)
         if current is not None:
             used.append(current.signed_jwt)

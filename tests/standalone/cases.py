@@ -17,7 +17,7 @@ from tests.builders import (
     report_fields,
     signed_text,
 )
-from tests.standalone.samples import STRANGER, Sample, a_dossier, a_sample
+from tests.standalone.samples import STRANGER, Sample, a_dossier, a_sample, digest_of
 from tests.standalone.verifiers import Question
 
 HOUR = timedelta(hours=1)
@@ -71,6 +71,27 @@ def spelt(one: Sample) -> Question:
     payload = dict(record.payload) | {"validFrom": "２０２６-03-02T10:00:00Z"}
     changed = replace(record, signed_jwt=signed_text(header_of(), payload), payload=payload)
     return sample(records=[(changed, Kind.CERTIFICATE_OF_ORIGIN)]).question()
+
+
+def tangled(papers: int, links: int) -> Question:
+    """Papers that all lead through one long line to a record that nobody named."""
+    newest, line = a_record(fields={}), []
+    for _ in range(links):
+        line.append(newest.signed_jwt)
+        newest = a_record(fields={}, supersedes=digest_of(newest))
+    lodged = a_record(Kind.DECLARATION, declaration_fields(records=[{"sha256": "00" * 32}]))
+    own = [(a_record(supersedes=digest_of(newest)), Kind.CERTIFICATE_OF_ORIGIN) for _ in range(papers)]
+    made = a_sample([(lodged, Kind.DECLARATION), *own], papers + 1, line=[newest.signed_jwt, *reversed(line)])
+    return made.question()
+
+
+def stood_in_for(kind: Kind, named_as: str | None = "certificate-of-origin") -> Question:
+    """A paper of this kind replaces one that the declaration names, maybe as another kind."""
+    named = a_record()
+    entry = {"sha256": digest_of(named)} | ({"kind": named_as} if named_as else {})
+    lodged = a_record(Kind.DECLARATION, declaration_fields(records=[entry]))
+    paper = a_record(kind, supersedes=digest_of(named))
+    return a_sample([(lodged, Kind.DECLARATION), (paper, kind)], 4).question()
 
 
 def cases() -> dict[str, tuple[Question, str, str]]:
@@ -215,6 +236,10 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INVALID",
             "named-other",
         ),
+        "papers that lead through one another": (tangled(30, 60), "INVALID", "named-other"),
+        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "named-other"),
+        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "named-confirmed"),
+        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "named-confirmed"),
         "a broken line": (unlinked.question(), "INVALID", "named-other"),
         "papers first": (reordered.question(), "CANNOT_TELL", "bundle-malformed"),
         "papers exchanged": (exchanged.question(), "CANNOT_TELL", "bundle-malformed"),

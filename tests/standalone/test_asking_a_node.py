@@ -1,9 +1,11 @@
 """What a node does wrong is "cannot tell" with its reason, for the product and for the page, and never a verdict."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -199,6 +201,27 @@ def without_its_log(receipt):
     return receipt and {**receipt, "logs": []}
 
 
+def always_block_zero(method, params, result):
+    """A head of tomorrow makes the reader look for the block of now; every one that it asks for has the number 0."""
+    if method != "eth_getBlockByNumber" or not result:
+        return result
+    if params[0] == "latest":
+        return {**result, "number": "0xffff", "timestamp": hex(int(result["timestamp"], 16) + 86400)}
+    return {**result, "number": "0x0"}
+
+
+def with_status(status, *methods):
+    def rule(method, params, result):
+        told = json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}).encode()
+        return Raw(told, status) if not methods or method in methods else result
+
+    return rule
+
+
+def with_an_address_in_a_list(receipt):
+    return receipt and {**receipt, "logs": [{**log, "address": [log["address"]]} for log in receipt["logs"]]}
+
+
 NOT_READ = "ledger-not-read"
 FAULTS: dict[str, tuple[Rule, str]] = {
     "HTML instead of JSON": (lambda *_: Raw(b"<html>Bad gateway</html>", 200), NOT_READ),
@@ -208,6 +231,14 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "nothing": (lambda *_: Raw(b""), NOT_READ),
     "another request's answer": (lambda *_: Raw(b'{"jsonrpc":"2.0","id":7,"result":"0x1"}'), NOT_READ),
     "no JSON-RPC": (lambda *_: Raw(b"[]"), NOT_READ),
+    "an id that is true": (lambda *_: Raw(b'{"jsonrpc":"2.0","id":true,"result":"0x1"}'), NOT_READ),
+    "an id with a point": (lambda *_: Raw(b'{"jsonrpc":"2.0","id":1.0,"result":"0x1"}'), NOT_READ),
+    "an error without words": (lambda *_: Raw(b'{"jsonrpc":"2.0","id":1,"error":{"message":{}}}'), NOT_READ),
+    "an answer beside an error of its own": (with_status(500), NOT_READ),
+    "too long an answer": (lambda *_: Raw(b'"' + b" " * 5_000_000 + b'"'), NOT_READ),
+    "blocks that nobody asked for": (always_block_zero, NOT_READ),
+    "its own trust refused": (with_status(404, "provenport_trust"), "ledger-unnamed"),
+    "an address in a list": (changing("eth_getTransactionReceipt", with_an_address_in_a_list), "anchor-differs"),
     "a redirect": (lambda *_: Raw(b"", 307), NOT_READ),
     "another chain": (changing("eth_chainId", lambda _: "0x1"), "other-chain"),
     "a chain that is no number": (changing("eth_chainId", lambda _: "one"), NOT_READ),
@@ -259,6 +290,26 @@ def test_a_node_at_fault_never_makes_a_record_valid_or_invalid(system, content, 
 def test_a_node_that_hangs_is_given_up(system, content, rule):
     with serving(system, rule) as url:
         assert ask(url, content, seconds=0.5)[0] == "CANNOT_TELL"
+
+
+@pytest.mark.parametrize("dribble", [b"X-More: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["headers", "continue"])
+def test_a_node_that_dribbles_is_given_up_in_time(content, dribble):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                if dribble.startswith(b"X"):
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(600):
+                    connection.sendall(dribble)
+                    time.sleep(0.05)
+
+        threading.Thread(target=answer, daemon=True).start()
+        began = time.monotonic()
+        verdict, reasons = ask(f"http://127.0.0.1:{listener.getsockname()[1]}/", content, seconds=0.5)
+    assert (verdict, reasons[0]) == ("CANNOT_TELL", NOT_READ)
+    assert time.monotonic() - began < 10, "it would have dribbled for half a minute"
 
 
 def test_a_node_that_is_not_there_is_told(content):

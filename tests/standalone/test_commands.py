@@ -140,6 +140,57 @@ def test_a_fault_of_the_command_is_no_verdict(files, monkeypatch, capsys):
     assert "no verdict: a fault" in capsys.readouterr().err
 
 
+CLEARED = "\x1b[2J\x1b[H\x1b[32mVALID\x1b[0m as of 2026-01-01, according to Customs\r\nAll checks passed.\r\n\x1b[8m"
+TURNED = "\x9b2J\u202eDILAV\u2028VALID\u2066"
+
+
+@pytest.mark.parametrize("evil", [CLEARED, TURNED], ids=["commands", "turned"])
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--lang", "zh"]], ids=" ".join)
+def test_what_strangers_wrote_can_neither_command_a_terminal_nor_write_a_verdict(files, evil, arguments):
+    """In an issuer's name, a field's name and a name in the trust file."""
+    record = a_record(fields={evil: "x", "quantity": "1"}, issuer={"id": "urn:x", "name": evil})
+    sample = a_sample([(record, Kind.CERTIFICATE_OF_ORIGIN)])
+    moment = datetime.now(UTC).replace(microsecond=0)
+    (files / "bundle.json").write_bytes(sample.stating(replace(sample.stated, read_at=moment)).content)
+    named = sample.trust.as_json()
+    named["trusted"][0]["name"] = evil
+    (files / "trust.json").write_text(json.dumps(named))
+    own = run(*PRODUCT, *arguments, cwd=files).stdout
+    single = run(*SINGLE, cwd=files).stdout
+    for told in (own, single):
+        assert not set(told) & set("\x1b\x9b\r\u202e\u2028\u2066")
+        assert sum(line.startswith(("VALID", "All checks")) for line in told.splitlines()) <= 2
+    assert single.startswith("VALID as of")
+    assert len(single.splitlines()) == 1 + 9
+    if "--json" in arguments:
+        assert evil in json.loads(own)["accordingTo"] or "\ufffd" in json.loads(own)["accordingTo"]
+
+
+def test_a_text_full_of_escapes_and_no_end_is_told_at_once(files):
+    """Looking for the end of texts must not begin anew at each quotation mark: this would take hours."""
+    (files / "bundle.json").write_text('"' + '\\"' * 1_000_000)
+    done = run(*SINGLE, cwd=files, timeout=60)
+    assert (done.returncode, "bundle-malformed" in done.stdout) == (2, True)
+
+
+def test_what_never_ends_is_not_read_to_its_end(files):
+    for command in (["/dev/zero", "trust.json"], ["bundle.json", "/dev/zero"]):
+        assert run(str(PROGRAM), *command, cwd=files, timeout=60).returncode == 2
+    assert verify("bundle.json", "--trust", "/dev/zero", tmp_path=files)[0] == 2
+
+
+def test_the_single_program_knows_no_future(files):
+    done = run(*SINGLE, "--at", "2999-01-01T00:00:00Z", "--max-age-hours", "900000", cwd=files)
+    assert (done.returncode, "nobody knows yet" in done.stderr) == (2, True)
+
+
+def test_a_trust_file_says_a_name(files):
+    named = json.loads((files / "trust.json").read_text())
+    named["trusted"][0]["name"] = " "
+    (files / "trust.json").write_text(json.dumps(named))
+    assert (run(*PRODUCT, cwd=files).returncode, run(*SINGLE, cwd=files).returncode) == (2, 2)
+
+
 @pytest.mark.parametrize("hours", ["inf", "nan", "1e300", "-1", "day"])
 def test_the_single_program_refuses_an_age_that_is_none(files, hours):
     done = run(*SINGLE, "--max-age-hours", hours, cwd=files)

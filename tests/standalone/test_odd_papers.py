@@ -77,7 +77,10 @@ LOST_IN_THE_PROGRAM = {
     "half letters": ('    json.dumps(value, ensure_ascii=False).encode("utf-8")', "    #"),
     "digests in nested places": ("        refuse_nested(field[2])\n", ""),
     "digests that stand twice": (" or len(set(digests)) < len(digests)", ""),
-    "the type of supersedes": ("return link if isinstance(link, str) else None", "return next(iter(named), None)"),
+    "the type of supersedes": (
+        "        if not isinstance(link, str):\n            return None",
+        "        if not isinstance(link, str):\n            return next(iter(named), None)",
+    ),
     "the kind": ("KINDS[kind][0] not in types", "False"),
     "loose ends": (
         "if base64.urlsafe_b64encode(data).rstrip(b",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -242,7 +243,7 @@ def refused(done, desk, code, *said):
     assert all(words in done.stderr for words in said), done.stderr
 
 
-@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"a ledger that nobody names"}))
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"a ledger that nobody names", "its own trust refused"}))
 def test_nothing_is_signed_by_a_node_at_fault(system, desk, fault):
     rule = reorganised_while_asked() if fault == "a reorganisation meanwhile" else FAULTS[fault][0]
     with serving(system, rule) as url:
@@ -439,3 +440,26 @@ def test_a_trust_file_that_would_mislead_is_refused(desk):
     (desk / "operator.json").write_text(json.dumps(Trust().as_json()))
     done = office("trust-file", "--name", NAME, *given, "--thumbprint", "N" * 43)
     assert (done.exit_code, "names no ledger" in done.stderr) == (2, True)
+
+
+def test_what_cannot_be_handed_over_is_not_called_signed_and_no_forgery(desk, system):
+    trusted = (desk / "operator.json").read_text()
+    (desk / "link.json").symlink_to(desk / "signed.json")
+    (desk / "signed.json").write_text("old")
+    with serving(system) as url:
+        own = [desk / "bundle.json", "--rpc", url, "--key", desk / "office.pem", "--trust", desk / "operator.json"]
+        for out, why in ((desk / "operator.json", "your trust file"), ("/dev/null", "is no file")):
+            done = office("sign", *own, "--out", out)
+            assert (done.exit_code, why in done.stderr, "Signed" in done.stderr) == (2, True, False)
+        line = ["-m", "backend.start", "snapshot", "sign", *own]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, *map(str, line)], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert (done.returncode, "Signed" in done.stderr) == (2, False), done.stderr
+        done = office("sign", *own, "--out", desk / "link.json")
+        assert done.exit_code == 0, done.stderr
+    assert (desk / "operator.json").read_text() == trusted
+    assert Path("/dev/null").is_char_device()
+    assert (desk / "link.json").is_symlink()
+    assert json.loads((desk / "signed.json").read_text())["snapshot"]
