@@ -141,7 +141,6 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
     for path in sorted(aside.iterdir(), key=lambda path: path.name == into.marker.name):
         path.rename(into.path / path.name)
     aside.rmdir()
-    into.path.chmod(0o700)
     sync(into.path)
 
 
