@@ -145,6 +145,8 @@ def _chapters(typed: str | None) -> list[int] | None:
         first, _, last = part.strip().partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
             raise click.BadParameter(f"{part!r} is no chapter: give them as 1-24,61", param_hint="--chapters")
+        if not 1 <= int(first) <= int(last or first) <= 99:
+            raise click.BadParameter(f"{part!r}: chapters run from 1 to 99, the lower first", param_hint="--chapters")
         chapters += range(int(first), int(last or first) + 1)
     return chapters
 

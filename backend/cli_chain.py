@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from backend.cli_acts import accredit, cancel, pending, reinstate, suspend
+from backend.cli_verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.services.ports import Surroundings
 from backend.settings import Settings
@@ -139,11 +140,14 @@ def deploy(again: bool, as_json: bool) -> None:
     click.echo(f"The contracts stand at {fresh.ledger} on chain {fresh.chain_id}, since block {fresh.block}.")
 
 
-@click.command("audit")
+@click.command("audit", cls=VerdictCommand)
 @click.option("--rpc", help=RPC_HELP)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def audit_command(rpc: str | None, as_json: bool) -> None:
-    """Make every root anew from what is stored; compare database and ledger both ways. Exit code 1: they differ."""
+    """Make every root anew from what is stored; compare database and ledger both ways.
+
+    Exit codes: 0 they agree; 1 they differ; 2 nothing was compared to the end (or wrong usage).
+    """
     from backend.services.auditing import audit
 
     with _server_told(), _auditing(_settings(rpc)) as at:

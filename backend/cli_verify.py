@@ -72,7 +72,10 @@ class VerdictCommand(click.Command):
             raise
         except (Exception, KeyboardInterrupt) as error:
             click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
-            sys.stdout = None  # else what could not be written is tried again at the end, with an exit code of its own
+            if isinstance(error, OSError):
+                sys.stdout = (
+                    None  # else what could not be written is tried again at the end, with an exit code of its own
+                )
             sys.exit(EXIT["CANNOT_TELL"])
 
 

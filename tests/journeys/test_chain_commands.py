@@ -31,7 +31,7 @@ def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str
 @pytest.mark.slow
 def test_status_and_audit_beside_the_running_server_and_after_it(server: Server) -> None:
     assert "--rpc" in run(server.folder, "chain", "status", code=1)
-    assert "--rpc" in run(server.folder, "audit", code=1)
+    assert "--rpc" in run(server.folder, "audit", code=2)
     server.until(lambda: _proofs(server) == {})
     told = json.loads(run(server.folder, "chain", "status", "--json", "--rpc", f"{server.url}/rpc"))
     assert told["ledger"] == "ours"
