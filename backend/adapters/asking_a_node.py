@@ -10,9 +10,11 @@ import re
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import Future, wait
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,6 +65,7 @@ class Node:
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._url = url
         self._timeout = timeout_seconds
+        self._apart = _Apart()
         self.name = urlsplit(url).hostname or "the node"
         # The reader names the node: neither a proxy variable nor a redirect may send the question elsewhere.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
@@ -93,19 +96,10 @@ class Node:
 
     def _posted(self, body: bytes) -> bytes:
         """The answer's content, or Unclear when the time is over: also for a node that dribbles headers."""
-        answered: Future[bytes] = Future()
-
-        def post() -> None:
-            try:
-                answered.set_result(self._read(body))
-            except Exception as fault:
-                answered.set_exception(fault)
-
-        Thread(target=post, daemon=True).start()  # left behind where the node does not let go
-        wait([answered], self._timeout)
-        if not answered.done():
-            raise self._unclear("it answered too much or too slowly")
-        return answered.result()
+        try:
+            return self._apart.within(self._timeout, lambda: self._read(body))
+        except TimeoutError as late:
+            raise self._unclear("it answered too much or too slowly") from late
 
     def _read(self, body: bytes) -> bytes:
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
@@ -148,6 +142,36 @@ class Node:
 
     def _unclear(self, why: str) -> Unclear:
         return Unclear("ledger-not-read", why=f"{self.name}: {why}")
+
+
+class _Apart:
+    """Makes calls in a thread beside this one, so that a call that does not come back can be left behind there."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Callable[[], bytes], Future[bytes]] | None] | None = None
+
+    def within(self, seconds: float, call: Callable[[], bytes]) -> bytes:
+        """What the call returns or raises; TimeoutError when the time is over."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            Thread(target=_made, args=(self._calls,), daemon=True).start()
+        answered: Future[bytes] = Future()
+        self._calls.put((call, answered))
+        try:
+            return answered.result(seconds)
+        except TimeoutError:
+            self._calls.put(None)  # ends that thread, if ever it comes back; the next call begins another
+            self._calls = None
+            raise
+
+
+def _made(calls: "SimpleQueue[tuple[Callable[[], bytes], Future[bytes]] | None]") -> None:
+    while (asked := calls.get()) is not None:
+        call, answered = asked
+        try:
+            answered.set_result(call())
+        except Exception as fault:
+            answered.set_exception(fault)
 
 
 def _is_one(value: Any) -> bool:
