@@ -246,7 +246,7 @@ MODELS: dict[Kind, type[Document]] = {
     Kind.WAYBILL: Waybill,
     Kind.MOVEMENT_EVENT: MovementEvent,
 }
-SLUGS: dict[Kind, str] = {kind: kind.name.lower().replace("_", "-") for kind in Kind}
+SLUGS: dict[Kind, str] = {kind: kind.slug for kind in Kind}
 KINDS = {slug: kind for kind, slug in SLUGS.items()}
 NUMBERS: dict[Kind, str] = {
     Kind.CERTIFICATE_OF_ORIGIN: "certificateNumber",

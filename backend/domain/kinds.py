@@ -19,6 +19,11 @@ class Kind(IntEnum):
     MOVEMENT_EVENT = 8
 
     @property
+    def slug(self) -> str:
+        """Its name in addresses and in what a declaration names."""
+        return self.name.lower().replace("_", "-")
+
+    @property
     def accredited_as(self) -> "Kind":
         """The kind whose bit in an accreditation covers this one: an accreditation has room for kinds 1 to 7.
 

@@ -225,7 +225,7 @@ class _Named:
 
     def may_be(self, kind: Kind) -> bool:
         """Whether a paper of this kind may stand for it; a name that says no kind leaves that open."""
-        return not isinstance(self.kind, str) or self.kind == kind.name.lower().replace("_", "-")
+        return not isinstance(self.kind, str) or self.kind == kind.slug
 
 
 def _listed(records: object) -> dict[str, _Named]:
