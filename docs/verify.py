@@ -583,19 +583,20 @@ def judge_named(bundle):
 
 def link_papers(bundle, used):
     declaration, *papers = bundle["records"]
+    if not papers:
+        return []
     subject = declaration["record"]["subject"]
-    if papers and "records" not in subject and declaration["record"]["withheld"]:
+    if "records" not in subject and declaration["record"]["withheld"]:
         return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
-    listed = subject.get("records") if papers else None
-    named = {}  # by digest: where it stands first, and the kind that it is named as
+    listed, named = subject.get("records"), {}  # by digest: where it stands first, and the kind that it is named as
     for at, one in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(one, dict) and isinstance(one.get("sha256"), str):
             named.setdefault(one["sha256"], (at, one.get("kind")))
-    between = {sha256(text.encode()).hexdigest(): text for text in reversed(bundle["line"])}
-    found, checks, known = [], [], {}
+    replaced = {sha256(text.encode()).hexdigest(): signed_link(text) for text in dict.fromkeys(bundle["line"])}
+    found, checks = [], []
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
-        digest = own if own in named else leads_to(paper, named, between, known, used)
+        digest = own if own in named else leads_to(paper, named, replaced, used)
         if digest is None:
             checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
         else:
@@ -610,18 +611,16 @@ def link_papers(bundle, used):
     return checks
 
 
-def leads_to(paper, named, between, known, used):
-    """The named record that this one replaced, by the links that its signers made; each link is read once."""
+def leads_to(paper, named, replaced, used):
+    """The named record that this one replaced, by the links that its signers made."""
     record, kind = paper["record"], re.sub("(?<!^)(?=[A-Z])", "-", KINDS[paper["entry"]["kind"]][0]).lower()
-    for _ in range(len(between) + 1):
+    for _ in range(len(replaced) + 1):
         link = record["payload"].get("supersedes")
         if not isinstance(link, str):
             return None
         if link in named:
             return link if named[link][1] == kind or not is_("text", named[link][1]) else None
-        if link in between and link not in known:
-            known[link] = signed_link(between[link])
-        record = known.get(link)
+        record = replaced.get(link)
         if record is None:
             return None
         used.append(record["jwt"])

@@ -39,19 +39,13 @@ class Bundle:
     version: int = VERSION
 
     def replaced(self, digest: str) -> sd_jwt.Record | None:
-        """The record of this digest in the line, where it is one that its own key signed; each is read once."""
-        if digest in self._line and digest not in self._read:
-            self._read[digest] = _signed(self._line[digest])
-        return self._read.get(digest)
+        """The record of this digest in the line, where it is one that its own key signed."""
+        return self._replaced.get(digest)
 
     @cached_property
-    def _line(self) -> dict[str, str]:
-        """The first text of each digest."""
-        return {sha256(text.encode("ascii")).hexdigest(): text for text in reversed(self.line)}
-
-    @cached_property
-    def _read(self) -> dict[str, sd_jwt.Record | None]:
-        return {}
+    def _replaced(self) -> dict[str, sd_jwt.Record | None]:
+        """Every text of the line is read once, however many papers lead through it."""
+        return {sha256(text.encode("ascii")).hexdigest(): _signed(text) for text in dict.fromkeys(self.line)}
 
 
 def _signed(text: str) -> sd_jwt.Record | None:
