@@ -73,9 +73,7 @@ class VerdictCommand(click.Command):
         except (Exception, KeyboardInterrupt) as error:
             click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
             if isinstance(error, OSError):
-                sys.stdout = (
-                    None  # else what could not be written is tried again at the end, with an exit code of its own
-                )
+                sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
             sys.exit(EXIT["CANNOT_TELL"])
 
 
@@ -199,8 +197,10 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
 
 def _as_json(told: Any) -> str:
     """JSON that a terminal can be shown: what would command it stands escaped."""
-    text = json.dumps(told, indent=2, ensure_ascii=False)
-    return re.sub(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
+    from backend.domain.sentences import COMMANDING
+
+    lines = json.dumps(told, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)
 
 
 @click.command("trust-file")

@@ -396,7 +396,7 @@ SHORT_OF_FORM = (
     "Record {record} is signed, but no complete paper of its kind: {faults}. The verdict does not weigh this.",
     "记录 {record} 已签署，但不是该类单证的完整内容：{faults}。此项不影响结论。",
 )
-_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _FAULTS_IN_CHINESE = {"is missing": "缺失", "is not a field of this document": "不是该类单证的栏目"}
 
 
@@ -411,7 +411,7 @@ def short_of_form(record: str, faults: Iterable[tuple[str, str]], language: Lang
 
 def on_one_line(text: str) -> str:
     """A text of others, with � for what could command a terminal, begin a line of its own or turn the writing round."""
-    return _COMMANDING.sub("\ufffd", text)
+    return COMMANDING.sub("\ufffd", text)
 
 
 def _utc(moment: datetime) -> str:
