@@ -8,13 +8,12 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 
-from backend.adapters.disk import sync
+from backend.adapters.disk import alone, sync
 from backend.adapters.record_keys import goes_on_from
 from backend.adapters.vault import next_to
 from backend.data_folder import DataFolder, UnusableFolder
@@ -33,14 +32,14 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     """
     if not folder.marker.exists():
         raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
-    if not (folder.path / _DATABASES[0]).exists():
-        raise UnusableFolder(f"{folder.path / _DATABASES[0]} is missing: put a copy back (provenport restore)")
+    if not folder.database_file.exists():
+        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
     to = to.resolve()
     if to.is_relative_to(folder.path.resolve()):
         raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
     try:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(to):  # else an earlier one's keys could take the place of a later one's
+        with alone(to):  # else an earlier one's keys could take the place of a later one's
             _sweep(to)  # after a kill or a power cut
             try:
                 return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
@@ -48,19 +47,6 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
                 _sweep(to)
     except (OSError, sqlite3.Error) as error:
         raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
-
-
-@contextmanager
-def _alone(folder: Path, held: str | None = None) -> Iterator[None]:
-    """One at a time; where ``held`` says why, the second is refused, else it waits."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if held else 0))
-        yield
-    except BlockingIOError as error:
-        raise UnusableFolder(f"{folder}: {held}") from error
-    finally:
-        os.close(handle)
 
 
 def _sweep(to: Path) -> None:
@@ -102,18 +88,18 @@ def _master_keys(folder: DataFolder) -> list[bytes]:
 def restore(copy: Path, into: DataFolder) -> None:
     """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
     keys = copy.parent / _APART
-    if not (copy / "provenport.json").exists() or copy.name.endswith(_UNFINISHED):
+    if not DataFolder(copy).marker.exists() or copy.name.endswith(_UNFINISHED):
         raise UnusableFolder(f"{copy} is no finished copy of a data folder")
     if not keys.exists():
         raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
-    if not (copy / _DATABASES[0]).exists():
-        raise UnusableFolder(f"{copy} is not whole: {_DATABASES[0]} is missing")
+    if not DataFolder(copy).database_file.exists():
+        raise UnusableFolder(f"{copy} is not whole: {into.database_file.name} is missing")
     into = DataFolder(into.path.resolve())
     if into.path.is_relative_to(copy.resolve()):
         raise UnusableFolder(f"{into.path} lies in the copy itself: name another folder with DATA_DIR=…")
     try:
         into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(into.path, held="another restore is filling it"):
+        with alone(into.path, UnusableFolder(f"another restore is filling {into.path}: wait for it")):
             _fill(into, copy, keys)
     except (OSError, sqlite3.Error, shutil.Error) as error:
         raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
@@ -121,12 +107,12 @@ def restore(copy: Path, into: DataFolder) -> None:
 
 def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
     """Put everything aside within the folder, look at it, and move it to its place, the marker last."""
-    if into.half_restored.exists() and not into.marker.exists():  # cut short: all that is there came from a copy
+    if into.is_half_restored:  # all that is there came from a copy
         for left in into.path.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     if any(into.path.iterdir()):
         raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
-    aside = into.half_restored
+    aside = into.restoring
     try:
         shutil.copytree(copy, aside)
         aside.chmod(0o700)

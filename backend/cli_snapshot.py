@@ -242,6 +242,8 @@ def _spare(file: Path | None, out: Path | None, what: str) -> None:
 
 def _write(text: str, out: Path | None) -> None:
     """Write all or nothing; the file may be the one that was read, and a link stays one."""
+    from backend.adapters.disk import write_over
+
     if out is None:
         if sys.stdout is None:
             raise OSError("standard output is closed")
@@ -250,10 +252,7 @@ def _write(text: str, out: Path | None) -> None:
     out = out.resolve()
     if out.exists() and not out.is_file():
         raise click.BadParameter(f"{out} is no file: leave --out away for standard output", param_hint="--out")
-    aside = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
-        aside.write_text(text, encoding="utf-8", newline="")
-        aside.replace(out)
+        write_over(out, text.encode(), mode=0o666)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error

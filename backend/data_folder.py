@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.adapters.disk import write_over
 from backend.domain.errors import TraceabilityError
 
 FORMAT = 1
@@ -27,7 +28,7 @@ class DataFolder:
     def open(cls, path: Path, version: str) -> "DataFolder":
         """Make the folder, or check that this version can use it; raises UnusableFolder."""
         folder = cls(path)
-        if folder.half_restored.exists():
+        if folder.is_half_restored:
             raise UnusableFolder(f"a restore into {path} was cut short: run provenport restore again")
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -47,9 +48,14 @@ class DataFolder:
         return folder
 
     @property
-    def half_restored(self) -> Path:
-        """Where a copy lies while it is put back: as long as it is there, the folder is not whole."""
+    def restoring(self) -> Path:
+        """Where a copy lies while it is put back."""
         return self.path / ".restoring"
+
+    @property
+    def is_half_restored(self) -> bool:
+        """Whether a restore was cut short: the marker comes to its place last."""
+        return self.restoring.exists() and not self.marker.exists()
 
     def _check_format(self) -> None:
         try:
@@ -64,9 +70,7 @@ class DataFolder:
 
     def write_marker(self, content: dict[str, object]) -> None:
         """Replace the marker, all or nothing."""
-        fresh = self.marker.with_suffix(".new")
-        fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(self.marker)
+        write_over(self.marker, (json.dumps(content, indent=2) + "\n").encode(), mode=0o666)
 
     @property
     def marker(self) -> Path:
@@ -135,11 +139,4 @@ class DataFolder:
 
     def write_secret(self, path: Path, content: bytes) -> None:
         """Write a file that only its owner may read, all or nothing."""
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        write_over(path, content)

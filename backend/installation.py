@@ -1,21 +1,19 @@
 """One installation's database, keys and files, opened: by the server, or by a command beside it."""
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, cast
 
-from backend.adapters.disk import sync
+from backend.adapters.disk import alone, sync, write_new
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.operator_keys import OperatorKeys
 from backend.adapters.passwords import Argon2Passwords
 from backend.adapters.record_keys import RecordKeys
 from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
 from backend.adapters.store.forgetting import follow_the_keys
-from backend.adapters.vault import SealedVault, is_master_key, new_master_key, next_to, opened_vault, write_new_secret
+from backend.adapters.vault import SealedVault, is_master_key, new_master_key, next_to, opened_vault
 from backend.data_folder import DataFolder, UnusableFolder
 from backend.domain.errors import LedgerUnavailable
 from backend.services.keys import reseal_all
@@ -92,21 +90,9 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
     in_files = settings.master_key is None
     if not in_files and settings.next_master_key is None:
         raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
-    with _alone(folder):
+    busy = UnusableFolder("another command is changing the keys of this data folder: wait for it")
+    with alone(folder.path, busy):
         return _rotated(settings, folder, in_files, reached)
-
-
-@contextmanager
-def _alone(folder: DataFolder) -> Iterator[None]:
-    """One change of the master key at a time."""
-    handle = os.open(folder.path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise UnusableFolder("another command is changing the master key of this data folder: wait for it") from error
-    finally:
-        os.close(handle)
 
 
 def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Callable[[str], None]) -> int:
@@ -115,7 +101,7 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
         if coming.exists() and not is_master_key(coming.read_bytes()):
             coming.unlink()  # cut short while it was written, so nothing is sealed under it
         if not coming.exists():
-            write_new_secret(coming, new_master_key())
+            write_new(coming, new_master_key())
     reached("next-written")
     with opened(settings) as at:
         count = reseal_all(at)

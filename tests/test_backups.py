@@ -111,7 +111,7 @@ def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
     assert copies(tmp_path / "safe") == []
 
 
-@pytest.mark.parametrize("at", ["while copying", "while moving"])
+@pytest.mark.parametrize("at", ["while copying", "while moving", "at the very end"])
 def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypatch, at):
     folder, sealed = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
@@ -124,14 +124,17 @@ def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypat
         patched.setattr(backups.shutil, "rmtree", lambda *_, **__: None)  # a killed process tidies nothing
         if at == "while copying":
             patched.setattr(backups, "_write", killed)
-        else:
+        elif at == "while moving":
             patched.setattr(type(into.path), "rename", killed)
+        else:
+            patched.setattr(type(into.path), "rmdir", killed)
         with pytest.raises(Killed):
             backups.restore(copy, into)
-    with pytest.raises(UnusableFolder, match="restore again"):
-        DataFolder.open(into.path, "1")
-    backups.restore(copy, into)
-    assert not into.half_restored.exists()
+    if at != "at the very end":
+        with pytest.raises(UnusableFolder, match="restore again"):
+            DataFolder.open(into.path, "1")
+        backups.restore(copy, into)
+        assert not into.restoring.exists()
     assert into.path.stat().st_mode & 0o077 == 0
     with closing(RecordKeys(into.record_keys)) as keys:
         assert keys.open(sealed) == b"a text"

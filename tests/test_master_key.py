@@ -169,7 +169,7 @@ def test_a_next_key_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("backend.adapters.vault.os.fsync", full)
+        patched.setattr("backend.adapters.disk.os.fsync", full)
         with pytest.raises(OSError, match="No space"):
             rotate_master_key(settings)
     assert not next_to(path).exists()

@@ -12,7 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backend.adapters.vault import es256, jwk_of, write_new_secret
+from backend.adapters.disk import write_new
+from backend.adapters.vault import es256, jwk_of
 from backend.domain.errors import TraceabilityError
 from backend.domain.sd_jwt import Jwk, public_key
 
@@ -48,9 +49,7 @@ def new_key(path: Path, passphrase: str | None) -> FileKey:
     sealing: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         sealing = serialization.BestAvailableEncryption(passphrase.encode())
-    write_new_secret(
-        path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing)
-    )
+    write_new(path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing))
     return FileKey(private)
 
 

@@ -1,12 +1,12 @@
 """The operator's own keys, which state what the ledger held: one signs, those before it are still named."""
 
 import base64
-import fcntl
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backend.adapters.disk import alone, write_new, write_over
 from backend.adapters.vault import SealedVault
 from backend.domain import sd_jwt, snapshot
 from backend.domain.snapshot import Snapshot
@@ -44,14 +44,13 @@ class OperatorKeys:
 
     def renew(self) -> None:
         """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
-        self._keys()  # there is a file from here on
-        with self._path.parent.joinpath(f".{self._path.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once must not drop each other's key
-            self._write([self._fresh(), *self._keys()], replacing=True)
+        with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
+            write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
 
     def _keys(self) -> list[dict[str, Any]]:
         if not self._path.exists():
-            self._write([self._fresh()], replacing=False)
+            with suppress(FileExistsError):  # another process was first
+                write_new(self._path, self._sealed([self._fresh()]))
         keys: list[dict[str, Any]] = json.loads(self._vault.unseal(self._path.read_bytes()))
         return keys
 
@@ -59,21 +58,5 @@ class OperatorKeys:
         jwk, sealed = self._vault.new_key()
         return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.unseal(sealed)).decode("ascii")}
 
-    def _write(self, keys: list[dict[str, Any]], *, replacing: bool) -> None:
-        """Write all or nothing. Of two processes that begin at once, the second takes what the first has written."""
-        aside = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        aside.unlink(missing_ok=True)
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(self._vault.seal(json.dumps(keys).encode()))
-            file.flush()
-            os.fsync(file.fileno())
-        if replacing:
-            aside.replace(self._path)
-            return
-        try:
-            os.link(aside, self._path)
-        except FileExistsError:
-            pass  # another process was first
-        finally:
-            aside.unlink()
+    def _sealed(self, keys: list[dict[str, Any]]) -> bytes:
+        return self._vault.seal(json.dumps(keys).encode())

@@ -9,18 +9,16 @@ in blocks that are on disk before the first of them is used; each key seals one 
 """
 
 import errno
-import fcntl
 import hmac
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from backend.adapters.disk import not_kept, sync
+from backend.adapters.disk import alone, not_kept, sync
 from backend.domain.errors import TraceabilityError
 
 _FORMAT = b"provenport keys\x01"
@@ -58,7 +56,7 @@ class RecordKeys:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with self._locked():
+        with alone(self._path):  # a lock belongs to its opening of the file
             if os.fstat(self._handle).st_size < _HEADING:
                 os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
                 os.fsync(self._handle)
@@ -137,7 +135,7 @@ class RecordKeys:
 
     def _append(self) -> None:
         keys = os.urandom(_LENGTH * _BLOCK)
-        with self._locked():
+        with alone(self._path):
             size = os.fstat(self._handle).st_size
             first = -(-(size - _HEADING) // _LENGTH)  # after a block that was cut short
             written = os.pwrite(self._handle, keys, _place(first))
@@ -150,7 +148,7 @@ class RecordKeys:
 
     def destroy(self, numbers: Iterable[int]) -> int:
         """Overwrite these keys, on disk before this returns; how many there still were."""
-        with self._locked():
+        with alone(self._path):
             there = [one for one in sorted(set(numbers)) if self._is_there(one)]
             if there:  # the count goes up first: by it an older copy of the database knows that something went
                 count = (self.destroyed + len(there)).to_bytes(8, "big")
@@ -178,15 +176,6 @@ class RecordKeys:
     def destroyed(self) -> int:
         """How many keys were destroyed since the file was made."""
         return int.from_bytes(os.pread(self._handle, 8, len(_FORMAT) + 32), "big")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)  # a lock belongs to its opening of the file
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def key_number(sealed: object) -> int:

@@ -4,7 +4,6 @@ While the master key is being replaced, the next one lies beside it: what is sea
 and either opens. So a crash at any point leaves every key open to whoever has the data folder.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from backend.adapters.disk import sync
+from backend.adapters.disk import write_new
 from backend.domain.errors import TraceabilityError
 from backend.domain.sd_jwt import Jwk, b64
 
@@ -34,7 +33,7 @@ def master_key(path: Path, given: str | None = None) -> bytes:
     if not path.exists():
         if any(path.parent.glob("*.sealed")):
             raise WrongMasterKey(f"{path} is missing: put it back from a copy that provenport backup made")
-        write_new_secret(path, new_master_key())
+        write_new(path, new_master_key())
     return path.read_bytes().strip()
 
 
@@ -46,22 +45,6 @@ def next_to(path: Path) -> Path:
 def new_master_key() -> bytes:
     """32 random bytes in base64url."""
     return Fernet.generate_key()
-
-
-def write_new_secret(path: Path, content: bytes) -> None:
-    """Write a secret to a file that only its owner may read, all or nothing; FileExistsError where one is there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    aside.unlink(missing_ok=True)
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(aside, path)
-    finally:
-        aside.unlink()
-    sync(path.parent)
 
 
 def is_master_key(content: bytes) -> bool:

@@ -1,7 +1,6 @@
 """Putting the contracts on a chain, once, and remembering where they stand."""
 
 import json
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import rlp
 from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.disk import sync
+from backend.adapters.disk import write_over
 from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
@@ -116,7 +115,8 @@ class Deployment:
             "ledger": self.ledger,
             "balance": self.balance,
         }
-        _write_durably(path, json.dumps(fields, indent=2) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_over(path, (json.dumps(fields, indent=2) + "\n").encode(), mode=0o666)
 
 
 def deploy(
@@ -239,14 +239,3 @@ def _await_success(chain: Chain, transaction: SignedTransaction, deadline: float
 def _created_address(creator: str, nonce: int) -> str:
     """Where a contract will stand: known before it is sent, so that all calls can go at once."""
     return to_checksum_address(keccak(rlp.encode([to_canonical_address(creator), nonce]))[12:])
-
-
-def _write_durably(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync(path.parent)
