@@ -103,17 +103,17 @@ $(SLITHER): | $(VENV)/.made
 
 .PHONY: torture
 torture: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
-	$(BIN)/python -m tests.torture $(or $(KILLS),1000)
-	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),1000000)
+	$(BIN)/python -m tests.stress.anchoring_kills $(or $(KILLS),1000)
+	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),1000000)
 
 .PHONY: verifiers-check
 verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)
-	$(WITH_NODE) $(BIN)/python -m pytest -q tests/standalone $(ARGS)
-	$(WITH_NODE) $(BIN)/python -m tests.standalone.torture $(or $(FORGED),50000)
+	$(WITH_NODE) $(BIN)/python -m pytest -q tests/verifier $(ARGS)
+	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),50000)
 
 .PHONY: disk-faults
 disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and look at what is left
-	$(BIN)/python -m tests.faulty_disk $(or $(FAULTS),300)
+	$(BIN)/python -m tests.stress.faulty_disk $(or $(FAULTS),300)
 
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one

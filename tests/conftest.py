@@ -14,9 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from waitress.server import create_server
 
-from backend import demo
 from backend.adapters.simulator import ProgramSimulator
-from backend.app import System, create_app, running
+from backend.runtime import demo
+from backend.runtime.app import System, create_app, running
 from backend.services.anchoring import is_under_way
 from backend.settings import Settings
 
@@ -49,7 +49,7 @@ def people_in(folder: Path) -> dict[str, Somebody]:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A whole system: SQLite, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
-    stand_in = (sys.executable, str(Path(__file__).with_name("stand_in_simulator.py")))
+    stand_in = (sys.executable, str(Path(__file__).parent / "helpers" / "stand_in_simulator.py"))
     with running(Settings(tmp_path_factory.mktemp("data"))) as opened:
         opened.at = replace(opened.at, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
         demo.fill(opened.at, opened.folder, lambda step: None)

@@ -15,8 +15,14 @@ from pathlib import Path
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from backend.adapters.disk import not_kept, sync
-from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys, key_number
+from backend.store.data_keys import (
+    KeyDestroyed,
+    KeyMissing,
+    NotSealed,
+    RecordKeys,
+    key_number,
+)
+from backend.store.disk import not_kept, sync
 
 _BEGINNING = 9
 """Bytes that hold the number of the key."""

@@ -25,7 +25,7 @@ import structlog
 
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
-from backend.services.simulating import COMPLETE
+from backend.services.simulations import COMPLETE
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
-from backend.domain.moments import moment_of
+from backend.domain.rfc3339 import moment_of
 
 FORMAT = "provenport-evidence"
 VERSION = 1

@@ -15,7 +15,7 @@ from typing import Any
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
-from backend.domain.moments import moment_of
+from backend.domain.rfc3339 import moment_of
 from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"

@@ -16,7 +16,7 @@ from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
-from backend.domain.moments import moment_of
+from backend.domain.rfc3339 import moment_of
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
+from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.sendings import AccreditationAct
 from backend.domain.verdict import Unknown
 from backend.services.ports import Surroundings
 

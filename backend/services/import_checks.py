@@ -2,14 +2,14 @@
 
 from backend.domain import documents, sd_jwt
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.foreign.consignments import Table
-from backend.domain.foreign.draft import field_at
-from backend.domain.foreign.reading import Mark, Note, Reading
+from backend.domain.interop.consignments import Table
+from backend.domain.interop.draft import field_at
+from backend.domain.interop.reading import Mark, Note, Reading
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
 from backend.domain.trade_documents import Invoice
-from backend.services import lodging
+from backend.services import declarations
 from backend.services.ports import Store, Surroundings
 
 PARTIES = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
@@ -80,7 +80,7 @@ def _declaration_faults(
 ) -> list[tuple[str, str, dict[str, object]]]:
     """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
     try:
-        lodging.check(at, store, merchant, fields)
+        declarations.check(at, store, merchant, fields)
     except Conflict:
         return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
     except Invalid as error:

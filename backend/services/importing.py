@@ -9,19 +9,24 @@ from dataclasses import dataclass, replace
 
 from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
-from backend.domain.foreign import consignments
-from backend.domain.foreign.consignments import Table
-from backend.domain.foreign.files import read_file
-from backend.domain.foreign.reading import Mark, Note, Reading, UnknownFormat
-from backend.domain.foreign.table import MOST_ROWS
+from backend.domain.interop import consignments
+from backend.domain.interop.consignments import Table
+from backend.domain.interop.files import read_file
+from backend.domain.interop.reading import (
+    Mark,
+    Note,
+    Reading,
+    UnknownFormat,
+)
+from backend.domain.interop.table import MOST_ROWS
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
-from backend.services import lodging, stating
+from backend.services import declarations, statements
 from backend.services.import_checks import PARTIES, conflicts, merchant_notes, signer_notes, table_notes
+from backend.services.joined_work import together
 from backend.services.ports import Store, Surroundings
-from backend.services.together import together
 
 
 class TooMuch(TraceabilityError):
@@ -191,16 +196,16 @@ def _references(file: FilePlan) -> list[tuple[Kind, str, int | None]]:
 
 def _store(at: Surroundings, actor: Person, file: FilePlan) -> tuple[Stored, ...]:
     if file.table is not None:
-        lodged = [lodging.lodge(at, actor, declared.fields) for declared in file.table.declarations]
+        lodged = [declarations.lodge(at, actor, declared.fields) for declared in file.table.declarations]
         return tuple(Stored(Kind.DECLARATION, one.reference, one.id) for one in lodged)
     assert file.reading is not None
     kind, fields = file.reading.kind, file.reading.fields
     if kind is Kind.DECLARATION:
-        one = lodging.lodge(at, actor, fields)
+        one = declarations.lodge(at, actor, fields)
         return (Stored(kind, one.reference, one.id),)
     if kind is Kind.INVOICE:
-        record = stating.sign_own(at, actor, Kind.INVOICE, fields)
+        record = statements.sign_own(at, actor, Kind.INVOICE, fields)
         return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
     assert file.issuer is not None
-    record = stating.state(at, actor, kind, fields, file.issuer.id)
+    record = statements.state(at, actor, kind, fields, file.issuer.id)
     return (Stored(kind, str(fields.get(NUMBERS[kind]) or ""), record.id),)

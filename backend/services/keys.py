@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.outbox import AccreditationAct, Sending
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
-from backend.domain.sendings import AccreditationAct, Sending
 from backend.services.accreditation import KINDS_OF, suspension
 from backend.services.ports import Store, Surroundings
 

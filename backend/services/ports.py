@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
-from backend.domain.drawing import CertificateDraw, Opening
+from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.errors import Conflict
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import (
@@ -26,6 +26,14 @@ from backend.domain.ledger import (
     SignedTransaction,
 )
 from backend.domain.merkle import InclusionProof
+from backend.domain.outbox import (
+    AccreditationAct,
+    Answer,
+    Claim,
+    Prepared,
+    Sending,
+    StatusChange,
+)
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     ConfirmationRequest,
@@ -39,7 +47,6 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.domain.sd_jwt import Jwk
-from backend.domain.sendings import AccreditationAct, Answer, Claim, Prepared, Sending, StatusChange
 from backend.domain.simulation import Scenario, Simulation, SimulationState
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName

@@ -11,11 +11,11 @@ from werkzeug.exceptions import HTTPException
 
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
-from backend.services.answers import IdempotencyKeyReused
-from backend.services.deciding import NotReleasable
-from backend.web.field_messages import in_words
-from backend.web.languages import language
-from backend.web.verdict_json import verdict_json
+from backend.services.decisions import NotReleasable
+from backend.services.idempotency import IdempotencyKeyReused
+from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.languages import language
+from backend.web.presentation.verdict_json import verdict_json
 
 MEDIA_TYPE = "application/problem+json"
 

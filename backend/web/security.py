@@ -10,7 +10,7 @@ from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
 
 from backend.services.files import LARGEST
-from backend.web import rpc
+from backend.web.public import rpc
 
 CONTENT_POLICY = {
     "default-src": "'self'",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 
 

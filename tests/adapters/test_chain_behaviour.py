@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.adapters.embedded_chain import EmbeddedChain
-from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.chains.embedded import EmbeddedChain
+from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import EvmLedger, deploy
 from backend.adapters.ledger.chain import CallReverted, TransactionRejected
 from backend.domain.errors import LedgerRefused
@@ -23,8 +23,8 @@ from backend.domain.ledger import (
     UseUpNonce,
 )
 from tests.adapters.conftest import World
-from tests.fakes import Clock, FakeLedger
-from tests.nodes import NEEDS_ANVIL, anvil
+from tests.helpers.fakes import Clock, FakeLedger
+from tests.helpers.nodes import NEEDS_ANVIL, anvil
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 TERMS = Accreditation(1 << 1, 1 << 9, MARCH, MARCH + timedelta(days=365))

@@ -17,8 +17,8 @@ from eth_account import Account
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.embedded_chain import ChainInUse
-from backend.adapters.embedded_chain import chain as chain_module
+from backend.adapters.chains.embedded import ChainInUse
+from backend.adapters.chains.embedded import chain as chain_module
 from backend.adapters.ledger.chain import CallReverted, ChainUnavailable, TransactionRejected
 
 SINK = "0x1111111111111111111111111111111111111111"
@@ -93,7 +93,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_file(open_chain, tmp
     chain = open_chain()
     answer = _python(
         """
-        from backend.adapters.embedded_chain import ChainInUse, EmbeddedChain
+        from backend.adapters.chains.embedded import ChainInUse, EmbeddedChain
         try:
             EmbeddedChain(Path(sys.argv[1]))
         except ChainInUse as refused:
@@ -133,7 +133,7 @@ def _mine_until_killed(path, account, seconds):
     child = _start(
         """
         from eth_account import Account
-        from backend.adapters.embedded_chain import EmbeddedChain
+        from backend.adapters.chains.embedded import EmbeddedChain
         account = Account.from_key(sys.argv[2])
         chain = EmbeddedChain(Path(sys.argv[1]), [account.address], in_real_time=False)
         fields = {"chainId": chain.chain_id(), "gas": 100_000, "value": 1, "to": sys.argv[3]}
@@ -456,12 +456,12 @@ def deployed(chain, account, code):
 # ---- how it is set up
 
 
-@pytest.mark.parametrize("first", ["backend.adapters.embedded_chain", "backend.adapters.ledger"])
+@pytest.mark.parametrize("first", ["backend.adapters.chains.embedded", "backend.adapters.ledger"])
 def test_hashing_is_done_by_the_quick_library(first):
     answer = _python(
         f"""
         import {first}
-        import backend.adapters.embedded_chain
+        import backend.adapters.chains.embedded
         from eth_utils.crypto import keccak
         from eth_hash.auto import keccak as hasher
         keccak(b"")

@@ -4,8 +4,13 @@ import sqlite3
 from contextlib import closing
 from hashlib import sha256
 
-from tests.builders import PDF
-from tests.faulty_disk import Outcome, _judge, prepare, work
+from tests.helpers.builders import PDF
+from tests.stress.faulty_disk import (
+    Outcome,
+    _judge,
+    prepare,
+    work,
+)
 
 
 def test_the_judge_finds_lost_records_lost_files_and_half_written_ones(tmp_path):

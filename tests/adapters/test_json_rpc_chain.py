@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from eth_utils.crypto import keccak
 
-from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger.chain import CallReverted, ChainUnavailable, TransactionRejected
 
 RAW = b"\x02\xc0"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainUnavailable
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable

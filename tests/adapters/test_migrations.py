@@ -15,13 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.adapters.files import FolderFiles
-from backend.adapters.record_keys import RecordKeys
-from backend.adapters.store.database import open_engine, upgrade
-from backend.adapters.store.queries import SqlStore
-from backend.adapters.store.tables import metadata
 from backend.domain.kinds import Kind
+from backend.domain.outbox import Prepared, StatusChange
 from backend.domain.records import RecordOnFile
-from backend.domain.sendings import Prepared, StatusChange
+from backend.store.data_keys import RecordKeys
+from backend.store.database import open_engine, upgrade
+from backend.store.repositories import SqlStore
+from backend.store.tables import metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,7 +100,7 @@ INSERT INTO prepared (id, person_id, thumbprint, act, arguments, moment, seed, t
 
 @pytest.mark.slow
 def test_a_migration_killed_at_any_statement_leaves_the_old_tables_or_the_new_ones(tmp_path):
-    command = [sys.executable, "-m", "tests.killed_migration", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.stress.killed_migration", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert int(re.match(r"(\d+) kills", ended.stdout)[1]) >= 10

@@ -9,9 +9,15 @@ from contextlib import closing
 
 import pytest
 
-from backend.adapters import record_keys
-from backend.adapters.record_keys import KeyDestroyed, KeyMissing, NotSealed, RecordKeys, key_number
 from backend.domain.errors import StorageFull
+from backend.store import data_keys
+from backend.store.data_keys import (
+    KeyDestroyed,
+    KeyMissing,
+    NotSealed,
+    RecordKeys,
+    key_number,
+)
 
 
 @pytest.fixture
@@ -69,7 +75,7 @@ def test_keys_older_than_what_was_sealed_say_so(keys, tmp_path):
 
 def test_processes_and_threads_at_once_never_share_a_key(keys, tmp_path):
     program = (
-        "import sys, pathlib; from backend.adapters.record_keys import RecordKeys, key_number\n"
+        "import sys, pathlib; from backend.store.data_keys import RecordKeys, key_number\n"
         "keys = RecordKeys(pathlib.Path(sys.argv[1]))\n"
         "print(*(key_number(keys.seal(b'x')) for _ in range(2500)))"
     )
@@ -116,7 +122,7 @@ def test_where_there_is_no_room_nothing_is_sealed_and_the_next_try_goes_on(keys,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(record_keys.os, "pwrite", full)
+        patch.setattr(data_keys.os, "pwrite", full)
         with pytest.raises(StorageFull):
             keys.seal(b"x")
     assert keys.open(keys.seal(b"x")) == b"x"

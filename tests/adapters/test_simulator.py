@@ -12,10 +12,10 @@ from backend.adapters.simulator import Bounds, ProgramSimulator
 from backend.domain.parties import Organisation, Role
 from backend.domain.simulation import Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
-from backend.services.simulating import COMPLETE
-from tests.builders import NOON
+from backend.services.simulations import COMPLETE
+from tests.helpers.builders import NOON
 
-PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "stand_in_simulator.py"))
+PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "helpers" / "stand_in_simulator.py"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_kills_at_named_points_lose_nothing_and_anchor_nothing_twice():
     """As many as fit into four minutes; in a process of its own, since forking copies the locks of other threads."""
-    command = [sys.executable, "-m", "tests.torture", "200", "240"]
+    command = [sys.executable, "-m", "tests.stress.anchoring_kills", "200", "240"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "lost 0, anchored twice 0, number gaps 0, differences between database and ledger 0" in ended.stdout

@@ -15,12 +15,12 @@ from backend.domain.merkle import InclusionProof, node_hash
 from contracts import Artifact
 from contracts import compile as build
 from tests.agreement.questions import Question
-from tests.nodes import Anvil, anvil
+from tests.helpers.nodes import Anvil, anvil
 
 Judge = Callable[[Sequence[Question]], list[bool]]
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parents[1] / "backend" / "web" / "standalone" / "verifier.html"
+PAGE = HERE.parents[1] / "verifier" / "verifier.html"
 HARNESS = HERE.parent / "contracts" / "InclusionProofHarness.sol"
 CONTRACT = "0x" + "c0de" * 10
 QUESTIONS_A_CALL = 1_000

@@ -16,7 +16,7 @@ from backend.services.anchoring import advance
 from backend.services.organisations import Particulars, join
 from backend.services.ports import Surroundings
 from tests.benchmarks.figure import Figure
-from tests.torture import Ground
+from tests.stress.anchoring_kills import Ground
 
 BATCH = 10_000
 ALONE = 10

@@ -12,7 +12,7 @@ from typing import Any
 from eth_tester import EthereumTester, PyEVMBackend
 from web3 import EthereumTesterProvider, Web3
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 from backend.domain.ledger import AnchorBatch, Lanes, SignedTransaction
 from contracts import load

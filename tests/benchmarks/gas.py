@@ -12,7 +12,7 @@ from pathlib import Path
 from eth.vm.spoof import SpoofTransaction
 from eth_utils.address import to_canonical_address
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain
 from backend.adapters.ledger.interface import interface

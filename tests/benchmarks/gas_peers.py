@@ -19,14 +19,14 @@ import rlp
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, EvmLedger, Fees, accounts_from_keys, deploy
 from backend.adapters.ledger.accounts import Call, sign_call
 from backend.adapters.ledger.interface import Interface
 from contracts import Artifact
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.gas import figures_of
-from tests.nodes import Anvil, anvil
+from tests.helpers.nodes import Anvil, anvil
 
 PACKAGES = Path(__file__).resolve().parents[1] / "tools" / "node_modules"
 EAS_ARTIFACTS = PACKAGES / "@ethereum-attestation-service" / "eas-contracts" / "artifacts" / "contracts"

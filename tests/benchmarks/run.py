@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying, verifying_peers  # noqa: E402
 from tests.benchmarks.figure import Figure  # noqa: E402
-from tests.nodes import NOT_INSTALLED, binary  # noqa: E402
+from tests.helpers.nodes import NOT_INSTALLED, binary  # noqa: E402
 
 BENCHMARKS = {
     "journey": journey.measure,

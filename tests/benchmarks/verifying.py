@@ -10,16 +10,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from backend.domain import bundle, proving, strict_json
+from backend.domain import bundle, bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import Kind
 from backend.domain.snapshot import read as read_snapshot
 from backend.domain.verdict import LedgerFacts, Ruling, Verdict, judge
 from tests.benchmarks.figure import Figure
-from tests.builders import NOON, a_record, certificate_fields
-from tests.standalone.samples import Sample, a_dossier, a_sample
-from tests.standalone.verifiers import Question, by_program
+from tests.helpers.builders import NOON, a_record, certificate_fields
+from tests.verifier.samples import Sample, a_dossier, a_sample
+from tests.verifier.verifiers import Question, by_program
 
 BUNDLES = 400
 ROUNDS = 5
@@ -44,7 +44,7 @@ def measure(_: Path) -> list[Figure]:
             whole,
             "/s core",
             None,
-            "docs/verify.py",
+            "verifier/verify.py",
             program,
         ),
         Figure(f"bundle of a certificate in a batch of {BATCH:,}", len(large.content), "bytes", f"<= {SIZE_TARGET:,}"),
@@ -72,10 +72,10 @@ def _judged(content: bytes, facts: LedgerFacts) -> None:
 
 
 def _by_snapshot(question: Question) -> None:
-    read = proving.read(question.content, question.moment)
+    read = bundle_verification.read(question.content, question.moment)
     assert not isinstance(read, Verdict)
-    source = proving.by_snapshot(read, question.trust, question.moment, timedelta(days=1))
-    _is(proving.verdict_on(read, source, question.moment).ruling is Ruling.VALID)
+    source = bundle_verification.by_snapshot(read, question.trust, question.moment, timedelta(days=1))
+    _is(bundle_verification.verdict_on(read, source, question.moment).ruling is Ruling.VALID)
 
 
 def _is(valid: bool) -> None:

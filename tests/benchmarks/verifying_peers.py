@@ -14,12 +14,12 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from backend.adapters.asking_a_node import Node, by_node
-from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainReceipt
+from backend.adapters.node_client import Node, by_node
 from backend.domain import bundle as bundles
-from backend.domain import proving, strict_json
+from backend.domain import bundle_verification, strict_json
 from backend.domain.batch import seal
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Anchor, Evidence
@@ -28,9 +28,14 @@ from backend.domain.ledger import Accredit, Act, AnchorBatch
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.domain.verdict import Ruling
 from tests.benchmarks.figure import Figure
-from tests.builders import CHAMBER, a_record, an_accreditation, certificate_fields
-from tests.nodes import anvil
-from tests.standalone.samples import entry_of
+from tests.helpers.builders import (
+    CHAMBER,
+    a_record,
+    an_accreditation,
+    certificate_fields,
+)
+from tests.helpers.nodes import anvil
+from tests.verifier.samples import entry_of
 
 DOCUMENTS = 100
 ROUNDS = 3
@@ -117,4 +122,4 @@ def _rate(files: list[bytes], url: str, trust: Trust, moment: datetime) -> float
 def _is_valid(content: bytes, url: str, trust: Trust, moment: datetime) -> bool:
     read = bundles.read(strict_json.loads(content))
     source = by_node(read, Node(url), trust, moment, DAY)
-    return proving.verdict_on(read, source, moment).ruling is Ruling.VALID
+    return bundle_verification.verdict_on(read, source, moment).ruling is Ruling.VALID

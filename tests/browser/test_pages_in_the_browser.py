@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from backend.demo import a_pdf
+from backend.runtime.demo import a_pdf
 from tests.browser.conftest import SignIn
 from tests.journeys.conftest import Server
 

@@ -12,13 +12,13 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.builders import certificate_fields, lodgement_fields, report_fields
+from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 from tests.journeys.conftest import Server
 
 pytestmark = pytest.mark.browser
 UNREACHABLE = "http://192.0.2.1/rpc"
 """What a test types in; there is no network."""
-VERIFIER = Path(__file__).resolve().parents[2] / "backend" / "web" / "standalone" / "verifier.html"
+VERIFIER = Path(__file__).resolve().parents[2] / "verifier" / "verifier.html"
 
 
 @pytest.fixture(scope="module")

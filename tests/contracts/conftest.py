@@ -10,7 +10,7 @@ from eth_account import Account
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.embedded_chain import EmbeddedChain
+from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Fees, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.accounts import Call, sign_call
 from backend.adapters.ledger.chain import CallReverted

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backend.domain.batch import Entry, quantity_steps, seal
 from backend.domain.kinds import Kind, Lane
 from backend.domain.ledger import Lanes
-from tests.builders import an_entry
+from tests.helpers.builders import an_entry
 
 
 def test_an_entry_is_kind_quantity_and_digest_in_49_bytes():

@@ -16,7 +16,7 @@ from backend.domain.kinds import (
     DeclarationStatus,
     DocumentStatus,
 )
-from tests.builders import NOON
+from tests.helpers.builders import NOON
 
 LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, REJECTED, RETURNED, SEIZED, WITHDRAWN = DeclarationStatus
 OPEN = {LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED}

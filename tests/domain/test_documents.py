@@ -7,7 +7,7 @@ import pytest
 from backend.domain import documents
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
-from tests.builders import (
+from tests.helpers.builders import (
     FIELDS,
     certificate_fields,
     declaration_fields,

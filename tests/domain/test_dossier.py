@@ -6,7 +6,7 @@ from backend.domain import documents
 from backend.domain.dossier import Paper, match
 from backend.domain.kinds import Kind
 from backend.domain.verdict import Ruling, Verdict
-from tests.builders import (
+from tests.helpers.builders import (
     NOON,
     certificate_fields,
     declaration_fields,

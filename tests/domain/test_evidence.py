@@ -8,7 +8,7 @@ import pytest
 from backend.domain import evidence
 from backend.domain.errors import Invalid
 from backend.domain.evidence import MalformedBundle
-from tests.builders import a_record, evidence_for
+from tests.helpers.builders import a_record, evidence_for
 
 EVIDENCE = evidence_for(a_record())
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from backend.domain import documents
-from backend.domain.foreign.draft import with_field
-from backend.domain.foreign.formats import read_document
-from backend.domain.foreign.reading import Mark, UnknownFormat, Unusable
-from backend.domain.foreign.sentences import tell
+from backend.domain.interop.draft import with_field
+from backend.domain.interop.formats import read_document
+from backend.domain.interop.reading import Mark, UnknownFormat, Unusable
+from backend.domain.interop.sentences import tell
 from backend.domain.kinds import Kind
 
 

@@ -10,11 +10,11 @@ from sd_jwt.common import SDObj
 from sd_jwt.issuer import SDJWTIssuer
 
 from backend.domain import strict_json
-from backend.domain.foreign.files import read_file
-from backend.domain.foreign.formats import read_document
-from backend.domain.foreign.meanings import meaning_of
-from backend.domain.foreign.reading import Mark
-from backend.domain.foreign.sentences import tell
+from backend.domain.interop.field_help import meaning_of
+from backend.domain.interop.files import read_file
+from backend.domain.interop.formats import read_document
+from backend.domain.interop.reading import Mark
+from backend.domain.interop.sentences import tell
 
 SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
 needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does not name the folder of samples")

@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from backend.domain import sd_jwt, selective_disclosure
-from backend.domain.foreign import secured
-from backend.domain.foreign.files import is_document, read_file
-from backend.domain.foreign.reading import Mark, Note, UnknownFormat
-from backend.domain.foreign.sentences import SENTENCES, tell
+from backend.domain.interop import secured
+from backend.domain.interop.files import is_document, read_file
+from backend.domain.interop.reading import Mark, Note, UnknownFormat
+from backend.domain.interop.sentences import SENTENCES, tell
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
-from tests.builders import CHAMBER, SOMEBODY_ELSE, a_record, certificate_fields, header_of, signed_text
+from tests.helpers.builders import (
+    CHAMBER,
+    SOMEBODY_ELSE,
+    a_record,
+    certificate_fields,
+    header_of,
+    signed_text,
+)
 
 
 def disclosure(*parts):

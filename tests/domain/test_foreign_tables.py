@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from backend.domain.foreign.columns import BY_NAME, CHINA_CURRENCIES, CHINA_UNITS, COLUMNS
-from backend.domain.foreign.consignments import read_consignments
-from backend.domain.foreign.reading import Mark, UnknownFormat
-from backend.domain.foreign.sentences import tell
-from backend.domain.foreign.table import MOST_ROWS
+from backend.domain.interop.columns import (
+    BY_NAME,
+    CHINA_CURRENCIES,
+    CHINA_UNITS,
+    COLUMNS,
+)
+from backend.domain.interop.consignments import read_consignments
+from backend.domain.interop.reading import Mark, UnknownFormat
+from backend.domain.interop.sentences import tell
+from backend.domain.interop.table import MOST_ROWS
 
 ROW = {
     "copNo": "MS-1",

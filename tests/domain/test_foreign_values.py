@@ -5,11 +5,16 @@ import string
 
 import pytest
 
-from backend.domain.foreign.conversions import country, day, kilograms, number
-from backend.domain.foreign.files import read_file
-from backend.domain.foreign.formats import NAMES, read_document
-from backend.domain.foreign.reading import UnknownFormat, Unusable
-from backend.domain.foreign.sentences import SENTENCES, clear
+from backend.domain.interop.conversions import (
+    country,
+    day,
+    kilograms,
+    number,
+)
+from backend.domain.interop.files import read_file
+from backend.domain.interop.formats import NAMES, read_document
+from backend.domain.interop.reading import UnknownFormat, Unusable
+from backend.domain.interop.sentences import SENTENCES, clear
 from backend.domain.strict_json import HostileJson
 
 # Values

@@ -11,7 +11,14 @@ from jsonschema import Draft202012Validator, FormatChecker
 from backend.domain import canonical_json, documents, schemas
 from backend.domain.codes import hs_subheadings
 from backend.domain.kinds import Kind
-from tests.builders import FIELDS, a_record, certificate_fields, declaration_fields, goods_item, report_fields
+from tests.helpers.builders import (
+    FIELDS,
+    a_record,
+    certificate_fields,
+    declaration_fields,
+    goods_item,
+    report_fields,
+)
 
 PUBLISHED = Path(__file__).parents[1] / "vectors" / "schemas.json"
 

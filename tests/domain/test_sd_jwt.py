@@ -11,7 +11,7 @@ from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.sd_jwt import MalformedRecord, b64, is_signed_by_its_key, parse, thumbprint, unb64
-from tests.builders import (
+from tests.helpers.builders import (
     CHAMBER,
     SOMEBODY_ELSE,
     a_record,

@@ -20,7 +20,7 @@ from sd_jwt.utils.yaml_specification import load_yaml_specification, remove_sdob
 
 from backend.domain.sd_jwt import MalformedRecord, b64, digest_of, is_signed_by_its_key, parse, unb64
 from backend.domain.selective_disclosure import holder_proof, read, read_json
-from tests.builders import SOMEBODY_ELSE, header_of, signed_text
+from tests.helpers.builders import SOMEBODY_ELSE, header_of, signed_text
 
 CASES = Path(os.environ.get("PROVENPORT_SAMPLES", "/nonexistent")) / "sd-jwt" / "testcases"
 needs_samples = pytest.mark.skipif(not CASES.exists(), reason="PROVENPORT_SAMPLES names no samples")

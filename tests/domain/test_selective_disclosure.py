@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from backend.domain import selective_disclosure, strict_json
 from backend.domain.sd_jwt import MalformedRecord, b64, parse
 from backend.domain.selective_disclosure import holder_proof, read, read_json
-from tests.builders import CHAMBER, SOMEBODY_ELSE, a_record, certificate_fields, header_of, signed_text
+from tests.helpers.builders import (
+    CHAMBER,
+    SOMEBODY_ELSE,
+    a_record,
+    certificate_fields,
+    header_of,
+    signed_text,
+)
 
 RECORD = a_record()
 

@@ -9,10 +9,13 @@ import pytest
 import backend
 from backend.domain.sentences import CHECKS, MENDERS, REASONS, RULINGS, headline, sentence
 from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
-from tests.builders import NOON
+from tests.helpers.builders import NOON
 
 ROOT = Path(backend.__file__).parent
-SOURCES = [ROOT / "domain" / f"{name}.py" for name in ("verdict", "dossier", "drawing", "proving", "reading_out")]
+SOURCES = [
+    ROOT / "domain" / f"{name}.py"
+    for name in ("verdict", "dossier", "drawdowns", "bundle_verification", "snapshot_statement")
+]
 SOURCES += [ROOT / "services" / "verifying.py", ROOT / "adapters" / "asking_a_node.py"]
 
 

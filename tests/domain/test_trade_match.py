@@ -7,7 +7,7 @@ from backend.domain.dossier import Paper
 from backend.domain.kinds import Kind
 from backend.domain.trade_match import match_trade
 from backend.domain.verdict import Ruling, Verdict
-from tests.builders import FIELDS, NOON, declaration_fields
+from tests.helpers.builders import FIELDS, NOON, declaration_fields
 
 SEVEN = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
 

@@ -9,7 +9,7 @@ from backend.domain import sd_jwt
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import Lanes
 from backend.domain.verdict import Check, Mender, Outcome, Ruling, Unknown, Verdict, judge, moment_of
-from tests.builders import (
+from tests.helpers.builders import (
     NOON,
     SOMEBODY_ELSE,
     YEAR,

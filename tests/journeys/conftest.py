@@ -90,7 +90,7 @@ def free_port() -> int:
 
 def command(*arguments: str) -> list[str]:
     """The provenport command of the environment under test."""
-    return [sys.executable, "-m", "backend.cli", *arguments]
+    return [sys.executable, "-m", "backend.cli.main", *arguments]
 
 
 def start(folder: Path, port: int | None = None) -> Server:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import requests
 
-from backend.app import running
 from backend.domain.errors import ForeignLedger
+from backend.runtime.app import running
 from backend.services.anchoring import advance
 from backend.settings import Settings
+from tests.helpers.nodes import NEEDS_ANVIL, anvil
 from tests.journeys.conftest import Server, command, free_port, start
-from tests.nodes import NEEDS_ANVIL, anvil
 
 
 def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
@@ -197,15 +197,15 @@ def node_world(node_system: Any) -> Any:
 
     from backend.domain.kinds import Kind
     from backend.domain.parties import Role
-    from backend.services import issuing
+    from backend.services import issuance
     from backend.services.organisations import Particulars, join
-    from tests.builders import certificate_fields
+    from tests.helpers.builders import certificate_fields
 
     node, system = node_system
     chamber = join(system.at, Particulars(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
 
     def issue() -> Any:
         fields = certificate_fields(certificateNumber=str(uuid4())[:20])
-        return issuing.issue(system.at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+        return issuance.issue(system.at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
 
     return node, system, issue

@@ -29,7 +29,7 @@ def _run(server: Server, command: str) -> str:
     if " probe " in command:
         command += f" --url {server.url} --count 6 --rate 8"
     if not (ROOT / ".venv/bin/provenport").exists():
-        command = command.replace(".venv/bin/provenport", f"{_python()} -m backend.cli")
+        command = command.replace(".venv/bin/provenport", f"{_python()} -m backend.cli.main")
         command = command.replace(".venv/bin/clearance-sim", f"{_python()} -m clearance_sim")
         command = command.replace(".venv/bin/python", _python())
     done = subprocess.run(

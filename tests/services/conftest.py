@@ -11,21 +11,26 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
-from backend.adapters.operator_keys import OperatorKeys
-from backend.adapters.record_keys import RecordKeys
-from backend.adapters.store.database import SqlWork, open_engine, scrub, upgrade
-from backend.adapters.store.sealed import keys_of
-from backend.adapters.vault import SealedVault
+from backend.adapters.keys.operator_keys import OperatorKeys
+from backend.adapters.keys.vault import SealedVault
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
-from backend.services import accreditation, issuing, lodging
+from backend.services import accreditation, declarations, issuance
 from backend.services.anchoring import advance, give_up_turn
 from backend.services.organisations import Particulars, join
 from backend.services.ports import Surroundings
-from tests.builders import certificate_fields, lodgement_fields, report_fields
-from tests.fakes import Clock, FakeLedger, QuickPasswords
+from backend.store.data_keys import RecordKeys
+from backend.store.database import (
+    SqlWork,
+    open_engine,
+    scrub,
+    upgrade,
+)
+from backend.store.encrypted_types import keys_of
+from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
+from tests.helpers.fakes import Clock, FakeLedger, QuickPasswords
 
 NAMES = {
     "authority": (Role.AUTHORITY, "Accreditation Authority"),
@@ -62,16 +67,16 @@ class House:
         raise AssertionError(f"still under way after {rounds} rounds")
 
     def issue_certificate(self, **changes: Any) -> RecordOnFile:
-        return issuing.issue(self.at, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
+        return issuance.issue(self.at, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
 
     def issue_report(self, **changes: Any) -> RecordOnFile:
-        return issuing.issue(self.at, self.laboratory, Kind.INSPECTION_REPORT, report_fields(**changes))
+        return issuance.issue(self.at, self.laboratory, Kind.INSPECTION_REPORT, report_fields(**changes))
 
     def lodge(self, papers: list[RecordOnFile] | None = None, **changes: Any) -> Consignment:
         """Lodge a declaration, with a good certificate and report unless told otherwise."""
         named = [self.issue_certificate(), self.issue_report()] if papers is None else papers
         fields = lodgement_fields(records=[paper.id for paper in named], **changes)
-        return lodging.lodge(self.at, self.merchant, fields)
+        return declarations.lodge(self.at, self.merchant, fields)
 
     def record(self, record_id: str) -> RecordOnFile:
         with self.at.work(reading=True) as work:

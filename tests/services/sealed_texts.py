@@ -8,19 +8,19 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from backend.adapters.files import FolderFiles
-from backend.adapters.record_keys import KeyDestroyed, RecordKeys
-from backend.adapters.store import tables
-from backend.adapters.store.database import SqlWork, open_engine
-from backend.adapters.store.forgetting import follow_the_keys
-from backend.adapters.store.sealed import Sealed, keys_of
-from backend.services import erasing, showing
+from backend.services import erasure, selective_disclosure
+from backend.store import tables
+from backend.store.crypto_shredding import follow_the_keys
+from backend.store.data_keys import KeyDestroyed, RecordKeys
+from backend.store.database import SqlWork, open_engine
+from backend.store.encrypted_types import Sealed, keys_of
 
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
 
 def shown(house, record, audience=None, *names):
-    choice = showing.choose(house.at, house.merchant, record.id, audience, names)
-    return showing.presentation(house.at, choice)
+    choice = selective_disclosure.choose(house.at, house.merchant, record.id, audience, names)
+    return selective_disclosure.presentation(house.at, choice)
 
 
 def held_certificate(house, **changes):
@@ -31,7 +31,7 @@ def held_certificate(house, **changes):
 
 
 def erase(house, record):
-    return erasing.erase(house.at, house.merchant, record.id)
+    return erasure.erase(house.at, house.merchant, record.id)
 
 
 def bytes_on_disk(house):

@@ -11,13 +11,13 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
+from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
-from backend.domain.sendings import SendingState
 from backend.domain.verdict import Ruling
-from backend.services import accreditation, deciding, issuing, stating
+from backend.services import accreditation, decisions, issuance, statements
 from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
-from backend.services.verifying import verdict_on
-from tests.builders import certificate_fields
+from backend.services.verification import verdict_on
+from tests.helpers.builders import certificate_fields
 
 
 class Crash(BaseException):
@@ -108,7 +108,7 @@ def crashing(house, port, method, after):
 @pytest.mark.parametrize("method", ["head", "next_nonce", "sign", "send", "receipt"])
 def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, method, after):
     consignment = house.lodge()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look inside")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look inside")
     with pytest.raises(Crash):
         advance(crashing(house, "ledger", method, after))
     house.settle()
@@ -156,7 +156,7 @@ class FailingWork:
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, after):
     consignment = house.lodge()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
     failing = replace(house.at, work=FailingWork(house.at.work, nth, after))
     with pytest.raises(Crash):
         rounds(failing, 5)
@@ -211,7 +211,7 @@ def test_receipts_that_come_late_are_waited_for(house):
 def test_a_ledger_that_was_down_loses_nothing(house):
     house.ledger.down = True
     consignment = house.lodge()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     accreditation.suspend(house.at, house.authority, house.other_chamber.organisation.id)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
@@ -233,7 +233,7 @@ def statuses_sent(house, signer):
 def test_one_records_changes_reach_the_ledger_in_their_order(house):
     consignment = house.lodge()
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
-        deciding.decide(house.at, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
+        decisions.decide(house.at, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
     house.settle(20)
     assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
@@ -245,7 +245,7 @@ def test_many_changes_of_one_batch_travel_together(house):
     lodged = [house.lodge(papers, declarationReference=f"R{number}") for number in range(5)]
     house.settle()
     for consignment in lodged:
-        deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+        decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
     (act,) = statuses_sent(house, "office")
     assert len(act.places) == 5
@@ -254,7 +254,7 @@ def test_many_changes_of_one_batch_travel_together(house):
 def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
     record = house.issue_certificate()
     house.settle()
-    issuing.revoke(house.at, house.chamber, record.id, "a secret reason")
+    issuance.revoke(house.at, house.chamber, record.id, "a secret reason")
     house.settle()
     (act,) = statuses_sent(house, "anchorer")
     assert len(act.reason_digest) == 32
@@ -264,7 +264,7 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
 
 def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     """A merchant takes back a statement; the chamber confirms it all the same, and revokes another certificate."""
-    statement = stating.state(
+    statement = statements.state(
         house.at,
         house.merchant,
         Kind.CERTIFICATE_OF_ORIGIN,
@@ -273,13 +273,13 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     )
     bad = house.issue_certificate()
     house.settle()
-    issuing.revoke(house.at, house.merchant, statement.id, "stated in error")
+    issuance.revoke(house.at, house.merchant, statement.id, "stated in error")
     house.settle()
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
     with suppress(Conflict):  # refusing to confirm what was taken back is as good
-        issuing.confirm(house.at, house.chamber, request.id, "N-2")
-    issuing.revoke(house.at, house.chamber, bad.id, "forged invoice")
+        issuance.confirm(house.at, house.chamber, request.id, "N-2")
+    issuance.revoke(house.at, house.chamber, bad.id, "forged invoice")
     house.settle(20)
     kept = house.record(bad.id)
     assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
@@ -390,7 +390,7 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
     house.settle()
     house.with_confirmations(2)
     house.ledger.mine(2)
-    issuing.revoke(house.at, house.chamber, record.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, record.id, "wrong goods")
     advance(house.at)
     house.ledger.reorganise(1)
     house.ledger.mine(3)
@@ -415,7 +415,7 @@ def test_the_clock_may_stand_still(house):
     house.settle()
     frozen = replace(house.at, now=lambda: house.clock.time + timedelta(seconds=1))
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.EXAMINE, Decision.REJECT):
-        deciding.decide(frozen, house.officer, consignment.id, decision, "next")
+        decisions.decide(frozen, house.officer, consignment.id, decision, "next")
     house.settle(20)
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
     assert house.ledger.status(batch.root, place) == DeclarationStatus.REJECTED

@@ -9,15 +9,15 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import text
 
-from backend.adapters.store.sealed import keys_of
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import AnchorBatch, UseUpNonce
+from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
-from backend.domain.sendings import SendingState
-from backend.services import anchoring, deciding
+from backend.services import anchoring, decisions
 from backend.services.anchoring import advance, claim_turn, give_up_turn, rounds, seal_stored, sealing
+from backend.store.encrypted_types import keys_of
 from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, sendings, state_of
 
 
@@ -102,7 +102,7 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(hou
 def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     consignment = house.lodge()
     house.settle()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = True
     advance(house.at)
     (sending,) = sendings(house)
@@ -273,7 +273,7 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
     old = deepcopy((house.ledger._receipts, house.ledger._blocks, house.ledger._state))
     consignment = house.lodge()
     house.settle()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
     house.settle()
     house.ledger._receipts, house.ledger._blocks, house.ledger._state = old
     house.settle()
@@ -469,7 +469,7 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
     consignment = house.lodge()
     house.ledger.sign = sign_while_the_other_is_at_work
     advance(house.at)
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = False
     house.ledger.mine()
     house.ledger.sign = sign_while_the_other_is_at_work

@@ -5,9 +5,9 @@ import pytest
 from backend.domain.clearance import Decision
 from backend.domain.errors import LedgerUnavailable
 from backend.domain.ledger import AnchorBatch, Lanes
-from backend.services import deciding, issuing
+from backend.services import decisions, issuance
 from backend.services.anchoring import seal_stored
-from backend.services.auditing import audit
+from backend.services.audit import audit
 from tests.services.test_anchoring_faults import in_database, rewrite
 
 
@@ -20,10 +20,10 @@ def busy(house):
     """A house in which much has happened."""
     consignment = house.lodge()
     house.settle()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     revoked = house.issue_certificate(certificateNumber="N-2")
     house.settle()
-    issuing.revoke(house.at, house.chamber, revoked.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, revoked.id, "wrong goods")
     house.settle()
     return house
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import bundle as bundles
-from backend.domain import proving, strict_json
+from backend.domain import bundle_verification, strict_json
 from backend.domain.verdict import Ruling, Verdict
 from backend.services import keys
-from backend.services.bundling import bundle_of, trust_of
-from backend.services.verifying import verdict_on_bundle
+from backend.services.bundles import bundle_of, trust_of
+from backend.services.verification import verdict_on_bundle
 
 DAY = timedelta(days=1)
 
@@ -53,10 +53,10 @@ def by_the_ledger(house, content):
 
 def by_its_snapshot(house, content):
     moment = house.at.now()
-    read = proving.read(content, moment)
+    read = bundle_verification.read(content, moment)
     assert not isinstance(read, Verdict), read
-    source = proving.by_snapshot(read, trust_of(house.at, "Operator"), moment, DAY)
-    return proving.verdict_on(read, source, moment)
+    source = bundle_verification.by_snapshot(read, trust_of(house.at, "Operator"), moment, DAY)
+    return bundle_verification.verdict_on(read, source, moment)
 
 
 def test_a_bundle_made_before_its_issuers_key_was_rotated_is_still_valid(house):

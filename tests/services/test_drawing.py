@@ -10,16 +10,16 @@ from backend.domain.errors import LedgerRefused
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
 from backend.domain.verdict import Outcome, Ruling
-from backend.services import deciding, issuing, lodging
+from backend.services import decisions, declarations, issuance
 from backend.services.anchoring import advance, begin_anew
-from backend.services.auditing import audit
-from backend.services.deciding import NotReleasable
-from backend.services.verifying import verdict_on_consignment
-from tests.builders import goods_item, lodgement_fields
+from backend.services.audit import audit
+from backend.services.decisions import NotReleasable
+from backend.services.verification import verdict_on_consignment
+from tests.helpers.builders import goods_item, lodgement_fields
 
 
 def release(house, consignment, **changes):
-    return deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order", **changes)
+    return decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order", **changes)
 
 
 def lodged(house, certificates, quantity="200", number=1):
@@ -129,10 +129,10 @@ def test_goods_of_two_certificates_are_taken_from_one_after_the_other(house):
 def test_a_statement_that_was_accepted_draws_nothing(house):
     """There is no certificate yet; the officer's acceptance of it stays on record."""
     from backend.domain.kinds import Kind
-    from backend.services import stating
-    from tests.builders import certificate_fields
+    from backend.services import statements
+    from tests.helpers.builders import certificate_fields
 
-    statement = stating.state(
+    statement = statements.state(
         house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(), house.chamber.organisation.id
     )
     consignment = lodged(house, [statement])
@@ -224,7 +224,7 @@ def test_after_an_undone_release_an_officer_may_release_with_another_certificate
     release(house, consignment)
     draw_elsewhere(house, certificate, other, 450_000)
     house.settle()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.REJECT, "Quantity used up")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.REJECT, "Quantity used up")
     house.settle()
     assert house.consignment(consignment.id).status is DeclarationStatus.REJECTED
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.REJECTED
@@ -430,7 +430,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
 def test_a_withdrawal_forgets_what_was_never_drawn(house):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
-    lodging.withdraw(house.at, house.merchant, consignment.id)
+    declarations.withdraw(house.at, house.merchant, consignment.id)
     house.settle()
     assert rows(house, consignment) == []
     assert left(house, certificate) is None
@@ -488,14 +488,14 @@ def test_the_audit_finds_a_balance_that_the_draws_do_not_explain(house):
 
 def test_revoking_after_the_draw_changes_nothing_about_the_release(house):
     certificate, first, _ = drawn_house(house)
-    issuing.revoke(house.at, house.chamber, certificate.id, "fraud")
+    issuance.revoke(house.at, house.chamber, certificate.id, "fraud")
     house.settle()
     assert house.consignment(first.id).status is DeclarationStatus.RELEASED
 
 
 def test_a_declaration_on_used_up_certificates_says_how_much_is_left(house):
     certificate, *_ = drawn_house(house)
-    third = lodging.lodge(
+    third = declarations.lodge(
         house.at,
         house.merchant,
         lodgement_fields(declarationReference="D9", records=[certificate.id], items=[goods_item(quantity="450")]),

@@ -14,10 +14,15 @@ from backend.domain.presentations import Audience
 from backend.domain.records import StoredFile
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Ruling
-from backend.services import deciding, erasing, files, issuing, lodging, stating
-from backend.services.auditing import audit
-from backend.services.verifying import verdict_on, verdict_on_bundle, verdict_on_consignment
-from tests.builders import PDF, certificate_fields, lodgement_fields, outcomes
+from backend.services import decisions, declarations, erasure, files, issuance, statements
+from backend.services.audit import audit
+from backend.services.verification import verdict_on, verdict_on_bundle, verdict_on_consignment
+from tests.helpers.builders import (
+    PDF,
+    certificate_fields,
+    lodgement_fields,
+    outcomes,
+)
 from tests.services.sealed_texts import (
     SECRET,
     bytes_on_disk,
@@ -82,7 +87,7 @@ def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
         work.commit()
     for digest in (named, left):
         os.utime(house.at.files._path(digest), (1, 1))
-    assert erasing.finish(house.at) == 1
+    assert erasure.finish(house.at) == 1
     assert [house.at.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
 
 
@@ -123,10 +128,10 @@ def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_fi
     fields = {k: v for k, v in certificate_fields(description=SECRET).items() if k != "certificateNumber"}
     fields["attachments"] = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     chamber = house.chamber.organisation.id
-    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
-    record = issuing.confirm(house.at, house.chamber, request.id, "CO-1")
+    record = issuance.confirm(house.at, house.chamber, request.id, "CO-1")
     house.settle()
     gone = erase(house, record)
     assert {one.id for one in gone.records} == {record.id, statement.id}
@@ -146,7 +151,7 @@ def test_a_file_that_another_record_binds_stays(house):
 
 def test_the_reason_of_a_revocation_goes_too(house):
     record = held_certificate(house)
-    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     erase(house, record)
     assert b"Mrs Wong" not in bytes_on_disk(house)
@@ -156,7 +161,7 @@ def test_the_reason_of_a_revocation_goes_too(house):
 def test_only_the_holder_erases(house, who):
     record = held_certificate(house)
     with pytest.raises(NotFound):
-        erasing.erase(house.at, house.people[who], record.id)
+        erasure.erase(house.at, house.people[who], record.id)
     assert house.record(record.id).erased_at is None
 
 
@@ -167,8 +172,8 @@ def test_what_customs_still_need_is_not_erased(house):
     with pytest.raises(Conflict, match="customs have not decided"):
         erase(house, certificate)
     with pytest.raises(NotAllowed):
-        erasing.erase(house.at, house.merchant, consignment.id)
-    lodging.withdraw(house.at, house.merchant, consignment.id)
+        erasure.erase(house.at, house.merchant, consignment.id)
+    declarations.withdraw(house.at, house.merchant, consignment.id)
     house.settle()
     erase(house, certificate)
     with house.at.work(reading=True) as work:
@@ -181,7 +186,7 @@ def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
     certificate = held_certificate(house)
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
-    deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
     with pytest.raises(Conflict, match="on their way"):
         erase(house, certificate)
     house.settle()
@@ -195,7 +200,7 @@ def test_an_erased_record_is_named_by_no_new_declaration(house):
     certificate = held_certificate(house)
     erase(house, certificate)
     with pytest.raises(Invalid):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(records=[certificate.id]))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(records=[certificate.id]))
 
 
 def test_what_is_on_its_way_is_not_erased(house):
@@ -203,7 +208,7 @@ def test_what_is_on_its_way_is_not_erased(house):
     with pytest.raises(Conflict, match="on its way"):
         erase(house, record)
     house.settle()
-    issuing.revoke(house.at, house.chamber, record.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, record.id, "wrong goods")
     with pytest.raises(Conflict, match="on its way"):
         erase(house, record)
 

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from backend.domain.errors import Conflict, NotAllowed, NotFound
-from backend.domain.foreign.reading import Mark
+from backend.domain.interop.reading import Mark
 from backend.domain.kinds import Kind
 from backend.domain.records import Assurance, RequestState
-from backend.services import importing, lodging
+from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
-from backend.services.together import together
-from tests.builders import certificate_fields, lodgement_fields, report_fields
+from backend.services.joined_work import together
+from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 
 HEADER = (
     "copNo,customsCode,orderNo,logisticsNo,country,packNo,grossWeight,gcode,gname,qty,unit,price,currency,originCountry"
@@ -133,7 +133,7 @@ def test_an_arrival_in_the_future_is_told_at_its_row(house):
 
 def test_somebody_quicker_makes_the_whole_import_fail(house):
     plan = importing.plan(house.at, house.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
-    lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="MS-2"))
+    declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="MS-2"))
     with pytest.raises(Conflict):
         importing.store(house.at, plan)
     assert references(house) == {"MS-2"}
@@ -301,7 +301,7 @@ def test_an_altered_credential_is_told_and_kept_out(house):
 def test_what_fails_at_the_end_undoes_what_went_before(house):
     def lodge_and_fail():
         with together(house.at) as inside:
-            lodging.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
+            declarations.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

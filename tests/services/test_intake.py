@@ -6,12 +6,12 @@ import pytest
 
 from backend.domain.errors import StorageFull, TooMuchWaiting
 from backend.domain.kinds import Kind
-from backend.services import files, issuing
+from backend.services import files, issuance
 from backend.services.anchoring import sealing
-from backend.services.auditing import audit
+from backend.services.audit import audit
 from backend.services.ports import Intake
-from backend.services.verifying import verdict_on
-from tests.builders import PDF, certificate_fields
+from backend.services.verification import verdict_on
+from tests.helpers.builders import PDF, certificate_fields
 
 
 def waiting(house):
@@ -21,7 +21,7 @@ def waiting(house):
 
 def issue(house, number, who="chamber"):
     fields = certificate_fields(certificateNumber=f"{who}-{number}")
-    return issuing.issue(house.at, house.people[who], Kind.CERTIFICATE_OF_ORIGIN, fields)
+    return issuance.issue(house.at, house.people[who], Kind.CERTIFICATE_OF_ORIGIN, fields)
 
 
 def test_no_more_is_taken_in_than_may_wait_and_it_goes_on_once_the_ledger_does(house):

@@ -8,10 +8,16 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.sd_jwt import b64
 from backend.domain.verdict import Ruling
-from backend.services import accreditation, keys, lodging, outside, stating
+from backend.services import accreditation, declarations, external_signing, keys, statements
 from backend.services.keys import OutsideKey, possession_text
-from backend.services.verifying import verdict_on
-from tests.builders import Key, certificate_fields, lodgement_fields, order_fields, outcomes
+from backend.services.verification import verdict_on
+from tests.helpers.builders import (
+    Key,
+    certificate_fields,
+    lodgement_fields,
+    order_fields,
+    outcomes,
+)
 
 
 def active(house, who):
@@ -187,13 +193,13 @@ def own(house):
 
 def prepare(house, **changes):
     arguments = {"kind": "certificate-of-origin", "document": certificate_fields(**changes)}
-    return outside.prepare(house.at, house.chamber, "issue", arguments)
+    return external_signing.prepare(house.at, house.chamber, "issue", arguments)
 
 
 def test_a_record_is_signed_outside_in_two_steps(house, own):
     made = prepare(house)
     assert made.thumbprint == own.thumbprint.hex()
-    record = outside.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    record = external_signing.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
     house.settle()
     assert house.record(record.id).signed_jwt.startswith(made.text.decode())
     assert ruling(house, record) is Ruling.VALID
@@ -209,34 +215,34 @@ def test_preparing_leaves_nothing_on_file(house, own):
 def test_what_is_no_signature_is_refused(house, own, forged):
     made = prepare(house)
     with pytest.raises(Invalid):
-        outside.submit(house.at, house.chamber, made.id, b64(forged))
+        external_signing.submit(house.at, house.chamber, made.id, b64(forged))
 
 
 def test_another_keys_signature_is_refused(house, own):
     made = prepare(house)
     with pytest.raises(Invalid, match="not this key's"):
-        outside.submit(house.at, house.chamber, made.id, b64(Key().sign(made.text)))
+        external_signing.submit(house.at, house.chamber, made.id, b64(Key().sign(made.text)))
 
 
 def test_a_signature_is_handed_in_once_by_whom_it_was_prepared_for_and_in_time(house, own):
     made = prepare(house)
     signature = b64(own.sign(made.text))
     with pytest.raises(NotFound):
-        outside.submit(house.at, house.other_chamber, made.id, signature)
-    outside.submit(house.at, house.chamber, made.id, signature)
+        external_signing.submit(house.at, house.other_chamber, made.id, signature)
+    external_signing.submit(house.at, house.chamber, made.id, signature)
     with pytest.raises(NotFound):
-        outside.submit(house.at, house.chamber, made.id, signature)
+        external_signing.submit(house.at, house.chamber, made.id, signature)
     late = prepare(house, certificateNumber="LATE")
     house.clock.pass_by(timedelta(hours=2))
     with pytest.raises(NotFound):
-        outside.submit(house.at, house.chamber, late.id, b64(own.sign(late.text)))
+        external_signing.submit(house.at, house.chamber, late.id, b64(own.sign(late.text)))
 
 
 def test_a_prepared_number_that_was_given_meanwhile_is_refused(house, own):
     one, two = prepare(house), prepare(house)
-    outside.submit(house.at, house.chamber, one.id, b64(own.sign(one.text)))
+    external_signing.submit(house.at, house.chamber, one.id, b64(own.sign(one.text)))
     with pytest.raises(Conflict):
-        outside.submit(house.at, house.chamber, two.id, b64(own.sign(two.text)))
+        external_signing.submit(house.at, house.chamber, two.id, b64(own.sign(two.text)))
 
 
 def test_who_keeps_its_key_cannot_be_signed_for_here(house, own):
@@ -254,11 +260,11 @@ def test_whose_key_is_kept_here_has_nothing_to_prepare(house):
 def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
     chamber = house.chamber.organisation.id
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
-    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
-    made = outside.prepare(house.at, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
-    record = outside.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    made = external_signing.prepare(house.at, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
+    record = external_signing.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
     assert house.record(record.id).fields["certificateNumber"] == "CO-77"
     assert house.record(statement.id).superseded_by_id == record.id
 
@@ -267,12 +273,12 @@ def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
     key = Key()
     rotate(house, "merchant", kept_by(house, "merchant", key))
     for kind, document in (("declaration", lodgement_fields()), ("order", order_fields())):
-        made = outside.prepare(house.at, house.merchant, "issue", {"kind": kind, "document": document})
-        record = outside.submit(house.at, house.merchant, made.id, b64(key.sign(made.text)))
+        made = external_signing.prepare(house.at, house.merchant, "issue", {"kind": kind, "document": document})
+        record = external_signing.submit(house.at, house.merchant, made.id, b64(key.sign(made.text)))
         house.settle()
         assert ruling(house, record) is Ruling.VALID
     with pytest.raises(Conflict):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="OTHER"))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="OTHER"))
 
 
 def test_a_key_that_its_holder_cannot_use_is_not_taken(house):
@@ -305,6 +311,6 @@ def test_an_accreditation_is_renewed_after_a_rotation(house):
 
 def test_an_issuer_is_told_of_a_wrong_act(house):
     with pytest.raises(Invalid):
-        outside.prepare(house.at, house.chamber, "release", {})
+        external_signing.prepare(house.at, house.chamber, "release", {})
     with pytest.raises(Invalid):
-        outside.prepare(house.at, house.chamber, "issue", {"kind": "poem", "document": {}})
+        external_signing.prepare(house.at, house.chamber, "issue", {"kind": "poem", "document": {}})

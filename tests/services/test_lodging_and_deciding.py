@@ -11,15 +11,25 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.verdict import Ruling
-from backend.services import accreditation, deciding, issuing, lodging, release_times, stating
-from backend.services.answers import AnswerKey, IdempotencyKeyReused
-from backend.services.deciding import NotReleasable
-from backend.services.verifying import evidence_of, verdict_on, verdict_on_bundle, verdict_on_consignment
-from tests.builders import certificate_fields, header_of, lodgement_fields, signed_text
+from backend.services import accreditation, decisions, declarations, issuance, release_times, statements
+from backend.services.decisions import NotReleasable
+from backend.services.idempotency import AnswerKey, IdempotencyKeyReused
+from backend.services.verification import (
+    evidence_of,
+    verdict_on,
+    verdict_on_bundle,
+    verdict_on_consignment,
+)
+from tests.helpers.builders import (
+    certificate_fields,
+    header_of,
+    lodgement_fields,
+    signed_text,
+)
 
 
 def decide(house, consignment, decision=Decision.RELEASE, actor=None, **changes):
-    return deciding.decide(house.at, actor or house.officer, consignment.id, decision, "Papers in order", **changes)
+    return decisions.decide(house.at, actor or house.officer, consignment.id, decision, "Papers in order", **changes)
 
 
 def ruling(house, consignment):
@@ -31,7 +41,7 @@ def ruling(house, consignment):
 
 
 def test_a_declaration_is_the_merchants_own_whatever_was_sent(house):
-    consignment = lodging.lodge(
+    consignment = declarations.lodge(
         house.at, house.merchant, lodgement_fields(merchant={"name": "Somebody else", "identifier": "X"})
     )
     assert consignment.record.document.merchant.name == house.merchant.organisation.name
@@ -41,44 +51,44 @@ def test_a_declaration_is_the_merchants_own_whatever_was_sent(house):
 @pytest.mark.parametrize("who", ["chamber", "laboratory", "officer", "authority"])
 def test_only_merchants_lodge(house, who):
     with pytest.raises(NotAllowed):
-        lodging.lodge(house.at, house.people[who], lodgement_fields())
+        declarations.lodge(house.at, house.people[who], lodgement_fields())
 
 
 def test_a_reference_is_used_once_by_each_merchant(house):
-    lodging.lodge(house.at, house.merchant, lodgement_fields())
+    declarations.lodge(house.at, house.merchant, lodgement_fields())
     with pytest.raises(Conflict):
-        lodging.lodge(house.at, house.merchant, lodgement_fields())
-    lodging.lodge(house.at, house.rival, lodgement_fields())
+        declarations.lodge(house.at, house.merchant, lodgement_fields())
+    declarations.lodge(house.at, house.rival, lodgement_fields())
 
 
 @pytest.mark.parametrize("records", ["x", {"id": "x"}, [1], [None], ["nothing"], [["x"]]], ids=str)
 def test_records_are_a_list_of_ids_of_ones_own(house, records):
     with pytest.raises(Invalid):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(records=records))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(records=records))
 
 
 def test_anothers_record_cannot_be_named(house):
     theirs = house.issue_certificate(exporter={"name": house.rival.organisation.name})
     with pytest.raises(Invalid, match="does not exist"):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(records=[theirs.id]))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(records=[theirs.id]))
 
 
 def test_a_declaration_cannot_name_a_declaration(house):
     first = house.lodge()
     with pytest.raises(Invalid):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B", records=[first.id]))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B", records=[first.id]))
 
 
 @pytest.mark.parametrize("fields", [None, [], "x", 5])
 def test_a_declaration_is_an_object(house, fields):
     with pytest.raises(Invalid):
-        lodging.lodge(house.at, house.merchant, fields)
+        declarations.lodge(house.at, house.merchant, fields)
 
 
 def test_goods_cannot_have_come_tomorrow_or_years_ago(house):
     for span in (timedelta(minutes=6), timedelta(days=-366)):
         with pytest.raises(Invalid):
-            lodging.lodge(
+            declarations.lodge(
                 house.at, house.merchant, lodgement_fields(arrivalDateTime=(house.clock.time + span).isoformat())
             )
 
@@ -88,10 +98,10 @@ def test_arrival_is_told_once_and_only_by_those_concerned(house):
     arrived = house.clock.time - timedelta(hours=1)
     for who in ("rival", "chamber", "authority"):
         with pytest.raises(NotFound):
-            lodging.report_arrival(house.at, house.people[who], consignment.id, arrived)
-    lodging.report_arrival(house.at, house.officer, consignment.id, arrived)
+            declarations.report_arrival(house.at, house.people[who], consignment.id, arrived)
+    declarations.report_arrival(house.at, house.officer, consignment.id, arrived)
     with pytest.raises(Conflict):
-        lodging.report_arrival(house.at, house.merchant, consignment.id, arrived)
+        declarations.report_arrival(house.at, house.merchant, consignment.id, arrived)
     assert house.consignment(consignment.id).arrived_at == arrived
 
 
@@ -101,19 +111,19 @@ def test_arrival_is_not_told_after_the_release(house):
     house.settle()
     decide(house, consignment)
     with pytest.raises(Conflict):
-        lodging.report_arrival(house.at, house.merchant, consignment.id, house.clock.time)
+        declarations.report_arrival(house.at, house.merchant, consignment.id, house.clock.time)
 
 
 def test_a_merchant_withdraws_its_own_declaration_only(house):
     consignment = house.lodge()
     for who in ("rival", "chamber", "authority"):
         with pytest.raises(NotFound):
-            lodging.withdraw(house.at, house.people[who], consignment.id)
+            declarations.withdraw(house.at, house.people[who], consignment.id)
     with pytest.raises(NotAllowed):
-        lodging.withdraw(house.at, house.officer, consignment.id)
-    assert lodging.withdraw(house.at, house.merchant, consignment.id).status is DeclarationStatus.WITHDRAWN
+        declarations.withdraw(house.at, house.officer, consignment.id)
+    assert declarations.withdraw(house.at, house.merchant, consignment.id).status is DeclarationStatus.WITHDRAWN
     with pytest.raises(Conflict):
-        lodging.withdraw(house.at, house.merchant, consignment.id)
+        declarations.withdraw(house.at, house.merchant, consignment.id)
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.INVALID
 
@@ -147,7 +157,7 @@ def test_only_officers_decide(house, who, decision):
 def test_a_decision_needs_its_reason(house, reason):
     consignment = house.lodge([])
     with pytest.raises(Invalid):
-        deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, reason)
+        decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, reason)
 
 
 def spoil_quantity(house):
@@ -159,7 +169,7 @@ def spoil_revoked(house):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
-    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
     return consignment
 
 
@@ -206,7 +216,7 @@ def test_a_revocation_counts_at_once_even_while_the_ledger_is_slow(house):
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
     house.ledger.holding = True
-    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
     with pytest.raises(NotReleasable):
         decide(house, consignment, accept_cannot_tell=True)
 
@@ -252,20 +262,20 @@ def test_an_end_is_an_end(house, last, then):
     with pytest.raises(Conflict):
         decide(house, consignment, then, accept_cannot_tell=True)
     with pytest.raises(Conflict):
-        lodging.withdraw(house.at, house.merchant, consignment.id)
+        declarations.withdraw(house.at, house.merchant, consignment.id)
     assert len(house.consignment(consignment.id).decisions) == 1
 
 
 def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     fields = certificate_fields(certificateNumber=None)
     chamber = house.chamber.organisation.id
-    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     consignment = house.lodge([statement, house.issue_report()])
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
-    issuing.confirm(house.at, house.chamber, request.id, "N-9")
+    issuance.confirm(house.at, house.chamber, request.id, "N-9")
     house.settle()
     found = ruling(house, consignment)
     assert found.ruling is Ruling.VALID
@@ -309,7 +319,7 @@ def test_goods_that_customs_rejected_give_their_share_of_the_certificate_back(ho
     house.settle()
     assert ruling(house, first).ruling is Ruling.VALID
     assert ruling(house, second).ruling is Ruling.INVALID
-    deciding.decide(house.at, house.officer, first.id, Decision.REJECT, "Wrong goods")
+    decisions.decide(house.at, house.officer, first.id, Decision.REJECT, "Wrong goods")
     house.settle()
     assert ruling(house, second).ruling is Ruling.VALID
 
@@ -327,35 +337,35 @@ def count(house):
 
 
 def test_the_same_key_and_request_are_answered_once(house):
-    first = lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
-    again = lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    first = declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    again = declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
     assert again.id == first.id
     assert count(house) == 1
 
 
 def test_the_same_key_with_another_request_is_refused(house):
-    lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
     with pytest.raises(IdempotencyKeyReused):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B"), a_key(house, "other"))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B"), a_key(house, "other"))
     assert count(house) == 1
 
 
 def test_a_key_is_its_owners(house):
-    lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
-    theirs = lodging.lodge(house.at, house.rival, lodgement_fields(), a_key(house, "other", who="rival"))
+    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    theirs = declarations.lodge(house.at, house.rival, lodgement_fields(), a_key(house, "other", who="rival"))
     assert theirs.merchant.id == house.rival.organisation.id
 
 
 def test_a_refused_request_does_not_use_its_key_up(house):
     with pytest.raises(Invalid):
-        lodging.lodge(house.at, house.merchant, lodgement_fields(items=[]), a_key(house))
-    lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house, "mended"))
+        declarations.lodge(house.at, house.merchant, lodgement_fields(items=[]), a_key(house))
+    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house, "mended"))
     assert count(house) == 1
 
 
 def test_eight_at_once_with_one_key_make_one_declaration(house):
     def once(_):
-        return lodging.lodge(house.at, house.merchant, lodgement_fields(), a_key(house)).id
+        return declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house)).id
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(once, range(8)))) == 1
@@ -387,7 +397,7 @@ def test_release_and_withdrawal_at_once_have_one_winner(house):
         with ThreadPoolExecutor(2) as pool:
             acts = [
                 pool.submit(decide, house, consignment),
-                pool.submit(lodging.withdraw, house.at, house.merchant, consignment.id),
+                pool.submit(declarations.withdraw, house.at, house.merchant, consignment.id),
             ]
         assert sum(act.exception() is None for act in acts) == 1
         house.settle()

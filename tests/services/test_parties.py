@@ -10,7 +10,7 @@ from backend.domain.parties import Role
 from backend.domain.verdict import Ruling, Unknown
 from backend.services import accreditation
 from backend.services.organisations import Particulars, Secrets, bearer, join, register, sign_in
-from backend.services.verifying import verdict_on
+from backend.services.verification import verdict_on
 
 
 def newcomer(email="new@x.org", role=Role.CHAMBER):

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
+from backend.cli.trs import write_events
 from backend.domain.clearance import ClearanceEvent, Decision, Step
 from backend.domain.errors import Invalid
-from backend.export_events import write_events
-from backend.services import deciding, lodging, release_times
+from backend.services import decisions, declarations, release_times
 from clearance_sim.trs import read_log, study
 
 
@@ -27,12 +27,12 @@ def busy(house):
         house.settle()
         house.clock.pass_by(timedelta(hours=after, seconds=number))
         if number == 4:
-            deciding.decide(house.at, house.officer, consignment.id, Decision.REJECT, "not these")
+            decisions.decide(house.at, house.officer, consignment.id, Decision.REJECT, "not these")
         elif number != 5:
-            deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+            decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
             house.settle()
             house.clock.pass_by(timedelta(hours=1))
-            deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
+            decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
     return house
 
 
@@ -102,10 +102,10 @@ def test_goods_released_before_they_came_wait_no_time_in_both_studies(house, tmp
     consignment = house.lodge()
     house.settle()
     house.clock.pass_by(timedelta(hours=2))
-    deciding.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
-    lodging.report_arrival(house.at, house.officer, consignment.id, house.clock.time + timedelta(minutes=4))
-    deciding.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
+    declarations.report_arrival(house.at, house.officer, consignment.id, house.clock.time + timedelta(minutes=4))
+    decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
     write_events(house.at, tmp_path / "events.csv")
     theirs = study(read_log(tmp_path / "events.csv"))
     assert release_times.study(house.at).arrival_to_release.mean_hours == 0

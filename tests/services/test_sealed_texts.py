@@ -6,19 +6,18 @@ from contextlib import closing
 import pytest
 from sqlalchemy import insert, text
 
-from backend.adapters import record_keys
 from backend.adapters.files import FolderFiles
-from backend.adapters.record_keys import KeyMissing, RecordKeys
-from backend.adapters.store import database, tables
-from backend.adapters.store.database import open_engine
-from backend.adapters.store.forgetting import follow_the_keys
 from backend.domain.errors import StorageFull
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Ruling
-from backend.services import files, issuing
-from backend.services.auditing import audit
-from backend.services.verifying import verdict_on
-from tests.builders import PDF
+from backend.services import files, issuance
+from backend.services.audit import audit
+from backend.services.verification import verdict_on
+from backend.store import data_keys, database, tables
+from backend.store.crypto_shredding import follow_the_keys
+from backend.store.data_keys import KeyMissing, RecordKeys
+from backend.store.database import open_engine
+from tests.helpers.builders import PDF
 from tests.services.sealed_texts import (
     SECRET,
     bytes_on_disk,
@@ -37,7 +36,7 @@ from tests.services.sealed_texts import (
 
 def test_what_records_say_lies_nowhere_in_the_open(house):
     record = held_certificate(house, certificateNumber="Number-4711")
-    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
     files.store_pdf(house.at, house.chamber, PDF)
     house.settle()
     lying = bytes_on_disk(house)
@@ -54,7 +53,7 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
     attached = [{"fileName": "lamp.pdf", "size": bound.size, "sha256": bound.sha256}]
     one = held_certificate(house, certificateNumber="F-1", attachments=attached)
     other = held_certificate(house, certificateNumber="F-2")
-    issuing.revoke(house.at, house.chamber, one.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.at, house.chamber, one.id, "Mrs Wong found a mistake")
     house.settle()
     copy = older_copy(house, tmp_path / "copy")
     erase(house, one)
@@ -132,16 +131,16 @@ def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, t
 
     def once(handle, content, at):
         if content == bytes(32):
-            monkeypatch.setattr(record_keys.os, "pwrite", crash)
+            monkeypatch.setattr(data_keys.os, "pwrite", crash)
         return written(handle, content, at)
 
     def crash(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(record_keys.os, "pwrite", once)
+    monkeypatch.setattr(data_keys.os, "pwrite", once)
     with pytest.raises(KeyboardInterrupt):
         erase(house, record)
-    monkeypatch.setattr(record_keys.os, "pwrite", written)
+    monkeypatch.setattr(data_keys.os, "pwrite", written)
     put_newest_keys(house, copy)
     sealed = everything_sealed(house)
     with opened_again(house, copy) as (again, erased):
@@ -155,7 +154,7 @@ def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, t
 
 def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
     record = held_certificate(house)
-    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     for text_set in ("another", None, "a third"):
         with house.at.work() as work:
@@ -170,7 +169,7 @@ def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
 
 def test_a_text_that_gives_way_unread_takes_its_key_along(house):
     record = held_certificate(house)
-    issuing.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     before = everything_sealed(house)
     with house.at.work() as work:
@@ -231,7 +230,7 @@ def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_one
 
 def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
     record = held_certificate(house)
-    issuing.revoke(house.at, house.chamber, record.id, "the first reason")
+    issuance.revoke(house.at, house.chamber, record.id, "the first reason")
     house.settle()
     before = everything_sealed(house)
     with house.at.work() as work:

@@ -10,9 +10,9 @@ from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Ruling
-from backend.services import showing
-from backend.services.verifying import verdict_on_bundle
-from tests.builders import FIELDS
+from backend.services import selective_disclosure
+from backend.services.verification import verdict_on_bundle
+from tests.helpers.builders import FIELDS
 from tests.services.sealed_texts import SECRET, held_certificate, shown
 
 
@@ -58,4 +58,4 @@ def test_a_field_that_there_is_not_cannot_be_shown(house):
 def test_others_cannot_show_a_record(house, who):
     record = held_certificate(house)
     with pytest.raises(NotFound):
-        showing.choose(house.at, house.people[who], record.id, Audience.BUYER)
+        selective_disclosure.choose(house.at, house.people[who], record.id, Audience.BUYER)

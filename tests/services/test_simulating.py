@@ -9,10 +9,10 @@ import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.simulation import MOST_PENDING, Fault, Parameter, Scenario, SimulationState, WrongScenario
-from backend.services import simulating
+from backend.runtime.workers import SimulationWorker
+from backend.services import simulations
 from backend.services.ports import Stopped
-from backend.services.simulating import Order
-from backend.simulation_worker import SimulationWorker
+from backend.services.simulations import Order
 
 DESKS = Parameter("desks", {"en": "Desks", "zh": "窗口"}, 3, 1, 12, is_whole=True)
 REVIEW = Parameter("review", {"en": "Review", "zh": "审单"}, 0.9, 0.1, 5, "h")
@@ -78,7 +78,7 @@ def never():
 
 
 def order(at, analyst, **wanted):
-    return simulating.order(at, analyst, Order(**({"scenario": "office"} | wanted)))
+    return simulations.order(at, analyst, Order(**({"scenario": "office"} | wanted)))
 
 
 def state(at, simulation):
@@ -91,15 +91,15 @@ def test_an_order_runs_when_its_turn_comes(at, analyst, simulator):
     first = order(at, analyst, parameters={"desks": 4, "review": 0.9})
     second = order(at, analyst)
     assert state(at, first) is SimulationState.WAITING
-    assert simulating.run_next(at, never)
+    assert simulations.run_next(at, never)
     assert simulator.ran == [("office", {"desks": 4}, None)]  # what was not changed is not set
     assert state(at, first) is SimulationState.DONE
     assert state(at, second) is SimulationState.WAITING
-    found = simulating.listed(at, analyst)
+    found = simulations.listed(at, analyst)
     assert [s.id for s in found] == [second.id, first.id]
     assert (found[1].result, found[1].done, found[1].total) == ({"clocks": {}}, 2, 2)
-    assert simulating.run_next(at, never)
-    assert not simulating.run_next(at, never)
+    assert simulations.run_next(at, never)
+    assert not simulations.run_next(at, never)
     assert simulator.added == [first.id, second.id]
 
 
@@ -123,7 +123,7 @@ def test_nobody_can_order_more_than_the_machine_bears(at, analyst, wanted, fault
     with pytest.raises(Invalid) as refused:
         order(at, analyst, **wanted)
     assert refused.value.problems == [fault]
-    assert simulating.listed(at, analyst) == []
+    assert simulations.listed(at, analyst) == []
 
 
 def test_too_many_orders_at_once_are_refused(at, analyst):
@@ -138,30 +138,30 @@ def test_a_file_of_ones_own_is_looked_through_first(at, analyst, simulator):
         order(at, analyst, text="wrong")
     assert refused.value.problems == [("line 3", "stations: no station (add one)")]
     order(at, analyst, text="fine", parameters={"desks": 2})
-    simulating.run_next(at, never)
+    simulations.run_next(at, never)
     assert simulator.ran == [("own", {"desks": 2}, "fine")]
 
 
 def test_a_simulation_that_is_cancelled_while_it_runs_stops(at, analyst, simulator):
     simulation = order(at, analyst)
-    simulator.at_step = lambda step: simulating.cancel(at, analyst, simulation.id) if step == 1 else None
-    simulating.run_next(at, never)
+    simulator.at_step = lambda step: simulations.cancel(at, analyst, simulation.id) if step == 1 else None
+    simulations.run_next(at, never)
     assert state(at, simulation) is SimulationState.CANCELLED
     with pytest.raises(Conflict):
-        simulating.cancel(at, analyst, simulation.id)
+        simulations.cancel(at, analyst, simulation.id)
 
 
 def test_a_simulation_that_fails_keeps_its_reasons(at, analyst, simulator):
     simulator.outcome = WrongScenario([Fault("", None, "took longer than 10 minutes")])
     simulation = order(at, analyst)
-    simulating.run_next(at, never)
+    simulations.run_next(at, never)
     assert state(at, simulation) is SimulationState.FAILED
-    assert simulating.listed(at, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
+    assert simulations.listed(at, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
 
 
 def test_a_restart_shows_what_became_of_it(at, analyst, simulator):
     simulation = order(at, analyst)
-    simulating.run_next(at, lambda: True)  # the server is told to stop while it runs
+    simulations.run_next(at, lambda: True)  # the server is told to stop while it runs
     assert state(at, simulation) is SimulationState.LOST
 
 
@@ -175,21 +175,21 @@ def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(at, anal
     simulator.at_step = die
     simulation = order(at, analyst)
     with pytest.raises(Killed):
-        simulating.run_next(at, never)
+        simulations.run_next(at, never)
     assert state(at, simulation) is SimulationState.RUNNING
-    assert simulating.give_up_lost(at) == 0  # another process may be running it: it was heard of just now
+    assert simulations.give_up_lost(at) == 0  # another process may be running it: it was heard of just now
     house.clock.pass_by(timedelta(seconds=61))
-    assert simulating.give_up_lost(at) == 1
+    assert simulations.give_up_lost(at) == 1
     assert state(at, simulation) is SimulationState.LOST
 
 
 def test_an_ended_simulation_is_forgotten_with_its_files(at, analyst, simulator):
     simulation = order(at, analyst)
     with pytest.raises(Conflict):
-        simulating.remove(at, analyst, simulation.id)
-    simulating.run_next(at, never)
-    assert simulating.files_of(at, simulating.listed(at, analyst)[0]) == ["result.json"]
-    simulating.remove(at, analyst, simulation.id)
+        simulations.remove(at, analyst, simulation.id)
+    simulations.run_next(at, never)
+    assert simulations.files_of(at, simulations.listed(at, analyst)[0]) == ["result.json"]
+    simulations.remove(at, analyst, simulation.id)
     assert simulator.forgotten == [simulation.id]
     assert state(at, simulation) is None
 
@@ -198,18 +198,18 @@ def test_an_ended_simulation_is_forgotten_with_its_files(at, analyst, simulator)
 def test_only_what_it_left_for_reading_is_handed_out(at, analyst, name):
     simulation = order(at, analyst)
     with pytest.raises(NotFound):
-        simulating.file_of(at, simulation, name)
+        simulations.file_of(at, simulation, name)
 
 
 @pytest.mark.parametrize("role", ["merchant", "officer", "authority", "chamber"])
 def test_nobody_but_analysts_simulates(at, house, analyst, role):
     simulation = order(at, analyst)
     somebody = house.people[role]
-    for attempt in (lambda: order(at, somebody), lambda: simulating.listed(at, somebody)):
+    for attempt in (lambda: order(at, somebody), lambda: simulations.listed(at, somebody)):
         with pytest.raises(NotAllowed):
             attempt()
     with pytest.raises(NotFound):
-        simulating.cancel(at, somebody, simulation.id)
+        simulations.cancel(at, somebody, simulation.id)
 
 
 def test_the_worker_runs_what_is_ordered_and_ends_when_told(at, analyst, simulator):

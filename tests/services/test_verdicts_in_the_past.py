@@ -8,9 +8,9 @@ from backend.domain import evidence
 from backend.domain.errors import Invalid
 from backend.domain.sentences import headline
 from backend.domain.verdict import Ruling
-from backend.services import accreditation, issuing, keys
-from backend.services.verifying import evidence_of, verdict_on, verdict_on_bundle
-from tests.builders import outcomes
+from backend.services import accreditation, issuance, keys
+from backend.services.verification import evidence_of, verdict_on, verdict_on_bundle
+from tests.helpers.builders import outcomes
 
 HOUR = timedelta(hours=1)
 
@@ -34,7 +34,7 @@ def test_a_certificate_that_was_revoked_later_was_valid_before(house):
     begin = later(house)
     certificate = house.issue_certificate()
     good = later(house)
-    issuing.revoke(house.at, house.chamber, certificate.id, "the goods were made elsewhere")
+    issuance.revoke(house.at, house.chamber, certificate.id, "the goods were made elsewhere")
     bad = later(house)
     assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-issued-then")
     assert then(house, certificate, good).ruling is Ruling.VALID
@@ -90,15 +90,15 @@ def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(ho
 
 def test_a_replaced_statement_names_the_record_that_replaced_it(house):
     from backend.domain.kinds import Kind
-    from backend.services import stating
-    from tests.builders import certificate_fields
+    from backend.services import statements
+    from tests.helpers.builders import certificate_fields
 
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
     chamber = house.chamber.organisation.id
-    statement = stating.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.at.work(reading=True) as work:
         request = work.store.find_request_about(statement.id)
-    record = issuing.confirm(house.at, house.chamber, request.id, "CO-9")
+    record = issuance.confirm(house.at, house.chamber, request.id, "CO-9")
     later(house)
     status = next(check for check in then(house, statement, None).checks if check.code == "STATUS")
     assert status.reason == "superseded"
@@ -109,7 +109,7 @@ def test_a_replaced_statement_names_the_record_that_replaced_it(house):
 def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(house):
     certificate = house.issue_certificate()
     later(house)
-    issuing.revoke(house.at, house.chamber, certificate.id, "Mr Li signed it by mistake")
+    issuance.revoke(house.at, house.chamber, certificate.id, "Mr Li signed it by mistake")
     later(house)
     on_file = house.record(certificate.id)
     verdict = verdict_on(house.at, on_file)
@@ -122,7 +122,7 @@ def test_a_bundle_is_judged_at_a_past_moment(house):
     certificate = house.issue_certificate()
     good = later(house)
     bundle = evidence.write(evidence_of(house.record(certificate.id)))
-    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
     bad = later(house)
     assert verdict_on_bundle(house.at, bundle, good).ruling is Ruling.VALID
     assert verdict_on_bundle(house.at, bundle, bad).ruling is Ruling.INVALID
@@ -131,7 +131,7 @@ def test_a_bundle_is_judged_at_a_past_moment(house):
 def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(house):
     certificate = house.issue_certificate()
     good = later(house)
-    issuing.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
     later(house)
     with house.at.work() as work:  # somebody tidied our table
         for change in work.store.status_changes_of(certificate.id):

@@ -12,9 +12,14 @@ import pytest
 from backend.domain import evidence, sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.verdict import Ruling
-from backend.services.verifying import verdict_on_bundle
-from backend.web.json_input import StrictJson
-from tests.builders import SOMEBODY_ELSE, Api, header_of, signed_text
+from backend.services.verification import verdict_on_bundle
+from backend.web.api.json_input import StrictJson
+from tests.helpers.builders import (
+    SOMEBODY_ELSE,
+    Api,
+    header_of,
+    signed_text,
+)
 
 MUTATIONS = 3_000
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from backend.adapters.store.tables import metadata
-from tests.builders import (
+from backend.store.tables import metadata
+from tests.helpers.builders import (
     PDF,
     Api,
     certificate_fields,

@@ -8,7 +8,13 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.builders import Api, certificate_fields, invoice_fields, lodgement_fields, report_fields
+from tests.helpers.builders import (
+    Api,
+    certificate_fields,
+    invoice_fields,
+    lodgement_fields,
+    report_fields,
+)
 
 PROBLEM = "application/problem+json"
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backend.services.simulating import run_next
-from tests.builders import (
+from backend.services.simulations import run_next
+from tests.helpers.builders import (
     PDF,
     Api,
     certificate_fields,

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from clearance_sim.trs import read_log, study
-from tests.builders import Api
+from tests.helpers.builders import Api
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,17 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from backend.cli import cli
+from backend.cli.main import cli
 from backend.domain.documents import KINDS
 from backend.domain.kinds import Kind
-from tests.builders import Api, certificate_fields, movement_fields, order_fields, receipt_fields, waybill_fields
+from tests.helpers.builders import (
+    Api,
+    certificate_fields,
+    movement_fields,
+    order_fields,
+    receipt_fields,
+    waybill_fields,
+)
 from tests.web.test_pages import Browser, browser, signed_in  # noqa: F401 - fixtures
 
 

@@ -10,12 +10,12 @@ from hashlib import sha256
 import pytest
 from eth_utils.crypto import keccak
 
+from backend.adapters.keys.vault import opened_vault
 from backend.adapters.ledger.accounts import Call, Fees, sign_call
-from backend.adapters.record_keys import NotSealed, RecordKeys
-from backend.adapters.vault import opened_vault
-from backend.app import ledger_accounts
 from backend.domain.sd_jwt import unb64
-from tests.builders import Api, order_fields, receipt_fields
+from backend.runtime.app import ledger_accounts
+from backend.store.data_keys import NotSealed, RecordKeys
+from tests.helpers.builders import Api, order_fields, receipt_fields
 
 SHORTEST = 5
 """Shorter values turn up in random bytes; their hashes are looked for all the same."""

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
-from backend.adapters.store.queries import SqlStore
+from backend.store.repositories import SqlStore
 
 TODAY = date.today()
 

@@ -8,12 +8,12 @@ import pytest
 from web3 import Web3
 from web3.exceptions import ContractCustomError
 
-from backend.adapters.json_rpc_chain import JsonRpcChain
+from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import Deployment, EvmLedger
 from backend.domain.errors import ForeignLedger
-from backend.services.auditing import audit
+from backend.services.audit import audit
 from contracts import load
-from tests.nodes import binary
+from tests.helpers.nodes import binary
 
 
 def rpc(client, method, *params):

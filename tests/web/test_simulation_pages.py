@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from backend.services.simulating import run_next
+from backend.services.simulations import run_next
 from tests.web.test_pages import Browser
 
 SETTINGS = {"scenario": "office", "replications": "2", "seed": "1"}

@@ -10,13 +10,13 @@ import rlp
 from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.disk import write_over
 from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
 from backend.domain.errors import LedgerRefused, LedgerUnavailable
 from backend.domain.kinds import Agent
 from backend.domain.ledger import SignedTransaction
+from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
 """What each account is registered as."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey, SuspendAccreditation
-from backend.domain.sendings import AccreditationAct, Sending, SendingState
+from backend.domain.outbox import AccreditationAct, Sending, SendingState
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from backend.domain.drawing import CertificateDraw, Opening
+from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Draw, DrawCertificates, GiveBack
 from backend.services.anchoring.opening import ledger_record

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from backend.domain.ledger import Receipt
-from backend.domain.sendings import Sending
+from backend.domain.outbox import Sending
 from backend.services.anchoring.outcomes import displace, note_mined
 from backend.services.anchoring.sending import fill_gaps, has_waited, send_again
 from backend.services.anchoring.steps import Each

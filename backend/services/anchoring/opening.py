@@ -3,11 +3,11 @@
 import structlog
 
 from backend.domain import sd_jwt
-from backend.domain.drawing import Opening
+from backend.domain.drawdowns import Opening
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import LedgerRecord, OpenCertificate
-from backend.domain.moments import moment_of
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.rfc3339 import moment_of
 from backend.domain.verdict import issued_at
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each

@@ -8,8 +8,8 @@ import structlog
 from backend.domain.clearance import Step
 from backend.domain.consignment import Event
 from backend.domain.ledger import Receipt
+from backend.domain.outbox import Sending, SendingState
 from backend.domain.records import ProofState, SealedBatch
-from backend.domain.sendings import Sending, SendingState
 from backend.services.keys import settle_rotations
 from backend.services.ports import Store, Surroundings
 

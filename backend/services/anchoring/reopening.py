@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from backend.domain.sendings import Sending, SendingState
+from backend.domain.outbox import Sending, SendingState
 from backend.services.anchoring.acts import HAS_IT
 from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
 from backend.services.ports import Surroundings

@@ -7,7 +7,7 @@ import structlog
 
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Act, UseUpNonce
-from backend.domain.sendings import Sending, SendingState
+from backend.domain.outbox import Sending, SendingState
 from backend.services.anchoring.outcomes import note_sent
 from backend.services.ports import Store, Surroundings
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import structlog
 
-from backend.domain.sendings import Claim
+from backend.domain.outbox import Claim
 from backend.services.ports import Surroundings
 
 log = structlog.get_logger()

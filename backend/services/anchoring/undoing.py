@@ -8,10 +8,10 @@ from backend.domain.clearance import Step
 from backend.domain.consignment import Event
 from backend.domain.errors import NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.sendings import StatusChange
-from backend.services.drawing import give_back
+from backend.domain.outbox import StatusChange
+from backend.services.drawdowns import give_back
 from backend.services.ports import Store, Surroundings
-from backend.services.recording import change_status
+from backend.services.records import change_status
 
 log = structlog.get_logger()
 

@@ -6,8 +6,8 @@ from apiflask import HTTPTokenAuth
 from flask import request
 
 from backend.domain.errors import Invalid
-from backend.services.answers import AnswerKey
-from backend.web.people import person
+from backend.services.idempotency import AnswerKey
+from backend.web.auth import person
 
 auth = HTTPTokenAuth("Bearer", description="The token that your organisation was given.")
 

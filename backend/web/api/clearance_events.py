@@ -10,8 +10,8 @@ from backend.services import release_times
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import Shape
-from backend.web.people import person
-from backend.web.surroundings import surroundings
+from backend.web.auth import person
+from backend.web.context import surroundings
 
 _READERS = ("officer", "analyst")
 _CSV: dict[int | str, Any] = {

@@ -7,8 +7,8 @@ from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Role
-from backend.services import deciding, lodging, release_times
-from backend.services.verifying import verdict_on_consignment
+from backend.services import decisions, declarations, release_times
+from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
 from backend.web.api.access import answer_key, auth
 from backend.web.api.interface import blueprint
@@ -24,8 +24,8 @@ from backend.web.api.shapes import (
     RecordReceipt,
     ReleaseTimesShape,
 )
-from backend.web.people import person
-from backend.web.surroundings import surroundings
+from backend.web.auth import person
+from backend.web.context import surroundings
 
 
 @blueprint.post("/declarations")
@@ -35,7 +35,7 @@ from backend.web.surroundings import surroundings
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(lodging.lodge(surroundings(), person(), fields_of(document), answer_key()).record)
+    return views.receipt(declarations.lodge(surroundings(), person(), fields_of(document), answer_key()).record)
 
 
 @blueprint.get("/declarations")
@@ -74,7 +74,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
     at = surroundings()
     with at.work(reading=True) as work:
-        consignment = lodging.visible(work.store, person(), declaration_id)
+        consignment = declarations.visible(work.store, person(), declaration_id)
         changes = work.store.status_changes_of(consignment.record.id)
         return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment), changes)
 
@@ -86,7 +86,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
 @blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 422])
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
     """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
-    taken = deciding.decide(
+    taken = decisions.decide(
         surroundings(), person(), declaration_id, body.decision, body.reason, body.accept_cannot_tell, answer_key()
     )
     return views.decision(declaration_id, taken)
@@ -99,7 +99,7 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
 @blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
 def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
     """Tell when goods that were declared beforehand came under customs' control."""
-    return views.summary(lodging.report_arrival(surroundings(), person(), declaration_id, body.arrived_at))
+    return views.summary(declarations.report_arrival(surroundings(), person(), declaration_id, body.arrived_at))
 
 
 @blueprint.post("/declarations/<declaration_id>/withdrawal")
@@ -108,7 +108,7 @@ def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
 @blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
 def post_withdrawal(declaration_id: str) -> dict[str, Any]:
     """Take a declaration back, as long as customs have not begun to act on the goods."""
-    return views.summary(lodging.withdraw(surroundings(), person(), declaration_id))
+    return views.summary(declarations.withdraw(surroundings(), person(), declaration_id))
 
 
 @blueprint.get("/release-times")

@@ -8,20 +8,25 @@ from flask.typing import ResponseReturnValue
 from backend.domain import evidence
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.records import RecordOnFile
-from backend.services import lodging
-from backend.services.bundling import bundle_of, bundle_of_consignment
+from backend.services import declarations
+from backend.services.access_policy import visible_record
+from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.ports import Surroundings
-from backend.services.verifying import evidence_of, snapshot, verdict_on, verdict_on_bundle
-from backend.services.viewing import visible_record
+from backend.services.verification import (
+    evidence_of,
+    snapshot,
+    verdict_on,
+    verdict_on_bundle,
+)
 from backend.web.api import views
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import EvidenceQuery, MomentQuery, PersonShape, RecordShape, VerdictShape
-from backend.web.bundle_files import bundle_file
-from backend.web.languages import language
-from backend.web.people import person
-from backend.web.surroundings import surroundings
-from backend.web.verdict_json import verdict_json
+from backend.web.auth import person
+from backend.web.context import surroundings
+from backend.web.presentation.bundle_files import bundle_file
+from backend.web.presentation.languages import language
+from backend.web.presentation.verdict_json import verdict_json
 
 
 @blueprint.get("/me")
@@ -83,7 +88,7 @@ def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
     """One bundle with the declaration and every paper that it relies on."""
     at = surroundings()
     with at.work(reading=True) as work:
-        consignment = lodging.visible(work.store, person(), declaration_id)
+        consignment = declarations.visible(work.store, person(), declaration_id)
         return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
 
 

@@ -9,8 +9,8 @@ from backend.domain.errors import Invalid
 from backend.domain.parties import Person
 from backend.services.organisations import bearer
 from backend.web.api.access import auth
+from backend.web.context import surroundings
 from backend.web.problems import problem
-from backend.web.surroundings import surroundings
 
 LARGEST_BODY = 2 * 1024 * 1024
 """Of a JSON body, in bytes; files have a limit of their own."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from backend.domain.errors import NotAllowed
 from backend.domain.ledger import Accreditation
+from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Role
-from backend.domain.sendings import AccreditationAct
 from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
@@ -21,8 +21,8 @@ from backend.web.api.shapes import (
     StandingList,
     SuspensionInput,
 )
-from backend.web.people import person
-from backend.web.surroundings import surroundings
+from backend.web.auth import person
+from backend.web.context import surroundings
 
 
 @blueprint.post("/organisations")

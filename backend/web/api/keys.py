@@ -6,7 +6,7 @@ from typing import Any
 from backend.domain.documents import SLUGS
 from backend.domain.errors import Invalid
 from backend.domain.sd_jwt import b64
-from backend.services import keys, outside
+from backend.services import external_signing, keys
 from backend.services.keys import Compromise, OutsideKey
 from backend.web.api import views
 from backend.web.api.access import auth
@@ -22,8 +22,8 @@ from backend.web.api.shapes import (
     SigningRequestShape,
     SinceQuery,
 )
-from backend.web.people import person
-from backend.web.surroundings import surroundings
+from backend.web.auth import person
+from backend.web.context import surroundings
 
 
 @blueprint.post("/issuers/<organisation_id>/key-rotation")
@@ -90,7 +90,7 @@ def post_signing_request(body: SigningRequestInput) -> dict[str, Any]:
     """Step one for organisations that keep their key: says which bytes to sign. Nothing is on file yet."""
     if body.act != "confirm" and body.document is None:
         raise Invalid("a document is needed", [("document", "is missing")])
-    made = outside.prepare(surroundings(), person(), body.act, body.model_dump(exclude={"act"}, mode="json"))
+    made = external_signing.prepare(surroundings(), person(), body.act, body.model_dump(exclude={"act"}, mode="json"))
     return {
         "id": made.id,
         "key": made.thumbprint,
@@ -106,4 +106,4 @@ def post_signing_request(body: SigningRequestInput) -> dict[str, Any]:
 @blueprint.doc(summary="Hand in the signature", tags=["Issuers", "Merchants"], responses=[401, 404, 409, 422])
 def post_signature(request_id: str, body: SignatureInput) -> dict[str, Any]:
     """Step two: with your signature the record is stored. Refused where things have moved on in between."""
-    return views.receipt(outside.submit(surroundings(), person(), request_id, body.signature))
+    return views.receipt(external_signing.submit(surroundings(), person(), request_id, body.signature))

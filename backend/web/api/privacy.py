@@ -4,12 +4,12 @@ from typing import Any
 
 from backend.domain.errors import Invalid
 from backend.domain.presentations import Audience
-from backend.services import erasing, showing
+from backend.services import erasure, selective_disclosure
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import ErasureInput, ErasureShape, PresentationQuery
-from backend.web.people import person
-from backend.web.surroundings import surroundings
+from backend.web.auth import person
+from backend.web.context import surroundings
 
 
 @blueprint.get("/records/<record_id>/presentation")
@@ -23,7 +23,7 @@ def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]
     audience = Audience(query.audience) if query.audience is not None else None
     names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
     at = surroundings()
-    return showing.presentation(at, showing.choose(at, person(), record_id, audience, names))
+    return selective_disclosure.presentation(at, selective_disclosure.choose(at, person(), record_id, audience, names))
 
 
 @blueprint.post("/records/<record_id>/erasure")
@@ -33,7 +33,7 @@ def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]
 @blueprint.doc(summary="Erase a record", tags=["Merchants", "Issuers"], responses=[401, 403, 404, 409, 422])
 def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
     """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only."""
-    gone = erasing.erase(surroundings(), person(), record_id)
+    gone = erasure.erase(surroundings(), person(), record_id)
     first, *others = gone.records
     return {
         "id": first.id,

@@ -9,12 +9,12 @@ from backend.domain.consignment import Consignment, DecisionTaken
 from backend.domain.documents import SLUGS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.outbox import StatusChange
 from backend.domain.records import RecordOnFile
-from backend.domain.sendings import StatusChange
 from backend.domain.verdict import Verdict
-from backend.services.verifying import DossierVerdict
-from backend.web.languages import language
-from backend.web.verdict_json import verdict_json
+from backend.services.verification import DossierVerdict
+from backend.web.presentation.languages import language
+from backend.web.presentation.verdict_json import verdict_json
 
 
 def receipt(on_file: RecordOnFile) -> dict[str, Any]:

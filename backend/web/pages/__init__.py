@@ -9,8 +9,8 @@ from flask_bootstrap import Bootstrap5
 from flask_login import current_user
 
 from backend.domain.parties import Role
-from backend.web.surroundings import instance
-from backend.web.words import install_words
+from backend.web.context import instance
+from backend.web.presentation.labels import install_words
 
 blueprint = Blueprint("pages", __name__)
 
@@ -52,10 +52,9 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
     accreditations,
     declarations,
-    desk,
     home,
     keys,
-    papers,
+    officer_queue,
     privacy,
     products,
     records,
@@ -63,5 +62,6 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     requests,
     sign_in,
     simulations,
+    statements,
     trade,
 )

@@ -13,12 +13,12 @@ from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation, organisations
 from backend.services.organisations import Particulars
-from backend.web.choices import code_of, countries
-from backend.web.field_messages import in_words
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
-from backend.web.words import Shown
+from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.labels import Shown
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 

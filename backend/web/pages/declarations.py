@@ -13,17 +13,17 @@ from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
-from backend.services import lodging
+from backend.services import declarations as use_cases
 from backend.services.ports import Store
-from backend.services.verifying import verdict_on_consignment
-from backend.web.field_messages import in_words
-from backend.web.forms import add_blank_rows, filled_in
-from backend.web.match_table import match_table
-from backend.web.numbers import next_number
+from backend.services.verification import verdict_on_consignment
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.forms.base import add_blank_rows, filled_in
+from backend.web.forms.documents import DeclarationForm
+from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.paper_forms import DeclarationForm
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
+from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.match_table import match_table
 
 PAGE = 50
 BLANK_ITEMS = 3
@@ -68,7 +68,7 @@ def new_declaration() -> ResponseReturnValue:
     form = DeclarationForm(data=start)
     if request.method == "POST":
         try:
-            lodged = lodging.lodge(surroundings(), person(), _stated(form, chosen))
+            lodged = use_cases.lodge(surroundings(), person(), _stated(form, chosen))
         except Invalid as error:
             form.show(error.problems)
         except Conflict as error:
@@ -162,7 +162,7 @@ def declaration(declaration_id: str) -> str:
 def _page(declaration_id: str, wrong: str | None = None) -> str:
     at = surroundings()
     with at.work(reading=True) as work:
-        found = lodging.visible(work.store, person(), declaration_id)
+        found = use_cases.visible(work.store, person(), declaration_id)
         dossier = verdict_on_consignment(at, work.store, found)
     return render_template(
         "pages/declaration.html",
@@ -187,7 +187,7 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
     """Take it back."""
-    lodging.withdraw(surroundings(), person(), declaration_id)
+    use_cases.withdraw(surroundings(), person(), declaration_id)
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
 
@@ -198,7 +198,7 @@ def report_arrival(declaration_id: str) -> ResponseReturnValue:
     """Tell when the goods came under customs' control."""
     try:
         arrived = datetime.fromisoformat(in_trade_zone(request.form.get("arrived", "")))
-        lodging.report_arrival(surroundings(), person(), declaration_id, arrived)
+        use_cases.report_arrival(surroundings(), person(), declaration_id, arrived)
     except ValueError:
         return _page(declaration_id, _("Give date and time as 2026-03-31 14:05.")), 422
     except Invalid as error:

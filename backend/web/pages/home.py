@@ -11,9 +11,9 @@ from backend.domain.records import Assurance, RequestState
 from backend.services import accreditation
 from backend.services.ports import Store
 from backend.services.release_times import study
+from backend.web.auth import person
+from backend.web.context import surroundings
 from backend.web.pages import blueprint
-from backend.web.people import person
-from backend.web.surroundings import surroundings
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
 _NEEDS_MERCHANT = (DeclarationStatus.DOCUMENTS_REQUIRED, DeclarationStatus.DETAINED, DeclarationStatus.REJECTED)

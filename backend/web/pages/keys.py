@@ -9,11 +9,11 @@ from flask_babel import gettext as _
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.parties import Role
 from backend.services import keys
-from backend.web.field_messages import in_words
+from backend.web.auth import only, person
+from backend.web.context import surroundings
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
+from backend.web.presentation.field_messages import in_words
 
 USUALLY = timedelta(days=1)
 

@@ -9,10 +9,10 @@ from flask_babel import gettext as _
 from backend.domain.errors import Conflict
 from backend.domain.parties import Role
 from backend.domain.presentations import Audience
-from backend.services import erasing, showing
+from backend.services import erasure, selective_disclosure
+from backend.web.auth import only, person
+from backend.web.context import surroundings
 from backend.web.pages import blueprint
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
 
 _HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
 
@@ -23,7 +23,7 @@ def show(record_id: str) -> str:
     """Choose what to show to whom."""
     wanted = request.args.get("audience", Audience.BUYER.value)
     audience = Audience(wanted) if wanted in set(Audience) else Audience.BUYER
-    choice = showing.choose(surroundings(), person(), record_id, audience)
+    choice = selective_disclosure.choose(surroundings(), person(), record_id, audience)
     return render_template(
         "pages/show.html",
         record=choice.record,
@@ -39,8 +39,8 @@ def show(record_id: str) -> str:
 def presentation(record_id: str) -> Response:
     """The bundle with the fields that were ticked."""
     at = surroundings()
-    choice = showing.choose(at, person(), record_id, None, request.args.getlist("field"))
-    answer = jsonify(showing.presentation(at, choice))
+    choice = selective_disclosure.choose(at, person(), record_id, None, request.args.getlist("field"))
+    answer = jsonify(selective_disclosure.presentation(at, choice))
     answer.headers.set("Content-Disposition", "attachment", filename=f"shown-{record_id[:8]}.json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -53,12 +53,12 @@ def erase(record_id: str) -> ResponseReturnValue:
     at, actor = surroundings(), person()
     with at.work(reading=True) as work:
         found = work.store.get_record(record_id)
-        refusal = erasing.why_not(work.store, actor, found)
+        refusal = erasure.why_not(work.store, actor, found)
     if refusal is not None and not isinstance(refusal, Conflict):
         raise refusal
     is_sure = request.form.get("sure") == "yes"
     if request.method == "POST" and refusal is None and is_sure:
-        erasing.erase(at, actor, record_id)
+        erasure.erase(at, actor, record_id)
         flash(_("Erased. What this paper said is gone for good."))
         return redirect(url_for("pages.record", record_id=record_id))
     unsure = request.method == "POST" and not is_sure

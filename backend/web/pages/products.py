@@ -7,10 +7,10 @@ from flask_babel import gettext as _
 from backend.domain.errors import Invalid
 from backend.domain.parties import Role
 from backend.services.products import add_product
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.forms.documents import ProductForm
 from backend.web.pages import blueprint
-from backend.web.paper_forms import ProductForm
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
 
 
 @blueprint.get("/products")

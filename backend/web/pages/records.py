@@ -14,16 +14,16 @@ from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import issuing, lodging
-from backend.services.bundling import bundle_of, bundle_of_consignment
-from backend.services.verifying import verdict_on
-from backend.services.viewing import visible_record
-from backend.web.bundle_files import bundle_file
-from backend.web.field_messages import in_words
+from backend.services import declarations, issuance
+from backend.services.access_policy import visible_record
+from backend.services.bundles import bundle_of, bundle_of_consignment
+from backend.services.verification import verdict_on
+from backend.web.auth import only, person
+from backend.web.context import surroundings
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
+from backend.web.presentation.bundle_files import bundle_file
+from backend.web.presentation.field_messages import in_words
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
 _PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
@@ -121,7 +121,7 @@ def _can_revoke(found: RecordOnFile) -> bool:
 def revoke(record_id: str) -> ResponseReturnValue:
     """The issuer takes it back for good."""
     try:
-        issuing.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
+        issuance.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
         return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
@@ -162,5 +162,5 @@ def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
     at = surroundings()
     with at.work(reading=True) as work:
-        consignment = lodging.visible(work.store, person(), declaration_id)
+        consignment = declarations.visible(work.store, person(), declaration_id)
         return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)

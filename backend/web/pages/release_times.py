@@ -4,9 +4,9 @@ from flask import Response, render_template
 
 from backend.domain.parties import Role
 from backend.services import release_times as timing
+from backend.web.auth import only
+from backend.web.context import surroundings
 from backend.web.pages import blueprint
-from backend.web.people import only
-from backend.web.surroundings import surroundings
 
 
 @blueprint.get("/release-times")

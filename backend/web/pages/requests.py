@@ -11,14 +11,14 @@ from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
-from backend.services import issuing
+from backend.services import issuance
 from backend.services.ports import Store
-from backend.services.verifying import verdict_on
-from backend.web.field_messages import in_words
-from backend.web.numbers import next_number
+from backend.services.verification import verdict_on
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
+from backend.web.presentation.field_messages import in_words
 
 ISSUERS = (Role.CHAMBER, Role.LABORATORY)
 _OWN_FIELDS = {"accreditation_number": "accreditationNumber", "authorised_by": "authorisedBy"}
@@ -49,7 +49,7 @@ def confirm(request_id: str) -> ResponseReturnValue:
     """Sign the statement under the issuer's own number."""
     changes = {name: request.form[field].strip() for field, name in _OWN_FIELDS.items() if request.form.get(field)}
     try:
-        signed = issuing.confirm(surroundings(), person(), request_id, request.form.get("number", "").strip(), changes)
+        signed = issuance.confirm(surroundings(), person(), request_id, request.form.get("number", "").strip(), changes)
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     except Conflict as error:
@@ -65,7 +65,7 @@ def confirm(request_id: str) -> ResponseReturnValue:
 def send_back(request_id: str) -> ResponseReturnValue:
     """Return the statement with what is to be corrected."""
     try:
-        issuing.send_back(surroundings(), person(), request_id, request.form.get("reason", ""))
+        issuance.send_back(surroundings(), person(), request_id, request.form.get("reason", ""))
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     flash(_("Sent back. The merchant reads your reason and can correct it."))

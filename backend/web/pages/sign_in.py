@@ -6,10 +6,10 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 
 from backend.services import organisations
-from backend.web.languages import COOKIE, LANGUAGES
+from backend.web.auth import SignedIn
+from backend.web.context import instance, surroundings
 from backend.web.pages import blueprint
-from backend.web.people import SignedIn
-from backend.web.surroundings import instance, surroundings
+from backend.web.presentation.languages import COOKIE, LANGUAGES
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""

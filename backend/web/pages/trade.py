@@ -10,14 +10,14 @@ from backend.domain.documents import KINDS, SLUGS
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role
-from backend.services.stating import sign_own
-from backend.web.forms import add_blank_rows
+from backend.services.statements import sign_own
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.forms.base import add_blank_rows
+from backend.web.forms.trade import FORMS, OWN_PARTY
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.pages.papers import own_party, today
-from backend.web.people import only, person
-from backend.web.surroundings import surroundings
-from backend.web.trade_forms import FORMS, OWN_PARTY
+from backend.web.pages.statements import own_party, today
 
 BLANK_LINES = 3
 _DAYS = {Kind.ORDER: "order_date", Kind.WAYBILL: "issue_date", Kind.INVOICE: "issue_date"}

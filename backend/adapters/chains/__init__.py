@@ -1,0 +1,1 @@
+"""Chains behind the ledger: the embedded one, and any node over JSON-RPC."""

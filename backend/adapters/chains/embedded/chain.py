@@ -1,0 +1,495 @@
+"""The embedded chain: many readers, one thread that mines, one process that holds the file.
+
+py-evm is not made for threads, so the parts are kept apart: the writer owns its chain and store; readers have their
+own, which shows what is on disk; only the pool and the newest block are shared, under a lock.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import rlp
+from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI, SignedTransactionAPI
+from eth.chains.base import MiningChain
+from eth.db.schema import SchemaV1
+from eth.exceptions import HeaderNotFound, PyEVMError, Revert, TransactionNotFound
+from eth.vm.spoof import SpoofTransaction
+from eth_bloom.bloom import BloomFilter
+from eth_keys.exceptions import BadSignature
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.exceptions import ValidationError
+from filelock import FileLock, Timeout
+
+from backend.adapters.chains.embedded.genesis import BLOCK_GAS_LIMIT, ensure_genesis
+from backend.adapters.chains.embedded.pool import Pool, Waiting
+from backend.adapters.chains.embedded.store import BlockStore, CommittedStore
+from backend.adapters.ledger.chain import (
+    Block,
+    CallReverted,
+    ChainReceipt,
+    ChainUnavailable,
+    FoundLog,
+    Log,
+    Price,
+    TransactionRejected,
+)
+
+log = logging.getLogger(__name__)
+
+LINGER_SECONDS = 0.05
+"""How long the first transaction after a pause waits for company, so that a burst shares its first block."""
+
+IDLE_SECONDS = 3600
+"""How old the newest block of an idle chain grows before an empty one follows: whoever reads the chain can tell that it
+lives, and a verifier that asks it does not call it stale."""
+
+IDLE_LOOK_SECONDS = 60.0
+
+POOL_LIMIT = 10_000
+TIP = 10**9
+CALL_GAS = 20_000_000
+CALL_SENDER = Address(b"\0" * 20)
+CLOCK_WARNING_SECONDS = 5
+
+_REVERT_PREFIX = b"provenport:revert:"
+_UNREADABLE = (ValidationError, PyEVMError, rlp.exceptions.RLPException, BadSignature, TypeError, ValueError)
+
+
+class ChainInUse(Exception):
+    """Another process holds the chain's file; ``holder`` is its process id where it is known."""
+
+    def __init__(self, path: Path, holder: int | None) -> None:
+        self.path = path
+        self.holder = holder
+        super().__init__(f"{path} is in use by process {holder or '(unknown)'}: only one may open it at a time")
+
+
+class EmbeddedChain:
+    """An EVM chain (Prague rules) in one SQLite file; obeys ``backend.adapters.ledger.chain.Chain``.
+
+    ``funded`` names the accounts that own the chain's money; it counts only when the file is new. Blocks are at least
+    one second apart by their timestamps and never ahead of ``clock``, unless ``in_real_time`` is false: then blocks
+    are mined at once and the chain's own time runs ahead, which is for tests. In real time an empty block is mined
+    when the newest is ``idle_seconds`` old.
+    """
+
+    _chain: MiningChain
+
+    def __init__(
+        self,
+        path: Path,
+        funded: Iterable[str] = (),
+        *,
+        in_real_time: bool = True,
+        clock: Callable[[], float] = time.time,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self._path = path
+        self._in_real_time = in_real_time
+        self._clock = clock
+        self._idle_seconds = idle_seconds
+        self._file_lock = _hold(path)
+        self._nonces_head = b""
+        self._nonces: dict[Address, int] = {}
+        self._open_stores(funded)
+        self._pool = Pool()
+        self._shared = threading.Condition()
+        self._has_news = False
+        self._closing = threading.Event()
+        self._miner = threading.Thread(target=self._run, name="embedded-chain", daemon=True)
+        self._miner.start()
+
+    def __enter__(self) -> "EmbeddedChain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish the block at work, drop what waits, let go of the file. May be called again."""
+        with self._shared:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+            self._shared.notify_all()
+        self._miner.join()
+        if len(self._pool):
+            log.warning(
+                "closing with %d transactions that were not mined; their senders must send again", len(self._pool)
+            )
+        with self._reading:
+            self._committed.close()
+        self._store.close()
+        self._file_lock.release()
+
+    def chain_id(self) -> int:
+        """The number that signatures are bound to."""
+        return self._chain_class.chain_id
+
+    def head(self) -> Block:
+        """The newest block on disk."""
+        with self._asking() as chain:
+            return _block(chain.get_canonical_head())
+
+    def block(self, number: int) -> Block | None:
+        """A canonical block, or None beyond the head."""
+        with self._asking() as chain:
+            return _block_at(chain, number)
+
+    def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
+        """What a contract answers at the head; raises ``CallReverted``."""
+        caller = CALL_SENDER if sender is None else to_canonical_address(sender)
+        with self._asking() as chain, chain.get_vm(chain.get_canonical_head()).in_costless_state() as state:
+            transaction = chain.create_unsigned_transaction(
+                nonce=state.get_nonce(caller),
+                gas_price=0,
+                gas=CALL_GAS,
+                to=to_canonical_address(to),
+                value=0,
+                data=data,
+            )
+            spoofed = SpoofTransaction(transaction, from_=caller)
+            computation = state.costless_execute_transaction(spoofed)  # type: ignore[arg-type]
+        if computation.is_error:
+            raise CallReverted(_revert_data(computation))
+        return bytes(computation.output)
+
+    def transaction_count(self, address: str) -> int:
+        """How many transactions of this account have been mined."""
+        with self._asking() as chain:
+            return self._mined_nonce(chain, to_canonical_address(address))
+
+    def send_raw(self, raw: bytes) -> None:
+        """Let a signed transaction wait for its block. What already waits or was mined is no error.
+
+        A nonce ahead of the account's waits until the ones before it have come.
+        """
+        transaction, sender = self._decode(raw)
+        with self._asking() as chain:
+            if _position(chain, transaction.hash) is not None:
+                return
+            mined = self._mined_nonce(chain, sender)
+            # A block may have come between the two looks: it is this very transaction that used the nonce up then.
+            was_mined_meanwhile = transaction.nonce < mined and _position(chain, transaction.hash) is not None
+        if was_mined_meanwhile:
+            return
+        if transaction.nonce < mined:
+            raise TransactionRejected(f"nonce {transaction.nonce} is used up: the account is at {mined}")
+        with self._shared:
+            if transaction.hash not in self._pool:
+                self._admit(transaction, sender)
+
+    def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
+        """The receipt, or None while the transaction is not in a block."""
+        with self._asking() as chain:
+            position = _position(chain, transaction_hash)
+            return None if position is None else self._receipt_at(chain, transaction_hash, *position)
+
+    def balance(self, address: str) -> int:
+        """What the account owns at the head, in wei."""
+        with self._asking() as chain:
+            return chain.get_vm(chain.get_canonical_head()).state.get_balance(to_canonical_address(address))
+
+    def price(self) -> Price:
+        """What gas costs at the head."""
+        with self._asking() as chain:
+            return Price(chain.get_canonical_head().base_fee_per_gas or 0, TIP)
+
+    def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
+        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        with self._asking() as chain:
+            last = min(last, chain.get_canonical_head().block_number)
+            return [
+                found
+                for number in range(max(first, 0), last + 1)
+                for found in logs_of(chain, number, to_canonical_address(address), topics)
+            ]
+
+    @contextmanager
+    def asking(self) -> Iterator[MiningChain]:
+        """The readers' chain itself, for one reader at a time; for whoever shows all of it."""
+        with self._asking() as chain:
+            yield chain
+
+    # ---- readers
+
+    @contextmanager
+    def _asking(self) -> Iterator[MiningChain]:
+        """The readers' chain, for one reader at a time."""
+        with self._reading:
+            self._require_open()
+            try:
+                yield self._readers_chain
+            except sqlite3.Error as fault:
+                raise ChainUnavailable(f"{self._path} cannot be read: {fault}") from fault
+
+    def _require_open(self) -> None:
+        if self._closing.is_set():
+            raise ChainUnavailable(f"{self._path} is closed")
+
+    def _mined_nonce(self, chain: MiningChain, address: Address) -> int:
+        """The nonce of an account at the head, looked up once for each head: a burst of transactions asks it often."""
+        head = self._committed[SchemaV1.make_canonical_head_hash_lookup_key()]
+        if head != self._nonces_head:
+            self._nonces_head, self._nonces = head, {}
+        if address not in self._nonces:
+            header = chain.get_block_header_by_hash(Hash32(head))
+            self._nonces[address] = chain.get_vm(header).state.get_nonce(address)
+        return self._nonces[address]
+
+    def _receipt_at(self, chain: MiningChain, transaction_hash: bytes, number: int, index: int) -> ChainReceipt:
+        receipt = chain.get_transaction_receipt_by_index(BlockNumber(number), index)
+        before = chain.get_transaction_receipt_by_index(BlockNumber(number), index - 1).gas_used if index else 0
+        block = _block_at(chain, number)
+        assert block is not None, "a transaction's block is canonical"
+        return ChainReceipt(
+            transaction_hash=transaction_hash,
+            block=block,
+            succeeded=receipt.state_root == b"\x01",
+            gas_used=receipt.gas_used - before,
+            logs=_logs(receipt),
+            revert_data=self._committed.get(_REVERT_PREFIX + transaction_hash),
+        )
+
+    def _decode(self, raw: bytes) -> tuple[SignedTransactionAPI, Address]:
+        """A transaction that could be mined one day, and its sender."""
+        if not raw or 2 < raw[0] < 0xC0:
+            raise TransactionRejected("only legacy, access-list and fee-market transactions are taken")
+        try:
+            transaction = self._chain_class.get_vm_class(self._genesis).get_transaction_builder().decode(raw)
+            transaction.validate()
+            sender = transaction.sender
+        except _UNREADABLE as fault:
+            raise TransactionRejected(f"the transaction is not valid: {fault}") from fault
+        if transaction.chain_id not in (None, self.chain_id()):
+            raise TransactionRejected(f"signed for chain {transaction.chain_id}, this is {self.chain_id()}")
+        if not transaction.intrinsic_gas <= transaction.gas <= BLOCK_GAS_LIMIT:
+            raise TransactionRejected(f"gas {transaction.gas} is below the least needed or above a block's limit")
+        return transaction, sender
+
+    def _admit(self, transaction: SignedTransactionAPI, sender: Address) -> None:
+        if self._pool.holds_nonce(sender, transaction.nonce):
+            raise TransactionRejected(f"another transaction waits with nonce {transaction.nonce}")
+        if len(self._pool) >= POOL_LIMIT:
+            raise ChainUnavailable("too many transactions wait")
+        self._pool.add(transaction, sender)
+        self._has_news = True
+        self._shared.notify_all()
+
+    # ---- the writer
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if self._await_news():
+                    self._mine()
+            except Exception:
+                # Whatever it was (a full disk, a fault in the EVM), the next attempt starts from what is on disk.
+                log.exception("no block could be mined; trying again")
+                self._start_over()
+                self._closing.wait(1)
+
+    def _await_news(self) -> bool:
+        """Sleep until something waits to be mined or the chain was idle for long; false when it closes."""
+        with self._shared:
+            while not (self._has_news or self._closing.is_set() or (left := self._until_idle_block()) == 0):
+                self._shared.wait(left)
+            self._has_news = False
+        if self._in_real_time:
+            self._closing.wait(LINGER_SECONDS)
+            self._await_next_second()
+        return not self._closing.is_set()
+
+    def _until_idle_block(self) -> float | None:
+        """Seconds until an empty block is due; None where none will be.
+
+        The clock is looked at again every minute: it may be set, or have slept with the machine.
+        """
+        if not self._in_real_time:
+            return None
+        age = self._clock() - self._chain.get_canonical_head().timestamp
+        return min(max(self._idle_seconds - age, 0.0), IDLE_LOOK_SECONDS)
+
+    def _await_next_second(self) -> None:
+        """Wait until the clock has passed the newest block, so that the chain never runs ahead of it."""
+        while not self._closing.is_set():
+            early = self._chain.get_canonical_head().timestamp + 1 - self._clock()
+            if early <= 0:
+                return
+            if early > CLOCK_WARNING_SECONDS:
+                log.warning("the clock is %.0f seconds behind the newest block; mining waits for it", early)
+            self._closing.wait(min(early, CLOCK_WARNING_SECONDS))
+
+    def _mine(self) -> None:
+        chosen = self._choose()
+        if not chosen and self._until_idle_block() != 0:
+            return
+        head = self._chain.get_canonical_head()
+        # The header was made when its parent was mined and still carries the time of then.
+        self._chain.set_header_timestamp(max(int(self._clock()), head.timestamp + 1))
+        mined = self._mine_all(chosen)
+        with self._shared:
+            self._pool.remove(mined)
+            # Others may have become possible by this block, or did not fit into it.
+            self._has_news |= bool(mined) and len(self._pool) > 0
+
+    def _choose(self) -> list[Waiting]:
+        state = self._chain.get_vm().state
+        with self._shared:
+            overtaken = self._pool.overtaken(state.get_nonce)
+            self._pool.remove(overtaken)
+            chosen = self._pool.next_block(state.get_nonce, BLOCK_GAS_LIMIT)
+        for waiting in overtaken:
+            log.warning("dropped %s: its nonce is used up", waiting.transaction.hash.hex())
+        return chosen
+
+    def _mine_all(self, chosen: list[Waiting]) -> list[Waiting]:
+        """Mine one block of what was chosen; answer what is in it, once it is on disk.
+
+        When a transaction cannot be executed it is dropped, and the choice is made anew: others may have built on it.
+        """
+        try:
+            return self._mine_block(chosen)
+        except sqlite3.Error:
+            raise  # the disk's fault, not that of a transaction
+        except Exception:
+            self._start_over()
+            if not self._drop_first_impossible(chosen):
+                raise
+            return []
+
+    def _mine_block(self, chosen: list[Waiting]) -> list[Waiting]:
+        transactions = [waiting.transaction for waiting in chosen]
+        _, _, computations = self._chain.mine_all(transactions)
+        for transaction, computation in zip(transactions, computations, strict=True):
+            if computation.is_error:
+                self._store[_REVERT_PREFIX + transaction.hash] = _revert_data(computation)
+        self._store.commit()
+        return chosen
+
+    def _drop_first_impossible(self, chosen: list[Waiting]) -> bool:
+        """Try one after another on a state that is thrown away; drop the first that the chain's rules do not allow."""
+        header = self._chain.header
+        vm = self._chain.get_vm(header)
+        for waiting in chosen:
+            try:
+                receipt, _ = vm.apply_transaction(header, waiting.transaction)
+                header = vm.add_receipt_to_header(header, receipt)
+            except Exception as fault:
+                # Any fault: a transaction that breaks the EVM must not be tried for ever.
+                log.warning("dropped %s: %s", waiting.transaction.hash.hex(), fault)
+                with self._shared:
+                    self._pool.remove([waiting])
+                return True
+        return False
+
+    def _start_over(self) -> None:
+        """Forget a block half made, and go on from what is on disk."""
+        self._store.discard()
+        self._chain = self._chain_class(self._store)
+        with self._shared:
+            self._has_news = True
+
+    # ---- opening
+
+    def _open_stores(self, funded: Iterable[str]) -> None:
+        try:
+            self._store = BlockStore(self._path)
+            # One second ago, so that the first transaction need not wait for the next second.
+            self._chain_class = ensure_genesis(self._store, funded, int(self._clock()) - 1)
+            self._chain = self._chain_class(self._store)
+            self._reading = threading.Lock()
+            self._committed = CommittedStore(self._path)
+            self._readers_chain = self._chain_class(self._committed)
+            self._genesis = self._chain.get_canonical_block_header_by_number(BlockNumber(0))
+        except BaseException:
+            self._file_lock.release()
+            raise
+
+
+def _hold(path: Path) -> FileLock:
+    """Keep other processes out, and leave our process id for the message that they will show."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    note = path.with_name(path.name + ".pid")
+    lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ChainInUse(path, _holder(note)) from None
+    note.write_text(f"{os.getpid()}\n", encoding="ascii")
+    return lock
+
+
+def _holder(note: Path) -> int | None:
+    try:
+        return int(note.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _block(header: BlockHeaderAPI) -> Block:
+    return Block(
+        number=header.block_number,
+        block_hash=bytes(header.hash),
+        parent_hash=bytes(header.parent_hash),
+        time=datetime.fromtimestamp(header.timestamp, UTC),
+    )
+
+
+def _block_at(chain: MiningChain, number: int) -> Block | None:
+    try:
+        return _block(chain.get_canonical_block_header_by_number(BlockNumber(number)))
+    except HeaderNotFound:
+        return None
+
+
+def _position(chain: MiningChain, transaction_hash: bytes) -> tuple[int, int] | None:
+    """Block and index of a mined transaction: found by its hash, where eth-tester would look through every block."""
+    try:
+        return chain.get_canonical_transaction_index(Hash32(transaction_hash))
+    except TransactionNotFound:
+        return None
+
+
+def _logs(receipt: ReceiptAPI) -> tuple[Log, ...]:
+    return tuple(
+        Log(
+            address=to_checksum_address(entry.address),
+            topics=tuple(topic.to_bytes(32, "big") for topic in entry.topics),
+            data=bytes(entry.data),
+        )
+        for entry in receipt.logs
+    )
+
+
+def logs_of(
+    chain: MiningChain, number: int, address: Address | None, topics: Sequence[bytes | None]
+) -> Iterator[FoundLog]:
+    """The events of one block that match; the block's bloom filter spares most blocks a closer look."""
+    header = chain.get_canonical_block_header_by_number(BlockNumber(number))
+    bloom = BloomFilter(header.bloom)
+    if not all(part in bloom for part in (address, *topics) if part is not None):
+        return
+    index = 0
+    block = chain.get_block_by_header(header)
+    for position, (transaction, receipt) in enumerate(
+        zip(block.transactions, block.get_receipts(chain.chaindb), strict=True)
+    ):
+        for log_entry, raw in zip(_logs(receipt), receipt.logs, strict=True):
+            fits = len(topics) <= len(log_entry.topics) and all(
+                wanted in (None, topic) for wanted, topic in zip(topics, log_entry.topics, strict=False)
+            )
+            if fits and address in (None, raw.address):
+                yield FoundLog(log_entry, number, bytes(header.hash), bytes(transaction.hash), position, index)
+            index += 1
+
+
+def _revert_data(computation: ComputationAPI) -> bytes:
+    return bytes(computation.output) if isinstance(computation.error, Revert) else b""

@@ -1,0 +1,1 @@
+"""Where signing keys are made and kept."""

@@ -1,0 +1,62 @@
+"""The operator's own keys, which state what the ledger held: one signs, those before it are still named."""
+
+import base64
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from backend.adapters.keys.vault import SealedVault
+from backend.domain import sd_jwt, snapshot
+from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
+from backend.store.disk import alone, write_new, write_over
+
+
+class OperatorKeys:
+    """Obeys ``backend.services.ports.Operator``: keys in one file, sealed as a whole, the newest first.
+
+    The file is read each time, so that a key made by a command counts at once in a running server.
+    """
+
+    def __init__(self, path: Path, vault: SealedVault) -> None:
+        self._path = path
+        self._vault = vault
+
+    def thumbprints(self) -> tuple[str, ...]:
+        """What a reader's trust file names: every key that ever signed here."""
+        return tuple(sd_jwt.b64(sd_jwt.thumbprint(key["jwk"])) for key in self._keys())
+
+    def sign(self, stated: Snapshot) -> str:
+        """The signed text, by the newest key."""
+        key = self._keys()[0]
+        private = self._vault.seal(base64.b64decode(key["private"]))
+        return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
+        found = []
+        for path in sorted(self._path.parent.glob("deployment-*.json")):
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"].lower())
+            found.append((name, fields["accreditation"].lower()))
+        return tuple(found)
+
+    def renew(self) -> None:
+        """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
+        with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
+            write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
+
+    def _keys(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            with suppress(FileExistsError):  # another process was first
+                write_new(self._path, self._sealed([self._fresh()]))
+        keys: list[dict[str, Any]] = json.loads(self._vault.unseal(self._path.read_bytes()))
+        return keys
+
+    def _fresh(self) -> dict[str, Any]:
+        jwk, sealed = self._vault.new_key()
+        return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.unseal(sealed)).decode("ascii")}
+
+    def _sealed(self, keys: list[dict[str, Any]]) -> bytes:
+        return self._vault.seal(json.dumps(keys).encode())

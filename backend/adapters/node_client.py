@@ -1,0 +1,366 @@
+"""A ledger's facts about a bundle, asked of any EVM node by plain JSON-RPC: for a reader who has nothing but its URL.
+
+Needs no library and no contract's interface: four views and one event, by their constants (a test compares them with
+the artefacts). All is read at one block. Whatever the node does not say clearly is "cannot tell".
+"""
+
+import http.client
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from backend.domain import bundle_verification, strict_json, trust
+from backend.domain.bundle import Bundle
+from backend.domain.bundle_verification import Source, ledger_of
+from backend.domain.evidence import Anchor, Evidence
+from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.trust import MalformedTrust, Trust, Trusted
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Mender, Outcome, Unknown
+
+INSTANCE_ID = "04fad28d"
+BATCH_OF = "aee05732"
+STATUS_OF = "39d28c41"
+ACCREDITATION_OF = "77d46c38"
+BATCH_ANCHORED = "0xca65e7ac50e92c0eb54af2e1aed198d5d6fd0d48add265a322c34fa1c08bcb95"
+
+TIMEOUT_SECONDS = 10.0
+LARGEST_ANSWER = 4 * 1024 * 1024
+_LAST_MOMENT = 253402300799
+
+
+class Unclear(Exception):
+    """The node said nothing that can be relied on; ``reason`` names the sentence, ``values`` fill it."""
+
+    def __init__(self, reason: str, **values: Any) -> None:
+        self.reason, self.values = reason, values
+        super().__init__(str(values.get("why", reason)))
+
+
+class _ErrorAnswer(Exception):
+    """The node answered with an error object."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block, as far as it matters here."""
+
+    number: int
+    block_hash: str
+    time: datetime
+
+
+class Node:
+    """A node at a URL. Every call ends within the timeout; nothing but its host's name is ever shown."""
+
+    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._url = url
+        self._timeout = timeout_seconds
+        self._apart = _Apart()
+        self.name = urlsplit(url).hostname or "the node"
+        # The reader names the node: neither a proxy variable nor a redirect may send the question elsewhere.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """The result; raises Unclear, also for an error object."""
+        try:
+            return self.answer(method, *params)
+        except _ErrorAnswer as error:
+            raise self._unclear(f"it answered an error: {error}") from error
+
+    def answer(self, method: str, *params: Any) -> Any:
+        """The result; raises _ErrorAnswer for an error object, Unclear for anything else that is no result."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
+        try:
+            content = self._posted(body)
+            answer = strict_json.loads(content)
+        except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
+            raise self._unclear(f"it cannot be reached ({type(fault).__name__})") from fault
+        except strict_json.HostileJson as fault:
+            raise self._unclear("it answered no JSON") from fault
+        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+            message = answer["error"].get("message")
+            raise _ErrorAnswer(message[:200] if isinstance(message, str) else "")
+        if not isinstance(answer, dict) or not _is_one(answer.get("id")) or "result" not in answer:
+            raise self._unclear("it answered something that is no JSON-RPC answer")
+        return answer["result"]
+
+    def _posted(self, body: bytes) -> bytes:
+        """The answer's content, or Unclear when the time is over: also for a node that dribbles headers."""
+        try:
+            return self._apart.within(self._timeout, lambda: self._read(body))
+        except TimeoutError as late:
+            raise self._unclear("it answered too much or too slowly") from late
+
+    def _read(self, body: bytes) -> bytes:
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
+        deadline = time.monotonic() + self._timeout
+        with self._opener.open(request, timeout=self._timeout) as response:
+            content = b""
+            while chunk := response.read1(64 * 1024):
+                content += chunk
+                if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
+                    raise self._unclear("it answered too much or too slowly")
+            return content
+
+    def block(self, which: int | str) -> Block | None:
+        """A block by number or by word, or None where there is none."""
+        found = self.ask("eth_getBlockByNumber", which if isinstance(which, str) else hex(which), False)
+        if found is None:
+            return None
+        if not isinstance(found, dict) or not isinstance(found.get("hash"), str):
+            raise self._unclear("it showed no block")
+        number, seconds = self.quantity(found.get("number")), min(self.quantity(found.get("timestamp")), _LAST_MOMENT)
+        if isinstance(which, int) and number != which:
+            raise self._unclear("it showed another block than was asked for")
+        return Block(number, found["hash"], datetime.fromtimestamp(seconds, UTC))
+
+    def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
+        """The 32-byte words that a view answers at a block."""
+        answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
+        if answer == "0x":
+            raise Unclear("other-instance", node=self.name)  # no contract stands there
+        if not isinstance(answer, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{64 * count}}}", answer):
+            raise self._unclear("a contract answered in another form than ours")
+        content = bytes.fromhex(answer[2:])
+        return [int.from_bytes(content[at : at + 32], "big") for at in range(0, len(content), 32)]
+
+    def quantity(self, value: Any) -> int:
+        """A number as JSON-RPC writes it."""
+        if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,13}", value):  # what JavaScript counts exactly
+            return int(value, 16)
+        raise self._unclear("it answered no number where one was asked for")
+
+    def _unclear(self, why: str) -> Unclear:
+        return Unclear("ledger-not-read", why=f"{self.name}: {why}")
+
+
+class _Apart:
+    """Makes calls in a thread beside this one, so that a call that does not come back can be left behind there."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Callable[[], bytes], Future[bytes]] | None] | None = None
+
+    def within(self, seconds: float, call: Callable[[], bytes]) -> bytes:
+        """What the call returns or raises; TimeoutError when the time is over."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            Thread(target=_made, args=(self._calls,), daemon=True).start()
+        answered: Future[bytes] = Future()
+        self._calls.put((call, answered))
+        try:
+            return answered.result(seconds)
+        except TimeoutError:
+            self._calls.put(None)  # ends that thread, if ever it comes back; the next call begins another
+            self._calls = None
+            raise
+
+
+def _made(calls: "SimpleQueue[tuple[Callable[[], bytes], Future[bytes]] | None]") -> None:
+    while (asked := calls.get()) is not None:
+        call, answered = asked
+        try:
+            answered.set_result(call())
+        except Exception as fault:
+            answered.set_exception(fault)
+
+
+def _is_one(value: Any) -> bool:
+    return type(value) is int and value == 1
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a node told of a bundle; where it could be read, at which block and of which trusted ledger."""
+
+    source: Source
+    node: str
+    block: Block | None = None
+    ledger: Trusted | None = None
+
+
+def by_node(bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> Source:
+    """The ledger's facts about a bundle at ``moment``, as a node tells them. Never raises for what the node does."""
+    return told_by(bundle, node, trusted, moment, max_age).source
+
+
+def told_by(
+    bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, *, node_may_name: bool = True
+) -> Told:
+    """The same with where it was read. Unless ``node_may_name``, only the reader's trust names the right ledger."""
+    checks = bundle_verification.integrity(bundle)
+    try:
+        reading = _Reading(bundle, node, trusted, moment, max_age, node_may_name)
+        facts = {id(one): reading.facts(one) for one in bundle.records}
+        reading.require_unchanged()
+    except Unclear as unclear:
+        told = Check("LEDGER", Outcome.CANNOT_TELL, unclear.reason, unclear.values, Mender.OPERATOR)
+        unknown = Unknown(str(unclear.values.get("why", "")), "ledger-not-at-hand")
+        nothing = LedgerFacts(moment, unknown, unknown, unknown)
+        return Told(Source((*checks, told), lambda _: nothing, moment), node.name)
+    values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
+    read = Check("LEDGER", Outcome.PASS, "ledger-read", values)
+    source = Source((*checks, read), lambda one: facts[id(one)], moment)
+    return Told(source, node.name, reading.block, reading.ledger)
+
+
+class _Reading:
+    """One reading of one node at one block."""
+
+    def __init__(
+        self, bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, node_may_name: bool
+    ) -> None:
+        self._node, self._trusted, self._node_may_name = node, trusted, node_may_name
+        self.ledger: Trusted | None = None
+        self._chain_id = node.quantity(node.ask("eth_chainId"))
+        self._as_of = moment
+        head = node.block("latest")
+        if head is None or (abs(moment - head.time) > max_age and head.time < moment):
+            values = {"node": node.name, "block_time": head.time} if head else {"why": f"{node.name}: no newest block"}
+            raise Unclear("node-stale" if head else "ledger-not-read", **values)
+        self._head = head
+        self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
+        self._snapshot = bundle_verification.by_snapshot(bundle, trusted, moment, timedelta.max)
+
+    def require_unchanged(self) -> None:
+        """Refuse what was read across a reorganisation of the chain."""
+        again = self._node.block(self.block.number)
+        if again is None or again.block_hash != self.block.block_hash:
+            raise Unclear("node-reorganised", node=self._node.name)
+
+    def facts(self, one: Evidence) -> LedgerFacts:
+        """What the ledger holds of one record."""
+        anchor, proof = one.anchor, one.proof
+        if anchor is None or proof is None:
+            return LedgerFacts(
+                self._as_of,
+                bundle_verification.NOT_SEALED,
+                bundle_verification.NOT_SEALED,
+                bundle_verification.NOT_AT_HAND,
+            )
+        ledger = self._trusted_ledger(anchor)
+        batch = self._batch(anchor)
+        block, is_final = self._anchoring(anchor, ledger)
+        accreditation = self._accreditation(ledger, one)
+        if batch is None:
+            gone = Unknown(str(anchor.block), "anchor-gone") if self._may_be_gone(one, anchor, ledger) else None
+            absent = gone or Unknown("the ledger shows no such record", "ledger-not-at-hand")
+            return LedgerFacts(self._as_of, gone, absent, accreditation)
+        status = self._status(anchor, proof.place) if proof.place < batch.lanes.size else 0
+        return LedgerFacts(self._as_of, batch, status, accreditation, is_final, block)
+
+    def _trusted_ledger(self, anchor: Anchor) -> Trusted:
+        """The entry that vouches for the ledger of an anchor: of the reader's file, else of the node itself.
+
+        Whoever asks a node believes it about the chain; a node of ours also says which ledger on it is its own.
+        """
+        name = ledger_of(anchor)
+        if self._chain_id != name.chain_id:
+            raise Unclear("other-chain", node=self._node.name, chain=self._chain_id)
+        found = self._trusted.of(name) or (self._node_own().of(name) if self._node_may_name else ())
+        (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number)
+        if instance != int.from_bytes(name.instance_id, "big"):
+            raise Unclear("other-instance", node=self._node.name)
+        if not found:
+            raise Unclear("ledger-unnamed" if self._node_may_name else "ledger-untrusted", ledger=name.address)
+        self.ledger = found[0]
+        return found[0]
+
+    def _node_own(self) -> Trust:
+        try:
+            return trust.read(self._node.answer("provenport_trust"))
+        except (_ErrorAnswer, Unclear, MalformedTrust):
+            return Trust()
+
+    def _batch(self, anchor: Anchor) -> AnchoredBatch | None:
+        data = BATCH_OF + anchor.root.hex()
+        anchored_at, number, anchorer, *ends = self._node.words(anchor.ledger, data, 7, self.block.number)
+        if anchored_at == 0:
+            return None
+        return AnchoredBatch(anchor.root, _moment(anchored_at), number, anchorer, Lanes(*ends))
+
+    def _status(self, anchor: Anchor, place: int) -> int:
+        data = f"{STATUS_OF}{anchor.root.hex()}{place:064x}"
+        return self._node.words(anchor.ledger, data, 1, self.block.number)[0]
+
+    def _accreditation(self, ledger: Trusted, one: Evidence) -> Accreditation | None:
+        key = bundle_verification.key_named(one.record)
+        if key is None:
+            return None
+        data = ACCREDITATION_OF + key.hex()
+        kinds, chapters, start, end, since = self._node.words(ledger.accreditation, data, 5, self.block.number)
+        if kinds == 0:
+            return None
+        return Accreditation(kinds, chapters, _moment(start), _moment(end), _moment(since) if since else None)
+
+    def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, bool]:
+        """The block in which the named transaction anchored the root, and whether that is final."""
+        receipt = self._node.ask("eth_getTransactionReceipt", "0x" + anchor.transaction.hex())
+        if not isinstance(receipt, dict) or receipt.get("blockNumber") is None:
+            return None, False
+        if receipt.get("status") != "0x1" or not _anchors(receipt.get("logs"), anchor):
+            return -1, False  # no block: the named transaction did something else
+        number = self._node.quantity(receipt["blockNumber"])
+        block = self._node.block(number)
+        if block is None or block.block_hash != receipt.get("blockHash"):
+            raise Unclear("node-reorganised", node=self._node.name)
+        return number, self.block.number - number >= ledger.confirmations
+
+    def _may_be_gone(self, one: Evidence, anchor: Anchor, ledger: Trusted) -> bool:
+        """Whether an absent root may have been there: then its absence is no forgery."""
+        if self.block.number < anchor.block + ledger.confirmations:
+            return True
+        there = self._node.block(anchor.block)
+        if there is None or there.time != anchor.block_time:
+            return True
+        if self._node.ask("eth_getTransactionByHash", "0x" + anchor.transaction.hex()) is not None:
+            return True
+        return isinstance(self._snapshot.facts(one).batch, AnchoredBatch)  # somebody trusted saw it there
+
+
+def _anchors(logs: Any, anchor: Anchor) -> bool:
+    """Whether one of these events tells that the ledger took the root."""
+    wanted = [BATCH_ANCHORED, "0x" + anchor.root.hex()]
+    for event in logs if isinstance(logs, list) else []:
+        if not isinstance(event, dict) or not isinstance(event.get("topics"), list):
+            continue
+        address = event.get("address")
+        is_ours = isinstance(address, str) and address.lower() == anchor.ledger.lower()
+        if is_ours and event["topics"][:2] == wanted:
+            return True
+    return False
+
+
+def _last_before(node: Node, head: Block, moment: datetime) -> Block:
+    """The newest block that is not later than the moment: the ledger as it stood then."""
+    first, last = 0, head.number
+    found: Block | None = None
+    while first <= last:
+        middle = node.block((first + last) // 2)
+        if middle is None:
+            raise Unclear("ledger-not-read", why=f"{node.name}: it does not show its blocks")
+        if middle.time <= moment:
+            found, first = middle, middle.number + 1
+        else:
+            last = middle.number - 1
+    if found is None:
+        raise Unclear("ledger-not-read", why=f"{node.name}: the chain is younger than the time asked about")
+    return found
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

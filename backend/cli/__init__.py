@@ -1,0 +1,1 @@
+"""The command ``provenport``, one module a command or group of commands."""

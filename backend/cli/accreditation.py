@@ -1,0 +1,157 @@
+"""``provenport chain accredit|suspend|reinstate|pending|cancel``: the authority's acts, and the guardian's veto.
+
+They write to the database beside a running server, whose worker takes them to the ledger.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from backend.domain.errors import NotFound
+from backend.domain.outbox import AccreditationAct
+from backend.domain.parties import Person, Role
+from backend.services.ports import Surroundings
+from backend.settings import Settings
+
+AS_HELP = "E-mail address of the authority's person who acts."
+JSON_HELP = "For machines."
+
+Command = Callable[..., Any]
+
+
+def _acting(command: Command) -> Command:
+    for option in (
+        click.argument("organisation_id"),
+        click.option("--as", "email", required=True, help=AS_HELP),
+        click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_acting
+@click.option("--chapters", help="HS chapters, such as 1-24,61. All of them unless told otherwise.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, UTC. Three years from now unless given.")
+def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | None, until: datetime | None) -> None:
+    """Accredit ORGANISATION_ID's key for what its role issues."""
+    from backend.services import accreditation
+
+    _act(
+        as_json,
+        email,
+        lambda at, person: accreditation.accredit(
+            at, person, organisation_id, _chapters(chapters), valid_until=until and _end_of(until)
+        ),
+    )
+
+
+@click.command()
+@_acting
+def suspend(organisation_id: str, email: str, as_json: bool) -> None:
+    """Stop standing behind ORGANISATION_ID's key, from now on. This is never delayed."""
+    from backend.services import accreditation
+
+    _act(as_json, email, lambda at, person: accreditation.suspend(at, person, organisation_id))
+
+
+@click.command()
+@_acting
+def reinstate(organisation_id: str, email: str, as_json: bool) -> None:
+    """Stand behind ORGANISATION_ID's key again."""
+    from backend.services import accreditation
+
+    _act(as_json, email, lambda at, person: accreditation.reinstate(at, person, organisation_id))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def pending(as_json: bool) -> None:
+    """List the authority's acts that were not done yet: asked, announced, being cancelled."""
+    from backend.runtime.context import opened
+    from backend.services import accreditation
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        found = [_told(act) for act in accreditation.pending(at)]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for act in found:
+        click.echo(
+            f"{act['id']}  {act['act']:<10} key {act['key'][:16]}…  {act['state']}  {act['dueAt'] or ''}".rstrip()
+        )
+    click.echo(f"{len(found) or 'No'} acts wait." + (" Cancel one with: provenport chain cancel ID" if found else ""))
+
+
+@click.command()
+@click.argument("act_id")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def cancel(act_id: str, as_json: bool) -> None:
+    """Cancel the act ACT_ID as the guardian, before it is done.
+
+    The guardian's key must be the one that is kept in the data folder; another guardian cancels with its own wallet.
+    """
+    from backend.runtime.context import opened
+    from backend.services import accreditation
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        act = accreditation.cancel(at, act_id)
+    click.echo(json.dumps(_told(act), indent=2) if as_json else "Asked. The server cancels it with its next round.")
+
+
+def _act(as_json: bool, email: str, what: Callable[[Surroundings, Person], AccreditationAct]) -> None:
+    from backend.runtime.context import opened
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        act = what(at, _person(at, email))
+    told = _told(act)
+    click.echo(json.dumps(told, indent=2) if as_json else f"Asked: {told['act']}, act {act.id}. The server does it.")
+
+
+def _person(at: Surroundings, email: str) -> Person:
+    with at.work(reading=True) as work:
+        person = work.store.find_person_by_email(email)
+    if person is None or person.role is not Role.AUTHORITY:
+        raise NotFound(f"nobody of the authority signs in as {email}")
+    return person
+
+
+def _told(act: AccreditationAct) -> dict[str, Any]:
+    return {
+        "id": act.id,
+        "act": act.verb,
+        "key": act.thumbprint,
+        "askedAt": act.asked_at.isoformat(),
+        "dueAt": act.due_at and act.due_at.isoformat(),
+        "state": _state(act),
+    }
+
+
+def _state(act: AccreditationAct) -> str:
+    if act.cancel_asked_at is not None:
+        return "being cancelled"
+    return "asked" if act.announcement is None else "announced"
+
+
+def _chapters(typed: str | None) -> list[int] | None:
+    if not typed:
+        return None
+    chapters: list[int] = []
+    for part in typed.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise click.BadParameter(f"{part!r} is no chapter: give them as 1-24,61", param_hint="--chapters")
+        if not 1 <= int(first) <= int(last or first) <= 99:
+            raise click.BadParameter(f"{part!r}: chapters run from 1 to 99, the lower first", param_hint="--chapters")
+        chapters += range(int(first), int(last or first) + 1)
+    return chapters
+
+
+def _end_of(day: datetime) -> datetime:
+    from datetime import UTC, timedelta
+
+    return day.replace(tzinfo=UTC) + timedelta(days=1)

@@ -1,0 +1,169 @@
+"""The report of an import as people read it: one line for each fact, and at the end what to do next."""
+
+import shlex
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from backend.domain.documents import SLUGS
+from backend.domain.interop.formats import NAMES
+from backend.domain.interop.reading import Mark, Note
+from backend.domain.interop.sentences import Language, clear, tell
+from backend.domain.kinds import Kind
+from backend.services.importing import FilePlan, Plan
+
+SIGNS = {
+    Mark.TAKEN: ("✓", "green"),
+    Mark.CONVERTED: ("~", "cyan"),
+    Mark.HEED: ("!", "yellow"),
+    Mark.EXCESS: ("+", "bright_black"),
+    Mark.LACKS: ("–", "magenta"),
+    Mark.WRONG: ("✗", "red"),
+}
+_CHROME = {
+    "table": ("table of consignments", "货物清单表"),
+    "unknown": ("not read", "未能读取"),
+    "row": ("row {row}", "第 {row} 行"),
+    "lacks": ("lacks", "缺少"),
+    "stored": ("Stored.", "已保存。"),
+    "ready": ("Complete: nothing stands in the way.", "完整，可以保存。"),
+    "refused": ("Refused: nothing was stored.", "已拒绝：未保存任何内容。"),
+    "dry-run": (
+        "Dry run: nothing was stored. To store it, leave --dry-run out:",
+        "试运行：未保存。去掉 --dry-run 即可保存：",
+    ),
+    "counts": (
+        "{lacks} lacking, {wrong} wrong; {blocked} of {files} files held back.",
+        "缺少 {lacks} 项，错误 {wrong} 处；{files} 个文件中 {blocked} 个不能导入。",
+    ),
+    "complete-it": ("Give what lacks, in place of each … :", "请在 … 处填写所缺内容："),
+    "legend": (
+        "✓ taken  ~ converted  ! take heed  + not used  – lacking  ✗ wrong",
+        "✓ 采用  ~ 换算  ! 请注意  + 未采用  – 缺少  ✗ 错误",
+    ),
+    "mend": ("Mend what is marked ✗ and import again.", "请修正标有 ✗ 之处后重新导入。"),
+    "mend-table": (
+        "Mend the rows marked ✗ in the table and import it again: all of them go in, or none.",
+        "请在表中修正标有 ✗ 的行后重新导入：全部导入，或全不导入。",
+    ),
+    "lodged": ("{count} declarations lodged: {first}", "已申报 {count} 票：{first}"),
+    "stated": (
+        "{kind} stated (record {id}) and laid before {issuer}, who confirms it",
+        "{kind} 已陈述（单证 {id}），待 {issuer} 确认",
+    ),
+    "invoiced": ("invoice {reference} issued (record {id})", "发票 {reference} 已签发（单证 {id}）"),
+    "anchoring": (
+        "The running server takes them to the ledger; if none runs, start it: provenport serve",
+        "运行中的服务器会将其上链；若未运行，请启动：provenport serve",
+    ),
+}
+_SHOWN_REFERENCES = 5
+Line = tuple[Mark, str, str]
+"""A mark, what it is about, and what is said of it."""
+
+
+def chrome(code: str, language: Language, **values: object) -> str:
+    """A sentence around the notes."""
+    return _CHROME[code][int(language == "zh")].format_map(values)
+
+
+def summary_of(file: FilePlan, language: Language) -> str:
+    """A file's headline."""
+    if file.table is not None:
+        what = chrome("table", language)
+    elif file.reading is not None:
+        what = f"{SLUGS[file.reading.kind]} ({NAMES[file.format]})"
+    else:
+        what = chrome("unknown", language)
+    return f"{clear(file.name)}: {what}"
+
+
+def lines_of(file: FilePlan, language: Language) -> list[Line]:
+    """A file's report, what stands in the way last, where the eye falls."""
+    order = list(SIGNS)
+    notes = sorted(file.notes, key=lambda note: (order.index(note.mark), note.row or 0))
+    return [(note.mark, _about(note, language), tell(note, language)) for note in notes]
+
+
+def _about(note: Note, language: Language) -> str:
+    where = clear(note.where)
+    if note.row is not None:
+        return ", ".join(filter(None, [chrome("row", language, row=note.row), where]))
+    if note.mark in (Mark.TAKEN, Mark.CONVERTED) and note.field:
+        return note.field if where == note.field else f"{where} → {clear(note.field)}"
+    return where or clear(note.field)
+
+
+def print_report(summary: str, lines: Sequence[Line]) -> None:
+    """Print: in colours and columns on a terminal, plain lines elsewhere."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        click.echo(summary)
+        for mark, about, words in lines:
+            click.echo(f"  {SIGNS[mark][0]} {': '.join(filter(None, [about, words]))}")
+        return
+    grid = Grid.grid(padding=(0, 1))
+    grid.add_column(width=3, justify="right")
+    grid.add_column(overflow="fold", ratio=2)
+    grid.add_column(overflow="fold", ratio=3)
+    for mark, about, words in lines:
+        sign, colour = SIGNS[mark]
+        style = colour if mark is not Mark.TAKEN else ""
+        grid.add_row(Text(sign, colour), Text(about, style), Text(words, style))
+    console.print(Text(summary, "bold"))
+    console.print(grid)
+
+
+def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str, language: Language) -> str:
+    """What came of it, and what to do next."""
+    if is_stored:
+        told = [line for file in plan.files for line in _stored_lines(file, language)]
+        return "\n".join([chrome("stored", language), *told, chrome("anchoring", language)])
+    if plan.is_ready:
+        return "\n".join([chrome("ready", language), *([chrome("dry-run", language), f"  {again}"] if dry_run else [])])
+    return "\n".join([chrome("refused", language), *_mending(plan, again, language)])
+
+
+def _stored_lines(file: FilePlan, language: Language) -> list[str]:
+    if file.stored and file.stored[0].kind is Kind.DECLARATION:
+        first = ", ".join(one.reference for one in file.stored[:_SHOWN_REFERENCES])
+        more = ", …" if len(file.stored) > _SHOWN_REFERENCES else ""
+        return ["  " + chrome("lodged", language, count=len(file.stored), first=clear(first) + more)]
+    told = []
+    for one in file.stored:
+        code = "invoiced" if one.kind is Kind.INVOICE else "stated"
+        issuer = file.issuer.name if file.issuer else ""
+        reference, kind = clear(one.reference), SLUGS[one.kind]
+        told.append(
+            "  "
+            + chrome(
+                code,
+                language,
+                kind=" ".join(filter(None, [kind, reference])),
+                reference=reference,
+                id=one.id,
+                issuer=issuer,
+            )
+        )
+    return told
+
+
+def _mending(plan: Plan, again: str, language: Language) -> list[str]:
+    blocked = [file for file in plan.files if not file.is_ready]
+    notes = [note for file in blocked for note in file.notes]
+    lacks, wrong = (sum(note.mark is mark for note in notes) for mark in (Mark.LACKS, Mark.WRONG))
+    counts = chrome("counts", language, blocked=len(blocked), files=len(plan.files), lacks=lacks, wrong=wrong)
+    mendable = [n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.mark.blocks and n.field]
+    told = [counts]
+    if any(note.code == "lacking-issuer" for note in notes):
+        again += " --issuer …"
+    if mendable or "--issuer …" in again:
+        settings = [f"    --set {shlex.quote(n.field)}=…" for n in mendable]
+        told += [chrome("complete-it", language), " \\\n".join([f"  {again}", *settings])]
+    if any(n.mark is Mark.WRONG and n not in mendable for n in notes):
+        is_table = any(file.table is not None for file in blocked)
+        told.append(chrome("mend-table" if is_table else "mend", language))
+    return told

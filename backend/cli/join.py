@@ -1,0 +1,41 @@
+"""``provenport join``: register an organisation."""
+
+import json
+import os
+
+import click
+
+from backend.domain.parties import Role
+from backend.settings import Settings
+
+
+@click.command("join")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]), help="What it does here.")
+@click.option("--name", required=True, help="Its name, as it stands on papers.")
+@click.option("--email", required=True, help="The address that its first person signs in with.")
+@click.option("--identifier", help="Company number, for China the USCC.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def join_command(role: str, name: str, email: str, identifier: str | None, as_json: bool) -> None:
+    """Register an organisation; prints its password and token once."""
+    from backend.runtime.context import opened
+    from backend.services.organisations import Particulars
+    from backend.services.organisations import join as register
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        joined = register(at, Particulars(Role(role), name, email, identifier=identifier))
+    shown = {
+        "role": role,
+        "organisation": name,
+        "id": joined.organisation.id,
+        "email": joined.person.email,
+        "password": joined.password,
+        "token": joined.token,
+    }
+    if as_json:
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{name} has joined as {role}. Shown once, kept nowhere in the clear:")
+    for key in ("email", "password", "token"):
+        click.echo(f"  {key:<9} {shown[key]}")
+    if role not in ("officer", "authority"):
+        click.echo("Next: the authority accredits it, on the page Accreditations.")

@@ -1,0 +1,110 @@
+"""``provenport keys``: the keys that records are signed with, and the master key that seals them."""
+
+import json
+import os
+from datetime import UTC, datetime
+
+import click
+
+from backend.domain.errors import TraceabilityError
+from backend.domain.parties import Person, Role
+from backend.domain.records import RecordOnFile
+from backend.services.ports import Surroundings
+from backend.settings import Settings
+
+
+@click.group("keys")
+def keys_command() -> None:
+    """Signing keys and the master key: list, replace, stop."""
+
+
+@keys_command.command("list")
+def list_keys() -> None:
+    """List every key: its organisation, where it is kept, whether it signs."""
+    from backend.runtime.context import opened
+
+    with opened(_settings()) as at, at.work(reading=True) as work:
+        for key in work.store.signing_keys():
+            state = "signs" if key.is_active else "withdrawn" if key.retired_at else "waits for the ledger"
+            stolen = f", not trusted since {key.compromised_since.isoformat()}" if key.compromised_since else ""
+            where = "outside" if key.is_outside else "here"
+            click.echo(f"{key.thumbprint}  {state}{stolen}, kept {where}  {key.organisation.name}")
+
+
+@keys_command.command("rotate-master")
+def rotate_master() -> None:
+    """Seal every key under a new master key. May be cut short at any point and started again."""
+    from backend.runtime.context import rotate_master_key
+
+    settings = _settings()
+    count = rotate_master_key(settings)
+    click.echo(f"{count} signing keys and the ledger's accounts are sealed under the new master key.")
+    if settings.master_key is not None:
+        click.echo("Now set PROVENPORT_MASTER_KEY to the new key and unset PROVENPORT_NEXT_MASTER_KEY.")
+    else:
+        click.echo("Make a new backup: older ones open with the master key that lies in them only.")
+
+
+@keys_command.command()
+@click.argument("organisation")
+def rotate(organisation: str) -> None:
+    """Give an ORGANISATION (its id) a new signing key. What the old one signed stays good."""
+    from backend.runtime.context import opened
+    from backend.services import keys
+
+    with opened(_settings()) as at:
+        new = keys.rotate(at, _authority(at), organisation)
+    state = "signs from now on" if new.is_active else "signs as soon as the ledger says so: let the server run"
+    click.echo(f"{new.thumbprint} {state}.")
+
+
+@keys_command.command()
+@click.argument("key")
+@click.option("--since", required=True, help="From when on others may have signed, such as 2026-03-31T08:00Z.")
+@click.option("--list-only", is_flag=True, help="Change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def compromised(key: str, since: str, list_only: bool, as_json: bool) -> None:
+    """Stop a KEY (its thumbprint) that others may have used, and list what it signed since."""
+    from backend.runtime.context import opened
+    from backend.services import keys
+
+    moment = _moment(since)
+    with opened(_settings()) as at:
+        act = keys.signed_since if list_only else keys.compromised
+        found = act(at, _authority(at), key, moment)
+    if as_json:
+        shown = [_shown(record) for record in found.records]
+        click.echo(json.dumps({"key": key, "since": moment.isoformat(), "records": shown}, indent=2))
+        return
+    for record in found.records:
+        click.echo("  ".join(str(value) for value in _shown(record).values()))
+    click.echo(f"{len(found.records)} records signed since {moment.isoformat()} by {found.key.organisation.name}.")
+    if not list_only:
+        click.echo("The key signs nothing more; the ledger is told when the server runs.")
+        click.echo(f"Next: a new key, provenport keys rotate {found.key.organisation.id}")
+
+
+def _shown(record: RecordOnFile) -> dict[str, str]:
+    return {"takenIn": record.recorded_at.isoformat(), "id": record.id, "kind": record.kind.name.lower()}
+
+
+def _settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TraceabilityError("--since is no time: give it as 2026-03-31T08:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _authority(at: Surroundings) -> Person:
+    """Whoever sits at the machine acts as the authority: the data folder holds its keys anyway."""
+    with at.work(reading=True) as work:
+        people = [work.store.first_person(found) for found in work.store.organisations(Role.AUTHORITY)]
+    found = next((person for person in people if person is not None), None)
+    if found is None:
+        raise TraceabilityError("there is no authority yet: provenport join --role authority …")
+    return found

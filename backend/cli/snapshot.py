@@ -1,0 +1,265 @@
+"""``provenport snapshot``: customs, or anybody with a node, signs what the ledger holds, with a key of its own.
+
+Needs no installation, no data folder and no server of ours: a bundle, a node, a key's file and a trust file.
+"""
+
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from backend.cli.verify import (
+    EXIT,
+    Age,
+    VerdictCommand,
+    language_of,
+    require_address,
+    trust_in,
+)
+
+if TYPE_CHECKING:
+    from backend.adapters.keys.key_files import FileKey
+    from backend.domain.bundle import Bundle
+    from backend.domain.sentences import Language
+    from backend.domain.snapshot import Snapshot
+    from backend.domain.verdict import Check
+
+PASSPHRASE = "PROVENPORT_KEY_PASSPHRASE"
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OUT = click.Path(dir_okay=False, path_type=Path)
+_lang = click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
+
+
+@click.group("snapshot", context_settings={"help_option_names": ["-h", "--help"]})
+def snapshot_command() -> None:
+    r"""Sign, with a node and a key of your own, what the ledger holds.
+
+    \b
+    Once:        provenport snapshot new-key office.pem
+                 provenport snapshot trust-file --key office.pem --name "Shenzhen Customs" \
+                     --trust operator.json --out customs.json     (hand customs.json to your readers)
+    Each time:   provenport snapshot sign bundle.json --rpc http://127.0.0.1:8545 \
+                     --key office.pem --trust operator.json --out signed.json
+    Readers:     provenport verify signed.json --trust customs.json
+    """
+
+
+@snapshot_command.command("new-key")
+@click.argument("file", type=_OUT)
+@click.option("--no-passphrase", is_flag=True, help="Keep it readable by whoever gets at the file.")
+def new_key_command(file: Path, no_passphrase: bool) -> None:
+    """Make a key in FILE, to sign snapshots with.
+
+    FILE is PKCS#8 in PEM, readable by you alone, sealed with a passphrase (asked for, or PROVENPORT_KEY_PASSPHRASE).
+    Prints the key's thumbprint (RFC 7638): publish it, so that readers can compare it with your trust file.
+    """
+    from backend.adapters.keys import key_files
+
+    passphrase = None if no_passphrase else _passphrase(confirm=True)
+    try:
+        made = key_files.new_key(file, passphrase)
+    except FileExistsError as error:
+        raise click.ClickException(f"{file} is there already: choose another name, a key is not overwritten") from error
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+    click.echo(_thumbprint(made))
+    click.echo(f"That is the thumbprint of the key in {file}. Keep the file; publish the thumbprint.", err=True)
+
+
+@snapshot_command.command("sign", cls=VerdictCommand)
+@click.argument("bundle", type=_FILE)
+@click.option("--rpc", required=True, metavar="URL", help="The node to read the ledger with: your own.")
+@click.option("--key", "key_file", required=True, type=_FILE, help="Your key: P-256, PEM (see new-key).")
+@click.option("--trust", required=True, type=_FILE, help="Names the right ledger: its operator's trust file, or yours.")
+@click.option("--max-age", type=Age(), default="2h", show_default=True, help="How old the node's newest block may be.")
+@click.option("--out", type=_OUT, help="Where to write the signed bundle; without it, to standard output.")
+@_lang
+def sign_command(
+    bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: timedelta, out: Path | None, lang: str | None
+) -> None:
+    """Read the ledger for a BUNDLE and sign what it holds.
+
+    The records' own proofs are checked and the node is asked as by "provenport verify --rpc". What it shows is stated
+    as it is, also "revoked". The bundle comes out as it went in, with this snapshot in place of the one that it had.
+
+    Exit codes: 0 signed; 1 nothing signed, since the bundle was altered or is forged; 2 nothing signed, since the
+    ledger could not be told (or wrong usage).
+    """
+    from backend.adapters.node_client import Node, told_by
+    from backend.domain import bundle as bundles
+    from backend.domain import bundle_verification, snapshot, snapshot_statement
+    from backend.domain.verdict import Verdict
+
+    require_address(rpc)
+    _spare(key_file, out, "your key")
+    _spare(trust, out, "your trust file")
+    trusted, key, language = trust_in(trust), _key(key_file), language_of(lang)
+    moment = datetime.now(UTC)
+    with bundle.open("rb") as opened:
+        read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
+    if isinstance(read, Verdict):
+        _refuse(snapshot_statement.hindrances(None, read), language)
+    told = told_by(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
+    against = snapshot_statement.hindrances(read, bundle_verification.verdict_on(read, told.source, moment))
+    if against or told.block is None or told.ledger is None:
+        _refuse(against, language)
+    stated = snapshot_statement.stated(read, told.source, told.ledger, told.block.number, told.block.time, moment)
+    signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
+    _write(bundles.text(signed), out)
+    _tell(signed, stated, told.node, _thumbprint(key), language)
+
+
+@snapshot_command.command("trust-file")
+@click.option("--name", required=True, help='What readers will call you, e.g. "Shenzhen Customs".')
+@click.option("--key", "key_file", type=_FILE, help="Your key: the PEM of new-key, its public part, or a JWK.")
+@click.option("--thumbprint", help="Instead of --key: its thumbprint (RFC 7638).")
+@click.option("--trust", required=True, type=_FILE, help="Names the ledgers that you speak for: the operator's file.")
+@click.option("--join", is_flag=True, help="Keep what stands in that file, so that both may speak.")
+@click.option("--out", type=_OUT, help="Where to write it; without it, to standard output.")
+def trust_file_command(
+    name: str, key_file: Path | None, thumbprint: str | None, trust: Path, join: bool, out: Path | None
+) -> None:
+    """Print a trust file that lets your key speak for the ledgers of another.
+
+    Readers who take it alone believe you and not the operator. With --join and a key of yours that is newer, the
+    earlier one stays named beside it, for what it has signed.
+    """
+    named = _named_key(key_file, thumbprint)
+    _spare(key_file, out, "your key")
+    given = trust_in(trust)
+    if not name.strip():
+        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
+    if not given.trusted:
+        raise click.BadParameter(f"{trust} names no ledger: take the operator's trust file", param_hint="--trust")
+    others = [other for other in given.names_of(named) if other != name]
+    if join and others:
+        raise click.ClickException(
+            f"in {trust} this key speaks already, as {others[0]}: two names would mislead readers"
+        )
+    own = given.spoken_for_by(name, named)
+    written = given.joined_by(own) if join else own
+    _write(json.dumps(written.as_json(), indent=2, ensure_ascii=False) + "\n", out)
+    whose = " and ".join(dict.fromkeys(entry.name for entry in written.trusted))
+    click.echo(f"With it readers believe {whose} about {len(own.trusted)} ledger(s).", err=True)
+    click.echo(
+        f"Hand it over by a way that they trust; let them compare your key with what you publish: {named}", err=True
+    )
+
+
+# ---- the key
+
+
+def _thumbprint(key: "FileKey") -> str:
+    from backend.domain.sd_jwt import b64, thumbprint
+
+    return b64(thumbprint(key.jwk))
+
+
+def _passphrase(*, confirm: bool) -> str:
+    """From the environment, else asked for."""
+    given = os.environ.get(PASSPHRASE)
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        also = ", or say --no-passphrase" if confirm else ""
+        raise click.UsageError(f"nobody is here to type the passphrase: give it as {PASSPHRASE}{also}")
+    typed: str = click.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
+    return typed
+
+
+def _key(path: Path) -> "FileKey":
+    from backend.adapters.keys import key_files
+
+    content = key_files.read(path)
+    if not key_files.is_sealed(content) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        click.echo(f"Careful: others can read {path}, and it has no passphrase: chmod 600 {path}", err=True)
+    try:
+        return key_files.opened(content, _passphrase(confirm=False) if key_files.is_sealed(content) else None)
+    except key_files.UnusableKey as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--key") from error
+
+
+def _named_key(path: Path | None, thumbprint: str | None) -> str:
+    from backend.adapters.keys import key_files
+    from backend.domain import sd_jwt
+
+    if (path is None) == (thumbprint is None):
+        raise click.UsageError("give your key, by --key FILE or by --thumbprint")
+    if path is None:
+        if not re.fullmatch("[A-Za-z0-9_-]{43}", thumbprint or ""):
+            raise click.BadParameter("a thumbprint (RFC 7638) has 43 letters and digits", param_hint="--thumbprint")
+        return str(thumbprint)
+    content = key_files.read(path)
+    if key_files.holds_private(content):
+        return _thumbprint(_key(path))
+    try:
+        return sd_jwt.b64(sd_jwt.thumbprint(key_files.public_jwk(content)))
+    except key_files.UnusableKey as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--key") from error
+
+
+# ---- telling
+
+
+def _refuse(against: "Iterable[Check]", language: "Language") -> NoReturn:
+    """Tell why nothing was signed, and end."""
+    from backend.domain.sentences import CHECKS, sentence
+    from backend.domain.verdict import Outcome, Verdict
+
+    verdict, chinese = Verdict.of(against, datetime.now(UTC)), language == "zh"
+    click.secho("未签署：" if chinese else "Nothing was signed:", fg="red", bold=True, err=True)
+    for check in verdict.checks:
+        mark = "■" if check.outcome is Outcome.FAIL else "◐"
+        about = f" {check.record}" if check.record else ""
+        click.echo(f"  {mark}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}", err=True)
+    sys.exit(EXIT[verdict.ruling.value])
+
+
+def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: "Language") -> None:
+    """Tell what was signed, by reading it as somebody will who trusts the key."""
+    from backend.domain import bundle_verification
+    from backend.domain.sentences import RULINGS, headline
+    from backend.domain.trust import Trust, Trusted
+
+    trust = Trust((Trusted("", stated.ledger, stated.accreditation, keys=(signer,)),))
+    source = bundle_verification.by_snapshot(signed, trust, stated.read_at, timedelta.max)
+    verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
+    chinese, time = language == "zh", f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
+    ruling, why = RULINGS[verdict.ruling][chinese], headline(verdict, language)
+    if chinese:
+        click.secho(f"已签署：{node} 在区块 {stated.block}（{time}）所示的链上记录。", bold=True, err=True)
+        click.echo(f"签署密钥：{signer}。信任该密钥的读者将看到：{ruling}。{why}", err=True)
+        return
+    click.secho(f"Signed: what {node} showed in block {stated.block} of {time}.", bold=True, err=True)
+    click.echo(f"Key: {signer}. Who trusts it reads: {ruling.upper()}. {why}", err=True)
+
+
+def _spare(file: Path | None, out: Path | None, what: str) -> None:
+    if file is not None and out is not None and out.exists() and out.samefile(file):
+        raise click.BadParameter(f"that is {what}: it would be lost", param_hint="--out")
+
+
+def _write(text: str, out: Path | None) -> None:
+    """Write all or nothing; the file may be the one that was read, and a link stays one."""
+    from backend.store.disk import write_over
+
+    if out is None:
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        click.echo(text, nl=False)
+        return
+    out = out.resolve()
+    if out.exists() and not out.is_file():
+        raise click.BadParameter(f"{out} is no file: leave --out away for standard output", param_hint="--out")
+    try:
+        write_over(out, text.encode(), mode=0o666)
+    except OSError as error:
+        raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error

@@ -1,0 +1,119 @@
+"""``provenport trs``: the time release study, and its events in a file for ``clearance-sim trs`` (CSV or Parquet)."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from backend.domain.clearance import ClearanceEvent, ReleaseTimes
+from backend.domain.errors import Invalid
+from backend.services.ports import Surroundings
+from backend.services.release_times import EVENT_COLUMNS, as_csv, event_row, events, study
+from backend.settings import Settings
+
+_ROWS_A_GROUP = 50_000
+
+
+@click.command("trs")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option(
+    "--events", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the events: NAME.csv, .parquet."
+)
+def trs_command(as_json: bool, file: Path | None) -> None:
+    """Time release study: how long goods took, by both clocks.
+
+    The events feed "clearance-sim trs", which adds intervals, stages and who was responsible.
+    """
+    from backend.runtime.context import opened
+
+    with opened(Settings.from_environment(os.environ)) as at:
+        if file is not None:
+            _write_events(at, file, as_json)
+            return
+        found = study(at)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(f"{'':<24}{'count':>8}{'mean':>12}{'median':>12}{'P90':>12}")
+    click.echo(_clock("arrival → release", found.arrival_to_release))
+    click.echo(_clock("lodgement → release", found.lodgement_to_release))
+    if found.lodgement_to_release.count == 0:
+        click.echo("Nothing was released yet: an officer's decision “release” starts the count.")
+
+
+def _write_events(at: Surroundings, file: Path, as_json: bool) -> None:
+    written = write_events(at, file)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "events": written}))
+        return
+    click.echo(f"Wrote {written:,} events to {file}. Next: clearance-sim trs {file}")
+
+
+def _clock(name: str, clock: ReleaseTimes) -> str:
+    figures = (clock.mean_hours, clock.median_hours, clock.p90_hours)
+    shown = "".join(f"{'–' if hours is None else _people_say(hours):>12}" for hours in figures)
+    return f"{name:<24}{clock.count:>8}{shown}"
+
+
+def _people_say(hours: float) -> str:
+    seconds = round(hours * 3600)
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def write_events(at: Surroundings, file: Path) -> int:
+    """Write every event; returns how many. Raises Invalid where the file cannot be written."""
+    counted = _Counted(events(at))
+    try:
+        if file.suffix == ".parquet":
+            _write_parquet(counted, file)
+        elif file.suffix == ".csv":
+            _write_csv(counted, file)
+        else:
+            raise Invalid(f"{file.name}: events are written as .csv or .parquet; choose such a name")
+    except OSError as error:
+        raise Invalid(f"{file} cannot be written: {error.strerror}") from error
+    return counted.count
+
+
+class _Counted:
+    """Events that are counted as they pass."""
+
+    def __init__(self, found: Iterable[ClearanceEvent]) -> None:
+        self._found, self.count = found, 0
+
+    def __iter__(self) -> Iterator[ClearanceEvent]:
+        for event in self._found:
+            self.count += 1
+            yield event
+
+
+def _write_csv(found: Iterable[ClearanceEvent], file: Path) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(as_csv(found))
+
+
+def _write_parquet(found: Iterable[ClearanceEvent], file: Path) -> None:
+    # Half a second to import, and only this needs it.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    utc = pa.timestamp("us", tz="UTC")
+    types = {name: utc if name.endswith("_at") else pa.string() for name in EVENT_COLUMNS}
+    schema = pa.schema(list(types.items()))
+    remaining = iter(found)
+    with pq.ParquetWriter(file, schema) as writer:
+        while group := list(islice(remaining, _ROWS_A_GROUP)):
+            columns = dict(zip(EVENT_COLUMNS, zip(*map(event_row, group), strict=True), strict=True))
+            columns |= {
+                "occurred_at": tuple(event.occurred_at for event in group),
+                "recorded_at": tuple(event.recorded_at for event in group),
+            }
+            arrays = [pa.array(columns[name], types[name]) for name in EVENT_COLUMNS]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

@@ -1,0 +1,235 @@
+"""``provenport verify`` and ``provenport trust-file``: checking evidence anywhere, and what a reader needs for it.
+
+Verifying needs no installation, no settings and no network unless a node is named, so what it imports is kept small.
+"""
+
+import io
+import json
+import os
+import re
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from backend.domain.bundle import Bundle
+    from backend.domain.bundle_verification import Remark
+    from backend.domain.sentences import Language
+    from backend.domain.trust import Trust
+    from backend.domain.verdict import Verdict
+
+EXIT = {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}
+_MARKS = {"pass": "●", "fail": "■", "cannot_tell": "◐", "note": "○"}
+
+
+class Age(click.ParamType[timedelta]):
+    """How old something may be."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """A length of time such as 90m, 24h or 7d."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch("([0-9]{1,6})([mhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no age: write 90m, 24h or 7d", param, ctx)
+        unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
+        return timedelta(**{unit: int(found[1])})
+
+
+class _Moment(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """A moment as RFC 3339 writes it, and not in the future."""
+        from backend.domain.rfc3339 import moment_of
+
+        try:
+            moment = moment_of(value)
+        except ValueError:
+            moment = None
+        if moment is None:
+            self.fail(f"{value!r} is no time: write 2026-03-02T12:00:00Z", param, ctx)
+        if moment > datetime.now(UTC):
+            self.fail("nobody knows yet what the ledger will hold then", param, ctx)
+        return moment
+
+
+class VerdictCommand(click.Command):
+    """Its exit code is a verdict. Where it cannot be finished nothing can be told, so it never ends with 1 then."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; 2 for whatever goes wrong: a full disk, a reader that went away, Ctrl-C, a fault of ours."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.UsageError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
+            if isinstance(error, OSError):
+                sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
+            sys.exit(EXIT["CANNOT_TELL"])
+
+
+@click.command("verify", cls=VerdictCommand)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
+@click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
+@click.option("--max-age", type=Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
+@click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
+def verify_command(
+    file: Path,
+    rpc: str | None,
+    trust: Path | None,
+    max_age: timedelta,
+    at: datetime | None,
+    as_json: bool,
+    lang: str | None,
+) -> None:
+    """Verify an evidence bundle, without any installation.
+
+    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage, or not finished).
+    Offline, what the ledger holds counts as far as your trust file lets the signer of the bundle's snapshot speak for
+    it; with --rpc the contracts are asked.
+    """
+    from backend.domain import bundle_verification
+    from backend.domain.bundle import LARGEST
+    from backend.domain.verdict import Verdict
+
+    if rpc is not None:
+        require_address(rpc)
+    moment = at or datetime.now(UTC)
+    with file.open("rb") as opened:
+        read = bundle_verification.read(opened.read(LARGEST + 1), moment)
+    trusted = trust_in(trust)
+    verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
+    remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
+    _tell(verdict, remarks, language_of(lang), as_json)
+    sys.exit(EXIT[verdict.ruling.value])
+
+
+def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
+    from backend.domain import bundle_verification
+
+    if rpc is None:
+        return bundle_verification.verdict_on(
+            bundle, bundle_verification.by_snapshot(bundle, trust, moment, max_age), moment
+        )
+    from backend.adapters.node_client import Node, by_node
+
+    return bundle_verification.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
+
+
+def language_of(lang: str | None) -> "Language":
+    """The language asked for, else the one that the environment speaks."""
+    return "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
+
+
+def require_address(rpc: str) -> None:
+    """Refuse what is no node's address."""
+    try:
+        parts = urlsplit(rpc)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise click.BadParameter("a node's address is written like http://127.0.0.1:8545", param_hint="--rpc")
+
+
+def trust_in(path: Path | None) -> "Trust":
+    """The reader's trust file, or no trust at all where there is none."""
+    from backend.domain import strict_json, trust
+    from backend.domain.errors import Invalid
+
+    if path is None:
+        return trust.Trust()
+    try:
+        with path.open("rb") as opened:
+            return trust.read(strict_json.loads(opened.read(trust.LARGEST)))
+    except Invalid as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
+
+
+def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
+    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
+    from backend.web.presentation.verdict_json import verdict_json
+
+    who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
+    according_to = on_one_line(who.get("name") or who.get("node") or "")
+    if as_json:
+        told = verdict_json(verdict, language) | {"accordingTo": according_to or None}
+        told["remarks"] = [
+            {"record": one.record, "message": short_of_form(one.record, one.faults, language), "faults": one.faults}
+            for one in remarks
+        ]
+        click.echo(_as_json(told))
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
+    chinese = language == "zh"
+    colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
+    click.secho(RULINGS[verdict.ruling][chinese].upper(), fg=colour, bold=True, nl=False)
+    if according_to:
+        time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(
+            f"（截至 {time}，依据：{according_to}）" if chinese else f" as of {time}, according to {according_to}"
+        )
+    else:
+        click.echo()
+    click.echo(headline(verdict, language))
+    for check in verdict.checks:
+        about = f" {check.record}" if check.record else ""
+        click.echo(
+            f"  {_MARKS[check.outcome.value]}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}"
+        )
+        if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
+            who_mends = "可处理方：" if chinese else "Who can mend it: "
+            click.echo(f"        {who_mends}{MENDERS[check.mender.value][chinese]}")
+    for one in remarks:
+        click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
+
+
+def _as_json(told: Any) -> str:
+    """JSON that a terminal can be shown: what would command it stands escaped."""
+    from backend.domain.sentences import COMMANDING
+
+    lines = json.dumps(told, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)
+
+
+@click.command("trust-file")
+@click.option("--name", default="Provenport", show_default=True, help="What readers will call you.")
+@click.option("--new-key", is_flag=True, help="Sign with a fresh key from now on; the earlier ones stay named.")
+def trust_file_command(name: str, new_key: bool) -> None:
+    """Print this installation's trust file, to hand to readers by a way that they trust."""
+    from backend.adapters.keys.operator_keys import OperatorKeys
+    from backend.adapters.ledger import Deployment
+    from backend.domain.errors import NotFound
+    from backend.domain.trust import LedgerName
+    from backend.runtime.context import VERSION, opened
+    from backend.runtime.data_folder import DataFolder
+    from backend.services.bundles import own_trust
+    from backend.settings import Settings
+
+    if not name.strip():
+        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
+    settings = Settings.from_environment(os.environ)
+    with opened(settings) as at:
+        deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)
+        if deployment is None:
+            raise NotFound("no contracts were deployed yet: start provenport serve once")
+        if new_key and isinstance(at.operator, OperatorKeys):
+            at.operator.renew()
+        ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
+        beside = replace(at, confirmations=settings.ledger_confirmations)
+        trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
+    click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
+    click.echo("Hand this to readers, and let them compare the keys with what you publish elsewhere.", err=True)

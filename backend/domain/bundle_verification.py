@@ -1,0 +1,257 @@
+"""The verdict on a bundle that somebody holds: by the snapshot in it and the reader's trust, or by a ledger just read.
+
+Without the ledger its facts count only as far as somebody whom the reader trusts has signed them, and no longer than
+the reader allows. What is not known so is CANNOT TELL, never INVALID, and never VALID.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from backend.domain import bundle as bundles
+from backend.domain import sd_jwt, snapshot, strict_json
+from backend.domain.bundle import Bundle
+from backend.domain.evidence import Anchor, Evidence, MalformedBundle
+from backend.domain.kinds import Kind
+from backend.domain.snapshot import MalformedSnapshot, SignedSnapshot
+from backend.domain.trust import LedgerName, Trust
+from backend.domain.verdict import (
+    CLOCKS_MAY_DIFFER,
+    Check,
+    LedgerFacts,
+    Mender,
+    Outcome,
+    Unknown,
+    Verdict,
+    about,
+    faults_of_form,
+    issuer_name,
+    judge_as_signed,
+)
+
+NOT_SEALED = Unknown("not sealed yet")
+NOT_AT_HAND = Unknown("nobody trusted has said what it holds", "ledger-not-at-hand")
+_SNAPSHOT, _CANNOT_TELL = "SNAPSHOT", Outcome.CANNOT_TELL
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the ledger's facts about each record come from: checks that say so, the facts, and how old they are."""
+
+    checks: tuple[Check, ...]
+    facts: Callable[[Evidence], LedgerFacts]
+    as_of: datetime
+
+
+def read(content: bytes, moment: datetime) -> Bundle | Verdict:
+    """The bundle in a file, or the verdict where there is none in it or where a record in it was altered."""
+    try:
+        if len(content) > bundles.LARGEST:
+            raise MalformedBundle(f"longer than {bundles.LARGEST} bytes")
+        return _read(strict_json.loads(content), moment)
+    except (MalformedBundle, strict_json.HostileJson) as error:
+        check = Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": str(error)}, Mender.NOBODY)
+        return Verdict.of([check], moment)
+
+
+def _read(values: object, moment: datetime) -> Bundle | Verdict:
+    try:
+        return bundles.read(values)
+    except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
+        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": str(error)}, Mender.ISSUER)
+        return Verdict.of([check], moment)
+
+
+def verdict_on(bundle: Bundle, source: Source, moment: datetime) -> Verdict:
+    """The verdict on every record in a bundle, and on whether they are those that the declaration names.
+
+    Nothing here knows the forms of papers: verifier/verify.py and the HTML file do not either, and must rule alike.
+    """
+    checks = list(source.checks)
+    for number, one in enumerate(bundle.records, 1):
+        checks += about(str(number), judge_as_signed(one, source.facts(one), moment).checks)
+    return Verdict.of([*checks, *named(bundle)], source.as_of)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Where a wholly shown record falls short of the form of its kind; told beneath the verdict, not part of it."""
+
+    record: str
+    faults: tuple[tuple[str, str], ...]
+
+
+def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
+    """What to say of the records whose content passed as signed."""
+    whole = {check.record for check in verdict.checks if check.reason == "content-whole"}
+    found = [(str(number), faults_of_form(one)) for number, one in enumerate(bundle.records, 1)]
+    return [Remark(number, tuple(faults)) for number, faults in found if faults and number in whole]
+
+
+# ---- by the snapshot
+
+
+def by_snapshot(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> Source:
+    """The ledger's facts as the snapshot states them, where the reader's trust and its age allow it."""
+    signed = _signed(bundle)
+    check = signed if isinstance(signed, Check) else _trusted(signed, trust, moment, max_age)
+    if check.outcome is not Outcome.PASS or not isinstance(signed, SignedSnapshot):
+        return Source((check,), lambda _: LedgerFacts(moment, NOT_AT_HAND, NOT_AT_HAND, NOT_AT_HAND), moment)
+    return Source((check,), lambda one: _facts(one, signed), signed.snapshot.read_at)
+
+
+def integrity(bundle: Bundle) -> tuple[Check, ...]:
+    """Where the ledger itself is read, a snapshot need not be trusted, but an altered one is told."""
+    signed = _signed(bundle)
+    is_altered = isinstance(signed, Check) and signed.reason == "snapshot-altered"
+    return (signed,) if is_altered and isinstance(signed, Check) else ()
+
+
+def _signed(bundle: Bundle) -> SignedSnapshot | Check:
+    if bundle.snapshot is None:
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-missing", mender=Mender.OPERATOR)
+    try:
+        return snapshot.read(bundle.snapshot)
+    except MalformedSnapshot as error:
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-altered", {"why": str(error)}, Mender.OPERATOR)
+
+
+def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: timedelta) -> Check:
+    stated = signed.snapshot
+    values = {"signer": signed.signer, "read_at": stated.read_at}
+    if not trust.knows(signed.signer):
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-untrusted", values, Mender.NOBODY)
+    entries = [
+        e for e in trust.of(stated.ledger) if signed.signer in e.keys and e.accreditation == stated.accreditation
+    ]
+    if not entries:
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-other-ledger", values, Mender.NOBODY)
+    values["name"] = entries[0].name
+    if stated.read_at - moment > CLOCKS_MAY_DIFFER:
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-later", values, Mender.OPERATOR)
+    if moment - stated.read_at > max_age:
+        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-too-old", values, Mender.OPERATOR)
+    return Check(_SNAPSHOT, Outcome.PASS, "snapshot-trusted", {**values, "block": stated.block})
+
+
+def ledger_of(anchor: Anchor) -> LedgerName:
+    """By what the ledger of an anchor is known."""
+    return LedgerName(anchor.chain_id, anchor.instance_id, anchor.ledger.lower())
+
+
+def key_named(record: sd_jwt.Record) -> bytes | None:
+    """The thumbprint that a record names as its key, where it is one."""
+    try:
+        key = sd_jwt.unb64(str(record.header.get("kid", "")))
+    except sd_jwt.MalformedRecord:
+        return None
+    return key if len(key) == 32 else None
+
+
+def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
+    stated, anchor, proof = signed.snapshot, one.anchor, one.proof
+    if anchor is None or proof is None:
+        return LedgerFacts(stated.read_at, NOT_SEALED, NOT_SEALED, NOT_AT_HAND)
+    reading = stated.of(anchor.root, proof.place)
+    kept = one.record.header.get("kid")
+    if (
+        reading is None
+        or stated.ledger != ledger_of(anchor)
+        or (reading.transaction, reading.key) != (anchor.transaction, kept)
+    ):
+        unknown = Unknown("the snapshot speaks of another record", "snapshot-other-record")
+        return LedgerFacts(stated.read_at, unknown, unknown, unknown)
+    return LedgerFacts(
+        as_of=stated.read_at,
+        batch=reading.batch,
+        status=reading.status,
+        accreditation=reading.accreditation,
+        is_final=reading.is_final,
+        anchor_block=reading.block,
+    )
+
+
+# ---- a consignment's papers
+
+
+def named(bundle: Bundle) -> list[Check]:
+    """Whether the papers are those that the declaration's signature binds, or replace them by signed links."""
+    used: list[str] = []
+    checks = list(_named(bundle, used))
+    if used != list(bundle.line):
+        why = "its line of replaced records has others than are needed, or another order"
+        checks.append(Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY))
+    return checks
+
+
+def _out_of_order() -> Check:
+    why = "its papers stand in another order than the declaration names them in"
+    return Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY)
+
+
+def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
+    declaration, *papers = bundle.records
+    if not papers:
+        return
+    subject = declaration.record.subject
+    if "records" not in subject and declaration.record.withheld:
+        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
+        return
+    listed = _listed(subject.get("records"))
+    found = list[str]()
+    for number, paper in enumerate(papers, 2):
+        values = {"issuer": issuer_name(paper.record)}
+        digest, is_direct = _leads_to(bundle, paper, listed, used)
+        if digest is None:
+            yield Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT, str(number))
+            continue
+        found.append(digest)
+        reason = "named-as-signed" if is_direct else "named-confirmed"
+        yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
+    positions = [listed[digest].position for digest in found]
+    if positions != sorted(set(positions)):
+        yield _out_of_order()
+    if missing := set(listed) - set(found):
+        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", {"count": len(missing)}, Mender.MERCHANT, "1")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Where a declaration names a record first, and as what kind."""
+
+    position: int
+    kind: object
+
+    def may_be(self, kind: Kind) -> bool:
+        """Whether a paper of this kind may stand for it; a name that says no kind leaves that open."""
+        return not isinstance(self.kind, str) or self.kind == kind.slug
+
+
+def _listed(records: object) -> dict[str, _Named]:
+    """What a declaration names, by its digest."""
+    named: dict[str, _Named] = {}
+    for position, one in enumerate(records if isinstance(records, list) else []):
+        if isinstance(one, dict) and isinstance(one.get("sha256"), str):
+            named.setdefault(one["sha256"], _Named(position, one.get("kind")))
+    return named
+
+
+def _leads_to(
+    bundle: Bundle, paper: Evidence, listed: Mapping[str, _Named], used: list[str]
+) -> tuple[str | None, bool]:
+    """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
+    digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
+    if digest in listed:
+        return digest, True
+    current: sd_jwt.Record | None = paper.record
+    for _ in range(len(bundle.line) + 1):
+        link = current.payload.get("supersedes") if current is not None else None
+        if not isinstance(link, str):
+            return None, False
+        if link in listed:
+            return (link if listed[link].may_be(paper.kind) else None), False
+        current = bundle.replaced(link)
+        if current is not None:
+            used.append(current.signed_jwt)
+    return None, False

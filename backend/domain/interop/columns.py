@@ -1,0 +1,148 @@
+"""The columns of a table of consignments: our names, those of China's 9610 list (CEB603), and how cells are read."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backend.domain.interop import conversions
+from backend.domain.interop.conversions import Converted
+from backend.domain.interop.reading import Unusable
+from backend.domain.units import UNITS
+
+CHINA_UNITS = {
+    "006": "SET",  # 套
+    "007": "H87",  # 个
+    "011": "H87",  # 件
+    "018": "RO",  # 卷
+    "025": "PR",  # 双
+    "030": "MTR",  # 米
+    "032": "MTK",  # 平方米
+    "033": "MTQ",  # 立方米
+    "035": "KGM",  # 千克
+    "036": "GRM",  # 克
+    "070": "TNE",  # 吨
+    "095": "LTR",  # 升
+    "096": "MLT",  # 毫升
+    "120": "CT",  # 箱
+    "127": "DZN",  # 打
+    "140": "BX",  # 盒
+}
+"""China customs' unit codes that mean the same as a unit in use here; the others are refused."""
+
+CHINA_CURRENCIES = {"110": "HKD", "116": "JPY", "142": "CNY", "300": "EUR", "303": "GBP", "502": "USD"}
+"""China customs' currency codes of the currencies that parcels are priced in; they are not ISO 4217's numbers."""
+
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]+")
+
+
+def _text(cell: str) -> Converted:
+    if _SHORTENED.fullmatch(cell):
+        raise Unusable("shortened-number", value=cell)
+    return cell, None
+
+
+def _direction(cell: str) -> Converted:
+    if cell in ("export", "import"):
+        return cell, None
+    if cell in ("E", "I"):
+        return {"E": "export", "I": "import"}[cell], "direction"
+    raise Unusable("no-direction", value=cell)
+
+
+def _whole_number(cell: str) -> Converted:
+    if not re.fullmatch("[0-9]{1,9}", cell):
+        raise Unusable("no-whole-number", value=cell)
+    return cell, None
+
+
+def _hs_code(cell: str) -> Converted:
+    code, _ = _text(cell)
+    if re.fullmatch("[0-9]{5}|[0-9]{7}|[0-9]{9}", code):
+        raise Unusable("lost-zero", value=code)
+    return code, None
+
+
+def _unit(cell: str) -> Converted:
+    if cell in CHINA_UNITS:
+        return CHINA_UNITS[cell], "china-unit"
+    if re.fullmatch("[0-9]{1,3}", cell):
+        raise Unusable("china-unit-unknown", value=cell, known=", ".join(CHINA_UNITS))
+    return conversions.unit(cell)
+
+
+def _currency(cell: str) -> Converted:
+    if cell in CHINA_CURRENCIES:
+        return CHINA_CURRENCIES[cell], "china-currency"
+    return conversions.currency(cell)
+
+
+def _instant(cell: str) -> Converted:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:?[0-9]{2})", cell):
+        raise Unusable("no-instant", value=cell)
+    return cell, None
+
+
+def _record_ids(cell: str) -> Converted:
+    return [found for part in re.split("[;；]", cell) if (found := part.strip())], None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: our field, its name in the 9610 list, and how its cells are read."""
+
+    field: str
+    alias: str | None
+    read: Callable[[str], Converted] = _text
+    required: bool = True
+    of_item: bool = False
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("declarationReference", "copNo"),
+    Column("customsOffice", "customsCode"),
+    Column("previousProcedureTypeCode", "tradeMode", required=False),
+    Column("direction", "ieFlag", _direction, required=False),
+    Column("platformName", "ebpName", required=False),
+    Column("orderReference", "orderNo"),
+    Column("waybillReference", "logisticsNo"),
+    Column("carrierName", "logisticsName", required=False),
+    Column("destinationCountry", "country", conversions.country),
+    Column("packageQuantity", "packNo", _whole_number),
+    Column("grossWeightMeasure", "grossWeight", conversions.number),
+    Column("netWeightMeasure", "netWeight", conversions.number, required=False),
+    Column("arrivalDateTime", None, _instant, required=False),
+    Column("records", None, _record_ids, required=False),
+    Column("hsCode", "gcode", _hs_code, of_item=True),
+    Column("description", "gname", of_item=True),
+    Column("quantity", "qty", conversions.number, of_item=True),
+    Column("unitCode", "unit", _unit, of_item=True),
+    Column("unitPrice", "price", conversions.number, of_item=True),
+    Column("currency", None, _currency, of_item=True),
+    Column("originCountry", None, conversions.country, of_item=True),
+)
+"""The currency column has the same name in both; neither arrival, records nor origin is in the 9610 list."""
+
+BY_NAME: dict[str, Column] = {
+    name.casefold(): column for column in COLUMNS for name in (column.field, column.alias) if name
+}
+
+# fmt: off
+LIST_ONLY = frozenset(
+    name.casefold()
+    for name in (
+        "guid", "appType", "appTime", "appStatus", "ebpCode", "ebcCode", "ebcName", "logisticsCode", "preNo",
+        "invtNo", "portCode", "ieDate", "statisticsFlag", "agentCode", "agentName", "ownerCode", "ownerName",
+        "iacCode", "iacName", "emsNo", "trafMode", "trafName", "voyageNo", "billNo", "totalPackageNo", "loctNo",
+        "licenseNo", "POD", "freight", "fCurrency", "fFlag", "insuredFee", "iCurrency", "iFlag", "wrapType", "note",
+        "gnum", "itemNo", "itemRecordNo", "itemName", "gmodel", "barCode", "qty1", "qty2", "unit1", "unit2",
+        "totalPrice",
+    )
+)
+# fmt: on
+"""Fields of the 9610 list that a declaration here does not hold."""
+
+
+def unit_name(code: Any, chinese: bool) -> str:
+    """A unit's name for the report."""
+    return UNITS[str(code)][int(chinese)] if str(code) in UNITS else str(code)

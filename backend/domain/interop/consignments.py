@@ -1,0 +1,194 @@
+"""A table of consignments becomes declarations: one row for each item, rows under one reference go together."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.domain.interop.columns import (
+    BY_NAME,
+    COLUMNS,
+    LIST_ONLY,
+    Column,
+)
+from backend.domain.interop.draft import DEFAULTS, faults
+from backend.domain.interop.field_help import meaning_of
+from backend.domain.interop.reading import Mark, Note, Unusable
+from backend.domain.interop.table import RawTable, read_table
+from backend.domain.kinds import Kind
+
+FORMAT = "consignments-table"
+_HEAD = tuple(column for column in COLUMNS if not column.of_item)
+
+
+@dataclass(frozen=True)
+class DeclaredRows:
+    """A declaration's fields, and the rows that they come from: one for each item."""
+
+    fields: dict[str, Any]
+    rows: tuple[int, ...]
+
+    @property
+    def reference(self) -> str:
+        """The declarant's own number."""
+        return str(self.fields.get("declarationReference", ""))
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table says: its declarations, what its columns are called, and notes for the report."""
+
+    declarations: tuple[DeclaredRows, ...]
+    names: Mapping[str, str]
+    notes: tuple[Note, ...]
+    row_count: int
+
+    def place(self, declaration: DeclaredRows, path: str) -> tuple[int, str]:
+        """The row and the column where a field of the declaration stands."""
+        parts = path.split(".")
+        if parts[0] == "items" and len(parts) > 2:
+            return declaration.rows[int(parts[1])], self.names.get(parts[2], parts[2])
+        return declaration.rows[0], self.names.get(parts[0], parts[0])
+
+
+@dataclass
+class _Row:
+    number: int
+    cells: dict[str, Any] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+
+class _Report:
+    """Notes on a table: what happens in many rows alike is told once, with how many."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+        self._alike: Counter[tuple[str, str, str, str, str]] = Counter()
+
+    def note(self, mark: Mark, code: str, where: str, our: str = "", row: int | None = None, **values: Any) -> None:
+        self.notes.append(Note(mark, code, where, our, values, row))
+
+    def converted(self, name: str, column: Column, how: str, raw: str, value: Any) -> None:
+        self._alike[(name, column.field, how, raw, str(value))] += 1
+
+    def counted(self) -> list[Note]:
+        """The conversions, each with its number of rows."""
+        return [
+            Note(Mark.CONVERTED, how, name, our, {"raw": raw, "value": value, "rows": count})
+            for (name, our, how, raw, value), count in self._alike.items()
+        ]
+
+
+def read_consignments(content: bytes) -> Table:
+    """Read a table and check every cell of every row; raises UnknownFormat where it is no table of consignments."""
+    raw = read_table(content, BY_NAME)
+    report = _Report()
+    report.note(Mark.HEED, "table", "", encoding=raw.encoding, delimiter=raw.delimiter, rows=len(raw.rows))
+    places = _columns(raw, report)
+    names = {column.field: raw.header[place] for place, column in places.items()}
+    rows = [_read_row(raw, number, cells, places, report) for number, cells in raw.rows]
+    if not rows:
+        report.note(Mark.WRONG, "no-rows", "")
+    declarations = [_declaration(group, names, report) for group in _groups(rows, names, report)]
+    told = _told_columns(raw, places, report)
+    return Table(tuple(declarations), names, (*told, *report.counted(), *report.notes), len(rows))
+
+
+def _columns(raw: RawTable, report: _Report) -> dict[int, Column]:
+    places: dict[int, Column] = {}
+    for place, name in enumerate(raw.header):
+        column = BY_NAME.get(name.casefold())
+        if column is None:
+            if name or any(place < len(cells) and cells[place] for _, cells in raw.rows):
+                code = "list-only" if name.casefold() in LIST_ONLY else "unknown-column"
+                report.note(Mark.EXCESS, code, name or f"#{place + 1}")
+        elif column in places.values():
+            report.note(Mark.WRONG, "column-twice", name, column.field)
+        else:
+            places[place] = column
+    for column in COLUMNS:
+        if column.required and column not in places.values():
+            alias = column.alias or column.field
+            report.note(Mark.LACKS, "lacking-column", "", column.field, meaning=meaning_of(_path(column)), alias=alias)
+    return places
+
+
+def _path(column: Column) -> str:
+    return f"items.0.{column.field}" if column.of_item else column.field
+
+
+def _told_columns(raw: RawTable, places: Mapping[int, Column], report: _Report) -> list[Note]:
+    filled = {place: sum(place < len(cells) and bool(cells[place]) for _, cells in raw.rows) for place in places}
+    for name, value in DEFAULTS[Kind.DECLARATION].items():
+        count = sum(filled[place] for place, column in places.items() if column.field == name)
+        if count < len(raw.rows):
+            report.note(Mark.HEED, "default-rows", "", name, value=value, rows=len(raw.rows) - count)
+    return [
+        Note(Mark.TAKEN, "rows", raw.header[place], column.field, {"rows": filled[place], "all": len(raw.rows)})
+        for place, column in places.items()
+    ]
+
+
+def _read_row(
+    raw: RawTable, number: int, cells: tuple[str, ...], places: Mapping[int, Column], report: _Report
+) -> _Row:
+    row = _Row(number)
+    if len(cells) > len(raw.header):
+        report.note(Mark.WRONG, "too-many-cells", "", row=number, cells=len(cells), columns=len(raw.header))
+    for place, column in places.items():
+        cell = cells[place] if place < len(cells) else ""
+        if not cell:
+            continue
+        try:
+            value, how = column.read(cell)
+        except Unusable as error:
+            row.broken.add(column.field)
+            report.note(Mark.WRONG, "unusable-cell", raw.header[place], column.field, number, why=error)
+        else:
+            row.cells[column.field] = value
+            if how:
+                report.converted(raw.header[place], column, how, cell, value)
+    return row
+
+
+def _groups(rows: list[_Row], names: Mapping[str, str], report: _Report) -> list[list[_Row]]:
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        reference = row.cells.get("declarationReference")
+        if reference is not None:
+            groups.setdefault(reference, []).append(row)
+        elif "declarationReference" in names and "declarationReference" not in row.broken:
+            meaning = meaning_of("declarationReference")
+            where = names["declarationReference"]
+            report.note(Mark.WRONG, "empty-cell", where, "declarationReference", row.number, meaning=meaning)
+    return list(groups.values())
+
+
+def _declaration(group: list[_Row], names: Mapping[str, str], report: _Report) -> DeclaredRows:
+    fields: dict[str, Any] = {}
+    for column in _HEAD:
+        stated = [row for row in group if column.field in row.cells]
+        for row in stated:
+            if row.cells[column.field] != stated[0].cells[column.field]:
+                values = {"value": row.cells[column.field], "first": stated[0].number}
+                where = names[column.field]
+                report.note(Mark.WRONG, "differs", where, column.field, row.number, **values)
+        if stated:
+            fields[column.field] = stated[0].cells[column.field]
+    items = [{c.field: row.cells[c.field] for c in COLUMNS if c.of_item and c.field in row.cells} for row in group]
+    declaration = DeclaredRows({**fields, "items": items}, tuple(row.number for row in group))
+    _check(declaration, group, names, report)
+    return declaration
+
+
+def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str], report: _Report) -> None:
+    for path, what in faults(Kind.DECLARATION, declaration.fields):
+        parts = path.split(".")
+        of_item = parts[0] == "items" and len(parts) > 2
+        row, our = (group[int(parts[1])], parts[2]) if of_item else (group[0], parts[0])
+        if our in (row.broken if of_item else {name for other in group for name in other.broken}):
+            continue
+        if what != "is missing":
+            report.note(Mark.WRONG, "fault", names.get(our, our), our, row.number, what=what)
+        elif our in names:
+            report.note(Mark.WRONG, "empty-cell", names[our], our, row.number, meaning=meaning_of(path))

@@ -1,0 +1,205 @@
+"""A document of ours in the making: fields are put in from a source or by the merchant, and every step is noted."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backend.domain import documents
+from backend.domain.errors import Invalid
+from backend.domain.interop import conversions
+from backend.domain.interop.conversions import Converted
+from backend.domain.interop.field_help import meaning_of, needed_for
+from backend.domain.interop.reading import (
+    Mark,
+    Note,
+    Reading,
+    Unusable,
+)
+from backend.domain.interop.source import Source
+from backend.domain.kinds import Kind
+
+DEFAULTS = {
+    Kind.CERTIFICATE_OF_ORIGIN: {"freeTradeAgreementName": "NONE"},
+    Kind.INSPECTION_REPORT: {"relatesTo": "sample"},
+    Kind.DECLARATION: {"previousProcedureTypeCode": "9610", "direction": "export"},
+    Kind.INVOICE: {},
+}
+"""What our documents say where nothing is said: the report tells it, so that it is nobody's surprise."""
+
+_MOST_ELEMENTS = 200
+_SWITCHES = ("conforms",)
+_YES_OR_NO = {"true": True, "false": False}
+
+
+def with_field(node: Any, path: str, value: Any) -> Any:
+    """The same fields with this one set; raises Unusable where the path leads through a value or past a list's end."""
+    head, _, rest = path.partition(".")
+    if head.isascii() and head.isdigit():
+        if not isinstance(node, list | None) or int(head) > min(len(node or []), _MOST_ELEMENTS):
+            raise Unusable("no-such-path", path=path)
+        elements = [*(node or []), None] if int(head) == len(node or []) else list(node or [])
+        elements[int(head)] = with_field(elements[int(head)], rest, value) if rest else value
+        return elements
+    if not isinstance(node, dict | None) or not head:
+        raise Unusable("no-such-path", path=path)
+    return {**(node or {}), head: with_field((node or {}).get(head), rest, value) if rest else value}
+
+
+def field_at(node: Any, path: str) -> Any:
+    """What stands at a dotted path, or None."""
+    return Source(node).value("/" + path.replace(".", "/"))
+
+
+def faults(kind: Kind, fields: dict[str, Any]) -> list[tuple[str, str]]:
+    """(where, what) for each fault; a declaration's merchant and records are seen to when it is lodged."""
+    known = {**fields, "merchant": {"name": "-"}, "records": []} if kind is Kind.DECLARATION else fields
+    try:
+        documents.read(kind, known)
+        found = []
+    except Invalid as error:
+        found = error.problems
+    if kind is Kind.DECLARATION and "packageQuantity" not in fields:
+        found.append(("packageQuantity", "is missing"))  # elsewhere one package is assumed; here nobody looks on
+    # Where each element of a list is faulty, the list is called too short as well, which says nothing new.
+    return [fault for fault in found if not any(where.startswith(f"{fault[0]}.") for where, _ in found)]
+
+
+class Draft:
+    """Our fields, as far as they are found in a source."""
+
+    def __init__(self, kind: Kind, source: Source) -> None:
+        self.kind = kind
+        self.source = source
+        self.fields: dict[str, Any] = {}
+        self.notes: list[Note] = []
+        self._origins: dict[str, str] = {}
+        self._unusable: dict[str, tuple[str, Unusable]] = {}
+
+    def put(self, field: str, pointer: str, value: Any, how: str | None = None, **values: Any) -> None:
+        """Take a value, and tell from where and how."""
+        self.fields = with_field(self.fields, field, value)
+        self.source.use(pointer)
+        self._origins[field] = pointer
+        mark = Mark.CONVERTED if how else Mark.TAKEN
+        self.note(mark, how or "taken", pointer, field, value=value, **values)
+
+    def note(self, mark: Mark, code: str, where: str = "", field: str = "", **values: Any) -> None:
+        """Add a line to the report."""
+        self.notes.append(Note(mark, code, where, field, values))
+
+    def take(
+        self, field: str, pointer: str, convert: Callable[[Any], Converted] = conversions.text, how: str | None = None
+    ) -> None:
+        """Take what stands at the pointer, if anything does; ``how`` tells the meaning that is read into it."""
+        raw = self.source.value(pointer)
+        if raw is None:
+            return
+        try:
+            value, conversion = convert(raw)
+        except Unusable as error:
+            self.unusable(field, pointer, error)
+        else:
+            self.put(field, pointer, value, how or conversion, raw=raw)
+
+    def take_all(self, fields: dict[str, Any], pointer: str) -> None:
+        """Take fields that are ours already, under whatever names they bear."""
+        self.fields = dict(fields)
+        for name, value in fields.items():
+            self._origins[name] = f"{pointer}/{name}"
+            self.note(Mark.TAKEN, "taken", f"{pointer}/{name}", name, value=value)
+
+    def unusable(self, field: str, pointer: str, why: Unusable) -> None:
+        """Remember that something stands there which we cannot take."""
+        self.source.use(pointer)
+        self._unusable.setdefault(field, (pointer, why))
+
+    def first(self, field: str, *pointers: str) -> None:
+        """Take the first text that there is."""
+        found = next((p for p in pointers if self.source.value(p) is not None), None)
+        if found is not None:
+            self.take(field, found)
+
+    def joined(self, field: str, pointers: list[str], separator: str = ", ") -> None:
+        """Take several texts as one."""
+        present = [(p, v) for p in pointers if isinstance(v := self.source.value(p), str)]
+        if not present:
+            return
+        for pointer, _ in present:
+            self.source.use(pointer)
+        where = present[0][0] if len(present) == 1 else present[0][0].rsplit("/", 1)[0]
+        value = separator.join(v.strip() for _, v in present)
+        self._origins[field] = where
+        self.fields = with_field(self.fields, field, value)
+        mark, code = (Mark.CONVERTED, "joined") if len(present) > 1 else (Mark.TAKEN, "taken")
+        self.note(mark, code, where, field, value=value, count=len(present))
+
+    def mass(self, field: str, pointer: str) -> None:
+        """Take a mass, {value, unitCode}, in kilograms."""
+        value, unit = self.source.value(f"{pointer}/value"), self.source.value(f"{pointer}/unitCode")
+        if value is None or unit is None:
+            return
+        try:
+            kilograms, how, factor = conversions.kilograms(value, unit)
+        except Unusable as error:
+            self.unusable(field, pointer, error)
+        else:
+            self.put(field, pointer, kilograms, how, raw=f"{value} {unit}", factor=factor)
+
+    def refuse(self, code: str, where: str, **values: Any) -> None:
+        """Note a fault that no field could mend."""
+        self.source.use(where)
+        self.note(Mark.WRONG, code, where, **values)
+
+    def finish(self, format_code: str, given: Mapping[str, str]) -> Reading:
+        """Set what the merchant gives, check everything, and tell what lacks and what is left over."""
+        for field, value in given.items():
+            self._give(field, value)
+        self._check(given)
+        for pointer in ("/proof", "/signature"):
+            if self.source.value(pointer) is not None:
+                self.source.use(pointer)
+                self.note(Mark.HEED, "proof-not-checked", pointer)
+        for pointer, count in self.source.unused():
+            value = self.source.value(pointer)
+            shown = None if isinstance(value, dict | list) else value
+            self.note(Mark.EXCESS, "no-place", pointer, value=shown, count=count)
+        return Reading(format_code, self.kind, self.fields, tuple(self.notes))
+
+    def _give(self, field: str, value: str) -> None:
+        former = field_at(self.fields, field)
+        try:
+            said = _YES_OR_NO.get(value, value) if field in _SWITCHES or field.endswith(".meetsLimit") else value
+            self.fields = with_field(self.fields, field, said)
+        except Unusable as error:
+            self.note(Mark.WRONG, "unusable-cell", "--set", field, why=error)
+            return
+        self._origins[field] = "--set"
+        if former is None or former == value:
+            self.note(Mark.TAKEN, "given", "--set", field, value=value)
+        else:
+            self.note(Mark.CONVERTED, "given-instead", "--set", field, value=value, raw=former)
+
+    def _check(self, given: Mapping[str, str]) -> None:
+        missing: set[str] = set()
+        for where, what in faults(self.kind, self.fields):
+            if what == "is missing":
+                missing.update(needed_for(self.kind, where))
+            else:
+                self.note(Mark.WRONG, "fault", self._origin_of(where), where, what=what)
+        for field, (pointer, why) in self._unusable.items():
+            if field in given:
+                self.note(Mark.EXCESS, "left-out", pointer, field, why=why)
+            elif field in missing or field in DEFAULTS[self.kind]:
+                missing.discard(field)
+                self.note(Mark.WRONG, "unusable", pointer, field, why=why, meaning=meaning_of(field))
+            else:
+                self.note(Mark.EXCESS, "left-out", pointer, field, why=why)
+        for field in sorted(missing, key=lambda f: (f.split(".")[0] not in self.fields, f)):
+            self.note(Mark.LACKS, "lacking", field=field, meaning=meaning_of(field))
+        for field, value in DEFAULTS[self.kind].items():
+            if field not in self.fields and field not in self._unusable:
+                self.note(Mark.HEED, "default", field=field, value=value)
+
+    def _origin_of(self, path: str) -> str:
+        while path and path not in self._origins:
+            path = path.rpartition(".")[0]
+        return self._origins.get(path, "")

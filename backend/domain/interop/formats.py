@@ -1,0 +1,192 @@
+"""Which documents are known, how each is recognised by what it says, and how it is read."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.domain import documents, strict_json
+from backend.domain.interop import inspections, secured, traceability, tradetrust
+from backend.domain.interop.draft import DEFAULTS, Draft
+from backend.domain.interop.reading import (
+    Mark,
+    Note,
+    Reading,
+    UnknownFormat,
+)
+from backend.domain.interop.source import Source
+from backend.domain.kinds import Kind
+from backend.domain.selective_disclosure import SdJwt
+
+BOM = b"\xef\xbb\xbf"
+OWN = "provenport"
+OWN_CREDENTIAL = "provenport-credential"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of document made by others: its code and name, what it becomes here, and how."""
+
+    code: str
+    name: str
+    kind: Kind
+    fits: Callable[[dict[str, Any]], bool]
+    fill: Callable[[Draft], None]
+
+
+def _typed(name: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda document: name in traceability.types_of(document)
+
+
+def _is_inspection_report(document: dict[str, Any]) -> bool:
+    subject = document.get("credentialSubject", document)
+    observed = isinstance(subject, dict) and ("chemicalObservation" in subject or "mechanicalObservation" in subject)
+    return observed and "InspectionReport" in traceability.types_of(subject) | traceability.types_of(document)
+
+
+FORMATS = (
+    Format(
+        "tradetrust-certificate-of-origin",
+        "TradeTrust / OpenAttestation certificate of origin",
+        Kind.CERTIFICATE_OF_ORIGIN,
+        lambda document: tradetrust.base_of(document) is not None,
+        tradetrust.fill_certificate,
+    ),
+    Format(
+        "traceability-certification-of-origin",
+        "W3C CCG traceability CertificationOfOrigin",
+        Kind.CERTIFICATE_OF_ORIGIN,
+        _typed("CertificationOfOrigin"),
+        traceability.fill_certificate,
+    ),
+    Format(
+        "traceability-food-grade-inspection",
+        "W3C CCG traceability FoodGradeInspectionCredential",
+        Kind.INSPECTION_REPORT,
+        _typed("FoodGradeInspectionCredential"),
+        inspections.fill_food_grade,
+    ),
+    Format(
+        "traceability-mill-test-report",
+        "W3C CCG traceability MillTestReportCredential",
+        Kind.INSPECTION_REPORT,
+        _typed("MillTestReportCredential"),
+        inspections.fill_mill_test,
+    ),
+    Format(
+        "traceability-inspection-report",
+        "W3C CCG traceability InspectionReport",
+        Kind.INSPECTION_REPORT,
+        _is_inspection_report,
+        inspections.fill_inspection_report,
+    ),
+    Format(
+        "traceability-commercial-invoice",
+        "W3C CCG traceability CommercialInvoiceCredential",
+        Kind.INVOICE,
+        _typed("CommercialInvoiceCredential"),
+        traceability.fill_invoice,
+    ),
+)
+NAMES = {
+    OWN: 'Provenport document {"kind": …, "document": {…}}',
+    OWN_CREDENTIAL: "Provenport record",
+    **{known.code: known.name for known in FORMATS},
+}
+
+
+_IMPORTED = {slug: kind for slug, kind in documents.KINDS.items() if kind in DEFAULTS}
+
+
+_SCHEMA = re.compile(rf"(?:urn:provenport:schema:|https?://.+/schemas/)({'|'.join(_IMPORTED)})(?::v1|/v1\.json)")
+"""Names of our schemas (``domain/schemas.py``), here or on another server."""
+
+
+def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
+    """Read a JSON document of any known format, as it is or in an SD-JWT; raises HostileJson, UnknownFormat.
+
+    ``given`` are fields that the merchant sets, by their dotted paths. An SD-JWT may raise MalformedRecord.
+    """
+    document = strict_json.loads(content.removeprefix(BOM))
+    if secured.is_json_form(document):
+        return _shown(secured.from_json(document), given)
+    return _plain(document, given)
+
+
+def read_compact(content: bytes, given: Mapping[str, str]) -> Reading:
+    """Read the document in a compact SD-JWT; raises MalformedRecord, UnknownFormat."""
+    return _shown(secured.from_compact(content.removeprefix(BOM)), given)
+
+
+def _shown(credential: SdJwt, given: Mapping[str, str]) -> Reading:
+    told = tuple(secured.notes_on(credential))
+    document = secured.document_in(credential)
+    reading = _plain(document, given)
+    subject = traceability.SUBJECT if "credentialSubject" in document else ""
+    is_partial = reading.format == OWN_CREDENTIAL and subject in credential.withheld
+    notes = tuple(_perhaps_withheld(note) if is_partial else note for note in reading.notes)
+    return replace(reading, notes=(*told, *notes))
+
+
+def _perhaps_withheld(note: Note) -> Note:
+    """What our own form requires and a record does not show was most likely withheld: its owner can show it."""
+    return replace(note, code="lacking-withheld") if note.code == "lacking" else note
+
+
+def _plain(document: Any, given: Mapping[str, str]) -> Reading:
+    document = tradetrust.unsalted(document)
+    if not isinstance(document, dict):
+        raise UnknownFormat("not-an-object", known="; ".join(NAMES.values()))
+    if "kind" in document and "document" in document:
+        return _own(document, given)
+    for known in FORMATS:
+        if known.fits(document):
+            draft = Draft(known.kind, Source(document))
+            known.fill(draft)
+            return draft.finish(known.code, given)
+    kind = _kind_by_schema(document)
+    if kind is not None:
+        return _own_credential(kind, document, given)
+    seen = ", ".join(sorted(traceability.types_of(document)) or list(document)[:6]) or "{}"
+    raise UnknownFormat("unknown-document", seen=seen, known="; ".join(NAMES.values()))
+
+
+def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
+    """Our own document, {"kind": ..., "document": {...}}: an unknown field in it is a fault, as everywhere here."""
+    slug, fields = document["kind"], document["document"]
+    kind = _IMPORTED.get(slug) if isinstance(slug, str) else None
+    if kind is None or not isinstance(fields, dict):
+        raise UnknownFormat("unknown-kind", seen=slug, known=", ".join(_IMPORTED))
+    draft = Draft(kind, Source(document))
+    draft.source.use("/kind")
+    _take_own(draft, fields, "/document")
+    return draft.finish(OWN, given)
+
+
+def _take_own(draft: Draft, fields: dict[str, Any], pointer: str) -> None:
+    draft.source.use(pointer)
+    if draft.kind is Kind.DECLARATION and "merchant" in fields:
+        draft.note(Mark.EXCESS, "merchant-is-you", f"{pointer}/merchant")
+        fields = {name: value for name, value in fields.items() if name != "merchant"}
+    draft.take_all(fields, pointer)
+
+
+def _kind_by_schema(document: dict[str, Any]) -> Kind | None:
+    """The kind of a record of ours, here or elsewhere, by the schema that it names."""
+    schema = document.get("credentialSchema")
+    name = schema.get("id") if isinstance(schema, dict) else None
+    found = _SCHEMA.fullmatch(name) if isinstance(name, str) else None
+    return _IMPORTED[found.group(1)] if found else None
+
+
+def _own_credential(kind: Kind, document: dict[str, Any], given: Mapping[str, str]) -> Reading:
+    """A record: our fields are the credential's subject, or stand on top where there is none (SD-JWT VC)."""
+    draft = Draft(kind, Source(document))
+    traceability.heed_issuer(draft)
+    subject = document.get("credentialSubject")
+    if isinstance(subject, dict):
+        _take_own(draft, {name: value for name, value in subject.items() if name != "id"}, traceability.SUBJECT)
+    else:
+        around = ("@context", "type", "credentialSchema", "issuer")
+        _take_own(draft, {name: value for name, value in document.items() if name not in around}, "")
+    return draft.finish(OWN_CREDENTIAL, given)

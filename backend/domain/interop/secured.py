@@ -1,0 +1,106 @@
+"""Credentials secured as SD-JWT (RFC 9901): what was shown becomes a document, with notes on who signed and what lacks.
+
+A wrong signature keeps the file out. One that cannot be checked, because the key is not in the file, is told: what is
+imported becomes the merchant's own statement, as with every document made elsewhere.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.domain import sd_jwt
+from backend.domain.interop.reading import Mark, Note
+from backend.domain.sd_jwt import MalformedRecord, b64
+from backend.domain.selective_disclosure import SIGNED_WITH, SdJwt, Signature, holder_proof, read, read_json
+
+MEDIA_TYPES = ("vc+sd-jwt", "dc+sd-jwt")
+_COMPACT = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*~")
+_ENVELOPE = frozenset({"iss", "iat", "nbf", "exp", "jti", "aud", "cnf", "vct", "vct#integrity"})
+"""Claims about the credential, not about the goods (RFC 7519; SD-JWT VC)."""
+
+
+def is_compact(content: bytes) -> bool:
+    """Whether a file means to be an SD-JWT in its compact form."""
+    return _COMPACT.match(content.lstrip()) is not None
+
+
+def is_json_form(document: Any) -> bool:
+    """Whether a JSON document means to be an SD-JWT, flattened or general."""
+    return (
+        isinstance(document, dict) and "payload" in document and ("signature" in document or "signatures" in document)
+    )
+
+
+def from_compact(content: bytes) -> SdJwt:
+    """Read the compact form, believed as far as its own key proves it; raises MalformedRecord."""
+    return _of_known_type(read(content.decode("utf-8", "replace").strip()))
+
+
+def from_json(document: Any) -> SdJwt:
+    """Read a JSON form; raises MalformedRecord."""
+    return _of_known_type(read_json(document))
+
+
+def document_in(credential: SdJwt) -> dict[str, Any]:
+    """What was shown, as a credential without its envelope; ``iss`` and ``vct`` stand for issuer, type and schema."""
+    claims = credential.claims
+    document = {name: value for name, value in claims.items() if name not in _ENVELOPE}
+    if isinstance(claims.get("iss"), str):
+        document.setdefault("issuer", {"name": claims["iss"]})
+    if isinstance(vct := claims.get("vct"), str):
+        document.setdefault("type", [re.split("[/#:]", vct)[-1]])
+        document.setdefault("credentialSchema", {"id": vct})
+    return document
+
+
+def notes_on(credential: SdJwt) -> Iterator[Note]:
+    """Who signed, until when it holds, who showed it, and what was withheld; raises MalformedRecord."""
+    for signature in credential.signatures:
+        yield _note_on_signature(signature, credential.payload)
+    for claim, code in (("nbf", "sd-from"), ("exp", "sd-until")):
+        if claim in credential.claims:
+            yield Note(Mark.HEED, code, f"/{claim}", values={"value": _moment(credential.claims[claim])})
+    if credential.key_binding:
+        yield _note_on_holder(credential)
+    for where, count in credential.withheld.items():
+        yield Note(Mark.HEED, "sd-withheld", where, values={"count": count})
+
+
+def _of_known_type(credential: SdJwt) -> SdJwt:
+    for signature in credential.signatures:
+        named = signature.header.get("typ")
+        if not isinstance(named, str) or named.casefold().removeprefix("application/") not in MEDIA_TYPES:
+            raise MalformedRecord("of another type", "sd-type", value=str(named), known=", ".join(MEDIA_TYPES))
+    return credential
+
+
+def _note_on_signature(signature: Signature, payload: str) -> Note:
+    header = signature.header
+    jwk = header.get("jwk")
+    if header["alg"] != SIGNED_WITH:
+        return Note(Mark.HEED, "sd-other-algorithm", values={"value": header["alg"]})
+    if not isinstance(jwk, dict):
+        return Note(Mark.HEED, "sd-no-key", values={"value": str(header.get("kid", "–"))})
+    if not signature.is_by(jwk, payload):
+        raise MalformedRecord("not signed by the key in its header", "sd-signature")
+    return Note(Mark.HEED, "sd-signed", values={"key": b64(sd_jwt.thumbprint(jwk))})
+
+
+def _note_on_holder(credential: SdJwt) -> Note:
+    try:
+        proof = holder_proof(credential)
+    except MalformedRecord as error:
+        if error.reason != "kb-key":
+            raise
+        return Note(Mark.HEED, "kb-not-checked")
+    values = {"key": b64(proof.key), "value": proof.audience, "day": _moment(proof.signed_at)}
+    return Note(Mark.HEED, "kb-checked", values=values)
+
+
+def _moment(value: Any) -> str:
+    """A NumericDate (RFC 7519, section 2) as people write it."""
+    try:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(value)

@@ -1,0 +1,109 @@
+"""Credentials of the W3C CCG traceability vocabulary: certifications of origin and commercial invoices."""
+
+from typing import Any
+
+from backend.domain.interop import conversions
+from backend.domain.interop.draft import Draft
+from backend.domain.interop.reading import Mark, Unusable
+from backend.domain.kinds import Kind
+
+SUBJECT = "/credentialSubject"
+_ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode")
+
+
+def types_of(document: Any) -> set[str]:
+    """The types that a credential, or a plain object of the vocabulary, says it has."""
+    found = document.get("type") if isinstance(document, dict) else None
+    if isinstance(found, str):
+        return {found}
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+
+
+def take_party(draft: Draft, field: str, pointer: str) -> None:
+    """Take an Organization's name, address, country and tax number; without a name it is nobody."""
+    if draft.source.value(f"{pointer}/name") is None:
+        return
+    address = f"{pointer}/location/address"
+    draft.take(f"{field}.name", f"{pointer}/name")
+    draft.joined(f"{field}.postalAddress", [f"{address}/{part}" for part in _ADDRESS])
+    draft.take(f"{field}.countryCode", f"{address}/addressCountry", conversions.country)
+    draft.take(f"{field}.identifier", f"{pointer}/taxId")
+
+
+def heed_issuer(draft: Draft) -> None:
+    """Tell who issued the original: here it is the merchant, or the one whom the merchant names."""
+    name = draft.source.value("/issuer/name")
+    if name is not None:
+        draft.source.use("/issuer")
+        code = "original-maker" if draft.kind is Kind.INVOICE else "original-issuer"
+        draft.note(Mark.HEED, code, "/issuer/name", value=name)
+
+
+def fill_certificate(draft: Draft) -> None:
+    """Take what a CertificationOfOrigin says; it names neither exporter nor importing country nor quantity."""
+    heed_issuer(draft)
+    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
+    draft.take("validUntil", "/validUntil", conversions.day)
+    count = draft.source.size(f"{SUBJECT}/items")
+    if count > 1:
+        draft.refuse("several-goods", f"{SUBJECT}/items", count=count)
+    if count == 1:
+        _certified_goods(draft, f"{SUBJECT}/items/0")
+    if "originCountry" not in draft.fields:
+        draft.take("originCountry", f"{SUBJECT}/manufacturingCountry", conversions.country, "manufactured-in")
+
+
+def _certified_goods(draft: Draft, item: str) -> None:
+    draft.take("hsCode", f"{item}/product/commodity/commodityCode")
+    draft.source.use(f"{item}/product/commodity/commodityCodeType")
+    draft.first("description", f"{item}/description", f"{item}/product/description", f"{item}/name")
+    for pointer in (f"{item}/countryOfOrigin", f"{item}/product/countryOfOrigin"):
+        if "originCountry" not in draft.fields:
+            draft.take("originCountry", pointer, conversions.country)
+    draft.take("freeTradeAgreementName", f"{item}/freeTradeAgreement", conversions.agreement)
+    take_quantity(draft, item, "quantity", "unitCode")
+    draft.mass("grossWeightMeasure", f"{item}/grossWeight")
+
+
+def take_quantity(draft: Draft, item: str, quantity: str, unit: str) -> None:
+    """Take a line's count of items, or else its net weight; a weight with packaging counts nothing."""
+    if draft.source.value(f"{item}/itemCount") is not None:
+        draft.take(quantity, f"{item}/itemCount", conversions.number)
+        draft.put(unit, f"{item}/itemCount", "H87", "counted")
+        return
+    before = draft.fields
+    draft.mass(quantity, f"{item}/netWeight")
+    if draft.fields is not before:
+        draft.put(unit, f"{item}/netWeight", "KGM", "weighed")
+
+
+def fill_invoice(draft: Draft) -> None:
+    """Take what a CommercialInvoiceCredential says."""
+    heed_issuer(draft)
+    draft.take("invoiceNumber", f"{SUBJECT}/invoiceNumber")
+    take_party(draft, "seller", f"{SUBJECT}/seller")
+    take_party(draft, "buyer", f"{SUBJECT}/buyer")
+    draft.take("issueDate", f"{SUBJECT}/invoiceDate", conversions.day)
+    draft.take("totalAmount", f"{SUBJECT}/totalPaymentDue/price", conversions.number)
+    draft.take("currency", f"{SUBJECT}/totalPaymentDue/priceCurrency", conversions.currency)
+    draft.take("destinationCountry", f"{SUBJECT}/destinationCountry", conversions.country)
+    lines = draft.source.size(f"{SUBJECT}/itemsShipped")
+    if lines:
+        draft.fields = {**draft.fields, "items": [{} for _ in range(lines)]}
+    for place in range(lines):
+        _invoice_line(draft, f"items.{place}", f"{SUBJECT}/itemsShipped/{place}")
+
+
+def _invoice_line(draft: Draft, field: str, line: str) -> None:
+    draft.first(f"{field}.description", f"{line}/description", f"{line}/product/description", f"{line}/name")
+    take_quantity(draft, line, f"{field}.quantity", f"{field}.unitCode")
+    draft.take(f"{field}.hsCode", f"{line}/product/commodity/commodityCode")
+    draft.source.use(f"{line}/product/commodity/commodityCodeType")
+    price = f"{line}/lineItemTotalPrice"
+    currency = draft.source.value(f"{price}/priceCurrency")
+    if currency is not None and currency != draft.fields.get("currency"):
+        total = draft.fields.get("currency", "…")
+        draft.unusable(f"{field}.amount", f"{price}/price", Unusable("other-currency", value=currency, total=total))
+    else:
+        draft.take(f"{field}.amount", f"{price}/price", conversions.number)
+    draft.source.use(f"{price}/priceCurrency")

@@ -1,0 +1,243 @@
+"""Puts the parts together: the one place that knows all of them."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import structlog
+from apiflask import APIFlask
+from eth_utils.address import to_checksum_address
+from flask import Flask
+
+from backend.adapters.chains.embedded import EmbeddedChain, EmbeddedNode
+from backend.adapters.chains.json_rpc import JsonRpcChain
+from backend.adapters.keys.vault import SealedVault, opened_vault
+from backend.adapters.ledger import (
+    ACCOUNT_NAMES,
+    GUARDIAN,
+    Accounts,
+    Deployment,
+    EvmLedger,
+    Fees,
+    Safeguards,
+    accounts_from_keys,
+    deploy,
+)
+from backend.adapters.ledger.chain import Chain, ChainUnavailable
+from backend.adapters.simulator import ProgramSimulator
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
+from backend.runtime.context import VERSION, store_in
+from backend.runtime.data_folder import DataFolder
+from backend.runtime.workers import AnchoringWorker, SimulationWorker
+from backend.services import erasure
+from backend.services.ports import Intake, Surroundings
+from backend.settings import Settings
+from backend.web.api import blueprint as api
+from backend.web.api.json_input import StrictJson
+from backend.web.api.openapi import complete_specification
+from backend.web.auth import install_sign_in
+from backend.web.context import Instance, install
+from backend.web.pages import blueprint as pages
+from backend.web.presentation.languages import install_languages
+from backend.web.problems import install_problems
+from backend.web.problems import reference as problem_reference
+from backend.web.public import documentation, downloads, health, label, rpc, schemas
+from backend.web.security import install_security
+
+NODE_BUSY_SECONDS = 1.0
+"""Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
+
+GWEI = 10**9
+GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000, "guardian": 2_000_000}
+"""Gas that an account must be able to pay for: the deployment, its first hundred transactions, three vetoes."""
+
+log = structlog.get_logger()
+
+
+class NotFunded(TraceabilityError):
+    """Accounts of ours cannot pay for what they have to do."""
+
+    code = "not-funded"
+
+
+@dataclass
+class System:
+    """A running installation: its ports, the workers beside it, and the chain behind the ledger."""
+
+    settings: Settings
+    folder: DataFolder
+    at: Surroundings
+    worker: AnchoringWorker
+    chain: Chain
+    simulations: SimulationWorker
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[System]:
+    """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
+
+    The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    """
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    vault = opened_vault(folder.master_key, settings.master_key)
+    accounts = ledger_accounts(folder, vault)
+    fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
+    with _chain(settings, folder, accounts) as chain:
+        ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
+        tell_if_foreign(ledger)
+        worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
+        simulations = SimulationWorker()
+        with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
+            erasure.finish(at)
+            if settings.ledger_rpc_url is None:
+                _end_old_claims(at)
+            try:
+                node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
+                ours = replace(
+                    at,
+                    node=node,
+                    intake=_intake(settings),
+                    public_url=settings.public_url,
+                    simulator=ProgramSimulator(folder.simulations),
+                    wake_simulating=simulations.wake,
+                )
+                yield System(settings, folder, ours, worker, chain, simulations)
+            finally:
+                simulations.stop()
+                worker.stop()
+
+
+def _intake(settings: Settings) -> Intake:
+    return Intake(
+        settings.intake_most_waiting,
+        settings.intake_least_free_mb * 1024 * 1024,
+        lambda: shutil.disk_usage(settings.data_dir).free,
+    )
+
+
+@contextmanager
+def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
+    """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
+    with _chain(settings, folder, accounts) as chain:
+        yield folder, chain, accounts
+
+
+@contextmanager
+def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterator[Chain]:
+    """The node that the operator named, else the embedded chain."""
+    if settings.ledger_rpc_url is not None:
+        yield JsonRpcChain(settings.ledger_rpc_url)
+        return
+    with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
+        yield chain
+
+
+def _end_old_claims(at: Surroundings) -> None:
+    """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
+    with at.work() as work:
+        work.store.forget_claim("anchoring")
+        work.commit()
+
+
+def tell_if_foreign(ledger: EvmLedger) -> None:
+    """Say at the start what would otherwise be found out by the first act; serving goes on, signing does not."""
+    try:
+        ledger.head()
+    except ForeignLedger as error:
+        log.error("the ledger is not ours: nothing is signed for it", why=str(error), choices=error.choices)
+    except LedgerUnavailable as error:
+        log.error("the ledger does not answer: records are taken in and wait", why=str(error))
+
+
+def ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
+    """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
+    if not folder.ledger_accounts.exists():
+        fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
+        folder.write_secret(folder.ledger_accounts, vault.seal(json.dumps(fresh).encode()))
+    keys = json.loads(vault.unseal(folder.ledger_accounts.read_bytes()))
+    return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
+
+
+def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: Accounts, fees: Fees) -> Deployment:
+    deployment = Deployment.read(folder.deployment)
+    if deployment is None:
+        if settings.ledger_rpc_url is not None:
+            require_funds(chain, accounts, fees)
+        deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
+        deployment.write(folder.deployment)
+    return deployment
+
+
+def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
+    """How the authority's acts are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
+    given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
+    return Safeguards(
+        guardian=given or own,
+        administration_seconds=settings.ledger_administration_delay_seconds,
+        registration_seconds=settings.ledger_registration_delay_seconds,
+        authority_seconds=settings.ledger_authority_delay_seconds,
+    )
+
+
+def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
+    """Refuse to begin with accounts that cannot pay: the operator funds them, since no coin is made here."""
+    try:
+        offer = fees.at(chain.price()).max_fee_per_gas
+        found = {name: chain.balance(account.address) for name, account in accounts.items()}
+    except ChainUnavailable as fault:
+        raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
+    needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items() if name in found}
+    if all(found[name] >= needed[name] for name in needed):
+        return
+    lines = [
+        f"  {name:<10} {accounts[name].address}  has {_ether(found[name])}, needs {_ether(needed[name])}"
+        for name in needed
+    ]
+    raise NotFunded("these accounts need money on the chain before they can act:\n" + "\n".join(lines))
+
+
+def _ether(wei: int) -> str:
+    return f"{Decimal(wei) / 10**18:.6f} ether"
+
+
+def create_app(system: System) -> Flask:
+    """The web application over a running system."""
+    app = APIFlask(
+        "backend.web",
+        title="Provenport",
+        version=VERSION,
+        spec_path="/api/v1/openapi.json",
+        docs_path=None,
+        template_folder="templates",
+        static_folder="static",
+    )
+    if not system.folder.session_key.exists():
+        system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
+    app.secret_key = system.folder.session_key.read_bytes()
+    app.json = StrictJson(app)
+    install(app, system.at, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
+    install_sign_in(app)
+    install_languages(app)
+    for blueprint in (
+        api,
+        pages,
+        label.blueprint,
+        health.blueprint,
+        rpc.blueprint,
+        documentation.blueprint,
+        downloads.blueprint,
+        schemas.blueprint,
+        problem_reference,
+    ):
+        app.register_blueprint(blueprint)
+    install_security(app, secure_cookies=system.settings.secure_cookies)
+    install_problems(app)
+    complete_specification(app)
+    return app

@@ -1,0 +1,200 @@
+"""Copies of a data folder, made while the server runs, and put back.
+
+The keys that open what records say lie beside the copies, once: the newest. So what is erased stays erased when an
+older copy is put back, and everything else in it can be read.
+"""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from itertools import chain, count
+from pathlib import Path
+
+from backend.adapters.keys.vault import next_to
+from backend.runtime.data_folder import DataFolder, UnusableFolder
+from backend.store.data_keys import goes_on_from
+from backend.store.disk import alone, sync
+
+_DATABASES = ("provenport.sqlite", "chain.sqlite")
+_APART = "record.keys"
+_NAME = "%Y-%m-%dT%H%M%SZ"
+_UNFINISHED = ".unfinished"
+
+
+def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
+    """Copy the data folder into a folder of its own under ``to``, and the keys to ``to`` itself; returns the copy.
+
+    The database is copied before the chain, so that the chain knows all that the database does, and the keys come last,
+    so that they open all of it. Raises UnusableFolder, also where ``to`` holds keys that these would not replace.
+    """
+    if not folder.marker.exists():
+        raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
+    if not folder.database_file.exists():
+        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
+    to = to.resolve()
+    if to.is_relative_to(folder.path.resolve()):
+        raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
+    try:
+        to.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with alone(to):  # else an earlier one's keys could take the place of a later one's
+            _sweep(to)  # after a kill or a power cut
+            try:
+                return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
+            finally:
+                _sweep(to)
+    except (OSError, sqlite3.Error) as error:
+        raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
+
+
+def _sweep(to: Path) -> None:
+    """Remove what a copy that was cut short has left: it counts for nothing and holds signing keys."""
+    for left in to.glob(f"????-??-??T??????Z*{_UNFINISHED}"):
+        if left.is_dir():
+            shutil.rmtree(left)
+
+
+def _unused(copy: Path) -> Path:
+    """The name itself, or with -2, -3 … behind it: two copies may fall into one second, and a clock may go back."""
+    numbered = (copy.with_name(f"{copy.name}-{number}") for number in count(2))
+    return next(n for n in chain([copy], numbered) if not n.exists() and not n.with_name(n.name + _UNFINISHED).exists())
+
+
+def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
+    unfinished = copy.with_name(copy.name + _UNFINISHED)
+    unfinished.mkdir(mode=0o700)
+    master_keys = _master_keys(folder)
+    for name in _DATABASES:
+        _copy_database(folder.path / name, unfinished / name)
+    for path in sorted(folder.path.iterdir()):
+        with suppress(FileNotFoundError):  # gone since it was listed
+            _copy_other(path, unfinished / path.name)
+    if _master_keys(folder) != master_keys:
+        raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
+    _copy_keys(folder.record_keys, to / _APART)
+    sync(unfinished)
+    unfinished.rename(copy)
+    sync(to)
+    return copy
+
+
+def _master_keys(folder: DataFolder) -> list[bytes]:
+    present = (folder.master_key, next_to(folder.master_key))
+    return [path.read_bytes() if path.exists() else b"" for path in present]
+
+
+def restore(copy: Path, into: DataFolder) -> None:
+    """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
+    keys = copy.parent / _APART
+    if not DataFolder(copy).marker.exists() or copy.name.endswith(_UNFINISHED):
+        raise UnusableFolder(f"{copy} is no finished copy of a data folder")
+    if not keys.exists():
+        raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
+    if not DataFolder(copy).database_file.exists():
+        raise UnusableFolder(f"{copy} is not whole: {into.database_file.name} is missing")
+    into = DataFolder(into.path.resolve())
+    if into.path.is_relative_to(copy.resolve()):
+        raise UnusableFolder(f"{into.path} lies in the copy itself: name another folder with DATA_DIR=…")
+    try:
+        into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with alone(into.path, UnusableFolder(f"another restore is filling {into.path}: wait for it")):
+            _fill(into, copy, keys)
+    except (OSError, sqlite3.Error, shutil.Error) as error:
+        raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
+
+
+def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
+    """Put everything aside within the folder, look at it, and move it to its place, the marker last."""
+    if into.is_half_restored:  # all that is there came from a copy
+        for left in into.path.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    if any(into.path.iterdir()):
+        raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
+    aside = into.restoring
+    try:
+        shutil.copytree(copy, aside)
+        aside.chmod(0o700)
+        _write(keys, aside / _APART)
+        for name in _DATABASES:
+            _check_database(aside / name)
+        for path in (aside, *aside.rglob("*")):
+            sync(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # it holds keys
+        raise
+    for path in sorted(aside.iterdir(), key=lambda path: path.name == into.marker.name):
+        path.rename(into.path / path.name)
+    aside.rmdir()
+    sync(into.path)
+
+
+def _check_database(path: Path) -> None:
+    if path.exists():
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            (whole,) = database.execute("PRAGMA integrity_check").fetchone()
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if whole != "ok" or not tables:
+            raise sqlite3.DatabaseError(f"{path.name} is damaged: {whole if tables else 'it is empty'}")
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    if not source.exists():
+        return
+    reading = f"{source.resolve().as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(reading, uri=True, timeout=30)) as present,
+        closing(sqlite3.connect(target)) as copied,
+    ):
+        present.backup(copied)
+    target.chmod(0o600)
+    _check_database(target)
+    sync(target)
+
+
+def _copy_other(source: Path, target: Path) -> None:
+    """Everything that is neither a database nor about to be replaced."""
+    if source.is_dir():
+        unfinished = shutil.ignore_patterns("*.*.*")
+        shutil.copytree(source, target, ignore=unfinished, copy_function=_copy_if_there)
+        for path in target.rglob("*"):
+            sync(path)
+    elif source.name != _APART and not source.name.startswith((*_DATABASES, ".")) and source.suffix != ".new":
+        shutil.copy2(source, target)
+        sync(target)
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    with suppress(FileNotFoundError):  # deleted since it was listed
+        shutil.copy2(source, target)
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """Let the newest keys take the place of those of an earlier copy, of which no byte is left."""
+    fresh = target.with_name(target.name + ".new")
+    _write(source, fresh)
+    if target.exists() and not goes_on_from(fresh, target):
+        fresh.unlink()
+        raise UnusableFolder(
+            f"{target} opens earlier copies that the keys of this data folder do not open: they are older, or another "
+            "installation's. Nothing was replaced: name another folder"
+        )
+    if not target.exists():
+        fresh.rename(target)
+        return
+    with target.open("r+b") as old:
+        fresh.replace(target)
+        sync(target.parent)
+        old.write(bytes(target.stat().st_size))
+        old.flush()
+        os.fsync(old.fileno())
+
+
+def _write(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("wb") as written:
+        fcntl.flock(read.fileno(), fcntl.LOCK_SH)  # no key is made or destroyed in the middle
+        os.fchmod(written.fileno(), 0o600)
+        shutil.copyfileobj(read, written)
+        written.flush()
+        os.fsync(written.fileno())

@@ -1,0 +1,130 @@
+"""One installation's database, keys and files, opened: by the server, or by a command beside it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, cast
+
+from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.keys.operator_keys import OperatorKeys
+from backend.adapters.keys.vault import (
+    SealedVault,
+    is_master_key,
+    new_master_key,
+    next_to,
+    opened_vault,
+)
+from backend.adapters.passwords import Argon2Passwords
+from backend.domain.errors import LedgerUnavailable
+from backend.runtime.data_folder import DataFolder, UnusableFolder
+from backend.services.keys import reseal_all
+from backend.services.ports import Ledger, Surroundings
+from backend.settings import Settings, WrongSetting
+from backend.store.crypto_shredding import follow_the_keys
+from backend.store.data_keys import RecordKeys
+from backend.store.database import (
+    SqlWork,
+    open_engine,
+    scrub,
+    upgrade,
+)
+from backend.store.disk import alone, sync, write_new
+
+VERSION = version("provenport")
+
+
+class _OutOfReach:
+    """Stands for the ledger where a command works beside the server, which alone may open the chain."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise LedgerUnavailable("the server holds the chain")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Surroundings]:
+    """Open a data folder that a server may be using; the ledger is out of reach.
+
+    What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
+    """
+    if not (settings.data_dir / "provenport.json").exists():
+        raise UnusableFolder(f"{settings.data_dir} holds no installation yet: start it once with provenport serve")
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
+    with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as at:
+        yield at
+
+
+@contextmanager
+def store_in(
+    folder: DataFolder,
+    vault: SealedVault,
+    ledger: Ledger,
+    wake_anchoring: Callable[[], None],
+    confirmations: int = 0,
+) -> Iterator[Surroundings]:
+    """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
+    keys = RecordKeys(folder.record_keys)
+    if keys.present and not folder.database_file.exists():
+        keys.close()
+        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
+    engine = open_engine(folder.database, keys)
+    files = FolderFiles(folder.files, keys)
+    try:
+        upgrade(engine, first=files.seal_plain)
+        follow_the_keys(engine, files, datetime.now(UTC))
+        yield Surroundings(
+            work=SqlWork(engine),
+            ledger=ledger,
+            vault=vault,
+            files=files,
+            pdf=PypdfReader(),
+            passwords=Argon2Passwords(),
+            operator=OperatorKeys(folder.operator_keys, vault),
+            now=lambda: datetime.now(UTC),
+            confirmations=confirmations,
+            wake_anchoring=wake_anchoring,
+            scrub=lambda: scrub(engine),
+        )
+    finally:
+        engine.dispose()
+        keys.close()
+
+
+def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:
+    """Seal everything under a new master key; how many keys. Begun and cut short, it goes on where it is called again.
+
+    The next key is on disk before anything is sealed under it, and the present one stays until nothing needs it: at
+    every point in between either opens. With the key in the environment, the next one is PROVENPORT_NEXT_MASTER_KEY.
+    """
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    in_files = settings.master_key is None
+    if not in_files and settings.next_master_key is None:
+        raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
+    busy = UnusableFolder("another command is changing the keys of this data folder: wait for it")
+    with alone(folder.path, busy):
+        return _rotated(settings, folder, in_files, reached)
+
+
+def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Callable[[str], None]) -> int:
+    coming = next_to(folder.master_key)
+    if in_files:
+        if coming.exists() and not is_master_key(coming.read_bytes()):
+            coming.unlink()  # cut short while it was written, so nothing is sealed under it
+        if not coming.exists():
+            write_new(coming, new_master_key())
+    reached("next-written")
+    with opened(settings) as at:
+        count = reseal_all(at)
+        reached("keys-resealed")
+        if folder.ledger_accounts.exists():
+            sealed = at.vault.reseal(folder.ledger_accounts.read_bytes())
+            folder.write_secret(folder.ledger_accounts, sealed)
+        if folder.operator_keys.exists():
+            folder.write_secret(folder.operator_keys, at.vault.reseal(folder.operator_keys.read_bytes()))
+    reached("accounts-resealed")
+    if in_files:
+        coming.replace(folder.master_key)
+        sync(folder.path)
+    reached("renamed")
+    return count

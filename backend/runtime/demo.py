@@ -1,0 +1,369 @@
+"""The demonstration: six organisations, three products, three consignments, clearly marked as made up.
+
+Every step goes the way that real users' steps go, so that what is shown is what the system does. It may be cut short
+and started again: what is there already is left alone.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from backend.domain.clearance import Decision
+from backend.domain.kinds import Kind
+from backend.domain.parties import Person, Role
+from backend.domain.records import Product, RecordOnFile
+from backend.runtime.data_folder import DataFolder
+from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
+from backend.services.anchoring import advance
+from backend.services.organisations import Particulars, Secrets, join
+from backend.services.ports import Surroundings
+
+PARTICULARS = (
+    Particulars(
+        Role.AUTHORITY,
+        "Accreditation Authority (demo)",
+        "authority@example.org",
+        "认可主管机关（演示）",
+        "1 Harbour Road, Hangzhou",
+    ),
+    Particulars(
+        Role.MERCHANT,
+        "Yiwu Morning Star Trading Co., Ltd. (demo)",
+        "merchant@example.org",
+        "义乌市晨星贸易有限公司（演示）",
+        "88 Chouzhou North Road, Yiwu, Zhejiang",
+        "CN",
+        "91330782DEM000001N",
+    ),
+    Particulars(
+        Role.CHAMBER,
+        "Zhejiang Chamber of Commerce (demo)",
+        "chamber@example.org",
+        "浙江商会（演示）",
+        "12 Wensan Road, Hangzhou",
+    ),
+    Particulars(
+        Role.LABORATORY,
+        "Qiantang Testing Laboratory (demo)",
+        "laboratory@example.org",
+        "钱塘检测实验室（演示）",
+        "300 Xuelin Street, Hangzhou",
+    ),
+    Particulars(
+        Role.OFFICER,
+        "Yiwu Customs Office (demo)",
+        "officer@example.org",
+        "义乌海关（演示）",
+        "Yiwu, Zhejiang",
+    ),
+    Particulars(
+        Role.ANALYST,
+        "Trade Facilitation Institute (demo)",
+        "analyst@example.org",
+        "贸易便利化研究院（演示）",
+        "5 Yuhangtang Road, Hangzhou",
+    ),
+)
+PRODUCTS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "LED desk lamp, 8 W",
+        "localName": "LED 台灯 8W",
+        "hsCode": "940521",
+        "unitCode": "H87",
+        "originCountry": "CN",
+        "description": "Table lamp with LED light source, 220-240 V, model MS-L8",
+        "gtin": "6900000000014",
+    },
+    {
+        "name": "Vacuum flask, 500 ml",
+        "localName": "真空保温杯 500ml",
+        "hsCode": "961700",
+        "unitCode": "H87",
+        "originCountry": "CN",
+        "description": "Stainless steel vacuum flask, 500 ml, model MS-V500",
+        "gtin": "6900000000021",
+    },
+    {
+        "name": "Cotton T-shirt",
+        "localName": "纯棉 T 恤",
+        "hsCode": "610910",
+        "unitCode": "H87",
+        "originCountry": "CN",
+        "description": "T-shirt, knitted, 100 % cotton, sizes S to XL",
+        "gtin": "6900000000038",
+    },
+)
+_TESTS: dict[str, dict[str, Any]] = {
+    "940521": {
+        "method": "IEC 60598-2-4:2017",
+        "specification": "EN IEC 60598-1:2021",
+        "results": [
+            {"characteristic": "Leakage current", "value": "0.08", "unit": "mA", "limit": "≤ 0.7", "meetsLimit": True},
+            {"characteristic": "Temperature rise of cord", "value": "21", "unit": "K", "limit": "≤ 50"},
+        ],
+    },
+    "961700": {
+        "method": "GB/T 29606-2013",
+        "specification": "GB 4806.9-2016",
+        "results": [
+            {"characteristic": "Water after 6 h", "value": "63", "unit": "°C", "limit": "≥ 50", "meetsLimit": True},
+            {"characteristic": "Lead migration", "value": "< 0.01", "unit": "mg/kg", "limit": "≤ 0.05"},
+        ],
+    },
+    "610910": {
+        "method": "ISO 105-C06:2010",
+        "specification": "GB 18401-2010, class B",
+        "results": [
+            {"characteristic": "Formaldehyde", "value": "< 20", "unit": "mg/kg", "limit": "≤ 75", "meetsLimit": True},
+            {"characteristic": "Colour fastness to washing", "value": "4", "limit": "≥ 3", "meetsLimit": True},
+        ],
+    },
+}
+
+
+@dataclass
+class _Cast:
+    """The demonstration's people, by role."""
+
+    people: dict[Role, Person]
+
+    def __getitem__(self, role: Role) -> Person:
+        return self.people[role]
+
+
+def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> None:
+    """Make the demonstration, unless it is there already."""
+    _write_credentials(folder)
+    credentials = {entry["role"]: entry for entry in _credentials(folder)}
+    tell("organisations and their keys")
+    people = _Cast({p.role: _join(at, p, credentials[p.role.value]) for p in PARTICULARS})
+    tell("accreditations on the ledger")
+    for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
+        _accredit(at, people, role)
+    settle(at)
+    tell("products, certificates of origin, inspection reports")
+    goods = [_product(at, people[Role.MERCHANT], fields) for fields in PRODUCTS]
+    pdf = files.store_pdf(at, people[Role.MERCHANT], a_pdf())
+    attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
+    papers = [_papers(at, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
+    settle(at)
+    tell("consignments, one of them released")
+    for place, product in enumerate(goods):
+        _consignment(at, people, product, papers[place], f"MS-DEMO-{place + 1:03d}", arrived=timedelta(hours=5 - place))
+    settle(at)
+    _release(at, people, "MS-DEMO-001")
+    settle(at)
+
+
+def is_whole(folder: DataFolder) -> bool:
+    """Whether everybody of this version's demonstration is known in the data folder."""
+    return {entry["role"] for entry in _credentials(folder)} >= {p.role.value for p in PARTICULARS}
+
+
+def _credentials(folder: DataFolder) -> list[dict[str, str]]:
+    if not folder.demo_credentials.exists():
+        return []
+    entries: list[dict[str, str]] = json.loads(folder.demo_credentials.read_text(encoding="utf-8"))
+    return entries
+
+
+def _write_credentials(folder: DataFolder) -> None:
+    """Give everybody a password and a token; those who have them keep them."""
+    if is_whole(folder):
+        return
+    kept = {entry["role"]: entry for entry in _credentials(folder)}
+    entries = [kept.get(particulars.role.value) or _fresh(particulars) for particulars in PARTICULARS]
+    folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
+
+
+def _fresh(particulars: Particulars) -> dict[str, str]:
+    return {
+        "role": particulars.role.value,
+        "organisation": particulars.name,
+        "email": particulars.email,
+        "password": secrets.token_urlsafe(9),
+        "token": f"pp_{secrets.token_urlsafe(32)}",
+    }
+
+
+def settle(at: Surroundings, patience_seconds: float = 60) -> None:
+    """Run rounds of anchoring until everything is final."""
+    deadline = time.monotonic() + patience_seconds
+    while advance(at) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _join(at: Surroundings, particulars: Particulars, entry: dict[str, str]) -> Person:
+    with at.work(reading=True) as work:
+        person = work.store.find_person_by_email(particulars.email)
+    return person or join(at, particulars, Secrets(entry["password"], entry["token"])).person
+
+
+def _accredit(at: Surroundings, people: _Cast, role: Role) -> None:
+    organisation = people[role].organisation
+    with at.work(reading=True) as work:
+        known = work.store.accreditation_acts_on(work.store.active_key(organisation).thumbprint)
+    if not known:
+        # Backdated by a day, so that the first records do not race the clock of the chain.
+        start = at.now() - timedelta(days=1)
+        accreditation.accredit(at, people[Role.AUTHORITY], organisation.id, valid_from=start)
+
+
+def _product(at: Surroundings, merchant: Person, fields: dict[str, Any]) -> Product:
+    with at.work(reading=True) as work:
+        known = {product.name: product for product in work.store.products(merchant.organisation)}
+    return known.get(fields["name"]) or products.add_product(at, merchant, fields)
+
+
+def _papers(
+    at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any], *, confirmed: bool
+) -> list[RecordOnFile]:
+    """A certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
+    with at.work(reading=True) as work:
+        known = work.store.records_of(people[Role.MERCHANT].organisation, product=product)
+    current = [record for record in known if record.superseded_by_id is None]
+    kinds = {record.kind: record for record in current}
+    certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(at, people, product, attachment)
+    report = kinds.get(Kind.INSPECTION_REPORT) or _state_inspection(at, people, product, attachment)
+    number = product.hs_code
+    if confirmed:
+        certificate = _confirm(at, people[Role.CHAMBER], certificate, f"ZJ-DEMO-{number}")
+    report = _confirm(at, people[Role.LABORATORY], report, f"QT-DEMO-{number}")
+    return [certificate, report]
+
+
+def _confirm(at: Surroundings, issuer: Person, record: RecordOnFile, number: str) -> RecordOnFile:
+    if record.issuer.id == issuer.organisation.id:
+        return record
+    with at.work(reading=True) as work:
+        request = work.store.find_request_about(record.id)
+    assert request is not None
+    return issuance.confirm(at, issuer, request.id, number)
+
+
+def _state_origin(at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
+    today = at.now().date()
+    fields = {
+        "exporter": _party(people[Role.MERCHANT]),
+        "consignee": {"name": "Lim Household Supplies Pte. Ltd. (demo)", "countryCode": "SG"},
+        "originCountry": product.origin_country,
+        "importCountry": "SG",
+        "freeTradeAgreementName": "RCEP",
+        "originCriteria": "CTH",
+        "hsCode": product.hs_code,
+        "description": product.description,
+        "quantity": "500",
+        "unitCode": product.unit_code,
+        "grossWeightMeasure": "240",
+        "invoiceReference": f"INV-{product.hs_code}",
+        "issueDate": today.isoformat(),
+        "validUntil": (today + timedelta(days=364)).isoformat(),
+        "attachments": [attachment],
+    }
+    merchant, chamber = people[Role.MERCHANT], people[Role.CHAMBER].organisation
+    return statements.state(at, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
+
+
+def _state_inspection(at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
+    today: date = at.now().date()
+    fields = {
+        "customer": _party(people[Role.MERCHANT]),
+        "itemDescription": product.description,
+        "itemIdentification": f"LOT-{product.hs_code}-01",
+        "hsCode": product.hs_code,
+        "relatesTo": "sample",
+        "performedFrom": (today - timedelta(days=6)).isoformat(),
+        "performedTo": (today - timedelta(days=3)).isoformat(),
+        "decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1",
+        "conforms": True,
+        "accreditationNumber": "DEMO-L0001",
+        "authorisedBy": "Chen Jing (demo)",
+        "issueDate": today.isoformat(),
+        "attachments": [attachment],
+        **_TESTS[product.hs_code],
+    }
+    merchant, laboratory = people[Role.MERCHANT], people[Role.LABORATORY].organisation
+    return statements.state(at, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
+
+
+def _party(person: Person) -> dict[str, Any]:
+    organisation = person.organisation
+    return {
+        "name": organisation.name,
+        "postalAddress": organisation.postal_address,
+        "countryCode": organisation.country_code,
+        "identifier": organisation.identifier,
+    }
+
+
+def _consignment(
+    at: Surroundings,
+    people: _Cast,
+    product: Product,
+    papers: list[RecordOnFile],
+    reference: str,
+    arrived: timedelta,
+) -> None:
+    merchant = people[Role.MERCHANT]
+    with at.work(reading=True) as work:
+        if work.store.reference_is_taken(merchant.organisation, reference):
+            return
+    fields = {
+        "declarationReference": reference,
+        "customsOffice": "YIWU-DEMO",
+        "platformName": "Demo Marketplace",
+        "orderReference": f"ORDER-{reference[-3:]}",
+        "waybillReference": f"WAYBILL-{reference[-3:]}",
+        "carrierName": "Demo Air Cargo",
+        "destinationCountry": "SG",
+        "packageQuantity": 10,
+        "grossWeightMeasure": "96",
+        "netWeightMeasure": "88",
+        "arrivalDateTime": (at.now() - arrived).isoformat(timespec="seconds"),
+        "items": [
+            {
+                "hsCode": product.hs_code,
+                "description": product.name,
+                "quantity": "200",
+                "unitCode": product.unit_code,
+                "unitPrice": "6.5",
+                "currency": "USD",
+                "originCountry": product.origin_country,
+            }
+        ],
+        "records": [paper.id for paper in papers],
+    }
+    declarations.lodge(at, merchant, fields)
+
+
+def _release(at: Surroundings, people: _Cast, reference: str) -> None:
+    with at.work(reading=True) as work:
+        found = [c for c in work.store.consignments(people[Role.MERCHANT].organisation) if c.reference == reference]
+    if found and found[0].status.is_open:
+        decisions.decide(at, people[Role.OFFICER], found[0].id, Decision.RELEASE, "Papers in order (demonstration)")
+
+
+def a_pdf() -> bytes:
+    """A one-page PDF, written out by hand: there is nothing in it but a line that says what it is."""
+    text = b"BT /F1 18 Tf 72 760 Td (Demonstration document - not a real certificate) Tj ET"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    body, offsets = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    count = len(objects) + 1
+    body += b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table)
+    end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n"
+    return body + end % (count, body.index(b"xref\n"))

@@ -1,0 +1,109 @@
+"""Serves one installation until it is told to stop."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+from waitress.server import create_server
+
+from backend.domain.errors import TraceabilityError
+from backend.runtime import demo
+from backend.runtime.app import System, create_app, running
+from backend.runtime.context import VERSION
+from backend.runtime.data_folder import DataFolder
+from backend.settings import Settings
+
+THREADS = 8
+CONNECTIONS = 500
+"""As many may be open at once; those that wait for a thread do not keep others from connecting."""
+LARGEST_SPOOL = 256 * 1024 * 1024
+"""Bodies up to this size are read to the end and then refused in words; the application's own limit is far lower."""
+
+
+class PortInUse(TraceabilityError):
+    """Somebody else listens where we should."""
+
+    code = "port-in-use"
+
+
+def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Open the data folder, make the demonstration where asked, and serve until SIGINT or SIGTERM."""
+    listener = _listen(settings)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
+            signal.signal(number, _stop)
+        tell(f"Opening {settings.data_dir}")
+        with running(settings) as system:
+            if settings.demo and not _has_demo(system.folder):
+                tell("Making the demonstration (once, about 15 seconds)")
+                demo.fill(system.at, system.folder, lambda step: tell(f"  {step}"))
+                _note_demo(system.folder)
+            _serve(system, listener, tell)
+    finally:
+        listener.close()
+    tell("Stopped. Everything is kept; start again to go on.")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before any work is done, so that a taken one costs no wait."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): choose another port with PORT=…"
+        ) from error
+    return listener
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _has_demo(folder: DataFolder) -> bool:
+    """Whether it is there, with everybody of this version in it: an older one is completed."""
+    return bool(json.loads(folder.marker.read_text(encoding="utf-8")).get("demo")) and demo.is_whole(folder)
+
+
+def _note_demo(folder: DataFolder) -> None:
+    content = json.loads(folder.marker.read_text(encoding="utf-8"))
+    folder.write_marker({**content, "demo": True})
+
+
+def _serve(system: System, listener: socket.socket, tell: Callable[[str], None]) -> None:
+    server = create_server(
+        create_app(system),
+        sockets=[listener],
+        threads=THREADS,
+        max_request_body_size=LARGEST_SPOOL,
+        channel_timeout=60,
+        connection_limit=CONNECTIONS,
+        asyncore_use_poll=True,
+        ident=None,
+    )
+    system.worker.start(system.at)
+    system.simulations.start(system.at, alone=system.settings.ledger_rpc_url is None)
+    for line in _what_next(system):
+        tell(line)
+    server.run()  # returns when _stop raises
+
+
+def _what_next(system: System) -> list[str]:
+    url = f"http://{system.settings.host}:{system.settings.port}"
+    lines = ["", f"Provenport {VERSION} is ready:  {url}"]
+    if system.folder.demo_credentials.exists():
+        lines += ["", "Demonstration users (also in " + str(system.folder.demo_credentials) + "):"]
+        for entry in json.loads(system.folder.demo_credentials.read_text(encoding="utf-8")):
+            lines.append(f"  {entry['role']:<11} {entry['email']:<26} password {entry['password']}")
+            lines.append(f"  {'':<11} API token {entry['token']}")
+    lines += [
+        "",
+        f"Next: sign in as the merchant at {url}/sign-in, or read the programming interface at {url}/api/docs",
+        "Stop with Ctrl-C.",
+        "",
+    ]
+    return lines

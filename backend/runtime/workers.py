@@ -1,0 +1,127 @@
+"""The threads beside the server: one takes stored records to the ledger, a few run simulations."""
+
+import os
+import threading
+
+import structlog
+
+from backend.domain.errors import ForeignLedger, LedgerUnavailable
+from backend.services.anchoring import advance, give_up_turn
+from backend.services.ports import Surroundings
+from backend.services.simulations import give_up_lost, run_next
+
+BUSY_SECONDS = 0.15
+"""Between rounds while something is under way."""
+IDLE_SECONDS = 2.0
+"""Between rounds otherwise; new work wakes the worker at once."""
+TROUBLED_SECONDS = 5.0
+
+QUEUE_SECONDS = 10.0
+"""Between looks at the queue; a new order wakes the worker at once."""
+AT_ONCE = max(1, min(2, (os.cpu_count() or 1) // 2))
+"""Simulations that run at once: the server keeps half of the machine."""
+
+log = structlog.get_logger()
+
+
+class AnchoringWorker:
+    """Runs rounds of anchoring until it is stopped. Of several on one database, one works and the others wait."""
+
+    def __init__(self, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._busy_seconds = busy_seconds
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Tell that there is something to anchor."""
+        self._news.set()
+
+    def start(self, at: Surroundings) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, args=(at,), name="anchoring", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round at hand; what is unfinished goes on at the next start."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _run(self, at: Surroundings) -> None:
+        try:
+            self._run_rounds(at)
+        finally:
+            give_up_turn(at)
+
+    def _run_rounds(self, at: Surroundings) -> None:
+        while not self._stopping.is_set():
+            pause = self._round(at)
+            self._news.wait(pause)
+            if not self._stopping.is_set():
+                self._news.clear()
+                self._stopping.wait(min(pause, BUSY_SECONDS))
+
+    def _round(self, at: Surroundings) -> float:
+        try:
+            return self._busy_seconds if advance(at) else IDLE_SECONDS
+        except (LedgerUnavailable, ForeignLedger) as error:
+            log.warning("the ledger cannot be written to", error=str(error))
+        except Exception:
+            # The thread's last defence: whatever a round stumbles over, the next one tries again.
+            log.exception("a round of anchoring failed")
+        return TROUBLED_SECONDS
+
+
+class SimulationWorker:
+    """Runs what analysts ordered, until it is stopped."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._news = threading.Condition()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def wake(self) -> None:
+        """Tell that there is something to run."""
+        with self._news:
+            self._news.notify_all()
+
+    def start(self, at: Surroundings, alone: bool) -> None:
+        """Begin; ``alone``: no other process can be running simulations of this database."""
+        lost = give_up_lost(at, everything=alone)
+        if lost:
+            log.warning("simulations were lost with the process that ran them", count=lost)
+        for number in range(self._at_once):
+            thread = threading.Thread(target=self._run, args=(at,), name=f"simulating-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End the programs that run; what was waiting waits for the next start."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def _run(self, at: Surroundings) -> None:
+        while not self._stopping.is_set():
+            if not self._round(at):
+                with self._news:
+                    if not self._stopping.is_set():
+                        self._news.wait(QUEUE_SECONDS)
+
+    def _round(self, at: Surroundings) -> bool:
+        try:
+            give_up_lost(at)
+            return run_next(at, self._stopping.is_set)
+        except Exception:
+            # The thread's last defence: whatever a simulation stumbles over, the next one is tried.
+            log.exception("a simulation could not be run")
+            return False

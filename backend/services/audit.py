@@ -1,0 +1,154 @@
+"""The audit: every root made anew from what is stored, database and ledger compared both ways."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from backend.domain import sd_jwt
+from backend.domain.errors import Invalid
+from backend.domain.ledger import AnchoredBatch, Anchoring
+from backend.domain.merkle import InclusionProof, Tree
+from backend.domain.records import Leaf, ProofState, SealedBatch
+from backend.services.audit_drawdowns import audit_draws
+from backend.services.audit_findings import Discrepancy
+from backend.services.ports import Store, Surroundings
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was looked at, and what was found."""
+
+    records: int
+    batches: int
+    batches_on_ledger: int
+    discrepancies: tuple[Discrepancy, ...]
+
+
+def audit(at: Surroundings) -> Audit:
+    """Compare everything; raises LedgerUnavailable or ForeignLedger where there is nothing to compare with."""
+    at.ledger.head()
+    on_ledger = {anchoring.root: anchoring for anchoring in at.ledger.anchorings()}
+    found: list[Discrepancy] = []
+    with at.work(reading=True) as work:
+        store = work.store
+        batches = store.batches()
+        for batch in batches:
+            found += _of_batch(at, store, batch, on_ledger.get(batch.root))
+        known = {batch.root for batch in batches}
+        found += [
+            Discrepancy("root-unknown-to-database", {"root": root.hex(), "block": anchoring.block_number})
+            for root, anchoring in on_ledger.items()
+            if root not in known
+        ]
+        found += _number_gaps(at, on_ledger)
+        found += audit_draws(at, store)
+        found += _of_attachments(at, store)
+        if count := store.quarantined():
+            found.append(Discrepancy("records-quarantined", {"count": count}))
+    return Audit(sum(batch.size for batch in batches), len(batches), len(on_ledger), tuple(found))
+
+
+def _of_batch(at: Surroundings, store: Store, batch: SealedBatch, anchoring: Anchoring | None) -> Iterator[Discrepancy]:
+    leaves = store.leaves(batch)
+    yield from _of_leaves(batch, leaves)
+    yield from _of_disclosures(leaves, store.disclosures(batch))
+    anchored = at.ledger.batch(batch.root)
+    is_noted = batch.state in (ProofState.ANCHORED, ProofState.FINAL)
+    root = {"root": batch.root.hex()}
+    if anchored is None:
+        if is_noted:
+            yield Discrepancy("batch-not-on-ledger", root)
+        return
+    if not is_noted:
+        yield Discrepancy("anchoring-not-noted", {**root, "state": batch.state.value})
+    yield from _of_anchoring(batch, anchored, anchoring, is_noted)
+    yield from _of_statuses(at, store, batch, leaves)
+
+
+def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepancy]:
+    """Each stored record against its digest and its proof, and all of them against the root."""
+    entries: list[bytes] = []
+    for leaf in leaves:
+        about = {"record": leaf.record_id, "place": leaf.place}
+        try:
+            entry = leaf.entry
+        except (ValueError, OverflowError):
+            yield Discrepancy("record-unreadable", about)
+            continue
+        entries.append(entry)
+        if not leaf.is_erased and sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest:
+            yield Discrepancy("record-altered", about)
+        path = tuple(leaf.path[i : i + 32] for i in range(0, len(leaf.path), 32))
+        if not InclusionProof(leaf.place, batch.size, path).proves(entry, batch.root):
+            yield Discrepancy("proof-broken", about)
+    root = {"root": batch.root.hex()}
+    if [leaf.place for leaf in leaves] != list(range(batch.size)):
+        yield Discrepancy("places-missing", {**root, "stored": len(leaves), "size": batch.size})
+    if not entries or Tree(entries).root != batch.root:
+        yield Discrepancy("root-differs", root)
+
+
+def _of_disclosures(leaves: Sequence[Leaf], disclosures: Mapping[str, Sequence[str]]) -> Iterator[Discrepancy]:
+    """Whether each record can still be shown in full: every field that was signed, as it was signed."""
+    for leaf in leaves:
+        if leaf.is_erased:
+            continue
+        try:
+            shown = sd_jwt.parse("~".join([leaf.signed_jwt, *disclosures[leaf.record_id], ""]))
+            is_whole = shown.withheld == 0
+        except (Invalid, TypeError, ValueError):
+            is_whole = False
+        if not is_whole:
+            yield Discrepancy("disclosures-altered", {"record": leaf.record_id})
+
+
+def _of_anchoring(
+    batch: SealedBatch, anchored: AnchoredBatch, anchoring: Anchoring | None, is_noted: bool
+) -> Iterator[Discrepancy]:
+    root = {"root": batch.root.hex()}
+    if anchored.lanes != batch.lanes:
+        yield Discrepancy("lanes-differ", root)
+    if anchoring is None:
+        yield Discrepancy("event-missing", root)
+    elif is_noted and (anchoring.transaction_hash, anchoring.block_number) != (batch.transaction_hash, batch.block):
+        yield Discrepancy("anchoring-differs", {**root, "block": anchoring.block_number, "noted": batch.block})
+    if is_noted and anchored.anchored_at != batch.anchored_at:
+        yield Discrepancy("time-differs", root)
+
+
+def _of_statuses(at: Surroundings, store: Store, batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepancy]:
+    on_ledger = at.ledger.statuses(batch.root, batch.size)
+    for leaf in leaves:
+        if 0 <= leaf.place < batch.size and leaf.status != on_ledger[leaf.place]:
+            changes = store.status_changes_of(leaf.record_id)
+            under_way = [
+                c for c in changes if (c.sending is None and c.settled is None) or (c.sending and c.sending.is_open)
+            ]
+            if not under_way:
+                about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.place]}
+                yield Discrepancy("status-differs", about)
+
+
+def _of_attachments(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+    """Every file that was uploaded must be there, byte for byte."""
+    for digest in dict.fromkeys(stored.sha256 for stored in store.stored_files()):
+        content = at.files.get(digest)
+        if content is None:
+            yield Discrepancy("attachment-missing", {"sha256": digest})
+        elif sha256(content).hexdigest() != digest:
+            yield Discrepancy("attachment-altered", {"sha256": digest})
+
+
+def _number_gaps(at: Surroundings, on_ledger: dict[bytes, Anchoring]) -> Iterator[Discrepancy]:
+    """The ledger numbers each anchorer's batches without gaps; where the events show fewer, some are missing."""
+    numbers: Counter[int] = Counter()
+    highest: Counter[int] = Counter()
+    for root in on_ledger:
+        batch = at.ledger.batch(root)
+        if batch is not None:
+            numbers[batch.anchorer] += 1
+            highest[batch.anchorer] = max(highest[batch.anchorer], batch.number)
+    for anchorer, count in numbers.items():
+        if count != highest[anchorer]:
+            yield Discrepancy("events-missing", {"anchorer": anchorer, "seen": count, "number": highest[anchorer]})

@@ -1,0 +1,96 @@
+"""The audit of certificates' quantities: our draws and the ledger's, and the balances that they leave."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from backend.domain.drawdowns import CertificateDraw
+from backend.domain.kinds import DeclarationStatus
+from backend.domain.ledger import Draw, Drawing, LedgerRecord
+from backend.domain.outbox import SendingState
+from backend.domain.records import RecordOnFile
+from backend.services.audit_findings import Discrepancy
+from backend.services.ports import Store, Surroundings
+
+
+def audit_draws(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+    """Compare every draw; nothing where the contracts are older than draws."""
+    if not at.ledger.counts_quantities:
+        return
+    drawings = {drawing.drawn.drawing: drawing for drawing in at.ledger.drawings()}
+    rows = store.draws()
+    for row in rows:
+        yield from _of_row(store, row, drawings)
+    yield from _unknown(store, rows, drawings)
+    yield from _of_balances(at, store, drawings)
+    yield from _releases_without(store, rows)
+
+
+def _of_row(store: Store, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+    is_settled = row.sending is None or row.sending.state is SendingState.FINAL
+    if row.drawing is None or row.position is None or not is_settled:
+        return
+    about = {"draw": row.id, "declaration": row.declaration_id}
+    drawing = drawings.get(row.drawing)
+    if drawing is None or row.position >= len(drawing.drawn.draws):
+        yield Discrepancy("draw-not-on-ledger", about)
+        return
+    on_ledger = drawing.drawn.draws[row.position]
+    if on_ledger != _expected(store, row):
+        yield Discrepancy("draw-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
+    under_way = row.back_sending is not None and row.back_sending.is_open
+    if not under_way and (row.position in drawing.given_back) != (row.given_back_at is not None):
+        yield Discrepancy("giving-back-differs", about)
+
+
+def _expected(store: Store, row: CertificateDraw) -> Draw | None:
+    certificate = _place(store.get_record(row.certificate_id))
+    declaration = _place(store.get_record(row.declaration_id))
+    return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
+
+
+def _place(record: RecordOnFile) -> LedgerRecord | None:
+    return None if record.batch is None or record.place is None else LedgerRecord(record.batch.root, record.place)
+
+
+def _unknown(store: Store, rows: Sequence[CertificateDraw], drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+    """Draws on the ledger for declarations of ours that we know nothing of."""
+    ours = {batch.root for batch in store.batches()}
+    known = {(row.drawing, row.position) for row in rows}
+    for root, drawing in drawings.items():
+        for position, draw in enumerate(drawing.drawn.draws):
+            if draw.declaration.root in ours and (root, position) not in known:
+                about = {"drawing": root.hex(), "position": position, "block": drawing.block_number}
+                yield Discrepancy("draw-unknown-to-database", about)
+
+
+def _of_balances(at: Surroundings, store: Store, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+    """What is left of each certificate must be what its draws leave."""
+    taken: Counter[LedgerRecord] = Counter()
+    for drawing in drawings.values():
+        for position, draw in enumerate(drawing.drawn.draws):
+            if position not in drawing.given_back:
+                taken[draw.certificate] += draw.quantity
+    for opening in store.openings():
+        certificate = store.get_record(opening.certificate_id)
+        place = _place(certificate)
+        is_open = opening.is_known or (opening.sending is not None and opening.sending.state is SendingState.FINAL)
+        if place is None or not is_open:
+            continue
+        balance = at.ledger.opened_certificate(place.root, place.place)
+        about = {"certificate": certificate.id}
+        if balance is None:
+            yield Discrepancy("certificate-not-opened", about)
+        elif balance.quantity != certificate.quantity:
+            yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": certificate.quantity})
+        elif balance.left != balance.quantity - taken[place]:
+            explained = balance.quantity - taken[place]
+            yield Discrepancy("balance-differs", {**about, "left": balance.left, "explained": explained})
+
+
+def _releases_without(store: Store, rows: Sequence[CertificateDraw]) -> Iterator[Discrepancy]:
+    """Released declarations whose draws the ledger refused: none may stand."""
+    standing = {row.declaration_id for row in rows if row.is_standing}
+    for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
+        consignment = store.get_consignment(declaration_id)
+        if consignment.status is DeclarationStatus.RELEASED and declaration_id not in standing:
+            yield Discrepancy("release-without-draw", {"declaration": declaration_id})

@@ -1,0 +1,134 @@
+"""An officer decides on a declaration; what the papers do not bear is refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.drawdowns import Shares
+from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain.parties import Organisation, Person, Role
+from backend.domain.verdict import Outcome, Ruling, Verdict
+from backend.services.drawdowns import (
+    Elsewhere,
+    draw_for,
+    drawn_elsewhere,
+    give_back,
+    shares,
+)
+from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.ports import Store, Surroundings
+from backend.services.record_versions import newest_of_line
+from backend.services.records import change_status
+from backend.services.verification import snapshot, verdict_on_consignment
+
+LOOKS = 3
+"""How often the papers are judged anew where they change while an officer decides."""
+
+
+class NotReleasable(Conflict):
+    """The verdict does not bear a release."""
+
+    code = "not-releasable"
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(f"the verdict is {verdict.ruling}", verdict=verdict.ruling.value)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a decision rests on. The ledger is asked for it outside of the unit of work that decides."""
+
+    verdict: Verdict
+    elsewhere: Mapping[str, Elsewhere]
+    papers: tuple[tuple[str, int], ...]
+
+
+def decide(
+    at: Surroundings,
+    actor: Person,
+    declaration_id: str,
+    decision: Decision,
+    reason: str,
+    accept_cannot_tell: bool = False,
+    answer: AnswerKey | None = None,
+) -> DecisionTaken:
+    """Record an officer's decision and queue it for the ledger; a release draws its certificates.
+
+    Release needs the verdict VALID. Where it is CANNOT TELL the officer may release on ``accept_cannot_tell``, which
+    stays on record; INVALID cannot be released at all.
+    """
+    if actor.role is not Role.OFFICER:
+        raise NotAllowed("only customs officers decide")
+    reason = reason.strip()
+    if not reason or len(reason) > 2000:
+        raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
+    for _ in range(LOOKS):
+        seen = _look(at, declaration_id)
+        with at.work() as work:
+            store = work.store
+            consignment = store.get_consignment(declaration_id)
+            if earlier := earlier_answer(store, answer):
+                return next(taken for taken in consignment.decisions if taken.id == earlier)
+            if _papers(store, consignment) != seen.papers:
+                continue
+            if decision is Decision.RELEASE and consignment.status.is_open:
+                draw_for(at, store, consignment, _releasable(at, store, consignment, seen, accept_cannot_tell))
+            office = store.get_organisation(actor.organisation.id)
+            taken = _take(at, actor, office, consignment, decision, reason, seen.verdict)
+            change_status(at, store, consignment.record, consignment.status, reason, signer="office")
+            if decision is Decision.REJECT:
+                give_back(at, store, consignment.id)
+            keep_answer(at, store, answer, taken.id)
+            work.commit()
+        at.wake_anchoring()
+        return taken
+    raise Conflict("the papers were changed while this was decided: read them again")
+
+
+def _look(at: Surroundings, declaration_id: str) -> _Seen:
+    with at.work(reading=True) as work:
+        store = work.store
+        consignment = store.get_consignment(declaration_id)
+        return _Seen(
+            verdict_on_consignment(at, store, consignment).verdict,
+            drawn_elsewhere(at, store, consignment),
+            _papers(store, consignment),
+        )
+
+
+def _papers(store: Store, consignment: Consignment) -> tuple[tuple[str, int], ...]:
+    """The records that the verdict is about, with their statuses here."""
+    newest = [newest_of_line(store, paper.record) for paper in consignment.papers]
+    return tuple((record.id, record.status) for record in (consignment.record, *newest))
+
+
+def _releasable(
+    at: Surroundings, store: Store, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
+) -> Shares:
+    """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
+    given = shares(at, store, consignment, seen.elsewhere)
+    verdict = seen.verdict
+    if any(check.outcome is Outcome.FAIL for check in given.checks):
+        others = [check for check in verdict.checks if check.code != "QUANTITY_LEFT"]
+        verdict = Verdict.of([*others, *given.checks], verdict.as_of)
+    if verdict.ruling is Ruling.INVALID or (verdict.ruling is Ruling.CANNOT_TELL and not accept_cannot_tell):
+        raise NotReleasable(verdict)
+    return given
+
+
+def _take(
+    at: Surroundings,
+    actor: Person,
+    office: Organisation,
+    consignment: Consignment,
+    decision: Decision,
+    reason: str,
+    verdict: Verdict,
+) -> DecisionTaken:
+    now = at.now()
+    taken = DecisionTaken(str(uuid4()), decision, reason, actor.id, office, now, snapshot(verdict))
+    consignment.decide(taken, Event(str(uuid4()), Step.of(decision.leads_to), now, now, office))
+    return taken

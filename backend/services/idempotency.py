@@ -1,0 +1,40 @@
+"""Same key, same answer: a request that is sent twice is done once (the Idempotency-Key header)."""
+
+from dataclasses import dataclass
+
+from backend.domain.errors import TraceabilityError
+from backend.domain.outbox import Answer
+from backend.services.ports import Store, Surroundings
+
+
+class IdempotencyKeyReused(TraceabilityError):
+    """The key was used before with another request."""
+
+    code = "idempotency-key-reused"
+
+
+@dataclass(frozen=True)
+class AnswerKey:
+    """Who asked, under which key, and a digest of what was asked."""
+
+    person_id: str
+    key: str
+    request_digest: str
+
+
+def earlier_answer(store: Store, key: AnswerKey | None) -> str | None:
+    """The id of what the same request led to before; raises IdempotencyKeyReused for another request."""
+    if key is None:
+        return None
+    answer = store.find_answer(key.person_id, key.key)
+    if answer is None:
+        return None
+    if answer.request_digest != key.request_digest:
+        raise IdempotencyKeyReused("this Idempotency-Key was used with another request", key=key.key)
+    return answer.resource_id
+
+
+def keep_answer(at: Surroundings, store: Store, key: AnswerKey | None, resource_id: str) -> None:
+    """Remember what the request led to, in the same unit of work as the thing itself."""
+    if key is not None:
+        store.add(Answer(key.person_id, key.key, key.request_digest, resource_id, at.now()))

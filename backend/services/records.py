@@ -1,0 +1,186 @@
+"""Making a signed record: the one way in which a document comes onto file, whoever issues it."""
+
+import base64
+import secrets
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+from backend.domain import documents, schemas, sd_jwt
+from backend.domain.batch import quantity_steps
+from backend.domain.documents import AnyDocument, CertificateOfOrigin
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.kinds import (
+    DOCUMENT_EDGES,
+    OFFICE_EDGES,
+    WITHDRAWAL_EDGES,
+    DeclarationStatus,
+    DocumentStatus,
+    Kind,
+)
+from backend.domain.outbox import StatusChange
+from backend.domain.parties import Organisation, SigningKey
+from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
+from backend.services.admission_control import check_room
+from backend.services.ports import Store, Surroundings
+
+CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
+"""The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+
+
+def record(
+    at: Surroundings,
+    store: Store,
+    kind: Kind,
+    document: AnyDocument,
+    issuer: Organisation,
+    holder: Organisation,
+    assurance: Assurance = Assurance.ISSUED,
+    product: Product | None = None,
+    supersedes: RecordOnFile | None = None,
+) -> RecordOnFile:
+    """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
+    check_room(at, store, issuer)
+    fields = documents.fields_of(document)
+    _check_attachments(store, fields, issuer, supersedes)
+    number = _free_number(store, kind, fields, issuer, assurance)
+    now = at.now()
+    record_id = str(UUID(bytes=at.random(16), version=4))
+    until = _valid_until(document)
+    key = usable_key(store, issuer)
+    starts = max(now, key.usable_from or now)
+    claims: dict[str, Any] = {
+        "@context": CONTEXTS,
+        "id": f"urn:uuid:{record_id}",
+        "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
+        # RFC 9278 names a key by its thumbprint in a URI.
+        "issuer": {
+            "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
+            "name": issuer.name,
+        },
+        "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
+        "assurance": assurance.value,
+        "credentialSchema": {"id": schemas.address(kind, at.public_url), "type": "JsonSchema"},
+    }
+    if until is not None:
+        claims["validUntil"] = until.isoformat(timespec="seconds")
+    if supersedes is not None:
+        claims["supersedes"] = supersedes.digest
+    signed = sd_jwt.issue(
+        claims,
+        fields,
+        key.public_jwk,
+        lambda signing_input: _signature(at, key, signing_input),
+        lambda: at.random(32),
+    )
+    quantity = documents.quantity_of(document)
+    on_file = RecordOnFile(
+        id=record_id,
+        kind=kind,
+        assurance=assurance,
+        issuer=issuer,
+        holder=holder,
+        signed_jwt=signed.signed_jwt,
+        disclosures=list(signed.disclosures),
+        quantity=0 if quantity is None else quantity_steps(quantity),
+        digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
+        issued_at=now,
+        recorded_at=now,
+        label_code=_label_code(at.random(16)),
+        number=number,
+        valid_until=until,
+        product=product,
+        supersedes_id=supersedes.id if supersedes else None,
+    )
+    store.add(on_file)
+    if supersedes is not None:
+        _supersede(at, store, supersedes, on_file)
+    return on_file
+
+
+def usable_key(store: Store, issuer: Organisation) -> SigningKey:
+    """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
+    key = store.active_key(issuer)
+    if not key.is_active:
+        raise Conflict("the signing key was withdrawn: the authority gives this organisation a new one")
+    if key.successor is not None:
+        raise Conflict("the signing key is being replaced: try again in a few seconds")
+    return key
+
+
+def _signature(at: Surroundings, key: SigningKey, signing_input: bytes) -> bytes:
+    if key.sealed_private is None:
+        return at.outside(key, signing_input)
+    return at.vault.sign(key.sealed_private, signing_input)
+
+
+def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
+    if old.superseded_by_id is not None:
+        raise Conflict("this record was replaced already", by=old.superseded_by_id)
+    old.superseded_by_id = new.id
+    change_status(at, store, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+
+
+def change_status(
+    at: Surroundings, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
+) -> None:
+    """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
+
+    Raises Conflict where the ledger would refuse the edge.
+    """
+    _check_edge(on_file, int(status))
+    on_file.status, on_file.status_reason = int(status), reason
+    store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), at.now()))
+
+
+def _check_edge(on_file: RecordOnFile, status: int) -> None:
+    if on_file.kind is Kind.DECLARATION:
+        step = DeclarationStatus(on_file.status), DeclarationStatus(status)
+        allowed = step in OFFICE_EDGES or step in WITHDRAWAL_EDGES
+    else:
+        allowed = (DocumentStatus(on_file.status), DocumentStatus(status)) in DOCUMENT_EDGES
+    if not allowed:
+        raise Conflict("this record's status does not allow it", status=on_file.status, wanted=status)
+
+
+def _free_number(
+    store: Store, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
+) -> str | None:
+    name = documents.NUMBERS.get(kind)
+    number = fields.get(name) if name else None
+    if name and not number and assurance is Assurance.ISSUED:
+        raise Invalid("an issued document needs its number", [(name, "is missing")])
+    if number is None:
+        return None
+    if assurance is Assurance.ISSUED and store.number_is_taken(issuer, kind, number):
+        raise Conflict(f"{issuer.name} has issued number {number} before", number=number)
+    return plain_number(number)
+
+
+def _check_attachments(
+    store: Store, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
+) -> None:
+    """A signer binds files that it uploaded itself, or that the record before bound: a digest alone gives no right."""
+    handed_on = {a["sha256"]: a["size"] for a in supersedes.fields.get("attachments", [])} if supersedes else {}
+    for place, attachment in enumerate(fields.get("attachments", [])):
+        own = store.find_file(attachment["sha256"], signer)
+        size = own.size if own else handed_on.get(attachment["sha256"])
+        if size != attachment["size"]:
+            raise Invalid(
+                "an attachment was not uploaded",
+                [(f"attachments.{place}.sha256", "names no uploaded file of this size: upload it first")],
+            )
+
+
+def _valid_until(document: AnyDocument) -> datetime | None:
+    if isinstance(document, CertificateOfOrigin) and document.valid_until is not None:
+        if document.valid_until == date.max:  # "for ever": there is no next day
+            return datetime.max.replace(microsecond=0, tzinfo=UTC)
+        return datetime.combine(document.valid_until + timedelta(days=1), time.min, UTC)
+    return None
+
+
+def _label_code(drawn: bytes) -> str:
+    """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
+    return base64.b32encode(drawn).decode().rstrip("=").lower()

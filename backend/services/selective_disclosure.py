@@ -1,0 +1,49 @@
+"""A holder shows a record in part: the bundle proves as much as the whole one, and tells less."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.domain import evidence as bundles
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.parties import Person
+from backend.domain.presentations import Audience, chosen, fields_for
+from backend.domain.records import RecordOnFile
+from backend.services.access_policy import visible_record
+from backend.services.ports import Surroundings
+from backend.services.verification import evidence_of, snapshot, verdict_on
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A record, and of each of its fields whether it is shown."""
+
+    record: RecordOnFile
+    shown: dict[str, bool]
+
+
+def choose(
+    at: Surroundings, actor: Person, record_id: str, audience: Audience | None, names: Sequence[str] = ()
+) -> Choice:
+    """The fields that the record has, those shown that an audience needs or that were named."""
+    with at.work(reading=True) as work:
+        on_file = visible_record(work.store, actor, record_id)
+    wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
+    return Choice(on_file, {name: name in wanted for name in _readable(on_file)})
+
+
+def _readable(on_file: RecordOnFile) -> dict[str, Any]:
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased: there is nothing left to show", erased_at=on_file.erased_at)
+    try:
+        return on_file.fields
+    except Invalid as error:
+        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
+
+
+def presentation(at: Surroundings, choice: Choice) -> dict[str, Any]:
+    """The bundle with the chosen fields, and no more, in the open."""
+    found = evidence_of(choice.record)
+    names = {name for name, is_shown in choice.shown.items() if is_shown}
+    shown = replace(found, record=found.record.disclosing(sorted(names)))
+    return bundles.write(shown, snapshot(verdict_on(at, choice.record, for_everybody=True)))

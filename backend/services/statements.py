@@ -1,0 +1,91 @@
+"""Merchants state what their papers say, and lay it before the issuer who can confirm it."""
+
+from typing import Any
+from uuid import uuid4
+
+from backend.domain import documents
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import Kind, Lane
+from backend.domain.parties import Organisation, Person, Role
+from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
+from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.ports import Store, Surroundings
+from backend.services.records import record
+
+
+def state(
+    at: Surroundings,
+    actor: Person,
+    kind: Kind,
+    fields: Any,
+    issuer_id: str,
+    product_id: str | None = None,
+    instead_of: str | None = None,
+) -> RecordOnFile:
+    """Sign a statement with the merchant's own key and lay it before the issuer named.
+
+    ``instead_of`` is the id of a request that was sent back: the new statement replaces the one in it.
+    """
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed("only merchants make statements")
+    document = documents.read(kind, fields)
+    with at.work() as work:
+        store = work.store
+        issuer = _issuer(store, kind, issuer_id)
+        merchant = store.get_organisation(actor.organisation.id)
+        product = store.get_product(product_id, merchant) if product_id else None
+        earlier = _sent_back(store, merchant, instead_of) if instead_of else None
+        statement = record(
+            at,
+            store,
+            kind,
+            document,
+            merchant,
+            merchant,
+            Assurance.STATED,
+            product or (earlier.product if earlier else None),
+            supersedes=earlier,
+        )
+        store.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, at.now()))
+        work.commit()
+    at.wake_anchoring()
+    return statement
+
+
+def _issuer(store: Store, kind: Kind, issuer_id: str) -> Organisation:
+    if not issuer_id:
+        raise Invalid("name the issuer who can confirm this", [("issuer", "is missing")])
+    try:
+        issuer = store.get_organisation(issuer_id)
+    except NotFound as error:
+        raise Invalid("no such issuer", [("issuer", "is not registered here")]) from error
+    if issuer.role.issues is not kind:
+        raise Invalid("this organisation cannot confirm it", [("issuer", f"does not issue {documents.SLUGS[kind]}s")])
+    return issuer
+
+
+def _sent_back(store: Store, merchant: Organisation, request_id: str) -> RecordOnFile:
+    request = store.get_request(request_id)
+    if request.merchant.id != merchant.id:
+        raise NotFound("no such request", id=request_id)
+    if request.state is not RequestState.SENT_BACK or request.statement.superseded_by_id is not None:
+        raise Conflict("only a request that was sent back can be corrected", state=request.state.value)
+    return request.statement
+
+
+def sign_own(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+    """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed(f"only merchants sign {documents.SLUGS[kind]}s here", kind=documents.SLUGS[kind])
+    if kind.lane is not Lane.OTHER:
+        raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
+    document = documents.read(kind, fields)
+    with at.work() as work:
+        if earlier := earlier_answer(work.store, answer):
+            return work.store.get_record(earlier)
+        merchant = work.store.get_organisation(actor.organisation.id)
+        on_file = record(at, work.store, kind, document, merchant, merchant)
+        keep_answer(at, work.store, answer, on_file.id)
+        work.commit()
+    at.wake_anchoring()
+    return on_file

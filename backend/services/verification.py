@@ -1,0 +1,364 @@
+"""The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from backend.domain import bundle as bundles
+from backend.domain import (
+    bundle_verification,
+    documents,
+    dossier,
+    sd_jwt,
+    strict_json,
+)
+from backend.domain.consignment import Consignment
+from backend.domain.documents import Declaration
+from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
+from backend.domain.evidence import Anchor, Evidence
+from backend.domain.kinds import Kind
+from backend.domain.ledger import Accreditation, Head
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
+from backend.domain.trade_match import match_trade
+from backend.domain.verdict import (
+    Check,
+    LedgerFacts,
+    Mender,
+    Outcome,
+    Ruling,
+    Unknown,
+    Verdict,
+    about,
+    held_then,
+    judge,
+    judge_then,
+)
+from backend.services.drawdowns import quantity_checks
+from backend.services.ports import Store, Surroundings
+from backend.services.record_versions import first_of_line, newest_of_line
+
+Fact = TypeVar("Fact")
+_WAITING = Unknown("not sealed yet")
+_BOUND_BY = ("fileName", "sha256")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A record with its verdict, for a page or an answer."""
+
+    record: RecordOnFile
+    verdict: Verdict
+
+
+def evidence_of(on_file: RecordOnFile) -> Evidence:
+    """The evidence kept of a record, as far as it has come; raises MalformedRecord where it was tampered with."""
+    batch = on_file.batch
+    anchor = None
+    if batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL):
+        anchor = Anchor(
+            chain_id=batch.chain_id or 0,
+            ledger=batch.ledger_address or "",
+            instance_id=batch.instance_id or bytes(32),
+            root=batch.root,
+            transaction=batch.transaction_hash or bytes(32),
+            block=batch.block or 0,
+            block_time=batch.anchored_at or batch.sealed_at,
+        )
+    return Evidence(on_file.sd_jwt, on_file.kind, on_file.quantity, on_file.proof, anchor)
+
+
+def verdict_on(
+    at: Surroundings, on_file: RecordOnFile, then: datetime | None = None, *, for_everybody: bool = False
+) -> Verdict:
+    """The verdict on one record on file, now or at a past moment (``then``).
+
+    The reason of a revocation is told, unless the verdict is ``for_everybody``: it is free text and may name people.
+    """
+    _check_past(at, then)
+    if on_file.erased_at is not None:
+        return _erased(at, on_file)
+    try:
+        found = evidence_of(on_file)
+    except Invalid as error:
+        return _altered(str(error), at.now())
+    kept = _Kept(on_file.status, on_file.batch)
+    verdict = _judge(at, found, kept) if then is None else _judge_then(at, found, on_file, then)
+    checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
+    return Verdict.of([*checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of, verdict.at)
+
+
+def _explained(check: Check, on_file: RecordOnFile) -> Check:
+    """The same check with what only we know: why it was revoked, and what replaced it."""
+    if check.code != "STATUS" or check.outcome is not Outcome.FAIL:
+        return check
+    if check.reason in ("revoked", "suspended") and on_file.status_reason:
+        return replace(check, values={**check.values, "why": on_file.status_reason})
+    if check.reason == "superseded" and on_file.superseded_by_id:
+        return replace(check, values={**check.values, "by": on_file.superseded_by_id})
+    return check
+
+
+def _check_past(at: Surroundings, then: datetime | None) -> None:
+    if then is not None and then > at.now():
+        raise Invalid("a moment in the future", [("at", "lies in the future: nobody knows yet")])
+
+
+def _erased(at: Surroundings, on_file: RecordOnFile) -> Verdict:
+    check = Check("CONTENT", Outcome.CANNOT_TELL, "erased", {"erased_at": on_file.erased_at}, Mender.NOBODY)
+    return Verdict.of([check], at.now())
+
+
+def verdict_on_bundle(at: Surroundings, bundle: Any, then: datetime | None = None) -> Verdict:
+    """The verdict on a bundle of any version, now or at a past moment; raises MalformedBundle where it is none at all.
+
+    The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
+    """
+    _check_past(at, then)
+    try:
+        read = bundles.read(bundle)
+    except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
+        return _altered(str(error), at.now())
+    checks = list(bundle_verification.integrity(read))
+    for number, found in enumerate(read.records, 1):
+        verdict = _brought(at, found, then)
+        checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
+    return Verdict.of([*checks, *bundle_verification.named(read)], at.now(), then)
+
+
+def _brought(at: Surroundings, found: Evidence, then: datetime | None) -> Verdict:
+    """The verdict on one record that somebody brings."""
+    if then is None:
+        verdict = _judge(at, found, _Kept())
+    else:
+        with at.work(reading=True) as work:
+            on_file = work.store.find_record_by_digest(found.entry.digest.hex())
+        verdict = _judge_then(at, found, on_file, then)
+    if verdict.ruling is Ruling.INVALID:
+        return verdict
+    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What we know of a record that is on file here and that the ledger may show only a block later."""
+
+    status: int = 0
+    batch: SealedBatch | None = None
+
+
+def _attachments(at: Surroundings, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
+    """Whether the files that the record binds are here as they were signed."""
+    bound = record.subject.get("attachments")
+    if not isinstance(bound, list) or not bound:
+        return []
+    for attachment in bound:
+        name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
+        content = at.files.get(digest)
+        if content is None:
+            return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, Mender.OPERATOR)]
+        if sha256(content).hexdigest() != digest:
+            return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, Mender.OPERATOR)]
+    return [Check("ATTACHMENTS", Outcome.PASS, "attachments-intact", {"count": len(bound)})]
+
+
+def _altered(why: str, now: datetime) -> Verdict:
+    return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
+
+
+def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
+    now = at.now()
+    head = _ask(at.ledger.head)
+    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+        elsewhere = Check("ANCHOR", Outcome.CANNOT_TELL, "other-ledger", mender=Mender.NOBODY)
+        facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
+        checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
+        return Verdict.of([*checks, elsewhere], now)
+    facts = _facts(at, found, head, now)
+    if facts.status == 0 and kept.status:
+        facts = replace(facts, status=kept.status)
+    is_on_its_way = kept.batch is not None and _may_be_reorganised(at, kept.batch, head)
+    return judge(found, replace(facts, is_on_its_way=is_on_its_way), now)
+
+
+def _judge_then(at: Surroundings, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
+    """The verdict at a past moment, from what the ledger holds now and held then."""
+    now = at.now()
+    head = _ask(at.ledger.head)
+    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+        here = _judge(at, found, _Kept())
+        return Verdict.of(here.checks, here.as_of, then)
+    facts = _facts(at, found, head, now)
+    key = _key_named(found.record)
+    if key is not None and isinstance(facts.accreditation, Accreditation):
+        earlier = _ask(lambda: at.ledger.accreditation_at(key, then))
+        held = earlier if isinstance(earlier, Unknown) else held_then(earlier, facts.accreditation)
+        facts = replace(facts, accreditation=held)
+    status = facts.status if isinstance(facts.status, Unknown) else _status_then(at, facts.status, on_file, then)
+    return judge_then(found, replace(facts, status=status), then)
+
+
+def _status_then(at: Surroundings, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
+    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
+
+    They count only where they lead to what the ledger shows.
+    """
+    if on_file is None:
+        return Unknown("when its status changed is known to its issuer's server only")
+    with at.work(reading=True) as work:
+        changes = work.store.status_changes_of(on_file.id)
+    mined = [
+        (change.sending.block_time, change.new_status)
+        for change in changes
+        if change.sending is not None and change.sending.block_time is not None and change.sending.refusal is None
+    ]
+    if (mined[-1][1] if mined else 0) != on_ledger or any(change.settled for change in changes):
+        return Unknown("when its status changed is not known here")
+    return next((status for moment, status in reversed(mined) if moment <= then), 0)
+
+
+def _may_be_reorganised(at: Surroundings, batch: SealedBatch, head: Head | Unknown) -> bool:
+    """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
+    if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
+        return True
+    return head.number < (batch.block or 0) + at.confirmations
+
+
+def _is_ours(anchor: Anchor, head: Head) -> bool:
+    return (anchor.chain_id, anchor.instance_id, anchor.ledger.lower()) == (
+        head.chain_id,
+        head.instance_id,
+        head.ledger_address.lower(),
+    )
+
+
+def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
+    if isinstance(head, Unknown):
+        return LedgerFacts(now, head, head, head)
+    key = _key_named(found.record)
+    accreditation = _ask(lambda: at.ledger.accreditation(key)) if key else None
+    anchor, proof = found.anchor, found.proof
+    if anchor is None or proof is None:
+        return LedgerFacts(now, _WAITING, _WAITING, accreditation)
+    is_final, anchor_block = _finality(at, anchor, head)
+    return LedgerFacts(
+        as_of=now,
+        batch=_ask(lambda: at.ledger.batch(anchor.root)),
+        status=_ask(lambda: at.ledger.status(anchor.root, proof.place)),
+        accreditation=accreditation,
+        is_final=is_final,
+        anchor_block=anchor_block,
+    )
+
+
+def _key_named(record: sd_jwt.Record) -> bytes | None:
+    try:
+        key = sd_jwt.unb64(str(record.header.get("kid", "")))
+    except (sd_jwt.MalformedRecord, UnicodeEncodeError):
+        return None
+    return key if len(key) == 32 else None
+
+
+def _finality(at: Surroundings, anchor: Anchor, head: Head) -> tuple[bool, int | None]:
+    """Whether the anchoring is final, and in which block it stands: by the ledger's receipt, not the bundle's word."""
+    receipt = _ask(lambda: at.ledger.receipt(anchor.transaction))
+    if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
+        return False, None
+    return head.number - receipt.block_number >= at.confirmations, receipt.block_number
+
+
+def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
+    try:
+        return question()
+    except (LedgerUnavailable, ForeignLedger) as error:
+        return Unknown(str(error) or error.code)
+
+
+# A consignment's papers
+
+
+@dataclass(frozen=True)
+class DossierVerdict:
+    """The verdict on a declaration and everything it relies on, paper by paper and together."""
+
+    verdict: Verdict
+    declaration: Judged
+    papers: tuple[Judged, ...]
+
+
+def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignment) -> DossierVerdict:
+    """The verdict on a declaration with its papers, each followed to the record that replaced it."""
+    declaration = Judged(consignment.record, verdict_on(at, consignment.record))
+    named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
+    checks = about(consignment.record.id, declaration.verdict.checks)
+    judged, papers = [], []
+    followed = [(named_id, newest_of_line(store, store.get_record(named_id))) for named_id in named]
+    for named_id, on_file in followed:
+        verdict = verdict_on(at, on_file)
+        judged.append(Judged(on_file, verdict))
+        checks += about(on_file.id, [_is_the_named(store, named_id, named[named_id], on_file), *verdict.checks])
+        if (document := _document(on_file)) is not None:
+            papers.append(dossier.Paper(on_file.id, document))
+    if (declared := _document(consignment.record)) is not None:
+        assert isinstance(declared, Declaration)
+        firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        checks += match_trade(declared, papers)
+        checks += quantity_checks(at, store, consignment)
+    return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
+
+
+def _fields(on_file: RecordOnFile) -> dict[str, Any]:
+    try:
+        return on_file.fields
+    except Invalid:
+        return {}
+
+
+def _document(on_file: RecordOnFile) -> Any:
+    """What the record says, or None where it was tampered with: its own verdict tells so then."""
+    try:
+        return documents.as_signed(on_file.kind, on_file.fields)
+    except Invalid:
+        return None
+
+
+def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
+    """Whether the record is the one that the declaration's signature binds, or replaces it by a signed link."""
+    values = {"issuer": on_file.issuer.name}
+    link, current = on_file.digest, on_file
+    while link != named_digest and current.supersedes_id is not None:
+        if current.erased_at is not None:
+            gone = {"erased_at": current.erased_at}
+            return Check("NAMED_RECORD", Outcome.CANNOT_TELL, "erased", gone, Mender.NOBODY)
+        try:
+            link = str(current.sd_jwt.payload.get("supersedes"))
+        except Invalid:
+            break
+        current = store.get_record(current.supersedes_id)
+        if link != current.digest:
+            break
+    if link != named_digest:
+        return Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT)
+    if on_file.id == named_id:
+        return Check("NAMED_RECORD", Outcome.PASS, "named-as-signed", values)
+    return Check("NAMED_RECORD", Outcome.PASS, "named-confirmed", values)
+
+
+def snapshot(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain values, kept with a decision."""
+    return {
+        "verdict": verdict.ruling.value,
+        "asOf": verdict.as_of.isoformat(),
+        "checks": [
+            {
+                "code": check.code,
+                "outcome": check.outcome.value,
+                "reason": check.reason,
+                "record": check.record,
+                "values": {name: str(value) for name, value in check.values.items()},
+            }
+            for check in verdict.checks
+        ],
+    }

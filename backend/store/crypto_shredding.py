@@ -1,0 +1,167 @@
+"""Destroys the keys of sealed texts that give way to others or whose rows go, and of no others.
+
+The numbers are noted in the transaction that lets the texts go; the keys are destroyed once it is committed, and after
+a crash in between when the installation is opened again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    Select,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.orm import Mapper, Session, sessionmaker
+
+from backend.domain.records import RecordOnFile, StoredFile
+from backend.store import tables as t
+from backend.store.data_keys import (
+    KeyMissing,
+    NotSealed,
+    RecordKeys,
+    key_number,
+)
+from backend.store.encrypted_types import Sealed, keys_of
+
+_MOST_OF_A_ROW = 3
+_OURS = "record.keys"
+"""What a file of keys is known by: the database keeps its mark."""
+_NONE = 2**48
+"""A number that no key has."""
+
+
+def watch(sessions: sessionmaker[Session]) -> None:
+    """Note the keys of what goes, at every flush of these sessions."""
+    event.listen(sessions, "before_flush", _note)
+
+
+def _note(session: Session, *_: Any) -> None:
+    new, dirty, deleted = (
+        [thing for thing in things if _sealed(thing)] for things in (session.new, session.dirty, session.deleted)
+    )
+    if not (new or dirty or deleted):
+        return
+    keys = keys_of(session.get_bind().dialect)
+    keys.reserve((len(new) + len(dirty)) * _MOST_OF_A_ROW)
+    connection = session.connection()
+    if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
+        _remember(connection, made=keys.made)
+    gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
+    gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
+    gone -= set(connection.scalars(select(t.forgotten_key.c.number))) if gone else set()
+    if gone:
+        connection.execute(insert(t.forgotten_key), [{"number": number} for number in sorted(gone)])
+        session.info["forgotten"] = True
+
+
+def _sealed(thing: object) -> list[Column[Any]]:
+    return _sealed_columns(inspect(thing).mapper)
+
+
+@cache
+def _sealed_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
+    return [column for column in mapper.columns if isinstance(column.type, Sealed)]
+
+
+def _given_way(thing: object) -> list[Column[Any]]:
+    state = inspect(thing)
+    names = {column: state.mapper.get_property_by_column(column).key for column in _sealed(thing)}
+    return [column for column, name in names.items() if state.attrs[name].history.has_changes()]
+
+
+def _numbers_of(connection: Connection, thing: object, columns: list[Column[Any]]) -> Iterator[int]:
+    """The keys of what lies in these columns of a thing's row; what its object remembers may come from elsewhere."""
+    state = inspect(thing)
+    if not columns or state.identity is None:
+        return
+    its_row = [column == value for column, value in zip(state.mapper.primary_key, state.identity, strict=True)]
+    for kept in connection.execute(select(*columns).where(*its_row)).first() or ():
+        if kept is not None and kept.key_number is not None:
+            yield kept.key_number
+
+
+def destroy_forgotten(engine: Engine) -> None:
+    """Destroy the keys that were noted; what was sealed under them cannot be opened any more, in no copy either."""
+    keys = keys_of(engine.dialect)
+    with engine.begin() as connection:
+        numbers = list(connection.scalars(select(t.forgotten_key.c.number)))
+        if not numbers:
+            return
+        keys.destroy(numbers)
+        ended = delete(t.forgotten_key).where(t.forgotten_key.c.number == bindparam("ended"))
+        connection.execute(ended, [{"ended": number} for number in numbers])
+        _remember(connection, destroyed=keys.destroyed)
+
+
+def _remember(connection: Connection, **state: int) -> None:
+    """How many keys there are at least, and how many destroyed ones the database knows of."""
+    connection.execute(update(t.key_state).values(state))
+
+
+class EncryptedFiles(Protocol):
+    """Attachments that can tell whether their key was destroyed."""
+
+    def is_erased(self, digest: str) -> bool:
+        """Whether the file can never be read again."""
+
+
+def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int:
+    """Where the database is an older copy, erase what was erased since it was made: its keys are gone. How many.
+
+    Raises KeyMissing where the keys are older than the database, or others: then their newest copy must be put back.
+    """
+    keys = keys_of(engine.dialect)
+    _check_they_fit(engine, keys)
+    destroy_forgotten(engine)
+    sessions = sessionmaker(engine)
+    watch(sessions)
+    with sessions() as session:
+        if session.execute(select(t.key_state.c.destroyed)).scalar_one() == keys.destroyed:
+            return 0
+        gone = [one for one, sealed in session.execute(_numbers()) if keys.is_destroyed(_number(sealed))]
+        for record_id in gone:
+            session.get_one(RecordOnFile, record_id).erase(now)
+        for stored in session.scalars(select(StoredFile)).unique().all():
+            if files.is_erased(stored.sha256):
+                session.delete(stored)
+        session.flush()
+        _remember(session.connection(), destroyed=keys.destroyed)
+        session.commit()
+    destroy_forgotten(engine)
+    return len(gone)
+
+
+def _numbers() -> Select[str, bytes]:
+    """Each readable record's id, and the beginning of its sealed text."""
+    beginning = type_coerce(func.substr(t.record.c.signed_jwt, 1, 9), LargeBinary)
+    return select(t.record.c.id, beginning).where(t.record.c.erased_at.is_(None))
+
+
+def _number(sealed: bytes) -> int:
+    try:
+        return key_number(sealed)
+    except NotSealed:
+        return _NONE
+
+
+def _check_they_fit(engine: Engine, keys: RecordKeys) -> None:
+    with engine.connect() as connection:
+        state = connection.execute(select(t.key_state)).one()
+    if state.mark != keys.mark(_OURS):
+        raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
+    if keys.present < state.made or keys.destroyed < state.destroyed:
+        raise KeyMissing("the file of keys is older than the database: put its newest copy back, and start again")

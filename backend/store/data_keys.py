@@ -1,0 +1,207 @@
+"""Keys for what records say: each text is sealed under a key of its own, and erasing it destroys that key.
+
+All keys lie in one file beside the database. The file is copied apart from the database and only its newest copy is
+kept: then what was erased cannot be opened in an older copy of the database either, and everything else can.
+
+The file: a heading of 64 bytes (the words ``provenport keys``, a byte for the format, a secret of 32 bytes, the count
+of destroyed keys), then 32 random bytes for each key, by its number. A destroyed key reads zero. Keys are made ahead,
+in blocks that are on disk before the first of them is used; each key seals one text, once.
+"""
+
+import errno
+import hmac
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from backend.domain.errors import TraceabilityError
+from backend.store.disk import alone, not_kept, sync
+
+_FORMAT = b"provenport keys\x01"
+_HEADING = 64
+_LENGTH = 32
+_BLOCK = 1024
+_SEALED = b"\x01"
+"""The first byte of what is sealed; then the key's number in 8 bytes, the nonce, the text and its tag (AES-256-GCM)."""
+_NONCE = 12
+_START = len(_SEALED) + 8 + _NONCE
+_DESTROYED = bytes(_LENGTH)
+
+
+class KeyDestroyed(TraceabilityError):
+    """What was sealed is gone for good: its key was destroyed."""
+
+    code = "key-destroyed"
+
+
+class KeyMissing(TraceabilityError):
+    """The file of keys is older than what was sealed: its newest copy must be put back."""
+
+    code = "key-missing"
+
+
+class NotSealed(TraceabilityError):
+    """These bytes were not sealed here, or were altered since."""
+
+    code = "not-sealed"
+
+
+class RecordKeys:
+    """The keys in one file; several processes may use it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with alone(self._path):  # a lock belongs to its opening of the file
+            if os.fstat(self._handle).st_size < _HEADING:
+                os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
+                os.fsync(self._handle)
+                sync(path.parent)
+        heading = os.pread(self._handle, _HEADING, 0)
+        if not heading.startswith(_FORMAT):
+            self.close()
+            raise NotSealed(f"{path} is no file of keys")
+        self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
+        self.made = 0
+        """The number after the highest that was made here, and is on disk."""
+        self._free: list[tuple[int, bytes]] = []
+        self._owner = os.getpid()
+        self._taking = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._handle)
+
+    # ---- seal and open
+
+    def seal(self, content: bytes) -> bytes:
+        """The content under a key that nothing else has; raises StorageFull or StorageUnavailable."""
+        number, key = self._take()
+        nonce = os.urandom(_NONCE)
+        return _SEALED + number.to_bytes(8, "big") + nonce + AESGCM(key).encrypt(nonce, content, None)
+
+    def open(self, sealed: bytes) -> bytes:
+        """The content again; raises KeyDestroyed, KeyMissing or NotSealed."""
+        return self.opened(sealed)[0]
+
+    def opened(self, sealed: bytes) -> tuple[bytes, int]:
+        """The content again, and the number of its key; raises KeyDestroyed, KeyMissing or NotSealed."""
+        number = key_number(sealed)
+        key = self._read(number)
+        try:
+            content = AESGCM(key).decrypt(sealed[_START - _NONCE : _START], sealed[_START:], None)
+        except InvalidTag as error:
+            raise NotSealed("altered since it was sealed") from error
+        return content, number
+
+    def _read(self, number: int) -> bytes:
+        key = os.pread(self._handle, _LENGTH, _place(number))
+        if key == _DESTROYED:
+            raise KeyDestroyed("its key was destroyed", key=number)
+        if len(key) != _LENGTH:
+            raise KeyMissing(
+                f"{self._path} is older than what was sealed with it: put its newest copy back", key=number
+            )
+        return key
+
+    def mark(self, text: str) -> str:
+        """60 hexadecimal digits that stand for a text, so that it can be found again, by whoever has this file."""
+        return hmac.digest(self._secret, text.encode(), "sha256").hex()[:60]
+
+    # ---- make and destroy keys
+
+    def reserve(self, count: int) -> None:
+        """Have so many keys at hand, on disk; raises StorageFull or StorageUnavailable."""
+        with self._taking:
+            self._make(count)
+
+    def _take(self) -> tuple[int, bytes]:
+        with self._taking:
+            self._make(1)
+            return self._free.pop()
+
+    def _make(self, count: int) -> None:
+        if self._owner != os.getpid():  # a fork must not use what its parent will use
+            self._free, self._owner = [], os.getpid()
+        while len(self._free) < count:
+            try:
+                self._append()
+            except OSError as error:
+                raise not_kept("no keys could be made", error) from error
+
+    def _append(self) -> None:
+        keys = os.urandom(_LENGTH * _BLOCK)
+        with alone(self._path):
+            size = os.fstat(self._handle).st_size
+            first = -(-(size - _HEADING) // _LENGTH)  # after a block that was cut short
+            written = os.pwrite(self._handle, keys, _place(first))
+            if written != len(keys):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._handle)
+        made = [(first + n, keys[n * _LENGTH : (n + 1) * _LENGTH]) for n in range(_BLOCK)]
+        self._free = [*reversed(made), *self._free]
+        self.made = first + _BLOCK
+
+    def destroy(self, numbers: Iterable[int]) -> int:
+        """Overwrite these keys, on disk before this returns; how many there still were."""
+        with alone(self._path):
+            there = [one for one in sorted(set(numbers)) if self._is_there(one)]
+            if there:  # the count goes up first: by it an older copy of the database knows that something went
+                count = (self.destroyed + len(there)).to_bytes(8, "big")
+                os.pwrite(self._handle, count, len(_FORMAT) + 32)
+                os.fsync(self._handle)
+            for number in there:
+                os.pwrite(self._handle, _DESTROYED, _place(number))
+            os.fsync(self._handle)
+        return len(there)
+
+    def _is_there(self, number: int) -> bool:
+        key = os.pread(self._handle, _LENGTH, _place(number))
+        return len(key) == _LENGTH and key != _DESTROYED
+
+    def is_destroyed(self, number: int) -> bool:
+        """Whether this key was destroyed."""
+        return os.pread(self._handle, _LENGTH, _place(number)) == _DESTROYED
+
+    @property
+    def present(self) -> int:
+        """How many keys the file holds, destroyed ones among them."""
+        return max(os.fstat(self._handle).st_size - _HEADING, 0) // _LENGTH
+
+    @property
+    def destroyed(self) -> int:
+        """How many keys were destroyed since the file was made."""
+        return int.from_bytes(os.pread(self._handle, 8, len(_FORMAT) + 32), "big")
+
+
+def key_number(sealed: object) -> int:
+    """The number of the key that something was sealed under; raises NotSealed."""
+    if not isinstance(sealed, bytes) or len(sealed) < 9 or not sealed.startswith(_SEALED):
+        raise NotSealed("not sealed, or cut short")
+    number = int.from_bytes(sealed[1:9], "big")
+    if number >= 2**48:
+        raise NotSealed("no such key")
+    return number
+
+
+def goes_on_from(later: Path, earlier: Path) -> bool:
+    """Whether a file of keys opens all that an earlier one does, but for what was destroyed since."""
+    with later.open("rb") as new, earlier.open("rb") as old:
+        if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
+            return False
+        while before := old.read(_LENGTH * _BLOCK):
+            now = new.read(len(before))
+            if now != before and not all(
+                now[n : n + _LENGTH] in (before[n : n + _LENGTH], _DESTROYED)
+                for n in range(0, len(before) - _LENGTH + 1, _LENGTH)
+            ):
+                return False
+    return True
+
+
+def _place(number: int) -> int:
+    return _HEADING + number * _LENGTH

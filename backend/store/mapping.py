@@ -1,0 +1,91 @@
+"""Lays the domain's objects into the tables (SQLAlchemy's imperative mapping), so that the domain knows no database."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from sqlalchemy import Column
+from sqlalchemy.orm import Relationship, registry, relationship
+
+from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
+from backend.domain.drawdowns import CertificateDraw, Opening
+from backend.domain.outbox import (
+    AccreditationAct,
+    Answer,
+    Claim,
+    Prepared,
+    Sending,
+    StatusChange,
+)
+from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
+from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
+from backend.domain.simulation import Simulation
+from backend.store import tables
+
+
+@cache
+def map_the_domain() -> None:
+    """Do it, once a process."""
+    mapper = registry(metadata=tables.metadata)
+    put = mapper.map_imperatively
+    put(Organisation, tables.organisation)
+    put(Person, tables.person, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
+    put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
+    put(Sending, tables.sending)
+    put(Claim, tables.claim)
+    put(SealedBatch, tables.batch)
+    put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
+    put(
+        RecordOnFile,
+        tables.record,
+        properties={
+            "issuer": relationship(Organisation, foreign_keys=[tables.record.c.issuer_id], lazy="joined"),
+            "holder": relationship(Organisation, foreign_keys=[tables.record.c.holder_id], lazy="joined"),
+            "product": relationship(Product, lazy="joined"),
+            "batch": relationship(SealedBatch, lazy="joined"),
+        },
+    )
+    put(
+        ConfirmationRequest,
+        tables.request,
+        properties={
+            "statement": relationship(RecordOnFile, foreign_keys=[tables.request.c.statement_id], lazy="joined"),
+            "confirmed": relationship(RecordOnFile, foreign_keys=[tables.request.c.confirmed_id], lazy="selectin"),
+            "issuer": relationship(Organisation, foreign_keys=[tables.request.c.issuer_id], lazy="joined"),
+            "merchant": relationship(Organisation, foreign_keys=[tables.request.c.merchant_id], lazy="joined"),
+        },
+    )
+    in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
+    put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
+    put(Draw, tables.draw)
+    put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
+    put(
+        Consignment,
+        tables.consignment,
+        properties={
+            "record": relationship(RecordOnFile, lazy="joined"),
+            "merchant": relationship(Organisation, lazy="joined"),
+            "draws": relationship(Draw),
+            "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
+            "events": relationship(Event, order_by=in_time, lazy="selectin"),
+            "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
+        },
+    )
+    put(Opening, tables.opening, properties={"sending": relationship(Sending, lazy="joined")})
+    draw = tables.certificate_draw
+    by = {"sending": draw.c.sending_id, "back_sending": draw.c.back_sending_id}
+    put(CertificateDraw, draw, properties=_sendings(by))
+    put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
+    act = tables.accreditation_act
+    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
+    put(AccreditationAct, act, properties=_sendings(by))
+    put(Answer, tables.answer)
+    put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(Prepared, tables.prepared)
+
+
+def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:
+    """Transactions of which one row names several."""
+    return {name: relationship(Sending, foreign_keys=[column], lazy="joined") for name, column in columns.items()}

@@ -1,0 +1,130 @@
+"""Products, records, attachments, and merchants' requests to issuers."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select
+
+from backend.domain.errors import NotFound
+from backend.domain.kinds import Kind
+from backend.domain.outbox import Answer
+from backend.domain.parties import Organisation
+from backend.domain.records import (
+    ConfirmationRequest,
+    Product,
+    RecordOnFile,
+    RequestState,
+    StoredFile,
+    plain_number,
+)
+from backend.store import tables as t
+from backend.store.repositories.base import Queries
+
+
+class RecordQueries(Queries):
+    """The Store port's part about records."""
+
+    def get_product(self, product_id: str, merchant: Organisation) -> Product:
+        """The merchant's product with this id; another's is not found."""
+        product = self._get(Product, product_id)
+        if product.merchant.id != merchant.id:
+            raise NotFound("no such product", id=product_id)
+        return product
+
+    def products(self, merchant: Organisation) -> Sequence[Product]:
+        """The merchant's products, newest first."""
+        query = select(Product).where(t.product.c.merchant_id == merchant.id)
+        return self._all(query.order_by(t.product.c.added_at.desc()))
+
+    def get_record(self, record_id: str) -> RecordOnFile:
+        """The record with this id."""
+        return self._get(RecordOnFile, record_id)
+
+    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def forget_answers(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def forget_file(self, sha256: str, owners: Collection[str]) -> None:
+        """Forget that these organisations uploaded a file; others may have uploaded the same."""
+        c = t.stored_file.c
+        self._session.execute(delete(t.stored_file).where(c.sha256 == sha256, c.owner_id.in_(owners)))
+
+    def file_is_named(self, sha256: str) -> bool:
+        """Whether any organisation has uploaded this file."""
+        query = select(t.stored_file.c.sha256).where(t.stored_file.c.sha256 == sha256)
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+        """The record whose signed text has this SHA-256 (hex)."""
+        return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
+
+    def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
+        """The record that a label's code stands for."""
+        return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
+
+    def records_of(
+        self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
+    ) -> Sequence[RecordOnFile]:
+        """Records that the organisation holds or issued, newest first, at most 500."""
+        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
+        query = select(RecordOnFile).where(mine).order_by(t.record.c.recorded_at.desc()).limit(500)
+        if kinds:
+            query = query.where(t.record.c.kind.in_(kinds))
+        if product is not None:
+            query = query.where(t.record.c.product_id == product.id)
+        return self._all(query)
+
+    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
+        """What came onto file under an organisation's signature from a moment on, oldest first."""
+        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
+        return self._all(query.order_by(t.record.c.recorded_at))
+
+    def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
+        """Whether the issuer has given this number before, however it was spaced or cased."""
+        query = select(t.record.c.id).where(
+            t.record.c.issuer_id == issuer.id, t.record.c.kind == kind, t.record.c.number == plain_number(number)
+        )
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None:
+        """The attachment with this digest, as this organisation uploaded it."""
+        return self._session.get(StoredFile, (sha256, owner.id))
+
+    def stored_files(self) -> Sequence[StoredFile]:
+        """Every attachment, once for each organisation that uploaded it."""
+        return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
+
+    def get_request(self, request_id: str) -> ConfirmationRequest:
+        """The request with this id."""
+        return self._get(ConfirmationRequest, request_id)
+
+    def requests(
+        self,
+        issuer: Organisation | None = None,
+        merchant: Organisation | None = None,
+        state: RequestState | None = None,
+    ) -> Sequence[ConfirmationRequest]:
+        """Requests to an issuer or of a merchant, newest first, at most 500."""
+        query = select(ConfirmationRequest).order_by(t.request.c.made_at.desc()).limit(500)
+        if issuer is not None:
+            query = query.where(t.request.c.issuer_id == issuer.id)
+        if merchant is not None:
+            query = query.where(t.request.c.merchant_id == merchant.id)
+        if state is not None:
+            query = query.where(t.request.c.state == state)
+        return self._all(query)
+
+    def find_request_about(self, record_id: str) -> ConfirmationRequest | None:
+        """The request that a statement was laid in, or that a record confirmed."""
+        about = or_(t.request.c.statement_id == record_id, t.request.c.confirmed_id == record_id)
+        return self._one(select(ConfirmationRequest).where(about), ConfirmationRequest)
+
+    def find_answer(self, person_id: str, key: str) -> Answer | None:
+        """What this person's request with this idempotency key led to."""
+        return self._session.get(Answer, (person_id, key))

@@ -1,0 +1,456 @@
+"""The tables. Times are UTC; big numbers that must not lose digits are text; ids are random UUIDs."""
+
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from backend.domain.clearance import Decision, Step
+from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.outbox import SendingState
+from backend.domain.parties import Role
+from backend.domain.records import Assurance, ProofState, RequestState
+from backend.domain.simulation import SimulationState
+from backend.store.encrypted_types import (
+    Mark,
+    SealedBytes,
+    SealedList,
+    SealedMembers,
+    SealedText,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; SQLite would give it back without its zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Word(TypeDecorator[Any]):
+    """A StrEnum, kept as its value."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
+        """From the database."""
+        return None if value is None else self.words(value)
+
+
+class Number(TypeDecorator[Any]):
+    """An IntEnum, kept as its number."""
+
+    impl = Integer
+    cache_ok = True
+
+    def __init__(self, numbers: type[IntEnum]) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
+        """From the database."""
+        return None if value is None else self.numbers(value)
+
+
+class WholeNumber(TypeDecorator[int]):
+    """An integer of up to 128 bits, kept as text."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """From the database."""
+        return None if value is None else int(value)
+
+
+def _id() -> Column[str]:
+    return Column("id", String(36), primary_key=True)
+
+
+def _to(name: str, target: str, *, nullable: bool = False, index: bool = True) -> Column[str]:
+    return Column(name, String(80), ForeignKey(target), nullable=nullable, index=index)
+
+
+organisation = Table(
+    "organisation",
+    metadata,
+    _id(),
+    Column("role", Word(Role), nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("local_name", String(200)),
+    Column("postal_address", String(400)),
+    Column("country_code", String(2), nullable=False),
+    Column("identifier", String(60)),
+    Column("registered_at", UtcTime, nullable=False),
+)
+person = Table(
+    "person",
+    metadata,
+    _id(),
+    _to("organisation_id", "organisation.id"),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", String(200), nullable=False),
+    Column("is_active", Boolean, nullable=False),
+)
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    _to("person_id", "person.id"),
+    Column("made_at", UtcTime, nullable=False),
+)
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("thumbprint", String(64), primary_key=True),
+    _to("organisation_id", "organisation.id"),
+    Column("public_jwk", JSON, nullable=False),
+    Column("sealed_private", LargeBinary),
+    Column("made_at", UtcTime, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("successor", String(64)),
+    Column("usable_from", UtcTime),
+    Column("retired_at", UtcTime),
+    Column("compromised_since", UtcTime),
+)
+product = Table(
+    "product",
+    metadata,
+    _id(),
+    _to("merchant_id", "organisation.id"),
+    Column("name", String(200), nullable=False),
+    Column("local_name", String(200)),
+    Column("hs_code", String(13), nullable=False),
+    Column("unit_code", String(3), nullable=False),
+    Column("origin_country", String(2), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("gtin", String(14)),
+    Column("added_at", UtcTime, nullable=False),
+)
+sending = Table(
+    "sending",
+    metadata,
+    _id(),
+    Column("signer", String(20), nullable=False, index=True),
+    Column("nonce", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("transaction_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("made_at", UtcTime, nullable=False),
+    Column("state", Word(SendingState), nullable=False, index=True),
+    Column("sent_at", UtcTime),
+    Column("block", BigInteger),
+    Column("block_hash", LargeBinary(32)),
+    Column("block_time", UtcTime),
+    Column("refusal", String(200)),
+    Column("earlier", JSON, nullable=False, server_default="[]"),
+    Column("raised_at", UtcTime),
+    Column("trouble", String(200)),
+)
+Index(
+    "uq_sending_open_nonce",
+    sending.c.signer,
+    sending.c.nonce,
+    unique=True,
+    sqlite_where=sending.c.state.in_(["signed", "sent", "mined"]),
+    postgresql_where=sending.c.state.in_(["signed", "sent", "mined"]),
+)
+claim = Table(
+    "claim",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(80), nullable=False),
+    Column("until", UtcTime, nullable=False),
+)
+batch = Table(
+    "batch",
+    metadata,
+    _id(),
+    Column("root", LargeBinary(32), nullable=False, unique=True),
+    Column("origin_end", Integer, nullable=False),
+    Column("inspection_end", Integer, nullable=False),
+    Column("declaration_end", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sealed_at", UtcTime, nullable=False),
+    Column("state", Word(ProofState), nullable=False, index=True),
+    _to("transaction_id", "sending.id", nullable=True),
+    Column("transaction_hash", LargeBinary(32)),
+    Column("chain_id", BigInteger),
+    Column("ledger_address", String(42)),
+    Column("instance_id", LargeBinary(32)),
+    Column("anchored_at", UtcTime),
+    Column("block", BigInteger),
+    Column("trouble", String(200)),
+)
+record = Table(
+    "record",
+    metadata,
+    _id(),
+    Column("kind", Number(Kind), nullable=False),
+    Column("assurance", Word(Assurance), nullable=False),
+    _to("issuer_id", "organisation.id"),
+    _to("holder_id", "organisation.id"),
+    _to("product_id", "product.id", nullable=True),
+    Column("signed_jwt", SealedText, nullable=False),
+    Column("disclosures", SealedList, nullable=False),
+    Column("number", Mark),
+    Column("quantity", WholeNumber, nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("valid_until", UtcTime),
+    Column("recorded_at", UtcTime, nullable=False, index=True),
+    Column("label_code", String(32), nullable=False, unique=True),
+    Column("supersedes_id", String(36)),
+    Column("superseded_by_id", String(36)),
+    Column("status", Integer, nullable=False),
+    Column("status_reason", SealedText),
+    _to("batch_id", "batch.id", nullable=True),
+    Column("place", Integer),
+    Column("path", LargeBinary, nullable=False),
+    Column("quarantined", String(200)),
+    Column("erased_at", UtcTime),
+    UniqueConstraint("batch_id", "place"),
+)
+stored_file = Table(
+    "stored_file",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("owner_id", String(36), ForeignKey("organisation.id"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", String(80), nullable=False),
+    Column("stored_at", UtcTime, nullable=False),
+)
+request = Table(
+    "request",
+    metadata,
+    _id(),
+    _to("statement_id", "record.id"),
+    _to("issuer_id", "organisation.id"),
+    _to("merchant_id", "organisation.id"),
+    Column("made_at", UtcTime, nullable=False),
+    Column("state", Word(RequestState), nullable=False, index=True),
+    Column("answered_at", UtcTime),
+    Column("reason", SealedText),
+    _to("confirmed_id", "record.id", nullable=True),
+)
+consignment = Table(
+    "consignment",
+    metadata,
+    Column("id", String(36), ForeignKey("record.id"), primary_key=True),
+    _to("merchant_id", "organisation.id"),
+    Column("reference", String(60), nullable=False),
+    Column("customs_office", String(60), nullable=False),
+    Column("lodged_at", UtcTime, nullable=False, index=True),
+    Column("status", Number(DeclarationStatus), nullable=False, index=True),
+    Column("arrived_at", UtcTime),
+    Column("released_at", UtcTime),
+    UniqueConstraint("merchant_id", "reference"),
+)
+paper = Table(
+    "paper",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    _to("consignment_id", "consignment.id"),
+    _to("record_id", "record.id"),
+    UniqueConstraint("consignment_id", "record_id"),
+)
+draw = Table(
+    "draw",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    _to("consignment_id", "consignment.id"),
+    _to("certificate_id", "record.id"),
+    Column("heading", String(6), nullable=False),
+    Column("unit_code", String(3), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("is_shared", Boolean, nullable=False),
+)
+event = Table(
+    "event",
+    metadata,
+    _id(),
+    _to("consignment_id", "consignment.id"),
+    Column("step", Word(Step), nullable=False),
+    Column("occurred_at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    _to("organisation_id", "organisation.id", nullable=True),
+    Column("note", Text),
+)
+decision = Table(
+    "decision",
+    metadata,
+    _id(),
+    _to("consignment_id", "consignment.id"),
+    Column("decision", Word(Decision), nullable=False),
+    Column("reason", Text, nullable=False),
+    _to("officer_id", "person.id"),
+    _to("office_id", "organisation.id"),
+    Column("decided_at", UtcTime, nullable=False),
+    Column("verdict", JSON, nullable=False),
+    Column("undone", String(200)),
+)
+opening = Table(
+    "opening",
+    metadata,
+    Column("certificate_id", String(36), ForeignKey("record.id"), primary_key=True),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("refusal", String(200)),
+    Column("is_known", Boolean, nullable=False),
+)
+certificate_draw = Table(
+    "certificate_draw",
+    metadata,
+    _id(),
+    _to("certificate_id", "record.id"),
+    _to("line_id", "record.id"),
+    _to("declaration_id", "consignment.id"),
+    Column("quantity", BigInteger, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("drawing", LargeBinary(32), index=True),
+    Column("position", Integer),
+    Column("made_at", UtcTime),
+    Column("refusal", String(200)),
+    Column("back_asked_at", UtcTime),
+    _to("back_sending_id", "sending.id", nullable=True),
+    Column("given_back_at", UtcTime),
+)
+status_change = Table(
+    "status_change",
+    metadata,
+    _id(),
+    _to("record_id", "record.id"),
+    Column("new_status", Integer, nullable=False),
+    Column("signer", String(20), nullable=False),
+    Column("reason", SealedText, nullable=False),
+    Column("reason_salt", SealedBytes, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    Column("settled", String(200)),
+)
+accreditation_act = Table(
+    "accreditation_act",
+    metadata,
+    _id(),
+    Column("thumbprint", String(64), nullable=False, index=True),
+    Column("verb", String(20), nullable=False),
+    Column("terms", JSON, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("asked_by", String(36), nullable=False),
+    _to("sending_id", "sending.id", nullable=True),
+    _to("announcement_id", "sending.id", nullable=True),
+    Column("due_at", UtcTime),
+    Column("cancel_asked_at", UtcTime),
+    _to("cancelling_id", "sending.id", nullable=True),
+    Column("ended", String(200)),
+)
+answer = Table(
+    "answer",
+    metadata,
+    Column("person_id", String(36), ForeignKey("person.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_digest", String(64), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("answered_at", UtcTime, nullable=False, index=True),
+)
+simulation = Table(
+    "simulation",
+    metadata,
+    _id(),
+    _to("organisation_id", "organisation.id"),
+    _to("ordered_by", "person.id", index=False),
+    Column("ordered_at", UtcTime, nullable=False, index=True),
+    Column("scenario", String(120), nullable=False),
+    Column("title", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("replications", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("text", Text),
+    Column("state", Word(SimulationState), nullable=False, index=True),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("seen_at", UtcTime),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("faults", JSON, nullable=False),
+    Column("result", JSON),
+)
+prepared = Table(
+    "prepared",
+    metadata,
+    _id(),
+    _to("person_id", "person.id"),
+    Column("thumbprint", String(64), nullable=False),
+    Column("act", String(40), nullable=False),
+    Column("arguments", SealedMembers, nullable=False),
+    Column("moment", UtcTime, nullable=False, index=True),
+    Column("seed", LargeBinary(32), nullable=False),
+    Column("text_digest", String(64), nullable=False),
+)
+forgotten_key = Table(
+    "forgotten_key",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+)
+key_state = Table(
+    "key_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mark", String(60), nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("destroyed", BigInteger, nullable=False),
+)

@@ -1,0 +1,180 @@
+"""Forms shape what people type into a document's fields; whether it is right, the domain alone says.
+
+Every form field bears the name of the document's field, so that faults find their way back to where they belong.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flask_wtf import FlaskForm
+from pydantic.alias_generators import to_camel, to_snake
+from wtforms import Field, FieldList, Form, FormField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
+from wtforms.validators import Optional
+from wtforms.widgets import DateInput, DateTimeLocalInput
+
+from backend.web.forms import choices
+from backend.web.presentation.field_messages import in_words, place_of
+
+Problems = Iterable[tuple[str, str]]
+_NOT_STATED = {"csrf_token", "issuer"}
+
+
+class TextField(StringField):
+    """One line of text, trimmed."""
+
+    def __init__(self, label: Any = None, optional: bool = False, **kwargs: Any) -> None:
+        super().__init__(label, validators=[Optional()] if optional else [], **kwargs)
+
+
+class LongField(TextAreaField):
+    """Several lines of text."""
+
+    def __init__(self, label: Any = None, optional: bool = False, **kwargs: Any) -> None:
+        super().__init__(label, validators=[Optional()] if optional else [], **kwargs)
+
+
+class DayField(TextField):
+    """A date, kept as typed until the domain reads it."""
+
+    widget = DateInput()
+
+
+class MomentField(TextField):
+    """A date and time in the zone of the trade here."""
+
+    widget = DateTimeLocalInput()
+
+
+class NumberField(TextField):
+    """A decimal, kept as text so that nothing is rounded."""
+
+
+class ChoiceField(SelectField):
+    """A select box whose entries are named in the reader's language."""
+
+    def __init__(self, label: Any = None, choices: Any = None, optional: bool = False, **kwargs: Any) -> None:
+        checks = [Optional()] if optional else []
+        pairs = choices() if callable(choices) else choices
+        super().__init__(label, validators=checks, validate_choice=False, **kwargs)
+        self.offer(pairs or [])
+
+    def offer(self, pairs: Iterable[tuple[str, Any]]) -> None:
+        """Put these values and names up for choice."""
+        self.choices = [SelectChoice(value, name) for value, name in pairs]
+
+
+class YesNoField(RadioField):
+    """A question with two answers."""
+
+    def __init__(self, label: Any = None, choices: Iterable[tuple[str, Any]] = (), **kwargs: Any) -> None:
+        offered = [SelectChoice(value, name) for value, name in choices]
+        super().__init__(label, choices=offered, validate_choice=False, **kwargs)
+
+
+class CodeField(TextField):
+    """A code chosen from a long list that can be searched in both languages; it is shown by its names."""
+
+    list_name = "countries"
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        """Take the code where one can be told from what was typed."""
+        if valuelist:
+            self.data = choices.code_of(choices.LISTS[self.list_name](), str(valuelist[0]))
+
+    def _value(self) -> str:
+        return choices.label(choices.LISTS[self.list_name](), self.data) if self.data else ""
+
+
+class CountryField(CodeField):
+    """A country."""
+
+
+class CurrencyField(CodeField):
+    """A currency."""
+
+    list_name = "currencies"
+
+
+class Row(Form):
+    """A line of a list; ``preset`` fields hold a value from the start, and do not make a line a filled one."""
+
+    preset: frozenset[str] = frozenset()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nobody filled it in."""
+        return not any(_stated(field) for name, field in self._fields.items() if name not in self.preset)
+
+
+class PaperForm(FlaskForm):  # type: ignore[misc]
+    """A form that states a document."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document's fields by their JSON names; what was left empty is not there."""
+        fields = ((name, _stated(field)) for name, field in self._fields.items() if name not in _NOT_STATED)
+        return {to_camel(name): value for name, value in fields if value is not None}
+
+    def show(self, problems: Problems) -> None:
+        """Put each fault where it belongs, in the reader's language."""
+        for path, message in problems:
+            place = place_of(path, message)
+            target = _find(self, place.split(".")) if place else None
+            if target is None:
+                self.loose = [*self.loose, f"{place}: {in_words(message)}" if place else in_words(message)]
+            else:
+                target.errors = [*target.errors, in_words(message)]
+
+    loose: Sequence[str] = ()
+    """Faults that belong to no field here."""
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether anything needs the reader's attention."""
+        return bool(self.loose or self.errors)
+
+
+def _stated(field: Field) -> Any:
+    if isinstance(field, FormField):
+        parts = {to_camel(name): _stated(part) for name, part in field.form._fields.items()}
+        return {name: value for name, value in parts.items() if value is not None} or None
+    if isinstance(field, FieldList):
+        return [_stated(entry) for entry in field.entries if not entry.form.is_blank] or None
+    text = "" if field.data is None else str(field.data).strip()
+    return text or None
+
+
+def _find(form: Any, path: list[str]) -> Field | None:
+    """The form field for a path of JSON names; a group answers with its first field."""
+    field: Any = form._fields.get(to_snake(path[0]))
+    for part in path[1:]:
+        if isinstance(field, FieldList):
+            filled = [entry for entry in field.entries if not entry.form.is_blank]
+            field = filled[int(part)] if part.isdigit() and int(part) < len(filled) else None
+        elif isinstance(field, FormField):
+            field = field.form._fields.get(to_snake(part))
+    if isinstance(field, FormField):
+        return next(iter(field.form._fields.values()), None)
+    return field if isinstance(field, Field) else None
+
+
+def filled_in(document: dict[str, Any]) -> dict[str, Any]:
+    """A document's JSON fields as a form takes them for a start."""
+    return {to_snake(name): _start(value) for name, value in document.items() if name != "attachments"}
+
+
+def _start(value: Any) -> Any:
+    if isinstance(value, dict):
+        return filled_in(value)
+    if isinstance(value, list):
+        return [_start(item) for item in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
+
+
+def add_blank_rows(rows: "FieldList[Any]", at_least: int) -> None:
+    """Offer empty lines to those who browse without scripts."""
+    while len(rows.entries) < at_least:
+        rows.append_entry()

@@ -1,0 +1,119 @@
+"""The officer's desk: one line for each declaration, then its dossier and the decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from backend.domain.clearance import Decision
+from backend.domain.consignment import Consignment
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.kinds import OFFICE_EDGES, DeclarationStatus
+from backend.domain.parties import Role
+from backend.domain.verdict import Check, Outcome, Ruling, Verdict
+from backend.services import decisions, declarations
+from backend.services.release_times import study
+from backend.services.verification import DossierVerdict, Judged, verdict_on_consignment
+from backend.web.auth import only, person
+from backend.web.context import surroundings
+from backend.web.pages import blueprint
+from backend.web.pages.declarations import status_asked
+from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.match_table import match_table
+
+PAGE = 25
+_ORDER = (Decision.RELEASE, Decision.DOCUMENTS_REQUIRED, Decision.EXAMINE, Decision.DETAIN, Decision.REJECT)
+
+
+@dataclass(frozen=True)
+class PaperJudged:
+    """A paper of the dossier with every check about it, its own and those across the papers."""
+
+    judged: Judged
+    verdict: Verdict
+
+
+@blueprint.get("/desk")
+@only(Role.OFFICER)
+def desk() -> str:
+    """Declarations with their verdicts; those that wait for a first decision unless told otherwise."""
+    everything = request.args.get("status") == "all"
+    status = None if everything else status_asked() or DeclarationStatus.LODGED
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = work.store.consignments(None, status, PAGE, request.args.get("after"))
+        lines = [(c, verdict_on_consignment(at, work.store, c).verdict) for c in found]
+    return render_template(
+        "pages/desk.html", lines=lines, status=status, statuses=list(DeclarationStatus), study=study(at), page=PAGE
+    )
+
+
+@blueprint.get("/desk/<declaration_id>")
+@only(Role.OFFICER)
+def dossier(declaration_id: str) -> str:
+    """Everything about one declaration."""
+    return _dossier(declaration_id)
+
+
+@blueprint.post("/desk/<declaration_id>/decide")
+@only(Role.OFFICER)
+def decide(declaration_id: str) -> ResponseReturnValue:
+    """Take a decision; where it is refused, say why and keep what was typed."""
+    chosen, reason = request.form.get("decision", ""), request.form.get("reason", "")
+    if chosen not in set(Decision):
+        return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
+    accepts = request.form.get("accept_cannot_tell") == "yes"
+    try:
+        decisions.decide(surroundings(), person(), declaration_id, Decision(chosen), reason, accepts)
+    except Invalid as error:
+        return _dossier(declaration_id, {where: in_words(message) for where, message in error.problems}), 422
+    except decisions.NotReleasable as error:
+        return _dossier(declaration_id, {"decision": _not_releasable(error.verdict)}), 409
+    except Conflict:
+        return _dossier(declaration_id, {"decision": _("Its present status does not allow this decision.")}), 409
+    flash(_("Decided. The merchant sees it now."))
+    return redirect(url_for("pages.desk"))
+
+
+def _not_releasable(verdict: Verdict) -> str:
+    if verdict.ruling is Ruling.CANNOT_TELL:
+        return str(_("Some checks could not be made. Tick that you release nevertheless, or decide otherwise."))
+    return str(_("The papers do not bear a release: a check failed. Read it above, then decide otherwise."))
+
+
+def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = declarations.visible(work.store, person(), declaration_id)
+        judged = verdict_on_consignment(at, work.store, found)
+    return render_template(
+        "pages/dossier.html",
+        consignment=found,
+        record=found.record,
+        fields=found.record.fields if judged.declaration.verdict.checks[0].outcome is Outcome.PASS else {},
+        verdict=judged.verdict,
+        papers=papers_of(judged),
+        table=match_table(judged),
+        decisions=_possible(found),
+        faults=faults or {},
+        typed=request.form,
+        now=at.now(),
+    )
+
+
+def papers_of(judged: DossierVerdict) -> list[PaperJudged]:
+    """Each paper with the checks about it, the declaration first."""
+    return [
+        PaperJudged(one, Verdict.of(_about(judged.verdict.checks, one.record.id), judged.verdict.as_of))
+        for one in (judged.declaration, *judged.papers)
+    ]
+
+
+def _about(checks: Sequence[Check], record_id: str) -> list[Check]:
+    return [check for check in checks if check.record == record_id]
+
+
+def _possible(consignment: Consignment) -> list[Decision]:
+    return [decision for decision in _ORDER if (consignment.status, decision.leads_to) in OFFICE_EDGES]

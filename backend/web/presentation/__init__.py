@@ -1,0 +1,1 @@
+"""How states, fields, figures and comparisons are shown to people."""

@@ -1,0 +1,177 @@
+"""What the fields of records are called, and how their values are shown."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask_babel import gettext as _
+
+from backend.web.forms import choices
+from backend.web.presentation.languages import moment_text
+
+
+def field_name(name: str) -> str:
+    """A field by its JSON name, in the reader's words; one that has none here keeps its own."""
+    return _names().get(name, name)
+
+
+def _names() -> dict[str, str]:
+    return {
+        "accreditationNumber": _("Accreditation number"),
+        "accreditationScope": _("Accreditation scope"),
+        "amount": _("Amount"),
+        "arrivalDateTime": _("Goods arrived at customs"),
+        "attachments": _("Attached files"),
+        "authorisedBy": _("Authorised by"),
+        "billOfLadingReference": _("Bill of lading number"),
+        "buyer": _("Buyer"),
+        "carrier": _("Carrier"),
+        "carrierName": _("Carrier"),
+        "certificateNumber": _("Certificate number"),
+        "conforms": _("Do the goods conform?"),
+        "consignee": _("Consignee"),
+        "consignor": _("Consignor"),
+        "currency": _("Currency"),
+        "customer": _("Customer"),
+        "customsOffice": _("Customs office"),
+        "decisionRule": _("Decision rule"),
+        "declarant": _("Declarant"),
+        "declarationReference": _("Declaration number"),
+        "departureCountry": _("Country of departure"),
+        "departureDate": _("Date of departure"),
+        "description": _("Description of the goods"),
+        "destinationCountry": _("Destination"),
+        "deviations": _("Deviations from the method"),
+        "direction": _("Direction"),
+        "dischargePort": _("Port of discharge"),
+        "eventDateTime": _("When"),
+        "eventReference": _("Event number"),
+        "eventType": _("What happened"),
+        "exporter": _("Exporter"),
+        "forExhibition": _("For an exhibition"),
+        "freeOnBoardAmount": _("FOB value"),
+        "freeTradeAgreementName": _("Trade agreement"),
+        "freightAmount": _("Freight"),
+        "freightCurrency": _("Currency of the freight"),
+        "goodsOwner": _("Owner of the goods"),
+        "grossWeightMeasure": _("Gross weight, kg"),
+        "handedOverBy": _("Handed over by"),
+        "handedOverTo": _("Handed over to"),
+        "hsCode": _("HS code"),
+        "importCountry": _("Country of import"),
+        "incotermsCode": _("Delivery terms (Incoterms)"),
+        "insuranceAmount": _("Insurance"),
+        "insuranceCurrency": _("Currency of the insurance"),
+        "invoiceDate": _("Invoice date"),
+        "invoiceNumber": _("Invoice number"),
+        "invoiceReference": _("Invoice number"),
+        "isMovementCertificate": _("Back-to-back certificate"),
+        "issueDate": _("Date"),
+        "issuedRetroactively": _("Issued retroactively"),
+        "itemCondition": _("Condition of the item"),
+        "itemDescription": _("Item tested"),
+        "itemIdentification": _("Lot, batch or sample number"),
+        "items": _("Goods"),
+        "licenceReference": _("Licence number"),
+        "locationCode": _("UN/LOCODE"),
+        "locationCountry": _("Country"),
+        "locationName": _("Where"),
+        "merchant": _("Merchant"),
+        "method": _("Method"),
+        "movementDate": _("Day of export or import"),
+        "netWeightMeasure": _("Net weight, kg"),
+        "note": _("Note"),
+        "orderDate": _("Date of the order"),
+        "orderReference": _("Order number"),
+        "originCountry": _("Country of origin"),
+        "originCriteria": _("Origin criterion"),
+        "packageQuantity": _("Packages"),
+        "packageType": _("Kind of packages"),
+        "paidDateTime": _("Paid at"),
+        "payee": _("Paid to"),
+        "payer": _("Paid by"),
+        "paymentServiceName": _("Payment service"),
+        "performedFrom": _("Tested from"),
+        "performedTo": _("Tested to"),
+        "placeOfActivity": _("Place of testing"),
+        "platformName": _("Sales platform"),
+        "portCode": _("Port of exit or entry"),
+        "portOfDestination": _("Port of destination"),
+        "previousProcedureTypeCode": _("Trade mode"),
+        "producer": _("Producer"),
+        "quantity": _("Quantity"),
+        "receiptReference": _("Payment number"),
+        "receivedDate": _("Item received on"),
+        "records": _("Papers named"),
+        "regionalValueContentPercent": _("Regional value content, %"),
+        "relatesTo": _("Results hold for"),
+        "reportNumber": _("Report number"),
+        "results": _("Results"),
+        "samplingDate": _("Sampled on"),
+        "samplingPlan": _("Sampling plan"),
+        "seller": _("Seller"),
+        "shippingMarks": _("Shipping marks"),
+        "specification": _("Specification"),
+        "supervisedPlaceCode": _("Supervised place"),
+        "thirdPartyInvoicing": _("Invoiced by a third party"),
+        "totalAmount": _("Total"),
+        "transportMeans": _("Vessel, flight or vehicle"),
+        "transportModeCode": _("Mode of transport"),
+        "unitCode": _("Unit"),
+        "validUntil": _("Valid until"),
+        "voyageReference": _("Voyage number"),
+        "waybillReference": _("Waybill number"),
+    }
+
+
+def event_types() -> list[tuple[str, str]]:
+    """What may happen to goods on their way."""
+    return [
+        ("departed", _("Departed")),
+        ("arrived", _("Arrived")),
+        ("loaded", _("Loaded")),
+        ("unloaded", _("Unloaded")),
+        ("gate-in", _("Entered the gate")),
+        ("gate-out", _("Left the gate")),
+        ("handed-over", _("Handed over")),
+        ("delivered", _("Delivered")),
+    ]
+
+
+def transport_modes() -> list[tuple[str, str]]:
+    """UN/ECE Recommendation 19."""
+    return [
+        ("4", _("Air")),
+        ("1", _("Sea")),
+        ("2", _("Rail")),
+        ("3", _("Road")),
+        ("5", _("Post")),
+        ("8", _("Inland water")),
+    ]
+
+
+def field_value(name: str, value: Any) -> str:
+    """A field's value in one line."""
+    if isinstance(value, dict):
+        return str(value.get("name", ""))
+    if isinstance(value, list):
+        return _list_value(value)
+    if isinstance(value, bool):
+        return str(_("Yes") if value else _("No"))
+    codes = {"eventType": event_types, "transportModeCode": transport_modes}
+    if name in codes:
+        return dict(codes[name]()).get(str(value), str(value))
+    shown: dict[str, Callable[[str], str]] = {
+        "hsCode": choices.hs,
+        "unitCode": choices.unit,
+        "originCriteria": choices.criterion,
+        "freeTradeAgreementName": choices.agreement,
+    }
+    if name.endswith("DateTime"):
+        return moment_text(str(value))
+    plain: Callable[[str], str] = choices.country if name.endswith("Country") else str
+    return shown.get(name, plain)(str(value))
+
+
+def _list_value(value: list[Any]) -> str:
+    named = (item.get("fileName") or item.get("description") or item.get("characteristic") or item for item in value)
+    return "; ".join(str(item) for item in named)

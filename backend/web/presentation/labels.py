@@ -1,0 +1,332 @@
+"""What statuses, steps, decisions and roles are called, in the trade's words; and how each looks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from enum import Enum
+from typing import Any, NamedTuple
+
+from flask import Flask
+from flask_babel import gettext as _
+
+from backend.domain.clearance import Decision, Step
+from backend.domain.documents import NUMBERS
+from backend.domain.errors import Invalid
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.parties import Role
+from backend.domain.presentations import Audience
+from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
+from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+from backend.domain.simulation import SimulationState
+from backend.domain.verdict import Check, Outcome, Ruling, Verdict
+from backend.web.forms import choices
+from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import field_name, field_value
+from backend.web.presentation.languages import duration, language, moment
+from backend.web.presentation.ledger_refusals import undone
+
+
+class Shown(NamedTuple):
+    """A state in words, with its tone: good, bad, wait or plain. The tone gives colour and shape together."""
+
+    word: str
+    tone: str
+
+
+def install_words(app: Flask) -> None:
+    """Hand the words to the templates."""
+    app.jinja_env.globals.update(
+        kind_name=kind_name,
+        role_name=role_name,
+        record_state=record_state,
+        request_state=request_state,
+        declaration_state=declaration_state,
+        decision_name=decision_name,
+        simulation_state=simulation_state,
+        step_name=step_name,
+        proof_stages=proof_stages,
+        ruling=ruling,
+        why=why,
+        check_title=check_title,
+        check_sentence=check_sentence,
+        outcome=outcome,
+        mender=mender,
+        undone=undone,
+        options=choices.options,
+        name_of=name_of,
+        hours=hours,
+        number_of=number_of,
+        goods_of=goods_of,
+        field_name=field_name,
+        field_value=field_value,
+        audience_name=audience_name,
+        kind_help=kind_help,
+        refusal_words=refusal_words,
+    )
+    app.jinja_env.filters.update(
+        country=choices.country,
+        unit=choices.unit,
+        criterion=choices.criterion,
+        agreement=choices.agreement,
+        hs=choices.hs,
+        size=size,
+        in_words=in_words,
+    )
+
+
+def name_of(organisation: Any) -> str:
+    """An organisation's name in the reader's language, where it has one there."""
+    return str((organisation.local_name if language() == "zh" else None) or organisation.name)
+
+
+def number_of(record: RecordOnFile) -> str:
+    """The number on the paper, as it was written there; empty where it has none yet."""
+    name = NUMBERS.get(record.kind, "declarationReference")
+    return str(_fields(record).get(name, ""))
+
+
+def goods_of(record: RecordOnFile) -> str:
+    """What the paper is about, in one line."""
+    fields = _fields(record)
+    if record.product is not None:
+        return str((record.product.local_name if language() == "zh" else None) or record.product.name)
+    return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def _fields(record: RecordOnFile) -> Mapping[str, Any]:
+    try:
+        return record.fields
+    except Invalid:
+        return {}
+
+
+def kind_name(kind: Kind) -> str:
+    """A kind of record."""
+    names: dict[Kind, str] = {
+        Kind.CERTIFICATE_OF_ORIGIN: _("Certificate of origin"),
+        Kind.INSPECTION_REPORT: _("Inspection report"),
+        Kind.DECLARATION: _("Declaration"),
+        Kind.INVOICE: _("Invoice"),
+        Kind.ORDER: _("Order"),
+        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
+        Kind.WAYBILL: _("Waybill"),
+        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
+    }
+    return names[Kind(kind)]
+
+
+def kind_help(kind: Kind) -> str:
+    """What a paper of the trade is, in one line."""
+    names: dict[Kind, str] = {
+        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
+        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
+        Kind.WAYBILL: _("What the carrier took over, and where to."),
+        Kind.INVOICE: _("What you charge the buyer."),
+        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
+    }
+    return names[kind]
+
+
+def audience_name(audience: Audience) -> str:
+    """For whom fields are chosen."""
+    names: dict[Audience, str] = {
+        Audience.PUBLIC_LABEL: _("Everybody (label)"),
+        Audience.BUYER: _("Buyer"),
+        Audience.BANK: _("Bank"),
+        Audience.CUSTOMS: _("Customs"),
+    }
+    return names[audience]
+
+
+def refusal_words(refusal: Exception) -> str:
+    """Why a paper cannot be erased."""
+    known = {
+        "erased already": _("This paper was erased already."),
+        "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
+        "released on it": _("Goods released on it are on their way to the ledger: try again in a few seconds."),
+        "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
+        "before its issuer": _("It lies before its issuer: wait for the answer first."),
+    }
+    return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
+
+
+def role_name(role: Role) -> str:
+    """A role."""
+    names: dict[Role, str] = {
+        Role.MERCHANT: _("Merchant"),
+        Role.CHAMBER: _("Chamber of commerce"),
+        Role.LABORATORY: _("Laboratory"),
+        Role.OFFICER: _("Customs office"),
+        Role.AUTHORITY: _("Accrediting authority"),
+        Role.ANALYST: _("Analyst"),
+    }
+    return names[role]
+
+
+def record_state(record: RecordOnFile) -> Shown:
+    """Whether a record is in force."""
+    if record.erased_at is not None:
+        return Shown(_("Erased"), "plain")
+    if record.kind is Kind.DECLARATION:
+        return declaration_state(DeclarationStatus(record.status))
+    if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
+        return Shown(_("Not confirmed yet"), "wait")
+    names = {
+        DocumentStatus.ACTIVE: Shown(_("In force"), "good"),
+        DocumentStatus.SUSPENDED: Shown(_("Suspended"), "bad"),
+        DocumentStatus.REVOKED: Shown(_("Revoked"), "bad"),
+        DocumentStatus.SUPERSEDED: Shown(_("Replaced"), "plain"),
+    }
+    return names[DocumentStatus(record.status)]
+
+
+def request_state(state: RequestState, to_reader: bool = False) -> Shown:
+    """Where a request stands; ``to_reader`` where the reader is the one who was asked."""
+    names = {
+        RequestState.WAITING: Shown(_("Waiting for you") if to_reader else _("Waiting for the issuer"), "wait"),
+        RequestState.CONFIRMED: Shown(_("Confirmed and signed"), "good"),
+        RequestState.SENT_BACK: Shown(_("Sent back"), "bad"),
+    }
+    return names[state]
+
+
+def declaration_state(status: DeclarationStatus) -> Shown:
+    """Where a declaration stands."""
+    names = {
+        DeclarationStatus.LODGED: Shown(_("Lodged"), "wait"),
+        DeclarationStatus.DOCUMENTS_REQUIRED: Shown(_("Documents required"), "bad"),
+        DeclarationStatus.EXAMINATION: Shown(_("Examination"), "wait"),
+        DeclarationStatus.DETAINED: Shown(_("Detained"), "bad"),
+        DeclarationStatus.RELEASED: Shown(_("Released"), "good"),
+        DeclarationStatus.REJECTED: Shown(_("Rejected"), "bad"),
+        DeclarationStatus.RETURNED: Shown(_("Returned"), "bad"),
+        DeclarationStatus.SEIZED: Shown(_("Seized"), "bad"),
+        DeclarationStatus.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
+    }
+    return names[status]
+
+
+def simulation_state(state: SimulationState) -> Shown:
+    """Where a simulation stands."""
+    names = {
+        SimulationState.WAITING: Shown(_("Waiting"), "plain"),
+        SimulationState.RUNNING: Shown(_("Running"), "wait"),
+        SimulationState.DONE: Shown(_("Done"), "good"),
+        SimulationState.FAILED: Shown(_("Failed"), "bad"),
+        SimulationState.CANCELLED: Shown(_("Cancelled"), "plain"),
+        SimulationState.LOST: Shown(_("Interrupted"), "bad"),
+    }
+    return names[state]
+
+
+def decision_name(decision: Decision) -> str:
+    """A decision, as the officer orders it."""
+    names: dict[Decision, str] = {
+        Decision.RELEASE: _("Release"),
+        Decision.DOCUMENTS_REQUIRED: _("Require documents"),
+        Decision.EXAMINE: _("Examine"),
+        Decision.DETAIN: _("Detain"),
+        Decision.REJECT: _("Reject"),
+    }
+    return names[decision]
+
+
+def step_name(step: Step) -> str:
+    """A step of a consignment."""
+    names: dict[Step, str] = {
+        Step.ARRIVED: _("Goods arrived"),
+        Step.LODGED: _("Declaration lodged"),
+        Step.ANCHORED: _("Recorded on the ledger"),
+        Step.DOCUMENTS_REQUIRED: _("Documents required"),
+        Step.EXAMINATION: _("Examination ordered"),
+        Step.DETAINED: _("Goods detained"),
+        Step.RELEASED: _("Goods released"),
+        Step.REJECTED: _("Declaration rejected"),
+        Step.RETURNED: _("Goods returned"),
+        Step.SEIZED: _("Goods seized"),
+        Step.WITHDRAWN: _("Declaration withdrawn"),
+    }
+    return names[step]
+
+
+def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
+    """The four dots: word, explanation, time where it is known, and whether the record has come so far."""
+    batch = record.batch
+    reached = [ProofState.STORED, ProofState.SEALED, ProofState.ANCHORED, ProofState.FINAL]
+    state = ProofState.SEALED if record.proof_state is ProofState.SUBMITTED else record.proof_state
+    texts = [
+        (_("Stored"), _("Signed and saved with us."), record.recorded_at),
+        (_("Sealed"), _("Closed together with other records, in a place of its own."), batch and batch.sealed_at),
+        (_("Anchored"), _("Written to the ledger, where nobody can change it."), batch and batch.anchored_at),
+        (_("Final"), _("Settled for good: anybody can check it, also without us."), batch and batch.anchored_at),
+    ]
+    return [
+        {"word": word, "says": says, "at": at, "done": place <= reached.index(state)}
+        for place, (word, says, at) in enumerate(texts)
+    ]
+
+
+def ruling(value: Ruling | str) -> Shown:
+    """A verdict's one word."""
+    tones = {Ruling.VALID: "good", Ruling.INVALID: "bad", Ruling.CANNOT_TELL: "wait"}
+    value = Ruling(value)
+    return Shown(RULINGS[value][language() == "zh"], tones[value])
+
+
+def why(verdict: Verdict) -> str:
+    """The one sentence under the verdict."""
+    if verdict.deciding is not None:
+        return check_sentence(verdict.deciding)
+    return headline(verdict, language(), moment)
+
+
+def check_title(check: Check) -> str:
+    """What was checked."""
+    return CHECKS[check.code][language() == "zh"]
+
+
+def check_sentence(check: Check) -> str:
+    """What came of it."""
+    return sentence(_named(check), language(), moment)
+
+
+def _named(check: Check) -> Check:
+    """The same check with countries and units by name: people do not read codes."""
+    named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
+    named["QUANTITY_LEFT"] = _quantity
+    shown = named.get(check.code)
+    if shown is None:
+        return check
+    values = {name: shown(value) if isinstance(value, str) else value for name, value in check.values.items()}
+    return replace(check, values=values)
+
+
+def _quantity(text: str) -> str:
+    number, _blank, code = text.partition(" ")
+    return f"{number} {choices.unit(code)}".strip()
+
+
+def outcome(value: Outcome) -> Shown:
+    """A check's outcome."""
+    names = {
+        Outcome.PASS: Shown(_("passed"), "good"),
+        Outcome.FAIL: Shown(_("failed"), "bad"),
+        Outcome.CANNOT_TELL: Shown(_("cannot tell"), "wait"),
+        Outcome.NOTE: Shown(_("note"), "plain"),
+    }
+    return names[value]
+
+
+def mender(who: Enum) -> str:
+    """Who can put it right."""
+    return MENDERS[str(who.value)][language() == "zh"]
+
+
+def size(count: int) -> str:
+    """A file's size as people say it."""
+    return f"{count / 1024 / 1024:.1f} MB" if count >= 1024 * 1024 else f"{max(1, round(count / 1024))} KB"
+
+
+def hours(count: float | None) -> str:
+    """A number of hours as people say it."""
+    return duration(timedelta(hours=count)) if count is not None else "–"

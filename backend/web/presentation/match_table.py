@@ -1,0 +1,134 @@
+"""The match table: what each paper of a consignment says of the same facts, with differences marked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+
+from backend.domain.errors import Invalid
+from backend.domain.kinds import Kind
+from backend.domain.records import RecordOnFile
+from backend.domain.verdict import Check, Outcome
+from backend.services.verification import DossierVerdict
+from backend.web.forms.choices import country, hs, unit
+from backend.web.presentation.labels import kind_name
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one paper says of one fact; ``mark`` is the outcome of the comparison, where one was made."""
+
+    text: str
+    mark: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class MatchTable:
+    """Papers as columns, facts as rows."""
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[Cell]]]
+
+
+@dataclass(frozen=True)
+class _Fact:
+    name: str
+    code: str | None
+    read: Callable[[Kind, Fields], str]
+
+
+def match_table(dossier: DossierVerdict) -> MatchTable:
+    """The table over the declaration and its papers."""
+    records = [dossier.declaration.record, *(judged.record for judged in dossier.papers)]
+    outcomes = _outcomes(dossier.verdict.checks)
+    rows = []
+    for fact in _facts():
+        cells = [Cell(fact.read(r.kind, _fields(r)), outcomes.get((r.id, fact.code or ""))) for r in records]
+        if any(cell.text for cell in cells):
+            rows.append((fact.name, cells))
+    return MatchTable([(kind_name(r.kind), r.id) for r in records], rows)
+
+
+def _outcomes(checks: Sequence[Check]) -> dict[tuple[str, str], Outcome]:
+    return {(check.record or "", check.code): check.outcome for check in checks}
+
+
+def _fields(record: RecordOnFile) -> Fields:
+    try:
+        return record.fields
+    except Invalid:
+        return {}
+
+
+def _facts() -> list[_Fact]:
+    return [
+        _Fact(_("HS code"), "MATCH_HS_CODE", lambda kind, f: _joined(f, "hsCode", hs)),
+        _Fact(_("Goods"), None, _goods),
+        _Fact(_("Quantity"), "MATCH_QUANTITY", _quantity),
+        _Fact(_("Origin"), "MATCH_ORIGIN", lambda kind, f: _joined(f, "originCountry", country)),
+        _Fact(_("Destination"), "MATCH_DESTINATION", _destination),
+        _Fact(_("Company"), "MATCH_EXPORTER", _company),
+        _Fact(_("Conformity"), "CONFORMITY", _conformity),
+        _Fact(
+            _("Order, invoice"),
+            "MATCH_ORDER",
+            lambda kind, f: _first(f, "orderReference", "invoiceReference", "invoiceNumber"),
+        ),
+        _Fact(_("Waybill number"), "MATCH_WAYBILL", lambda kind, f: _first(f, "waybillReference")),
+        _Fact(_("Amount"), "MATCH_PAYMENT", _amount),
+        _Fact(_("Date"), None, lambda kind, f: _first(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime")),
+    ]
+
+
+_REFERENCES = ("orderReference", "invoiceReference", "invoiceNumber")
+
+
+def _first(fields: Fields, *names: str) -> str:
+    return next((str(fields[name]) for name in names if fields.get(name)), "")
+
+
+def _joined(fields: Fields, name: str, shown: Callable[[str], str]) -> str:
+    values = [fields[name]] if name in fields else [item.get(name) for item in fields.get("items", [])]
+    return ", ".join(dict.fromkeys(shown(value) for value in values if value))
+
+
+def _goods(kind: Kind, fields: Fields) -> str:
+    if own := _first(fields, "description", "itemDescription"):
+        return own
+    return "; ".join(str(item.get("description", "")) for item in fields.get("items", []))
+
+
+def _quantity(kind: Kind, fields: Fields) -> str:
+    lines = [fields] if "quantity" in fields else fields.get("items", [])
+    return ", ".join(f"{line['quantity']} {unit(line.get('unitCode', ''))}" for line in lines if "quantity" in line)
+
+
+def _destination(kind: Kind, fields: Fields) -> str:
+    code = _first(fields, "importCountry", "destinationCountry")
+    return country(code) if code else ""
+
+
+def _company(kind: Kind, fields: Fields) -> str:
+    party: Fields = next(
+        (
+            fields[name]
+            for name in ("merchant", "exporter", "customer", "seller", "payee", "consignor")
+            if name in fields
+        ),
+        {},
+    )
+    return str(party.get("name", ""))
+
+
+def _amount(kind: Kind, fields: Fields) -> str:
+    amount = _first(fields, "totalAmount", "amount")
+    return f"{amount} {_first(fields, 'currency')}".strip() if amount else ""
+
+
+def _conformity(kind: Kind, fields: Fields) -> str:
+    if kind is not Kind.INSPECTION_REPORT or "conforms" not in fields:
+        return ""
+    return str(_("conforms") if fields["conforms"] else _("does not conform"))

@@ -1,0 +1,103 @@
+"""How the system itself is, for whoever watches over it: /healthz in words, /metrics in numbers for Prometheus."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from backend.domain.errors import ForeignLedger, TraceabilityError
+from backend.domain.records import ProofState
+from backend.web.context import instance, surroundings
+
+blueprint = Blueprint("health", __name__)
+LATE_SECONDS = 600
+"""A record should be on the ledger within ten minutes."""
+FEW_TRANSACTIONS = 100
+"""An account that can pay for fewer is soon empty."""
+
+_WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofState.ANCHORED)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """200 while database, ledger and anchoring work, else 503; the body tells which does not."""
+    checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger)}
+    proofs = checks["database"].pop("proofs", {})
+    oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
+    checks["anchoring"] = {
+        "ok": oldest is None or oldest < LATE_SECONDS,
+        "oldestUnanchoredSeconds": oldest,
+        "proofs": proofs,
+        "quarantined": checks["database"].pop("quarantined", 0),
+        "troubles": checks["database"].pop("troubles", []),
+    }
+    healthy = all(check["ok"] for check in checks.values())
+    body = {"status": "ok" if healthy else "failing", "version": instance().version, "checks": checks}
+    return jsonify(body), 200 if healthy else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """The same figures for Prometheus, read at the moment of asking."""
+    registry = CollectorRegistry()
+    database, ledger = _asked(_database), _asked(_ledger)
+
+    def gauge(name: str, text: str, value: float | None) -> None:
+        if value is not None:
+            Gauge(f"provenport_{name}", text, registry=registry).set(value)
+
+    gauge("database_up", "Whether the database answers", database["ok"])
+    gauge("ledger_up", "Whether the ledger answers and is ours", ledger["ok"])
+    gauge("ledger_foreign", "Whether another chain than ours answers", ledger.get("error") == ForeignLedger.code)
+    gauge("ledger_block", "The newest block", ledger.get("block"))
+    gauge("quarantined_records", "Records set aside: not what was signed", database.get("quarantined"))
+    gauge(
+        "oldest_unanchored_seconds", "Age of the oldest unanchored record", database.get("oldestUnanchoredSeconds") or 0
+    )
+    gauge("troubles", "Transactions and batches that do not get on or were refused", len(database.get("troubles", [])))
+    counts = Gauge("provenport_records", "Records by the state of their proof", ["state"], registry=registry)
+    ages = Gauge("provenport_oldest_seconds", "Age of the oldest record in a state", ["state"], registry=registry)
+    for state in _WAITING:
+        found = database.get("proofs", {}).get(state.value, {"count": 0, "oldestSeconds": 0})
+        counts.labels(state.value).set(found["count"])
+        ages.labels(state.value).set(found["oldestSeconds"])
+    left = Gauge("provenport_transactions_left", "What an account can pay for", ["account"], registry=registry)
+    for account, number in ledger.get("transactionsLeft", {}).items():
+        left.labels(account).set(number)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _asked(question: Any) -> dict[str, Any]:
+    try:
+        return {"ok": True, **question()}
+    except ForeignLedger as error:
+        return {"ok": False, "error": error.code, "message": str(error), "choices": list(error.choices)}
+    except TraceabilityError as error:
+        return {"ok": False, "error": error.code, "message": str(error)}
+
+
+def _database() -> dict[str, Any]:
+    at = surroundings()
+    with at.work(reading=True) as work:
+        store, now = work.store, at.now()
+        oldest, ages = store.oldest_unanchored(), store.proof_ages()
+        quarantined, troubles = store.quarantined(), list(store.troubles())
+    proofs = {
+        state.value: {"count": count, "oldestSeconds": round((now - since).total_seconds(), 1)}
+        for state, (count, since) in ages.items()
+    }
+    return {
+        "oldestUnanchoredSeconds": None if oldest is None else round((now - oldest).total_seconds(), 1),
+        "proofs": proofs,
+        "quarantined": quarantined,
+        "troubles": troubles,
+    }
+
+
+def _ledger() -> dict[str, Any]:
+    ledger = surroundings().ledger
+    head, left = ledger.head(), ledger.transactions_left()
+    told: dict[str, Any] = {"chainId": head.chain_id, "block": head.number, "instanceId": head.instance_id.hex()}
+    low = sorted(name for name, number in left.items() if number < FEW_TRANSACTIONS)
+    return told | {"transactionsLeft": left} | ({"accountsSoonEmpty": low} if low else {})

@@ -1,0 +1,88 @@
+"""The page behind a label's QR code: genuine or not, by whom, from where; and nothing that a buyer need not know."""
+
+import io
+from typing import Any
+
+import segno
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from backend.domain.errors import Invalid
+from backend.domain.kinds import Kind
+from backend.domain.presentations import Audience, fields_for
+from backend.domain.records import RecordOnFile
+from backend.services.bundles import bundle_of
+from backend.services.verification import verdict_on
+from backend.web.context import surroundings
+from backend.web.presentation.bundle_files import bundle_file
+
+blueprint = Blueprint("public", __name__)
+
+SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT)}
+"""What of a record anybody may read. Other records have no public page."""
+PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
+"""What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
+LONGEST_CODE = 64
+
+
+@blueprint.get("/p")
+def enter_code() -> ResponseReturnValue:
+    """Type the code from a label."""
+    typed = "".join(request.args.get("code", "").split()).lower()[:LONGEST_CODE]
+    if typed:
+        return redirect(url_for("public.label", label_code=typed))
+    return render_template("public/enter.html")
+
+
+@blueprint.get("/p/<label_code>")
+def label(label_code: str) -> ResponseReturnValue:
+    """Tell a buyer whether the paper behind a label is genuine."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = work.store.find_record_by_label(label_code.strip().lower())
+        newest = found
+        while newest is not None and newest.superseded_by_id is not None:
+            newest = work.store.get_record(newest.superseded_by_id)
+    if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
+        return render_template("public/unknown.html", code=label_code), 404
+    if newest is not found:
+        return redirect(url_for("public.label", label_code=newest.label_code))
+    answer = make_response(
+        render_template(
+            "public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest, for_everybody=True)
+        )
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _facts(record: RecordOnFile) -> dict[str, Any]:
+    try:
+        fields = record.fields
+    except Invalid:
+        return {}
+    return {name: fields[name] for name in SHOWN[record.kind] if name in fields}
+
+
+@blueprint.get("/p/<label_code>/bundle.json")
+def label_bundle(label_code: str) -> ResponseReturnValue:
+    """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
+    at = surroundings()
+    with at.work(reading=True) as work:
+        found = work.store.find_record_by_label(label_code.strip().lower())
+    if found is None or found.kind not in SHOWN:
+        return render_template("public/unknown.html", code=label_code), 404
+    return bundle_file(bundle_of(at, found, PROVEN[found.kind]), found.label_code)
+
+
+@blueprint.get("/p/<label_code>/label.svg")
+def label_image(label_code: str) -> ResponseReturnValue:
+    """The QR code to print on a label."""
+    with surroundings().work(reading=True) as work:
+        found = work.store.find_record_by_label(label_code.strip().lower())
+    if found is None or found.kind not in SHOWN:
+        return render_template("public/unknown.html", code=label_code), 404
+    drawn = io.BytesIO()
+    address = url_for("public.label", label_code=found.label_code, _external=True)
+    segno.make(address, error="m", micro=False).save(drawn, kind="svg", scale=8, border=4, light="#fff")
+    return Response(drawn.getvalue(), mimetype="image/svg+xml", headers={"Cache-Control": "max-age=86400"})

@@ -1,0 +1,69 @@
+"""The embedded chain for everybody: read-only JSON-RPC, so that other programs need not trust our answers."""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from backend.domain.errors import LedgerUnavailable
+from backend.domain.strict_json import HostileJson, loads
+from backend.services.bundles import trust_of
+from backend.services.ports import Node, NodeRefused
+from backend.web.context import surroundings
+
+blueprint = Blueprint("rpc", __name__)
+
+LARGEST_REQUEST = 64 * 1024
+LARGEST_BATCH = 20
+RATE = "1200 per minute"
+
+_PARSE_ERROR, _INVALID_REQUEST, _UNAVAILABLE = -32700, -32600, -32002
+
+
+@blueprint.route("/rpc", methods=["POST"])
+def rpc() -> ResponseReturnValue:
+    """Answer one request or a batch of at most 20. 404 where the ledger is on a node of the operator's."""
+    node = surroundings().node
+    if node is None:
+        abort(404)
+    if (request.content_length or 0) > LARGEST_REQUEST:
+        abort(413)
+    try:
+        asked = loads(request.get_data(cache=False))
+    except HostileJson as error:
+        return jsonify(_error(None, _PARSE_ERROR, str(error)))
+    if not isinstance(asked, list):
+        return jsonify(_answer(node, asked))
+    if not 0 < len(asked) <= LARGEST_BATCH:
+        return jsonify(_error(None, _INVALID_REQUEST, f"a batch holds 1 to {LARGEST_BATCH} requests"))
+    return jsonify([_answer(node, one) for one in asked])
+
+
+@blueprint.after_request
+def _for_browsers(response: Response) -> Response:
+    """Let any page ask: there is nothing here that is not public."""
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+    return response
+
+
+def _answer(node: Node, asked: Any) -> dict[str, Any]:
+    if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
+        return _error(None, _INVALID_REQUEST, "a request is an object with a method")
+    number, params = asked.get("id"), asked.get("params", [])
+    if not isinstance(params, list):
+        return _error(number, _INVALID_REQUEST, "params is a list")
+    try:
+        if asked["method"] == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
+            own = trust_of(surroundings(), request.host).as_json()
+            return {"jsonrpc": "2.0", "id": number, "result": own}
+        return {"jsonrpc": "2.0", "id": number, "result": node.answer(asked["method"], params)}
+    except NodeRefused as refusal:
+        return _error(number, refusal.code, str(refusal), refusal.data)
+    except LedgerUnavailable as error:
+        return _error(number, _UNAVAILABLE, str(error))
+
+
+def _error(number: Any, code: int, message: str, data: str | None = None) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return {"jsonrpc": "2.0", "id": number, "error": told}

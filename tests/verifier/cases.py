@@ -1,0 +1,296 @@
+"""What the ledger's facts and a reader's trust do to a bundle: a question, the verdict, the reason that decides."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from backend.domain import sd_jwt
+from backend.domain.bundle import LARGEST
+from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.trust import Trust
+from tests.helpers.builders import (
+    NOON,
+    a_record,
+    an_accreditation,
+    certificate_fields,
+    declaration_fields,
+    header_of,
+    report_fields,
+    signed_text,
+)
+from tests.verifier.samples import (
+    STRANGER,
+    Sample,
+    a_dossier,
+    a_sample,
+    digest_of,
+)
+from tests.verifier.verifiers import Question
+
+HOUR = timedelta(hours=1)
+
+
+def sample(**changes) -> Sample:
+    return a_sample(**changes)
+
+
+def with_trust(one: Sample, **changes) -> Question:
+    (entry,) = one.trust.trusted
+    return one.question(trust=Trust((replace(entry, **changes),)))
+
+
+def without(fields: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def incomplete() -> dict[str, tuple[Question, str, str]]:
+    """Properly signed and sealed, and short of the form of its kind: the proof holds, and nobody calls it INVALID."""
+    papers = {
+        "a certificate without exporter and origin": (
+            Kind.CERTIFICATE_OF_ORIGIN,
+            without(certificate_fields(), "exporter", "originCountry"),
+        ),
+        "a certificate with a field of another paper": (
+            Kind.CERTIFICATE_OF_ORIGIN,
+            certificate_fields(conforms=True, exporter=5),
+        ),
+        "a report without its method": (Kind.INSPECTION_REPORT, without(report_fields(), "method")),
+        "a report dated before its test": (Kind.INSPECTION_REPORT, report_fields(issueDate="2026-01-01")),
+        "a declaration without goods": (Kind.DECLARATION, declaration_fields(items=[])),
+        "a waybill that says nothing": (Kind.WAYBILL, {}),
+    }
+    signed = {name: sample(records=[(a_record(kind, fields), kind)]) for name, (kind, fields) in papers.items()}
+    return {name: (one.question(), "VALID", "content-whole") for name, one in signed.items()}
+
+
+def with_another_signature(one: Sample, number: int, signature: str) -> Question:
+    """The same where one record ends in this text instead of its signature."""
+    records = list(one.bundle.records)
+    record = records[number].record
+    changed = replace(record, signed_jwt=f"{record.signed_jwt.rpartition('.')[0]}.{signature}")
+    records[number] = replace(records[number], record=changed)
+    return replace(one, bundle=replace(one.bundle, records=tuple(records))).question()
+
+
+def spelt(one: Sample) -> Question:
+    """A certificate whose signed times stand in another script's digits."""
+    record = one.bundle.records[0].record
+    payload = dict(record.payload) | {"validFrom": "２０２６-03-02T10:00:00Z"}
+    changed = replace(record, signed_jwt=signed_text(header_of(), payload), payload=payload)
+    return sample(records=[(changed, Kind.CERTIFICATE_OF_ORIGIN)]).question()
+
+
+def tangled(papers: int, links: int) -> Question:
+    """Papers that all lead through one long line to a record that nobody named."""
+    newest, line = a_record(fields={}), []
+    for _ in range(links):
+        line.append(newest.signed_jwt)
+        newest = a_record(fields={}, supersedes=digest_of(newest))
+    lodged = a_record(Kind.DECLARATION, declaration_fields(records=[{"sha256": "00" * 32}]))
+    own = [(a_record(supersedes=digest_of(newest)), Kind.CERTIFICATE_OF_ORIGIN) for _ in range(papers)]
+    made = a_sample([(lodged, Kind.DECLARATION), *own], papers + 1, line=[newest.signed_jwt, *reversed(line)])
+    return made.question()
+
+
+def stood_in_for(kind: Kind, named_as: str | None = "certificate-of-origin") -> Question:
+    """A paper of this kind replaces one that the declaration names, maybe as another kind."""
+    named = a_record()
+    entry = {"sha256": digest_of(named)} | ({"kind": named_as} if named_as else {})
+    lodged = a_record(Kind.DECLARATION, declaration_fields(records=[entry]))
+    paper = a_record(kind, supersedes=digest_of(named))
+    return a_sample([(lodged, Kind.DECLARATION), (paper, kind)], 4).question()
+
+
+def cases() -> dict[str, tuple[Question, str, str]]:
+    """A question, the verdict, and the reason that decides it."""
+    plain, dossier = sample(), a_dossier()
+    (entry,) = plain.trust.trusted
+    ledger = entry.ledger
+    earlier = an_accreditation(valid_until=NOON - 3 * HOUR)
+    lapsed = an_accreditation(valid_until=NOON - 90 * timedelta(minutes=1))
+    unmatched = replace(dossier, bundle=replace(dossier.bundle, records=dossier.bundle.records[:2]))
+    reordered = replace(dossier, bundle=replace(dossier.bundle, records=dossier.bundle.records[::-1]))
+    first, *papers = dossier.bundle.records
+    exchanged = replace(dossier, bundle=replace(dossier.bundle, records=(first, *papers[::-1])))
+    twice = replace(dossier, bundle=replace(dossier.bundle, records=(first, papers[0], *papers)))
+    other = a_dossier(1)
+    unlinked = replace(a_dossier(3), bundle=replace(a_dossier(3).bundle, line=()))
+    waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
+    stated = plain.bundle.records[0].record
+    declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
+    return incomplete() | {
+        "no trust": (plain.question(trust=Trust()), "CANNOT_TELL", "snapshot-untrusted"),
+        "another's trust": (
+            with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
+            "CANNOT_TELL",
+            "snapshot-untrusted",
+        ),
+        "another ledger trusted": (
+            with_trust(plain, ledger=replace(ledger, chain_id=1)),
+            "CANNOT_TELL",
+            "snapshot-other-ledger",
+        ),
+        "another deployment trusted": (
+            with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
+            "CANNOT_TELL",
+            "snapshot-other-ledger",
+        ),
+        "another accreditation": (
+            with_trust(plain, accreditation="0x" + "ee" * 20),
+            "CANNOT_TELL",
+            "snapshot-other-ledger",
+        ),
+        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "CANNOT_TELL", "snapshot-too-old"),
+        "a day later, allowed": (
+            plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
+            "VALID",
+            "within-dates",
+        ),
+        "before it was read": (plain.question(moment=NOON - HOUR), "CANNOT_TELL", "snapshot-later"),
+        "no snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
+            "CANNOT_TELL",
+            "snapshot-missing",
+        ),
+        "a stranger's snapshot": (
+            plain.stating(plain.stated, STRANGER).question(),
+            "CANNOT_TELL",
+            "snapshot-untrusted",
+        ),
+        "another's snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
+            "CANNOT_TELL",
+            "snapshot-other-record",
+        ),
+        "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
+        "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
+        "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
+        "an odd status": (plain.reading(status=9).question(), "CANNOT_TELL", "status-unknown"),
+        "released": (declaration.reading(status=DeclarationStatus.RELEASED).question(), "VALID", "declaration-stands"),
+        "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
+        "not final": (plain.reading(is_final=False).question(), "CANNOT_TELL", "not-final-yet"),
+        "another block": (plain.reading(block=8).question(), "CANNOT_TELL", "anchor-differs"),
+        "another transaction": (
+            plain.reading(transaction=bytes(32)).question(),
+            "CANNOT_TELL",
+            "snapshot-other-record",
+        ),
+        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
+        "another kind": (
+            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
+            "INVALID",
+            "kind-not-covered",
+        ),
+        "another chapter": (
+            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
+            "INVALID",
+            "chapter-not-covered",
+        ),
+        "its own chapter": (
+            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
+            "VALID",
+            "accredited",
+        ),
+        "chapter withheld": (
+            sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
+            "CANNOT_TELL",
+            "chapter-withheld",
+        ),
+        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-then"),
+        "lapsed between": (plain.reading(accreditation=lapsed).question(), "CANNOT_TELL", "anchored-after-lapse"),
+        "suspended key": (
+            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+            "INVALID",
+            "accreditation-revoked",
+        ),
+        "a merchant's statement": (
+            sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "CANNOT_TELL",
+            "merchants-statement",
+        ),
+        "expired": (
+            sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "expired",
+        ),
+        "an odd end": (
+            sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "fields-wrong",
+        ),
+        "dated ahead": (
+            sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "issued-in-the-future",
+        ),
+        "waiting": (
+            replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
+            "CANNOT_TELL",
+            "not-sealed-yet",
+        ),
+        "a paper missing": (unmatched.question(), "CANNOT_TELL", "papers-missing"),
+        "a paper too many": (
+            replace(
+                dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
+            ).question(),
+            "INVALID",
+            "named-other",
+        ),
+        "another's papers": (
+            replace(
+                dossier, bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:]))
+            ).question(),
+            "INVALID",
+            "named-other",
+        ),
+        "papers that lead through one another": (tangled(30, 60), "INVALID", "named-other"),
+        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "named-other"),
+        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "named-confirmed"),
+        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "named-confirmed"),
+        "a broken line": (unlinked.question(), "INVALID", "named-other"),
+        "papers first": (reordered.question(), "CANNOT_TELL", "bundle-malformed"),
+        "papers exchanged": (exchanged.question(), "CANNOT_TELL", "bundle-malformed"),
+        "a paper twice": (twice.question(), "CANNOT_TELL", "bundle-malformed"),
+        "another key's record": (
+            replace(
+                plain,
+                bundle=replace(
+                    plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
+                ),
+            ).question(),
+            "INVALID",
+            "not-included",
+        ),
+        "a large number of steps": (
+            sample(
+                records=[
+                    (a_record(fields=certificate_fields(quantity="999999999999999.999")), Kind.CERTIFICATE_OF_ORIGIN)
+                ]
+            ).question(),
+            "VALID",
+            "within-dates",
+        ),
+        "a paper's signature in other letters": (
+            with_another_signature(dossier, 1, "é"),
+            "INVALID",
+            "signature-broken",
+        ),
+        "other digits": (spelt(plain), "INVALID", "other-kind"),
+        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-dates"),
+        "longer than allowed": (
+            plain.question(content=plain.content.ljust(LARGEST + 1)),
+            "CANNOT_TELL",
+            "bundle-malformed",
+        ),
+        "no bundle": (plain.question(content=b"{}"), "CANNOT_TELL", "bundle-malformed"),
+        "no JSON": (plain.question(content=b"\xff"), "CANNOT_TELL", "bundle-malformed"),
+        "a key twice": (
+            plain.question(content=plain.content.replace(b'"version":2', b'"version":2,"version":2')),
+            "CANNOT_TELL",
+            "bundle-malformed",
+        ),
+        "a record that is none": (
+            plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
+            "INVALID",
+            "record-altered",
+        ),
+    }

@@ -1,0 +1,181 @@
+"""Three verifiers that share no code give the same verdict on every file, and none takes a forged one."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import pytest
+
+from tests.verifier.cases import cases
+from tests.verifier.forging import Forger, flipped
+from tests.verifier.injected_faults import (
+    LOST_IN_THE_PAGE,
+    LOST_IN_THE_PROGRAM,
+    a_product_without_inclusion,
+    pairs,
+)
+from tests.verifier.samples import a_sample, the_samples
+from tests.verifier.verifiers import (
+    Question,
+    by_page,
+    by_product,
+    by_program,
+    changed_page,
+    node,
+    program,
+)
+
+SEED = 20260302
+FORGED = 20_000
+FORGED_FOR_THE_PAGE = 500
+HOUR = timedelta(hours=1)
+SAMPLES = the_samples()
+
+with_node = pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
+
+
+@cache
+def forgeries(count: int) -> list[tuple[str, Question]]:
+    forger = Forger(list(SAMPLES.values()), random.Random(SEED))
+    return [forger.forged() for _ in range(count)]
+
+
+def differences(questions):
+    """Where the HTML page or the program answers something else than the product."""
+    found = []
+    for question, page in zip(questions, by_page(questions), strict=True):
+        product, single = by_product(question), by_program(question)
+        if not product == single == page:
+            found.append((product, single, page))
+    return found
+
+
+# ---- what is valid
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sound_bundle_is_valid_for_the_product_and_the_program(name):
+    question = SAMPLES[name].question()
+    assert by_product(question)[0] == "VALID"
+    assert by_program(question) == by_product(question)
+
+
+@with_node
+def test_a_sound_bundle_is_valid_for_the_page():
+    questions = [sample.question() for sample in SAMPLES.values()]
+    assert {verdict for verdict, _ in by_page(questions)} == {"VALID"}
+    assert differences(questions) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 65, 1_024, 1_025])
+def test_a_bundle_is_valid_whatever_the_size_of_its_batch(size):
+    question = a_sample(size=size).question()
+    assert by_product(question)[0] == by_program(question)[0] == "VALID"
+
+
+# ---- what the ledger's facts and the reader's trust do
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_fact_has_its_consequence_in_both_programs(name):
+    question, verdict, reason = CASES[name]
+    product = by_product(question)
+    assert (product[0], reason in {check[2] for check in product[1]}) == (verdict, True), product
+    assert by_program(question) == product
+
+
+@with_node
+def test_each_fact_has_the_same_consequence_in_the_page():
+    assert differences([question for question, _, _ in CASES.values()]) == []
+
+
+# ---- forgers
+
+
+def test_no_forged_bundle_is_valid_and_both_programs_agree():
+    made, accepted, different = {}, [], []
+    for number, (way, question) in enumerate(forgeries(FORGED)):
+        found = by_product(question)
+        made[way] = made.get(way, 0) + 1
+        if found[0] == "VALID":
+            accepted.append((way, question.content))
+        if number % 20 == 0 and by_program(question) != found:
+            different.append((way, found, question.content))
+    assert min(made.values()) > FORGED / 50, made
+    assert accepted == []
+    assert different == []
+
+
+@with_node
+def test_no_forged_bundle_is_valid_for_the_page():
+    questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
+    assert "VALID" not in {verdict for verdict, _ in by_page(questions)}
+    assert differences(questions) == []
+
+
+# At every position: a bit, or the case of a letter. The torture (tests/stress/forged_bundles.py) does the same to whole
+# bundles, for all three, and for the product with each of the eight bits.
+
+PLAIN = a_sample(size=2, shown=["quantity"]).question()
+
+
+@cache
+def flips() -> list[Question]:
+    return [replace(PLAIN, content=flipped(PLAIN.content, at)) for at in range(len(PLAIN.content))]
+
+
+def taken(answers) -> int:
+    return sum(ruling == "VALID" for ruling, _ in answers)
+
+
+def test_a_byte_flipped_anywhere_is_never_valid():
+    for question in flips():
+        found = by_product(question)
+        assert found[0] != "VALID", question.content
+        assert by_program(question) == found, question.content
+
+
+@with_node
+def test_a_byte_flipped_anywhere_is_never_valid_for_the_page():
+    assert taken(by_page(flips()[::5])) == 0
+    assert differences(flips()[::5]) == []
+
+
+@pytest.mark.parametrize("lost", ["signatures", "disclosures", "inclusion", "transaction"])
+def test_flips_find_out_a_program_that_lost_a_check(lost):
+    weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
+    assert taken(by_program(question, weak) for question in flips()) > 10
+
+
+def test_flips_find_out_a_product_that_lost_a_check_by_the_same_bytes():
+    weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
+    with a_product_without_inclusion():
+        assert taken(map(by_product, flips())) == taken(by_program(question, weak) for question in flips()) > 10
+
+
+@with_node
+def test_flips_find_out_a_page_that_lost_a_check_by_the_same_bytes(tmp_path):
+    weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
+    page = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE["inclusion"]))
+    some = flips()[::5]
+    assert taken(by_page(some, page)) == taken(by_program(question, weak) for question in some) > 0
+
+
+# ---- planted faults: a verifier that lost a check is found out by the same forgeries and cases
+
+
+@pytest.mark.parametrize("lost", LOST_IN_THE_PROGRAM)
+def test_a_program_that_lost_a_check_is_found_out(lost):
+    weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
+    assert any(by_program(question, weak)[0] == "VALID" for _, question in forgeries(FORGED))
+
+
+@with_node
+@pytest.mark.parametrize("lost", LOST_IN_THE_PAGE)
+def test_a_page_that_lost_a_check_is_found_out(lost, tmp_path):
+    weak = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE[lost]))
+    questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
+    assert any(verdict == "VALID" for verdict, _ in by_page(questions, weak))
