@@ -16,7 +16,7 @@ SOURCES = [
     ROOT / "domain" / f"{name}.py"
     for name in ("verdict", "dossier", "drawdowns", "bundle_verification", "snapshot_statement")
 ]
-SOURCES += [ROOT / "services" / "verifying.py", ROOT / "adapters" / "asking_a_node.py"]
+SOURCES += [ROOT / "services" / "verification.py", ROOT / "adapters" / "node_client.py"]
 
 
 def words_in(path):
