@@ -10,7 +10,7 @@ from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Evidence
 from backend.domain.ledger import Head
-from backend.domain.records import RecordOnFile
+from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.services.ports import Store, Surroundings
@@ -103,12 +103,13 @@ def _reading(at: Surroundings, head: Head, on_file: RecordOnFile, found: Evidenc
     batch, receipt = at.ledger.batch(anchor.root), at.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
+    is_final = head.number - receipt.block_number >= at.confirmations
     return Reading(
         root=anchor.root,
         place=proof.place,
         transaction=anchor.transaction,
         block=receipt.block_number,
-        is_final=head.number - receipt.block_number >= at.confirmations,
+        state=ProofState.FINAL if is_final else ProofState.ANCHORED,
         lanes=batch.lanes,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.

@@ -217,7 +217,7 @@ def _release_until_killed(ground: Ground, at: Surroundings, point: str, name: st
         lodged = declarations.lodge(at, merchant, asked)
         _note(ground, lodged.id)
         _until_final(at, lodged.id)
-        decisions.decide(at, officer, lodged.id, Decision.RELEASE, "torture", accept_cannot_tell=True)
+        decisions.decide(at, officer, lodged.id, Decision.RELEASE, "torture", accept_indeterminate=True)
         if "undo" in point:
             _revoke_elsewhere(ground, at, chamber, certificate.id)
         if "back" in point:

@@ -2,22 +2,14 @@
 
 from typing import Any
 
-from flask import jsonify, request
+from flask import request
 from flask.typing import ResponseReturnValue
 
-from backend.domain import evidence
-from backend.domain.errors import Conflict, Invalid
-from backend.domain.records import RecordOnFile
+from backend.domain.errors import Conflict
 from backend.services import declarations
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
-from backend.services.ports import Surroundings
-from backend.services.verification import (
-    evidence_of,
-    snapshot,
-    verdict_on,
-    verdict_on_bundle,
-)
+from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.web.api import views
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
@@ -68,17 +60,8 @@ def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
         on_file = visible_record(work.store, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
-    if query.version == evidence.VERSION:
-        return jsonify(_version_1(at, on_file))
     shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
     return bundle_file(bundle_of(at, on_file, shown), record_id)
-
-
-def _version_1(at: Surroundings, on_file: RecordOnFile) -> dict[str, Any]:
-    try:
-        return evidence.write(evidence_of(on_file), snapshot(verdict_on(at, on_file, for_everybody=True)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence")

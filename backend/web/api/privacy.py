@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flask.typing import ResponseReturnValue
+
 from backend.domain.errors import Invalid
 from backend.domain.presentations import Audience
 from backend.services import erasure, selective_disclosure
@@ -10,20 +12,22 @@ from backend.web.api.interface import blueprint
 from backend.web.api.shapes import ErasureInput, ErasureShape, PresentationQuery
 from backend.web.auth import person
 from backend.web.context import surroundings
+from backend.web.presentation.bundle_files import bundle_file
 
 
 @blueprint.get("/records/<record_id>/presentation")
 @blueprint.auth_required(auth)
 @blueprint.input(PresentationQuery, location="query", arg_name="query")
 @blueprint.doc(summary="Show a record in part", tags=["Everybody"], responses=[401, 404, 409, 422])
-def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]:
+def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturnValue:
     """The evidence bundle with only those fields in the open that the ``audience`` needs, or that ``fields`` names."""
     if (query.audience is None) == (query.fields is None):
         raise Invalid("say what to show", [("audience", "is missing: give it, or fields, and not both")])
     audience = Audience(query.audience) if query.audience is not None else None
     names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
     at = surroundings()
-    return selective_disclosure.presentation(at, selective_disclosure.choose(at, person(), record_id, audience, names))
+    choice = selective_disclosure.choose(at, person(), record_id, audience, names)
+    return bundle_file(selective_disclosure.present(at, choice), record_id)
 
 
 @blueprint.post("/records/<record_id>/erasure")

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -13,6 +13,7 @@ from backend.services import erasure, selective_disclosure
 from backend.web.auth import only, person
 from backend.web.context import surroundings
 from backend.web.pages import blueprint
+from backend.web.presentation.bundle_files import bundle_file
 
 _HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
 
@@ -40,10 +41,7 @@ def presentation(record_id: str) -> Response:
     """The bundle with the fields that were ticked."""
     at = surroundings()
     choice = selective_disclosure.choose(at, person(), record_id, None, request.args.getlist("field"))
-    answer = jsonify(selective_disclosure.presentation(at, choice))
-    answer.headers.set("Content-Disposition", "attachment", filename=f"shown-{record_id[:8]}.json")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return bundle_file(selective_disclosure.present(at, choice), record_id)
 
 
 @blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])
