@@ -233,13 +233,13 @@ def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language
     source = bundle_verification.facts_by_snapshot(signed, trust, stated.read_at, timedelta.max)
     verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
     chinese, time = language == "zh", f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
-    conclusion, why = CONCLUSIONS[verdict.conclusion][chinese], headline(verdict, language)
+    why = headline(verdict, language)
     if chinese:
         click.secho(f"已签署：{node} 在区块 {stated.block}（{time}）所示的链上记录。", bold=True, err=True)
-        click.echo(f"签署密钥：{signer}。信任该密钥的读者将看到：{conclusion}。{why}", err=True)
+        click.echo(f"签署密钥：{signer}。信任该密钥的读者将看到：{CONCLUSIONS[verdict.conclusion][1]}。{why}", err=True)
         return
     click.secho(f"Signed: what {node} showed in block {stated.block} of {time}.", bold=True, err=True)
-    click.echo(f"Key: {signer}. Who trusts it reads: {conclusion.upper()}. {why}", err=True)
+    click.echo(f"Key: {signer}. Who trusts it reads: {verdict.conclusion.value}. {why}", err=True)
 
 
 def _spare(file: Path | None, out: Path | None, what: str) -> None:

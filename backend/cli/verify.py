@@ -159,7 +159,16 @@ def trust_in(path: Path | None) -> "Trust":
 
 
 def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, headline, on_one_line, sentence, short_of_form
+    from backend.domain.sentences import (
+        ACTION_BY,
+        CHECKS,
+        CONCLUSIONS,
+        PROOF_STATES,
+        headline,
+        on_one_line,
+        sentence,
+        short_of_form,
+    )
     from backend.web.presentation.verdict_json import verdict_json
 
     who = next(
@@ -178,7 +187,8 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
     chinese = language == "zh"
     colour = {"VALID": "green", "INVALID": "red", "INDETERMINATE": "yellow"}[verdict.conclusion.value]
-    click.secho(CONCLUSIONS[verdict.conclusion][chinese].upper(), fg=colour, bold=True, nl=False)
+    word = CONCLUSIONS[verdict.conclusion][1] if chinese else verdict.conclusion.value
+    click.secho(word, fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(
@@ -187,6 +197,8 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
     else:
         click.echo()
     click.echo(headline(verdict, language))
+    if verdict.proof_state:
+        click.echo(f"  {'存证状态：' if chinese else 'Proof: '}{PROOF_STATES[verdict.proof_state][chinese]}")
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
         click.echo(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal
 
+from backend.domain.records import ProofState
 from backend.domain.verdict import Check, Conclusion, Verdict
 
 Language = Literal["en", "zh"]
@@ -386,6 +387,14 @@ ACTION_BY: dict[str, tuple[str, str]] = {
     "operator": ("the operator of this system", "系统运营方"),
     "wait": ("nobody: wait a few seconds", "无需处理，请稍候"),
     "nobody": ("nobody", "无"),
+}
+
+PROOF_STATES: dict[ProofState, tuple[str, str]] = {
+    ProofState.STORED: ("stored", "已保存"),
+    ProofState.SEALED: ("sealed", "已封存"),
+    ProofState.SUBMITTED: ("sent to the ledger", "已提交上链"),
+    ProofState.ANCHORED: ("on the ledger, not final yet", "已上链，待最终确认"),
+    ProofState.FINAL: ("on the ledger, final", "已上链，不可更改"),
 }
 
 SHORT_OF_FORM = (

@@ -7,7 +7,8 @@ from string import Formatter
 import pytest
 
 import backend
-from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, REASONS, headline, sentence
+from backend.domain.records import ProofState
+from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, sentence
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from tests.helpers.builders import NOON
 
@@ -101,6 +102,7 @@ def test_the_headline_is_the_deciding_sentence():
 
 def test_everything_has_its_name_in_both_languages():
     assert set(CONCLUSIONS) == set(Conclusion)
+    assert set(PROOF_STATES) == set(ProofState)
     assert set(ACTION_BY) == {action_by.value for action_by in ActionBy}
     codes = {word for path in SOURCES for word in words_in(path) if word.isupper() and word.replace("_", "").isalpha()}
     assert codes - set(CHECKS) <= {"VALID", "INVALID", "INDETERMINATE"}

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 
-from backend.domain.sentences import CHECKS, CONCLUSIONS, REASONS
+from backend.domain.sentences import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
 from verifier import PAGE
 
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
@@ -32,6 +32,7 @@ def words_for(page: str) -> str:
     codes = {code: texts for code, texts in CHECKS.items() if f'"{code}"' in script}
     parts = {
         "conclusions": {conclusion.value: texts for conclusion, texts in CONCLUSIONS.items()},
+        "states": PROOF_STATES,
         "kinds": KINDS,
         "checks": codes,
         "reasons": named,

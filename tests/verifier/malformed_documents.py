@@ -22,7 +22,7 @@ from tests.helpers.builders import (
     an_accreditation,
     header_of,
 )
-from tests.verifier.samples import a_sample
+from tests.verifier.samples import Sample, a_sample
 from tests.verifier.verifiers import Question
 
 ODD: dict[str, Any] = json.loads(Path(__file__).with_name("odd_values.json").read_text(encoding="utf-8"))
@@ -72,7 +72,8 @@ class OddIssuer:
         self.done = []
         records, line = self._consignment() if self._is(0.3) else ([self._odd(Paper.plain(self._pick(list(Kind))))], [])
         sample = a_sample(records, size=self._pick([3, 4, 5, 8]), superseded=line, held=self._held())
-        return " + ".join(self.done), sample.question()
+        content = self._odd_member(sample) if len(records) == 1 and self._is(0.12) else sample.content
+        return " + ".join(self.done), sample.question(content=content)
 
     def _pick(self, values: Sequence[Any]) -> Any:
         return self._chance.choice(values)
@@ -256,6 +257,16 @@ class OddIssuer:
         value = self._pick(ODD["numbers"] if how < 6 else [*ODD["spellings"], *DEEP])
         member = value if text[0] == "[" else f'"{name}":{value}'
         return f"{text[:-1]},{member}{text[-1]}" if how < 9 else f"{text[0]}{member},{text[1:]}"
+
+    def _odd_member(self, sample: Sample) -> bytes:
+        """The file itself has an odd value in one of its members."""
+        self.done.append("member")
+        made = json.loads(sample.content)
+        (one,) = made["records"]
+        holder = self._pick([made, one, one["entry"], one["proof"], one["anchor"]])
+        odd = [*ANYTHING, *ODD["times"], "0x" + "AB" * 20, "00", 2, 1.0]
+        holder[self._pick([*holder, "extra", "time"])] = self._pick(odd)
+        return json.dumps(made, ensure_ascii=self._is(0.5)).encode()
 
 
 def _signatures(raw: bytes) -> list[str]:

@@ -365,6 +365,6 @@ def test_the_page_asks_a_node_and_comes_to_the_same(system, content, tmp_path):
         if fault == "a reorganisation meanwhile":
             rule = reorganised_while_asked()
         with serving(system, rule) as url:
-            ((verdict, checks),) = by_page([replace(question, rpc=url)], page)
+            ((verdict, checks, _),) = by_page([replace(question, rpc=url)], page)
         assert verdict == ("VALID" if fault == "none" else "INDETERMINATE"), (fault, checks)
         assert reason in {check[2] for check in checks}, (fault, checks)

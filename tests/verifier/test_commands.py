@@ -166,7 +166,7 @@ def test_what_strangers_wrote_can_neither_command_a_terminal_nor_write_a_verdict
         assert not set(told) & set("\x1b\x9b\r\u202e\u2028\u2066")
         assert sum(line.startswith(("VALID", "All checks")) for line in told.splitlines()) <= 2
     assert single.startswith("VALID as of")
-    assert len(single.splitlines()) == 1 + 9
+    assert len(single.splitlines()) == 2 + 9
     if "--json" in arguments:
         assert evil in json.loads(own)["accordingTo"] or "\ufffd" in json.loads(own)["accordingTo"]
 

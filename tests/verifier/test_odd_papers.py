@@ -41,7 +41,7 @@ def test_the_product_and_the_program_call_an_odd_paper_the_same():
     assert min(conclusions[conclusion] for conclusion in ("VALID", "INVALID", "INDETERMINATE")) > PAPERS / 50, (
         conclusions
     )
-    reasons = {check[2] for done, told, _ in found for check in told[1]}
+    reasons = {check[2] for done, told, _ in found for check in told[1] if "member" not in done}
     assert {
         "fields-invalid",
         "entry-quantity-mismatch",

@@ -109,7 +109,7 @@ def command(*arguments, folder, **settings):
 def verifiers(question):
     """What each verifier says: its verdict, and its reason about the snapshot."""
     found = [by_product(question), by_program(question), *(by_page([question]) if node() else ())]
-    return {(conclusion, *(c[2] for c in checks if c[0] == "SNAPSHOT")) for conclusion, checks in found}
+    return {(conclusion, *(c[2] for c in checks if c[0] == "SNAPSHOT")) for conclusion, checks, _ in found}
 
 
 # ---- the whole way
