@@ -3,8 +3,8 @@
 
     python verify.py BUNDLE.json [TRUST.json] [--max-age-hours 24] [--at 2026-03-02T12:00:00Z]
 
-Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. docs/bundle.md says what is checked and why (the numbers in brackets below
-are its steps), docs/codes.md lists the codes. Nothing is asked of any network: what the ledger holds counts as far as
+Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. docs/bundle.md says what is checked and why (the numbers in brackets are
+its steps), docs/codes.md lists the codes. Nothing is asked of any network: what the ledger holds counts as far as
 the trust file lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
 
