@@ -9,19 +9,19 @@ from backend.domain.ledger import Draw, Drawing, LedgerRecord
 from backend.domain.outbox import SendingState
 from backend.domain.records import RecordOnFile
 from backend.services.audit_findings import Discrepancy
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 
-def audit_draws(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+def audit_draws(ctx: AppContext, store: Store) -> Iterator[Discrepancy]:
     """Compare every draw; nothing where the contracts are older than draws."""
-    if not at.ledger.counts_quantities:
+    if not ctx.ledger.counts_quantities:
         return
-    drawings = {drawing.drawn.drawing: drawing for drawing in at.ledger.drawings()}
+    drawings = {drawing.drawn.drawing: drawing for drawing in ctx.ledger.drawings()}
     rows = store.draws()
     for row in rows:
         yield from _of_row(store, row, drawings)
     yield from _unknown(store, rows, drawings)
-    yield from _of_balances(at, store, drawings)
+    yield from _of_balances(ctx, store, drawings)
     yield from _releases_without(store, rows)
 
 
@@ -63,7 +63,7 @@ def _unknown(store: Store, rows: Sequence[CertificateDraw], drawings: Mapping[by
                 yield Discrepancy("draw-unknown-to-database", about)
 
 
-def _of_balances(at: Surroundings, store: Store, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _of_balances(ctx: AppContext, store: Store, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
     """What is left of each certificate must be what its draws leave."""
     taken: Counter[LedgerRecord] = Counter()
     for drawing in drawings.values():
@@ -76,7 +76,7 @@ def _of_balances(at: Surroundings, store: Store, drawings: Mapping[bytes, Drawin
         is_open = opening.is_known or (opening.sending is not None and opening.sending.state is SendingState.FINAL)
         if place is None or not is_open:
             continue
-        balance = at.ledger.opened_certificate(place.root, place.place)
+        balance = ctx.ledger.opened_certificate(place.root, place.place)
         about = {"certificate": certificate.id}
         if balance is None:
             yield Discrepancy("certificate-not-opened", about)

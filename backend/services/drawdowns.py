@@ -23,7 +23,7 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Check
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 from backend.services.record_versions import newest_of_line
 
 
@@ -35,31 +35,31 @@ class Elsewhere:
     unread: str | None = None
 
 
-def drawn_elsewhere(at: Surroundings, store: Store, consignment: Consignment) -> dict[str, Elsewhere]:
+def drawn_elsewhere(ctx: AppContext, store: Store, consignment: Consignment) -> dict[str, Elsewhere]:
     """Ask the ledger about every certificate that the declaration may draw, by first record of its line."""
-    if not at.ledger.counts_quantities:
+    if not ctx.ledger.counts_quantities:
         return {}
-    return {line: _elsewhere(at, paper) for line, paper in _certificates(store, consignment).items()}
+    return {line: _elsewhere(ctx, paper) for line, paper in _certificates(store, consignment).items()}
 
 
-def _elsewhere(at: Surroundings, certificate: RecordOnFile) -> Elsewhere:
+def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
     if certificate.batch is None or certificate.place is None:
         return Elsewhere()
     try:
-        opened = at.ledger.opened_certificate(certificate.batch.root, certificate.place)
+        opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.place)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Elsewhere(unread=str(error) or error.code)
     if opened is None:
         return Elsewhere()
     # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         sent = sum(draw.quantity for draw in work.store.draws_on(certificate.id) if draw.drawing is not None)
     return Elsewhere(max(0, opened.quantity - opened.left - sent))
 
 
-def shares(at: Surroundings, store: Store, consignment: Consignment, elsewhere: Mapping[str, Elsewhere]) -> Shares:
+def shares(ctx: AppContext, store: Store, consignment: Consignment, elsewhere: Mapping[str, Elsewhere]) -> Shares:
     """How much each certificate gives for the declaration, and whether that is enough."""
-    if not at.ledger.counts_quantities:
+    if not ctx.ledger.counts_quantities:
         return Shares((), ())
     certificates = _certificates(store, consignment)
     counts = {line: _count(store, consignment, line, paper, elsewhere) for line, paper in certificates.items()}
@@ -91,10 +91,10 @@ def _count(
     return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
 
 
-def quantity_checks(at: Surroundings, store: Store, consignment: Consignment) -> list[Check]:
+def quantity_checks(ctx: AppContext, store: Store, consignment: Consignment) -> list[Check]:
     """Whether enough is left for an open declaration; what a decided one has drawn."""
     if consignment.status.is_open:
-        return list(shares(at, store, consignment, drawn_elsewhere(at, store, consignment)).checks)
+        return list(shares(ctx, store, consignment, drawn_elsewhere(ctx, store, consignment)).checks)
     standing = [draw for draw in store.draws_for(consignment.id) if draw.is_standing]
     units = {draw.certificate_id: _unit(store.get_record(draw.certificate_id)) for draw in standing}
     return drawn(standing, units)
@@ -107,29 +107,29 @@ def _unit(certificate: RecordOnFile) -> str:
         return ""
 
 
-def draw_for(at: Surroundings, store: Store, consignment: Consignment, given: Shares) -> None:
+def draw_for(ctx: AppContext, store: Store, consignment: Consignment, given: Shares) -> None:
     """Keep the draws of a release, and the openings that they need."""
-    now = at.now()
+    now = ctx.now()
     standing = {draw.certificate_id for draw in store.draws_for(consignment.id) if draw.is_standing}
     for share in given.shares:
         certificate_id = share.count.certificate_id
         if certificate_id in standing:
             continue  # made for an earlier release that the ledger did not take
-        _ask_to_open(store, certificate_id, at)
+        _ask_to_open(store, certificate_id, ctx)
         draw = CertificateDraw(str(uuid4()), certificate_id, share.count.line_id, consignment.id, share.quantity, now)
         store.add(draw)
 
 
-def _ask_to_open(store: Store, certificate_id: str, at: Surroundings) -> None:
+def _ask_to_open(store: Store, certificate_id: str, ctx: AppContext) -> None:
     opening = store.find_opening(certificate_id)
     if opening is None:
-        store.add(Opening(certificate_id, at.now()))
+        store.add(Opening(certificate_id, ctx.now()))
     elif opening.refusal is not None:
         opening.refusal, opening.sending = None, None
 
 
-def give_back(at: Surroundings, store: Store, declaration_id: str) -> None:
+def give_back(ctx: AppContext, store: Store, declaration_id: str) -> None:
     """Give back what a declaration has drawn, since it was rejected, returned or withdrawn."""
     for draw in store.draws_for(declaration_id):
         if draw.is_standing:
-            draw.give_back(at.now())
+            draw.give_back(ctx.now())

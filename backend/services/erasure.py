@@ -10,7 +10,7 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Person
 from backend.domain.records import ProofState, RecordOnFile, RequestState
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Erasure:
     files: int
 
 
-def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
+def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
     """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone."""
-    with at.work() as work:
+    with ctx.work() as work:
         store = work.store
         held = _held(store, actor, record_id)
         line = _with_what_it_replaced(store, held)
@@ -32,22 +32,22 @@ def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
         bound = {digest for on_file in line for digest in _files_of(on_file)}
         for on_file in line:
             _forget(store, on_file)
-            on_file.erase(at.now())
+            on_file.erase(ctx.now())
         unbound = _no_longer_bound(store, held, bound)
         for digest in unbound:
             store.forget_file(digest, {held.holder.id, held.issuer.id})
         work.commit()
-    gone = sum(_delete(at, digest) for digest in sorted(unbound))
-    at.scrub()
+    gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
+    ctx.scrub()
     return Erasure(tuple(line), gone)
 
 
-def finish(at: Surroundings) -> int:
+def finish(ctx: AppContext) -> int:
     """What a crash in the middle of an erasure left: files that nothing on file names any more go. How many."""
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         named = {stored.sha256 for stored in work.store.stored_files()}
-    gone = sum(_delete(at, digest) for digest in at.files.unnamed(named))
-    at.scrub()
+    gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
+    ctx.scrub()
     return gone
 
 
@@ -61,10 +61,10 @@ def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | N
     return None
 
 
-def _delete(at: Surroundings, digest: str) -> bool:
+def _delete(ctx: AppContext, digest: str) -> bool:
     """Delete a file, unless somebody else has uploaded the same; nobody can begin to while this looks."""
-    with at.work() as work:
-        return not work.store.file_is_named(digest) and at.files.delete(digest)
+    with ctx.work() as work:
+        return not work.store.file_is_named(digest) and ctx.files.delete(digest)
 
 
 def _held(store: Store, actor: Person, record_id: str) -> RecordOnFile:

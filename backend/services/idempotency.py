@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from backend.domain.errors import TraceabilityError
 from backend.domain.outbox import Answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 
 class IdempotencyKeyReused(TraceabilityError):
@@ -34,7 +34,7 @@ def earlier_answer(store: Store, key: AnswerKey | None) -> str | None:
     return answer.resource_id
 
 
-def keep_answer(at: Surroundings, store: Store, key: AnswerKey | None, resource_id: str) -> None:
+def keep_answer(ctx: AppContext, store: Store, key: AnswerKey | None, resource_id: str) -> None:
     """Remember what the request led to, in the same unit of work as the thing itself."""
     if key is not None:
-        store.add(Answer(key.person_id, key.key, key.request_digest, resource_id, at.now()))
+        store.add(Answer(key.person_id, key.key, key.request_digest, resource_id, ctx.now()))

@@ -10,7 +10,7 @@ from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
 from backend.domain.trade_documents import Invoice
 from backend.services import declarations
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 PARTIES = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
 """Statements, and whom each should name as the merchant."""
@@ -38,12 +38,12 @@ def signer_notes(store: Store, reading: Reading) -> list[Note]:
     return told
 
 
-def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
+def conflicts(ctx: AppContext, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
     """What already on file keeps a whole document out."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Mark.WRONG, code, field=where, values=values)
-            for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
+            for where, code, values in _declaration_faults(ctx, store, merchant, reading.fields)
         ]
     document = documents.read(reading.kind, reading.fields)
     if isinstance(document, Invoice):
@@ -63,24 +63,24 @@ def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: R
     ]
 
 
-def table_notes(at: Surroundings, store: Store, merchant: Organisation, table: Table) -> list[Note]:
+def table_notes(ctx: AppContext, store: Store, merchant: Organisation, table: Table) -> list[Note]:
     """What only the store knows of a table's declarations; of those with broken cells enough is told already."""
     broken = {note.row for note in table.notes if note.mark.blocks}
     notes = []
     for declared in table.declarations if None not in broken else ():
         if broken.isdisjoint(declared.rows):
-            for path, code, values in _declaration_faults(at, store, merchant, declared.fields):
+            for path, code, values in _declaration_faults(ctx, store, merchant, declared.fields):
                 row, name = table.place(declared, path)
                 notes.append(Note(Mark.WRONG, code, name, path, values, row))
     return notes
 
 
 def _declaration_faults(
-    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, object]
+    ctx: AppContext, store: Store, merchant: Organisation, fields: dict[str, object]
 ) -> list[tuple[str, str, dict[str, object]]]:
     """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
     try:
-        declarations.check(at, store, merchant, fields)
+        declarations.check(ctx, store, merchant, fields)
     except Conflict:
         return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
     except Invalid as error:

@@ -9,11 +9,11 @@ from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 from backend.services.records import change_status, record
 
 
-def issue(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
     """An issuer signs a document of its own kind for a merchant.
 
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
@@ -21,15 +21,15 @@ def issue(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: Answ
     """
     _only_its_issuer(actor, kind)
     document = documents.read(kind, fields)
-    with at.work() as work:
+    with ctx.work() as work:
         store = work.store
         if earlier := earlier_answer(store, answer):
             return store.get_record(earlier)
         issuer = store.get_organisation(actor.organisation.id)
-        on_file = record(at, store, kind, document, issuer, _holder(store, document) or issuer)
-        keep_answer(at, store, answer, on_file.id)
+        on_file = record(ctx, store, kind, document, issuer, _holder(store, document) or issuer)
+        keep_answer(ctx, store, answer, on_file.id)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file
 
 
@@ -58,13 +58,13 @@ def _holder(store: Store, document: documents.AnyDocument) -> Organisation | Non
 
 
 def confirm(
-    at: Surroundings, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
+    ctx: AppContext, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
 ) -> RecordOnFile:
     """Sign what the merchant stated, under the issuer's own number; the issuer's record replaces the statement.
 
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
-    with at.work() as work:
+    with ctx.work() as work:
         store = work.store
         request = _waiting(store, actor, request_id)
         statement = request.statement
@@ -72,7 +72,7 @@ def confirm(
         fields = {**statement.fields, **(changes or {}), name: number}
         document = documents.read(statement.kind, fields)
         on_file = record(
-            at,
+            ctx,
             store,
             statement.kind,
             document,
@@ -81,19 +81,19 @@ def confirm(
             product=statement.product,
             supersedes=statement,
         )
-        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, at.now(), on_file
+        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file
 
 
-def send_back(at: Surroundings, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
+def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
     """Return a request to the merchant, who reads the reason and may correct."""
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
-    with at.work() as work:
+    with ctx.work() as work:
         request = _waiting(work.store, actor, request_id)
-        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, at.now(), reason.strip()[:2000]
+        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
         work.commit()
     return request
 
@@ -107,11 +107,11 @@ def _waiting(store: Store, actor: Person, request_id: str) -> ConfirmationReques
     return request
 
 
-def revoke(at: Surroundings, actor: Person, record_id: str, reason: str) -> RecordOnFile:
+def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str) -> RecordOnFile:
     """The issuer takes a record back for good; the ledger refuses it from then on."""
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing")])
-    with at.work() as work:
+    with ctx.work() as work:
         on_file = work.store.get_record(record_id)
         if on_file.issuer.id != actor.organisation.id or on_file.kind is Kind.DECLARATION:
             raise NotFound("no such record", id=record_id)
@@ -119,7 +119,7 @@ def revoke(at: Surroundings, actor: Person, record_id: str, reason: str) -> Reco
             raise NotFound("no such record", id=record_id)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
-        change_status(at, work.store, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        change_status(ctx, work.store, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from backend.services.ports import Store, Surroundings, UnitOfWork
+from backend.services.ports import AppContext, Store, UnitOfWork
 
 
 @dataclass
@@ -28,16 +28,16 @@ class _Within:
 
 
 @contextmanager
-def together(at: Surroundings) -> Iterator[Surroundings]:
-    """Surroundings in which every use case joins one unit of work, committed at the end of the block.
+def together(ctx: AppContext) -> Iterator[AppContext]:
+    """AppContext in which every use case joins one unit of work, committed at the end of the block.
 
     Nothing stands unless the block ends well; only then is anchoring woken.
     """
-    with at.work() as around:
+    with ctx.work() as around:
 
         def join(*, reading: bool = False) -> UnitOfWork:
             return _Within(around.store)
 
-        yield replace(at, work=join, wake_anchoring=lambda: None)
+        yield replace(ctx, work=join, wake_anchoring=lambda: None)
         around.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()

@@ -12,7 +12,7 @@ from backend.domain.outbox import AccreditationAct, Sending
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services.accreditation import KINDS_OF, suspension
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def possession_text(organisation_id: str, thumbprint: str) -> bytes:
     return f"provenport key possession\n{organisation_id}\n{thumbprint}\n".encode()
 
 
-def rotate(at: Surroundings, actor: Person, organisation_id: str, outside: OutsideKey | None = None) -> SigningKey:
+def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: OutsideKey | None = None) -> SigningKey:
     """Let a new key take the place of an organisation's present one; with ``outside``, one that it keeps itself.
 
     Where the ledger holds an accreditation, the new key signs from the moment on that the ledger says so, and nothing
@@ -36,30 +36,30 @@ def rotate(at: Surroundings, actor: Person, organisation_id: str, outside: Outsi
     """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority replaces keys")
-    with at.work() as work:
+    with ctx.work() as work:
         store = work.store
         organisation = store.get_organisation(organisation_id)
         old = store.active_key(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
-        new = _new_key(at, store, organisation, outside)
+        new = _new_key(ctx, store, organisation, outside)
         old.successor = new.thumbprint
         store.add(new)
-        if _is_accredited(store, old, at.now()):
+        if _is_accredited(store, old, ctx.now()):
             terms = {"successor": new.thumbprint}
-            store.add(AccreditationAct(str(uuid4()), old.thumbprint, "rotate", terms, at.now(), actor.id))
+            store.add(AccreditationAct(str(uuid4()), old.thumbprint, "rotate", terms, ctx.now(), actor.id))
         else:
-            _take_over(old, new, at.now())
+            _take_over(old, new, ctx.now())
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return new
 
 
-def _new_key(at: Surroundings, store: Store, organisation: Organisation, outside: OutsideKey | None) -> SigningKey:
+def _new_key(ctx: AppContext, store: Store, organisation: Organisation, outside: OutsideKey | None) -> SigningKey:
     if outside is None:
-        jwk, sealed = at.vault.new_key()
+        jwk, sealed = ctx.vault.new_key()
         thumbprint = sd_jwt.thumbprint(jwk).hex()
-        return SigningKey(thumbprint, organisation, dict(jwk), sealed, at.now(), is_active=False)
+        return SigningKey(thumbprint, organisation, dict(jwk), sealed, ctx.now(), is_active=False)
     public = {name: str(outside.jwk.get(name, "")) for name in ("kty", "crv", "x", "y")}
     thumbprint = sd_jwt.thumbprint(public).hex()
     try:
@@ -73,7 +73,7 @@ def _new_key(at: Surroundings, store: Store, organisation: Organisation, outside
         raise Invalid("the proof is not this key's", [("proof", "is not this key's signature over the text asked for")])
     if store.find_key(thumbprint) is not None:
         raise Conflict("this key was used before: a key signs for one organisation, once", key=thumbprint)
-    return SigningKey(thumbprint, organisation, public, None, at.now(), is_active=False)
+    return SigningKey(thumbprint, organisation, public, None, ctx.now(), is_active=False)
 
 
 def _is_accredited(store: Store, key: SigningKey, now: datetime) -> bool:
@@ -122,23 +122,23 @@ class Compromise:
     records: tuple[RecordOnFile, ...]
 
 
-def compromised(at: Surroundings, actor: Person, thumbprint: str, since: datetime) -> Compromise:
+def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
     """Stop a key at once, tell the ledger since when it is not trusted, and list what it signed since."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority stops keys")
-    with at.work() as work:
+    with ctx.work() as work:
         store = work.store
         key = _known(store, thumbprint)
         if key.organisation.role in KINDS_OF and _is_known_to_ledger(store, key):
-            store.add(suspension(at, actor, key.thumbprint, since))
-        elif since > at.now():
+            store.add(suspension(ctx, actor, key.thumbprint, since))
+        elif since > ctx.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])
         key.compromised_since = min(since, key.compromised_since or since)
         if key.is_active:
-            key.retire(at.now())
+            key.retire(ctx.now())
         found = _signed_since(store, key, since)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return Compromise(key, since, found)
 
 
@@ -146,11 +146,11 @@ def _is_known_to_ledger(store: Store, key: SigningKey) -> bool:
     return bool(store.accreditation_acts_on(key.thumbprint)) or _was_handed_on(store, key)
 
 
-def signed_since(at: Surroundings, actor: Person, thumbprint: str, since: datetime) -> Compromise:
+def signed_since(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
     """What a key signed from a moment on; changes nothing."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority lists what a key signed")
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         key = _known(work.store, thumbprint)
         return Compromise(key, since, _signed_since(work.store, key, since))
 
@@ -169,13 +169,13 @@ def _signed_since(store: Store, key: SigningKey, since: datetime) -> tuple[Recor
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 
-def reseal_all(at: Surroundings) -> int:
+def reseal_all(ctx: AppContext) -> int:
     """Seal every key that lies here anew, all or none; how many."""
     count = 0
-    with at.work() as work:
+    with ctx.work() as work:
         for key in work.store.signing_keys():
             if key.sealed_private is not None:
-                key.sealed_private = at.vault.reseal(key.sealed_private)
+                key.sealed_private = ctx.vault.reseal(key.sealed_private)
                 count += 1
         work.commit()
     return count

@@ -390,7 +390,7 @@ class Intake:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class AppContext:
     """The ports that a service works with."""
 
     work: Work

@@ -23,14 +23,14 @@ from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.services.admission_control import check_room
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
 """The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
 
 
 def record(
-    at: Surroundings,
+    ctx: AppContext,
     store: Store,
     kind: Kind,
     document: AnyDocument,
@@ -41,12 +41,12 @@ def record(
     supersedes: RecordOnFile | None = None,
 ) -> RecordOnFile:
     """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
-    check_room(at, store, issuer)
+    check_room(ctx, store, issuer)
     fields = documents.fields_of(document)
     _check_attachments(store, fields, issuer, supersedes)
     number = _free_number(store, kind, fields, issuer, assurance)
-    now = at.now()
-    record_id = str(UUID(bytes=at.random(16), version=4))
+    now = ctx.now()
+    record_id = str(UUID(bytes=ctx.random(16), version=4))
     until = _valid_until(document)
     key = usable_key(store, issuer)
     starts = max(now, key.usable_from or now)
@@ -61,7 +61,7 @@ def record(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": schemas.address(kind, at.public_url), "type": "JsonSchema"},
+        "credentialSchema": {"id": schemas.address(kind, ctx.public_url), "type": "JsonSchema"},
     }
     if until is not None:
         claims["validUntil"] = until.isoformat(timespec="seconds")
@@ -71,8 +71,8 @@ def record(
         claims,
         fields,
         key.public_jwk,
-        lambda signing_input: _signature(at, key, signing_input),
-        lambda: at.random(32),
+        lambda signing_input: _signature(ctx, key, signing_input),
+        lambda: ctx.random(32),
     )
     quantity = documents.quantity_of(document)
     on_file = RecordOnFile(
@@ -87,7 +87,7 @@ def record(
         digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
         issued_at=now,
         recorded_at=now,
-        label_code=_label_code(at.random(16)),
+        label_code=_label_code(ctx.random(16)),
         number=number,
         valid_until=until,
         product=product,
@@ -95,7 +95,7 @@ def record(
     )
     store.add(on_file)
     if supersedes is not None:
-        _supersede(at, store, supersedes, on_file)
+        _supersede(ctx, store, supersedes, on_file)
     return on_file
 
 
@@ -109,21 +109,21 @@ def usable_key(store: Store, issuer: Organisation) -> SigningKey:
     return key
 
 
-def _signature(at: Surroundings, key: SigningKey, signing_input: bytes) -> bytes:
+def _signature(ctx: AppContext, key: SigningKey, signing_input: bytes) -> bytes:
     if key.sealed_private is None:
-        return at.outside(key, signing_input)
-    return at.vault.sign(key.sealed_private, signing_input)
+        return ctx.outside(key, signing_input)
+    return ctx.vault.sign(key.sealed_private, signing_input)
 
 
-def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
+def _supersede(ctx: AppContext, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
     if old.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=old.superseded_by_id)
     old.superseded_by_id = new.id
-    change_status(at, store, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+    change_status(ctx, store, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
 
 
 def change_status(
-    at: Surroundings, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
+    ctx: AppContext, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
 ) -> None:
     """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
 
@@ -131,7 +131,7 @@ def change_status(
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
-    store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), at.now()))
+    store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:

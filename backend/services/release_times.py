@@ -11,7 +11,7 @@ from io import StringIO
 
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes, release_times
 from backend.domain.parties import Organisation
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Study:
     lodgement_to_release: ReleaseTimes
 
 
-def study(at: Surroundings, merchant: Organisation | None = None) -> Study:
+def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
     """Measure all released consignments, or one merchant's."""
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         clearances = [
             consignment.clearance
             for consignment in work.store.released()
@@ -41,9 +41,9 @@ def study(at: Surroundings, merchant: Organisation | None = None) -> Study:
 EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_office", "party")
 
 
-def events(at: Surroundings, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+def events(ctx: AppContext, since: datetime | None = None) -> Iterator[ClearanceEvent]:
     """Every step that declarations took, in the order of recording, or those recorded since then."""
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         yield from work.store.clearance_events(since)
 
 

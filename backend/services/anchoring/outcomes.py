@@ -11,26 +11,26 @@ from backend.domain.ledger import Receipt
 from backend.domain.outbox import Sending, SendingState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 
 log = structlog.get_logger()
 
 
-def note_sent(at: Surroundings, sending: Sending) -> None:
+def note_sent(ctx: AppContext, sending: Sending) -> None:
     """Note that the chain took a transaction."""
     if sending.state is SendingState.SENT:
         return
-    with at.work() as work:
-        send_back(at, work.store, work.store.get_sending(sending.id))
+    with ctx.work() as work:
+        send_back(ctx, work.store, work.store.get_sending(sending.id))
         work.commit()
 
 
-def note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
+def note_mined(ctx: AppContext, sending: Sending, receipt: Receipt) -> None:
     """Note the block that a transaction stands in, and what it brought about."""
-    is_final = at.ledger.head().number - receipt.block_number >= at.confirmations
+    is_final = ctx.ledger.head().number - receipt.block_number >= ctx.confirmations
     if sending.state is SendingState.MINED and sending.block_hash == receipt.block_hash and not is_final:
         return
-    with at.work() as work:
+    with ctx.work() as work:
         kept = work.store.get_sending(sending.id)
         kept.settle_on(receipt.transaction_hash)
         kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
@@ -41,13 +41,13 @@ def note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
         else:
             if batch is not None:
                 batch.transaction_hash = receipt.transaction_hash
-                note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
+                note_anchored(ctx, work.store, batch, receipt.block_time, receipt.block_number, is_final)
             if is_final:
                 _note_drawn(work.store, kept, receipt.block_time)
         settle_rotations(work.store, kept, receipt.block_time, receipt.succeeded)
-        at.reached("before-receipt-commit")
+        ctx.reached("before-receipt-commit")
         work.commit()
-    at.reached("receipt-noted")
+    ctx.reached("receipt-noted")
 
 
 def _note_refused(store: Store, kept: Sending, batch: SealedBatch | None, receipt: Receipt) -> None:
@@ -79,7 +79,7 @@ def _ask_draws_again(store: Store, kept: Sending) -> None:
 
 
 def note_anchored(
-    at: Surroundings, store: Store, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
+    ctx: AppContext, store: Store, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
 ) -> None:
     """Note that a batch stands on the ledger, and for good where it does."""
     batch.state = ProofState.FINAL if is_final else ProofState.ANCHORED
@@ -88,15 +88,15 @@ def note_anchored(
         return
     for consignment in store.consignments_in(batch):
         if not any(event.step is Step.ANCHORED for event in consignment.events):
-            now = at.now()
+            now = ctx.now()
             consignment.events.append(Event(str(uuid4()), Step.ANCHORED, now, now))
     log.info("batch final", size=batch.size, block=batch.block)
 
 
-def displace(at: Surroundings, sending: Sending) -> None:
+def displace(ctx: AppContext, sending: Sending) -> None:
     """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
     log.error("another transaction took a number of ours", signer=sending.signer, nonce=sending.nonce)
-    with at.work() as work:
+    with ctx.work() as work:
         kept = work.store.get_sending(sending.id)
         kept.state, kept.trouble = SendingState.DISPLACED, None
         batch = work.store.batch_sent_by(kept)
@@ -106,9 +106,9 @@ def displace(at: Surroundings, sending: Sending) -> None:
         work.commit()
 
 
-def send_back(at: Surroundings, store: Store, kept: Sending) -> None:
+def send_back(ctx: AppContext, store: Store, kept: Sending) -> None:
     """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
-    kept.state, kept.sent_at = SendingState.SENT, at.now()
+    kept.state, kept.sent_at = SendingState.SENT, ctx.now()
     kept.block = kept.block_hash = kept.block_time = None
     batch = store.batch_sent_by(kept)
     if batch is not None:

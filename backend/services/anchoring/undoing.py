@@ -10,7 +10,7 @@ from backend.domain.errors import NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.outbox import StatusChange
 from backend.services.drawdowns import give_back
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext, Store
 from backend.services.records import change_status
 
 log = structlog.get_logger()
@@ -19,7 +19,7 @@ GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, Declarati
 """Ends of a declaration that give back what it drew."""
 
 
-def undo_release(at: Surroundings, store: Store, declaration_id: str, why: str) -> None:
+def undo_release(ctx: AppContext, store: Store, declaration_id: str, why: str) -> None:
     """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
 
     It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
@@ -33,14 +33,14 @@ def undo_release(at: Surroundings, store: Store, declaration_id: str, why: str) 
     if release is None or any(draw.made_at is not None for draw in draws):
         return
     consignment = store.get_consignment(declaration_id)
-    now = at.now()
+    now = ctx.now()
     release.settled = f"not sent: {why}"[:200]
     consignment.undo_release(why, Event(str(uuid4()), Step.DETAINED, now, now, note=why))
     # Released is an end; what was never sent may be taken back to where the ledger still has the declaration.
     consignment.record.status = _before(store, release)
     if consignment.record.status != DeclarationStatus.DETAINED:
         text = f"the release was not taken by the ledger: {why}"
-        change_status(at, store, consignment.record, DeclarationStatus.DETAINED, text, signer=release.signer)
+        change_status(ctx, store, consignment.record, DeclarationStatus.DETAINED, text, signer=release.signer)
 
 
 def _unsent_release(store: Store, declaration_id: str) -> StatusChange | None:
@@ -56,7 +56,7 @@ def _before(store: Store, release: StatusChange) -> int:
     return earlier[-1] if earlier else int(DeclarationStatus.LODGED)
 
 
-def follow_ledger(at: Surroundings, store: Store, change: StatusChange, status: int, why: str) -> None:
+def follow_ledger(ctx: AppContext, store: Store, change: StatusChange, status: int, why: str) -> None:
     """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
     record = store.get_record(change.record_id)
     later = [c for c in store.status_changes_of(record.id) if c.sending is None and c.settled is None]
@@ -72,9 +72,9 @@ def follow_ledger(at: Surroundings, store: Store, change: StatusChange, status: 
         consignment = store.get_consignment(record.id)
     except NotFound:
         return
-    now = at.now()
+    now = ctx.now()
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)
     consignment.follow(ended, why, Event(str(uuid4()), step, now, now, note=why))
     if ended in GIVING_BACK:
-        give_back(at, store, consignment.id)
+        give_back(ctx, store, consignment.id)

@@ -17,7 +17,7 @@ from backend.services import declarations as use_cases
 from backend.services.ports import Store
 from backend.services.verification import verdict_on_consignment
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.base import add_blank_rows, filled_in
 from backend.web.forms.documents import DeclarationForm
 from backend.web.forms.numbering import next_number
@@ -45,7 +45,7 @@ def status_asked() -> DeclarationStatus | None:
 def declarations() -> str:
     """The merchant's declarations, newest first."""
     status = status_asked()
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         found = work.store.consignments(person().organisation, status, PAGE, request.args.get("after"))
     return render_template(
         "pages/declarations.html", consignments=found, status=status, statuses=list(DeclarationStatus), page=PAGE
@@ -56,7 +56,7 @@ def declarations() -> str:
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
     """First choose papers and products; then everything that they say is filled in already."""
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         mine = _current_papers(work.store)
         products = list(work.store.products(person().organisation))
         named = set(request.values.getlist("records"))
@@ -68,7 +68,7 @@ def new_declaration() -> ResponseReturnValue:
     form = DeclarationForm(data=start)
     if request.method == "POST":
         try:
-            lodged = use_cases.lodge(surroundings(), person(), _stated(form, chosen))
+            lodged = use_cases.lodge(current_context(), person(), _stated(form, chosen))
         except Invalid as error:
             form.show(error.problems)
         except Conflict as error:
@@ -114,7 +114,7 @@ def _start(store: Store, papers: list[RecordOnFile], products: list[Product]) ->
     last = next(iter(store.consignments(own, limit=1)), None)
     before = _fields(last.record) if last else {}
     certificates = [_fields(p) for p in papers if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-    first = f"D{surroundings().now():%Y%m%d}-01"
+    first = f"D{current_context().now():%Y%m%d}-01"
     start = filled_in({name: before[name] for name in _REPEATED if name in before})
     start["declaration_reference"] = next_number(
         last.reference if last else None, first, lambda number: store.reference_is_taken(own, number)
@@ -160,10 +160,10 @@ def declaration(declaration_id: str) -> str:
 
 
 def _page(declaration_id: str, wrong: str | None = None) -> str:
-    at = surroundings()
-    with at.work(reading=True) as work:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
         found = use_cases.visible(work.store, person(), declaration_id)
-        dossier = verdict_on_consignment(at, work.store, found)
+        dossier = verdict_on_consignment(ctx, work.store, found)
     return render_template(
         "pages/declaration.html",
         consignment=found,
@@ -173,7 +173,7 @@ def _page(declaration_id: str, wrong: str | None = None) -> str:
         verdict=dossier.verdict,
         table=match_table(dossier),
         can_withdraw=_can_withdraw(found),
-        now=at.now(),
+        now=ctx.now(),
         arrival=request.form.get("arrived", ""),
         wrong=wrong,
     )
@@ -187,7 +187,7 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
     """Take it back."""
-    use_cases.withdraw(surroundings(), person(), declaration_id)
+    use_cases.withdraw(current_context(), person(), declaration_id)
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
 
@@ -198,7 +198,7 @@ def report_arrival(declaration_id: str) -> ResponseReturnValue:
     """Tell when the goods came under customs' control."""
     try:
         arrived = datetime.fromisoformat(in_trade_zone(request.form.get("arrived", "")))
-        use_cases.report_arrival(surroundings(), person(), declaration_id, arrived)
+        use_cases.report_arrival(current_context(), person(), declaration_id, arrived)
     except ValueError:
         return _page(declaration_id, _("Give date and time as 2026-03-31 14:05.")), 422
     except Invalid as error:

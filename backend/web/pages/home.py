@@ -12,7 +12,7 @@ from backend.services import accreditation
 from backend.services.ports import Store
 from backend.services.release_times import study
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
@@ -26,7 +26,7 @@ def home() -> str:
     if not current_user.is_authenticated:
         return render_template("pages/landing.html")
     actor = person()
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         proofs = {"oldest_without_proof": work.store.oldest_unanchored()}
         if actor.role is Role.MERCHANT:
             return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work.store, actor))
@@ -36,8 +36,10 @@ def home() -> str:
             return render_template("pages/home_officer.html", **proofs, **_for_officer(work.store))
         if actor.role is Role.ANALYST:
             latest = work.store.simulations(actor.organisation)[:SHOWN]
-            return render_template("pages/home_analyst.html", **proofs, simulations=latest, study=study(surroundings()))
-    return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(surroundings()))
+            return render_template(
+                "pages/home_analyst.html", **proofs, simulations=latest, study=study(current_context())
+            )
+    return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(current_context()))
 
 
 def _for_merchant(store: Store, actor: Person) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def _for_merchant(store: Store, actor: Person) -> dict[str, Any]:
         "consignments": consignments[:SHOWN],
         "has_products": bool(store.products(own)),
         "has_papers": bool(store.records_of(own)),
-        "study": study(surroundings(), own),
+        "study": study(current_context(), own),
     }
 
 
@@ -67,5 +69,5 @@ def _for_officer(store: Store) -> dict[str, Any]:
     return {
         "counts": counts,
         "oldest": store.consignments(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
-        "study": study(surroundings()),
+        "study": study(current_context()),
     }

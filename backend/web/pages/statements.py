@@ -14,7 +14,7 @@ from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState
 from backend.services.statements import state
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import InspectionForm, OriginForm
@@ -68,7 +68,7 @@ def new_report(product_id: str) -> ResponseReturnValue:
 @only(Role.MERCHANT)
 def correct_request(request_id: str) -> ResponseReturnValue:
     """Correct a statement that was sent back: everything is there already."""
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         found = work.store.get_request(request_id)
     if found.merchant.id != person().organisation.id:
         raise NotFound("no such request", id=request_id)
@@ -82,19 +82,19 @@ def correct_request(request_id: str) -> ResponseReturnValue:
 def _state(
     kind: Kind, start: dict[str, Any], product: Product | None, sent_back: ConfirmationRequest | None = None
 ) -> ResponseReturnValue:
-    at = surroundings()
+    ctx = current_context()
     form = _FORMS[kind](data=start)
     form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
     attachments = sent_back.statement.fields.get("attachments", []) if sent_back else []
     if request.method == "POST":
-        attachments, refused = receive(at)
+        attachments, refused = receive(ctx)
         fields = {**form.document, **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
                 documents.read(kind, fields)
             else:
                 made = state(
-                    at,
+                    ctx,
                     person(),
                     kind,
                     fields,
@@ -127,12 +127,12 @@ def _in_form(problems: Problems) -> Problems:
 
 
 def _issuers(kind: Kind) -> list[Organisation]:
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         return list(work.store.organisations(_ISSUERS[kind]))
 
 
 def _product(product_id: str) -> Product:
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         return work.store.get_product(product_id, person().organisation)
 
 
@@ -149,4 +149,4 @@ def own_party() -> dict[str, str | None]:
 
 def today() -> str:
     """The day, as forms take it."""
-    return surroundings().now().date().isoformat()
+    return current_context().now().date().isoformat()
