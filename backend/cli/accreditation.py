@@ -114,7 +114,7 @@ def _act(as_json: bool, email: str, what: Callable[[AppContext, Person], Accredi
 
 def _person(ctx: AppContext, email: str) -> Person:
     with ctx.work(reading=True) as work:
-        person = work.store.find_person_by_email(email)
+        person = work.persons.find_by_email(email)
     if person is None or person.role is not Role.AUTHORITY:
         raise NotFound(f"nobody of the authority signs in as {email}")
     return person

@@ -18,11 +18,11 @@ def erase_command(record: str, yes: bool) -> None:
 
     with opened(Settings.from_environment(os.environ)) as ctx:
         with ctx.work(reading=True) as work:
-            on_file = work.store.get_record(record)
-            holder = work.store.first_person(on_file.holder)
+            on_file = work.records.get(record)
+            holder = work.persons.first_of(on_file.holder)
             if holder is None:
                 raise TraceabilityError("nobody acts for the holder of this record any more")
-            refusal = erasure.why_not(work.store, holder, on_file)
+            refusal = erasure.why_not(work, holder, on_file)
         if refusal is not None:
             raise refusal
         if not yes:

@@ -24,7 +24,7 @@ def list_keys() -> None:
     from backend.runtime.context import opened
 
     with opened(_settings()) as ctx, ctx.work(reading=True) as work:
-        for key in work.store.signing_keys():
+        for key in work.keys.all():
             state = "signs" if key.is_active else "withdrawn" if key.retired_at else "waits for the ledger"
             stolen = f", not trusted since {key.compromised_since.isoformat()}" if key.compromised_since else ""
             where = "outside" if key.is_outside else "here"
@@ -103,7 +103,7 @@ def _moment(text: str) -> datetime:
 def _authority(ctx: AppContext) -> Person:
     """Whoever sits at the machine acts as the authority: the data folder holds its keys anyway."""
     with ctx.work(reading=True) as work:
-        people = [work.store.first_person(found) for found in work.store.organisations(Role.AUTHORITY)]
+        people = [work.persons.first_of(found) for found in work.organisations.all(Role.AUTHORITY)]
     found = next((person for person in people if person is not None), None)
     if found is None:
         raise TraceabilityError("there is no authority yet: provenport join --role authority …")

@@ -141,7 +141,7 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
 def _end_old_claims(ctx: AppContext) -> None:
     """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
     with ctx.work() as work:
-        work.store.forget_claim("anchoring")
+        work.leases.delete("anchoring")
         work.commit()
 
 

@@ -23,13 +23,9 @@ from backend.services.ports import AppContext, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import RecordKeys
-from backend.store.database import (
-    SqlWork,
-    open_engine,
-    scrub,
-    upgrade,
-)
+from backend.store.database import open_engine, scrub, upgrade
 from backend.store.disk import alone, sync, write_new
+from backend.store.unit_of_work import UnitOfWorkFactory
 
 VERSION = version("provenport")
 
@@ -74,7 +70,7 @@ def store_in(
         upgrade(engine, first=files.seal_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
         yield AppContext(
-            work=SqlWork(engine),
+            work=UnitOfWorkFactory(engine),
             ledger=ledger,
             vault=vault,
             files=files,

@@ -201,14 +201,14 @@ def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
 
 def _join(ctx: AppContext, particulars: Particulars, entry: dict[str, str]) -> Person:
     with ctx.work(reading=True) as work:
-        person = work.store.find_person_by_email(particulars.email)
+        person = work.persons.find_by_email(particulars.email)
     return person or join(ctx, particulars, Secrets(entry["password"], entry["token"])).person
 
 
 def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
     organisation = people[role].organisation
     with ctx.work(reading=True) as work:
-        known = work.store.accreditation_acts_on(work.store.active_key(organisation).thumbprint)
+        known = work.accreditation_changes.of_key(work.keys.active(organisation).thumbprint)
     if not known:
         # Backdated by a day, so that the first records do not race the clock of the chain.
         start = ctx.now() - timedelta(days=1)
@@ -217,7 +217,7 @@ def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
 
 def _product(ctx: AppContext, merchant: Person, fields: dict[str, Any]) -> Product:
     with ctx.work(reading=True) as work:
-        known = {product.name: product for product in work.store.products(merchant.organisation)}
+        known = {product.name: product for product in work.products.of(merchant.organisation)}
     return known.get(fields["name"]) or products.add_product(ctx, merchant, fields)
 
 
@@ -226,7 +226,7 @@ def _papers(
 ) -> list[RecordOnFile]:
     """A certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
     with ctx.work(reading=True) as work:
-        known = work.store.records_of(people[Role.MERCHANT].organisation, product=product)
+        known = work.records.of(people[Role.MERCHANT].organisation, product=product)
     current = [record for record in known if record.superseded_by_id is None]
     kinds = {record.kind: record for record in current}
     certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(ctx, people, product, attachment)
@@ -242,7 +242,7 @@ def _confirm(ctx: AppContext, issuer: Person, record: RecordOnFile, number: str)
     if record.issuer.id == issuer.organisation.id:
         return record
     with ctx.work(reading=True) as work:
-        request = work.store.find_request_about(record.id)
+        request = work.requests.find_about(record.id)
     assert request is not None
     return issuance.confirm(ctx, issuer, request.id, number)
 
@@ -312,7 +312,7 @@ def _consignment(
 ) -> None:
     merchant = people[Role.MERCHANT]
     with ctx.work(reading=True) as work:
-        if work.store.reference_is_taken(merchant.organisation, reference):
+        if work.consignments.reference_is_taken(merchant.organisation, reference):
             return
     fields = {
         "declarationReference": reference,
@@ -344,7 +344,7 @@ def _consignment(
 
 def _release(ctx: AppContext, people: _Cast, reference: str) -> None:
     with ctx.work(reading=True) as work:
-        found = [c for c in work.store.consignments(people[Role.MERCHANT].organisation) if c.reference == reference]
+        found = [c for c in work.consignments.search(people[Role.MERCHANT].organisation) if c.reference == reference]
     if found and found[0].status.is_open:
         decisions.decide(ctx, people[Role.OFFICER], found[0].id, Decision.RELEASE, "Papers in order (demonstration)")
 

@@ -55,7 +55,7 @@ def accredit(
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
     mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
     with ctx.work(reading=True) as work:
-        organisation = work.store.get_organisation(organisation_id)
+        organisation = work.organisations.get(organisation_id)
     kinds = KINDS_OF.get(organisation.role)
     if kinds is None:
         raise Invalid("this organisation issues nothing", [("organisation", f"is a {organisation.role}")])
@@ -67,7 +67,7 @@ def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetim
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
     with ctx.work(reading=True) as work:
-        key = work.store.active_key(work.store.get_organisation(organisation_id))
+        key = work.keys.active(work.organisations.get(organisation_id))
     return _act(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
 
 
@@ -88,12 +88,12 @@ def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> Accredita
 def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
     _only_the_authority(actor)
     with ctx.work() as work:
-        organisation = work.store.get_organisation(organisation_id)
+        organisation = work.organisations.get(organisation_id)
         if organisation.role not in KINDS_OF:
             raise Invalid("this organisation issues nothing", [("organisation", f"is of the role {organisation.role}")])
-        key = work.store.active_key(organisation)
+        key = work.keys.active(organisation)
         act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, ctx.now(), actor.id)
-        work.store.add(act)
+        work.add(act)
         work.commit()
     ctx.wake_anchoring()
     return act
@@ -102,7 +102,7 @@ def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms:
 def cancel(ctx: AppContext, act_id: str) -> AccreditationAct:
     """The guardian takes back an act of the authority that was announced and not yet done."""
     with ctx.work() as work:
-        act = work.store.get_accreditation_act(act_id)
+        act = work.accreditation_changes.get(act_id)
         if act.ended is not None or act.sending is not None:
             raise Conflict("this act was done or ended already", ended=act.ended)
         act.cancel_asked_at = act.cancel_asked_at or ctx.now()
@@ -114,7 +114,7 @@ def cancel(ctx: AppContext, act_id: str) -> AccreditationAct:
 def pending(ctx: AppContext) -> list[AccreditationAct]:
     """The authority's acts that were not done yet, in order."""
     with ctx.work(reading=True) as work:
-        return list(work.store.accreditation_acts_in_flight())
+        return list(work.accreditation_changes.pending())
 
 
 def _only_the_authority(actor: Person) -> None:
@@ -144,15 +144,14 @@ def to_ledger(act: AccreditationAct) -> Act:
 def standings(ctx: AppContext) -> list[Standing]:
     """Every organisation that issues something, with what the ledger says of its key now."""
     with ctx.work(reading=True) as work:
-        store = work.store
-        issuers = [o for o in store.organisations() if o.role in KINDS_OF]
-        keys = {o.id: store.active_key(o).thumbprint for o in issuers}
-        pending = {act.thumbprint for act in store.accreditation_acts_in_flight()}
+        issuers = [o for o in work.organisations.all() if o.role in KINDS_OF]
+        keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
+        pending = {act.thumbprint for act in work.accreditation_changes.pending()}
         for o in issuers:
-            acts = store.accreditation_acts_on(keys[o.id])
+            acts = work.accreditation_changes.of_key(keys[o.id])
             if any(act.sending is not None and act.sending.is_open for act in acts):
                 pending.add(keys[o.id])
-        announced = {act.thumbprint: act for act in store.accreditation_acts_in_flight() if act.due_at is not None}
+        announced = {act.thumbprint: act for act in work.accreditation_changes.pending() if act.due_at is not None}
     return [
         Standing(o, keys[o.id], _read(ctx, keys[o.id]), keys[o.id] in pending, announced.get(keys[o.id]))
         for o in issuers

@@ -13,9 +13,10 @@ from backend.domain.ledger import Head
 from backend.domain.records import RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
 from backend.services.record_versions import newest_of_line
 from backend.services.verification import evidence_of
+from backend.store.unit_of_work import UnitOfWork
 
 
 def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | None = None) -> Bundle:
@@ -26,16 +27,16 @@ def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | Non
     return Bundle((found,), (), _snapshot(ctx, [(on_file, found)]))
 
 
-def bundle_of_consignment(ctx: AppContext, store: Store, consignment: Consignment) -> Bundle:
+def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> Bundle:
     """The bundle of a declaration with its papers, each followed to the record that replaced it.
 
     A paper that was erased is missing from it, and whoever verifies is told so.
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
-    followed = (newest_of_line(store, store.get_record(one)) for one in named)
+    followed = (newest_of_line(work, work.records.get(one)) for one in named)
     papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
-    line = [text for newest in papers.values() for text in _between(store, newest, set(named.values()))]
+    line = [text for newest in papers.values() for text in _between(work, newest, set(named.values()))]
     return Bundle(tuple(found for _, found in kept), tuple(line), _snapshot(ctx, kept))
 
 
@@ -48,12 +49,12 @@ def _evidence(on_file: RecordOnFile) -> Evidence:
         raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
-def _between(store: Store, newest: RecordOnFile, named: set[str]) -> list[str]:
+def _between(work: UnitOfWork, newest: RecordOnFile, named: set[str]) -> list[str]:
     """The issuer-signed JWTs of the records that lie between the newest of a line and the one that is named."""
     between: list[str] = []
     current = newest
     while current.digest not in named and current.supersedes_id is not None:
-        current = store.get_record(current.supersedes_id)
+        current = work.records.get(current.supersedes_id)
         if current.digest not in named and current.erased_at is None:
             between.append(current.signed_jwt)
     return between

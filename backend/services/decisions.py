@@ -18,10 +18,11 @@ from backend.services.drawdowns import (
     shares,
 )
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
 from backend.services.record_versions import newest_of_line
 from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
+from backend.store.unit_of_work import UnitOfWork
 
 LOOKS = 3
 """How often the papers are judged anew where they change while an officer decides."""
@@ -68,20 +69,19 @@ def decide(
     for _ in range(LOOKS):
         seen = _look(ctx, declaration_id)
         with ctx.work() as work:
-            store = work.store
-            consignment = store.get_consignment(declaration_id)
-            if earlier := earlier_answer(store, answer):
+            consignment = work.consignments.get(declaration_id)
+            if earlier := earlier_answer(work, answer):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
-            if _papers(store, consignment) != seen.papers:
+            if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
-                draw_for(ctx, store, consignment, _releasable(ctx, store, consignment, seen, accept_cannot_tell))
-            office = store.get_organisation(actor.organisation.id)
+                draw_for(ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_cannot_tell))
+            office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
-            change_status(ctx, store, consignment.record, consignment.status, reason, signer="office")
+            change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision is Decision.REJECT:
-                give_back(ctx, store, consignment.id)
-            keep_answer(ctx, store, answer, taken.id)
+                give_back(ctx, work, consignment.id)
+            keep_answer(ctx, work, answer, taken.id)
             work.commit()
         ctx.wake_anchoring()
         return taken
@@ -90,26 +90,25 @@ def decide(
 
 def _look(ctx: AppContext, declaration_id: str) -> _Seen:
     with ctx.work(reading=True) as work:
-        store = work.store
-        consignment = store.get_consignment(declaration_id)
+        consignment = work.consignments.get(declaration_id)
         return _Seen(
-            verdict_on_consignment(ctx, store, consignment).verdict,
-            drawn_elsewhere(ctx, store, consignment),
-            _papers(store, consignment),
+            verdict_on_consignment(ctx, work, consignment).verdict,
+            drawn_elsewhere(ctx, work, consignment),
+            _papers(work, consignment),
         )
 
 
-def _papers(store: Store, consignment: Consignment) -> tuple[tuple[str, int], ...]:
+def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [newest_of_line(store, paper.record) for paper in consignment.papers]
+    newest = [newest_of_line(work, paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 
 def _releasable(
-    ctx: AppContext, store: Store, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
+    ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
 ) -> Shares:
     """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
-    given = shares(ctx, store, consignment, seen.elsewhere)
+    given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):
         others = [check for check in verdict.checks if check.code != "QUANTITY_LEFT"]

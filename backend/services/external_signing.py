@@ -20,7 +20,7 @@ from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services import declarations, issuance, statements
-from backend.services.joined_work import together
+from backend.services.joined_work import joined
 from backend.services.ports import AppContext
 
 PATIENCE = timedelta(hours=1)
@@ -89,15 +89,15 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
         raise _TextReady(key, text)
 
     try:
-        with together(ctx) as joined:
-            _do(joined, prepared, actor, stop)
+        with joined(ctx) as within:
+            _do(within, prepared, actor, stop)
             raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
     except _TextReady as ready:
         prepared.thumbprint, prepared.text_digest = ready.key.thumbprint, sha256(ready.text).hexdigest()
         text = ready.text
     with ctx.work() as work:
-        work.store.forget_prepared(now - PATIENCE)
-        work.store.add(prepared)
+        work.signing_requests.delete_before(now - PATIENCE)
+        work.add(prepared)
         work.commit()
     return ToSign(prepared.id, prepared.thumbprint, text, now + PATIENCE)
 
@@ -105,7 +105,7 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
 def submit(ctx: AppContext, actor: Person, prepared_id: str, signature: str) -> RecordOnFile:
     """Put on file what was prepared, with the signature made outside (base64url of r and s, 64 bytes)."""
     with ctx.work(reading=True) as work:
-        prepared = work.store.find_prepared(prepared_id)
+        prepared = work.signing_requests.find(prepared_id)
     if prepared is None or prepared.person_id != actor.id or prepared.moment + PATIENCE < ctx.now():
         raise NotFound("nothing waits for a signature under this id", id=prepared_id)
     try:
@@ -120,20 +120,20 @@ def submit(ctx: AppContext, actor: Person, prepared_id: str, signature: str) -> 
             raise Invalid("not this key's signature", [("signature", "is not the key's signature over the text")])
         return raw
 
-    with together(ctx) as joined:
-        made = _do(joined, prepared, actor, sign)
+    with joined(ctx) as within:
+        made = _do(within, prepared, actor, sign)
         made.recorded_at = ctx.now()
-        with joined.work() as work:
-            kept = work.store.find_prepared(prepared.id)
+        with within.work() as work:
+            kept = work.signing_requests.find(prepared.id)
             if kept is None:
                 raise NotFound("nothing waits for a signature under this id", id=prepared.id)
-            work.store.remove(kept)
+            work.remove(kept)
     return made
 
 
 def _do(
-    joined: AppContext, prepared: Prepared, actor: Person, sign: Callable[[SigningKey, bytes], bytes]
+    within: AppContext, prepared: Prepared, actor: Person, sign: Callable[[SigningKey, bytes], bytes]
 ) -> RecordOnFile:
     """Do the act with the moment and the chance that it was prepared with."""
-    around = replace(joined, now=lambda: prepared.moment, random=prepared.chance(), outside=sign)
+    around = replace(within, now=lambda: prepared.moment, random=prepared.chance(), outside=sign)
     return ACTS[prepared.act](around, actor, prepared.arguments)

@@ -17,11 +17,11 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
         raise Invalid("the file is not a PDF", [("file", "is not a PDF document, or is damaged or locked")])
     digest = ctx.files.put(content)
     with ctx.work() as work:
-        owner = work.store.get_organisation(actor.organisation.id)
+        owner = work.organisations.get(actor.organisation.id)
         ctx.files.put(content)  # again, now that nobody else writes: an erasure may just have deleted the same
-        stored = work.store.find_file(digest, owner)
+        stored = work.files.find(digest, owner)
         if stored is None:
             stored = StoredFile(digest, owner, len(content), "application/pdf", ctx.now())
-            work.store.add(stored)
+            work.add(stored)
             work.commit()
     return stored

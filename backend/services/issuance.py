@@ -9,8 +9,9 @@ from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
 from backend.services.records import change_status, record
+from backend.store.unit_of_work import UnitOfWork
 
 
 def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
@@ -22,12 +23,11 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: Answe
     _only_its_issuer(actor, kind)
     document = documents.read(kind, fields)
     with ctx.work() as work:
-        store = work.store
-        if earlier := earlier_answer(store, answer):
-            return store.get_record(earlier)
-        issuer = store.get_organisation(actor.organisation.id)
-        on_file = record(ctx, store, kind, document, issuer, _holder(store, document) or issuer)
-        keep_answer(ctx, store, answer, on_file.id)
+        if earlier := earlier_answer(work, answer):
+            return work.records.get(earlier)
+        issuer = work.organisations.get(actor.organisation.id)
+        on_file = record(ctx, work, kind, document, issuer, _holder(work, document) or issuer)
+        keep_answer(ctx, work, answer, on_file.id)
         work.commit()
     ctx.wake_anchoring()
     return on_file
@@ -40,7 +40,7 @@ def _only_its_issuer(actor: Person, kind: Kind) -> None:
         )
 
 
-def _holder(store: Store, document: documents.AnyDocument) -> Organisation | None:
+def _holder(work: UnitOfWork, document: documents.AnyDocument) -> Organisation | None:
     named = (
         document.exporter
         if isinstance(document, CertificateOfOrigin)
@@ -50,7 +50,7 @@ def _holder(store: Store, document: documents.AnyDocument) -> Organisation | Non
     )
     if named is None:
         return None
-    merchants = store.organisations(Role.MERCHANT)
+    merchants = work.organisations.all(Role.MERCHANT)
     by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
     by_name = [m for m in merchants if m.name.casefold() == named.name.casefold() or m.local_name == named.name]
     # A company number decides; a name only where no number was given.
@@ -65,15 +65,14 @@ def confirm(
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
     with ctx.work() as work:
-        store = work.store
-        request = _waiting(store, actor, request_id)
+        request = _waiting(work, actor, request_id)
         statement = request.statement
         name = "certificateNumber" if statement.kind is Kind.CERTIFICATE_OF_ORIGIN else "reportNumber"
         fields = {**statement.fields, **(changes or {}), name: number}
         document = documents.read(statement.kind, fields)
         on_file = record(
             ctx,
-            store,
+            work,
             statement.kind,
             document,
             request.issuer,
@@ -92,14 +91,14 @@ def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> C
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
-        request = _waiting(work.store, actor, request_id)
+        request = _waiting(work, actor, request_id)
         request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
         work.commit()
     return request
 
 
-def _waiting(store: Store, actor: Person, request_id: str) -> ConfirmationRequest:
-    request = store.get_request(request_id)
+def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
+    request = work.requests.get(request_id)
     if request.issuer.id != actor.organisation.id:
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.WAITING:
@@ -112,14 +111,14 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str) -> Recor
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing")])
     with ctx.work() as work:
-        on_file = work.store.get_record(record_id)
+        on_file = work.records.get(record_id)
         if on_file.issuer.id != actor.organisation.id or on_file.kind is Kind.DECLARATION:
             raise NotFound("no such record", id=record_id)
         if on_file.assurance is Assurance.STATED and actor.role is not Role.MERCHANT:
             raise NotFound("no such record", id=record_id)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
-        change_status(ctx, work.store, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
         work.commit()
     ctx.wake_anchoring()
     return on_file

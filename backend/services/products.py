@@ -35,8 +35,8 @@ def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
     except ValidationError as error:
         raise Invalid("not a valid product", problems_of(error)) from error
     with ctx.work() as work:
-        merchant = work.store.get_organisation(actor.organisation.id)
+        merchant = work.organisations.get(actor.organisation.id)
         product = Product(id=str(uuid4()), merchant=merchant, added_at=ctx.now(), **checked.model_dump())
-        work.store.add(product)
+        work.add(product)
         work.commit()
     return product

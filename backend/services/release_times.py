@@ -27,7 +27,7 @@ def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
     with ctx.work(reading=True) as work:
         clearances = [
             consignment.clearance
-            for consignment in work.store.released()
+            for consignment in work.consignments.released()
             if merchant is None or consignment.merchant.id == merchant.id
         ]
     known = [clearance for clearance in clearances if clearance is not None]
@@ -44,7 +44,7 @@ EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_o
 def events(ctx: AppContext, since: datetime | None = None) -> Iterator[ClearanceEvent]:
     """Every step that declarations took, in the order of recording, or those recorded since then."""
     with ctx.work(reading=True) as work:
-        yield from work.store.clearance_events(since)
+        yield from work.consignments.events(since)
 
 
 def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator[str]:

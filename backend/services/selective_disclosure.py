@@ -27,7 +27,7 @@ def choose(
 ) -> Choice:
     """The fields that the record has, those shown that an audience needs or that were named."""
     with ctx.work(reading=True) as work:
-        on_file = visible_record(work.store, actor, record_id)
+        on_file = visible_record(work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
     return Choice(on_file, {name: name in wanted for name in _readable(on_file)})
 

@@ -22,7 +22,8 @@ from backend.domain.simulation import (
     SimulatorMissing,
     WrongScenario,
 )
-from backend.services.ports import AppContext, Simulator, Stopped, Store
+from backend.services.ports import AppContext, Simulator, Stopped
+from backend.store.unit_of_work import UnitOfWork
 
 FILES = ("result.json", "trace.parquet", "report.en.html", "report.zh.html")
 """What a simulation leaves behind, as far as it has it."""
@@ -74,8 +75,8 @@ def order(ctx: AppContext, actor: Person, wanted: Order) -> Simulation:
     _check_size(wanted)
     settings = scenario.settings(wanted.parameters)
     with ctx.work() as work:
-        organisation = work.store.get_organisation(actor.organisation.id)
-        _check_room(work.store, actor)
+        organisation = work.organisations.get(actor.organisation.id)
+        _check_room(work, actor)
         simulation = Simulation(
             id=str(uuid4()),
             organisation=organisation,
@@ -88,7 +89,7 @@ def order(ctx: AppContext, actor: Person, wanted: Order) -> Simulation:
             seed=wanted.seed,
             text=wanted.text,
         )
-        work.store.add(simulation)
+        work.add(simulation)
         work.commit()
     ctx.wake_simulating()
     return simulation
@@ -104,17 +105,17 @@ def _check_size(wanted: Order) -> None:
         raise Invalid("the simulation is out of bounds", problems)
 
 
-def _check_room(store: Store, actor: Person) -> None:
-    mine = store.simulations(actor.organisation)
+def _check_room(work: UnitOfWork, actor: Person) -> None:
+    mine = work.simulations.of(actor.organisation)
     if sum(simulation.state.is_pending for simulation in mine) >= MOST_PENDING:
         raise Conflict("too many simulations wait already", pending=MOST_PENDING)
     if len(mine) >= MOST_KEPT:
         raise Conflict("too many simulations are kept: delete some", kept=MOST_KEPT)
 
 
-def visible(store: Store, actor: Person, simulation_id: str) -> Simulation:
+def visible(work: UnitOfWork, actor: Person, simulation_id: str) -> Simulation:
     """The simulation, where this person may see it; otherwise it does not exist for them."""
-    found = store.get_simulation(simulation_id)
+    found = work.simulations.get(simulation_id)
     if actor.role is not Role.ANALYST or found.organisation.id != actor.organisation.id:
         raise NotFound("no such simulation", id=simulation_id)
     return found
@@ -124,13 +125,13 @@ def listed(ctx: AppContext, actor: Person) -> list[Simulation]:
     """The analyst's simulations, newest first."""
     _only_analysts(actor)
     with ctx.work(reading=True) as work:
-        return list(work.store.simulations(actor.organisation))
+        return list(work.simulations.of(actor.organisation))
 
 
 def cancel(ctx: AppContext, actor: Person, simulation_id: str) -> Simulation:
     """End it; whoever runs it notices within a second."""
     with ctx.work() as work:
-        simulation = visible(work.store, actor, simulation_id)
+        simulation = visible(work, actor, simulation_id)
         simulation.cancel(ctx.now())
         work.commit()
     return simulation
@@ -139,10 +140,10 @@ def cancel(ctx: AppContext, actor: Person, simulation_id: str) -> Simulation:
 def remove(ctx: AppContext, actor: Person, simulation_id: str) -> None:
     """Forget an ended simulation with its files."""
     with ctx.work() as work:
-        simulation = visible(work.store, actor, simulation_id)
+        simulation = visible(work, actor, simulation_id)
         if simulation.state.is_pending:
             raise Conflict("it is still under way: cancel it first", state=simulation.state.value)
-        work.store.remove(simulation)
+        work.remove(simulation)
         work.commit()
     if ctx.simulator is not None:
         ctx.simulator.forget(simulation_id)
@@ -189,7 +190,7 @@ def give_up_lost(ctx: AppContext, everything: bool = False) -> int:
     """Say of simulations whose process is gone that they are lost; ``everything`` where nobody else can be running."""
     with ctx.work() as work:
         now = ctx.now()
-        running = work.store.simulations_in(SimulationState.RUNNING)
+        running = work.simulations.in_state(SimulationState.RUNNING)
         gone = [simulation for simulation in running if everything or simulation.is_silent(now)]
         for simulation in gone:
             simulation.lose(now)
@@ -224,7 +225,7 @@ def run_next(ctx: AppContext, stopping: Callable[[], bool]) -> bool:
 
 def _take_next(ctx: AppContext) -> Simulation | None:
     with ctx.work() as work:
-        waiting = work.store.simulations_in(SimulationState.WAITING)
+        waiting = work.simulations.in_state(SimulationState.WAITING)
         if not waiting:
             return None
         waiting[0].start(ctx.now())
@@ -235,7 +236,7 @@ def _take_next(ctx: AppContext) -> Simulation | None:
 def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -> bool:
     """Write down how far it has come; tells whether it is still wanted."""
     with ctx.work() as work:
-        simulation = work.store.find_simulation(simulation_id)
+        simulation = work.simulations.find(simulation_id)
         if simulation is None or simulation.state is not SimulationState.RUNNING:
             return False
         simulation.advance(done, total, ctx.now())
@@ -245,7 +246,7 @@ def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -
 
 def _end(ctx: AppContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
-        simulation = work.store.find_simulation(simulation_id)
+        simulation = work.simulations.find(simulation_id)
         if simulation is not None and simulation.state is SimulationState.RUNNING:
             how(simulation)
             work.commit()

@@ -36,8 +36,9 @@ from backend.domain.verdict import (
     judge_then,
 )
 from backend.services.drawdowns import quantity_checks
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
 from backend.services.record_versions import first_of_line, newest_of_line
+from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
@@ -133,7 +134,7 @@ def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict
         verdict = _judge(ctx, found, _Kept())
     else:
         with ctx.work(reading=True) as work:
-            on_file = work.store.find_record_by_digest(found.entry.digest.hex())
+            on_file = work.records.find_by_digest(found.entry.digest.hex())
         verdict = _judge_then(ctx, found, on_file, then)
     if verdict.ruling is Ruling.INVALID:
         return verdict
@@ -207,7 +208,7 @@ def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, 
     if on_file is None:
         return Unknown("when its status changed is known to its issuer's server only")
     with ctx.work(reading=True) as work:
-        changes = work.store.status_changes_of(on_file.id)
+        changes = work.status_changes.of_record(on_file.id)
     mined = [
         (change.sending.block_time, change.new_status)
         for change in changes
@@ -287,25 +288,25 @@ class DossierVerdict:
     papers: tuple[Judged, ...]
 
 
-def verdict_on_consignment(ctx: AppContext, store: Store, consignment: Consignment) -> DossierVerdict:
+def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     """The verdict on a declaration with its papers, each followed to the record that replaced it."""
     declaration = Judged(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     judged, papers = [], []
-    followed = [(named_id, newest_of_line(store, store.get_record(named_id))) for named_id in named]
+    followed = [(named_id, newest_of_line(work, work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(ctx, on_file)
         judged.append(Judged(on_file, verdict))
-        checks += about(on_file.id, [_is_the_named(store, named_id, named[named_id], on_file), *verdict.checks])
+        checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
         if (document := _document(on_file)) is not None:
             papers.append(dossier.Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
-        firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        firsts = [first_of_line(work, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += match_trade(declared, papers)
-        checks += quantity_checks(ctx, store, consignment)
+        checks += quantity_checks(ctx, work, consignment)
     return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(judged))
 
 
@@ -324,7 +325,7 @@ def _document(on_file: RecordOnFile) -> Any:
         return None
 
 
-def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
+def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
     """Whether the record is the one that the declaration's signature binds, or replaces it by a signed link."""
     values = {"issuer": on_file.issuer.name}
     link, current = on_file.digest, on_file
@@ -336,7 +337,7 @@ def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: Recor
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:
             break
-        current = store.get_record(current.supersedes_id)
+        current = work.records.get(current.supersedes_id)
         if link != current.digest:
             break
     if link != named_digest:

@@ -34,7 +34,7 @@ def install_sign_in(app: Flask) -> None:
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(person_id: str) -> SignedIn | None:
         with current_context().work(reading=True) as work:
-            person = work.store.find_person(person_id)
+            person = work.persons.find(person_id)
         return SignedIn(person) if person is not None and person.is_active else None
 
 

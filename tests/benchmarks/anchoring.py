@@ -52,7 +52,7 @@ def _run(ctx: AppContext, laboratory: Organisation, count: int) -> float:
         pass
     taken = time.perf_counter() - begun
     with ctx.work(reading=True) as work:
-        records = [work.store.get_record(record_id) for record_id in (stored[0], stored[count // 2], stored[-1])]
+        records = [work.records.get(record_id) for record_id in (stored[0], stored[count // 2], stored[-1])]
         for record in records:
             assert record.proof_state in (ProofState.ANCHORED, ProofState.FINAL)
             assert record.batch is not None
@@ -66,7 +66,7 @@ def _store(ctx: AppContext, laboratory: Organisation, count: int) -> list[str]:
     records = [_a_record(laboratory) for _ in range(count)]
     with ctx.work() as work:
         for record in records:
-            work.store.add(record)
+            work.add(record)
         work.commit()
     return [record.id for record in records]
 

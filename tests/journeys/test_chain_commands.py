@@ -99,7 +99,7 @@ class TestOnARealNode:
         node.ask("anvil_reorg", depth, [])
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            kept = work.store.get_record(record.id)
+            kept = work.records.get(record.id)
         batch = system.ctx.ledger.batch(kept.batch.root)
         assert kept.proof_state.value == "final"
         assert batch is not None
@@ -116,17 +116,17 @@ class TestOnARealNode:
         record = issue()
         advance(system.ctx)
         with system.ctx.work(reading=True) as work:
-            first = work.store.get_record(record.id).batch.transaction_hash
+            first = work.records.get(record.id).batch.transaction_hash
         time.sleep(0.6)
         advance(system.ctx)
         with system.ctx.work(reading=True) as work:
-            (sending,) = work.store.open_sendings()
+            (sending,) = work.outbox.pending()
         assert first in sending.hashes
         assert len(sending.hashes) == 2
         node.ask("evm_setAutomine", True)
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            assert work.store.get_record(record.id).batch.transaction_hash == sending.transaction_hash
+            assert work.records.get(record.id).batch.transaction_hash == sending.transaction_hash
 
     def test_dropped_transactions_are_sent_again(self, node_world: Any) -> None:
         node, system, issue = node_world
@@ -137,7 +137,7 @@ class TestOnARealNode:
         node.ask("evm_setAutomine", True)
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            assert work.store.get_record(record.id).proof_state.value == "final"
+            assert work.records.get(record.id).proof_state.value == "final"
 
     def test_another_chain_id_while_running_stops_everything(self, node_world: Any) -> None:
         node, system, issue = node_world
@@ -148,7 +148,7 @@ class TestOnARealNode:
         with pytest.raises(ForeignLedger):
             advance(system.ctx)
         with system.ctx.work(reading=True) as work:
-            assert not work.store.open_sendings()
+            assert not work.outbox.pending()
         node.ask("anvil_setChainId", right)
         settle(system, node)
 
@@ -160,12 +160,12 @@ class TestOnARealNode:
         record = issue()
         advance(system.ctx)
         with system.ctx.work(reading=True) as work:
-            assert "funds" in work.store.troubles()[0].lower()
+            assert "funds" in work.outbox.troubles()[0].lower()
         assert system.ctx.ledger.transactions_left()["anchorer"] == 0
         node.fund(anchorer)
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            assert work.store.get_record(record.id).proof_state.value == "final"
+            assert work.records.get(record.id).proof_state.value == "final"
 
     def test_a_node_reset_underneath_us_is_noticed(self, tmp_path: Path) -> None:
         with on_a_node(tmp_path / "data") as (node, system):

@@ -52,7 +52,7 @@ def _install(folder, master):
 
 def everything_signs(settings, addresses, organisations=3):
     with opened(settings) as ctx, ctx.work(reading=True) as work:
-        keys = work.store.signing_keys()
+        keys = work.keys.all()
         assert len(keys) == organisations
         for key in keys:
             assert verify(key.public_jwk, b"text", ctx.vault.sign(key.sealed_private, b"text"))
@@ -77,7 +77,7 @@ def test_everything_opens_under_the_new_key_and_nothing_under_the_old(tmp_path):
     assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
     everything_signs(settings, addresses)
     with opened(Settings(tmp_path, master_key=old.decode())) as ctx, ctx.work(reading=True) as work:
-        for key in work.store.signing_keys():
+        for key in work.keys.all():
             with pytest.raises(WrongMasterKey):
                 ctx.vault.sign(key.sealed_private, b"text")
 
@@ -105,7 +105,7 @@ def test_a_running_server_signs_and_takes_in_organisations_throughout(tmp_path, 
         join(server, Particulars(Role.MERCHANT, "Late", "late@x.org"))
         rotate_master_key(settings)
         with server.work(reading=True) as work:
-            for key in work.store.signing_keys():
+            for key in work.keys.all():
                 assert verify(key.public_jwk, b"text", server.vault.sign(key.sealed_private, b"text"))
     everything_signs(settings, addresses, organisations=4)
 

@@ -22,13 +22,9 @@ from backend.services.anchoring import advance, give_up_turn
 from backend.services.organisations import Particulars, join
 from backend.services.ports import AppContext
 from backend.store.data_keys import RecordKeys
-from backend.store.database import (
-    SqlWork,
-    open_engine,
-    scrub,
-    upgrade,
-)
+from backend.store.database import open_engine, scrub, upgrade
 from backend.store.encrypted_types import keys_of
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 from tests.helpers.fakes import Clock, FakeLedger, QuickPasswords
 
@@ -80,11 +76,11 @@ class House:
 
     def record(self, record_id: str) -> RecordOnFile:
         with self.ctx.work(reading=True) as work:
-            return work.store.get_record(record_id)
+            return work.records.get(record_id)
 
     def consignment(self, declaration_id: str) -> Consignment:
         with self.ctx.work(reading=True) as work:
-            return work.store.get_consignment(declaration_id)
+            return work.consignments.get(declaration_id)
 
     def with_confirmations(self, count: int) -> None:
         self.ctx = replace(self.ctx, confirmations=count)
@@ -106,7 +102,7 @@ def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) 
     engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     ctx = AppContext(
-        work=SqlWork(engine),
+        work=UnitOfWorkFactory(engine),
         ledger=ledger,
         vault=SealedVault(master),
         files=FolderFiles(folder / "files", keys),
@@ -149,7 +145,7 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     ledger = deepcopy(blueprint.ledger)
     ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master)
     with ctx.work(reading=True) as work:
-        people = {name: work.store.find_person(person_id) for name, person_id in blueprint.ids.items()}
+        people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
     yield House(ctx, ledger, ledger.clock, ctx.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()

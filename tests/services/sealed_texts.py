@@ -12,8 +12,9 @@ from backend.services import erasure, selective_disclosure
 from backend.store import tables
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import KeyDestroyed, RecordKeys
-from backend.store.database import SqlWork, open_engine
+from backend.store.database import open_engine
 from backend.store.encrypted_types import Sealed, keys_of
+from backend.store.unit_of_work import UnitOfWorkFactory
 
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
@@ -43,7 +44,7 @@ def everything_sealed(house):
     """Each sealed value of the database and each attachment, as it lies there."""
     found = [path.read_bytes() for path in house.ctx.files._folder.glob("??/*")]
     with house.ctx.work(reading=True) as work:
-        connection = work.store._session.connection()
+        connection = work._session.connection()
         for table in tables.metadata.tables.values():
             for column in table.columns:
                 if isinstance(column.type, Sealed):
@@ -79,13 +80,13 @@ def opened_again(house, copy):
         engine = open_engine(f"sqlite:///{copy / 'db.sqlite'}", newest)
         stored = FolderFiles(copy / "files", newest)
         erased = follow_the_keys(engine, stored, house.clock())
-        yield replace(house, ctx=replace(house.ctx, work=SqlWork(engine), files=stored)), erased
+        yield replace(house, ctx=replace(house.ctx, work=UnitOfWorkFactory(engine), files=stored)), erased
         engine.dispose()
 
 
 def engine_of(house):
     with house.ctx.work(reading=True) as work:
-        return work.store._session.get_bind()
+        return work._session.get_bind()
 
 
 def keys(house):

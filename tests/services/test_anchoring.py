@@ -34,7 +34,7 @@ def anchored_batches(house):
 
 def sendings(house):
     with house.ctx.work(reading=True) as work:
-        return list(work.store.open_sendings())
+        return list(work.outbox.pending())
 
 
 # The ordinary way
@@ -276,7 +276,7 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     issuance.revoke(house.ctx, house.merchant, statement.id, "stated in error")
     house.settle()
     with house.ctx.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+        request = work.requests.find_about(statement.id)
     with suppress(Conflict):  # refusing to confirm what was taken back is as good
         issuance.confirm(house.ctx, house.chamber, request.id, "N-2")
     issuance.revoke(house.ctx, house.chamber, bad.id, "forged invoice")
@@ -294,7 +294,7 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
     for _ in range(3):
         advance(house.ctx)
     with house.ctx.work(reading=True) as work:
-        sending = work.store.get_sending(house.record(record.id).batch.transaction_id)
+        sending = work.outbox.get(house.record(record.id).batch.transaction_id)
     assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
     assert state_of(house, record) is not ProofState.FINAL
     assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL

@@ -24,14 +24,14 @@ from tests.services.test_anchoring import anchored_batches, assert_nonces_withou
 def in_database(house, statement, **values):
     """Change something behind the application's back."""
     with house.ctx.work() as work:
-        work.store._session.execute(text(statement), values)
+        work._session.execute(text(statement), values)
         work.commit()
 
 
 def rewrite(house, record, column, change):
     """What an operator could do who has the keys: another content, properly sealed."""
     with house.ctx.work() as work:
-        connection = work.store._session.connection()
+        connection = work._session.connection()
         keys, where = keys_of(connection.dialect), {"i": record.id}
         sealed = connection.execute(text(f"SELECT {column} FROM record WHERE id = :i"), where).scalar_one()
         where["new"] = keys.seal(change(keys.open(sealed)))
@@ -96,7 +96,7 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(hou
     assert state_of(house, record) is ProofState.FINAL
     assert len(anchored_batches(house)) == 1
     with house.ctx.work(reading=True) as work:
-        assert work.store.get_sending(sending.id).state is SendingState.DISPLACED
+        assert work.outbox.get(sending.id).state is SendingState.DISPLACED
 
 
 def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
@@ -153,7 +153,7 @@ def test_a_number_is_open_once_whatever_a_worker_believes(house):
     advance(house.ctx)
     (sending,) = sendings(house)
     with pytest.raises(Conflict, match="recorded already"), house.ctx.work() as work:
-        work.store.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
+        work.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
 
 
 # ---- 8: fees
@@ -180,7 +180,7 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     with house.ctx.work(reading=True) as work:
-        sending = work.store.get_sending(batch_of(house, record).transaction_id)
+        sending = work.outbox.get(batch_of(house, record).transaction_id)
     assert first in sending.hashes
     assert len(sending.hashes) == 3
     assert batch_of(house, record).transaction_hash == sending.transaction_hash
@@ -234,13 +234,13 @@ def test_without_money_the_same_transaction_waits_and_is_told(house):
         house.clock.pass_by(anchoring.RAISE_AFTER)
         advance(house.ctx)
     with house.ctx.work(reading=True) as work:
-        assert "insufficient funds" in work.store.troubles()[0]
+        assert "insufficient funds" in work.outbox.troubles()[0]
     assert len(set(house.ledger.sent[-2:])) == 1
     house.ledger.poor = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     with house.ctx.work(reading=True) as work:
-        assert not work.store.troubles()
+        assert not work.outbox.troubles()
 
 
 # ---- 10, 12, 13: blocks that vanish
@@ -285,7 +285,7 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
 
 def database_file(house):
     with house.ctx.work(reading=True) as work:
-        return work.store._session.connection().engine.url.database
+        return work._session.connection().engine.url.database
 
 
 def restore_from(house, snapshot):
@@ -342,7 +342,7 @@ def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_
         advance(house.ctx)
     assert len(house.ledger.mined("anchorer")) == 1
     with house.ctx.work(reading=True) as work:
-        assert "Refusing" in work.store.troubles()
+        assert "Refusing" in work.outbox.troubles()
     house.ledger.refusing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -400,7 +400,7 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
     assert [act.lanes.size for act in anchored_batches(house)] == [2]
     with house.ctx.work(reading=True) as work:
-        assert work.store.quarantined() == 1
+        assert work.batches.count_quarantined() == 1
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(house, column,
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
     with house.ctx.work(reading=True) as work:
-        assert work.store.quarantined() == 1
+        assert work.batches.count_quarantined() == 1
 
 
 def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(house):

@@ -79,7 +79,7 @@ def test_a_change_behind_the_application_is_found(busy, change, expected):
 )
 def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected):
     with busy.ctx.work(reading=True) as work:
-        sealed = [record for batch in work.store.batches() for record in work.store.leaves(batch)]
+        sealed = [record for batch in work.batches.all() for record in work.batches.leaves(batch)]
     rewrite(busy, busy.record(sealed[0].record_id), "signed_jwt", lambda _: content)
     assert expected <= set(names(busy))
 

@@ -78,11 +78,11 @@ def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(
 
 def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house):
     with house.ctx.work(reading=True) as work:
-        old = work.store.active_key(house.chamber.organisation)
+        old = work.keys.active(house.chamber.organisation)
     rotate(house)
     with house.ctx.work() as work:  # a thief who kept a copy of the old key
-        new = work.store.active_key(house.chamber.organisation)
-        kept = work.store.find_key(old.thumbprint)
+        new = work.keys.active(house.chamber.organisation)
+        kept = work.keys.find(old.thumbprint)
         new.is_active, kept.is_active, kept.successor = False, True, None
         work.commit()
     content = file_of(house, settled(house, certificateNumber="LATE-1"))

@@ -27,13 +27,13 @@ def asked(house):
 
 def chapters(house):
     with house.ctx.work(reading=True) as work:
-        key = work.store.active_key(house.chamber.organisation).thumbprint
+        key = work.keys.active(house.chamber.organisation).thumbprint
     return house.ledger.accreditation(bytes.fromhex(key)).chapters
 
 
 def kept(house, act):
     with house.ctx.work(reading=True) as work:
-        return work.store.get_accreditation_act(act.id)
+        return work.accreditation_changes.get(act.id)
 
 
 def acts(house):
@@ -107,7 +107,7 @@ def test_a_suspension_takes_trust_away_at_once(careful):
     accreditation.suspend(careful.ctx, careful.authority, careful.chamber.organisation.id)
     careful.settle()
     with careful.ctx.work(reading=True) as work:
-        key = work.store.active_key(careful.chamber.organisation).thumbprint
+        key = work.keys.active(careful.chamber.organisation).thumbprint
     assert careful.ledger.accreditation(bytes.fromhex(key)).suspended_since is not None
 
 

@@ -46,12 +46,12 @@ def _where(house, certificate):
 
 def rows(house, consignment):
     with house.ctx.work(reading=True) as work:
-        return work.store.draws_for(consignment.id)
+        return work.drawdowns.of_declaration(consignment.id)
 
 
 def quantity_check(house, consignment):
     with house.ctx.work(reading=True) as work:
-        verdict = verdict_on_consignment(house.ctx, work.store, work.store.get_consignment(consignment.id)).verdict
+        verdict = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
     return next(check for check in verdict.checks if check.code == "QUANTITY_LEFT")
 
 
@@ -60,7 +60,7 @@ def draw_elsewhere(house, certificate, declaration, steps):
     opened = house.ledger.opened_certificate(*_where(house, certificate))
     if opened is None:
         with house.ctx.work(reading=True) as work:
-            kept = work.store.get_record(certificate.id)
+            kept = work.records.get(certificate.id)
         from backend.services.anchoring.opening import _act
 
         _send(house, _act(kept, place(kept)))
@@ -443,7 +443,7 @@ def in_database(house, statement):
     from sqlalchemy import text
 
     with house.ctx.work() as work:
-        work.store._session.execute(text(statement))
+        work._session.execute(text(statement))
         work.commit()
 
 

@@ -59,8 +59,8 @@ def test_a_file_that_another_has_uploaded_too_stays(house):
     assert erase(house, held_certificate(house, attachments=bound)).files == 0
     assert house.ctx.files.get(stored.sha256) == PDF
     with house.ctx.work(reading=True) as work:
-        assert work.store.find_file(stored.sha256, house.other_chamber.organisation) is not None
-        assert work.store.find_file(stored.sha256, house.chamber.organisation) is None
+        assert work.files.find(stored.sha256, house.other_chamber.organisation) is not None
+        assert work.files.find(stored.sha256, house.chamber.organisation) is None
 
 
 def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypatch):
@@ -83,7 +83,7 @@ def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypat
 def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
     named, left, fresh = (house.ctx.files.put(PDF + bytes([n])) for n in range(3))
     with house.ctx.work() as work:
-        work.store.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
+        work.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
         work.commit()
     for digest in (named, left):
         os.utime(house.ctx.files._path(digest), (1, 1))
@@ -110,7 +110,7 @@ def test_an_audit_notices_an_erased_place_whose_digest_was_changed(house):
     record = held_certificate(house)
     erase(house, record)
     with house.ctx.work() as work:
-        work.store.get_record(record.id).digest = sha256(b"another").hexdigest()
+        work.records.get(record.id).digest = sha256(b"another").hexdigest()
         work.commit()
     assert {one.name for one in audit(house.ctx).discrepancies} == {"proof-broken", "root-differs"}
 
@@ -130,7 +130,7 @@ def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_fi
     chamber = house.chamber.organisation.id
     statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+        request = work.requests.find_about(statement.id)
     record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-1")
     house.settle()
     gone = erase(house, record)
@@ -177,7 +177,7 @@ def test_what_customs_still_need_is_not_erased(house):
     house.settle()
     erase(house, certificate)
     with house.ctx.work(reading=True) as work:
-        dossier = verdict_on_consignment(house.ctx, work.store, work.store.get_consignment(consignment.id))
+        dossier = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id))
     assert "erased" in {check.reason for check in dossier.verdict.checks}
     assert "named-other" not in {check.reason for check in dossier.verdict.checks}
 

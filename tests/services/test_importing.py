@@ -10,7 +10,7 @@ from backend.domain.kinds import Kind
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
-from backend.services.joined_work import together
+from backend.services.joined_work import joined
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 
 HEADER = (
@@ -52,17 +52,17 @@ def blocked(plan):
 
 def references(house):
     with house.ctx.work(reading=True) as work:
-        return {c.reference for c in work.store.consignments(house.merchant.organisation, limit=5000)}
+        return {c.reference for c in work.consignments.search(house.merchant.organisation, limit=5000)}
 
 
 def records(house):
     with house.ctx.work(reading=True) as work:
-        return list(work.store.records_of(house.merchant.organisation))
+        return list(work.records.of(house.merchant.organisation))
 
 
 def requests(house):
     with house.ctx.work(reading=True) as work:
-        return list(work.store.requests(merchant=house.merchant.organisation, state=RequestState.WAITING))
+        return list(work.requests.search(merchant=house.merchant.organisation, state=RequestState.WAITING))
 
 
 # Who
@@ -281,8 +281,8 @@ def test_a_record_in_part_is_completed_or_kept_out(house):
 def test_a_key_in_wrong_hands_is_told(house):
     record = house.issue_certificate()
     with house.ctx.work() as work:
-        key = work.store.active_key(house.chamber.organisation)
-        work.store.find_key(key.thumbprint).compromised_since = house.ctx.now()
+        key = work.keys.active(house.chamber.organisation)
+        work.keys.find(key.thumbprint).compromised_since = house.ctx.now()
         work.commit()
     assert told(bring(house, presented(record)), "sd-signer-robbed")
 
@@ -300,7 +300,7 @@ def test_an_altered_credential_is_told_and_kept_out(house):
 
 def test_what_fails_at_the_end_undoes_what_went_before(house):
     def lodge_and_fail():
-        with together(house.ctx) as inside:
+        with joined(house.ctx) as inside:
             declarations.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
             raise RuntimeError
 

@@ -16,7 +16,7 @@ from tests.helpers.builders import PDF, certificate_fields
 
 def waiting(house):
     with house.ctx.work(reading=True) as work:
-        return work.store.count_waiting()
+        return work.batches.count_waiting()
 
 
 def issue(house, number, who="chamber"):
@@ -67,7 +67,7 @@ def test_a_flood_of_one_issuer_does_not_keep_another_waiting(house, monkeypatch)
     late = issue(house, 0, "other_chamber")
     first = sealing.seal_stored(house.ctx)
     with house.ctx.work(reading=True) as work:
-        sealed = {leaf.record_id for leaf in work.store.leaves(first)}
+        sealed = {leaf.record_id for leaf in work.batches.leaves(first)}
     assert sealed == {late.id, *(record.id for record in flood[:3])}, "its own turn, and each issuer's oldest first"
 
 

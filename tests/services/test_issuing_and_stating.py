@@ -27,7 +27,7 @@ def state(house, kind=CERTIFICATE, issuer="chamber", **changes):
 
 def request_about(house, record):
     with house.ctx.work(reading=True) as work:
-        return work.store.find_request_about(record.id)
+        return work.requests.find_about(record.id)
 
 
 def confirm(house, statement, actor="chamber", number="N-1", **changes):

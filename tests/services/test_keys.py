@@ -22,7 +22,7 @@ from tests.helpers.builders import (
 
 def active(house, who):
     with house.ctx.work(reading=True) as work:
-        return work.store.active_key(house.people[who].organisation)
+        return work.keys.active(house.people[who].organisation)
 
 
 def ruling(house, record):
@@ -60,9 +60,9 @@ def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
     old = active(house, "chamber")
     rotate(house)
     with house.ctx.work() as work:  # a thief, or a server that was not told
-        work.store.find_key(old.thumbprint).is_active = True
-        work.store.find_key(active(house, "chamber").thumbprint).is_active = False
-        work.store.find_key(old.thumbprint).successor = None
+        work.keys.find(old.thumbprint).is_active = True
+        work.keys.find(active(house, "chamber").thumbprint).is_active = False
+        work.keys.find(old.thumbprint).successor = None
         work.commit()
     late = house.issue_certificate(certificateNumber="LATE-1")
     house.settle()
@@ -208,7 +208,7 @@ def test_a_record_is_signed_outside_in_two_steps(house, own):
 def test_preparing_leaves_nothing_on_file(house, own):
     prepare(house)
     with house.ctx.work(reading=True) as work:
-        assert not work.store.records_of(house.chamber.organisation)
+        assert not work.records.of(house.chamber.organisation)
 
 
 @pytest.mark.parametrize("forged", [b"", b"\x00" * 64, b"\x01" * 63, b"\xff" * 64])
@@ -254,7 +254,7 @@ def test_whose_key_is_kept_here_has_nothing_to_prepare(house):
     with pytest.raises(Conflict, match="kept here"):
         prepare(house)
     with house.ctx.work(reading=True) as work:
-        assert not work.store.records_of(house.chamber.organisation)
+        assert not work.records.of(house.chamber.organisation)
 
 
 def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
@@ -262,7 +262,7 @@ def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
     statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+        request = work.requests.find_about(statement.id)
     made = external_signing.prepare(house.ctx, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
     record = external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
     assert house.record(record.id).fields["certificateNumber"] == "CO-77"

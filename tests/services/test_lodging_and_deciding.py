@@ -34,7 +34,7 @@ def decide(house, consignment, decision=Decision.RELEASE, actor=None, **changes)
 
 def ruling(house, consignment):
     with house.ctx.work(reading=True) as work:
-        return verdict_on_consignment(house.ctx, work.store, work.store.get_consignment(consignment.id)).verdict
+        return verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
 
 
 # Lodging
@@ -190,7 +190,7 @@ def spoil_database(house):
     house.settle()
     other = house.issue_certificate(certificateNumber="N-2", quantity="9999")
     with house.ctx.work() as work:
-        kept, swapped = work.store.get_record(certificate.id), work.store.get_record(other.id)
+        kept, swapped = work.records.get(certificate.id), work.records.get(other.id)
         kept.disclosures = list(swapped.disclosures)
         work.commit()
     return consignment
@@ -274,7 +274,7 @@ def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
     with house.ctx.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+        request = work.requests.find_about(statement.id)
     issuance.confirm(house.ctx, house.chamber, request.id, "N-9")
     house.settle()
     found = ruling(house, consignment)
@@ -289,7 +289,7 @@ def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(house):
     other = house.issue_certificate(certificateNumber="N-2", quantity="99999")
     house.settle()
     with house.ctx.work() as work:
-        work.store.get_record(certificate.id).superseded_by_id = other.id
+        work.records.get(certificate.id).superseded_by_id = other.id
         work.commit()
     found = ruling(house, consignment)
     assert found.ruling is Ruling.INVALID
@@ -333,7 +333,7 @@ def a_key(house, digest="d", key="k", who="merchant"):
 
 def count(house):
     with house.ctx.work(reading=True) as work:
-        return len(work.store.consignments())
+        return len(work.consignments.search())
 
 
 def test_the_same_key_and_request_are_answered_once(house):
@@ -485,7 +485,7 @@ def test_a_record_spoiled_in_the_database_is_invalid_and_can_still_be_looked_at(
     consignment = house.lodge([record, house.issue_report()])
     house.settle()
     with house.ctx.work() as work:
-        kept = work.store.get_record(record.id)
+        kept = work.records.get(record.id)
         kept.signed_jwt = signed_text(header_of(kid=kid), dict(sd_jwt.parse(kept.signed_jwt).payload))
         work.commit()
     assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID

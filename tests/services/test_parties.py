@@ -81,7 +81,7 @@ def test_a_made_up_token_is_nobodys(house, token):
 def test_who_was_put_out_is_out(house):
     joined = join(house.ctx, newcomer())
     with house.ctx.work() as work:
-        work.store.find_person(joined.person.id).is_active = False
+        work.persons.find(joined.person.id).is_active = False
         work.commit()
     assert sign_in(house.ctx, "new@x.org", joined.password) is None
     assert bearer(house.ctx, joined.token) is None

@@ -13,7 +13,7 @@ from backend.domain.verdict import Ruling
 from backend.services import files, issuance
 from backend.services.audit import audit
 from backend.services.verification import verdict_on
-from backend.store import data_keys, database, tables
+from backend.store import data_keys, tables, unit_of_work
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import KeyMissing, RecordKeys
 from backend.store.database import open_engine
@@ -65,8 +65,8 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
         assert verdict_on(again.ctx, again.record(one.id)).ruling is Ruling.CANNOT_TELL
         assert verdict_on(again.ctx, again.record(other.id)).ruling is Ruling.VALID
         with again.ctx.work(reading=True) as work:
-            assert [change.reason for change in work.store.status_changes_of(one.id)] == [""]
-            assert work.store.find_file(bound.sha256, house.chamber.organisation) is None
+            assert [change.reason for change in work.status_changes.of_record(one.id)] == [""]
+            assert work.files.find(bound.sha256, house.chamber.organisation) is None
         assert audit(again.ctx).discrepancies == ()
     with opened_again(house, copy) as (_, erased):
         assert erased == 0
@@ -89,7 +89,7 @@ def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_th
     record = held_certificate(house)
     before = everything_sealed(house)
     with monkeypatch.context() as patch:
-        patch.setattr(database, "destroy_forgotten", lambda _: None)  # the process ends here
+        patch.setattr(unit_of_work, "destroy_forgotten", lambda _: None)  # the process ends here
         erase(house, record)
     assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, house)))
     follow_the_keys(engine_of(house), house.ctx.files, house.clock())
@@ -113,7 +113,7 @@ def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house
         with closing(RecordKeys(older)) as others:
             others.reserve(5000)
     with house.ctx.work() as work:
-        work.store._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+        work._session.execute(insert(tables.forgotten_key), [{"number": 3}])
         work.commit()
     before = older.read_bytes()
     with closing(RecordKeys(older)) as old:
@@ -158,10 +158,10 @@ def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
     house.settle()
     for text_set in ("another", None, "a third"):
         with house.ctx.work() as work:
-            kept = work.store.get_record(record.id)
-            (change,) = work.store.status_changes_of(record.id)
+            kept = work.records.get(record.id)
+            (change,) = work.status_changes.of_record(record.id)
             change.reason = kept.status_reason
-            work.store._session.flush()
+            work._session.flush()
             change.reason = text_set or kept.status_reason
             work.commit()
         assert house.record(record.id).status_reason == "Mrs Wong found a mistake"
@@ -173,8 +173,8 @@ def test_a_text_that_gives_way_unread_takes_its_key_along(house):
     house.settle()
     before = everything_sealed(house)
     with house.ctx.work() as work:
-        (change,) = work.store.status_changes_of(record.id)
-        work.store._session.expire(change)
+        (change,) = work.status_changes.of_record(record.id)
+        work._session.expire(change)
         change.reason = "a better reason"
         work.commit()
     assert len(readable_in(before, house)) == len(before) - 1
@@ -193,7 +193,7 @@ def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeyp
 def test_thousands_of_keys_end_at_once(house):
     with house.ctx.work() as work:
         keys(house).reserve(50_000)
-        work.store._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
         work.commit()
     follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert keys(house).destroyed == 40_000
@@ -204,7 +204,7 @@ def test_thousands_of_keys_end_at_once(house):
 def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column):
     record = held_certificate(house)
     with house.ctx.work() as work:
-        session = work.store._session
+        session = work._session
         lying = session.execute(text(f"SELECT {column} FROM record WHERE id = :id"), {"id": record.id}).scalar_one()
         altered = lying[:1] + number + lying[9:]
         assert altered != lying
@@ -234,7 +234,7 @@ def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
     house.settle()
     before = everything_sealed(house)
     with house.ctx.work() as work:
-        work.store.get_record(record.id).status_reason = "a better reason"
+        work.records.get(record.id).status_reason = "a better reason"
         work.commit()
     assert b"the first reason" in readable_in(before, house)  # of the change of status, which has its own
     assert len(readable_in(before, house)) == len(before) - 1
@@ -245,7 +245,7 @@ def test_a_change_that_is_not_committed_takes_no_key(house):
     record = held_certificate(house)
     before = everything_sealed(house)
     with house.ctx.work() as work:
-        work.store.get_record(record.id).erase(house.clock())
-        work.store._session.flush()
+        work.records.get(record.id).erase(house.clock())
+        work._session.flush()
     assert len(readable_in(before, house)) == len(before)
     assert house.record(record.id).fields["description"] == SECRET

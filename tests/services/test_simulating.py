@@ -83,7 +83,7 @@ def order(ctx, analyst, **wanted):
 
 def state(ctx, simulation):
     with ctx.work(reading=True) as work:
-        found = work.store.find_simulation(simulation.id)
+        found = work.simulations.find(simulation.id)
         return found and found.state
 
 

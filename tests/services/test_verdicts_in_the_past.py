@@ -81,7 +81,7 @@ def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(ho
     stolen = later(house)
     unnoticed = later(house)
     with house.ctx.work(reading=True) as work:
-        key = work.store.active_key(house.chamber.organisation)
+        key = work.keys.active(house.chamber.organisation)
     keys.compromised(house.ctx, house.authority, key.thumbprint, stolen)
     later(house)
     assert then(house, certificate, good).ruling is Ruling.VALID
@@ -97,7 +97,7 @@ def test_a_replaced_statement_names_the_record_that_replaced_it(house):
     chamber = house.chamber.organisation.id
     statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+        request = work.requests.find_about(statement.id)
     record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-9")
     later(house)
     status = next(check for check in then(house, statement, None).checks if check.code == "STATUS")
@@ -134,8 +134,8 @@ def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(hou
     issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     later(house)
     with house.ctx.work() as work:  # somebody tidied our table
-        for change in work.store.status_changes_of(certificate.id):
-            work.store.remove(change)
+        for change in work.status_changes.of_record(certificate.id):
+            work.remove(change)
         work.commit()
     verdict = then(house, certificate, good)
     assert verdict.ruling is Ruling.CANNOT_TELL

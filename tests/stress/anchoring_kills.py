@@ -40,7 +40,8 @@ from backend.services.audit import audit
 from backend.services.organisations import Particulars, join
 from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import RecordKeys
-from backend.store.database import SqlWork, open_engine, upgrade
+from backend.store.database import open_engine, upgrade
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, goods_item, lodgement_fields
 from tests.helpers.fakes import QuickPasswords
 
@@ -108,7 +109,7 @@ class Ground:
                 deployment.write(self.folder / "deployment.json")
                 upgrade(engine)
             yield AppContext(
-                work=SqlWork(engine),
+                work=UnitOfWorkFactory(engine),
                 ledger=EvmLedger(chain, deployment, accounts),
                 vault=SealedVault(self.master),
                 files=FolderFiles(self.folder / "files", keys),
@@ -232,7 +233,7 @@ def _until_final(ctx: AppContext, record_id: str) -> None:
     for _ in range(500):
         advance(ctx)
         with ctx.work(reading=True) as work:
-            if work.store.get_record(record_id).proof_state is ProofState.FINAL:
+            if work.records.get(record_id).proof_state is ProofState.FINAL:
                 return
         time.sleep(0.002)
     raise AssertionError("not final in 500 rounds")
@@ -240,7 +241,7 @@ def _until_final(ctx: AppContext, record_id: str) -> None:
 
 def _is_being_drawn(ctx: AppContext, declaration_id: str) -> bool:
     with ctx.work(reading=True) as work:
-        return work.store.is_being_drawn(declaration_id)
+        return work.drawdowns.is_pending_for(declaration_id)
 
 
 def _revoke_elsewhere(ground: Ground, ctx: AppContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
@@ -252,8 +253,8 @@ def _revoke_elsewhere(ground: Ground, ctx: AppContext, chamber, certificate_id: 
 def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer: str) -> None:
     """Change a status on the ledger past the database, as another server would."""
     with ctx.work(reading=True) as work:
-        record = work.store.get_record(record_id)
-        taken = work.store.open_nonces(signer)
+        record = work.records.get(record_id)
+        taken = work.outbox.open_nonces(signer)
     act = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
     nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
     ctx.ledger.send(ctx.ledger.sign(act, nonce).raw)
@@ -283,13 +284,13 @@ class _Swallowing:
 def _free_turn(ctx: AppContext) -> None:
     """As the server does on the embedded chain, whose file lock says that nobody else is at work."""
     with ctx.work() as work:
-        work.store.forget_claim("anchoring")
+        work.leases.delete("anchoring")
         work.commit()
 
 
 def _person(ctx: AppContext, email: str):  # type: ignore[no-untyped-def]
     with ctx.work(reading=True) as work:
-        return work.store.find_person_by_email(email)
+        return work.persons.find_by_email(email)
 
 
 def _note(ground: Ground, record_id: str) -> None:
@@ -338,8 +339,8 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
         recovery = _settle(ctx)
         answered = set(ground.answered.read_text().split())
         with ctx.work(reading=True) as work:
-            lost = [i for i in answered if not _is_whole(ctx, work.store.get_record(i))]
-            batches = work.store.batches()
+            lost = [i for i in answered if not _is_whole(ctx, work.records.get(i))]
+            batches = work.batches.all()
             refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
             gaps, elsewhere = [], Counter(ground.elsewhere.read_text().split())
             for signer in ACCOUNT_NAMES:
@@ -362,7 +363,7 @@ def _sendings(work):  # type: ignore[no-untyped-def]
 
     from backend.domain.outbox import Sending
 
-    return work.store._session.scalars(select(Sending)).all()
+    return work._session.scalars(select(Sending)).all()
 
 
 def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]

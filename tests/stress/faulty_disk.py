@@ -31,7 +31,8 @@ from backend.services import files, issuance
 from backend.services.organisations import Particulars, join
 from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import NotSealed, RecordKeys
-from backend.store.database import SqlWork, open_engine, upgrade
+from backend.store.database import open_engine, upgrade
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import PDF, certificate_fields
 from tests.helpers.fakes import QuickPasswords
 
@@ -56,7 +57,7 @@ def current_context(folder: Path) -> AppContext:
     """An installation without its ledger: records are only stored."""
     vault, keys = SealedVault((folder / "master").read_bytes()), RecordKeys(folder / "record.keys")
     return AppContext(
-        work=SqlWork(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
+        work=UnitOfWorkFactory(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
         ledger=cast(Ledger, None),
         vault=vault,
         operator=OperatorKeys(folder / "operator-keys.sealed", vault),
@@ -78,7 +79,7 @@ def work(folder: Path, told: int) -> None:
     """Store attachments and records; tell of each that was taken, and of each refusal."""
     ctx = current_context(folder)
     with ctx.work(reading=True) as reading:
-        chamber = reading.store.find_person_by_email("chamber@x.org")
+        chamber = reading.persons.find_by_email("chamber@x.org")
     assert chamber is not None
     for number in range(ROUNDS):
         try:

@@ -281,7 +281,7 @@ def test_a_labels_page_offers_the_bundle_and_the_verifier(api, client, system, s
     made = api.certificate()
     settle()
     with system.ctx.work(reading=True) as work:
-        code = work.store.get_record(made["id"]).label_code
+        code = work.records.get(made["id"]).label_code
     page = client.get(f"/p/{code}").get_data(as_text=True)
     assert f"/p/{code}/bundle.json" in page
     assert f"/verify-offline?code={code}" in page

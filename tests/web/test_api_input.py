@@ -51,7 +51,7 @@ GOOD = {
 def rows(system):
     """How many rows there are of whatever a request could store."""
     with system.ctx.work(reading=True) as work:
-        session = work.store._session
+        session = work._session
         kept = ("record", "consignment", "decision", "organisation", "person", "stored_file", "accreditation_act")
         return {name: len(session.execute(metadata.tables[name].select()).fetchall()) for name in kept}
 

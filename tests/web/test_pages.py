@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
-from backend.store.repositories import SqlStore
+from backend.store.repositories.batches import BatchRepository
 
 TODAY = date.today()
 
@@ -320,7 +320,7 @@ def test_the_overview_tells_how_far_proofs_lag_behind(signed_in, settle, role):
 def test_the_overview_tells_since_when_the_oldest_paper_waits(signed_in, settle, monkeypatch):
     settle()
     since = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
-    monkeypatch.setattr(SqlStore, "oldest_unanchored", lambda self: since)
+    monkeypatch.setattr(BatchRepository, "oldest_unanchored", lambda self: since)
     page = signed_in("merchant").get("/?lang=en")
     assert "still waits for its proof" in page
     assert "2026-11-01T08:30" in page

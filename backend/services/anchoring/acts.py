@@ -29,7 +29,7 @@ Delayed = Accredit | SuspendAccreditation | RotateKey
 def send_accreditation_acts(ctx: AppContext) -> None:
     """Sign, keep and send the authority's acts, in the order in which they were asked."""
     with ctx.work(reading=True) as work:
-        waiting = [act.id for act in work.store.accreditation_acts_in_flight()]
+        waiting = [act.id for act in work.accreditation_changes.pending()]
     each = Each()
     for act_id in waiting:
         each.attempt(_advance, ctx, act_id)
@@ -53,7 +53,7 @@ def _advance(ctx: AppContext, act_id: str) -> None:
 
 def _waiting(ctx: AppContext, act_id: str) -> AccreditationAct | None:
     with ctx.work(reading=True) as work:
-        return next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
+        return next((act for act in work.accreditation_changes.pending() if act.id == act_id), None)
 
 
 def _follow_up(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
@@ -64,7 +64,7 @@ def _follow_up(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> No
         return
     if act.due_at != due:
         with ctx.work() as work:
-            work.store.get_accreditation_act(act.id).due_at = due
+            work.accreditation_changes.get(act.id).due_at = due
             work.commit()
         log.info("an act of the authority is announced", act=act.id, due=due.isoformat())
     if ctx.now() >= due + CLOCKS_MAY_DIFFER:
@@ -83,7 +83,7 @@ def _why_gone(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> str
 def _end(ctx: AppContext, act: AccreditationAct, why: str | None) -> None:
     log.warning("an act of the authority ended", act=act.id, why=why or "its announcement expired; announced anew")
     with ctx.work() as work:
-        kept = work.store.get_accreditation_act(act.id)
+        kept = work.accreditation_changes.get(act.id)
         kept.ended = why
         if why is None:
             kept.announcement, kept.due_at = None, None
@@ -119,10 +119,10 @@ def _do(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
 
 def _keep_and_send(ctx: AppContext, act: AccreditationAct, sending: Sending, carried: str, point: str) -> None:
     with ctx.work() as work:
-        kept = next((one for one in work.store.accreditation_acts_in_flight() if one.id == act.id), None)
+        kept = next((one for one in work.accreditation_changes.pending() if one.id == act.id), None)
         if kept is None or getattr(kept, carried) is not None:
             return  # another worker was quicker, or it ended
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         setattr(kept, carried, sending)
         work.commit()
     ctx.reached(f"{point}-kept")

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 def anchor_sealed(ctx: AppContext) -> None:
     """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
     with ctx.work(reading=True) as work:
-        sealed = [batch for batch in work.store.batches_in_flight() if batch.state is ProofState.SEALED]
+        sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
     each = Each()
     for batch in sealed:
         each.attempt(_anchor, ctx, batch)
@@ -38,10 +38,10 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
     sending = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
     ctx.reached("anchor-signed")
     with ctx.work() as work:
-        kept = work.store.get_batch(batch.id)
+        kept = work.batches.get(batch.id)
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, sending.id, None
         kept.transaction_hash = sending.transaction_hash
         _note_ledger(kept, head)
@@ -55,7 +55,7 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
 def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     """Why a batch must not be signed now: its records no longer give its root, or the ledger refused it before."""
     with ctx.work(reading=True) as work:
-        leaves = work.store.leaves(batch)
+        leaves = work.batches.leaves(batch)
     try:
         root = Tree([leaf.entry for leaf in leaves]).root if leaves else b""
     except (ValueError, OverflowError) as error:
@@ -77,7 +77,7 @@ def _note_trouble(ctx: AppContext, batch: SealedBatch, trouble: str) -> None:
         return
     log.error("a batch is not anchored", root=batch.root.hex(), why=trouble)
     with ctx.work() as work:
-        work.store.get_batch(batch.id).trouble = trouble
+        work.batches.get(batch.id).trouble = trouble
         work.commit()
 
 
@@ -95,8 +95,8 @@ def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> Non
         return  # asked again at the next round, until it is deep enough
     log.warning("a batch was found on the ledger", root=batch.root.hex(), block=anchoring.block_number)
     with ctx.work() as work:
-        kept = work.store.get_batch(batch.id)
+        kept = work.batches.get(batch.id)
         kept.transaction_id, kept.transaction_hash, kept.trouble = None, anchoring.transaction_hash, None
         _note_ledger(kept, head)
-        note_anchored(ctx, work.store, kept, found.anchored_at, anchoring.block_number, is_final=True)
+        note_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
         work.commit()

@@ -12,7 +12,8 @@ from backend.services.anchoring.opening import ledger_record
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
 from backend.services.anchoring.undoing import undo_release
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ Wants = list[list[Wanted]]
 def draw_certificates(ctx: AppContext) -> None:
     """Sign, keep and send the draws that wait, as many together as the ledger takes."""
     with ctx.work(reading=True) as work:
-        wants = _ready(work.store)
+        wants = _ready(work)
     wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
@@ -50,12 +51,12 @@ def draw_certificates(ctx: AppContext) -> None:
             _send_draws(ctx, willing)
 
 
-def _ready(store: Store) -> Wants:
+def _ready(work: UnitOfWork) -> Wants:
     """What waits and whose records are on the ledger, in the order of asking."""
     found: dict[str, list[Wanted]] = {}
     held_up: set[str] = set()
-    for row in store.draws_in_flight(LOOKED_AT):
-        draw = _draw(store, row)
+    for row in work.drawdowns.pending(LOOKED_AT):
+        draw = _draw(work, row)
         if draw is None:
             held_up.add(row.declaration_id)
         else:
@@ -119,7 +120,7 @@ def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
         ctx.reached("before-undo-commit")
         with ctx.work() as work:
-            undo_release(ctx, work.store, wanted[0].row.declaration_id, why)
+            undo_release(ctx, work, wanted[0].row.declaration_id, why)
             work.commit()
     else:
         log.error("draws wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why)
@@ -137,9 +138,9 @@ def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
     """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
     with ctx.work() as work:
         for one in wanted:
-            opening = work.store.find_opening(one.row.certificate_id)
+            opening = work.drawdowns.find_activation(one.row.certificate_id)
             if opening is None:
-                work.store.add(Opening(one.row.certificate_id, ctx.now()))
+                work.add(Opening(one.row.certificate_id, ctx.now()))
             elif opening.is_known:
                 opening.is_known = False
         work.commit()
@@ -151,10 +152,10 @@ def _send_draws(ctx: AppContext, wants: Wants) -> None:
     ctx.reached("draw-signed")
     ids = {one.row.id for one in ordered}
     with ctx.work() as work:
-        waiting = {row.id: row for row in work.store.draws_in_flight(LOOKED_AT) if row.id in ids}
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
         if len(waiting) != len(ids):
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         for position, one in enumerate(ordered):
             row = waiting[one.row.id]
             row.sending, row.drawing, row.position = sending, act.drawing, position
@@ -196,14 +197,16 @@ def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
     if opened is None:
         return False
     with ctx.work(reading=True) as work:
-        sent = sum(row.quantity for row in work.store.draws_on(one.row.certificate_id) if row.drawing is not None)
+        sent = sum(
+            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.drawing is not None
+        )
     return opened.quantity - opened.left > sent
 
 
 def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawing: bytes, position: int = 0) -> None:
     log.warning("draws were found on the ledger", drawing=drawing.hex())
     with ctx.work() as work:
-        waiting = {row.id: row for row in work.store.draws_in_flight(LOOKED_AT)}
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
         for number, one in enumerate(ordered, position):
             row = waiting.get(one.row.id)
             if row is not None:
@@ -217,7 +220,7 @@ def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawing: bytes, posi
 def give_back_draws(ctx: AppContext) -> None:
     """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
     with ctx.work(reading=True) as work:
-        waiting = list(work.store.draws_to_give_back())
+        waiting = list(work.drawdowns.to_refund())
     each = Each()
     for row in waiting:
         each.attempt(_give_back, ctx, row)
@@ -246,10 +249,10 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
     sending = signed(ctx, act, "anchorer")
     ctx.reached("back-signed")
     with ctx.work() as work:
-        kept = next((one for one in work.store.draws_to_give_back() if one.id == row.id), None)
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is None:
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         kept.back_sending = sending
         work.commit()
     ctx.reached("back-kept")
@@ -260,22 +263,22 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
 def _drawing_of(ctx: AppContext, drawing: bytes) -> DrawCertificates | None:
     """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
     with ctx.work(reading=True) as work:
-        rows = work.store.draws_in(drawing)
-        draws = [draw for row in rows if (draw := _draw(work.store, row)) is not None]
+        rows = work.drawdowns.in_set(drawing)
+        draws = [draw for row in rows if (draw := _draw(work, row)) is not None]
     if draws and DrawCertificates(tuple(draws)).drawing == drawing:
         return DrawCertificates(tuple(draws))
     return next((found.drawn for found in ctx.ledger.drawings() if found.drawn.drawing == drawing), None)
 
 
-def _draw(store: Store, row: CertificateDraw) -> Draw | None:
-    certificate = ledger_record(store.get_record(row.certificate_id))
-    declaration = ledger_record(store.get_record(row.declaration_id))
+def _draw(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+    certificate = ledger_record(work.records.get(row.certificate_id))
+    declaration = ledger_record(work.records.get(row.declaration_id))
     return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
 
 
 def _note_given_back(ctx: AppContext, row: CertificateDraw) -> None:
     with ctx.work() as work:
-        kept = next((one for one in work.store.draws_to_give_back() if one.id == row.id), None)
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is not None:
             kept.given_back_at = ctx.now()
             work.commit()

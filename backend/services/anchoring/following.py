@@ -16,7 +16,7 @@ PATIENCE = timedelta(seconds=15)
 def follow(ctx: AppContext) -> None:
     """Look up every open transaction and note what became of it."""
     with ctx.work(reading=True) as work:
-        sendings = list(work.store.open_sendings())
+        sendings = list(work.outbox.pending())
     each = Each()
     # Counted before any receipt is asked for: what is mined in between must not look as if another had its number.
     mined = {signer: ctx.ledger.next_nonce(signer) for signer in {sending.signer for sending in sendings}}

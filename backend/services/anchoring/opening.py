@@ -12,7 +12,8 @@ from backend.domain.verdict import issued_at
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
 from backend.services.anchoring.undoing import undo_release
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 def open_certificates(ctx: AppContext) -> None:
     """Sign, keep and send every opening whose certificate is on the ledger."""
     with ctx.work(reading=True) as work:
-        waiting = list(work.store.openings_in_flight())
+        waiting = list(work.drawdowns.activations_pending())
     each = Each()
     for opening in waiting:
         each.attempt(_open, ctx, opening)
@@ -37,7 +38,7 @@ def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
 
 def _open(ctx: AppContext, opening: Opening) -> None:
     with ctx.work(reading=True) as work:
-        certificate = work.store.get_record(opening.certificate_id)
+        certificate = work.records.get(opening.certificate_id)
     place = ledger_record(certificate)
     if place is None:
         return
@@ -54,10 +55,10 @@ def _open(ctx: AppContext, opening: Opening) -> None:
     sending = signed(ctx, act, "anchorer")
     ctx.reached("opening-signed")
     with ctx.work() as work:
-        kept = work.store.find_opening(opening.certificate_id)
+        kept = work.drawdowns.find_activation(opening.certificate_id)
         if kept is None or kept.sending is not None:
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         kept.sending = sending
         work.commit()
     ctx.reached("opening-kept")
@@ -69,7 +70,7 @@ def _is_accreditation_on_its_way(ctx: AppContext, certificate: RecordOnFile) -> 
     """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
     key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
     with ctx.work(reading=True) as work:
-        acts = [act for act in work.store.accreditation_acts_on(key) if act.ended is None]
+        acts = [act for act in work.accreditation_changes.of_key(key) if act.ended is None]
     return any(act.sending is None or act.sending.is_open for act in acts)
 
 
@@ -92,7 +93,7 @@ def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
 
 def _note_known(ctx: AppContext, opening: Opening) -> None:
     with ctx.work() as work:
-        kept = work.store.find_opening(opening.certificate_id)
+        kept = work.drawdowns.find_activation(opening.certificate_id)
         if kept is not None and kept.sending is None:
             kept.is_known = True
             work.commit()
@@ -106,15 +107,15 @@ def _note_refused(ctx: AppContext, opening: Opening, why: str) -> None:
     log.error("the ledger does not open a certificate", certificate=opening.certificate_id, why=why)
     ctx.reached("before-undo-commit")
     with ctx.work() as work:
-        kept = work.store.find_opening(opening.certificate_id)
+        kept = work.drawdowns.find_activation(opening.certificate_id)
         if kept is None or kept.sending is not None:
             return
         kept.refusal = why
-        for declaration_id in _waiting_for(work.store, opening.certificate_id):
-            undo_release(ctx, work.store, declaration_id, why)
+        for declaration_id in _waiting_for(work, opening.certificate_id):
+            undo_release(ctx, work, declaration_id, why)
         work.commit()
 
 
-def _waiting_for(store: Store, certificate_id: str) -> list[str]:
-    waiting = [draw for draw in store.draws_on(certificate_id) if draw.drawing is None]
+def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
+    waiting = [draw for draw in work.drawdowns.of_certificate(certificate_id) if draw.drawing is None]
     return list(dict.fromkeys(draw.declaration_id for draw in waiting))

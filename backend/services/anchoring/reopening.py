@@ -15,7 +15,7 @@ log = structlog.get_logger()
 def has_vanished(ctx: AppContext) -> bool:
     """Whether the newest final transaction is no longer where it was: the chain went back deeper than agreed."""
     with ctx.work(reading=True) as work:
-        newest = work.store.final_sendings(1)
+        newest = work.outbox.final(1)
     return bool(newest) and _is_gone(ctx, newest[0])
 
 
@@ -32,7 +32,7 @@ def reopen_vanished(ctx: AppContext) -> None:
     log.error("final blocks are gone: the chain was reorganised or restored; sending again", count=len(gone))
     with ctx.work() as work:
         for sending in gone:
-            send_back(ctx, work.store, work.store.get_sending(sending.id))
+            send_back(ctx, work, work.outbox.get(sending.id))
         ctx.reached("before-reopen-commit")
         work.commit()
 
@@ -41,7 +41,7 @@ def _all_vanished(ctx: AppContext) -> Iterable[Sending]:
     offset, chunk = 0, 50
     while True:
         with ctx.work(reading=True) as work:
-            sendings: Sequence[Sending] = work.store.final_sendings(chunk, offset)
+            sendings: Sequence[Sending] = work.outbox.final(chunk, offset)
         for sending in sendings:
             if not _is_gone(ctx, sending):
                 return
@@ -57,20 +57,19 @@ def begin_anew(ctx: AppContext) -> int:
     How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
     """
     with ctx.work() as work:
-        store = work.store
-        for sending in store.sendings():
+        for sending in work.outbox.all():
             sending.state, sending.trouble = SendingState.DISPLACED, None
-            ask_again(store, sending)
-        for act in store.accreditation_acts_ended(HAS_IT):
+            ask_again(work, sending)
+        for act in work.accreditation_changes.ended(HAS_IT):
             act.ended = None
-        for opening in store.openings():
+        for opening in work.drawdowns.activations():
             opening.is_known = False
-        for draw in store.draws():
+        for draw in work.drawdowns.all():
             if draw.is_standing:
                 draw.ask_again()
-        for change in store.status_changes_settled():
+        for change in work.status_changes.settled():
             change.settled = None
-        batches = store.batches()
+        batches = work.batches.all()
         for batch in batches:
             seal_again(batch)
             batch.transaction_id = batch.transaction_hash = None

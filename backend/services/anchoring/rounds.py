@@ -48,23 +48,22 @@ def advance(ctx: AppContext) -> bool:
 def is_under_way(ctx: AppContext) -> bool:
     """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
     with ctx.work(reading=True) as work:
-        store = work.store
         return bool(
-            store.open_sendings()
-            or store.has_unsealed()
-            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in store.batches_in_flight())
-            or store.status_changes_in_flight()
-            or any(not act.is_waiting(ctx.now()) for act in store.accreditation_acts_in_flight())
-            or store.openings_in_flight()
-            or store.draws_in_flight(1)
-            or store.draws_to_give_back()
+            work.outbox.pending()
+            or work.batches.has_unsealed()
+            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in work.batches.pending())
+            or work.status_changes.pending()
+            or any(not act.is_waiting(ctx.now()) for act in work.accreditation_changes.pending())
+            or work.drawdowns.activations_pending()
+            or work.drawdowns.pending(1)
+            or work.drawdowns.to_refund()
         )
 
 
 def _has_work(ctx: AppContext) -> bool:
     with ctx.work(reading=True) as work:
         try:
-            stuck = any(batch.trouble for batch in work.store.batches_in_flight())
+            stuck = any(batch.trouble for batch in work.batches.pending())
             return stuck or is_under_way(ctx)
         except (ValueError, TypeError, LookupError, AttributeError):
             return True  # a row that cannot be read: sealing sets it aside

@@ -32,11 +32,11 @@ def seal_stored(ctx: AppContext) -> SealedBatch | None:
     sealed = None
     with ctx.work() as work:
         for record_id, fault in faults.items():
-            work.store.set_aside(record_id, fault)
+            work.batches.quarantine(record_id, fault)
         if batch is not None:
             sealed = _closed(ctx, batch)
-            work.store.add(sealed)
-            work.store.enter(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
+            work.add(sealed)
+            work.batches.assign(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
             ctx.reached("before-seal-commit")
         work.commit()
     for record_id, fault in faults.items():
@@ -51,15 +51,15 @@ def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
     """What waits for a batch. Records whose rows cannot be read are set aside, or all others would wait for them."""
     with ctx.work(reading=True) as work:
         try:
-            return work.store.waiting(LARGEST_ROUND)
+            return work.batches.waiting(LARGEST_ROUND)
         except (ValueError, TypeError, LookupError, AttributeError):
             pass
     with ctx.work() as work:
-        count = work.store.quarantine_unreadable(LARGEST_ROUND)
+        count = work.batches.quarantine_unreadable(LARGEST_ROUND)
         work.commit()
     log.error("records were set aside: their rows cannot be read", count=count)
     with ctx.work(reading=True) as work:
-        return work.store.waiting(LARGEST_ROUND)
+        return work.batches.waiting(LARGEST_ROUND)
 
 
 def _closed(ctx: AppContext, batch: Batch) -> SealedBatch:

@@ -9,7 +9,8 @@ from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Act, UseUpNonce
 from backend.domain.outbox import Sending, SendingState
 from backend.services.anchoring.outcomes import note_sent
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -24,7 +25,7 @@ def signed(ctx: AppContext, act: Act, signer: str) -> Sending:
     Outside of any unit of work: a slow node must not keep others from the database.
     """
     with ctx.work(reading=True) as work:
-        taken = work.store.open_nonces(signer)
+        taken = work.outbox.open_nonces(signer)
     nonce = ctx.ledger.next_nonce(signer)
     while nonce in taken:
         nonce += 1
@@ -37,15 +38,15 @@ def sign(ctx: AppContext, act: Act, signer: str, nonce: int) -> Sending:
     return Sending(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
 
-def keep(store: Store, sending: Sending) -> Sending:
+def keep(work: UnitOfWork, sending: Sending) -> Sending:
     """Keep a transaction before it is sent.
 
     The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
     that is gone, or with a chain that is lost, that row is opened again.
     """
-    earlier = store.find_sending(sending.transaction_hash)
+    earlier = work.outbox.find_by_hash(sending.transaction_hash)
     if earlier is None:
-        store.add(sending)
+        work.add(sending)
         return sending
     earlier.state, earlier.made_at, earlier.sent_at = SendingState.SIGNED, sending.made_at, None
     earlier.block = earlier.block_hash = earlier.block_time = earlier.refusal = earlier.trouble = None
@@ -63,7 +64,7 @@ def send(ctx: AppContext, sending: Sending) -> bool:
         if trouble:
             log.error("the chain does not take a transaction", signer=sending.signer, nonce=sending.nonce, why=trouble)
         with ctx.work() as work:
-            work.store.get_sending(sending.id).trouble = trouble
+            work.outbox.get(sending.id).trouble = trouble
             work.commit()
     return trouble is None
 
@@ -91,7 +92,7 @@ def _raise_fee(ctx: AppContext, sending: Sending) -> Sending:
         log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=sending.nonce)
         return sending
     with ctx.work() as work:
-        kept = work.store.get_sending(sending.id)
+        kept = work.outbox.get(sending.id)
         if kept.transaction_hash != sending.transaction_hash or not kept.is_open:
             return kept
         kept.raise_fee(higher.raw, higher.transaction_hash, ctx.now())
@@ -104,14 +105,14 @@ def _raise_fee(ctx: AppContext, sending: Sending) -> Sending:
 def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
     """Use up numbers that are missing before open transactions, which would otherwise wait for ever."""
     with ctx.work(reading=True) as work:
-        taken = work.store.open_nonces(signer)
+        taken = work.outbox.open_nonces(signer)
     for nonce in range(mined, max(taken, default=0)):
         if nonce in taken:
             continue
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
         sending = sign(ctx, UseUpNonce(signer), signer, nonce)
         with ctx.work() as work:
-            sending = keep(work.store, sending)
+            sending = keep(work, sending)
             work.commit()
         ctx.reached("gap-kept")
         send(ctx, sending)

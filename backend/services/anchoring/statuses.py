@@ -11,7 +11,8 @@ from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.undoing import follow_ledger
-from backend.services.ports import AppContext, Store
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -30,9 +31,9 @@ def send_status_changes(ctx: AppContext) -> None:
     """
     while True:
         with ctx.work(reading=True) as work:
-            if not work.store.status_changes_in_flight() or work.store.status_sendings_open():
+            if not work.status_changes.pending() or work.status_changes.is_in_flight():
                 return
-            chosen = _next_statuses(work.store)
+            chosen = _next_statuses(work)
         if not chosen:
             return
         willing = _willing(ctx, chosen)
@@ -45,16 +46,16 @@ def send_status_changes(ctx: AppContext) -> None:
 Chosen = list[tuple[StatusChange, RecordOnFile]]
 
 
-def _next_statuses(store: Store) -> Chosen:
+def _next_statuses(work: UnitOfWork) -> Chosen:
     """The oldest change whose batch is on the ledger, with those that can travel with it: one for each record."""
     chosen: dict[str, tuple[StatusChange, RecordOnFile]] = {}
     first: tuple[bytes, str] | None = None
     passed: set[str] = set()
-    for change in store.status_changes_in_flight():
-        record = store.get_record(change.record_id)
+    for change in work.status_changes.pending():
+        record = work.records.get(change.record_id)
         batch = record.batch
         ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
-        ready = ready and not _is_release_before_its_draws(store, change, record)
+        ready = ready and not _is_release_before_its_draws(work, change, record)
         if batch is None or not ready or change.record_id in passed:
             passed.add(change.record_id)
             continue
@@ -65,10 +66,10 @@ def _next_statuses(store: Store) -> Chosen:
     return list(chosen.values())
 
 
-def _is_release_before_its_draws(store: Store, change: StatusChange, record: RecordOnFile) -> bool:
+def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
     """A release that is on the ledger cannot be undone, so its draws must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
-    return is_release and store.is_being_drawn(record.id)
+    return is_release and work.drawdowns.is_pending_for(record.id)
 
 
 def _act(chosen: Chosen) -> ChangeStatuses:
@@ -99,10 +100,10 @@ def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
         return False
     on_ledger = {change.id: _status(ctx, record) for change, record in chosen}
     with ctx.work() as work:
-        for change in work.store.status_changes_in_flight():
+        for change in work.status_changes.pending():
             change.settled = change.settled or settled.get(change.id)
             if change.settled not in (None, ALREADY_THERE) and change.id in on_ledger:
-                follow_ledger(ctx, work.store, change, on_ledger[change.id], change.settled)
+                follow_ledger(ctx, work, change, on_ledger[change.id], change.settled)
         work.commit()
     return True
 
@@ -130,10 +131,10 @@ def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
     with ctx.work() as work:
-        waiting = [change for change in work.store.status_changes_in_flight() if change.id in ids]
+        waiting = [change for change in work.status_changes.pending() if change.id in ids]
         if len(waiting) != len(ids):
             return False  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         for change in waiting:
             change.sending = sending
         work.commit()

@@ -21,9 +21,9 @@ def claim_turn(ctx: AppContext) -> bool:
     ``sealed`` once, and the contract takes a root once.
     """
     with ctx.work() as work:
-        claim, now = work.store.find_claim("anchoring"), ctx.now()
+        claim, now = work.leases.find("anchoring"), ctx.now()
         if claim is None:
-            work.store.add(Claim("anchoring", ctx.holder, now + CLAIM))
+            work.add(Claim("anchoring", ctx.holder, now + CLAIM))
         elif claim.holder != ctx.holder and claim.until > now:
             log.warning("another worker anchors on this database; this one waits", holder=claim.holder)
             return False
@@ -38,5 +38,5 @@ def claim_turn(ctx: AppContext) -> bool:
 def give_up_turn(ctx: AppContext) -> None:
     """Let another worker go on at once."""
     with ctx.work() as work:
-        work.store.forget_claim("anchoring", ctx.holder)
+        work.leases.delete("anchoring", ctx.holder)
         work.commit()

@@ -49,7 +49,7 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
     with current_context().work(reading=True) as work:
-        found = work.store.consignments(merchant, status, query.limit, query.after)
+        found = work.consignments.search(merchant, status, query.limit, query.after)
     return {
         "declarations": [views.summary(consignment) for consignment in found],
         "next": found[-1].id if len(found) == query.limit else None,
@@ -74,9 +74,9 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        changes = work.store.status_changes_of(consignment.record.id)
-        return views.declaration(consignment, verdict_on_consignment(ctx, work.store, consignment), changes)
+        consignment = declarations.visible(work, person(), declaration_id)
+        changes = work.status_changes.of_record(consignment.record.id)
+        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment), changes)
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")

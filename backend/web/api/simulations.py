@@ -152,7 +152,7 @@ def get_simulation_file(simulation_id: str, name: str) -> Response:
 
 def _visible(simulation_id: str) -> Simulation:
     with current_context().work(reading=True) as work:
-        return simulations.visible(work.store, person(), simulation_id)
+        return simulations.visible(work, person(), simulation_id)
 
 
 def _scenario(scenario: Scenario) -> dict[str, Any]:

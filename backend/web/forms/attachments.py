@@ -37,7 +37,7 @@ def _kept(ctx: AppContext, values: Sequence[str]) -> list[dict[str, Any]]:
     with ctx.work(reading=True) as work:
         for value in dict.fromkeys(values):
             sha256, _bar, name = value.partition("|")
-            stored = work.store.find_file(sha256, person().organisation)
+            stored = work.files.find(sha256, person().organisation)
             if stored is not None and name:
                 attachments.append({"fileName": name[:LONGEST_NAME], "size": stored.size, "sha256": sha256})
     return attachments

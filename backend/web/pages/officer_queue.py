@@ -43,8 +43,8 @@ def desk() -> str:
     status = None if everything else status_asked() or DeclarationStatus.LODGED
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = work.store.consignments(None, status, PAGE, request.args.get("after"))
-        lines = [(c, verdict_on_consignment(ctx, work.store, c).verdict) for c in found]
+        found = work.consignments.search(None, status, PAGE, request.args.get("after"))
+        lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
         "pages/desk.html", lines=lines, status=status, statuses=list(DeclarationStatus), study=study(ctx), page=PAGE
     )
@@ -86,8 +86,8 @@ def _not_releasable(verdict: Verdict) -> str:
 def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = declarations.visible(work.store, person(), declaration_id)
-        judged = verdict_on_consignment(ctx, work.store, found)
+        found = declarations.visible(work, person(), declaration_id)
+        judged = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",
         consignment=found,

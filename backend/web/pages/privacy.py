@@ -52,8 +52,8 @@ def erase(record_id: str) -> ResponseReturnValue:
     """Say what erasing means, and do it."""
     ctx, actor = current_context(), person()
     with ctx.work(reading=True) as work:
-        found = work.store.get_record(record_id)
-        refusal = erasure.why_not(work.store, actor, found)
+        found = work.records.get(record_id)
+        refusal = erasure.why_not(work, actor, found)
     if refusal is not None and not isinstance(refusal, Conflict):
         raise refusal
     is_sure = request.form.get("sure") == "yes"

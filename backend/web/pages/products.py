@@ -18,7 +18,7 @@ from backend.web.pages import blueprint
 def products() -> str:
     """All of them."""
     with current_context().work(reading=True) as work:
-        own = work.store.products(person().organisation)
+        own = work.products.of(person().organisation)
     return render_template("pages/products.html", products=own)
 
 
@@ -44,6 +44,6 @@ def product(product_id: str) -> str:
     """One product with its papers."""
     with current_context().work(reading=True) as work:
         own = person().organisation
-        found = work.store.get_product(product_id, own)
-        papers = work.store.records_of(own, product=found)
+        found = work.products.get(product_id, own)
+        papers = work.records.of(own, product=found)
     return render_template("pages/product.html", product=found, papers=papers)

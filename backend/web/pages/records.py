@@ -36,8 +36,8 @@ def records() -> str:
     actor = person()
     chosen, all_of_them = KINDS.get(request.args.get("kind", "")), "replaced" in request.args
     with current_context().work(reading=True) as work:
-        found = work.store.records_of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
-        asked = {r.statement.id: r for r in work.store.requests(merchant=actor.organisation)}
+        found = work.records.of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
+        asked = {r.statement.id: r for r in work.requests.search(merchant=actor.organisation)}
     if actor.role.issues is not None:
         found = [r for r in found if r.issuer.id == actor.organisation.id]
     shown = [r for r in found if all_of_them or r.superseded_by_id is None]
@@ -61,9 +61,9 @@ def record(record_id: str) -> ResponseReturnValue:
 def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
     ctx, actor = current_context(), person()
     with ctx.work(reading=True) as work:
-        found = visible_record(work.store, actor, record_id)
-        asked = work.store.find_request_about(record_id)
-        named_by = [c for c in work.store.consignments_naming(record_id) if actor.role is Role.MERCHANT]
+        found = visible_record(work, actor, record_id)
+        asked = work.requests.find_about(record_id)
+        named_by = [c for c in work.consignments.naming(record_id) if actor.role is Role.MERCHANT]
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
     verdict, past_fault = _verdict(found)
@@ -134,7 +134,7 @@ def attached_file(record_id: str, sha256: str) -> Response:
     """A file attached to a record, for those who may read the record."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
+        found = visible_record(work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
     content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
@@ -152,7 +152,7 @@ def evidence(record_id: str) -> Response:
     """The bundle that can be checked elsewhere, without us."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
+        found = visible_record(work, person(), record_id)
     return bundle_file(bundle_of(ctx, found), record_id)
 
 
@@ -162,5 +162,5 @@ def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        return bundle_file(bundle_of_consignment(ctx, work.store, consignment), declaration_id)
+        consignment = declarations.visible(work, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)

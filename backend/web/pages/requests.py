@@ -12,8 +12,8 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuance
-from backend.services.ports import Store
 from backend.services.verification import verdict_on
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.numbering import next_number
@@ -32,7 +32,7 @@ def requests() -> str:
     asked_for = request.args.get("state", RequestState.WAITING.value)
     state = RequestState(asked_for) if asked_for in set(RequestState) else None
     with current_context().work(reading=True) as work:
-        found = work.store.requests(issuer=person().organisation, state=state)
+        found = work.requests.search(issuer=person().organisation, state=state)
     return render_template("pages/requests.html", requests=found, state=state, states=list(RequestState))
 
 
@@ -82,10 +82,10 @@ def _faults(error: Invalid) -> dict[str, str]:
 def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
     ctx, own = current_context(), person().organisation
     with ctx.work(reading=True) as work:
-        found = work.store.get_request(request_id)
+        found = work.requests.get(request_id)
         if found.issuer.id != own.id:
             raise NotFound("no such request", id=request_id)
-        start = {**_start(work.store, own, found), **typed}
+        start = {**_start(work, own, found), **typed}
     return render_template(
         "pages/request.html",
         request_made=found,
@@ -98,13 +98,13 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
     )
 
 
-def _start(store: Store, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
+def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
     """What the form holds from the start: the next number, and what the last report was signed with."""
     kind = found.statement.kind
-    signed = [r for r in store.records_of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
+    signed = [r for r in work.records.of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
     last = _readable(signed)
     first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
-    number = next_number(last.get(NUMBERS[kind]), first, lambda number: store.number_is_taken(own, kind, number))
+    number = next_number(last.get(NUMBERS[kind]), first, lambda number: work.records.number_is_taken(own, kind, number))
     stated = _readable([found.statement])
     return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
 

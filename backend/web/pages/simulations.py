@@ -203,4 +203,4 @@ def compare_simulations() -> ResponseReturnValue:
 
 def _visible(simulation_id: str) -> Simulation:
     with current_context().work(reading=True) as work:
-        return use_cases.visible(work.store, person(), simulation_id)
+        return use_cases.visible(work, person(), simulation_id)

@@ -69,7 +69,7 @@ def new_report(product_id: str) -> ResponseReturnValue:
 def correct_request(request_id: str) -> ResponseReturnValue:
     """Correct a statement that was sent back: everything is there already."""
     with current_context().work(reading=True) as work:
-        found = work.store.get_request(request_id)
+        found = work.requests.get(request_id)
     if found.merchant.id != person().organisation.id:
         raise NotFound("no such request", id=request_id)
     is_there = found.statement.superseded_by_id is None and found.statement.erased_at is None
@@ -128,12 +128,12 @@ def _in_form(problems: Problems) -> Problems:
 
 def _issuers(kind: Kind) -> list[Organisation]:
     with current_context().work(reading=True) as work:
-        return list(work.store.organisations(_ISSUERS[kind]))
+        return list(work.organisations.all(_ISSUERS[kind]))
 
 
 def _product(product_id: str) -> Product:
     with current_context().work(reading=True) as work:
-        return work.store.get_product(product_id, person().organisation)
+        return work.products.get(product_id, person().organisation)
 
 
 def own_party() -> dict[str, str | None]:

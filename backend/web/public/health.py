@@ -80,9 +80,9 @@ def _asked(question: Any) -> dict[str, Any]:
 def _database() -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        store, now = work.store, ctx.now()
-        oldest, ages = store.oldest_unanchored(), store.proof_ages()
-        quarantined, troubles = store.quarantined(), list(store.troubles())
+        work, now = work, ctx.now()
+        oldest, ages = work.batches.oldest_unanchored(), work.batches.proof_ages()
+        quarantined, troubles = work.batches.count_quarantined(), list(work.outbox.troubles())
     proofs = {
         state.value: {"count": count, "oldestSeconds": round((now - since).total_seconds(), 1)}
         for state, (count, since) in ages.items()

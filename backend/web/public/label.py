@@ -39,10 +39,10 @@ def label(label_code: str) -> ResponseReturnValue:
     """Tell a buyer whether the paper behind a label is genuine."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+        found = work.records.find_by_label(label_code.strip().lower())
         newest = found
         while newest is not None and newest.superseded_by_id is not None:
-            newest = work.store.get_record(newest.superseded_by_id)
+            newest = work.records.get(newest.superseded_by_id)
     if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return render_template("public/unknown.html", code=label_code), 404
     if newest is not found:
@@ -72,7 +72,7 @@ def label_bundle(label_code: str) -> ResponseReturnValue:
     """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+        found = work.records.find_by_label(label_code.strip().lower())
     if found is None or found.kind not in SHOWN:
         return render_template("public/unknown.html", code=label_code), 404
     return bundle_file(bundle_of(ctx, found, PROVEN[found.kind]), found.label_code)
@@ -82,7 +82,7 @@ def label_bundle(label_code: str) -> ResponseReturnValue:
 def label_image(label_code: str) -> ResponseReturnValue:
     """The QR code to print on a label."""
     with current_context().work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+        found = work.records.find_by_label(label_code.strip().lower())
     if found is None or found.kind not in SHOWN:
         return render_template("public/unknown.html", code=label_code), 404
     drawn = io.BytesIO()
