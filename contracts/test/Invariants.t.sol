@@ -8,7 +8,7 @@ import {Handler} from "./Handler.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice What holds whatever anybody does, in any order. Each is broken by at least one of the planted mutants
-/// (contracts/mutants.py), which must then fail here.
+/// (contracts/tools/mutants.py), which must then fail here.
 contract Invariants {
     Handler private handler;
     ITraceLedger private ledger;

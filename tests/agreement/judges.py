@@ -13,7 +13,7 @@ from typing import Any
 from backend.adapters.ledger.interface import Interface
 from backend.domain.merkle import InclusionProof, node_hash
 from contracts import Artifact
-from contracts import compile as build
+from contracts.tools import compile as build
 from tests.agreement.questions import Question
 from tests.nodes import Anvil, anvil
 

@@ -1,11 +1,15 @@
 """The committed artefacts are what the committed sources give."""
 
 import json
+import subprocess
+import sys
+import tomllib
 
 import pytest
+from setuptools import find_packages
 
 import contracts
-from contracts import compile as build
+from contracts.tools import compile as build
 
 
 def test_no_source_has_changed_since_its_artefact_was_built():
@@ -41,6 +45,24 @@ def test_an_artefact_loads_with_its_interface_and_code():
     assert ledger.name == "TraceLedger"
     assert {"anchor", "changeStatuses", "verify"} <= {entry.get("name") for entry in ledger.abi}
     assert 0 < len(ledger.bytecode) < 24_576
+
+
+def test_installed_packages_leave_out_developers_tools():
+    """What pyproject.toml names is what is installed: the run-time package with its artefacts, and not the tools."""
+    root = build.HERE.parent
+    settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    installed = find_packages(str(root), include=settings["packages"]["find"]["include"])
+    assert {"backend", "clearance_sim", "contracts"} <= set(installed)
+    assert not [name for name in installed if name.startswith("contracts.")]
+    assert "contracts.tools" in find_packages(str(root)), "the tools are a package that could be installed"
+
+
+def test_artefacts_load_without_developers_tools():
+    program = (
+        "import sys; sys.modules['contracts.tools'] = None; from contracts import load; print(load('TraceLedger').name)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=build.HERE.parent, capture_output=True, text=True)
+    assert ended.stdout == "TraceLedger\n", ended.stderr
 
 
 def test_the_lock_file_pins_by_digest_and_names_no_registry():

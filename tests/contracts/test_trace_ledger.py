@@ -19,7 +19,7 @@ from backend.domain.kinds import (
     Lane,
 )
 from contracts import Artifact
-from contracts import compile as build
+from contracts.tools import compile as build
 
 DIGEST = b"\x2a" * 32
 NO_DIGEST = b"\0" * 32

@@ -1,7 +1,8 @@
 """Run slither over the contracts, and refuse every finding that nobody has explained.
 
-``python -m contracts.analysis SLITHER`` works on a copy of the project with one more contract, whose fault slither must
-report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found fails too.
+``python -m contracts.tools.analysis SLITHER`` works on a copy of the project with one more contract, whose fault
+slither must report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found
+fails too.
 """
 
 import json
@@ -15,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts import compile as build
-from contracts.invariants import FORGE, environment
+from contracts.tools import compile as build
+from contracts.tools.invariants import FORGE, environment
 
 OURS = {"Accreditation", "CertificateBalance", "InclusionProof", "TraceLedger"}
 PLANTED = ("tx-origin", "Planted", "act")

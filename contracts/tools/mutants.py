@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import compile as build
+from contracts.tools import compile as build
 
 INVARIANTS = {
     1: "an anchored root stays as it is",
