@@ -36,10 +36,12 @@ contract Planted {
 }
 """
 
-_TRUSTED = "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 draws."
+_TRUSTED = (
+    "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 drawdowns."
+)
 _PACKED = (
     "The word compared is packed and holds the block's time among other things, so slither takes every comparison of "
-    "its parts for one of time. Zero means that nothing was written; roles, lanes and edges are exact numbers."
+    "its parts for one of time. Zero means that nothing was written; roles, segments and edges are exact numbers."
 )
 _MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
 
@@ -50,7 +52,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "_nodeInput",
     ): "Where that buffer stands; its first byte is the same for every node.",
     ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
-    ("assembly", "CertificateBalance", "_announce"): "Copies call data into an event, without encoding them again.",
+    ("assembly", "CertificateBalance", "_emitDrawn"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
     ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
@@ -64,7 +66,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("timestamp", "Accreditation", "isSuspended"): _MINUTES,
     ("timestamp", "Accreditation", "rotate"): _MINUTES,
     ("timestamp", "Accreditation", "wasAccredited"): _MINUTES,
-    ("timestamp", "CertificateBalance", "_take"): _MINUTES,
+    ("timestamp", "CertificateBalance", "_drawDown"): _MINUTES,
     ("timestamp", "TraceLedger", "_anchor"): _PACKED,
     ("timestamp", "TraceLedger", "_before"): _PACKED,
     ("timestamp", "TraceLedger", "_changed"): _PACKED,
@@ -79,7 +81,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "changeStatuses",
     ): "The first index has none before it, and is not compared.",
     ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
-    ("uninitialized-local", "CertificateBalance", "draw"): "An empty memory is what is wanted: nothing is known yet.",
+    ("uninitialized-local", "CertificateBalance", "draw"): "An empty cache is what is wanted: nothing is known yet.",
     ("unused-return", "Accreditation", "_write"): "The values before and after a checkpoint are not needed.",
     (
         "unused-return",

@@ -24,7 +24,7 @@ PAGE = HERE.parents[1] / "backend" / "web" / "standalone" / "verifier.html"
 HARNESS = HERE.parent / "contracts" / "InclusionProofHarness.sol"
 CONTRACT = "0x" + "c0de" * 10
 QUESTIONS_A_CALL = 1_000
-PROMOTED = {"InclusionProof.sol": "place & 1 == 1 || place == last", "verifier.html": "|| position === last"}
+PROMOTED = {"InclusionProof.sol": "leafIndex & 1 == 1 || leafIndex == last", "verifier.html": "|| position === last"}
 """Where each source lets the last node of a level be promoted; the planted fault leaves that out."""
 
 
