@@ -152,7 +152,7 @@ contract CertificateBalance is ICertificateBalance {
             drawdown.certificateLeafIndex,
             drawdown.quantity
         );
-        // Asked first, as it refuses whoever may not draw at all.
+        // Asked first, as it refuses whoever may not draw down at all.
         _requireDeclaration(drawdown.declarationRoot, drawdown.declarationLeafIndex, cache);
         Slot storage slot = _balances[root][leafIndex];
         uint256 word = slot.word;

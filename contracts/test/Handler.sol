@@ -178,7 +178,7 @@ contract Handler is Deployed {
         _drawDown(person, drawdowns);
     }
 
-    /// @dev Most certificates are not activated at random: this draws down what can be drawn down, so that long chains come about.
+    /// @dev Most certificates are not activated at random: this draws down what can be, so that long chains come about.
     function drawDownActivated(uint256 seed, uint256 quantity, uint256 count) public {
         if (known.length == 0) return;
         ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](1 + (count % 3));

@@ -138,10 +138,10 @@ def _analysed(slither: str, project: Path, around: Mapping[str, str]) -> set[str
 def _findings(slither: str, project: Path, around: Mapping[str, str]) -> dict[tuple[str, str, str], str]:
     """What slither reports: detector, contract and function, with its description."""
     results = _slither(slither, project, around).get("detectors", [])
-    return {_place(result): result["description"] for result in results}
+    return {_where(result): result["description"] for result in results}
 
 
-def _place(result: Mapping[str, Any]) -> tuple[str, str, str]:
+def _where(result: Mapping[str, Any]) -> tuple[str, str, str]:
     element = result["elements"][0]
     while element["type"] not in {"function", "contract"}:
         element = element["type_specific_fields"]["parent"]
@@ -156,9 +156,9 @@ def _report(names: set[str], found: dict[tuple[str, str, str], str]) -> int:
         wrong.append(f"not analysed: {', '.join(sorted(OURS - names))}")
     if PLANTED not in found:
         wrong.append("the planted fault was not reported")
-    ours = {place: said for place, said in found.items() if place[1] != PLANTED[1]}
-    wrong += [f"not explained: {place}\n{said}" for place, said in ours.items() if place not in EXPLAINED]
-    wrong += [f"explained, but not found: {place}" for place in EXPLAINED if place not in ours]
+    ours = {where: said for where, said in found.items() if where[1] != PLANTED[1]}
+    wrong += [f"not explained: {where}\n{said}" for where, said in ours.items() if where not in EXPLAINED]
+    wrong += [f"explained, but not found: {where}" for where in EXPLAINED if where not in ours]
     explained = len(ours.keys() & EXPLAINED.keys())
     print(f"slither: {len(names)} contracts analysed, {len(ours)} findings, {explained} of them explained")
     print("slither: planted fault reported" if PLANTED in found else "slither: planted fault NOT reported")
