@@ -130,7 +130,7 @@ def _told(refusal: LedgerRefused) -> str:
     arguments = refusal.values.get("arguments")
     if not isinstance(arguments, dict):
         return str(refusal)[:200]
-    about = [f"{name}={arguments[name]}" for name in ("left", "quantity", "status") if name in arguments]
+    about = [f"{name}={arguments[name]}" for name in ("remaining", "quantity", "status") if name in arguments]
     return " ".join([str(refusal), *about])[:200]
 
 
