@@ -16,6 +16,7 @@ from backend.web.forms import (
     Row,
     TextField,
     YesNoField,
+    yes_or_no,
 )
 
 _HS_HELP = _("6 to 13 digits, with or without dots.")
@@ -81,7 +82,10 @@ class ResultRow(Row):
     unit = TextField(_("Unit"), optional=True)
     limit = TextField(_("Limit"), optional=True)
     meets_limit = ChoiceField(
-        _("Within limit"), choices=[("", "–"), ("true", _("Yes")), ("false", _("No"))], optional=True
+        _("Within limit"),
+        choices=[("", "–"), ("true", _("Yes")), ("false", _("No"))],
+        coerce=yes_or_no,
+        optional=True,
     )
 
 
