@@ -69,6 +69,10 @@ class OriginForm(PaperForm):
     import_country = CountryField(_("Country of import"), description=_COUNTRY_HELP)
     free_trade_agreement_name = ChoiceField(_("Trade agreement"), choices=choices.agreement_choices, default="NONE")
     origin_criteria = ChoiceField(_("Origin criterion"), choices=choices.criterion_choices, default="NP")
+    free_on_board_amount = NumberField(
+        _("FOB value"), optional=True, description=_("Needed where the criterion is RVC, with its currency.")
+    )
+    currency = CurrencyField(_("Currency"), optional=True)
     invoice_reference = TextField(_("Invoice number"), optional=True)
     issue_date = DayField(_("Date"))
     valid_until = DayField(_("Valid until"), optional=True, description=_("Last day. RCEP certificates hold one year."))

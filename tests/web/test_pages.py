@@ -224,30 +224,6 @@ def a_report(page: str, **changes: object) -> dict[str, object]:
     }
 
 
-def chosen(page: str) -> list[str]:
-    """What is selected or ticked on a page, as name=value."""
-    ticked = re.findall(r'<input[^>]* checked[^>]*name="([^"]+)"[^>]*value="([^"]+)"', page)
-    boxes = re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', page, re.DOTALL)
-    selected = [(name, found[1]) for name, box in boxes if (found := re.search(r'selected value="([^"]+)"', box))]
-    return [f"{name}={value}" for name, value in ticked + selected]
-
-
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_report_sent_back_keeps_its_answers(signed_in, lang):
-    merchant, laboratory = signed_in("merchant"), signed_in("laboratory")
-    path = f"{a_product(merchant)}/inspection-report/new?lang={lang}"
-    sheet = merchant.post(path, a_report(merchant.get(path))).location
-    assert merchant.get(f"{sheet}?lang=en").count("do NOT conform") == 1
-    request = newest_request(laboratory)
-    laboratory.get(request)
-    laboratory.post(f"{request}/send-back", {"reason": "It conforms."})
-    page = merchant.get(f"{request}/correct?lang={lang}")
-    answers = {"conforms=false", "results-0-meets_limit=true", "results-1-meets_limit=false"}
-    assert answers <= set(chosen(page))
-    sheet = merchant.post(f"{request}/correct", a_report(page, conforms="true")).location
-    assert "do NOT conform" not in merchant.get(f"{sheet}?lang=en")
-
-
 def test_report_without_an_answer_is_asked_for_one(signed_in):
     merchant = signed_in("merchant")
     path = f"{a_product(merchant)}/inspection-report/new?lang=en"

@@ -17,6 +17,7 @@ from backend.web.attached_files import receive
 from backend.web.field_messages import in_words
 from backend.web.forms import Problems, add_blank_rows, filled_in
 from backend.web.pages import blueprint
+from backend.web.pages.declarations import TRADE_ZONE
 from backend.web.paper_forms import InspectionForm, OriginForm
 from backend.web.people import only, person
 from backend.web.surroundings import surroundings
@@ -148,5 +149,5 @@ def own_party() -> dict[str, str | None]:
 
 
 def today() -> str:
-    """The day, as forms take it."""
-    return surroundings().now().date().isoformat()
+    """The day in the zone of the trade here, as forms take it."""
+    return surroundings().now().astimezone(TRADE_ZONE).date().isoformat()
