@@ -64,7 +64,9 @@ RUNS = {
     "parameters": lambda folder: run("parameters", "--context", "general-import"),
     "calibrate": lambda folder: run("calibrate", "--replications", "2"),
     "validate-studies": lambda folder: run("validate-studies", "--replications", "2"),
-    "staffing": lambda folder: run("staffing", "office", "--target", "P90(lodgement to release) <= 72h", "--replications", "8"),
+    "staffing": lambda folder: run(
+        "staffing", "office", "--target", "P90(lodgement to release) <= 72h", "--replications", "8"
+    ),
     "trs": trs,
     "report": report,
     "probe": probe,

@@ -341,13 +341,33 @@ def forms_shown(house: House, role: str) -> set[tuple[str, str]]:
     return shown
 
 
-def test_form_of_a_page_that_refuses_fails():
-    """Else the test above could not tell a refusal."""
+def test_form_that_is_refused_fails(house):
+    """On the page that answers, and on the page that it leads to."""
+    with pytest.raises(AssertionError, match="422"):
+        house.send(house.browser("merchant"), "/products/new", "pages.new_product", own={"hs_code": "none"})
+    path, arguments = _about(house.issuer()["id"])
+    with pytest.raises(AssertionError, match="tells a refusal"):
+        house.send(
+            house.browser("authority"), path, "pages.accredit", arguments=arguments, own={"chapters": "from 1 on"}
+        )
+
+
+def test_page_with_forms_is_read_whole():
     page = read_page(
-        '<main><form method="post"><input name="name"><p class="fault">No.</p></form>'
-        '<p class="notice notice-bad">Twice no.</p></main>'
+        '<form action="/out"><button name="go" value="1">Go</button></form><main><form method="post">'
+        '<input name="code" list="codes"><datalist id="codes"><option value="KE"></option></datalist>'
+        '<select name="kind"><option value="">–</option><option value="a" selected>A</option></select>'
+        '<input type="radio" name="sure" value="true"><input type="radio" name="sure" value="false" checked>'
+        '<input name="off" disabled><textarea name="why">\r\nBecause</textarea>'
+        '<p class="fault">No.</p></form></main>'
     )
-    assert page.faults == ["No.", "Twice no."]
+    assert [(form.action, form.method, form.in_main) for form in page.forms] == [
+        ("/out", "get", False),
+        ("", "post", True),
+    ]
+    assert fill(page.forms[1], page) == [("code", "KE"), ("kind", "a"), ("sure", "false"), ("why", "Because")]
+    assert dict(fill(page.forms[1], page, variant=2))["sure"] == "true"
+    assert page.faults == ["No."]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
