@@ -124,6 +124,10 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
         fields = ((name, _stated(field)) for name, field in self._fields.items() if name not in _NOT_STATED)
         return {to_camel(name): value for name, value in fields if value is not None}
 
+    def has_place_for(self, name: str) -> bool:
+        """Whether a document's field, by its JSON name, can be typed here."""
+        return to_snake(name) in self._fields
+
     def show(self, problems: Problems) -> None:
         """Put each fault where it belongs, in the reader's language."""
         for path, message in problems:

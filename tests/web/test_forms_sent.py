@@ -17,9 +17,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from backend.app import System
+from backend.domain.kinds import Kind
 from backend.domain.records import RecordOnFile
+from backend.services import stating
 from backend.services.simulating import run_next
-from tests.builders import Api
+from tests.builders import Api, certificate_fields
 from tests.conftest import Somebody
 from tests.helpers.forms import Form, Page, fill, read_page
 
@@ -382,3 +384,18 @@ def test_statement_sent_back_is_corrected_without_loss(house, what, language):
     sent = house.send(merchant, f"{request}/correct", "pages.correct_request", 0)
     after = house.record(sent.location.rsplit("/", 1)[1])
     assert {**after.fields, "attachments": None} == {**before.fields, "attachments": None}
+
+
+def test_field_without_a_place_survives_a_correction(house):
+    """An import states more than the form shows."""
+    with house.system.at.work(reading=True) as work:
+        merchant, chamber = (
+            work.store.find_person_by_email(house.people[who].email) for who in ("merchant", "chamber")
+        )
+    fields = certificate_fields(shippingMarks="MS 1-10") | {"certificateNumber": None}
+    stated = stating.state(house.system.at, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id)
+    with house.system.at.work(reading=True) as work:
+        request = f"/requests/{work.store.find_request_about(stated.id).id}"
+    house.send(house.browser("chamber"), request, "pages.send_back")
+    sent = house.send(house.browser("merchant"), f"{request}/correct", "pages.correct_request")
+    assert house.record(sent.location.rsplit("/", 1)[1]).fields["shippingMarks"] == "MS 1-10"

@@ -86,10 +86,13 @@ def _state(
     at = surroundings()
     form = _FORMS[kind](data=start)
     form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
-    attachments = sent_back.statement.fields.get("attachments", []) if sent_back else []
+    before = sent_back.statement.fields if sent_back else {}
+    attachments = before.get("attachments", [])
     if request.method == "POST":
         attachments, refused = receive(at)
-        fields = {**form.document, **({"attachments": attachments} if attachments else {})}
+        # What an import or a program stated and the form has no place for stays: a correction must not lose it.
+        kept = {name: value for name, value in before.items() if name != "attachments" and not form.has_place_for(name)}
+        fields = {**kept, **form.document, **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
                 documents.read(kind, fields)
