@@ -19,6 +19,7 @@ from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import InspectionForm, OriginForm
 from backend.web.pages import blueprint
+from backend.web.pages.declarations import TRADE_ZONE
 from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.labels import name_of
 
@@ -85,10 +86,13 @@ def _state(
     ctx = current_context()
     form = _FORMS[kind](data=start)
     form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
-    attachments = sent_back.statement.fields.get("attachments", []) if sent_back else []
+    before = sent_back.statement.fields if sent_back else {}
+    attachments = before.get("attachments", [])
     if request.method == "POST":
         attachments, refused = receive(ctx)
-        fields = {**form.document, **({"attachments": attachments} if attachments else {})}
+        # What an import or a program stated and the form has no place for stays: a correction must not lose it.
+        kept = {name: value for name, value in before.items() if name != "attachments" and not form.has_place_for(name)}
+        fields = {**kept, **form.document, **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
                 documents.read(kind, fields)
@@ -148,5 +152,5 @@ def own_party() -> dict[str, str | None]:
 
 
 def today() -> str:
-    """The day, as forms take it."""
-    return current_context().now().date().isoformat()
+    """The day in the zone of the trade here, as forms take it."""
+    return current_context().now().astimezone(TRADE_ZONE).date().isoformat()
