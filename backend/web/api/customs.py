@@ -90,7 +90,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
     """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
     taken = decisions.decide(
-        current_context(), person(), declaration_id, body.decision, body.reason, body.accept_cannot_tell, answer_key()
+        current_context(), person(), declaration_id, body.decision, body.reason, body.accept_indeterminate, answer_key()
     )
     return views.decision(declaration_id, taken)
 

@@ -2,23 +2,15 @@
 
 from typing import Any
 
-from flask import jsonify, request
+from flask import request
 from flask.typing import ResponseReturnValue
 
-from backend.domain import evidence
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.presentations import Audience
-from backend.domain.records import RecordOnFile
 from backend.services import declarations, erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
-from backend.services.ports import AppContext
-from backend.services.verification import (
-    evidence_of,
-    snapshot,
-    verdict_on,
-    verdict_on_bundle,
-)
+from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.web.api import views
 from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
@@ -77,17 +69,8 @@ def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
         on_file = visible_record(work, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
-    if query.version == evidence.VERSION:
-        return jsonify(_version_1(ctx, on_file))
     shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
     return bundle_file(bundle_of(ctx, on_file, shown), record_id)
-
-
-def _version_1(ctx: AppContext, on_file: RecordOnFile) -> dict[str, Any]:
-    try:
-        return evidence.write(evidence_of(on_file), snapshot(verdict_on(ctx, on_file, for_everybody=True)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence")
@@ -115,16 +98,15 @@ def post_verify(query: MomentQuery) -> dict[str, Any]:
 @blueprint.auth_required(auth)
 @blueprint.input(PresentationQuery, location="query", arg_name="query")
 @blueprint.doc(summary="Show a record in part", tags=["Everybody"], responses=[401, 404, 409, 422])
-def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]:
+def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturnValue:
     """The evidence bundle with only those fields in the open that the ``audience`` needs, or that ``fields`` names."""
     if (query.audience is None) == (query.fields is None):
         raise Invalid("say what to show", [("audience", "is missing: give it, or fields, and not both")])
     audience = Audience(query.audience) if query.audience is not None else None
     names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
     ctx = current_context()
-    return selective_disclosure.presentation(
-        ctx, selective_disclosure.choose(ctx, person(), record_id, audience, names)
-    )
+    choice = selective_disclosure.choose(ctx, person(), record_id, audience, names)
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
 
 
 @blueprint.post("/records/<record_id>/erasure")

@@ -4,7 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -193,10 +193,7 @@ def presentation(record_id: str) -> Response:
     """The bundle with the fields that were ticked."""
     ctx = current_context()
     choice = selective_disclosure.choose(ctx, person(), record_id, None, request.args.getlist("field"))
-    answer = jsonify(selective_disclosure.presentation(ctx, choice))
-    answer.headers.set("Content-Disposition", "attachment", filename=f"shown-{record_id[:8]}.json")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
 
 
 @blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])

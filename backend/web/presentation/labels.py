@@ -16,9 +16,9 @@ from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.parties import Role
 from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
-from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
+from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, headline, sentence
 from backend.domain.simulation import SimulationState
-from backend.domain.verdict import Check, Outcome, Ruling, Verdict
+from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.web.forms import choices
 from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.field_names import field_name, field_value
@@ -44,12 +44,12 @@ def install_words(app: Flask) -> None:
         simulation_state=simulation_state,
         step_name=step_name,
         proof_stages=proof_stages,
-        ruling=ruling,
+        conclusion=conclusion,
         why=why,
         check_title=check_title,
         check_sentence=check_sentence,
         outcome=outcome,
-        mender=mender,
+        action_by=action_by,
         undone=undone,
         options=choices.options,
         name_of=name_of,
@@ -265,11 +265,11 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
     ]
 
 
-def ruling(value: Ruling | str) -> Shown:
+def conclusion(value: Conclusion | str) -> Shown:
     """A verdict's one word."""
-    tones = {Ruling.VALID: "good", Ruling.INVALID: "bad", Ruling.CANNOT_TELL: "wait"}
-    value = Ruling(value)
-    return Shown(RULINGS[value][language() == "zh"], tones[value])
+    tones = {Conclusion.VALID: "good", Conclusion.INVALID: "bad", Conclusion.INDETERMINATE: "wait"}
+    value = Conclusion(value)
+    return Shown(CONCLUSIONS[value][language() == "zh"], tones[value])
 
 
 def why(verdict: Verdict) -> str:
@@ -292,7 +292,7 @@ def check_sentence(check: Check) -> str:
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
-    named["QUANTITY_LEFT"] = _quantity
+    named["QUANTITY_AVAILABLE"] = _quantity
     shown = named.get(check.code)
     if shown is None:
         return check
@@ -310,15 +310,15 @@ def outcome(value: Outcome) -> Shown:
     names = {
         Outcome.PASS: Shown(_("passed"), "good"),
         Outcome.FAIL: Shown(_("failed"), "bad"),
-        Outcome.CANNOT_TELL: Shown(_("cannot tell"), "wait"),
+        Outcome.INDETERMINATE: Shown(_("cannot tell"), "wait"),
         Outcome.NOTE: Shown(_("note"), "plain"),
     }
     return names[value]
 
 
-def mender(who: Enum) -> str:
+def action_by(who: Enum) -> str:
     """Who can put it right."""
-    return MENDERS[str(who.value)][language() == "zh"]
+    return ACTION_BY[str(who.value)][language() == "zh"]
 
 
 def size(count: int) -> str:

@@ -15,7 +15,7 @@ from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
 
-_SCHEMAS = {("evidence-bundle", 2), ("trust-file", 1)}
+_SCHEMAS = {("evidence-bundle", 1), ("trust-file", 1)}
 
 
 @blueprint.get("/verify-offline")
