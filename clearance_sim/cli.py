@@ -1,29 +1,28 @@
 """The command line, `clearance-sim`: the commands by what one does with them. Each is loaded only when it is used."""
 
 import importlib
-import importlib.util
 from typing import Any
 
 import click
 
-# Under each heading: command, the module in clearance_sim.commands that holds it.
+# Under each heading: command, and the module in clearance_sim.commands that holds it as `NAME_command`.
 GROUPS: dict[str, dict[str, str]] = {
     "Simulate": {
         "scenarios": "scenarios",
-        "check": "check",
+        "check": "scenarios",
         "run": "run",
-        "schema": "schema",
+        "schema": "scenarios",
     },
     "Trust": {
         "validate": "validate",
-        "warm-up-cache": "warm_up_cache",
+        "warm-up-cache": "run",
     },
     "Ask about customs": {
         "claim": "claim",
         "customs": "customs",
-        "parameters": "parameters",
-        "calibrate": "calibrate",
-        "validate-studies": "validate_studies",
+        "parameters": "customs",
+        "calibrate": "customs",
+        "validate-studies": "customs",
         "staffing": "staffing",
         "trs": "trs",
         "report": "report",
@@ -38,16 +37,14 @@ class _Commands(click.Group):
     """Commands that are imported when they are asked for, listed under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for commands in GROUPS.values() for name in commands if self.get_command(ctx, name)]
+        return [name for commands in GROUPS.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for commands in GROUPS.values():
             if cmd_name in commands:
-                path = f"clearance_sim.commands.{commands[cmd_name]}"
-                if importlib.util.find_spec(path) is None:
-                    return None
-                module = importlib.import_module(path)
-                return next(c for c in vars(module).values() if isinstance(c, click.Command))
+                module = importlib.import_module(f"clearance_sim.commands.{commands[cmd_name]}")
+                command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+                return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

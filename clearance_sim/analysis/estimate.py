@@ -1,4 +1,6 @@
-"""A mean over replications, and how far it may be off."""
+"""Means over replications with confidence intervals: `Estimate` by half-width, `Interval` by its bounds."""
+
+from __future__ import annotations
 
 import functools
 import math
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
+from scipy.stats import t as student
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Estimate:
     count: int = 0
     """How many replications know the value."""
 
-    def at_level(self, level: float) -> "Estimate":
+    def at_level(self, level: float) -> Estimate:
         """The same with the interval of another confidence level."""
         return Estimate(self.value, _half_width(self.deviation, self.count, level), self.deviation, self.count)
 
@@ -61,3 +64,50 @@ def estimated(values: ArrayLike, level: float = 0.95) -> Estimate:
 
 def _half_width(deviation: float, count: int, level: float) -> float:
     return _t(level, count - 1) * deviation / math.sqrt(count) if count > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def over(cls, values: ArrayLike, confidence: float = 0.95) -> Interval:
+        """The mean of one value per replication, with Student's interval; a replication without a value is left out."""
+        kept = np.asarray(values, dtype=float)
+        kept = kept[np.isfinite(kept)]
+        if kept.size == 0:
+            return cls(float("nan"), float("nan"), float("nan"))
+        middle = float(kept.mean())
+        if kept.size == 1:
+            return cls(middle, float("-inf"), float("inf"))
+        half = float(student.ppf((1 + confidence) / 2, kept.size - 1) * kept.std(ddof=1) / np.sqrt(kept.size))
+        return cls(middle, middle - half, middle + half)
+
+    def lies_below(self, hours: float) -> bool:
+        """True when the whole interval does."""
+        return self.high <= hours
+
+    def lies_above(self, hours: float) -> bool:
+        """True when the whole interval does."""
+        return self.low > hours
+
+    def hours(self, language: str = "en") -> str:
+        """The figure as a reader says it."""
+        scale, digits, en, zh = (60, 0, "min", "分钟") if 0 < self.value < 1 else (1, 1, "h", "小时")
+        value, low, high = (f"{scale * each:.{digits}f}" for each in (self.value, self.low, self.high))
+        if not np.isfinite(self.low) or not np.isfinite(self.high):
+            return f"{value} {en}" if language == "en" else f"{value} {zh}"
+        return f"{value} {en} ({low} to {high})" if language == "en" else f"{value} {zh}（{low} 至 {high}）"
+
+    def to_json(self) -> dict[str, float | None]:
+        """Value and bounds; a bound or value that does not exist is null."""
+        return {name: number(getattr(self, name)) for name in ("value", "low", "high")}
+
+
+def number(value: float) -> float | None:
+    """A number JSON can carry."""
+    return round(float(value), 6) if np.isfinite(value) else None

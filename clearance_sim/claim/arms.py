@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from clearance_sim.analysis.estimate import Interval, number
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.fraud import fraud
-from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import Arm
+from clearance_sim.procedure.measured import fraud
 from clearance_sim.procedure.network import ARRIVAL, CHANNELS, CLOCKS, OWNERS, TITLES
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, time_in
 

@@ -1,18 +1,78 @@
-"""Every set of levers, with the same consignments: who earned the hours saved, and which sets suffice."""
+"""Every set of levers, with the same consignments: who earned the hours saved (Shapley), and which sets suffice."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clearance_sim.claim.shapley import Shares, Values, shares, with_credit
+from clearance_sim.analysis.estimate import Interval
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import ORDER, TITLES, Levers, letters_of
 from clearance_sim.procedure.network import CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Each lever's part of the saving, one row per lever, one column per replication."""
+
+    levers: Sequence[str]
+    shapley: Values
+    first_in: Values
+    last_in: Values
+
+    def of(self, lever: str) -> int:
+        """The row of a lever."""
+        return list(self.levers).index(lever)
+
+
+def shares(levers: Sequence[str], values: Values) -> Shares:
+    """Split the value of all levers among them: Shapley value (1953), first-in and last-in share.
+
+    The value of a set is the hours it saves against no lever at all, measured once per replication, so that each share
+    comes with an interval: the arithmetic is linear and done replication by replication.
+
+    Args:
+        levers: names; lever i is bit i of a set's number.
+        values: one row per set of levers (2^n rows, row 0 the empty set), one column per replication.
+    """
+    count = len(levers)
+    if values.shape[0] != 1 << count:
+        raise ValueError(f"{count} levers make {1 << count} sets, not {values.shape[0]}")
+    return Shares(
+        levers=tuple(levers),
+        shapley=np.stack([_shapley(values, player, count) for player in range(count)]),
+        first_in=np.stack([values[1 << player] - values[0] for player in range(count)]),
+        last_in=np.stack([values[-1] - values[(1 << count) - 1 - (1 << player)] for player in range(count)]),
+    )
+
+
+def _shapley(values: Values, player: int, count: int) -> Values:
+    """Weighs what the player adds to every set without it."""
+    bit = 1 << player
+    total = np.zeros(values.shape[1])
+    for others in range(1 << count):
+        if others & bit:
+            continue
+        size = others.bit_count()
+        weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+        total += weight * (values[others | bit] - values[others])
+    return total
+
+
+def with_credit(split: Values, levers: Sequence[str], credited: dict[str, float], to: str) -> tuple[Values, Values]:
+    """What a lever earns directly, and with stated fractions of others credited to it as what it makes possible."""
+    names = list(levers)
+    direct = split[names.index(to)]
+    enabled = direct + sum(fraction * split[names.index(lever)] for lever, fraction in credited.items())
+    return direct, enabled
+
 
 CREDITED = {"E": 1.0, "R": 0.5}
 """The fractions of other levers credited to the ledger as what it makes possible: an assumption, always printed."""

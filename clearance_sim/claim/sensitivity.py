@@ -9,10 +9,9 @@ import numpy as np
 from SALib.analyze import sobol as sobol_analysis
 from SALib.sample import sobol as sobol_sample
 
-from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval, number
+from clearance_sim.analysis.estimate import Interval, number
+from clearance_sim.procedure.context import Context, Parameter, parameters
 from clearance_sim.procedure.levers import Arm
-from clearance_sim.procedure.parameters import Parameter, parameters
 from clearance_sim.procedure.simulation import Cell, Laboratory, Summary
 
 Progress = Callable[[int, int], None] | None

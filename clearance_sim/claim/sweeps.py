@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clearance_sim.analysis.estimate import Interval, number
 from clearance_sim.claim.factorial import figures
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import ARMS, Levers
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, by_replication

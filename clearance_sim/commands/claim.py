@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from clearance_sim.claim.effort import effort
-from clearance_sim.claim.study import Question
+from clearance_sim.claim.study import Question, effort
 from clearance_sim.claim.study import study as run_study
 from clearance_sim.procedure.measured import ASSUMED, MeasuredError, read_measured
 from clearance_sim.procedure.simulation import Laboratory
@@ -36,7 +35,7 @@ from clearance_sim.procedure.simulation import Laboratory
 @click.option(
     "--language", default="en", show_default=True, type=click.Choice(["en", "zh"]), help="Of what is printed."
 )
-def command(
+def claim_command(
     quick: bool,
     out: Path | None,
     measured: Path | None,

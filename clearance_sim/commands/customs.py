@@ -1,16 +1,22 @@
-"""`clearance-sim customs`: write a customs scenario."""
+"""`clearance-sim customs`, `parameters`, `calibrate`, `validate-studies`: the customs model and its fit."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from clearance_sim.procedure.context import ContextError, context, contexts
+from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
+from clearance_sim.procedure.context import Context, ContextError, Parameter, context, contexts, parameters
 from clearance_sim.procedure.levers import ARMS, ORDER, Arm
-from clearance_sim.procedure.writing import scenario_text
+from clearance_sim.procedure.simulation import Laboratory
+from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_studies, read_studies, try_studies
+from clearance_sim.procedure.toml_writer import scenario_text
 
 
 @click.command("customs", short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.")
@@ -23,7 +29,7 @@ from clearance_sim.procedure.writing import scenario_text
 @click.option("--officer-hours", help="Desk and yard: 'Mon-Fri 08:30-17:00', or 24x7.")
 @click.option("--packaged", is_flag=True, help="Rewrite the packaged customs scenarios (after a new calibration).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
-def command(
+def customs_command(
     name: str,
     arm_name: str,
     pulls: tuple[str, ...],
@@ -80,3 +86,146 @@ def _arm(name: str, pulls: tuple[str, ...]) -> Arm:
         if letter not in ORDER or not 0 <= strength <= 1:
             raise ContextError(f"lever {letter}={strength:g}: levers are {', '.join(ORDER)}, each from 0 to 1")
     return replace(arm, levers=arm.levers.but(**moved)) if moved else arm
+
+
+@click.command("parameters", short_help="List the customs model's numbers with range and source.")
+@click.option("--context", "name", help="The numbers of one of the packaged contexts.")
+@click.option("--markdown", is_flag=True, help="As a table for documents.")
+def parameters_command(name: str | None, markdown: bool) -> None:
+    """Every number of the customs model: value, range, unit, how it is known, source."""
+    try:
+        here = context(name) if name else None
+    except ContextError as fault:
+        raise click.ClickException(f"{fault} ({', '.join(contexts())})") from fault
+    click.echo(markdown_parameters(here) if markdown else _plain_table(here))
+
+
+def markdown_parameters(here: Context | None = None) -> str:
+    """The parameters as a Markdown table."""
+    lines = ["| parameter | value | range | unit | known | source |", "|---|---|---|---|---|---|"]
+    for row in parameters().values():
+        value, source = _of(row, here)
+        span = f"{row.low:g} to {row.high:g}" if row.varies else ""
+        lines.append(f"| `{row.name}` | {value:g} | {span} | {row.unit} | {row.known} | {source} |")
+    return "\n".join(lines)
+
+
+def _plain_table(here: Context | None) -> str:
+    lines = []
+    for row in parameters().values():
+        value, source = _of(row, here)
+        span = f"[{row.low:g}, {row.high:g}]" if row.varies else ""
+        lines.append(f"{row.name:<30} {value:>8g} {row.unit:<13} {span:<14} {row.known:<11} {source}")
+    return "\n".join(lines)
+
+
+def _of(row: Parameter, here: Context | None) -> tuple[float, str]:
+    return (row.value, row.source) if here is None else (here[row.name], here.sources.get(row.name, row.source))
+
+
+@click.command("calibrate", short_help="Fit the customs model to published statistics.")
+@click.option("--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each run.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the fit.")
+@click.option("--write", is_flag=True, help="Keep the fitted parameters in the package's data.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def calibrate_command(replications: int, seed: int, write: bool, as_json: bool) -> None:
+    """Fit the customs model to published statistics, and show how well it fits."""
+    start = time.perf_counter()
+    laboratory = Laboratory(replications=replications, seed=seed)
+    found = calibrate(laboratory, say=lambda line: None if as_json else click.echo(f"  {line}"))
+    if write:
+        path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
+        write_calibrated(found, path)
+    if as_json:
+        click.echo(json.dumps(_document(found), ensure_ascii=False, indent=1))
+        return
+    _show(found)
+    click.echo(f"{time.perf_counter() - start:.1f} s" + (f"; written to {path}" if write else "; --write keeps them"))
+
+
+def _document(found: Calibration) -> dict[str, object]:
+    shape = found.shape
+    return {
+        "parameters": found.layers,
+        "shape": {"floor_h": shape.floor, "sigma": shape.sigma, "median_h": shape.median, "mean_h": shape.mean},
+        "fits": [fit.to_json() for fit in found.fits],
+    }
+
+
+def _show(found: Calibration) -> None:
+    shape = found.shape
+    click.echo(
+        f"shape of a total (shifted log-normal, Nhava Sheva 2018): floor {shape.floor:.1f} h, "
+        f"log-sd {shape.sigma:.2f}, median {shape.median:.1f} h, mean {shape.mean:.1f} h"
+    )
+    for layer, values in found.layers.items():
+        click.echo(f"{layer}: " + ", ".join(f"{name} = {value:g}" for name, value in values.items()))
+    click.echo(f"{'published':>10} {'fitted':>8} {'simulated (95 %)':>28}  figure")
+    for fit in found.fits:
+        row, simulated = fit.published, fit.simulated
+        interval = f"{simulated.value:.3g} ({simulated.low:.3g} to {simulated.high:.3g})"
+        click.echo(f"{row.value:>10.4g} {fit.fitted:>8.4g} {interval:>28}  {row.study}: {row.figure} [{row.known}]")
+
+
+@click.command("validate-studies", short_help="Try the customs model on published studies.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each study."
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--markdown", is_flag=True, help="Print a table for documents.")
+@click.option("--example", is_flag=True, help="Print the packaged studies, as a file to start from.")
+def validate_studies_command(
+    file: Path | None, replications: int, seed: int, as_json: bool, markdown: bool, example: bool
+) -> None:
+    """Predict published clearance times that the model was not calibrated on.
+
+    FILE holds [[study]] rows: a context, its levers, the published figure and a tolerance. Without it, the packaged
+    studies are tried. Ends with 0 whatever the outcome: a study outside its tolerance is a finding.
+    """
+    if example:
+        from importlib.resources import files
+
+        click.echo((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
+        return
+    try:
+        studies = packaged_studies() if file is None else read_studies(file.read_text(encoding="utf-8"), str(file))
+    except (StudyError, UnicodeDecodeError) as fault:
+        raise click.ClickException(str(fault)) from fault
+    trials = try_studies(studies, Laboratory(replications=replications, seed=seed))
+    if as_json:
+        click.echo(json.dumps([trial.to_json() for trial in trials], ensure_ascii=False, indent=1))
+        return
+    click.echo(markdown_studies(trials) if markdown else plain_studies(trials))
+
+
+def plain_studies(trials: Sequence[Trial]) -> str:
+    """The table as text: failures stand among the others, marked."""
+    lines = [f"{'predicted (95 %)':>26} {'published':>10}  {'within':<9}{'':<4}study"]
+    for trial in trials:
+        row, guess = trial.study, trial.predicted
+        interval = f"{guess.value:.3g} ({guess.low:.3g} to {guess.high:.3g})"
+        mark = "yes" if trial.inside else "NO"
+        lines.append(
+            f"{interval:>26} {row.published:>7.4g} {row.unit:<2}  {_tolerance(row):<9}{mark:<4}{row.study}: {row.what}"
+        )
+    inside = sum(trial.inside for trial in trials)
+    lines.append(f"{inside} of {len(trials)} inside their tolerance; {len(trials) - inside} outside")
+    return "\n".join(lines)
+
+
+def markdown_studies(trials: Sequence[Trial]) -> str:
+    """The table for documents."""
+    lines = ["| study | figure | published | predicted (95 %) | tolerance | inside |", "|---|---|---|---|---|---|"]
+    for trial in trials:
+        row, guess = trial.study, trial.predicted
+        lines.append(
+            f"| {row.study} | {row.what} | {row.published:g} {row.unit} | {guess.value:.3g} ({guess.low:.3g} to "
+            f"{guess.high:.3g}) | {_tolerance(row)} | {'yes' if trial.inside else '**no**'} |"
+        )
+    return "\n".join(lines)
+
+
+def _tolerance(study: Study) -> str:
+    return f"± {study.slack:g}" if study.slack else f"x/÷ {study.tolerance:g}"

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from clearance_sim.scenario.errors import Fault, ScenarioError
+from clearance_sim.scenario.loader import load, to_values, varied
 from clearance_sim.scenario.model import Scenario
-from clearance_sim.scenario.reading import load, to_values, varied
 
 
 def packaged() -> dict[str, str]:

@@ -18,7 +18,9 @@ _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("-o", "--output", type=_NEW_FILE, default=Path("report.html"), show_default=True, help="The page.")
 @click.option("--pdf", type=_NEW_FILE, help="Also write a PDF.")
-def command(claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path, pdf: Path | None) -> None:
+def report_command(
+    claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path, pdf: Path | None
+) -> None:
     """Write a report from RESULTS, the file of "clearance-sim claim" or of "run --json".
 
     One page that opens in any browser and needs no network, and a PDF.

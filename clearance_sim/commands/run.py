@@ -1,23 +1,153 @@
-"""`clearance-sim run`: simulate a scenario and print what came out."""
+"""`clearance-sim run` and `warm-up-cache`: simulate a scenario here or on a cluster, and print the figures."""
 
 import json
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from clearance_sim.analysis.result import Result
-from clearance_sim.commands.cluster_options import cluster_options, executor_for
+from clearance_sim.analysis.estimate import Estimate
+from clearance_sim.analysis.result import Durations, Result
 from clearance_sim.commands.files import opened, refuse
-from clearance_sim.commands.tables import print_result
-from clearance_sim.execution.port import Executor, processors
-from clearance_sim.execution.running import run
+from clearance_sim.execution.executors import Executor, processors
+from clearance_sim.execution.runner import run
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
+
+Command = TypeVar("Command", bound=Callable[..., object])
+MOST_WORKERS = 256
+
+
+def cluster_options(command: Command) -> Command:
+    """Add the options; the command takes them as ``scheduler`` and ``dask_workers``."""
+    scheduler = click.option(
+        "--scheduler", metavar="tcp://HOST:PORT", help="Run on the Dask cluster of this scheduler."
+    )
+    workers = click.option(
+        "--dask-workers", type=click.IntRange(1, MOST_WORKERS), help="Run on so many Dask processes of this machine."
+    )
+    return scheduler(workers(command))
+
+
+@contextmanager
+def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Executor | None]:
+    """The executor that was asked for, closed at the end; None where none was, so that threads are used."""
+    if scheduler is None and dask_workers is None:
+        yield None
+        return
+    if scheduler is not None and dask_workers is not None:
+        raise click.UsageError("--scheduler and --dask-workers exclude each other: its workers are already there")
+    from clearance_sim.execution.dask_cluster import ClusterError, DaskExecutor
+
+    try:
+        with DaskExecutor(scheduler, dask_workers or 1) as executor:
+            yield executor
+    except ClusterError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def print_result(result: Result, console: Console, seconds: float) -> None:
+    """Print the figures of a run, each with its interval."""
+    if not console.is_terminal:
+        console.width = 160
+    total = int(sum(s.run[0] for s in result.summaries))
+    console.print(
+        f"{result.scenario}: {result.replications} replications, seed {result.seed}, {total:,} declarations"
+        f" ({result.warm_up:,} of each replication left out as warm-up), {seconds:.2f} s"
+    )
+    console.print(f"± is half the {result.level:.1%} confidence interval. Times in hours.".replace(".0%", "%"))
+    console.print(_clocks(result))
+    console.print(_stations(result))
+    console.print(_waits(result))
+    if result.unfinished.value > 0:
+        console.print(f"Unfinished at the horizon: {shown(result.unfinished)} declarations.")
+    if result.observed:
+        console.print(_observed(result))
+
+
+def shown(e: Estimate) -> str:
+    """`3.72 ± 0.04`; a dash where nothing is known."""
+    if math.isnan(e.value):
+        return "–"
+    if math.isnan(e.half_width):
+        return f"{e.value:.4g}"
+    digits = 3 if e.half_width <= 0 else max(0, min(6, 1 - math.floor(math.log10(e.half_width))))
+    return f"{e.value:.{digits}f} ± {e.half_width:.{digits}f}"
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _durations(d: Durations) -> list[str]:
+    return [shown(d.mean), shown(d.p50), shown(d.p90), shown(d.p95)]
+
+
+def _clocks(result: Result) -> Table:
+    targets = sorted({t for clock in result.clocks.values() for t in clock.within})
+    table = _table(
+        "End to end", "clock", "declarations", "mean", "P50", "P90", "P95", *(f"within {t:g} h" for t in targets)
+    )
+    for name, clock in result.clocks.items():
+        within = [shown(clock.within[t]) if t in clock.within else "" for t in targets]
+        table.add_row(name, shown(clock.count), *_durations(clock), *within)
+        if len(result.classes) > 1:
+            for of_class, own in clock.by_class.items():
+                within = [shown(own.within[t]) if t in own.within else "" for t in targets]
+                table.add_row(f"  {of_class}", shown(own.count), *_durations(own), *within)
+    return table
+
+
+def _stations(result: Result) -> Table:
+    lossy = any(s.lost.value > 0 or s.abandoned.value > 0 for s in result.stations.values())
+    extra = ["turned away", "gave up"] if lossy else []
+    table = _table(
+        "Stations", "station", "arrivals", "served/h", "waiting", "in service", "on duty", "utilisation",
+        "overtime", *extra,
+    )  # fmt: skip
+    for name, s in result.stations.items():
+        shares = [shown(s.lost_share), shown(s.abandoned_share)] if lossy else []
+        table.add_row(
+            name, shown(s.entered), shown(s.throughput_per_h), shown(s.queue_length), shown(s.in_service),
+            shown(s.on_duty), shown(s.utilisation), shown(_overtime(s.overtime, s.scheduled_overtime)),
+            *shares,
+        )  # fmt: skip
+    return table
+
+
+def _overtime(beyond: Estimate, scheduled: Estimate) -> Estimate:
+    return Estimate(beyond.value + scheduled.value, math.hypot(beyond.half_width, scheduled.half_width))
+
+
+def _waits(result: Result) -> Table:
+    table = _table(
+        "Waiting and sojourn", "station", "had to wait", "wait: mean", "P50", "P90", "P95", "sojourn: mean",
+        "P50", "P90", "P95",
+    )  # fmt: skip
+    for name, s in result.stations.items():
+        table.add_row(name, shown(s.delayed_share), *_durations(s.wait), *_durations(s.sojourn))
+    return table
+
+
+def _observed(result: Result) -> Table:
+    table = _table("Observed", "where", "at h", "waiting", "in service", "together", "on duty", "empty")
+    for name, seen in result.observed.items():
+        for o in seen:
+            cells = [shown(part) for part in (o.waiting, o.in_service, o.present, o.on_duty, o.empty)]
+            table.add_row(name, f"{o.at_h:g}", *cells)
+    return table
 
 
 @click.command()
@@ -38,7 +168,7 @@ from clearance_sim.scenario.model import Scenario
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, show_default=True, help="Of the intervals.")
 @cluster_options
 @click.option("--progress-json", is_flag=True, help="Report progress and errors as JSON lines, for programs.")
-def command(
+def run_command(
     scenario: str, replications: int | None, seed: int | None, workers: int | None, changes: tuple[str, ...],
     warm_up: str | None, json_path: str | None, trace: str | None, out: str | None, trace_out: bool, level: float,
     progress_json: bool,
@@ -128,3 +258,13 @@ def _next(scenario: str, result: Result, json_path: str | None) -> str:
     if json_path:
         return f"Next: change one number and compare: clearance-sim run {scenario} --set KEY=VALUE"
     return f"Next: keep the figures: clearance-sim run {scenario} --json result.json"
+
+
+@click.command()
+def warm_up_cache_command() -> None:
+    """Compile the engine for this machine, so that the next run starts at once (about a minute, once)."""
+    begun = time.perf_counter()
+    # The loop is compiled for plain scenarios and for all.
+    for name in ("six-stations", "office"):
+        run(opened(name, ("run.declarations=100", "run.warm_up_declarations=0")), replications=1, workers=1)
+    click.echo(f"The engine is compiled ({time.perf_counter() - begun:.1f} s). Next: clearance-sim scenarios")

@@ -1,12 +1,14 @@
-"""`clearance-sim scenarios`: what comes with the package."""
+"""`clearance-sim scenarios`, `check` and `schema`: packaged scenarios, and whether a file is sound."""
 
 import json
 from typing import Any
 
 import click
 
-from clearance_sim.commands.files import opened, packaged, parameters, refuse
+from clearance_sim.commands.files import faults_as_json, opened, packaged, parameters, refuse
+from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario.loader import schema
 from clearance_sim.scenario.model import Scenario
 
 
@@ -14,7 +16,7 @@ from clearance_sim.scenario.model import Scenario
 @click.argument("files", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="With the numbers that may be turned, as JSON.")
 @click.option("--show", metavar="NAME", help="Print the file of a packaged scenario, to copy and change.")
-def command(files: tuple[str, ...], as_json: bool, show: str | None) -> None:
+def scenarios_command(files: tuple[str, ...], as_json: bool, show: str | None) -> None:
     """List the packaged scenarios (or describe FILES)."""
     if show is not None:
         texts = packaged()
@@ -44,3 +46,33 @@ def _described(name: str, scenario: Scenario) -> dict[str, Any]:
         "summary": summary.model_dump() if summary else {"en": "", "zh": ""},
         "parameters": parameters(scenario),
     }
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a number first.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def check_command(scenario: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """Check a scenario without running it, and show the load of each station."""
+    try:
+        read = opened(scenario, changes)
+    except ScenarioError as error:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "errors": faults_as_json(error)}, ensure_ascii=False))
+            raise SystemExit(1) from None
+        refuse(error)
+        raise
+    loads = loads_of(read)
+    if as_json:
+        click.echo(json.dumps({"ok": True, "errors": [], "loads": loads}))
+        return
+    click.echo(f"{scenario} is sound. Offered load (work brought over officers on duty):")
+    for name, load in loads.items():
+        click.echo(f"  {name:<24}{'unlimited' if load == 0 else format(load, '.3f')}")
+    click.echo(f"Next: clearance-sim run {scenario}")
+
+
+@click.command()
+def schema_command() -> None:
+    """Print the JSON Schema of scenario files, for editors and programs."""
+    click.echo(json.dumps(schema(), indent=1, ensure_ascii=False))

@@ -37,7 +37,7 @@ REACHED, NOT_REACHED = 0, 1
 @click.option("--replications", default=64, show_default=True, type=click.IntRange(8), help="At most, for one roster.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(
+def staffing_command(
     scenario: str,
     targets: tuple[str, ...],
     stations: tuple[str, ...],

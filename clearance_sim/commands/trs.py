@@ -35,7 +35,7 @@ _TITLES = {
     "--json", "json_file", type=_NEW_FILE, help="Write all figures, for machines and the report; - is stdout."
 )
 @click.option("--export", type=_NEW_FILE, help="Also write the log for process mining: NAME.xes or NAME.jsonocel.")
-def command(
+def trs_command(
     log: Path,
     columns: Path | None,
     splits: str,

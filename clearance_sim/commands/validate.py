@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from clearance_sim.validation.cases import Case, all_cases
-from clearance_sim.validation.checking import Answer, answers
+from clearance_sim.validation.cases import Answer, Case, all_cases, answers
 
 _HEAD = f"{'case':<22} {'theory':<22} {'figure':<28} {'exact':>12} {'simulated':>12} {'± 99.9 %':>10} {'of value':>9}"
 

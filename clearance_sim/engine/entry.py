@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from clearance_sim.engine.compiling import kept_on_disk, sources
-from clearance_sim.engine.laws import draw
+from clearance_sim.engine.compilation import kept_on_disk, sources
+from clearance_sim.engine.distributions import draw
 from clearance_sim.engine.loop import begin_run, go_on
 from clearance_sim.engine.philox import uniforms
 

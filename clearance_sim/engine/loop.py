@@ -9,12 +9,11 @@ import math
 import numpy as np
 
 from clearance_sim.engine import tables as t
-from clearance_sim.engine.arriving import FIRES_AT, next_firing, picked, step_begins
-from clearance_sim.engine.compiling import compiled_part, inlined
-from clearance_sim.engine.heap import drop_first, push
-from clearance_sim.engine.laws import draw, normal
+from clearance_sim.engine.arrivals import FIRES_AT, next_firing, picked, step_begins
+from clearance_sim.engine.compilation import compiled_part, inlined
+from clearance_sim.engine.distributions import draw, normal
 from clearance_sim.engine.philox import MEMBER, TRADER, U64, block, uniform
-from clearance_sim.engine.serving import (
+from clearance_sim.engine.service import (
     ABANDONED_OUTCOME,
     LOST_OUTCOME,
     SERVED_OUTCOME,
@@ -81,6 +80,8 @@ from clearance_sim.engine.state import (
     WINDOW_FROM,
     WINDOW_H,
     WINDOW_TO,
+    drop_first,
+    push,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from clearance_sim.engine.compiling import compiled_part, inlined
+from clearance_sim.engine.compilation import compiled_part, inlined
 
 U64 = np.uint64
 _M0, _M1 = U64(0xD2E7470EE14C6C93), U64(0xCA5A826395121157)

@@ -161,7 +161,7 @@ class Reference:
         self._go(declaration, way, now)
 
     def _frailty(self, u: float) -> float:
-        from clearance_sim.engine.laws import normal
+        from clearance_sim.engine.distributions import normal
 
         traders = self.tables.options[t.TRADERS]
         if traders:

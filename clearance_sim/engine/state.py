@@ -1,4 +1,4 @@
-"""What the event loop writes: slots for those inside, queues, the heap of what is to come, and the sums it keeps.
+"""What the event loop writes: slots for those inside, queues, the heap of planned events, and the sums it keeps.
 
 All of it lives in arrays, so the loop may stop at any moment (an array is full, progress is due) and be called again.
 """
@@ -9,6 +9,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compilation import inlined
+
+
+@inlined
+def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
+    """Add an event to a heap of n."""
+    i = n
+    while i > 0:
+        parent = (i - 1) >> 1
+        above = at[parent]
+        if above < time or (above == time and what[parent] < event):
+            break
+        at[i] = above
+        what[i] = what[parent]
+        i = parent
+    at[i] = time
+    what[i] = event
+
+
+@inlined
+def drop_first(at, what, n):  # type: ignore[no-untyped-def]
+    """Remove the earliest event of a heap of n."""
+    n -= 1
+    time = at[n]
+    event = what[n]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        right = child + 1
+        if right < n and (at[right] < at[child] or (at[right] == at[child] and what[right] < what[child])):
+            child = right
+        if at[child] > time or (at[child] == time and what[child] > event):
+            break
+        at[i] = at[child]
+        what[i] = what[child]
+        i = child
+    at[i] = time
+    what[i] = event
+
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

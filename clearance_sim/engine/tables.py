@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from clearance_sim.engine.laws import law_row
+from clearance_sim.engine.distributions import law_row
 from clearance_sim.engine.philox import stream_key
 from clearance_sim.scenario.checks import class_names, ways_from
-from clearance_sim.scenario.laws import Exponential, Law
+from clearance_sim.scenario.distributions import Exponential, Law
 from clearance_sim.scenario.model import EXIT, Branch, Scenario
 from clearance_sim.scenario.quantity import Positive
 from clearance_sim.scenario.rates import rates_of

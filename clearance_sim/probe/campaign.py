@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clearance_sim.probe.answers import ProbeError, Provenport, Unexpected
 from clearance_sim.probe.cases import FORGED, PLAYS, WRONG, Case
+from clearance_sim.probe.client import ProbeError, Provenport, Unexpected
+from clearance_sim.probe.documents import Consignment
 from clearance_sim.probe.findings import FORMAT, FORMAT_VERSION, Findings
-from clearance_sim.probe.papers import Consignment
 
 MOST_CONSIGNMENTS = 5_000
 MOST_AT_ONCE = 16

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from clearance_sim.probe.answers import Answer, ProbeError, Provenport
+from clearance_sim.probe.client import Answer, ProbeError, Provenport
+from clearance_sim.probe.documents import CATALOGUE, DESTINATIONS, Consignment, altered, self_signed
 from clearance_sim.probe.findings import Fate, Findings
-from clearance_sim.probe.forging import altered, self_signed
-from clearance_sim.probe.papers import CATALOGUE, DESTINATIONS, Consignment
 
 PATIENCE_SECONDS = 120.0
 """For one record to reach the ledger; a node's confirmations take longer than the embedded chain."""

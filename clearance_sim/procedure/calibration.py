@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq, least_squares
 
-from clearance_sim.procedure.context import Context, context
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.procedure.context import Context, context, read_data
 from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL
-from clearance_sim.procedure.parameters import read_data
 from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
 
 FITTED = "fitted by `clearance-sim calibrate`"

@@ -1,11 +1,14 @@
-"""The machine's part of clearance, measured on a running Provenport where a probe's file is given."""
+"""The machine's part of clearance, measured or assumed: how long it takes, and which forged papers it catches."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.levers import Levers, setting
 
 
 class MeasuredError(ValueError):
@@ -110,3 +113,34 @@ def _spread(measures: Any, path: Path, name: str) -> Spread:
     if spread.count < 1 or not 0 <= spread.median_s <= spread.p90_s:
         raise MeasuredError(f"{path}: {name} needs 0 <= p50 <= p90 over at least one measurement")
     return spread
+
+
+@dataclass(frozen=True)
+class Fraud:
+    """Of ten thousand consignments."""
+
+    forged_per_10000: float
+    caught: float
+    false_but_signed_per_10000: float
+    false_caught: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def fraud(context: Context, levers: Levers, machine: MachinePart) -> Fraud:
+    """Return the forgeries and false statements among ten thousand consignments, and how many of each are caught.
+
+    A ledger shows that a record was altered or never issued; it cannot show that a genuine record tells the truth. Only
+    an examination of the goods finds that, so an arm that examines less catches fewer false statements.
+    """
+    now = setting(context, levers)
+    by_machine = now.verified * (1 - now.fallback)
+    by_eye = (now.yellow + now.red) * context["forgery_seen_on_paper"]
+    forged, false = 1e4 * context["forged_share"], 1e4 * context["false_statement_share"]
+    return Fraud(
+        forged_per_10000=forged,
+        caught=forged * (by_machine * machine.caught_share + (1 - by_machine) * by_eye),
+        false_but_signed_per_10000=false,
+        false_caught=false * now.red * context["falsehood_seen_in_examination"],
+    )

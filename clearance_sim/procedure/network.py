@@ -13,10 +13,9 @@ from typing import Any
 
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.hours import as_shifts, stretched
-from clearance_sim.procedure.levers import Levers
+from clearance_sim.procedure.levers import Levers, Setting, setting
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
 from clearance_sim.procedure.pruning import pruned
-from clearance_sim.procedure.setting import Setting, setting
 
 ARRIVAL, LODGEMENT = "arrival → release", "lodgement → release"
 TRADER, DECLARED = "arrival → lodgement", "declaration → release"

@@ -15,12 +15,12 @@ from clearance_sim.analysis.summary import TIME_FIGURES, VISIT_FIGURES
 from clearance_sim.analysis.summary import Summary as ReplicationSummary
 from clearance_sim.engine.replication import Replication, replicate
 from clearance_sim.engine.tables import Compiled, compiled
-from clearance_sim.execution.running import chunk
+from clearance_sim.execution.runner import chunk
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS, network, stations_of
-from clearance_sim.scenario.reading import from_values
+from clearance_sim.scenario.loader import from_values
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

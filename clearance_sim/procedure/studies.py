@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose, parameters
 from clearance_sim.procedure.hours import HoursError, read_hours
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import ORDER, Levers
 from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS, TRADER
-from clearance_sim.procedure.parameters import parameters
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clearance_sim.report.compose import ReportError, compose
+from clearance_sim.report.compose import RUN_FORMAT, ReportError, compose, compose_run
 from clearance_sim.report.html import to_html
 from clearance_sim.report.pdf import to_pdf
-from clearance_sim.report.run_report import RUN_FORMAT, compose_run
 
 __all__ = [
     "RUN_FORMAT",

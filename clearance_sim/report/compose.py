@@ -1,11 +1,24 @@
-"""Puts a report together from the results of a claim study, in one language: the verdict first."""
+"""Puts a report together, from the results of a claim study or of one run, in one language."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from clearance_sim.report import chapters_of_causes, chapters_of_evidence, chapters_of_time
-from clearance_sim.report.document import Block, Document, Paragraph, Section, Subheading, Verdict, section
-from clearance_sim.report.words import Json, Words
+from clearance_sim.report import causes, evidence, times
+from clearance_sim.report.canvas import Bar, Canvas, colour, mark, textured
+from clearance_sim.report.charts import broken
+from clearance_sim.report.document import (
+    Block,
+    Chart,
+    Code,
+    Document,
+    Paragraph,
+    Section,
+    Subheading,
+    Table,
+    Verdict,
+    section,
+)
+from clearance_sim.report.texts import Json, Words, estimate, number, value_of
 
 CLAIM_FORMAT = "clearance-sim claim 1"
 TRS_FORMAT = "provenport-trs/1"
@@ -27,10 +40,10 @@ def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, comma
         _verdict_in_full(words, claim, context),
         *_of_context(words, claim, context),
         _others(words, claim, claim["contexts"][1:]),
-        chapters_of_evidence.validation(words, claim),
-        chapters_of_evidence.measured(words, probe, trs),
+        evidence.validation(words, claim),
+        evidence.measured(words, probe, trs),
     ]
-    sections.append(chapters_of_evidence.method(words, claim, commands, _missing(words, sections)))
+    sections.append(evidence.method(words, claim, commands, _missing(words, sections)))
     made = claim["made"]
     told = words.say("made", **{key: made[key] for key in ("version", "seed", "replications", "declarations")})
     return Document(
@@ -70,7 +83,7 @@ def _verdict(words: Words, claim: Json, context: Json) -> Verdict:
         word=words.name("outcome", outcome),
         text=words.text(context["title"]),
         reasons=tuple(parts[:REASONS]),
-        chart=chapters_of_time.first_chart(words, claim["claim"], context),
+        chart=times.first_chart(words, claim["claim"], context),
     )
 
 
@@ -88,7 +101,7 @@ def _by_other_clocks(words: Words, context: Json) -> list[Block | None]:
     """The verdict by every clock but the headline's."""
     blocks: list[Block | None] = []
     for clock, told in (context.get("verdicts") or {}).items():
-        if clock != chapters_of_time.HEADLINE:
+        if clock != times.HEADLINE:
             blocks.append(Subheading(words.say("by_clock", clock=words.clock(clock))))
             text = words.say("between_sentences").join(words.text(part) for part in told.get("parts", ()))
             blocks.append(Paragraph(_outcome(words, told) + text))
@@ -108,32 +121,32 @@ def _defensible(words: Words, claim: Json, context: Json) -> Paragraph | None:
 def _of_context(words: Words, claim: Json, context: Json) -> list[Section | None]:
     question = claim["claim"]
     return [
-        _with_fraud(words, context, chapters_of_time.time(words, question, context)),
-        chapters_of_time.stages(words, context),
-        chapters_of_causes.causes(words, context),
-        chapters_of_causes.conditions(words, question, context),
-        chapters_of_time.load(words, context),
-        chapters_of_causes.sensitivity(words, question, context),
+        _with_fraud(words, context, times.time(words, question, context)),
+        times.stages(words, context),
+        causes.causes(words, context),
+        causes.conditions(words, question, context),
+        times.load(words, context),
+        causes.sensitivity(words, question, context),
     ]
 
 
 def _with_fraud(words: Words, context: Json, time: Section | None) -> Section | None:
-    caught = chapters_of_time.fraud(words, context)
+    caught = times.fraud(words, context)
     return section(time.name, time.title, [*time.blocks, *caught]) if time else None
 
 
 def _others(words: Words, claim: Json, contexts: Sequence[Json]) -> Section | None:
     """Other settings: their verdict, curve and table; a setting decides whether 72 hours is a baseline at all."""
     blocks: list[Block | None] = []
-    for number, context in enumerate(contexts, 1):
+    for place, context in enumerate(contexts, 1):
         told = context.get("verdict") or {}
         blocks += [Subheading(words.text(context["title"]))]
         if told:
             blocks += [Paragraph(_outcome(words, told) + words.text(told))]
         blocks += [Paragraph(words.text(context["remark"]), is_note=True) if context.get("remark") else None]
         blocks += [_defensible(words, claim, context)]
-        blocks += [chapters_of_time.first_chart(words, claim["claim"], context, f"other-{number}-")]
-        blocks += [chapters_of_time.times_table(words, claim["claim"], context)]
+        blocks += [times.first_chart(words, claim["claim"], context, f"other-{place}-")]
+        blocks += [times.times_table(words, claim["claim"], context)]
     return section("others", words.say("section.others"), blocks)
 
 
@@ -141,3 +154,161 @@ def _missing(words: Words, sections: Sequence[Section | None]) -> list[str]:
     present = {part.name for part in sections if part is not None}
     known = ("stages", "causes", "conditions", "load", "sensitivity", "others", "validation", "measured")
     return [words.say(f"section.{name}") for name in known if name not in present]
+
+
+RUN_FORMAT = "clearance-sim result 1"
+_MARKS = (("p50", "median"), ("mean", "mean"), ("p90", "p90"), ("p95", "p95"))
+
+
+def compose_run(result: Json, language: str, commands: Sequence[str] = ()) -> Document:
+    """The report on a result as ``clearance-sim run --json`` writes it."""
+    words = Words(language)
+    sections = (_clocks(words, result), _stations(words, result), _repeat(words, commands))
+    made = words.say(
+        "run.made",
+        seed=result["seed"],
+        replications=result["replications"],
+        warm_up=result.get("warm_up_declarations", 0),
+        level=f"{result['level']:.0%}",
+    )
+    return Document(
+        language=language,
+        title=words.text(result.get("title")) or str(result["scenario"]),
+        subtitle=words.say("run.subtitle"),
+        made=made,
+        contents=words.say("contents"),
+        verdict=None,
+        sections=tuple(part for part in sections if part is not None),
+    )
+
+
+def _clocks(words: Words, result: Json) -> Section | None:
+    rows = list(_rows(words, result["clocks"]))
+    told = [f"{label} {number(_value(clock['mean']))}" for label, clock in rows if "mean" in clock]
+    chart = Chart(
+        name="clocks",
+        title=words.say("run.clocks.title"),
+        alternative=words.say("run.clocks.alt", list=words.joined(told)),
+        draw=lambda canvas: _quantiles(canvas, words, rows),
+        note=words.say("run.clocks.note"),
+        height=0.9 + 0.34 * len(rows),
+    )
+    return section("clocks", words.say("section.time"), [chart, _clocks_table(words, rows)])
+
+
+def _rows(words: Words, clocks: Json) -> Iterator[tuple[str, Json]]:
+    """Every clock, and under it every class."""
+    for name, clock in clocks.items():
+        yield words.name("clock", name), clock
+        classes = clock.get("by_class") or {}
+        if len(classes) > 1:
+            for kind, own in classes.items():
+                yield f"{words.name('clock', name)}: {words.name('channel', kind)}", own
+
+
+def _value(told: Any) -> float | None:
+    """A figure that may not be known."""
+    value = told.get("value") if isinstance(told, Mapping) else told
+    return None if value is None else float(value)
+
+
+def _quantiles(canvas: Canvas, words: Words, rows: Sequence[tuple[str, Json]]) -> None:
+    (axes,) = canvas.panels(1)
+    known = [(label, clock) for label, clock in rows if _value(clock["mean"]) is not None]
+    for place, (key, word) in enumerate(_MARKS):
+        values = [value_of(clock[key]) for _, clock in known]
+        filled = colour("accent") if key == "mean" else colour("ground")
+        style: dict[str, Any] = {
+            "color": colour("ink"),
+            "markerfacecolor": filled,
+            "markersize": 5,
+            "linestyle": "none",
+        }
+        axes.plot(values, range(len(known)), marker=mark(place), label=words.say(word), **style)
+    for row, (_, clock) in enumerate(known):
+        ends = [value_of(clock[key]) for key, _ in _MARKS]
+        axes.hlines(row, min(ends), max(ends), color=colour("soft"), linewidth=1, zorder=0)
+    axes.set_yticks(range(len(known)), [broken(label, canvas) for label, _ in known])
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel(words.say("hours"))
+    canvas.figure.legend(loc="outside lower left", ncols=4)
+
+
+def _clocks_table(words: Words, rows: Sequence[tuple[str, Json]]) -> Table:
+    targets = list(dict.fromkeys(target for _, clock in rows for target in clock.get("within", {})))
+    heading = [words.say("clock"), words.say("count"), *(words.say(word) for _, word in _MARKS)]
+    heading += [words.say("within", hours=float(target)) + " %" for target in targets]
+    lines = [
+        (
+            label,
+            _figure(clock["count"]),
+            *(_figure(clock[key]) for key, _ in _MARKS),
+            *(_figure(clock.get("within", {}).get(target), 100) for target in targets),
+        )
+        for label, clock in rows
+    ]
+    return Table(tuple(heading), tuple(lines), f"{words.say('run.clocks.title')} ({words.say('h')})")
+
+
+def _figure(told: Any, scale: float = 1.0) -> str:
+    return "–" if told is None or _value(told) is None else estimate(told, scale)
+
+
+def _stations(words: Words, result: Json) -> Section | None:
+    stations = {name: told for name, told in result["stations"].items() if _value(told["sojourn"]["mean"]) is not None}
+    told = [f"{words.station(name, s)} {number(value_of(s['wait']['mean']))}" for name, s in stations.items()]
+    chart = Chart(
+        name="stations",
+        title=words.say("run.stations.title"),
+        alternative=words.say("run.stations.alt", list=words.joined(told)),
+        draw=lambda canvas: _waits(canvas, words, stations),
+        height=0.9 + 0.36 * len(stations),
+    )
+    return section("stations", words.say("section.stages"), [chart, _stations_table(words, result["stations"])])
+
+
+def _waits(canvas: Canvas, words: Words, stations: Json) -> None:
+    (axes,) = canvas.panels(1)
+    longest = max((value_of(station["sojourn"]["mean"]) for station in stations.values()), default=1.0) or 1.0
+    for row, station in enumerate(stations.values()):
+        wait, total = value_of(station["wait"]["mean"]), value_of(station["sojourn"]["mean"])
+        first = row == 0
+        waiting, working = Bar(row, 0, wait), Bar(row, wait, max(total - wait, 0))
+        textured(axes, waiting, "second", "bars", longest / 60, words.say("run.waiting") if first else None)
+        textured(axes, working, "accent", "plain", longest / 60, words.say("run.working") if first else None)
+        axes.text(total + longest / 90, row, f"{number(total)} {words.say('h')}", va="center", fontsize=7.5)
+    axes.set_yticks(
+        range(len(stations)),
+        [broken(words.station(name, stations[name]), canvas) for name in stations],
+    )
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlim(0, longest * 1.15)
+    axes.set_xlabel(words.say("hours"))
+    canvas.figure.legend(loc="outside lower left", ncols=2)
+
+
+def _stations_table(words: Words, stations: Json) -> Table:
+    heading = ("station", "run.entered", "wait", "run.wait_p90", "run.queue", "run.busy", "utilisation")
+    rows = [
+        (
+            words.station(name, stations[name]),
+            _figure(told["entered"]),
+            _figure(told["wait"]["mean"]),
+            _figure(told["wait"]["p90"]),
+            _figure(told["queue_length"]),
+            _figure(told["in_service"]),
+            _figure(told["utilisation"], 100),
+        )
+        for name, told in stations.items()
+    ]
+    titles = [words.say(key) + (" %" if key == "utilisation" else "") for key in heading]
+    return Table(tuple(titles), tuple(rows), words.say("run.stations.caption"))
+
+
+def _repeat(words: Words, commands: Sequence[str]) -> Section | None:
+    if not commands:
+        return None
+    blocks: list[Block | None] = [Paragraph(words.say("repeat.text")), Code("\n".join(commands))]
+    return section("method", words.say("repeat"), blocks)

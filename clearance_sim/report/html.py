@@ -18,7 +18,7 @@ from clearance_sim.report.document import (
     Verdict,
 )
 from clearance_sim.report.fonts import as_woff
-from clearance_sim.report.words import Words
+from clearance_sim.report.texts import Words
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}
 """Every outcome has a word, a shape and a colour; what is not listed cannot be told."""

@@ -24,7 +24,7 @@ from clearance_sim.report.document import (
 )
 from clearance_sim.report.fonts import as_truetype
 from clearance_sim.report.html import CANNOT_TELL, SHAPES
-from clearance_sim.report.words import WORDS, Words
+from clearance_sim.report.texts import WORDS, Words
 
 _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clearance_sim.scenario.laws import Law
+from clearance_sim.scenario.distributions import Law
 from clearance_sim.scenario.quantity import Count, Hours, NotNegative, Positive, Probability, Strict, refusal
 
 EXIT = "exit"

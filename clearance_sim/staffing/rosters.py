@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clearance_sim.scenario.loader import from_values, to_values
 from clearance_sim.scenario.model import Scenario
-from clearance_sim.scenario.reading import from_values, to_values
 from clearance_sim.scenario.timetable import clock_time, days_of
 
 Roster = tuple[int, ...]

@@ -13,9 +13,8 @@ import pandas as pd
 from clearance_sim.trs.cases import Cases, cases_of, local_times, without_repetitions
 from clearance_sim.trs.column_map import SPLITS
 from clearance_sim.trs.event_log import EventLog, LogError, Problem
-from clearance_sim.trs.figures import FENCE, Figures, Resampling, figures
+from clearance_sim.trs.figures import FENCE, Figures, Resampling, Survival, figures, kaplan_meier
 from clearance_sim.trs.stages import Stage, stages
-from clearance_sim.trs.survival import Survival, kaplan_meier
 
 INTERVALS = {
     "arrival_to_release": ("arrived", "released"),

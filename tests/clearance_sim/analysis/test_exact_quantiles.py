@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.analysis.exact_quantiles import figures
+from clearance_sim.analysis.quantiles import figures
 
 AT = (0.5, 0.9, 0.95)
 TARGETS = (0.5, 2.0)

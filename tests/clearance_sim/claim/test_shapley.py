@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.claim.shapley import shares, with_credit
+from clearance_sim.claim.factorial import shares, with_credit
 
 
 def a_game(value_of, count):

@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clearance_sim.claim.consistency import remarks
-from clearance_sim.claim.effort import Effort
 from clearance_sim.claim.factorial import Factorial, attribution, ratio_percent, smallest_sets
 from clearance_sim.claim.sensitivity import moved, ranges, sobol
-from clearance_sim.claim.study import Question, study
+from clearance_sim.claim.study import Effort, Question, study
 from clearance_sim.claim.sweeps import bound, frontier
+from clearance_sim.claim.verdict import remarks
 from clearance_sim.procedure.context import context
 from clearance_sim.procedure.levers import ARMS, ORDER
 from clearance_sim.procedure.network import ARRIVAL, LODGEMENT

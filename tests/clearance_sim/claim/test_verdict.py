@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from clearance_sim.analysis.estimate import Interval
 from clearance_sim.claim.verdict import Evidence, Outcome, Reading, Text, judge
-from clearance_sim.procedure.intervals import Interval
 
 
 def about(hours, half=0.3):

@@ -3,9 +3,9 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
+from clearance_sim.engine.distributions import law_row
 from clearance_sim.engine.entry import drawing
-from clearance_sim.engine.laws import law_row
-from clearance_sim.scenario.laws import Law
+from clearance_sim.scenario.distributions import Law
 
 Z90 = stats.norm.ppf(0.9)
 LAWS = [

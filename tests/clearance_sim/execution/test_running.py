@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from clearance_sim import loads, run, varied
-from clearance_sim.analysis.warm_up import mser5
+from clearance_sim.analysis.summary import mser5
 from clearance_sim.commands.files import opened
-from clearance_sim.execution.local import Processes, Serial
+from clearance_sim.execution.executors import Processes, Serial
 from tests.clearance_sim.scenario.builders import SOUND
 
 

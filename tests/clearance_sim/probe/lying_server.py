@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _a_bundle() -> dict[str, Any]:
-    from clearance_sim.probe.forging import _b64
+    from clearance_sim.probe.documents import _b64
 
     parts = [HEADER, {"issuer": {"name": "A chamber"}, "credentialSubject": {}}]
     jwt = ".".join(_b64(json.dumps(part).encode()) for part in parts) + ".c2lnbmF0dXJl"

@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from clearance_sim.probe.answers import ProbeError
 from clearance_sim.probe.campaign import Plan
 from clearance_sim.probe.cases import FORGED, WRONG
+from clearance_sim.probe.client import ProbeError
+from clearance_sim.probe.documents import Consignment
 from clearance_sim.probe.findings import proportion, quantile
-from clearance_sim.probe.papers import Consignment
 
 
 def test_the_interval_of_a_quantile_holds_the_true_one_as_often_as_it_says():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from clearance_sim.commands.probe import probe
+from clearance_sim.commands.probe import probe_command
 from tests.clearance_sim.probe.lying_server import TOKENS, lying_server
 
 FORGED = {"never-issued", "self-signed", "altered-copy", "revoked", "unaccredited", "used-up"}
@@ -15,7 +15,7 @@ FORGED = {"never-issued", "self-signed", "altered-copy", "revoked", "unaccredite
 
 def run(*arguments: str, tokens: dict[str, str] = TOKENS) -> Result:
     given = [part for role, token in tokens.items() for part in ("--token", f"{role}={token}")]
-    return CliRunner().invoke(probe, [*given, *arguments])
+    return CliRunner().invoke(probe_command, [*given, *arguments])
 
 
 def found(result: Result) -> dict[str, Any]:
@@ -114,6 +114,6 @@ def test_a_credentials_file_that_is_none_is_told_plainly(tmp_path: Path, content
     file = tmp_path / "credentials.json"
     if content is not None:
         file.write_text(content)
-    result = CliRunner().invoke(probe, ["--credentials", str(file)])
+    result = CliRunner().invoke(probe_command, ["--credentials", str(file)])
     assert result.exit_code == 2
     assert says in result.stderr

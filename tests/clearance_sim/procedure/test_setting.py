@@ -1,11 +1,9 @@
 import pytest
 
 from clearance_sim.procedure.context import ContextError, compose, context
-from clearance_sim.procedure.fraud import fraud
 from clearance_sim.procedure.hours import HoursError, hours_a_week, read_hours, stretched
-from clearance_sim.procedure.levers import Levers, letters_of
-from clearance_sim.procedure.measured import ASSUMED
-from clearance_sim.procedure.setting import setting
+from clearance_sim.procedure.levers import Levers, letters_of, setting
+from clearance_sim.procedure.measured import ASSUMED, fraud
 
 
 def test_without_a_lever_the_shares_are_the_contexts_own():

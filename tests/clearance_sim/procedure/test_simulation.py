@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from clearance_sim import from_values, run
+from clearance_sim.analysis.estimate import Interval
 from clearance_sim.procedure.calibration import kept_fits, published
 from clearance_sim.procedure.context import context
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL, LODGEMENT, network
 from clearance_sim.procedure.simulation import Laboratory, by_replication, of_channel, time_in

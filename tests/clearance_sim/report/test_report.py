@@ -14,11 +14,11 @@ import pypdf
 import pytest
 from click.testing import CliRunner
 
-from clearance_sim.commands.report import command as report_command
+from clearance_sim.commands.report import report_command
 from clearance_sim.report import ReportError, compose, compose_run, to_html, to_pdf
 from clearance_sim.report.canvas import COLOURS, draw, inline, wrapped
 from clearance_sim.report.document import Chart, Table
-from clearance_sim.report.words import LANGUAGES, WORDS, Words, estimate, number
+from clearance_sim.report.texts import LANGUAGES, WORDS, Words, estimate, number
 from tests.clearance_sim.report.builders import a_claim, a_context, a_result
 
 COMMANDS = ("clearance-sim claim --quick --seed 1",)

@@ -3,7 +3,7 @@ import pytest
 
 from clearance_sim import ScenarioError, loads, varied
 from clearance_sim.scenario.checks import loads_of
-from clearance_sim.scenario.reading import schema, to_values
+from clearance_sim.scenario.loader import schema, to_values
 from tests.clearance_sim.scenario.builders import SOUND, spoilt
 
 WRONG = [

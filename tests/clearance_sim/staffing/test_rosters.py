@@ -1,6 +1,6 @@
 import pytest
 
-from clearance_sim.scenario.reading import loads
+from clearance_sim.scenario.loader import loads
 from clearance_sim.staffing.rosters import (
     RosterError,
     by_cost,

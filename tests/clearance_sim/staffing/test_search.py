@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from clearance_sim.scenario.reading import loads
+from clearance_sim.scenario.loader import loads
 from clearance_sim.staffing.rosters import cost, read_offer
 from clearance_sim.staffing.search import Bench, Fate, search
 from clearance_sim.staffing.targets import read_target

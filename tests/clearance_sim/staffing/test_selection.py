@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.staffing.selection import select
+from clearance_sim.staffing.search import select
 
 
 def normal_systems(means, seed, shared=0.0):

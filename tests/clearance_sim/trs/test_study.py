@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from clearance_sim.commands.trs import command as trs_command
+from clearance_sim.commands.trs import trs_command
 from clearance_sim.trs import LogError, Question, read_column_map, read_log, study
 from clearance_sim.trs.column_map import MapError
 from clearance_sim.trs.exchange import ocel, xes
-from clearance_sim.trs.figures import Resampling, figures, quantile
+from clearance_sim.trs.figures import Resampling, figures, kaplan_meier, quantile
 from clearance_sim.trs.study import hours_asked
-from clearance_sim.trs.survival import kaplan_meier
 
 MONDAY = datetime(2026, 1, 5, 1, tzinfo=UTC)  # nine o'clock in Shanghai
 

@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 
 from clearance_sim import load, run, varied
-from clearance_sim.validation.cases import all_cases
-from clearance_sim.validation.checking import LEVEL, Answer, read, scenario_file
+from clearance_sim.validation.cases import LEVEL, Answer, all_cases, read, scenario_file
 
 CASES = {case.scenario: case for case in all_cases()}
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from clearance_sim.validation import chains, exact
+from clearance_sim.validation import exact
 from clearance_sim.validation.cases import all_cases
 from clearance_sim.validation.exact import Roster
 
@@ -54,21 +54,21 @@ def test_a_network_of_one_station_is_that_station():
 
 
 def test_a_queue_that_started_empty_long_ago_has_forgotten_it():
-    (number,) = chains.from_empty(0.5, 1.0, 1, [2000.0])
+    (number,) = exact.from_empty(0.5, 1.0, 1, [2000.0])
     assert number == pytest.approx(1.0, rel=1e-9)
 
 
 def test_a_roster_that_never_changes_is_a_plain_queue():
     roster = Roster(1.8, 0.9, (3, 3, 3), 8.0)
     plain = exact.mmc_wait(1.8, 0.9, 3) + 0.9
-    assert chains.drain_sojourn(roster) == pytest.approx(plain, rel=1e-8)
-    assert chains.pre_empt_resume_sojourn(roster) == pytest.approx(plain, rel=1e-8)
-    assert chains.crew_sojourn(roster) < plain, "a new crew is free while the old one finishes"
+    assert exact.drain_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert exact.pre_empt_resume_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert exact.crew_sojourn(roster) < plain, "a new crew is free while the old one finishes"
 
 
 def test_what_stops_at_night_takes_longer_than_what_is_finished():
     roster = Roster(1.8, 0.9, (0, 5, 2), 8.0)
-    assert chains.crew_sojourn(roster) < chains.drain_sojourn(roster) < chains.pre_empt_resume_sojourn(roster)
+    assert exact.crew_sojourn(roster) < exact.drain_sojourn(roster) < exact.pre_empt_resume_sojourn(roster)
 
 
 def test_swinging_arrivals_of_whole_cycles_are_the_mean():

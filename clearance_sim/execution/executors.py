@@ -1,10 +1,33 @@
-"""Executors of this machine."""
+"""The executor port, and the executors of this machine: serial, threads, processes."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
+
+
+class Executor(Protocol):
+    """Executes functions somewhere."""
+
+    @property
+    def size(self) -> int:
+        """How many parts run at the same time."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Start a part; what is returned stands for its result."""
+
+    def gather(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """The results, in the order of the parts."""
+
+    def close(self) -> None:
+        """Give back what was taken."""
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Serial:

@@ -5,9 +5,8 @@ import math
 import numpy as np
 
 from clearance_sim.engine import tables as t
-from clearance_sim.engine.compiling import compiled_part, inlined
-from clearance_sim.engine.heap import push
-from clearance_sim.engine.laws import draw
+from clearance_sim.engine.compilation import compiled_part, inlined
+from clearance_sim.engine.distributions import draw
 from clearance_sim.engine.philox import U64, VISIT, block, uniform
 from clearance_sim.engine.state import (
     ABANDONED_N,
@@ -63,6 +62,7 @@ from clearance_sim.engine.state import (
     WAY_U,
     WINDOW_H,
     WORK,
+    push,
 )  # fmt: skip
 from clearance_sim.engine.state import (
     VISIT as VISIT_NO,

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from clearance_sim.engine import tables as t
-from clearance_sim.engine.compiling import compiled_part, inlined
-from clearance_sim.engine.laws import draw
+from clearance_sim.engine.compilation import compiled_part, inlined
+from clearance_sim.engine.distributions import draw
 from clearance_sim.engine.philox import ARRIVAL, GAPS, U64, block, uniform
 from clearance_sim.engine.state import FIRING, MEMBER_NO, PENDING, RATE_STEP
 

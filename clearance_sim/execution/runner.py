@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from clearance_sim.analysis.result import Result, gathered
-from clearance_sim.analysis.summary import Summary, summarised
-from clearance_sim.analysis.warm_up import mser5
+from clearance_sim.analysis.summary import Summary, mser5, summarised
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.replication import replicate
 from clearance_sim.engine.tables import Compiled, Tables, compiled
-from clearance_sim.execution.local import Serial, Threads
-from clearance_sim.execution.port import Executor, processors
+from clearance_sim.execution.executors import Executor, Serial, Threads, processors
 from clearance_sim.execution.trace import TraceFile
 from clearance_sim.scenario.model import Scenario
 

@@ -5,8 +5,8 @@ A law is a row of numbers: kind, lead time, share of nothing, three parameters, 
 
 import math
 
-from clearance_sim.engine.compiling import compiled_part
-from clearance_sim.scenario.laws import (
+from clearance_sim.engine.compilation import compiled_part
+from clearance_sim.scenario.distributions import (
     Deterministic,
     Empirical,
     Erlang,

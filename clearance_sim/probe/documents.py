@@ -1,9 +1,17 @@
-"""Papers of generated consignments: certificate of origin, inspection report, declaration; in order unless changed."""
+"""Documents of generated consignments, in order unless changed; and what a forger makes of a genuine bundle."""
 
+import base64
+import copy
+import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 
 @dataclass(frozen=True)
@@ -117,3 +125,99 @@ class Consignment:
 
 def _today() -> datetime:
     return datetime.now(UTC)
+
+
+def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[str, Any]]:
+    """The bundle with one thing changed to the forger's advantage, and the name of what was changed.
+
+    Every other forger leaves the signed snapshot out, since it would betray him.
+    """
+    how = chance.choice(sorted(_ALTERATIONS))
+    forged = copy.deepcopy(bundle)
+    _ALTERATIONS[how](forged["records"][0], chance)
+    if chance.random() < 0.5:
+        forged["snapshot"] = None
+    assert forged != bundle, f"the alteration {how} altered nothing"
+    return how, forged
+
+
+def _another_field(paper: dict[str, Any], chance: random.Random) -> None:
+    """A bigger quantity, another origin: the disclosure says so, its digest does not."""
+    jwt, *disclosures = paper["record"].split("~")
+    place = next(p for p, text in enumerate(disclosures) if text and _name(text) == "quantity")
+    salt, name, value = json.loads(_unb64(disclosures[place]))
+    disclosures[place] = _b64(json.dumps([salt, name, f"{int(float(value)) * 10}"]).encode())
+    paper["record"] = "~".join([jwt, *disclosures])
+
+
+def _another_payload(paper: dict[str, Any], chance: random.Random) -> None:
+    """Another issuer's name in the signed part, under the old signature."""
+    jwt, *disclosures = paper["record"].split("~")
+    header, payload, signature = jwt.split(".")
+    content = json.loads(_unb64(payload))
+    content["issuer"]["name"] = f"Chamber {chance.randrange(1000)}"
+    paper["record"] = "~".join([f"{header}.{_b64(json.dumps(content).encode())}.{signature}", *disclosures])
+
+
+def _another_quantity(paper: dict[str, Any], chance: random.Random) -> None:
+    """More in the batch's entry than the certificate says."""
+    paper["entry"]["quantity"] = str(int(paper["entry"]["quantity"]) * 10)
+
+
+def _another_place(paper: dict[str, Any], chance: random.Random) -> None:
+    """A proof for another place of the batch."""
+    paper["proof"]["place"] = int(paper["proof"]["place"]) + 1
+
+
+def _another_root(paper: dict[str, Any], chance: random.Random) -> None:
+    """An anchor that never was."""
+    paper["anchor"]["root"] = sha256(chance.randbytes(32)).hexdigest()
+
+
+_ALTERATIONS = {
+    "field": _another_field,
+    "signed-part": _another_payload,
+    "quantity": _another_quantity,
+    "place": _another_place,
+    "root": _another_root,
+}
+
+
+def self_signed(bundle: dict[str, Any]) -> dict[str, Any]:
+    """A certificate with the same words that nobody issued: the forger's own key signs it, and is named in it."""
+    forged = copy.deepcopy(bundle)
+    (paper,) = forged["records"]
+    jwt, *disclosures = paper["record"].split("~")
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwk = _jwk(key.public_key())
+    kid = _b64(sha256(json.dumps(jwk, separators=(",", ":"), sort_keys=True).encode()).digest())
+    payload = json.loads(_unb64(jwt.split(".")[1]))
+    payload["issuer"]["id"] = f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{kid}"
+    header = {"alg": "ES256", "typ": "vc+sd-jwt", "kid": kid, "jwk": jwk}
+    signed = ".".join(_b64(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
+    r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    paper["record"] = "~".join([f"{signed}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}", *disclosures])
+    forged["snapshot"] = None
+    return forged
+
+
+def _jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    point = key.public_numbers()
+    return {
+        "crv": "P-256",
+        "kty": "EC",
+        "x": _b64(point.x.to_bytes(32, "big")),
+        "y": _b64(point.y.to_bytes(32, "big")),
+    }
+
+
+def _name(disclosure: str) -> str:
+    return str(json.loads(_unb64(disclosure))[1])
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

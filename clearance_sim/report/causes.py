@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from clearance_sim.report import charts_of_causes
-from clearance_sim.report.chapters_of_time import HEADLINE
+from clearance_sim.report import charts
 from clearance_sim.report.document import Block, Chart, Paragraph, Section, Table, section
-from clearance_sim.report.words import Json, Words, estimate, number, percent, value_of
+from clearance_sim.report.texts import Json, Words, estimate, number, percent, value_of
+from clearance_sim.report.times import HEADLINE
 
 SHOWN = 10
 """How many assumptions the charts of sensitivity show."""
@@ -37,7 +37,7 @@ def _shapley(words: Words, attribution: Json, prefix: str) -> Chart:
         name=f"{prefix}shapley",
         title=f"{words.say('shapley.title')} ({_of(words, attribution)})",
         alternative=words.say("shapley.alt", list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.shapley(canvas, words, attribution),
+        draw=lambda canvas: charts.shapley(canvas, words, attribution),
         note=words.say("shapley.note"),
     )
 
@@ -51,7 +51,7 @@ def _ledger(words: Words, attribution: Json, prefix: str) -> Chart | None:
         name=f"{prefix}ledger",
         title=words.say("ledger.title"),
         alternative=words.say("ledger.alt", **shares),
-        draw=lambda canvas: charts_of_causes.ledger_share(canvas, words, ledger),
+        draw=lambda canvas: charts.ledger_share(canvas, words, ledger),
         height=1.7,
     )
 
@@ -148,7 +148,7 @@ def _frontier(words: Words, claim: Json, frontier: Json, prefix: str) -> Chart |
         name=f"{prefix}frontier",
         title=words.say("frontier.title"),
         alternative=words.say("frontier.alt", x=x, y=y, hours=goal, list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.frontier(canvas, words, frontier, "mean", goal),
+        draw=lambda canvas: charts.frontier(canvas, words, frontier, "mean", goal),
         note=words.say("frontier.note", hours=goal),
         panels=len(frontier["slices"]),
         height=2.8,
@@ -168,7 +168,7 @@ def _adoption(words: Words, claim: Json, context: Json, prefix: str) -> Chart | 
         name=f"{prefix}adoption",
         title=words.say("adoption.title"),
         alternative=words.say("adoption.alt", list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.adoption(canvas, words, points, clocks, claim["to_h"]),
+        draw=lambda canvas: charts.adoption(canvas, words, points, clocks, claim["to_h"]),
         note=words.say("adoption.note"),
         panels=len(clocks),
     )
@@ -199,7 +199,7 @@ def _sobol(words: Words, found: Json, parameters: Sequence[Json], prefix: str) -
         name=f"{prefix}sobol",
         title=words.say("sobol.title"),
         alternative=words.say("sobol.alt", list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.sobol(canvas, words, parameters),
+        draw=lambda canvas: charts.sobol(canvas, words, parameters),
         note=words.say("sobol.note", statistic=statistic, clock=clock),
         height=0.9 + 0.34 * len(parameters),
     )
@@ -234,7 +234,7 @@ def _tornado(words: Words, bars: Sequence[Json], prefix: str) -> Chart:
         name=f"{prefix}tornado",
         title=words.say("tornado.title"),
         alternative=words.say("tornado.alt", base=base, list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.tornado(canvas, words, bars),
+        draw=lambda canvas: charts.tornado(canvas, words, bars),
         note=words.say("tornado.note", base=base),
         height=0.7 + 0.3 * len(bars),
     )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clearance_sim.report import charts_of_causes, charts_of_time
+from clearance_sim.report import charts
 from clearance_sim.report.document import Block, Chart, Paragraph, Section, Table, section
-from clearance_sim.report.words import Json, Words, estimate, number, percent, share, value_of
+from clearance_sim.report.texts import Json, Words, estimate, number, percent, share, value_of
 
 HEADLINE = "arrival → release"
 BUSIEST = 2
@@ -45,7 +45,7 @@ def _distributions(
         name=name,
         title=words.say(title),
         alternative=words.say("ecdf.alt", hours=goal, list=words.joined(told)),
-        draw=lambda canvas: charts_of_time.distributions(canvas, words, arms, clocks, claim),
+        draw=lambda canvas: charts.distributions(canvas, words, arms, clocks, claim),
         note=words.say("ecdf.note", start=claim["from_h"], end=goal),
         panels=len(clocks),
         height=height,
@@ -108,7 +108,7 @@ def stages(words: Words, context: Json, prefix: str = "") -> Section | None:
         name=f"{prefix}stages",
         title=words.say("stages.title"),
         alternative=words.say("stages.alt", list=words.joined(told)),
-        draw=lambda canvas: charts_of_time.stages(canvas, words, arms),
+        draw=lambda canvas: charts.stages(canvas, words, arms),
         note=words.say("stages.note"),
         height=2.9,
     )
@@ -169,7 +169,7 @@ def _congestion(words: Words, context: Json, prefix: str) -> Chart | None:
         name=f"{prefix}congestion",
         title=f"{words.say('congestion.title')} ({words.clock(HEADLINE)})",
         alternative=words.say("congestion.alt", load=points[-1]["load"], list=words.joined(told)),
-        draw=lambda canvas: charts_of_causes.congestion(canvas, words, points, context["arms"], HEADLINE),
+        draw=lambda canvas: charts.congestion(canvas, words, points, context["arms"], HEADLINE),
         note=words.say("congestion.note"),
     )
 
@@ -190,7 +190,7 @@ def _week(words: Words, arms: Sequence[tuple[Json, Json]], name: str) -> Chart:
         name=name,
         title=words.say("week.title", station=_station(words, arms[0][1])),
         alternative=words.say("week.alt", list=words.joined(told)),
-        draw=lambda canvas: charts_of_time.week(canvas, words, arms),
+        draw=lambda canvas: charts.week(canvas, words, arms),
         height=3.4,
     )
 

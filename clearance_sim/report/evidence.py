@@ -4,9 +4,9 @@ import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from clearance_sim.report import charts_of_causes
+from clearance_sim.report import charts
 from clearance_sim.report.document import Block, Bullets, Chart, Code, Paragraph, Section, Subheading, Table, section
-from clearance_sim.report.words import Json, Words, estimate, number, percent, share, value_of
+from clearance_sim.report.texts import Json, Words, estimate, number, percent, share, value_of
 
 _LIMITS = ("limit.averages", "limit.choice", "limit.law")
 _PACKAGES = ("numpy", "scipy", "numba", "SALib", "pandas", "pyarrow", "matplotlib", "fpdf2")
@@ -38,7 +38,7 @@ def _validation_chart(words: Words, rows: Sequence[Json], inside: int) -> Chart:
         name="validation",
         title=words.say("validation.title"),
         alternative=told,
-        draw=lambda canvas: charts_of_causes.validation(canvas, words, comparable),
+        draw=lambda canvas: charts.validation(canvas, words, comparable),
         height=0.7 + 0.21 * len(comparable),
     )
 

@@ -1,15 +1,42 @@
-"""Count, mean, quantiles and spread of times, of all and of each class, in two passes over them and without a copy.
-
-The first pass counts the times into the engine's bins; the second collects those of the few bins in which a quantile
-lies, and sorts out the places asked for. So the quantiles are exact, for a small part of what sorting would take.
-"""
+"""Quantiles of durations: from counts in the engine's bins, and exact ones from the durations themselves."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from clearance_sim.engine.serving import bin_of
-from clearance_sim.engine.state import BINS
+from clearance_sim.engine.service import bin_of
+from clearance_sim.engine.state import BINS, LEAST_OCTAVE, PER_OCTAVE
+
+_PLACES = np.arange(BINS - 1)
+_EDGES = np.concatenate(
+    [[0.0], np.ldexp(1.0 + (_PLACES % PER_OCTAVE) / PER_OCTAVE, LEAST_OCTAVE + _PLACES // PER_OCTAVE), [np.inf]]
+)
+
+
+def quantiles(counts: NDArray[np.uint32], at: tuple[float, ...]) -> list[float]:
+    """The durations below which these shares of the counted lie; linear within a bin."""
+    found = np.full(len(at), np.nan)
+    _quantiles(counts, _EDGES, np.array(at), found)
+    return [float(value) for value in found]
+
+
+@njit(cache=True, nogil=True)
+def _quantiles(counts, edges, at, found):  # type: ignore[no-untyped-def]
+    total = 0
+    for place in range(len(counts)):
+        total += counts[place]
+    reached, k = 0.0, 0
+    for place in range(len(counts)):
+        if counts[place] == 0:
+            continue
+        here = np.float64(counts[place])
+        while k < len(at) and reached + here >= at[k] * total:
+            # Bin 0 is waiting no time at all, up to a hundredth of a second.
+            share = (at[k] * total - reached) / here
+            found[k] = 0.0 if place == 0 else edges[place] + (edges[place + 1] - edges[place]) * share
+            k += 1
+        reached += here
+
 
 Floats = NDArray[np.float64]
 
@@ -17,9 +44,15 @@ Floats = NDArray[np.float64]
 def figures(
     values: Floats, classes: NDArray[np.int16], count: int, at: tuple[float, ...], targets: tuple[float, ...]
 ) -> Floats:
-    """For all and each of `count` classes: mean, quantiles, count, standard deviation, shares within the targets.
+    """Return, for all and each of `count` classes: mean, quantiles, count, standard deviation, shares within targets.
 
     Times that are not known (NaN) are left out; the quantiles are those of `numpy.quantile`, linear between neighbours.
+    The first pass counts the times into the engine's bins; the second collects those of the few bins in which a
+    quantile lies, and selects the ranks asked for. So they are exact, without a copy, for a small part of the cost of
+    sorting.
+
+    Returns:
+        Array of shape [1 + count, 3 + len(at) + len(targets)], row 0 for all classes together.
     """
     # With one class there is nothing to tell apart, so one group does.
     groups = count + 1 if count > 1 else 1
