@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clearance_sim.analysis.estimate import Interval
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.levers import ORDER, TITLES, Levers, letters_of
+from clearance_sim.procedure.levers import LETTERS, LEVERS, TITLES, Levers, letters_of, names_of
 from clearance_sim.procedure.network import CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
 
@@ -74,7 +74,7 @@ def with_credit(split: Values, levers: Sequence[str], credited: dict[str, float]
     return direct, enabled
 
 
-CREDITED = {"E": 1.0, "R": 0.5}
+CREDITED = {"early_documents": 1.0, "fewer_interventions": 0.5}
 """The fractions of other levers credited to the ledger as what it makes possible: an assumption, always printed."""
 
 
@@ -84,9 +84,9 @@ class Factorial:
 
     cells: Sequence[Summary]
 
-    def of(self, letters: str) -> Summary:
-        """The cell with exactly these levers."""
-        return self.cells[sum(1 << ORDER.index(letter) for letter in letters)]
+    def of(self, *names: str) -> Summary:
+        """Return the cell with exactly these levers."""
+        return self.cells[sum(1 << LEVERS.index(name) for name in names)]
 
     def values(self, clock: str, statistic: str) -> Values:
         """One row a set, one column a replication."""
@@ -97,16 +97,16 @@ def factorial(
     context: Context, laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
 ) -> Factorial:
     """Run all sets of levers in one context."""
-    cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(ORDER))]
+    cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(LEVERS))]
     return Factorial(laboratory.summaries(cells, progress))
 
 
 def cells_json(study: Factorial) -> dict[str, object]:
     """The cells as they stand in claim.json."""
     return {
-        "levers": list(ORDER),
+        "levers": list(LEVERS),
         "cells": [
-            {"on": letters_of(mask), **{clock: figures(cell, clock) for clock in CLOCKS}}
+            {"on": list(names_of(mask)), **{clock: figures(cell, clock) for clock in CLOCKS}}
             for mask, cell in enumerate(study.cells)
         ],
     }
@@ -137,7 +137,7 @@ class Attribution:
 
     def ledger(self) -> tuple[Interval, Interval]:
         """The ledger's part of the saving: by itself, and with what is credited to it."""
-        direct, enabled = with_credit(self.split.shapley, ORDER, CREDITED, to="L")
+        direct, enabled = with_credit(self.split.shapley, LEVERS, CREDITED, to="ledger")
         return self.percent(direct), self.percent(enabled)
 
 
@@ -153,7 +153,7 @@ def ratio_percent(part: Values, whole: Values) -> Interval:
 def attribution(study: Factorial, clock: str, statistic: str) -> Attribution:
     """Split the hours saved among the levers."""
     hours = study.values(clock, statistic)
-    return Attribution(clock, statistic, hours[0], hours[-1], shares(ORDER, hours[0] - hours))
+    return Attribution(clock, statistic, hours[0], hours[-1], shares(LEVERS, hours[0] - hours))
 
 
 def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, object]:
@@ -166,7 +166,7 @@ def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, 
         "baseline": Interval.over(found.baseline).to_json(),
         "all": Interval.over(found.all_levers).to_json(),
         "saving": Interval.over(found.saving).to_json(),
-        "levers": [_lever_json(found, lever) for lever in ORDER],
+        "levers": [_lever_json(found, lever) for lever in LEVERS],
         "ledger": {
             "direct_percent": direct.to_json(),
             "enabled_percent": enabled.to_json(),
@@ -179,8 +179,8 @@ def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, 
 def credit_in_words() -> dict[str, str]:
     """What is credited to the ledger beyond itself."""
     fractions = {lever: f"{100 * share:g} %" for lever, share in CREDITED.items()}
-    en = " and ".join(f"{share} of lever {lever}" for lever, share in fractions.items())
-    zh = "、".join(f"措施 {lever} 的 {share.replace(' ', '')}" for lever, share in fractions.items())
+    en = " and ".join(f"{share} of lever {LETTERS[lever]}" for lever, share in fractions.items())
+    zh = "、".join(f"措施 {LETTERS[lever]} 的 {share.replace(' ', '')}" for lever, share in fractions.items())
     return {"en": en, "zh": zh}
 
 
@@ -197,10 +197,10 @@ def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
     }
 
 
-def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[str]:
-    """The sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
+def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[tuple[str, ...]]:
+    """Return the sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
     reaching = [
         mask for mask, cell in enumerate(study.cells) if Interval.over(cell(clock, statistic)).lies_below(hours)
     ]
     minimal = [mask for mask in reaching if not any(other != mask and other & mask == other for other in reaching)]
-    return sorted((letters_of(mask) for mask in minimal), key=lambda letters: (len(letters), letters))
+    return sorted(map(names_of, minimal), key=lambda names: (len(names), letters_of(names)))

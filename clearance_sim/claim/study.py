@@ -28,7 +28,7 @@ from clearance_sim.claim.verdict import Evidence, Reading, Text, Verdict, judge,
 from clearance_sim.procedure.calibration import kept_fits
 from clearance_sim.procedure.context import Context, context, contexts, parameters
 from clearance_sim.procedure.fits import from_median_and_p90
-from clearance_sim.procedure.levers import ARMS
+from clearance_sim.procedure.levers import ARMS, LEVERS, PAPERLESS, letters_of
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
 from clearance_sim.procedure.studies import packaged_studies, try_studies
@@ -108,8 +108,8 @@ CLOCK_TITLES = {
     ),
 }
 
-Tell = Callable[[str, int, int], None]
-"""tell(part, done, of): progress of the study."""
+Progress = Callable[[str, int, int], None]
+"""progress(part, done, of): called as parts of the study are done."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class Question:
     to_h: float = 8.0
 
 
-def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *_: None) -> dict[str, Any]:
+def study(effort: Effort, question: Question = Question(), progress: Progress = lambda *_: None) -> dict[str, Any]:
     """Run everything, and say what it shows."""
     watch = Stopwatch()
-    found = [_context(context(name), effort, question, watch, tell) for name in contexts()]
+    found = [_context(context(name), effort, question, watch, progress) for name in contexts()]
     with watch.part("validation"):
-        trials = try_studies(packaged_studies(), effort.studies, lambda i, n: tell("validation", i, n))
+        trials = try_studies(packaged_studies(), effort.studies, lambda i, n: progress("validation", i, n))
     first = found[0]
     return {
         "format": FORMAT,
@@ -152,12 +152,12 @@ def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *
     }
 
 
-def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch, tell: Tell) -> dict[str, Any]:
-    def telling(part: str) -> Callable[[int, int], None]:
-        return lambda done, of: tell(f"{here.name}: {part}", done, of)
+def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch, progress: Progress) -> dict[str, Any]:
+    def progress_of(part: str) -> Callable[[int, int], None]:
+        return lambda done, of: progress(f"{here.name}: {part}", done, of)
 
     with watch.part("factorial"):
-        cells = factorial(here, effort.factorial, telling("sets of levers"))
+        cells = factorial(here, effort.factorial, progress_of("sets of levers"))
     with watch.part("arms"):
         arms = [arm_json(here, arm, effort.factorial) for arm in ARMS]
     with watch.part("adoption"):
@@ -165,11 +165,11 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
     with watch.part("congestion"):
         congested = congestion(here, effort.congested)
     with watch.part("frontier"):
-        front = frontier(here, effort.small, effort.frontier_points, telling("frontier"))
+        front = frontier(here, effort.small, effort.frontier_points, progress_of("frontier"))
     with watch.part("sobol"):
         programme, technology = ARMS[-1], ARMS[2]
         rough = replace(effort.small, replications=2)
-        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=telling("Sobol"))
+        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=progress_of("Sobol"))
     with watch.part("tornado"):
         bars = tornado(here, technology, effort.small, ARRIVAL)
     baseline = float(cells.cells[0](ARRIVAL, "mean").mean())
@@ -187,7 +187,7 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
         "remark": {"en": here.remark[0], "zh": here.remark[1]},
         "baseline_defensible": here.baseline_defensible,
         "declarations": arms[0]["declarations"],
-        "saved_by_ledger_arm_h": baseline - float(cells.of("LEA")(ARRIVAL, "mean").mean()),
+        "saved_by_ledger_arm_h": baseline - float(cells.of("ledger", *PAPERLESS)(ARRIVAL, "mean").mean()),
         "arms": arms,
         "factorial": cells_json(cells),
         "attribution": [attribution_json(cells, clock, name) for clock in CLOCKS for name in STATISTICS],
@@ -210,16 +210,16 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
         Evidence(
             setting=Text(*here.title),
             clock=CLOCK_TITLES[clock],
-            baseline=reading(cells.of(""), clock),
-            ledger_alone=reading(cells.of("L"), clock),
-            paperless_with_ledger=reading(cells.of("LEA"), clock),
-            paperless_without_ledger=reading(cells.of("EA"), clock),
-            everything=reading(cells.of("LEARDO"), clock),
-            everything_but_the_ledger=reading(cells.of("EARDO"), clock),
+            baseline=reading(cells.of(), clock),
+            ledger_alone=reading(cells.of("ledger"), clock),
+            paperless_with_ledger=reading(cells.of("ledger", *PAPERLESS), clock),
+            paperless_without_ledger=reading(cells.of(*PAPERLESS), clock),
+            everything=reading(cells.of(*LEVERS), clock),
+            everything_but_the_ledger=reading(cells.of(*LEVERS[1:]), clock),
             ledger_direct_percent=direct,
             ledger_enabled_percent=enabled,
             credited=Text(credit["en"], credit["zh"]),
-            smallest_set=sets[0] if sets else None,
+            smallest_set=letters_of(sets[0]) if sets else None,
             from_hours=question.from_h,
             to_hours=question.to_h,
         )

@@ -10,7 +10,7 @@ import numpy as np
 from clearance_sim.analysis.estimate import Interval, number
 from clearance_sim.claim.factorial import figures
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.levers import ARMS, Levers
+from clearance_sim.procedure.levers import ARMS, PAPERLESS, Levers
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, by_replication
 
@@ -27,7 +27,7 @@ def adoption(context: Context, laboratory: Laboratory, points: int = 11) -> list
     """
     full = context.but(verified_share_full=1.0)
     steps = [float(share) for share in np.linspace(0, 1, points)]
-    cells: list[Cell] = [(full, Levers.on("EA").but(L=share)) for share in steps]
+    cells: list[Cell] = [(full, Levers.on(*PAPERLESS).but(ledger=share)) for share in steps]
     return [
         {
             "share": share,
@@ -69,22 +69,32 @@ def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str,
 class Slice:
     """One page of the frontier: what else is in place."""
 
-    name: str
     en: str
     zh: str
-    levers: Levers
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.names)
+
+    @property
+    def levers(self) -> Levers:
+        return Levers.on(*self.names)
 
 
 SLICES = (
-    Slice("A", "automatic acceptance", "自动受理放行", Levers.on("A")),
-    Slice("LA", "automatic acceptance, ledger", "自动受理放行＋账本", Levers.on("LA")),
-    Slice("AO", "automatic acceptance, officers 24×7", "自动受理放行＋关员全天候", Levers.on("AO")),
-    Slice("LAO", "automatic acceptance, ledger, officers 24×7", "自动受理放行＋账本＋关员全天候", Levers.on("LAO")),
+    Slice("automatic acceptance", "自动受理放行", ("automation",)),
+    Slice("automatic acceptance, ledger", "自动受理放行＋账本", ("ledger", "automation")),
+    Slice("automatic acceptance, officers 24×7", "自动受理放行＋关员全天候", ("automation", "officers_24x7")),
     Slice(
-        "LARO",
+        "automatic acceptance, ledger, officers 24×7",
+        "自动受理放行＋账本＋关员全天候",
+        ("ledger", "automation", "officers_24x7"),
+    ),
+    Slice(
         "automatic acceptance, ledger, officers 24×7, fewer interventions",
         "自动受理放行＋账本＋关员全天候＋降低布控",
-        Levers.on("LARO"),
+        ("ledger", "automation", "fewer_interventions", "officers_24x7"),
     ),
 )
 
@@ -94,7 +104,10 @@ def frontier(context: Context, laboratory: Laboratory, points: int, progress: Pr
     whole = context.but(prelodged_share=0.0, prelodged_share_full=1.0, deferred_share=0.0, deferred_share_full=1.0)
     shares = [round(float(share), 4) for share in np.linspace(0, 1, points)]
     cells: list[Cell] = [
-        (whole, page.levers.but(E=lodged, D=deferred)) for page in SLICES for deferred in shares for lodged in shares
+        (whole, page.levers.but(early_documents=lodged, deferred_duty=deferred))
+        for page in SLICES
+        for deferred in shares
+        for lodged in shares
     ]
     summaries = iter(laboratory.summaries(cells, progress))
     pages = []

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     HOLDS = "holds"
     AS_MEDIAN = "holds as median"
     NOT = "does not hold"
-    UNKNOWN = "cannot tell"
+    INDETERMINATE = "indeterminate"
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def outcome_of(reading: Reading, hours: float) -> Outcome:
     if reading.mean.lies_below(hours):
         return Outcome.HOLDS
     if not reading.mean.lies_above(hours):
-        return Outcome.UNKNOWN
+        return Outcome.INDETERMINATE
     if reading.median.lies_below(hours):
         return Outcome.AS_MEDIAN
-    return Outcome.NOT if reading.median.lies_above(hours) else Outcome.UNKNOWN
+    return Outcome.NOT if reading.median.lies_above(hours) else Outcome.INDETERMINATE
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -118,13 +118,13 @@ _EN = {
     Outcome.HOLDS: "{h:g} h is reached as a mean",
     Outcome.AS_MEDIAN: "{h:g} h is reached as a median only, not as a mean",
     Outcome.NOT: "{h:g} h is not reached, neither as a mean nor as a median",
-    Outcome.UNKNOWN: "whether {h:g} h is reached cannot be told, since an interval straddles it",
+    Outcome.INDETERMINATE: "whether {h:g} h is reached cannot be told, since an interval straddles it",
 }
 _ZH = {
     Outcome.HOLDS: "平均值达到 {h:g} 小时",
     Outcome.AS_MEDIAN: "仅中位数达到 {h:g} 小时，平均值未达到",
     Outcome.NOT: "平均值和中位数均未达到 {h:g} 小时",
-    Outcome.UNKNOWN: "置信区间跨越 {h:g} 小时，无法判断是否达到",
+    Outcome.INDETERMINATE: "置信区间跨越 {h:g} 小时，无法判断是否达到",
 }
 
 

@@ -12,6 +12,7 @@ import click
 
 from clearance_sim.claim.study import Question, effort
 from clearance_sim.claim.study import study as run_study
+from clearance_sim.procedure.levers import letters_of
 from clearance_sim.procedure.measured import ASSUMED, MeasuredError, read_measured
 from clearance_sim.procedure.simulation import Laboratory
 
@@ -55,26 +56,26 @@ def claim_command(
     except MeasuredError as fault:
         raise click.ClickException(str(fault)) from fault
     laboratory = Laboratory(machine=machine)
-    document = run_study(effort(quick, seed, workers, laboratory), Question(from_h, to_h), _teller())
+    document = run_study(effort(quick, seed, workers, laboratory), Question(from_h, to_h), _progress_printer())
     if out is not None:
         out.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    for line in said(document, language):
+    for line in summary_lines(document, language):
         click.echo(line)
     if out is not None:
         click.echo(f"{'written to' if language == 'en' else '已写入'} {out}")
 
 
-def _teller() -> Any:
+def _progress_printer() -> Any:
     if not sys.stderr.isatty():
         return lambda *_: None
 
-    def tell(part: str, done: int, of: int) -> None:
+    def print_progress(part: str, done: int, of: int) -> None:
         click.echo(f"\r{part}: {done} of {of}".ljust(70), nl=done == of, err=True)
 
-    return tell
+    return print_progress
 
 
-def said(document: dict[str, Any], language: str) -> list[str]:
+def summary_lines(document: dict[str, Any], language: str) -> list[str]:
     """The study's headline as lines."""
     lines = []
     for context in document["contexts"]:
@@ -106,8 +107,13 @@ def said(document: dict[str, Any], language: str) -> list[str]:
 
 
 def _outcome(outcome: str, language: str) -> str:
-    chinese = {"holds": "成立", "holds as median": "仅中位数成立", "does not hold": "不成立", "cannot tell": "无法判断"}
-    return chinese[outcome] if language == "zh" else outcome
+    chinese = {
+        "holds": "成立",
+        "holds as median": "仅中位数成立",
+        "does not hold": "不成立",
+        "indeterminate": "无法判断",
+    }
+    return chinese[outcome] if language == "zh" else {"indeterminate": "cannot tell"}.get(outcome, outcome)
 
 
 def _shares(context: dict[str, Any], language: str) -> list[str]:
@@ -117,5 +123,5 @@ def _shares(context: dict[str, Any], language: str) -> list[str]:
     for row in sorted(found["levers"], key=lambda row: -row["shapley"]["value"]):
         share = row["shapley_percent"]
         bounds = f"({share['low']:.1f} to {share['high']:.1f})"
-        lines.append(f"  {row['lever']} {share['value']:5.1f} % {bounds:<16} {row['title'][language]}")
+        lines.append(f"  {letters_of([row['lever']])} {share['value']:5.1f} % {bounds:<16} {row['title'][language]}")
     return lines

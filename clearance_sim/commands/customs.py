@@ -13,7 +13,7 @@ import click
 
 from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
 from clearance_sim.procedure.context import Context, ContextError, Parameter, context, contexts, parameters
-from clearance_sim.procedure.levers import ARMS, ORDER, Arm
+from clearance_sim.procedure.levers import ARMS, LEVERS, Arm
 from clearance_sim.procedure.simulation import Laboratory
 from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_studies, read_studies, try_studies
 from clearance_sim.procedure.toml_writer import scenario_text
@@ -23,7 +23,11 @@ from clearance_sim.procedure.toml_writer import scenario_text
 @click.option("--context", "name", default="general-import", show_default=True, help="One of the packaged contexts.")
 @click.option("--arm", "arm_name", default="paper", show_default=True, type=click.Choice([a.name for a in ARMS]))
 @click.option(
-    "--lever", "pulls", multiple=True, metavar="LETTER=STRENGTH", help=f"Move one of {ORDER}, 0 to 1. Repeat it."
+    "--lever",
+    "pulls",
+    multiple=True,
+    metavar="LEVER=STRENGTH",
+    help=f"Move one of {', '.join(LEVERS)}, 0 to 1. Repeat it.",
 )
 @click.option("--set", "numbers", multiple=True, metavar="PARAMETER=VALUE", help="Change a parameter. Repeat it.")
 @click.option("--officer-hours", help="Desk and yard: 'Mon-Fri 08:30-17:00', or 24x7.")
@@ -82,9 +86,9 @@ def _split(pair: str) -> tuple[str, str]:
 def _arm(name: str, pulls: tuple[str, ...]) -> Arm:
     arm = next(each for each in ARMS if each.name == name)
     moved = _numbers(pulls)
-    for letter, strength in moved.items():
-        if letter not in ORDER or not 0 <= strength <= 1:
-            raise ContextError(f"lever {letter}={strength:g}: levers are {', '.join(ORDER)}, each from 0 to 1")
+    for lever, strength in moved.items():
+        if lever not in LEVERS or not 0 <= strength <= 1:
+            raise ContextError(f"lever {lever}={strength:g}: levers are {', '.join(LEVERS)}, each from 0 to 1")
     return replace(arm, levers=arm.levers.but(**moved)) if moved else arm
 
 
@@ -132,7 +136,7 @@ def calibrate_command(replications: int, seed: int, write: bool, as_json: bool) 
     """Fit the customs model to published statistics, and show how well it fits."""
     start = time.perf_counter()
     laboratory = Laboratory(replications=replications, seed=seed)
-    found = calibrate(laboratory, say=lambda line: None if as_json else click.echo(f"  {line}"))
+    found = calibrate(laboratory, log=lambda line: None if as_json else click.echo(f"  {line}"))
     if write:
         path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
         write_calibrated(found, path)

@@ -28,8 +28,8 @@ def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
         with as_file(item) as path:
             scenario = load(path)
     elif not Path(name).exists():
-        mend = f"give a path, or one of: {', '.join(packaged())}"
-        raise ScenarioError([Fault((), "there is no such file, nor a packaged scenario", mend, where=name)])
+        fix = f"give a path, or one of: {', '.join(packaged())}"
+        raise ScenarioError([Fault((), "there is no such file, nor a packaged scenario", fix, where=name)])
     else:
         scenario = load(name)
     return varied(scenario, dict(map(_change, changes))) if changes else scenario
@@ -72,7 +72,7 @@ def _unit(path: str) -> str:
 def faults_as_json(error: ScenarioError) -> list[dict[str, Any]]:
     """What is wrong, for programs."""
     return [
-        {"where": f.where, "line": f.line or None, "key": ".".join(map(str, f.path)), "what": f.what, "mend": f.mend}
+        {"where": f.where, "line": f.line or None, "key": ".".join(map(str, f.path)), "what": f.what, "fix": f.fix}
         for f in error.faults
     ]
 
@@ -85,5 +85,5 @@ def refuse(error: ScenarioError, as_json: bool = False) -> None:
         for fault in error.faults:
             click.echo(str(fault), err=True)
         count = len(error.faults)
-        click.echo(f"Refused: {count} thing{'s' * (count > 1)} to mend. Nothing was run.", err=True)
+        click.echo(f"Refused: {count} thing{'s' * (count > 1)} to fix. Nothing was run.", err=True)
     raise SystemExit(1)

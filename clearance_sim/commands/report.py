@@ -29,14 +29,14 @@ def report_command(
     from clearance_sim.report import RUN_FORMAT, ReportError, compose, compose_run, to_html, to_pdf
 
     try:
-        told = {name: _read(file) for name, file in (("claim", claim), ("probe", probe), ("trs", trs)) if file}
-        if not isinstance(told["claim"], dict):
+        documents = {name: _read(file) for name, file in (("claim", claim), ("probe", probe), ("trs", trs)) if file}
+        if not isinstance(documents["claim"], dict):
             raise ReportError(f"{claim} holds no results: make it with clearance-sim claim --json or run --json")
-        commands = _commands(told["claim"], claim, probe, trs, language, output)
-        if told["claim"].get("format") == RUN_FORMAT:
-            document = compose_run(told["claim"], language, commands)
+        commands = _commands(documents["claim"], claim, probe, trs, language, output)
+        if documents["claim"].get("format") == RUN_FORMAT:
+            document = compose_run(documents["claim"], language, commands)
         else:
-            document = compose(told["claim"], language, told.get("probe"), told.get("trs"), commands)
+            document = compose(documents["claim"], language, documents.get("probe"), documents.get("trs"), commands)
     except ReportError as error:
         raise click.ClickException(str(error)) from None
     except (KeyError, IndexError, TypeError) as error:
@@ -55,22 +55,24 @@ def _read(file: Path) -> Any:
         raise click.ClickException(f"{file} cannot be read as JSON: {error}") from None
 
 
-def _commands(told: Any, claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path) -> list[str]:
+def _commands(
+    documents: Any, claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path
+) -> list[str]:
     """What to type to get the very same report."""
     extras = [part for name, file in (("--probe", probe), ("--trs", trs)) if file for part in (name, file.name)]
     report = ["clearance-sim", "report", claim.name, *extras, "--language", language, "-o", output.name]
-    asked = _run_asked(told, claim) if "scenario" in told else _claim_asked(told, claim)
+    asked = _run_asked(documents, claim) if "scenario" in documents else _claim_asked(documents, claim)
     return [shlex.join(asked), shlex.join(report)]
 
 
-def _run_asked(told: Any, file: Path) -> list[str]:
-    numbers = ["--seed", str(told["seed"]), "--replications", str(told["replications"])]
-    return ["clearance-sim", "run", str(told["scenario"]), *numbers, "--json", file.name]
+def _run_asked(documents: Any, file: Path) -> list[str]:
+    numbers = ["--seed", str(documents["seed"]), "--replications", str(documents["replications"])]
+    return ["clearance-sim", "run", str(documents["scenario"]), *numbers, "--json", file.name]
 
 
-def _claim_asked(told: Any, file: Path) -> list[str]:
-    made, question = told["made"], told["claim"]
-    source = (told.get("measured") or {}).get("source", "assumption")
+def _claim_asked(documents: Any, file: Path) -> list[str]:
+    made, question = documents["made"], documents["claim"]
+    source = (documents.get("measured") or {}).get("source", "assumption")
     hours = ["--from", f"{question['from_h']:g}", "--to", f"{question['to_h']:g}"]
     return [
         *("clearance-sim", "claim", "--seed", str(made["seed"])),

@@ -64,7 +64,7 @@ def staffing_command(
         raise click.ClickException(str(fault)) from fault
     if most is not None and not shifts:
         offers = [replace(offer, most=most) for offer in offers]
-    say = (lambda _: None) if as_json else (lambda line: click.echo(f"  {line}"))
+    log = (lambda _: None) if as_json else (lambda line: click.echo(f"  {line}"))
     found = search(
         network,
         offers,
@@ -73,7 +73,7 @@ def staffing_command(
         indifference_h=indifference,
         most=replications,
         seed=seed,
-        say=say,
+        log=log,
     )
     click.echo(json.dumps(document(found), ensure_ascii=False, indent=1)) if as_json else _show(found)
     raise SystemExit(REACHED if found.best else NOT_REACHED)

@@ -27,7 +27,7 @@ def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
         r0, r1, r2, r3 = block(U64(number >> 2), U64(row[t.S_STREAM]), U64(0), GAPS, U64(seed), U64(replication))
         X.source_f[a, GAPS_LEFT], X.source_f[a, GAPS_LEFT + 1] = uniform(r0), uniform(r1)
         X.source_f[a, GAPS_LEFT + 2], X.source_f[a, GAPS_LEFT + 3] = uniform(r2), uniform(r3)
-    gap = draw(T.laws[row[t.S_GAP]], T.law_table, X.source_f[a, GAPS_LEFT + (number & 3)])
+    gap = draw(T.distributions[row[t.S_GAP]], T.distribution_table, X.source_f[a, GAPS_LEFT + (number & 3)])
     if row[t.S_CHOICES] != 0:  # else nobody will ask
         r0, r1, r2, _ = block(U64(number), U64(row[t.S_STREAM]), U64(0), ARRIVAL, U64(seed), U64(replication))
         X.source_f[a, 1], X.source_f[a, 2], X.source_f[a, 3] = uniform(r0), uniform(r1), uniform(r2)

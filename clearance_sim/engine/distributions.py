@@ -1,6 +1,6 @@
-"""Laws by inversion: one uniform number makes one duration, rising with it, which keeps arms of a study in step.
+"""Distributions by inversion: one uniform number gives one duration, rising with it, so that arms stay in step.
 
-A law is a row of numbers: kind, lead time, share of nothing, three parameters, and a stretch of the empirical table.
+A distribution is a row of numbers: kind, lead time, share of nothing, three parameters, a stretch of the value table.
 """
 
 import math
@@ -8,12 +8,12 @@ import math
 from clearance_sim.engine.compilation import compiled_part
 from clearance_sim.scenario.distributions import (
     Deterministic,
+    Distribution,
     Empirical,
     Erlang,
     Exponential,
     Gamma,
     HyperExponential,
-    Law,
     LogNormal,
     Triangular,
     Uniform,
@@ -25,33 +25,35 @@ KIND, SHIFT, NONE, A, B, C, FIRST, COUNT = range(8)
 ROW = 8
 
 
-def law_row(law: Law, table: list[tuple[float, float]]) -> list[float]:
-    """The row of a law; cumulative probabilities with values are added to the table where it needs them."""
+def distribution_row(distribution: Distribution, table: list[tuple[float, float]]) -> list[float]:
+    """The row of a distribution; cumulative probabilities with values are added to the table where it needs them."""
     kind, a, b, c, first, count = DETERMINISTIC, 0.0, 0.0, 0.0, len(table), 0
-    match law:
+    match distribution:
         case Deterministic():
-            a = law.value_h.value
+            a = distribution.value_h.value
         case Exponential():
-            kind, a = EXPONENTIAL, law.mean_h.value
+            kind, a = EXPONENTIAL, distribution.mean_h.value
         case Uniform():
-            kind, a, b = UNIFORM, law.low_h.value, law.high_h.value
+            kind, a, b = UNIFORM, distribution.low_h.value, distribution.high_h.value
         case Triangular():
-            kind, a, b, c = TRIANGULAR, law.low_h.value, law.mode_h.value, law.high_h.value
+            kind, a, b, c = TRIANGULAR, distribution.low_h.value, distribution.mode_h.value, distribution.high_h.value
         case LogNormal():
-            kind, (a, b) = LOG_NORMAL, law.log_parameters()
+            kind, (a, b) = LOG_NORMAL, distribution.log_parameters()
         case Gamma():
-            kind, a, b = GAMMA, law.k, law.mean_h.value / law.k
+            kind, a, b = GAMMA, distribution.k, distribution.mean_h.value / distribution.k
         case Erlang():
-            kind, a, b = GAMMA, float(law.phases), law.mean_h.value / law.phases
+            kind, a, b = GAMMA, float(distribution.phases), distribution.mean_h.value / distribution.phases
         case Weibull():
-            kind, a, b = WEIBULL, 1.0 / law.shape.value, law.scale
+            kind, a, b = WEIBULL, 1.0 / distribution.shape.value, distribution.scale
         case HyperExponential():
             kind = HYPER
-            count = _add(table, law.branches())
+            count = _add(table, distribution.branches())
         case Empirical():
             kind = EMPIRICAL
-            count = _add(table, sorted(zip(law.shares(), law.values_h, strict=True), key=lambda pair: pair[1]))
-    return [kind, law.shift_h.value, law.none_probability.value, a, b, c, first, count]
+            count = _add(
+                table, sorted(zip(distribution.shares(), distribution.values_h, strict=True), key=lambda pair: pair[1])
+            )
+    return [kind, distribution.shift_h.value, distribution.none_probability.value, a, b, c, first, count]
 
 
 def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> int:
@@ -64,7 +66,7 @@ def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> 
 
 @compiled_part
 def draw(row, table, u):  # type: ignore[no-untyped-def]
-    """The duration in hours at which the law's distribution function reaches u."""
+    """The duration in hours at which its distribution function reaches u."""
     none = row[NONE]
     if none > 0.0:
         if u < none:

@@ -312,7 +312,7 @@ def _enter(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no-unt
         seq = X.i[SEQ]
         X.i[SEQ] = seq + 1
         X.slot[slot, GIVES_UP_SEQ] = seq
-        gives_up = now + draw(T.laws[row[t.PATIENCE]], T.law_table, u)
+        gives_up = now + draw(T.distributions[row[t.PATIENCE]], T.distribution_table, u)
         push(X.heap_at, X.heap, X.i[HEAP_N], gives_up, (seq << SLOT_BITS) | slot)
         X.i[HEAP_N] += 1
     return t.NOWHERE

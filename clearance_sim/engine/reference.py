@@ -94,8 +94,8 @@ class Reference:
             pass
         return self
 
-    def draw(self, law: int, u: float) -> float:
-        return float(self._draw(self.tables.laws[law], self.tables.law_table, u))
+    def draw(self, distribution: int, u: float) -> float:
+        return float(self._draw(self.tables.distributions[distribution], self.tables.distribution_table, u))
 
     def four(self, declaration: int, stream: int, visit: int, purpose: int) -> tuple[float, float, float, float]:
         key = np.uint64(int(stream) % 2**64)

@@ -106,7 +106,7 @@ def plan_visit(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no
         X.visits[slot, s] += 1
     i[STATION], i[VISIT_NO] = s, visit
     r0, r1, r2, _ = block(U64(i[ID]), U64(row[t.STREAM]), U64(visit), VISIT, U64(seed), U64(replication))
-    work = draw(T.laws[T.service[i[CLASS], s]], T.law_table, uniform(r0))
+    work = draw(T.distributions[T.service[i[CLASS], s]], T.distribution_table, uniform(r0))
     f[ENTERED], f[STARTED], f[WAY_U], f[DUE] = now, np.nan, uniform(r1), np.nan
     if plain != 0:
         f[WORK] = work

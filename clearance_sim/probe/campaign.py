@@ -67,9 +67,9 @@ class Campaign:
     """A plan carried out against one running Provenport."""
 
     def __init__(
-        self, at: Provenport, plan: Plan, tell: Callable[[int, int], None] = lambda done, wanted: None
+        self, at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None
     ) -> None:
-        self.at, self.plan, self.tell = at, plan, tell
+        self.at, self.plan, self.progress = at, plan, progress
         self.found = Findings()
         self.started_at = datetime.now(UTC)
         self.wall_seconds = 0.0
@@ -116,8 +116,8 @@ class Campaign:
         try:
             found.fates[kind].note(PLAYS[kind](case))
         except (ProbeError, KeyError) as error:
-            told = f"the answer lacks {error}" if isinstance(error, KeyError) else str(error)
-            found.faults.append(f"{'/'.join(dict.fromkeys(kind))} {consignment.number}: {told}")
+            reason = f"the answer lacks {error}" if isinstance(error, KeyError) else str(error)
+            found.faults.append(f"{'/'.join(dict.fromkeys(kind))} {consignment.number}: {reason}")
             if isinstance(error, ProbeError) and not isinstance(error, Unexpected):
                 self._stop_if_gone()
         self._take(found)
@@ -137,7 +137,7 @@ class Campaign:
                 self.found.fates[kind] += fates
             self.found.faults += found.faults
             self._done += 1
-            self.tell(self._done, self.plan.count)
+            self.progress(self._done, self.plan.count)
 
     def to_json(self) -> dict[str, Any]:
         """The whole of probe.json."""
@@ -157,8 +157,8 @@ class Campaign:
         }
 
 
-def probe(at: Provenport, plan: Plan, tell: Callable[[int, int], None] = lambda done, wanted: None) -> Campaign:
+def probe(at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None) -> Campaign:
     """Carry out a plan; the campaign holds what it found."""
-    campaign = Campaign(at, plan, tell)
+    campaign = Campaign(at, plan, progress)
     campaign.run()
     return campaign

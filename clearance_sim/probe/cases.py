@@ -13,6 +13,7 @@ from clearance_sim.probe.findings import Fate, Findings
 
 PATIENCE_SECONDS = 120.0
 """For one record to reach the ledger; a node's confirmations take longer than the embedded chain."""
+INDETERMINATE = "INDETERMINATE"
 ON_CHAIN = ("anchored", "final")
 
 
@@ -91,7 +92,7 @@ class Lodged:
             nonlocal last
             last = at.get(f"/declarations/{self.id}", "officer")
             now = time.perf_counter() - self.started
-            if last["verdict"]["verdict"] != "CANNOT_TELL":
+            if last["verdict"]["verdict"] != INDETERMINATE:
                 self.moments.setdefault(last["verdict"]["verdict"], now)
             if last["proofState"] in ON_CHAIN:
                 self.moments.setdefault("anchored", now)
@@ -142,7 +143,7 @@ def good(case: Case) -> Fate:
     genuine = [_is_verified(case, record) for record in records]
     if verdict == "VALID" and released and all(genuine):
         return "passed"
-    return "undecided" if verdict == "CANNOT_TELL" else "caught"
+    return "undecided" if verdict == INDETERMINATE else "caught"
 
 
 def _follow_decision(case: Case, lodged: Lodged) -> None:

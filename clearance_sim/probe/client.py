@@ -25,9 +25,9 @@ class Unexpected(ProbeError):
     """A call was answered with another status than the procedure expects."""
 
     def __init__(self, call: str, status: int, body: Mapping[str, Any]) -> None:
-        told = body.get("detail") or body.get("title") or ""
+        detail = body.get("detail") or body.get("title") or ""
         faults = "; ".join(f"{e.get('field')}: {e.get('message')}" for e in body.get("errors", []))
-        super().__init__(f"{call} was answered with {status}: {told}{f' ({faults})' if faults else ''}")
+        super().__init__(f"{call} was answered with {status}: {detail}{f' ({faults})' if faults else ''}")
         self.status, self.body = status, dict(body)
 
 
@@ -122,7 +122,7 @@ def _address(url: str) -> str:
 
 
 def _version(found: Provenport) -> str:
-    """What the interface's own description says it is; another program on that port is told apart by it."""
+    """What the interface's own description says it is; another program on that port is detail apart by it."""
     about = found.call("GET", "/openapi.json").body.get("info", {})
     if about.get("title") != "Provenport":
         raise ProbeError(f"{found.url} answers, but it is no Provenport: it has no description at /api/v1/openapi.json")

@@ -30,7 +30,7 @@ FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
 """Nhava Sheva's 72 h as a part of its mean."""
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 INDIA_2023 = {
     "electronic_share": 1.0,
     "prelodged_share": 0.3,
@@ -94,7 +94,7 @@ def published() -> Mapping[str, Published]:
 
 
 def shape() -> LogNormal:
-    """What Nhava Sheva's three figures say about the distribution of a total."""
+    """What Nhava Sheva's three figures log about the distribution of a total."""
     given = published()
     return from_mean_and_shares(
         given["jnch-2018-mean"].value,
@@ -104,15 +104,15 @@ def shape() -> LogNormal:
     )
 
 
-def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
+def calibrate(laboratory: Laboratory, log: Log = lambda _: None) -> Calibration:
     """Fit, in the three steps above."""
     target = scaled(shape(), published()["ntfap-sea-target"].value / published()["jnch-2018-mean"].value)
     base = _uncalibrated(context("general-import"))
-    general = _fit_sea(base, target, laboratory, say)
+    general = _fit_sea(base, target, laboratory, log)
     layers: dict[str, dict[str, float]] = {"general": general}
     india = base.having({**general, **INDIA_2023}, FITTED)
     for mode in ("air", "land"):
-        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, say)
+        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, log)
     return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
 
 
@@ -124,7 +124,7 @@ def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
     return by_replication(laboratory.runs(here, Levers()), ARRIVAL)
 
 
-def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:
+def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, log: Log) -> dict[str, float]:
     """Scale, frailty and floor of traders' waits that give the mean, the share below it and the share below half of it.
 
     Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
@@ -136,7 +136,7 @@ def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say)
         totals = np.concatenate(_totals(base.having(_named(point), FITTED), laboratory))
         mean = totals.mean()
         shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
-        say(
+        log(
             "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
             + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
         )
@@ -175,7 +175,7 @@ def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
     return replace(india.having({**defaults, **layer}, FITTED), mode=mode)
 
 
-def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> dict[str, float]:
+def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> dict[str, float]:
     """How much swifter than by sea traders are, so that the means are in the published ratio."""
     given = published()
     ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
@@ -185,7 +185,7 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> di
         return {name: round(india[name] * factor, 4) for name in ("trader_scale", "documents_floor_h")}
 
     factor = _root(lambda f: _mean(_of_mode(mode, india, layer(f)), laboratory) - wanted, 0.02, 4.0)
-    say(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
+    log(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
     return layer(factor)
 
 

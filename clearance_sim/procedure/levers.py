@@ -7,15 +7,25 @@ from dataclasses import dataclass, replace
 
 from clearance_sim.procedure.context import Context
 
-ORDER = "LEARDO"
+LETTERS = {
+    "ledger": "L",
+    "early_documents": "E",
+    "automation": "A",
+    "fewer_interventions": "R",
+    "deferred_duty": "D",
+    "officers_24x7": "O",
+}
+"""The levers in order, each with the letter that stands for it in texts and figures."""
+LEVERS = tuple(LETTERS)
+PAPERLESS = ("early_documents", "automation")
 
 TITLES = {
-    "L": ("ledger: verified records", "账本：可验凭证"),
-    "E": ("documents ready before arrival", "单证提前备齐、提前申报"),
-    "A": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
-    "R": ("fewer interventions", "降低布控与查验比例"),
-    "D": ("duty deferred or guaranteed", "担保放行、汇总征税"),
-    "O": ("officers and yard 24×7", "关员与查验场全天候"),
+    "ledger": ("ledger: verified records", "账本：可验凭证"),
+    "early_documents": ("documents ready before arrival", "单证提前备齐、提前申报"),
+    "automation": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
+    "fewer_interventions": ("fewer interventions", "降低布控与查验比例"),
+    "deferred_duty": ("duty deferred or guaranteed", "担保放行、汇总征税"),
+    "officers_24x7": ("officers and yard 24×7", "关员与查验场全天候"),
 }
 
 
@@ -23,34 +33,39 @@ TITLES = {
 class Levers:
     """How far each lever is pulled."""
 
-    L: float = 0.0
-    E: float = 0.0
-    A: float = 0.0
-    R: float = 0.0
-    D: float = 0.0
-    O: float = 0.0  # noqa: E741 - the study's letter for officers
+    ledger: float = 0.0
+    early_documents: float = 0.0
+    automation: float = 0.0
+    fewer_interventions: float = 0.0
+    deferred_duty: float = 0.0
+    officers_24x7: float = 0.0
 
     @classmethod
-    def on(cls, letters: Iterable[str]) -> Levers:
-        """These levers pulled fully, the others not at all."""
-        return cls(**dict.fromkeys(letters, 1.0))
+    def on(cls, *names: str) -> Levers:
+        """Return these levers pulled fully, the others not at all."""
+        return cls(**dict.fromkeys(names, 1.0))
 
     @classmethod
     def numbered(cls, mask: int) -> Levers:
-        """The set of levers with this number: lever i of the order is bit i."""
-        return cls.on(letters_of(mask))
+        """Return the set of levers with this number: lever i of the order is bit i."""
+        return cls.on(*names_of(mask))
 
     def but(self, **strengths: float) -> Levers:
         """The same with some strengths changed."""
         return replace(self, **strengths)
 
     def to_json(self) -> dict[str, float]:
-        return {letter: getattr(self, letter) for letter in ORDER}
+        return {name: getattr(self, name) for name in LEVERS}
 
 
-def letters_of(mask: int) -> str:
-    """The letters of a numbered set, in order."""
-    return "".join(letter for bit, letter in enumerate(ORDER) if mask >> bit & 1)
+def names_of(mask: int) -> tuple[str, ...]:
+    """Return the levers of a numbered set, in order."""
+    return tuple(name for bit, name in enumerate(LEVERS) if mask >> bit & 1)
+
+
+def letters_of(names: Iterable[str]) -> str:
+    """Return the letters of some levers, for texts and figures; a lever without a letter stands in full."""
+    return "".join(LETTERS.get(name, name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -65,22 +80,27 @@ class Arm:
 
 ARMS = (
     Arm("paper", "paper", "纸面办理", Levers()),
-    Arm("edi", "paperless without a ledger (EDI)", "无纸化、无账本（EDI）", Levers.on("EA")),
-    Arm("ledger", "paperless with shared verified records", "无纸化并共享可验凭证（账本）", Levers.on("LEA")),
+    Arm("edi", "paperless without a ledger (EDI)", "无纸化、无账本（EDI）", Levers.on(*PAPERLESS)),
+    Arm(
+        "ledger",
+        "paperless with shared verified records",
+        "无纸化并共享可验凭证（账本）",
+        Levers.on("ledger", *PAPERLESS),
+    ),
     Arm(
         "edi-reformed",
         "paperless without a ledger, with R, D and O",
         "无纸化、无账本，并行 R、D、O",
-        Levers.on("EARDO"),
+        Levers.on(*LEVERS[1:]),
     ),
     Arm(
-        "ledger-reformed", "shared verified records, with R, D and O", "共享可验凭证，并行 R、D、O", Levers.on("LEARDO")
+        "ledger-reformed", "shared verified records, with R, D and O", "共享可验凭证，并行 R、D、O", Levers.on(*LEVERS)
     ),
 )
 
 
 @dataclass(frozen=True)
-class Setting:
+class ArmShares:
     """Shares and probabilities of one arm."""
 
     prelodged: float
@@ -98,20 +118,20 @@ class Setting:
         return 1 - self.yellow - self.red
 
 
-def setting(context: Context, levers: Levers) -> Setting:
-    """Moves every share from where it is towards the full reach of its lever, and makes room for authorised traders."""
+def arm_shares(context: Context, levers: Levers) -> ArmShares:
+    """Move every share towards the full reach of its lever, and make room for authorised traders."""
     trusted = context["aeo_share"]
     selection = 1 - trusted * (1 - context["aeo_selection_factor"])
-    yellow = _towards(context["yellow_share"], min(context["yellow_share"], context["yellow_share_full"]), levers.R)
-    red = _towards(context["red_share"], min(context["red_share"], context["red_share_full"]), levers.R)
-    prelodged = _towards(context["prelodged_share"], _more(context, "prelodged_share"), levers.E)
-    deferred = _towards(context["deferred_share"], _more(context, "deferred_share"), levers.D)
-    query = context["query_share"] * _towards(1.0, context["query_complete_factor"], levers.E)
-    return Setting(
+    yellow = _towards(context["yellow_share"], _less(context, "yellow_share"), levers.fewer_interventions)
+    red = _towards(context["red_share"], _less(context, "red_share"), levers.fewer_interventions)
+    prelodged = _towards(context["prelodged_share"], _more(context, "prelodged_share"), levers.early_documents)
+    deferred = _towards(context["deferred_share"], _more(context, "deferred_share"), levers.deferred_duty)
+    query = context["query_share"] * _towards(1.0, context["query_complete_factor"], levers.early_documents)
+    return ArmShares(
         prelodged=_with_trusted(prelodged, context["aeo_prelodged_share"], trusted),
         deferred=_with_trusted(deferred, context["aeo_deferred_share"], trusted),
-        electronic=_towards(context["electronic_share"], 1.0, levers.A),
-        verified=_towards(context["verified_share"], _more(context, "verified_share"), levers.L),
+        electronic=_towards(context["electronic_share"], 1.0, levers.automation),
+        verified=_towards(context["verified_share"], _more(context, "verified_share"), levers.ledger),
         fallback=context["fallback_share"],
         yellow=yellow * selection,
         red=max(context["random_floor"], red * selection),
@@ -127,6 +147,10 @@ def _towards(base: float, full: float, strength: float) -> float:
 def _more(context: Context, share: str) -> float:
     """A lever never takes away what is already there."""
     return max(context[share], context[f"{share}_full"])
+
+
+def _less(context: Context, share: str) -> float:
+    return min(context[share], context[f"{share}_full"])
 
 
 def _with_trusted(share: float, of_trusted: float, trusted: float) -> float:

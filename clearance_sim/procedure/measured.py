@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.levers import Levers, setting
+from clearance_sim.procedure.levers import Levers, arm_shares
 
 
 class MeasuredError(ValueError):
@@ -23,11 +23,11 @@ class Spread:
     p90_s: float
     count: int = 0
 
-    def law(self) -> dict[str, Any]:
-        """As a law of a scenario, in hours."""
+    def distribution(self) -> dict[str, Any]:
+        """As a distribution of a scenario, in hours."""
         if self.p90_s <= self.median_s or self.median_s <= 0:
-            return {"law": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
-        return {"law": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
+            return {"distribution": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
+        return {"distribution": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class MachinePart:
         """Share of forged records that the ledger shows to be forged; assumed to be all when nothing was measured."""
         return 1.0 if not self.caught or not self.caught[1] else self.caught[0] / self.caught[1]
 
-    def verdict_law(self) -> dict[str, Any]:
-        return self.lodge_to_verdict.law()
+    def verdict_distribution(self) -> dict[str, Any]:
+        return self.lodge_to_verdict.distribution()
 
-    def release_law(self, hours: float) -> dict[str, Any]:
+    def release_distribution(self, hours: float) -> dict[str, Any]:
         """Automatic release: the system's own message; finality on the ledger follows and holds nobody up."""
-        return {"law": "deterministic", "value_h": hours}
+        return {"distribution": "deterministic", "value_h": hours}
 
     def to_json(self) -> dict[str, Any]:
         low, high = wilson(*self.caught) if self.caught and self.caught[1] else (None, None)
@@ -134,7 +134,7 @@ def fraud(context: Context, levers: Levers, machine: MachinePart) -> Fraud:
     A ledger shows that a record was altered or never issued; it cannot show that a genuine record tells the truth. Only
     an examination of the goods finds that, so an arm that examines less catches fewer false statements.
     """
-    now = setting(context, levers)
+    now = arm_shares(context, levers)
     by_machine = now.verified * (1 - now.fallback)
     by_eye = (now.yellow + now.red) * context["forgery_seen_on_paper"]
     forged, false = 1e4 * context["forged_share"], 1e4 * context["false_statement_share"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.hours import as_shifts, stretched
-from clearance_sim.procedure.levers import Levers, Setting, setting
+from clearance_sim.procedure.levers import ArmShares, Levers, arm_shares
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
 from clearance_sim.procedure.pruning import pruned
 
@@ -83,7 +83,7 @@ def network(
     name: str | None = None,
 ) -> Table:
     """The scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
-    now = setting(context, levers)
+    now = arm_shares(context, levers)
     return pruned(
         {
             "name": name or context.name,
@@ -119,13 +119,13 @@ def _clocks() -> Table:
 
 def _calendars(context: Context, levers: Levers) -> Table:
     return {
-        "desk": {"shifts": as_shifts(stretched(context.desk(), levers.O))},
-        "yard": {"shifts": as_shifts(stretched(context.yard(), levers.O))},
+        "desk": {"shifts": as_shifts(stretched(context.desk(), levers.officers_24x7))},
+        "yard": {"shifts": as_shifts(stretched(context.yard(), levers.officers_24x7))},
         "laboratory": {"shifts": as_shifts(context.laboratory())},
     }
 
 
-def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
+def _arrivals(context: Context, now: ArmShares, weeks: int) -> Table:
     size = 1.0
     table: Table = {
         "classes": {"verified": now.verified, "paper": 1 - now.verified},
@@ -151,7 +151,7 @@ def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
     return table
 
 
-def _stations(context: Context, now: Setting, machine: MachinePart) -> Table:
+def _stations(context: Context, now: ArmShares, machine: MachinePart) -> Table:
     return {
         **_goods(context),
         **_lodging(context, now),
@@ -179,11 +179,11 @@ def _goods(context: Context) -> Table:
     }
 
 
-def _lodging(context: Context, now: Setting) -> Table:
+def _lodging(context: Context, now: ArmShares) -> Table:
     """S1 to S3: documents, acceptance, channel."""
     notice = context["notice_h"]
     early = {
-        "law": "uniform",
+        "distribution": "uniform",
         "low_h": max(0.0, notice - context["prelodged_lead_high_h"]),
         "high_h": max(0.0, notice - context["prelodged_lead_low_h"]),
     }
@@ -212,14 +212,14 @@ def _documents(context: Context) -> Table:
 def _acceptance(context: Context) -> Table:
     low, mode = context["acceptance_low_wh"], context["acceptance_mode_wh"]
     return {
-        "law": "triangular",
+        "distribution": "triangular",
         "low_h": min(low, mode),
         "mode_h": mode,
         "high_h": max(context["acceptance_high_wh"], mode),
     }
 
 
-def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Table]:
+def _channels(context: Context, now: ArmShares, kind: str, check: str) -> list[Table]:
     return [
         {"to": check, "probability": context.quantity("red_share", now.red), "becomes": f"red{kind}"},
         {"to": check, "probability": context.quantity("yellow_share", now.yellow), "becomes": f"yellow{kind}"},
@@ -227,10 +227,10 @@ def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Tab
     ]
 
 
-def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
+def _checking(context: Context, now: ArmShares, machine: MachinePart) -> Table:
     """S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
     glance = {
-        "law": "uniform",
+        "distribution": "uniform",
         "low_h": context.quantity("check_verified_low_wh"),
         "high_h": context.quantity("check_verified_high_wh"),
     }
@@ -249,7 +249,7 @@ def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
     }
     return {
         "verification": {
-            **_station(machine.verdict_law()),
+            **_station(machine.verdict_distribution()),
             "next": "in-tray",
             "next_by_class": {
                 f"{channel} verified": [
@@ -277,7 +277,7 @@ def _checked(context: Context, channel: str, query: float) -> list[Table]:
 def _examining(context: Context) -> Table:
     """S6 and S7: booking, examination, laboratory."""
     day = _hours_of_a_day(context)
-    days = {"law": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
+    days = {"distribution": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
     return {
         "booking": _working("yard", _skewed(context, "booking", "wh"), "examination"),
         "examination": {
@@ -296,7 +296,7 @@ def _hours_of_a_day(context: Context) -> float:
     return sum(o.end - o.start for o in openings) / 60 / len({o.day for o in openings})
 
 
-def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) -> Table:
+def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) -> Table:
     """S8 and S9: duty, and release once the goods are there."""
     paid = "clearing" if context.release_before_arrival else "voyage"
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
@@ -313,7 +313,7 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
         else {}
     )
     duty = _human(context, _slow(context, "duty"), "clearing")
-    release = machine.release_law(context["release_automatic_h"])
+    release = machine.release_distribution(context["release_automatic_h"])
     return {
         "assessment": {**_station(_fixed(0.0)), "next": "clearing", "next_by_class": deferred},
         "duty payment": {**duty, "next_by_class": after_duty},
@@ -327,18 +327,18 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
 # --- how stations are written --------------------------------------------------------------------------------------
 
 
-def _station(law: Table) -> Table:
+def _station(distribution: Table) -> Table:
     """As many are served as come."""
-    return {"service": law, "servers": "unlimited"}
+    return {"service": distribution, "servers": "unlimited"}
 
 
 def _fixed(hours: float | Table) -> Table:
-    return {"law": "deterministic", "value_h": hours}
+    return {"distribution": "deterministic", "value_h": hours}
 
 
 def _skewed(context: Context, stage: str, unit: str) -> Table:
     return {
-        "law": "log-normal",
+        "distribution": "log-normal",
         "median_h": context.quantity(f"{stage}_median_{unit}"),
         "p90_h": context.quantity(f"{stage}_p90_{unit}"),
     }
@@ -346,20 +346,20 @@ def _skewed(context: Context, stage: str, unit: str) -> Table:
 
 def _slow(context: Context, stage: str) -> Table:
     """A trader's wait: the median and the ninth decile times how slow traders are."""
-    law: Table = {"law": "log-normal"}
+    distribution: Table = {"distribution": "log-normal"}
     for part in ("median", "p90"):
         name = f"{stage}_{part}_h"
-        law[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
-    return law
+        distribution[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
+    return distribution
 
 
-def _human(context: Context, law: Table, to: str) -> Table:
-    return {**_station(law), "frailty": context["frailty"], "next": to}
+def _human(context: Context, distribution: Table, to: str) -> Table:
+    return {**_station(distribution), "frailty": context["frailty"], "next": to}
 
 
-def _working(calendar: str, law: Table, to: str) -> Table:
+def _working(calendar: str, distribution: Table, to: str) -> Table:
     """A wait that counts only while the calendar is open."""
-    return {**_station(law), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
+    return {**_station(distribution), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
 
 
 def _instant(next_: list[Table], **by_class: list[Table]) -> Table:

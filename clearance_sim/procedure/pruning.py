@@ -79,7 +79,9 @@ def _of_kinds(station: Table, kinds: set[str]) -> Table:
     ways = {kind: station["next_by_class"].get(kind, station["next"]) for kind in sorted(kinds)}
     usual = max(ways.values(), key=lambda each: sum(other == each for other in ways.values()))
     by_class = {kind: each for kind, each in ways.items() if each != usual}
-    services = {kind: law for kind, law in station.get("service_by_class", {}).items() if kind in kinds}
+    services = {
+        kind: distribution for kind, distribution in station.get("service_by_class", {}).items() if kind in kinds
+    }
     kept = {key: value for key, value in station.items() if key not in ("next", "next_by_class", "service_by_class")}
     kept["next"] = usual
     return (

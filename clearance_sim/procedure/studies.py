@@ -13,7 +13,7 @@ import numpy as np
 from clearance_sim.analysis.estimate import Interval
 from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose, parameters
 from clearance_sim.procedure.hours import HoursError, read_hours
-from clearance_sim.procedure.levers import ORDER, Levers
+from clearance_sim.procedure.levers import LEVERS, Levers
 from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS, TRADER
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
@@ -198,8 +198,8 @@ def _documents_of_mean(here: Context, mean_h: float) -> dict[str, float]:
 
 
 def _levers(row: Mapping[str, Any], where: str) -> Levers:
-    _only(row, set(ORDER), where)
-    return Levers(**{letter: float(strength) for letter, strength in row.items()})
+    _only(row, set(LEVERS), where)
+    return Levers(**{name: float(strength) for name, strength in row.items()})
 
 
 def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:

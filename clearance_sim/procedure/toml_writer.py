@@ -20,8 +20,8 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
     noted = replace(context, annotated=True)
     table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
     table["title"] = {"en": f"{context.title[0]}: {arm.en}", "zh": f"{context.title[1]}：{arm.zh}"}
-    table["stations"] = {station: _told(station, values) for station, values in table["stations"].items()}
-    pulled = ", ".join(f"{letter} = {strength:g}" for letter, strength in arm.levers.to_json().items() if strength)
+    table["stations"] = {station: _annotated(station, values) for station, values in table["stations"].items()}
+    pulled = ", ".join(f"{name} = {strength:g}" for name, strength in arm.levers.to_json().items() if strength)
     head = [
         f"# {context.title[0]}; {arm.en}.",
         f"# Written by `clearance-sim customs`; levers: {pulled or 'none'}.",
@@ -30,7 +30,7 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
     return "\n".join([*head, "", *_table(table, ()), ""])
 
 
-def _told(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _annotated(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """A station with its title and whose time is spent there, for readers of the file and of its results."""
     en, zh = TITLES[station]
     party = {"party": OWNERS[station]} if station in OWNERS else {}
@@ -52,7 +52,7 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _is_inline(path: tuple[str, ...]) -> bool:
-    """Whether a table is written on one line: laws, ways, quantities; not stations, clocks and what goes by class."""
+    """Whether a table is written on one line: distributions, ways, quantities; not stations or tables by class."""
     if path[-1] in ("title", "description"):
         return True
     deep = 3 if path[-1] in ("next_by_class", "service_by_class") else 2

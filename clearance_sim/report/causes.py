@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from clearance_sim.procedure.levers import letters_of
 from clearance_sim.report import charts
 from clearance_sim.report.document import Block, Chart, Paragraph, Section, Table, section
 from clearance_sim.report.texts import Json, Words, estimate, number, percent, value_of
@@ -32,11 +33,11 @@ def _of(words: Words, attribution: Json) -> str:
 
 def _shapley(words: Words, attribution: Json, prefix: str) -> Chart:
     levers = sorted(attribution["levers"], key=lambda lever: -value_of(lever["shapley"]))
-    told = [f"{words.title('lever', lever, 'lever')} {words.hours(value_of(lever['shapley']))}" for lever in levers]
+    phrases = [f"{words.title('lever', lever, 'lever')} {words.hours(value_of(lever['shapley']))}" for lever in levers]
     return Chart(
         name=f"{prefix}shapley",
         title=f"{words.say('shapley.title')} ({_of(words, attribution)})",
-        alternative=words.say("shapley.alt", list=words.joined(told)),
+        alternative=words.say("shapley.alt", list=words.joined(phrases)),
         draw=lambda canvas: charts.shapley(canvas, words, attribution),
         note=words.say("shapley.note"),
     )
@@ -71,7 +72,7 @@ def _credited(words: Words, attribution: Json) -> Paragraph | None:
 def _attribution_table(words: Words, attribution: Json) -> Table:
     rows = [
         (
-            f"{words.title('lever', lever, 'lever')} ({lever['lever']})",
+            f"{words.title('lever', lever, 'lever')} ({letters_of([lever['lever']])})",
             *(estimate(lever[key]) for key in ("shapley", "shapley_percent", "first_in", "last_in")),
         )
         for lever in attribution["levers"]
@@ -113,7 +114,7 @@ def _smallest(words: Words, claim: Json, context: Json) -> Table | None:
     rows = [
         (
             words.say(statistic),
-            words.joined([" + ".join(found) for found in sets[statistic]])
+            words.joined([" + ".join(letters_of(found)) for found in sets[statistic]])
             if sets[statistic]
             else words.say("sets.none"),
         )
@@ -127,14 +128,16 @@ def _smallest(words: Words, claim: Json, context: Json) -> Table | None:
 def _legend(words: Words, context: Json) -> str:
     attributions = context.get("attribution") or ()
     levers = attributions[0]["levers"] if attributions else ()
-    return words.joined([f"{lever['lever']} = {words.title('lever', lever, 'lever')}" for lever in levers])
+    return words.joined(
+        [f"{letters_of([lever['lever']])} = {words.title('lever', lever, 'lever')}" for lever in levers]
+    )
 
 
 def _frontier(words: Words, claim: Json, frontier: Json, prefix: str) -> Chart | None:
     if not frontier.get("slices"):
         return None
     goal = claim["to_h"]
-    told = [
+    phrases = [
         words.say(
             "frontier.range",
             slice=words.title("slice", part, "name"),
@@ -147,7 +150,7 @@ def _frontier(words: Words, claim: Json, frontier: Json, prefix: str) -> Chart |
     return Chart(
         name=f"{prefix}frontier",
         title=words.say("frontier.title"),
-        alternative=words.say("frontier.alt", x=x, y=y, hours=goal, list=words.joined(told)),
+        alternative=words.say("frontier.alt", x=x, y=y, hours=goal, list=words.joined(phrases)),
         draw=lambda canvas: charts.frontier(canvas, words, frontier, "mean", goal),
         note=words.say("frontier.note", hours=goal),
         panels=len(frontier["slices"]),
@@ -160,14 +163,14 @@ def _adoption(words: Words, claim: Json, context: Json, prefix: str) -> Chart | 
     if not points:
         return None
     clocks = [clock for clock in (HEADLINE, "lodgement → release") if clock in points[0]]
-    told = [
+    phrases = [
         words.say("adoption.at", share=percent(point["share"]), hours=words.hours(value_of(point[clocks[0]]["mean"])))
         for point in (points[0], points[len(points) // 2], points[-1])
     ]
     return Chart(
         name=f"{prefix}adoption",
         title=words.say("adoption.title"),
-        alternative=words.say("adoption.alt", list=words.joined(told)),
+        alternative=words.say("adoption.alt", list=words.joined(phrases)),
         draw=lambda canvas: charts.adoption(canvas, words, points, clocks, claim["to_h"]),
         note=words.say("adoption.note"),
         panels=len(clocks),
@@ -193,12 +196,12 @@ def _width(bar: Json) -> float:
 
 
 def _sobol(words: Words, found: Json, parameters: Sequence[Json], prefix: str) -> Chart:
-    told = [f"{words.title('input', p, 'name')} {percent(value_of(p['total']))}" for p in parameters[:3]]
+    phrases = [f"{words.title('input', p, 'name')} {percent(value_of(p['total']))}" for p in parameters[:3]]
     statistic, clock = words.say(found.get("statistic", "mean")), words.clock(found.get("clock", HEADLINE))
     return Chart(
         name=f"{prefix}sobol",
         title=words.say("sobol.title"),
-        alternative=words.say("sobol.alt", list=words.joined(told)),
+        alternative=words.say("sobol.alt", list=words.joined(phrases)),
         draw=lambda canvas: charts.sobol(canvas, words, parameters),
         note=words.say("sobol.note", statistic=statistic, clock=clock),
         height=0.9 + 0.34 * len(parameters),
@@ -226,14 +229,14 @@ def _spread(words: Words, claim: Json, context: Json, found: Json) -> Paragraph 
 
 def _tornado(words: Words, bars: Sequence[Json], prefix: str) -> Chart:
     base = number(value_of(bars[0]["base"]))
-    told = [
+    phrases = [
         f"{words.title('input', bar, 'name')} {number(value_of(bar['at_low']))}–{number(value_of(bar['at_high']))}"
         for bar in bars[:3]
     ]
     return Chart(
         name=f"{prefix}tornado",
         title=words.say("tornado.title"),
-        alternative=words.say("tornado.alt", base=base, list=words.joined(told)),
+        alternative=words.say("tornado.alt", base=base, list=words.joined(phrases)),
         draw=lambda canvas: charts.tornado(canvas, words, bars),
         note=words.say("tornado.note", base=base),
         height=0.7 + 0.3 * len(bars),

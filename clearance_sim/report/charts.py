@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
+from clearance_sim.procedure.levers import letters_of
 from clearance_sim.report.canvas import (
     SERIES,
     TEXTURES,
@@ -187,7 +188,7 @@ def shapley(canvas: Canvas, words: Words, attribution: Json) -> None:
     widest = max(max(bounds_of(lever[name])[1] for name in ("shapley", "first_in", "last_in")) for lever in levers)
     for row, lever in enumerate(levers):
         value, (low, high) = value_of(lever["shapley"]), bounds_of(lever["shapley"])
-        is_ledger = lever["lever"] == "L"
+        is_ledger = lever["lever"] == "ledger"
         tone = colour("accent") if is_ledger else colour("soft")
         axes.barh(row, value, height=0.56, color=tone + "55", edgecolor=tone, linewidth=1.2 if is_ledger else 0.7)
         axes.plot([low, high], [row, row], color=colour("ink"), linewidth=1.4)
@@ -204,7 +205,7 @@ def shapley(canvas: Canvas, words: Words, attribution: Json) -> None:
 
 
 def _lever(words: Words, canvas: Canvas, lever: Json) -> str:
-    return f"{broken(words.title('lever', lever, 'lever'), canvas)} ({lever['lever']})"
+    return f"{broken(words.title('lever', lever, 'lever'), canvas)} ({letters_of([lever['lever']])})"
 
 
 def ledger_share(canvas: Canvas, words: Words, ledger: Json) -> None:
@@ -269,12 +270,12 @@ def adoption(canvas: Canvas, words: Words, points: Sequence[Json], clocks: Seque
     panels = canvas.panels(len(clocks))
     for axes, clock in zip(panels, clocks, strict=True):
         for place, statistic in enumerate(("p90", "mean", "median")):
-            told = [point[clock][statistic] for point in points]
-            low, high = zip(*map(bounds_of, told), strict=True)
+            figures = [point[clock][statistic] for point in points]
+            low, high = zip(*map(bounds_of, figures), strict=True)
             style = series((1, 2, 4)[place])
             axes.fill_between(shares, low, high, color=style["color"], alpha=0.16, linewidth=0)
             label = words.say(statistic)
-            axes.plot(shares, [value_of(t) for t in told], **style, marker=mark(place), markersize=3.5, label=label)
+            axes.plot(shares, [value_of(t) for t in figures], **style, marker=mark(place), markersize=3.5, label=label)
         axes.axhline(target, color=colour("ink"), linewidth=0.9, linestyle=(0, (2, 2)))
         axes.text(100, target, f"{target:g} h", ha="right", va="bottom", fontsize=7.5)
         axes.set_xlim(0, 100)
@@ -291,13 +292,13 @@ def congestion(canvas: Canvas, words: Words, points: Sequence[Json], arms: Seque
     (axes,) = canvas.panels(1)
     loads = [float(point["load"]) for point in points]
     for place, arm in enumerate(arm for arm in arms if arm["name"] in points[0]["arms"]):
-        told = [point["arms"][arm["name"]][clock] for point in points]
+        figures = [point["arms"][arm["name"]][clock] for point in points]
         style = series(place)
-        means = np.array([value_of(t["mean"]) for t in told])
-        low, high = zip(*(bounds_of(t["mean"]) for t in told), strict=True)
+        means = np.array([value_of(t["mean"]) for t in figures])
+        low, high = zip(*(bounds_of(t["mean"]) for t in figures), strict=True)
         axes.vlines(loads, low, high, color=style["color"], linewidth=1.6)
         axes.plot(loads, means, **style, marker=mark(place), markersize=4, label=words.title("arm", arm, "name"))
-        ninths = [value_of(t["p90"]) for t in told]
+        ninths = [value_of(t["p90"]) for t in figures]
         thin = {**style, "linewidth": 0.9}
         axes.plot(loads, ninths, **thin, marker=mark(place), markersize=4, markerfacecolor=colour("ground"))
     axes.set_ylim(bottom=0)

@@ -28,7 +28,7 @@ REASONS = 3
 
 
 class ReportError(ValueError):
-    """Results that no report can be made of; says what to mend."""
+    """Results that no report can be made of; says what to fix."""
 
 
 def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> Document:
@@ -45,12 +45,12 @@ def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, comma
     ]
     sections.append(evidence.method(words, claim, commands, _missing(words, sections)))
     made = claim["made"]
-    told = words.say("made", **{key: made[key] for key in ("version", "seed", "replications", "declarations")})
+    found = words.say("made", **{key: made[key] for key in ("version", "seed", "replications", "declarations")})
     return Document(
         language=language,
         title=words.say("title", start=claim["claim"]["from_h"], end=claim["claim"]["to_h"]),
         subtitle=words.text(context["title"]),
-        made=f"{told} · {words.say('quick')}" if made.get("quick") else told,
+        made=f"{found} · {words.say('quick')}" if made.get("quick") else found,
         contents=words.say("contents"),
         verdict=_verdict(words, claim, context),
         sections=tuple(part for part in sections if part is not None),
@@ -58,14 +58,14 @@ def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, comma
 
 
 def _check(claim: Any, probe: Any, trs: Any) -> None:
-    for name, told, expected in (
+    for name, document, expected in (
         ("claim", claim, CLAIM_FORMAT),
         ("probe", probe, PROBE_FORMAT),
         ("trs", trs, TRS_FORMAT),
     ):
-        if told is None and name != "claim":
+        if document is None and name != "claim":
             continue
-        found = told.get("format") if isinstance(told, dict) else None
+        found = document.get("format") if isinstance(document, dict) else None
         if found != expected:
             raise ReportError(
                 f"the {name} file has the format {found!r}, not {expected!r}: make it with clearance-sim {name}"
@@ -75,9 +75,9 @@ def _check(claim: Any, probe: Any, trs: Any) -> None:
 
 
 def _verdict(words: Words, claim: Json, context: Json) -> Verdict:
-    told = context.get("verdict") or claim["verdict"]
-    parts = [words.text(part) for part in told.get("parts", ())] or [words.text(told)]
-    outcome = str(told["outcome"])
+    found = context.get("verdict") or claim["verdict"]
+    parts = [words.text(part) for part in found.get("parts", ())] or [words.text(found)]
+    outcome = str(found["outcome"])
     return Verdict(
         outcome=outcome,
         word=words.name("outcome", outcome),
@@ -88,8 +88,8 @@ def _verdict(words: Words, claim: Json, context: Json) -> Verdict:
 
 
 def _verdict_in_full(words: Words, claim: Json, context: Json) -> Section | None:
-    told = context.get("verdict") or claim["verdict"]
-    parts = [words.text(part) for part in told.get("parts", ())][REASONS:]
+    found = context.get("verdict") or claim["verdict"]
+    parts = [words.text(part) for part in found.get("parts", ())][REASONS:]
     blocks: list[Block | None] = [Paragraph(part) for part in parts]
     blocks += [Paragraph(words.text(context["remark"]), is_note=True) if context.get("remark") else None]
     blocks += [_defensible(words, claim, context)]
@@ -100,16 +100,16 @@ def _verdict_in_full(words: Words, claim: Json, context: Json) -> Section | None
 def _by_other_clocks(words: Words, context: Json) -> list[Block | None]:
     """The verdict by every clock but the headline's."""
     blocks: list[Block | None] = []
-    for clock, told in (context.get("verdicts") or {}).items():
+    for clock, found in (context.get("verdicts") or {}).items():
         if clock != times.HEADLINE:
             blocks.append(Subheading(words.say("by_clock", clock=words.clock(clock))))
-            text = words.say("between_sentences").join(words.text(part) for part in told.get("parts", ()))
-            blocks.append(Paragraph(_outcome(words, told) + text))
+            text = words.say("between_sentences").join(words.text(part) for part in found.get("parts", ()))
+            blocks.append(Paragraph(_outcome(words, found) + text))
     return blocks
 
 
-def _outcome(words: Words, told: Json) -> str:
-    return words.name("outcome", str(told["outcome"])) + words.say("stop")
+def _outcome(words: Words, found: Json) -> str:
+    return words.name("outcome", str(found["outcome"])) + words.say("stop")
 
 
 def _defensible(words: Words, claim: Json, context: Json) -> Paragraph | None:
@@ -139,10 +139,10 @@ def _others(words: Words, claim: Json, contexts: Sequence[Json]) -> Section | No
     """Other settings: their verdict, curve and table; a setting decides whether 72 hours is a baseline at all."""
     blocks: list[Block | None] = []
     for place, context in enumerate(contexts, 1):
-        told = context.get("verdict") or {}
+        found = context.get("verdict") or {}
         blocks += [Subheading(words.text(context["title"]))]
-        if told:
-            blocks += [Paragraph(_outcome(words, told) + words.text(told))]
+        if found:
+            blocks += [Paragraph(_outcome(words, found) + words.text(found))]
         blocks += [Paragraph(words.text(context["remark"]), is_note=True) if context.get("remark") else None]
         blocks += [_defensible(words, claim, context)]
         blocks += [times.first_chart(words, claim["claim"], context, f"other-{place}-")]
@@ -184,11 +184,11 @@ def compose_run(result: Json, language: str, commands: Sequence[str] = ()) -> Do
 
 def _clocks(words: Words, result: Json) -> Section | None:
     rows = list(_rows(words, result["clocks"]))
-    told = [f"{label} {number(_value(clock['mean']))}" for label, clock in rows if "mean" in clock]
+    found = [f"{label} {number(_value(clock['mean']))}" for label, clock in rows if "mean" in clock]
     chart = Chart(
         name="clocks",
         title=words.say("run.clocks.title"),
-        alternative=words.say("run.clocks.alt", list=words.joined(told)),
+        alternative=words.say("run.clocks.alt", list=words.joined(found)),
         draw=lambda canvas: _quantiles(canvas, words, rows),
         note=words.say("run.clocks.note"),
         height=0.9 + 0.34 * len(rows),
@@ -206,9 +206,9 @@ def _rows(words: Words, clocks: Json) -> Iterator[tuple[str, Json]]:
                 yield f"{words.name('clock', name)}: {words.name('channel', kind)}", own
 
 
-def _value(told: Any) -> float | None:
+def _value(found: Any) -> float | None:
     """A figure that may not be known."""
-    value = told.get("value") if isinstance(told, Mapping) else told
+    value = found.get("value") if isinstance(found, Mapping) else found
     return None if value is None else float(value)
 
 
@@ -251,17 +251,19 @@ def _clocks_table(words: Words, rows: Sequence[tuple[str, Json]]) -> Table:
     return Table(tuple(heading), tuple(lines), f"{words.say('run.clocks.title')} ({words.say('h')})")
 
 
-def _figure(told: Any, scale: float = 1.0) -> str:
-    return "–" if told is None or _value(told) is None else estimate(told, scale)
+def _figure(found: Any, scale: float = 1.0) -> str:
+    return "–" if found is None or _value(found) is None else estimate(found, scale)
 
 
 def _stations(words: Words, result: Json) -> Section | None:
-    stations = {name: told for name, told in result["stations"].items() if _value(told["sojourn"]["mean"]) is not None}
-    told = [f"{words.station(name, s)} {number(value_of(s['wait']['mean']))}" for name, s in stations.items()]
+    stations = {
+        name: found for name, found in result["stations"].items() if _value(found["sojourn"]["mean"]) is not None
+    }
+    found = [f"{words.station(name, s)} {number(value_of(s['wait']['mean']))}" for name, s in stations.items()]
     chart = Chart(
         name="stations",
         title=words.say("run.stations.title"),
-        alternative=words.say("run.stations.alt", list=words.joined(told)),
+        alternative=words.say("run.stations.alt", list=words.joined(found)),
         draw=lambda canvas: _waits(canvas, words, stations),
         height=0.9 + 0.36 * len(stations),
     )
@@ -294,14 +296,14 @@ def _stations_table(words: Words, stations: Json) -> Table:
     rows = [
         (
             words.station(name, stations[name]),
-            _figure(told["entered"]),
-            _figure(told["wait"]["mean"]),
-            _figure(told["wait"]["p90"]),
-            _figure(told["queue_length"]),
-            _figure(told["in_service"]),
-            _figure(told["utilisation"], 100),
+            _figure(found["entered"]),
+            _figure(found["wait"]["mean"]),
+            _figure(found["wait"]["p90"]),
+            _figure(found["queue_length"]),
+            _figure(found["in_service"]),
+            _figure(found["utilisation"], 100),
         )
-        for name, told in stations.items()
+        for name, found in stations.items()
     ]
     titles = [words.say(key) + (" %" if key == "utilisation" else "") for key in heading]
     return Table(tuple(titles), tuple(rows), words.say("run.stations.caption"))

@@ -81,7 +81,7 @@ class Verdict:
     """What the first page says."""
 
     outcome: str
-    """``holds``, ``holds as median``, ``does not hold`` or ``cannot tell``."""
+    """``holds``, ``holds as median``, ``does not hold`` or ``indeterminate``."""
     word: str
     text: str
     reasons: tuple[str, ...]

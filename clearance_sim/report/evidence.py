@@ -33,11 +33,11 @@ def _validation_chart(words: Words, rows: Sequence[Json], inside: int) -> Chart:
         for place, row in enumerate(rows, 1)
         if float(row["published"]) > 0
     ]
-    told = words.say("validation.alt", inside=inside, count=len(rows), list=words.joined(outside))
+    alternative = words.say("validation.alt", inside=inside, count=len(rows), list=words.joined(outside))
     return Chart(
         name="validation",
         title=words.say("validation.title"),
-        alternative=told,
+        alternative=alternative,
         draw=lambda canvas: charts.validation(canvas, words, comparable),
         height=0.7 + 0.21 * len(comparable),
     )
@@ -122,10 +122,10 @@ def _probe(words: Words, probe: Json) -> Iterator[Block]:
 
 def _detections(words: Words, detection: Json) -> Iterator[tuple[str, ...]]:
     for kind, found in detection.items():
-        for name, told in (found if "tried" not in found else {"": found}).items():
+        for name, result in (found if "tried" not in found else {"": found}).items():
             label = words.name("probe", kind) + ("" if name in ("", "all") else f": {name}")
-            counts = (f"{told[key]:,}" for key in ("tried", "caught", "undecided", "passed"))
-            yield (label, *counts, share(told.get("share")))
+            counts = (f"{result[key]:,}" for key in ("tried", "caught", "undecided", "passed"))
+            yield (label, *counts, share(result.get("share")))
 
 
 def _trs(words: Words, trs: Json) -> Iterator[Block]:
@@ -221,8 +221,8 @@ def _limits(words: Words, claim: Json, missing: Sequence[str]) -> Iterator[str]:
 
 
 def _consistency(words: Words, claim: Json) -> list[Block]:
-    told = [words.text(item) for item in claim.get("consistency") or ()]
-    return [Subheading(words.say("consistency")), Bullets(tuple(told))] if told else []
+    remarks = [words.text(item) for item in claim.get("consistency") or ()]
+    return [Subheading(words.say("consistency")), Bullets(tuple(remarks))] if remarks else []
 
 
 def _versions(words: Words, made: Json) -> Table:

@@ -22,7 +22,7 @@ from clearance_sim.report.texts import Words
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}
 """Every outcome has a word, a shape and a colour; what is not listed cannot be told."""
-CANNOT_TELL = ("◐", "wait")
+INDETERMINATE = ("◐", "wait")
 _STYLE = "/* style */"
 _LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
 
@@ -92,7 +92,7 @@ class _Page:
         return f'<section id="{section.name}"><h2>{escape(section.title)}</h2>\n{blocks}</section>'
 
     def verdict(self, verdict: Verdict) -> str:
-        shape, tone = SHAPES.get(verdict.outcome, CANNOT_TELL)
+        shape, tone = SHAPES.get(verdict.outcome, INDETERMINATE)
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
         chart = self.chart(verdict.chart) if verdict.chart else ""
         label = escape(self.words.say("verdict"))

@@ -23,7 +23,7 @@ from clearance_sim.report.document import (
     Verdict,
 )
 from clearance_sim.report.fonts import as_truetype
-from clearance_sim.report.html import CANNOT_TELL, SHAPES
+from clearance_sim.report.html import INDETERMINATE, SHAPES
 from clearance_sim.report.texts import WORDS, Words
 
 _FAMILY = "Noto Sans SC"
@@ -130,7 +130,7 @@ def _head(paper: _Paper, document: Document) -> None:
 
 
 def _verdict(paper: _Paper, verdict: Verdict) -> None:
-    shape, tone = SHAPES.get(verdict.outcome, CANNOT_TELL)
+    shape, tone = SHAPES.get(verdict.outcome, INDETERMINATE)
     top = paper.y
     paper.lines(paper.words.say("verdict"), 9, "soft", 5, indent=5)
     paper.set_font(_FAMILY, size=17)

@@ -29,7 +29,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "outcome.holds": ("It holds", "成立"),
     "outcome.holds as median": ("It holds for the median only", "仅就中位数成立"),
     "outcome.does not hold": ("It does not hold", "不成立"),
-    "outcome.cannot tell": ("Cannot tell", "无法判断"),
+    "outcome.indeterminate": ("Cannot tell", "无法判断"),
     "verdict.parts": ("In full", "完整表述"),
     "by_clock": ("By the clock {clock}", "按“{clock}”计时"),
     "not_defensible": (
@@ -456,17 +456,17 @@ class Words:
         """A thing's name where there is a word for it, else the key itself."""
         return self.say(f"{kind}.{key}") if f"{kind}.{key}" in WORDS else key.replace("_", " ")
 
-    def text(self, told: Any) -> str:
+    def text(self, figure: Any) -> str:
         """What results say themselves, in both languages or in none."""
-        return str(told[self.language]) if isinstance(told, Mapping) else "" if told is None else str(told)
+        return str(figure[self.language]) if isinstance(figure, Mapping) else "" if figure is None else str(figure)
 
     def title(self, kind: str, thing: Json, key: str) -> str:
         """A thing's own title, else the word for its key."""
         return self.text(thing["title"]) if thing.get("title") else self.name(kind, str(thing[key]))
 
-    def station(self, name: str, told: Json) -> str:
+    def station(self, name: str, figure: Json) -> str:
         """A station's own title, else the word for its name."""
-        return self.title("station", {"name": name, **told}, "name")
+        return self.title("station", {"name": name, **figure}, "name")
 
     def clock(self, name: str) -> str:
         """A clock's name."""
@@ -496,34 +496,34 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def estimate(told: Any, scale: float = 1.0) -> str:
+def estimate(figure: Any, scale: float = 1.0) -> str:
     """A figure with its interval, where it has one."""
-    if told is None:
+    if figure is None:
         return "–"
-    if not isinstance(told, Mapping):
-        return number(float(told) * scale)
-    if told.get("low") is None or told.get("high") is None:
-        return number(told["value"] * scale)
-    return f"{number(told['value'] * scale)} [{number(told['low'] * scale)}, {number(told['high'] * scale)}]"
+    if not isinstance(figure, Mapping):
+        return number(float(figure) * scale)
+    if figure.get("low") is None or figure.get("high") is None:
+        return number(figure["value"] * scale)
+    return f"{number(figure['value'] * scale)} [{number(figure['low'] * scale)}, {number(figure['high'] * scale)}]"
 
 
-def share(told: Any) -> str:
+def share(figure: Any) -> str:
     """A share in percent with its interval, which ends where shares end."""
-    if not isinstance(told, Mapping):
-        return estimate(told, 100)
-    ends = {key: None if told.get(key) is None else min(max(float(told[key]), 0.0), 1.0) for key in ("low", "high")}
-    return estimate({"value": told["value"], **ends}, 100)
+    if not isinstance(figure, Mapping):
+        return estimate(figure, 100)
+    ends = {key: None if figure.get(key) is None else min(max(float(figure[key]), 0.0), 1.0) for key in ("low", "high")}
+    return estimate({"value": figure["value"], **ends}, 100)
 
 
-def value_of(told: Any) -> float:
+def value_of(figure: Any) -> float:
     """The figure alone."""
-    return float(told["value"]) if isinstance(told, Mapping) else float(told)
+    return float(figure["value"]) if isinstance(figure, Mapping) else float(figure)
 
 
-def bounds_of(told: Any) -> tuple[float, float]:
+def bounds_of(figure: Any) -> tuple[float, float]:
     """The interval's ends; the figure itself where there is none."""
-    value = value_of(told)
-    if not isinstance(told, Mapping):
+    value = value_of(figure)
+    if not isinstance(figure, Mapping):
         return value, value
-    low, high = told.get("low"), told.get("high")
+    low, high = figure.get("low"), figure.get("high")
     return (value if low is None else float(low), value if high is None else float(high))

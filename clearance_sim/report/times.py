@@ -40,11 +40,11 @@ def _distributions(
 ) -> Chart:
     arms = context["arms"]
     goal = claim["to_h"]
-    told = [f"{words.title('arm', arm, 'name')} {_by(arm, clocks[0], goal)}" for arm in arms]
+    phrases = [f"{words.title('arm', arm, 'name')} {_by(arm, clocks[0], goal)}" for arm in arms]
     return Chart(
         name=name,
         title=words.say(title),
-        alternative=words.say("ecdf.alt", hours=goal, list=words.joined(told)),
+        alternative=words.say("ecdf.alt", hours=goal, list=words.joined(phrases)),
         draw=lambda canvas: charts.distributions(canvas, words, arms, clocks, claim),
         note=words.say("ecdf.note", start=claim["from_h"], end=goal),
         panels=len(clocks),
@@ -69,12 +69,12 @@ def times_table(words: Words, claim: Json, context: Json) -> Table:
         (
             words.clock(clock),
             words.title("arm", arm, "name"),
-            *(estimate(told[key]) for key in statistics),
-            *(share(told[key]) for key in shares),
+            *(estimate(figures[key]) for key in statistics),
+            *(share(figures[key]) for key in shares),
         )
         for clock in context["arms"][0]["clocks"]
         for arm in context["arms"]
-        if (told := arm["clocks"].get(clock))
+        if (figures := arm["clocks"].get(clock))
     ]
     caption = f"{words.say('times.caption')} ({words.say('h')}). {words.say('interval')}"
     return Table(tuple(heading), tuple(rows), caption, words=2)
@@ -103,11 +103,11 @@ def stages(words: Words, context: Json, prefix: str = "") -> Section | None:
     if not arms:
         return None
     longest = sorted(arms[0]["stages"], key=lambda stage: -value_of(stage["mean_h"]))[:3]
-    told = [f"{_station(words, stage)} {words.hours(value_of(stage['mean_h']))}" for stage in longest]
+    phrases = [f"{_station(words, stage)} {words.hours(value_of(stage['mean_h']))}" for stage in longest]
     chart = Chart(
         name=f"{prefix}stages",
         title=words.say("stages.title"),
-        alternative=words.say("stages.alt", list=words.joined(told)),
+        alternative=words.say("stages.alt", list=words.joined(phrases)),
         draw=lambda canvas: charts.stages(canvas, words, arms),
         note=words.say("stages.note"),
         height=2.9,
@@ -161,14 +161,14 @@ def _congestion(words: Words, context: Json, prefix: str) -> Chart | None:
     if not points:
         return None
     arms = [arm for arm in context["arms"] if arm["name"] in points[-1]["arms"]]
-    told = [
+    phrases = [
         f"{words.title('arm', arm, 'name')} {words.hours(value_of(points[-1]['arms'][arm['name']][HEADLINE]['mean']))}"
         for arm in arms
     ]
     return Chart(
         name=f"{prefix}congestion",
         title=f"{words.say('congestion.title')} ({words.clock(HEADLINE)})",
-        alternative=words.say("congestion.alt", load=points[-1]["load"], list=words.joined(told)),
+        alternative=words.say("congestion.alt", load=points[-1]["load"], list=words.joined(phrases)),
         draw=lambda canvas: charts.congestion(canvas, words, points, context["arms"], HEADLINE),
         note=words.say("congestion.note"),
     )
@@ -185,11 +185,11 @@ def _weeks(words: Words, context: Json, prefix: str) -> list[Chart | None]:
 
 
 def _week(words: Words, arms: Sequence[tuple[Json, Json]], name: str) -> Chart:
-    told = [f"{words.title('arm', arm, 'name')} {number(max(desk['queue']))}" for arm, desk in arms]
+    phrases = [f"{words.title('arm', arm, 'name')} {number(max(desk['queue']))}" for arm, desk in arms]
     return Chart(
         name=name,
         title=words.say("week.title", station=_station(words, arms[0][1])),
-        alternative=words.say("week.alt", list=words.joined(told)),
+        alternative=words.say("week.alt", list=words.joined(phrases)),
         draw=lambda canvas: charts.week(canvas, words, arms),
         height=3.4,
     )

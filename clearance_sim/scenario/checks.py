@@ -120,8 +120,8 @@ def _point(path: Path, point: str, scenario: Scenario) -> Iterator[Fault]:
         if event == "due" and name in scenario.stations and scenario.stations[name].since is None:
             yield Fault(path, f"{name} is not a station with since, so it is never due", "name one that has since")
     elif point not in ("arrive", EXIT):
-        mend = "arrive, enter:STATION, start:STATION, leave:STATION, due:STATION or exit"
-        yield Fault(path, f"{point} is not a point of a declaration's way", mend)
+        fix = "arrive, enter:STATION, start:STATION, leave:STATION, due:STATION or exit"
+        yield Fault(path, f"{point} is not a point of a declaration's way", fix)
 
 
 def _calendars(scenario: Scenario) -> Iterator[Fault]:
@@ -129,7 +129,7 @@ def _calendars(scenario: Scenario) -> Iterator[Fault]:
         try:
             timetable(calendar, 1, scenario.start)
         except CalendarFault as fault:
-            yield Fault(("calendars", name, *fault.path), fault.what, fault.mend)
+            yield Fault(("calendars", name, *fault.path), fault.what, fault.fix)
     for name, station in scenario.stations.items():
         own = station.servers if station.servers not in (None, "unlimited") else None
         path: Path = ("stations", name, "servers")
@@ -149,7 +149,7 @@ def _end(scenario: Scenario) -> Iterator[Fault]:
         try:
             rates_of(source, scenario.start)
         except CalendarFault as fault:
-            yield Fault(("arrivals", name, *fault.path), fault.what, fault.mend)
+            yield Fault(("arrivals", name, *fault.path), fault.what, fault.fix)
     seen = scenario.observe
     if seen and seen.every_h and any(float(t) >= float(seen.every_h) for t in seen.at_h):
         yield Fault(("observe", "at_h"), "a moment lies outside the cycle of every_h", "give hours below every_h")
@@ -250,5 +250,5 @@ def _load(scenario: Scenario) -> Iterator[Fault]:
         # With a waiting room or impatience a station sheds what it cannot serve.
         if load >= 1.0 and station.waiting_room is None and station.patience is None:
             what = f"the offered load is {load:.3g}: the queue would grow without end"
-            mend = "add servers or hours, shorten service, or set run.allow_overload with run.horizon_h"
-            yield Fault(("stations", name), what, mend)
+            fix = "add servers or hours, shorten service, or set run.allow_overload with run.horizon_h"
+            yield Fault(("stations", name), what, fix)

@@ -1,4 +1,4 @@
-"""The laws that durations, gaps and patience may follow, each in the terms people know them by."""
+"""The distributions that durations, gaps and patience may follow, each in the terms people know them by."""
 
 import math
 from typing import Annotated, Literal
@@ -10,8 +10,8 @@ from clearance_sim.scenario.quantity import Hours, Positive, Probability, Strict
 Z90 = 1.2815515655446004  # the standard normal's 90 % point
 
 
-class _Law(Strict):
-    """What every law may add: a fixed lead time, and a share of cases that take no time at all."""
+class _Distribution(Strict):
+    """What every distribution may add: a fixed lead time, and a share of cases that take no time at all."""
 
     shift_h: Hours = Hours(value=0.0)
     none_probability: Probability = Probability(value=0.0)
@@ -27,30 +27,30 @@ class _Law(Strict):
         return (1.0 - self.none_probability.value) * (self.shift_h.value + self.own_mean_h())
 
 
-class Deterministic(_Law):
+class Deterministic(_Distribution):
     """Always the same."""
 
-    law: Literal["deterministic"]
+    distribution: Literal["deterministic"]
     value_h: Hours
 
     def own_mean_h(self) -> float:
         return self.value_h.value
 
 
-class Exponential(_Law):
+class Exponential(_Distribution):
     """Memoryless; by its mean."""
 
-    law: Literal["exponential"]
+    distribution: Literal["exponential"]
     mean_h: Positive
 
     def own_mean_h(self) -> float:
         return self.mean_h.value
 
 
-class Uniform(_Law):
+class Uniform(_Distribution):
     """Anything between two bounds alike."""
 
-    law: Literal["uniform"]
+    distribution: Literal["uniform"]
     low_h: Hours
     high_h: Hours
 
@@ -64,10 +64,10 @@ class Uniform(_Law):
         return (self.low_h.value + self.high_h.value) / 2
 
 
-class Triangular(_Law):
+class Triangular(_Distribution):
     """Least, most likely and most."""
 
-    law: Literal["triangular"]
+    distribution: Literal["triangular"]
     low_h: Hours
     mode_h: Hours
     high_h: Hours
@@ -82,10 +82,10 @@ class Triangular(_Law):
         return (self.low_h.value + self.mode_h.value + self.high_h.value) / 3
 
 
-class LogNormal(_Law):
+class LogNormal(_Distribution):
     """Skewed, as human durations are: by median and 90th percentile, or by mean and coefficient of variation."""
 
-    law: Literal["log-normal"]
+    distribution: Literal["log-normal"]
     median_h: Positive | None = None
     p90_h: Positive | None = None
     mean_h: Positive | None = None
@@ -112,10 +112,10 @@ class LogNormal(_Law):
         return math.exp(mu + sigma * sigma / 2)
 
 
-class Gamma(_Law):
+class Gamma(_Distribution):
     """By mean and coefficient of variation, or by mean and shape."""
 
-    law: Literal["gamma"]
+    distribution: Literal["gamma"]
     mean_h: Positive
     cv: Positive | None = None
     shape: Positive | None = None
@@ -137,10 +137,10 @@ class Gamma(_Law):
         return self.mean_h.value
 
 
-class Erlang(_Law):
+class Erlang(_Distribution):
     """The sum of a number of equal memoryless phases."""
 
-    law: Literal["erlang"]
+    distribution: Literal["erlang"]
     mean_h: Positive
     phases: int = Field(ge=1, le=10_000)
 
@@ -148,10 +148,10 @@ class Erlang(_Law):
         return self.mean_h.value
 
 
-class Weibull(_Law):
+class Weibull(_Distribution):
     """By shape, and scale or mean."""
 
-    law: Literal["weibull"]
+    distribution: Literal["weibull"]
     shape: Positive
     scale_h: Positive | None = None
     mean_h: Positive | None = None
@@ -173,10 +173,10 @@ class Weibull(_Law):
         return self.scale * math.gamma(1.0 + 1.0 / self.shape.value)
 
 
-class HyperExponential(_Law):
-    """A mixture of memoryless laws: by mean and cv above 1 (two branches, balanced means), or branch by branch."""
+class HyperExponential(_Distribution):
+    """A mixture of exponential ones: by mean and cv above 1 (two branches, balanced means), or branch by branch."""
 
-    law: Literal["hyper-exponential"]
+    distribution: Literal["hyper-exponential"]
     mean_h: Positive | None = None
     cv: Positive | None = None
     means_h: tuple[Positive, ...] | None = None
@@ -186,7 +186,9 @@ class HyperExponential(_Law):
     def _one_pair(self) -> "HyperExponential":
         pair(self, ("mean_h", "cv"), ("means_h", "probabilities"))
         if self.cv and self.cv.value <= 1:
-            raise refusal("a hyper-exponential law has a cv above 1", "use exponential, erlang or gamma for cv <= 1")
+            raise refusal(
+                "a hyper-exponential distribution has a cv above 1", "use exponential, erlang or gamma for cv <= 1"
+            )
         if self.means_h and self.probabilities:
             same_length(self.means_h, self.probabilities, "means_h", "probabilities")
             sums_to_one([p.value for p in self.probabilities])
@@ -206,10 +208,10 @@ class HyperExponential(_Law):
         return sum(p * mean for p, mean in self.branches())
 
 
-class Empirical(_Law):
+class Empirical(_Distribution):
     """One of the values seen, alike or by weight."""
 
-    law: Literal["empirical"]
+    distribution: Literal["empirical"]
     values_h: tuple[float, ...] = Field(min_length=1)
     weights: tuple[float, ...] | None = None
 
@@ -220,7 +222,7 @@ class Empirical(_Law):
         if self.weights is not None:
             same_length(self.values_h, self.weights, "values_h", "weights")
             if min(self.weights) < 0 or sum(self.weights) <= 0:
-                raise refusal("weights must be zero or more, and not all zero", "mend the weights")
+                raise refusal("weights must be zero or more, and not all zero", "fix the weights")
         return self
 
     def shares(self) -> list[float]:
@@ -232,7 +234,7 @@ class Empirical(_Law):
         return sum(share * value for share, value in zip(self.shares(), self.values_h, strict=True))
 
 
-Law = Annotated[
+Distribution = Annotated[
     Deterministic
     | Exponential
     | Uniform
@@ -243,7 +245,7 @@ Law = Annotated[
     | Weibull
     | HyperExponential
     | Empirical,
-    Field(discriminator="law"),
+    Field(discriminator="distribution"),
 ]
 
 

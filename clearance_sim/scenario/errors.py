@@ -1,23 +1,23 @@
-"""What is wrong with a scenario: what, where, and how to mend it."""
+"""What is wrong with a scenario: what, where, and how to fix it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to mend."""
+    """One thing to fix."""
 
     path: tuple[str | int, ...]
     what: str
-    mend: str
+    fix: str
     where: str = ""
     line: int = 0
 
     def __str__(self) -> str:
-        """`file:line: key: what (how to mend)`."""
+        """`file:line: key: what (how to fix)`."""
         place = f"{self.where}:{self.line}: " if self.line else f"{self.where}: " if self.where else ""
         key = ".".join(str(step) for step in self.path)
-        return f"{place}{key + ': ' if key else ''}{self.what}{f' ({self.mend})' if self.mend else ''}"
+        return f"{place}{key + ': ' if key else ''}{self.what}{f' ({self.fix})' if self.fix else ''}"
 
 
 class ScenarioError(ValueError):

@@ -145,7 +145,7 @@ def loads(text: str, where: str = "scenario") -> Scenario:
     try:
         values, places = read(text)
     except TomlSyntaxError as error:
-        fault = Fault((), f"not TOML: {error.what}", "mend the syntax; see https://toml.io", where, error.line)
+        fault = Fault((), f"not TOML: {error.what}", "fix the syntax; see https://toml.io", where, error.line)
         raise ScenarioError([fault]) from None
     return _built(values, where, places)
 
@@ -212,7 +212,7 @@ def _built(values: dict[str, Any], where: str, places: Place | None) -> Scenario
 def _refusal(faults: list[Fault], where: str, places: Place | None) -> ScenarioError:
     def placed(fault: Fault) -> Fault:
         line = places.line_of(fault.path) if places else 0
-        return Fault(fault.path, fault.what, fault.mend, where, line)
+        return Fault(fault.path, fault.what, fault.fix, where, line)
 
     seen = {(f.line, f.path, f.what): f for f in map(placed, faults)}
     return ScenarioError(sorted(seen.values(), key=lambda fault: fault.line))
@@ -224,10 +224,14 @@ def _fault(error: ErrorDetails) -> Fault:
     if error["type"] == "unknown":
         return Fault((*path, context["key"]), error["msg"], context["hint"])
     if error["type"] == "union_tag_invalid":
-        return Fault((*path, "law"), f"unknown law {context['tag']}", f"one of: {context['expected_tags']}")
+        return Fault(
+            (*path, "distribution"), f"unknown distribution {context['tag']}", f"one of: {context['expected_tags']}"
+        )
     if error["type"] == "union_tag_not_found":
         return Fault(
-            path, "the law is not named", f'add law = "exponential", or another of: {", ".join(sorted(_TAGS))}'
+            path,
+            "the distribution is not named",
+            f'add distribution = "exponential", or another of: {", ".join(sorted(_TAGS))}',
         )
     if error["type"] == "missing":
         return Fault(path, "is missing", f"add {path[-1]}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clearance_sim.scenario.distributions import Law
+from clearance_sim.scenario.distributions import Distribution
 from clearance_sim.scenario.quantity import Count, Hours, NotNegative, Positive, Probability, Strict, refusal
 
 EXIT = "exit"
@@ -89,11 +89,11 @@ class Station(Strict):
     title: Text | None = None
     party: str | None = None
     """Whose time this is: customs, trader, port, agency, bank, system."""
-    service: Law
+    service: Distribution
     since: str | None = None
     """For `unlimited` servers: the service runs from this point of the declaration's way, not from the entry, so that
     one leaves at max(entry, time of the point + service). `arrive`, `enter:X`, `start:X`, `leave:X`, or `due:X`."""
-    service_by_class: dict[str, Law] = Field(default={})
+    service_by_class: dict[str, Distribution] = Field(default={})
     servers: Count | Literal["unlimited"] | None = None
     """How many are on duty; a shift may say otherwise for its own hours."""
     calendar: str | None = None
@@ -103,7 +103,7 @@ class Station(Strict):
     waiting_room: int | None = Field(default=None, ge=0)
     """How many may wait; who finds it full is lost, or goes to `overflow_to`."""
     overflow_to: str | None = None
-    patience: Law | None = None
+    patience: Distribution | None = None
     """How long one waits for service to begin before giving up (and leaving, or going `abandon_to`)."""
     abandon_to: str | None = None
     frailty: float = 0.0
@@ -166,12 +166,12 @@ class Batch(Strict):
         if sum(way is not None for way in (self.size, self.sizes, self.geometric_mean)) != 1:
             raise refusal("a batch needs one of size, sizes, geometric_mean", "give exactly one of them")
         if self.sizes is not None and (not self.sizes or min(self.sizes) < 1):
-            raise refusal("batch sizes are whole numbers from 1", "mend sizes")
+            raise refusal("batch sizes are whole numbers from 1", "fix sizes")
         if self.weights is not None:
             if self.sizes is None or len(self.sizes) != len(self.weights):
                 raise refusal("weights go with sizes, one for each", "give one weight for each size")
             if min(self.weights) < 0 or sum(self.weights) <= 0:
-                raise refusal("weights must be zero or more, and not all zero", "mend the weights")
+                raise refusal("weights must be zero or more, and not all zero", "fix the weights")
         if self.geometric_mean is not None and self.geometric_mean.value < 1:
             raise refusal("a batch holds at least one declaration", "give a geometric_mean of 1 or more")
         return self
@@ -189,10 +189,10 @@ class Batch(Strict):
 
 
 class Arrivals(Strict):
-    """A source of declarations: Poisson at `rate_per_h`, or with gaps of any law; steady, by the week, or swinging."""
+    """A source of declarations: Poisson at `rate_per_h`, or with gaps of any kind; steady, weekly or sinusoidal."""
 
     rate_per_h: NotNegative | None = None
-    gap: Law | None = None
+    gap: Distribution | None = None
     profile: tuple[Window, ...] = ()
     peaks: tuple[Peak, ...] = ()
     sinusoid: Sinusoid | None = None

@@ -43,7 +43,7 @@ class Quantity(Strict):
             low, high = self.range
             raise PydanticCustomError(
                 "range", "the value {value} lies outside its range [{low}, {high}]",
-                {"value": self.value, "low": low, "high": high, "hint": "widen the range or mend the value"},
+                {"value": self.value, "low": low, "high": high, "hint": "widen the range or fix the value"},
             )  # fmt: skip
         return self
 
@@ -112,15 +112,15 @@ class Count(_Bounded):
         return int(self.value)
 
 
-def refusal(what: str, mend: str, **values: Any) -> PydanticCustomError:
-    """An error in our own words: what is wrong, and how to mend it."""
-    return PydanticCustomError("scenario", what, {**values, "hint": mend})
+def refusal(what: str, fix: str, **values: Any) -> PydanticCustomError:
+    """An error in our own words: what is wrong, and how to fix it."""
+    return PydanticCustomError("scenario", what, {**values, "hint": fix})
 
 
 def unknown(kind: str, given: str, known: list[str]) -> PydanticCustomError:
     """The refusal of a word that is not known here, with the nearest that is."""
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}"
+    fix = f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}"
     return PydanticCustomError(
-        "unknown", "unknown {kind} {given}", {"kind": kind, "given": given, "hint": mend, "key": given}
+        "unknown", "unknown {kind} {given}", {"kind": kind, "given": given, "hint": fix, "key": given}
     )

@@ -11,7 +11,7 @@ from clearance_sim.scenario.timetable import WEEK_H, CalendarFault, clock_time, 
 class Rates:
     """How fast a source's own clock runs: steps, those from `cycle_from` on repeating every `period_h`.
 
-    With gaps of some law the clock counts hours at factor 1; for a Poisson source it counts expected arrivals.
+    With gaps of some distribution the clock counts hours at factor 1; for a Poisson source it counts expected arrivals.
     """
 
     starts: tuple[float, ...]

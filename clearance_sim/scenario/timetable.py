@@ -62,9 +62,9 @@ _HOLIDAY_DAYS = 366 * 2
 class CalendarFault(ValueError):
     """A calendar makes no sense."""
 
-    def __init__(self, path: tuple[str | int, ...], what: str, mend: str) -> None:
+    def __init__(self, path: tuple[str | int, ...], what: str, fix: str) -> None:
         super().__init__(what)
-        self.path, self.what, self.mend = path, what, mend
+        self.path, self.what, self.fix = path, what, fix
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ def _weekly(calendar: Calendar, servers: int, start: datetime) -> Timetable:
 
 def _weekly_shift(position: int, shift: Shift) -> tuple[set[int], float, float]:
     if shift.from_ is None or shift.to is None or shift.from_h is not None or shift.to_h is not None:
-        mend = 'give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h'
-        raise CalendarFault(("shifts", position), "a weekly shift needs from and to", mend)
+        fix = 'give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h'
+        raise CalendarFault(("shifts", position), "a weekly shift needs from and to", fix)
     begin, end = clock_time(shift.from_, ("shifts", position, "from")), clock_time(shift.to, ("shifts", position, "to"))
     return days_of(shift.days, ("shifts", position, "days")), begin, end if end > begin else end + 24.0
 

@@ -89,7 +89,7 @@ def _still_in_play(
     return [i for i in alive if not any(beaten(i, j) for j in alive if j != i)]
 
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Fate(StrEnum):
@@ -169,7 +169,7 @@ def search(
     seed: int = 1,
     workers: int | None = None,
     limit: int = 2000,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Search:
     """Find the cheapest roster that reaches every target, and the best among equally cheap ones."""
     found = Search(offers, targets, confidence)
@@ -190,7 +190,7 @@ def search(
         else:
             tried = _try(bench, roster, confidence, first, most)
             found.tried.append(tried)
-            say(f"{tried.cost:g} a week, {roster}: {tried.fate}")
+            log(f"{tried.cost:g} a week, {roster}: {tried.fate}")
             if tried.fate == Fate.FAILS:
                 failed.append(roster)
             elif tried.fate == Fate.REACHES and found.best is None:

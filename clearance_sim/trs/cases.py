@@ -74,8 +74,8 @@ def _moment(log: EventLog, milestone: str, size: int) -> tuple[Any, Problem | No
     moments[kept["case"]] = kept["time"]
     others = rows.duplicated("case").to_numpy()
     which = "the first" if is_first else "the last"
-    told = milestone.replace("_", "-")
-    return moments, problem(f"declarations {told} more than once", f"{which} counts", others, rows["row"])
+    label = milestone.replace("_", "-")
+    return moments, problem(f"declarations {label} more than once", f"{which} counts", others, rows["row"])
 
 
 def _first(log: EventLog, word: str, size: int) -> Any:

@@ -33,7 +33,7 @@ SPLITS = ("channel", "class", "office", "replication")
 
 
 class MapError(ValueError):
-    """A column map that cannot be used; says what to mend."""
+    """A column map that cannot be used; says what to fix."""
 
 
 @dataclass(frozen=True)

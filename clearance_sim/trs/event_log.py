@@ -29,17 +29,17 @@ class Problem:
     """What is wrong with some rows; row 1 is the first after the heading."""
 
     what: str
-    mend: str
+    fix: str
     rows: tuple[int, ...] = ()
     count: int = 0
 
     def __str__(self) -> str:
         if not self.rows:
-            return f"{self.what}: {self.mend}"
+            return f"{self.what}: {self.fix}"
         word = "row" if self.count == 1 else "rows"
         shown = ", ".join(map(str, self.rows))
         more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
-        return f"{self.what} ({word} {shown}{more}): {self.mend}"
+        return f"{self.what} ({word} {shown}{more}): {self.fix}"
 
 
 class LogError(ValueError):
@@ -66,15 +66,15 @@ class EventLog:
 
     @property
     def splits(self) -> list[str]:
-        """What its cases can be told apart by."""
+        """What its cases can be given apart by."""
         return [name for name in self.map.columns if name in self.table]
 
 
-def problem(what: str, mend: str, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None) -> Problem | None:
+def problem(what: str, fix: str, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None) -> Problem | None:
     """The rows that are wrong, or None where none is."""
     places = np.flatnonzero(wrong)
     numbers = places + 1 if rows is None else np.asarray(rows)[places]
-    return Problem(what, mend, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
+    return Problem(what, fix, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
 
 
 def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = None) -> EventLog:
@@ -89,7 +89,7 @@ def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = No
     chosen = chosen.with_zone(zone)
     if missing := [name for name in chosen.needed() if name not in table.column_names]:
         raise LogError(
-            [Problem(f"no column {', '.join(missing)}", f"the log has {', '.join(table.column_names)}; mend the map")]
+            [Problem(f"no column {', '.join(missing)}", f"the log has {', '.join(table.column_names)}; fix the map")]
         )
     if table.num_rows == 0:
         raise LogError([Problem("the log holds no event", "export a period in which goods were cleared")])
@@ -119,9 +119,9 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
     """A trace knows its scenario's start, zone and clocks."""
     if METADATA not in metadata:
         return columns
-    told = json.loads(metadata[METADATA])
-    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in told.get("clocks", {}).items()}
-    zone = told.get("zone") or columns.zone
+    given = json.loads(metadata[METADATA])
+    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in given.get("clocks", {}).items()}
+    zone = given.get("zone") or columns.zone
     events, latest = dict(columns.events), set(columns.latest)
     for clock, begins in (("lodgement_to_release", "lodged"), ("arrival_to_release", "arrived")):
         if clock in clocks:
@@ -130,11 +130,11 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
             latest |= {begins} if len(points) > 1 else set()
     return replace(
         columns,
-        start=_zoned(told.get("start", columns.start), zone),
+        start=_zoned(given.get("start", columns.start), zone),
         zone=zone,
         events=events,
         latest=tuple(sorted(latest)),
-        parties={name: party for name, party in (told.get("parties") or {}).items() if party},
+        parties={name: party for name, party in (given.get("parties") or {}).items() if party},
     )
 
 
@@ -144,8 +144,8 @@ def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return _points(begin), _points(end)
 
 
-def _points(told: Any) -> tuple[str, ...]:
-    points = [told] if isinstance(told, str) else list(told)
+def _points(given: Any) -> tuple[str, ...]:
+    points = [given] if isinstance(given, str) else list(given)
     return tuple(point.replace("leave:", "end:") for point in points)
 
 
@@ -194,7 +194,7 @@ def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tup
         at["due"] = np.where(visits["stage"].isin(asked), at["due"], np.nan)
     faults = [
         problem("visits without an entry", "fill column enter_h", np.isnan(at["enter"])),
-        problem("visits that end before they begin", "mend their times", at["end"] < at["enter"]),
+        problem("visits that end before they begin", "fix their times", at["end"] < at["enter"]),
     ]
     if any(faults):
         return visits, faults
@@ -265,7 +265,7 @@ def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | Non
 
 def _hours(columns: ColumnMap, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
     micros = _started(columns, column)
-    wrong = problem("times that are no number of hours", f"mend column {columns.hours}", ~np.isfinite(micros))
+    wrong = problem("times that are no number of hours", f"fix column {columns.hours}", ~np.isfinite(micros))
     return np.nan_to_num(micros).astype(np.int64), [wrong]
 
 

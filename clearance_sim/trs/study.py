@@ -143,8 +143,8 @@ def _check(log: EventLog, question: Question) -> None:
     words = log.map.events.get("released", ())
     known = set(log.table["event"].unique())
     if not any(word.partition(":")[0] in known for word in words):
-        mend = f"the map says released = {list(words)}, the log has {', '.join(sorted(map(str, known))[:12])}"
-        problems.append(Problem("nothing in the log is a release", mend))
+        fix = f"the map says released = {list(words)}, the log has {', '.join(sorted(map(str, known))[:12])}"
+        problems.append(Problem("nothing in the log is a release", fix))
     if problems:
         raise LogError(problems)
 

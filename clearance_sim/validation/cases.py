@@ -74,7 +74,7 @@ def _loss() -> list[Case]:
     queue, gave_up = exact.erlang_a(10.0, 1.0, 10, 2.0)
     return [
         Case("mm5-loss", "Erlang B", ((Reading("lost"), exact.erlang_b(5, 3.0)),)),
-        Case("mg10-loss", "Erlang B, any service law", ((Reading("lost"), exact.erlang_b(10, 7.0)),)),
+        Case("mg10-loss", "Erlang B, any service distribution", ((Reading("lost"), exact.erlang_b(10, 7.0)),)),
         Case("mm2-room", "M/M/2/6", ((Reading("lost"), lost), (Reading("queue"), waiting))),
         Case("impatient", "Erlang A", ((Reading("queue"), queue), (Reading("abandoned"), gave_up))),
     ]

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def erlang_b(servers: int, offered: float) -> float:
-    """Share lost in M/G/c/c (Erlang 1917), whatever the service law; `offered` is rate times mean service."""
+    """Share lost in M/G/c/c (Erlang 1917), whatever the service distribution; `offered` is rate times mean service."""
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = offered * blocked / (k + offered * blocked)
@@ -106,7 +106,7 @@ def cobham_waits(rates: Sequence[float], means_h: Sequence[float], second_moment
 
 
 def priority_waits(rates: Sequence[float], mean_h: float, servers: int) -> list[float]:
-    """Mean waits by priority in M/M/c without interruption, one service law for all (Cobham 1954)."""
+    """Mean waits by priority in M/M/c without interruption, one service distribution for all (Cobham 1954)."""
     offered = sum(rates) * mean_h
     residual = erlang_c(servers, offered) * mean_h / servers
     waits, before = [], 0.0

@@ -38,8 +38,8 @@ def the_evidence(technology, **changes):
         (a_reading(6, 3), Outcome.HOLDS, "8 h is reached as a mean", "平均值达到 8 小时"),
         (a_reading(20, 5), Outcome.AS_MEDIAN, "as a median only, not as a mean", "仅中位数达到"),
         (a_reading(30, 18), Outcome.NOT, "8 h is not reached, neither", "均未达到 8 小时"),
-        (a_reading(8.1, 5), Outcome.UNKNOWN, "cannot be told, since an interval straddles", "无法判断"),
-        (a_reading(20, 7.9), Outcome.UNKNOWN, "cannot be told", "无法判断"),
+        (a_reading(8.1, 5), Outcome.INDETERMINATE, "cannot be told, since an interval straddles", "无法判断"),
+        (a_reading(20, 7.9), Outcome.INDETERMINATE, "cannot be told", "无法判断"),
     ],
 )
 def test_the_sentence_follows_the_results(technology, outcome, words, chinese):

@@ -58,7 +58,7 @@ def test_the_comparison_notices_a_single_bit():
 
 
 def plain_parts(servers, to):
-    return {"service": {"law": "log-normal", "mean_h": 0.3, "cv": 1.5}, "servers": servers, "next": to}
+    return {"service": {"distribution": "log-normal", "mean_h": 0.3, "cv": 1.5}, "servers": servers, "next": to}
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -80,7 +80,7 @@ def test_the_loop_for_plain_scenarios_takes_the_paths_of_the_reference_too(data,
         stations["three"]["calendar"] = "round"
     if data.draw(st.booleans()):
         stations["one"]["next_by_class"] = {"b": "three"}
-    gap = data.draw(of([{"rate_per_h": 2.0}, {"gap": {"law": "deterministic", "value_h": 0.5}},
+    gap = data.draw(of([{"rate_per_h": 2.0}, {"gap": {"distribution": "deterministic", "value_h": 0.5}},
                         {"rate_per_h": 2.0, "sinusoid": {"amplitude": 0.8, "period_h": 24}}]))  # fmt: skip
     classes = data.draw(of([{"a": 1.0}, {"a": 0.6, "b": 0.4}]))
     more = {"rate_per_h": 0.3, "classes": {"b": 1}, "to": {"one": 0.5, "two": 0.5}}
@@ -112,7 +112,7 @@ def test_a_scenario_is_plain_only_without_what_the_plain_loop_leaves_out():
     plain = {
         "name": "plain",
         "classes": {"a": {}, "b": {}},
-        "stations": {"desk": {"service": {"law": "exponential", "mean_h": 0.1}, "servers": 1, "next": "exit"}},
+        "stations": {"desk": {"service": {"distribution": "exponential", "mean_h": 0.1}, "servers": 1, "next": "exit"}},
         "arrivals": {"all": {"rate_per_h": 1, "classes": {"a": 0.5, "b": 0.5}, "to": "desk"}},
         "run": {"declarations": 100},
     }
@@ -126,7 +126,7 @@ def test_a_scenario_is_plain_only_without_what_the_plain_loop_leaves_out():
     assert plain_with()
     assert not plain_with(classes={"a": {"priority": 0}, "b": {"priority": 1}})
     assert not plain_with(**desk(pre_emptive=True))
-    assert not plain_with(**desk(patience={"law": "exponential", "mean_h": 1}))
+    assert not plain_with(**desk(patience={"distribution": "exponential", "mean_h": 1}))
     assert not plain_with(**desk(next={"desk": 0.2, "exit": 0.8}))
     assert not plain_with(**desk(frailty=0.5), frailty={"of": "declaration"})
     assert not plain_with(arrivals={"all": {**plain["arrivals"]["all"], "batch": {"size": 3}}})

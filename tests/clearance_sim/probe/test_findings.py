@@ -14,7 +14,7 @@ from clearance_sim.probe.findings import proportion, quantile
 
 def test_the_interval_of_a_quantile_holds_the_true_one_as_often_as_it_says():
     stream = np.random.default_rng(7)
-    true = -np.log(0.1)  # the 90th percentile of an exponential law
+    true = -np.log(0.1)  # the 90th percentile of an exponential distribution
     estimates = [quantile(stream.exponential(size=200), 0.9) for _ in range(1_000)]
     held = sum(e.low <= true <= e.high for e in estimates)
     assert 940 <= held <= 985

@@ -21,7 +21,7 @@ def test_a_probes_file_gives_the_machines_part(tmp_path):
     path.write_text(json.dumps(a_probe()))
     part = read_measured(path)
     assert part.source == "probe.json"
-    assert part.verdict_law() == {"law": "log-normal", "median_h": 0.4 / 3600, "p90_h": 1.1 / 3600}
+    assert part.verdict_distribution() == {"distribution": "log-normal", "median_h": 0.4 / 3600, "p90_h": 1.1 / 3600}
     assert part.caught_share == 0.95
     assert part.to_json()["caught_share"]["low"] < 0.95
 

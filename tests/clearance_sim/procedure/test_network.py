@@ -9,12 +9,13 @@ from clearance_sim.procedure.pruning import pruned
 from clearance_sim.procedure.toml_writer import scenario_text
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.loader import from_values, loads
+from tests.clearance_sim.procedure.builders import levers_by
 
 
 @pytest.mark.parametrize("name", contexts())
 @pytest.mark.parametrize("letters", ["", "L", "E", "A", "R", "D", "O", "LEARDO"])
 def test_every_set_of_levers_makes_a_scenario_that_the_reader_takes(name, letters):
-    scenario = from_values(network(context(name), Levers.on(letters)))
+    scenario = from_values(network(context(name), levers_by(letters)))
     assert set(scenario.clocks) >= {"arrival → release", "lodgement → release"}
 
 
@@ -42,13 +43,13 @@ def test_the_paper_office_is_busy_but_not_overwhelmed():
 
 def test_the_ledger_takes_work_off_the_document_desk_and_nowhere_else():
     here = context("general-import")
-    paper, ledger = (loads_of(from_values(network(here, Levers.on(letters)))) for letters in ("", "L"))
+    paper, ledger = (loads_of(from_values(network(here, levers_by(letters)))) for letters in ("", "L"))
     assert ledger["document check"] < 0.5 * paper["document check"]
     assert ledger["examination"] == pytest.approx(paper["examination"])
 
 
 def test_what_nobody_takes_is_left_out():
-    table = network(context("general-import"), Levers.on("A"))
+    table = network(context("general-import"), levers_by("A"))
     assert "acceptance" not in table["stations"]
     assert "verification" not in table["stations"]
     assert "release by hand" not in table["stations"]

@@ -8,6 +8,7 @@ from clearance_sim.procedure.context import context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL, LODGEMENT, network
 from clearance_sim.procedure.simulation import Laboratory, by_replication, of_channel, time_in
+from tests.clearance_sim.procedure.builders import levers_by
 
 LABORATORY = Laboratory(replications=6, weeks=3, workers=1, seed=11)
 
@@ -56,13 +57,13 @@ def test_figures_taken_straight_from_the_engine_are_those_of_its_result():
 
 def test_arms_share_their_luck_so_that_differences_are_sharp():
     here = context("general-import")
-    paper, ledger = (LABORATORY.summary(here, Levers.on(letters))(ARRIVAL, "mean") for letters in ("A", "AD"))
-    other = Laboratory(replications=6, weeks=3, workers=1, seed=12).summary(here, Levers.on("AD"))(ARRIVAL, "mean")
+    paper, ledger = (LABORATORY.summary(here, levers_by(letters))(ARRIVAL, "mean") for letters in ("A", "AD"))
+    other = Laboratory(replications=6, weeks=3, workers=1, seed=12).summary(here, levers_by("AD"))(ARRIVAL, "mean")
     assert np.var(paper - ledger, ddof=1) < np.var(paper - other, ddof=1) / 3
 
 
 def test_threads_change_nothing():
-    cells = [(context("general-import"), Levers.on(letters)) for letters in ("", "L", "LEA")]
+    cells = [(context("general-import"), levers_by(letters)) for letters in ("", "L", "LEA")]
     small = {"replications": 2, "weeks": 1, "warm_up_weeks": 1}
     one, two = (Laboratory(**small, workers=workers).summaries(cells) for workers in (1, 2))
     for first, second in zip(one, two, strict=True):
@@ -72,7 +73,7 @@ def test_threads_change_nothing():
 @pytest.mark.parametrize("letters", ["L", "E", "A", "R", "D", "O"])
 def test_no_lever_makes_clearance_longer(letters):
     here = context("general-import")
-    base, pulled = (LABORATORY.summary(here, Levers.on(each))(ARRIVAL, "mean") for each in ("", letters))
+    base, pulled = (LABORATORY.summary(here, levers_by(each))(ARRIVAL, "mean") for each in ("", letters))
     assert (base - pulled).mean() > 0
 
 

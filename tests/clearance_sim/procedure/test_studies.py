@@ -13,13 +13,13 @@ published = 30
 statistic = "mean"
 clock = "arrival -> release"
 context = { mode = "air", officer_hours = "24x7", facilitated_share = 0.8, red_share = 0.05, documents_mean_h = 10 }
-levers = { A = 1, D = 0.5 }
+levers = { automation = 1, deferred_duty = 0.5 }
 """
 
 
 def test_a_row_sets_context_levers_and_clock():
     (study,) = read_studies(ROW)
-    assert (study.clock, study.levers.D, study.context.desk_hours) == (ARRIVAL, 0.5, "24x7")
+    assert (study.clock, study.levers.deferred_duty, study.context.desk_hours) == (ARRIVAL, 0.5, "24x7")
     assert study.context["yellow_share"] == pytest.approx(0.15)
     assert study.guesses == ("documents_mean_h", "facilitated_share", "officer_hours", "red_share")
 

@@ -119,7 +119,7 @@ def test_the_verdict_stands_before_everything_else(pages):
     assert ids.index("first") < ids.index("verdict") < ids.index("time")
 
 
-@pytest.mark.parametrize("outcome", ["holds", "holds as median", "does not hold", "cannot tell"])
+@pytest.mark.parametrize("outcome", ["holds", "holds as median", "does not hold", "indeterminate"])
 def test_every_outcome_has_its_own_word_and_shape(outcome):
     bare = {"name": "bare", "title": "t", "arms": [{"name": "paper", "clocks": {"arrival → release": {}}}]}
     context = bare | {"verdict": {"outcome": outcome, "en": "", "zh": ""}}

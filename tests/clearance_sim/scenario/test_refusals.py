@@ -9,13 +9,13 @@ from tests.clearance_sim.scenario.builders import SOUND, spoilt
 WRONG = [
     ("servers = 2\n", "serverz = 2\n", 4, "unknown key serverz", "did you mean servers?"),
     ("mean_h = 0.25", "mean_h = -0.25", 5, "not above zero", "above zero"),
-    ('"exponential"', '"exponentail"', 5, "unknown law exponentail", "exponential"),
+    ('"exponential"', '"exponentail"', 5, "unknown distribution exponentail", "exponential"),
     ("exit = 0.7", "exit = 0.6", 6, "sum to 0.9, not 1", "sum to 1"),
     ("{ review = 0.3", "{ reviw = 0.3", 6, "unknown station reviw", "did you mean review?"),
     ('calendar = "desk"', 'calendar = "dusk"', 10, "unknown calendar dusk", "did you mean desk?"),
     ('next = "exit"', 'next = "review"', 12, "nobody who comes here ever leaves", "exit"),
-    ("p90_h = 2 }", "p90_h = 0.1 }", 11, "p90_h lies below median_h", "half of them"),
-    ("p90_h = 2 }", "cv = 2 }", 11, "needs median_h and p90_h, or mean_h and cv", "exactly one"),
+    ("p90_h = 2,", "p90_h = 0.1,", 11, "p90_h lies below median_h", "half of them"),
+    ("p90_h = 2,", "cv = 2,", 11, "needs median_h and p90_h, or mean_h and cv", "exactly one"),
     ("range = [0.2, 2]", "range = [0.8, 2]", 11, "outside its range", "widen"),
     ("servers = 3", "servers = 1", 8, "the offered load is", "add servers"),
     ('shifts = [{ days = "mon-fri", from = "08:30", to = "17:00" }]', "shifts = []", 15, "has no shift", "add a shift"),
@@ -32,13 +32,13 @@ def test_the_scenario_that_the_others_spoil_is_sound():
     assert loads(SOUND).stations["review"].servers is not None
 
 
-@pytest.mark.parametrize(("old", "new", "line", "what", "mend"), WRONG)
-def test_a_wrong_scenario_is_refused_with_its_line_what_is_wrong_and_how_to_mend_it(old, new, line, what, mend):
+@pytest.mark.parametrize(("old", "new", "line", "what", "fix"), WRONG)
+def test_a_wrong_scenario_is_refused_with_its_line_what_is_wrong_and_how_to_fix_it(old, new, line, what, fix):
     with pytest.raises(ScenarioError) as refused:
         loads(spoilt(old, new), where="office.toml")
     fault = refused.value.faults[0]
     assert what in fault.what
-    assert mend in fault.mend
+    assert fix in fault.fix
     assert fault.line == line
     assert f"office.toml:{line}: " in str(refused.value)
 

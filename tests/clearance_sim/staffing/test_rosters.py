@@ -18,7 +18,7 @@ name = "desk"
 shifts = [{ days = "mon-fri", from = "08:00", to = "16:00", servers = 3 }]
 [stations.check]
 calendar = "office"
-service = { law = "exponential", mean_h = 0.5 }
+service = { distribution = "exponential", mean_h = 0.5 }
 next = "exit"
 [arrivals.all]
 rate_per_h = 0.4

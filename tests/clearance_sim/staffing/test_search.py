@@ -11,7 +11,7 @@ OFFICE = """
 name = "office"
 [stations.check]
 servers = 2
-service = { law = "exponential", mean_h = 0.5 }
+service = { distribution = "exponential", mean_h = 0.5 }
 next = "exit"
 [arrivals.all]
 rate_per_h = 2.0

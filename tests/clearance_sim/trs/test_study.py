@@ -338,7 +338,7 @@ def test_another_system_s_log_is_read_by_a_map(tmp_path):
         (("[events]", "[events"), "cannot be read as TOML"),
     ],
 )
-def test_a_wrong_map_says_what_to_mend(tmp_path, change, told):
+def test_a_wrong_map_says_what_to_fix(tmp_path, change, told):
     (tmp_path / "map.toml").write_text(MAP.replace(*change))
     with pytest.raises(MapError, match=told):
         read_column_map(tmp_path / "map.toml")
@@ -401,7 +401,7 @@ def test_the_command_prints_writes_and_exports(tmp_path):
         (["--export", "x.pdf"], "choose such a name"),
     ],
 )
-def test_the_command_refuses_in_one_line_and_says_what_to_mend(tmp_path, option, told):
+def test_the_command_refuses_in_one_line_and_says_what_to_fix(tmp_path, option, told):
     done = CliRunner().invoke(trs_command, [str(a_log(tmp_path, *cleared("a", 0, 1, 2))), *option])
     assert done.exit_code == 1
     assert told in done.output

@@ -2,22 +2,23 @@ import pytest
 
 from clearance_sim.procedure.context import ContextError, compose, context
 from clearance_sim.procedure.hours import HoursError, hours_a_week, read_hours, stretched
-from clearance_sim.procedure.levers import Levers, letters_of, setting
+from clearance_sim.procedure.levers import Levers, arm_shares, letters_of, names_of
 from clearance_sim.procedure.measured import ASSUMED, fraud
+from tests.clearance_sim.procedure.builders import levers_by
 
 
 def test_without_a_lever_the_shares_are_the_contexts_own():
     here = context("general-import")
-    now = setting(here, Levers())
+    now = arm_shares(here, Levers())
     assert (now.prelodged, now.verified, now.electronic) == (here["prelodged_share"], 0, 0)
     assert now.green == pytest.approx(0.60)
 
 
 def test_every_lever_moves_only_its_own_shares():
     here = context("general-import")
-    base = vars(setting(here, Levers()))
+    base = vars(arm_shares(here, Levers()))
     moved = {
-        lever: {name for name, value in vars(setting(here, Levers.on(lever))).items() if value != base[name]}
+        lever: {name for name, value in vars(arm_shares(here, levers_by(lever))).items() if value != base[name]}
         for lever in "LEARD"
     }
     assert moved == {
@@ -31,12 +32,12 @@ def test_every_lever_moves_only_its_own_shares():
 
 def test_some_goods_are_examined_at_random_whatever_the_levers_and_the_trader():
     here = context("general-import").but(red_share=0.0, red_share_full=0.0, aeo_share=1.0)
-    assert setting(here, Levers.on("LEARDO")).red == here["random_floor"] > 0
+    assert arm_shares(here, levers_by("LEARDO")).red == here["random_floor"] > 0
 
 
 def test_authorised_traders_are_selected_less_and_pay_later():
     here = context("general-import")
-    plain, trusted = setting(here, Levers()), setting(here.but(aeo_share=1.0), Levers())
+    plain, trusted = arm_shares(here, Levers()), arm_shares(here.but(aeo_share=1.0), Levers())
     assert trusted.red < plain.red
     assert trusted.yellow < plain.yellow
     assert trusted.deferred > plain.deferred
@@ -44,7 +45,7 @@ def test_authorised_traders_are_selected_less_and_pay_later():
 
 def test_a_lever_never_takes_away_what_is_already_there():
     here = context("general-import").but(prelodged_share=0.97, deferred_share=1.0)
-    now = setting(here, Levers.on("ED"))
+    now = arm_shares(here, levers_by("ED"))
     assert (now.prelodged, now.deferred) == (0.97, 1.0)
 
 
@@ -72,13 +73,13 @@ def test_hours_that_make_no_sense_are_refused(words):
 
 def test_the_ledger_catches_forgeries_and_no_false_statement():
     here = context("general-import")
-    paper, ledger = (fraud(here, Levers.on(letters), ASSUMED) for letters in ("", "L"))
+    paper, ledger = (fraud(here, levers_by(letters), ASSUMED) for letters in ("", "L"))
     assert paper.caught < ledger.caught <= ledger.forged_per_10000
     assert ledger.false_caught == paper.false_caught
-    assert fraud(here, Levers.on("LR"), ASSUMED).false_caught < ledger.false_caught
+    assert fraud(here, levers_by("LR"), ASSUMED).false_caught < ledger.false_caught
 
 
 def test_sets_of_levers_are_numbered_by_bits():
-    assert letters_of(0) == ""
-    assert letters_of(0b100101) == "LAO"
-    assert Levers.numbered(0b111111) == Levers.on("LEARDO")
+    assert names_of(0) == ()
+    assert letters_of(names_of(0b100101)) == "LAO"
+    assert Levers.numbered(0b111111) == levers_by("LEARDO")
