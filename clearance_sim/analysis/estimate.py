@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 from scipy.stats import t as student
 
+from clearance_sim.messages import Message, _
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -95,13 +97,14 @@ class Interval:
         """True when the whole interval does."""
         return self.low > hours
 
-    def hours(self, language: str = "en") -> str:
-        """The figure as a reader says it."""
-        scale, digits, en, zh = (60, 0, "min", "分钟") if 0 < self.value < 1 else (1, 1, "h", "小时")
+    def hours(self) -> Message:
+        """Return the figure, in hours, with its unit and bounds; below one hour in minutes."""
+        scale, digits = (60, 0) if 0 < self.value < 1 else (1, 1)
         value, low, high = (f"{scale * each:.{digits}f}" for each in (self.value, self.low, self.high))
+        quantity = _("{value} min", value=value) if scale == 60 else _("{value} h", value=value)
         if not np.isfinite(self.low) or not np.isfinite(self.high):
-            return f"{value} {en}" if language == "en" else f"{value} {zh}"
-        return f"{value} {en} ({low} to {high})" if language == "en" else f"{value} {zh}（{low} 至 {high}）"
+            return quantity
+        return _("{value} ({low} to {high})", value=quantity, low=low, high=high)
 
     def to_json(self) -> dict[str, float | None]:
         """Value and bounds; a bound or value that does not exist is null."""

@@ -22,7 +22,7 @@ def arm_json(context: Context, arm: Arm, laboratory: Laboratory) -> dict[str, An
     runs = laboratory.runs(context, arm.levers, stages=True)
     return {
         "name": arm.name,
-        "title": {"en": arm.en, "zh": arm.zh},
+        "title": arm.title.in_all_languages(),
         "levers": arm.levers.to_json(),
         "declarations": int(sum(values.size for values in by_replication(runs, ARRIVAL))),
         "clocks": {clock: _clock(by_replication(runs, clock)) for clock in CLOCKS},
@@ -85,7 +85,7 @@ def _stages(runs: Runs) -> list[dict[str, Any]]:
     return [
         {
             "station": name,
-            "title": {"en": TITLES[name][0], "zh": TITLES[name][1]},
+            "title": TITLES[name].in_all_languages(),
             "owner": OWNERS[name],
             "mean_h": number(hours),
             "share": number(hours / total),

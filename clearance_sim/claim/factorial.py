@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import LETTERS, LEVERS, TITLES, Levers, letters_of, names_of
 from clearance_sim.procedure.network import CLOCKS
@@ -171,25 +173,25 @@ def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, 
             "direct_percent": direct.to_json(),
             "enabled_percent": enabled.to_json(),
             "credited": CREDITED,
-            "note": credit_in_words(),
+            "note": credit_in_words().in_all_languages(),
         },
     }
 
 
-def credit_in_words() -> dict[str, str]:
-    """What is credited to the ledger beyond itself."""
-    fractions = {lever: f"{100 * share:g} %" for lever, share in CREDITED.items()}
-    en = " and ".join(f"{share} of lever {LETTERS[lever]}" for lever, share in fractions.items())
-    zh = "、".join(f"措施 {LETTERS[lever]} 的 {share.replace(' ', '')}" for lever, share in fractions.items())
-    return {"en": en, "zh": zh}
+def credit_in_words() -> Message:
+    """Return what is credited to the ledger beyond itself."""
+    parts = [
+        _("{share:g} % of lever {letter}", share=100 * share, letter=LETTERS[lever])
+        for lever, share in CREDITED.items()
+    ]
+    return functools.reduce(lambda first, second: _("{first} and {second}", first=first, second=second), parts)
 
 
 def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
     row = found.split.of(lever)
-    en, zh = TITLES[lever]
     return {
         "lever": lever,
-        "title": {"en": en, "zh": zh},
+        "title": TITLES[lever].in_all_languages(),
         "shapley": Interval.over(found.split.shapley[row]).to_json(),
         "shapley_percent": found.percent(found.split.shapley[row]).to_json(),
         "first_in": Interval.over(found.split.first_in[row]).to_json(),

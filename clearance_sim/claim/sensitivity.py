@@ -32,8 +32,12 @@ class Range:
         return self.parameter.name
 
     def to_json(self) -> dict[str, object]:
-        title = {"en": self.parameter.en, "zh": self.parameter.zh}
-        return {"name": self.name, "title": title, "unit": self.parameter.unit, "range": [self.low, self.high]}
+        return {
+            "name": self.name,
+            "title": dict(self.parameter.titles),
+            "unit": self.parameter.unit,
+            "range": [self.low, self.high],
+        }
 
 
 def ranges(context: Context) -> list[Range]:
@@ -41,7 +45,7 @@ def ranges(context: Context) -> list[Range]:
     found = []
     for parameter in parameters().values():
         value = context[parameter.name]
-        if not parameter.varies or parameter.en == parameter.name.replace("_", " ") or value <= 0:
+        if not parameter.varies or parameter.title is None or value <= 0:
             continue
         ratio = value / parameter.value if parameter.value else 1.0
         low, high = sorted((parameter.low * ratio, parameter.high * ratio))

@@ -24,7 +24,8 @@ from clearance_sim.claim.factorial import (
 )
 from clearance_sim.claim.sensitivity import sobol, tornado
 from clearance_sim.claim.sweeps import adoption, bound, congestion, frontier
-from clearance_sim.claim.verdict import Evidence, Reading, Text, Verdict, judge, remarks
+from clearance_sim.claim.verdict import Evidence, Reading, Verdict, judge, remarks
+from clearance_sim.messages import _
 from clearance_sim.procedure.calibration import kept_fits
 from clearance_sim.procedure.context import Context, context, contexts, parameters
 from clearance_sim.procedure.fits import from_median_and_p90
@@ -102,10 +103,8 @@ class Stopwatch:
 
 FORMAT = "clearance-sim claim 1"
 CLOCK_TITLES = {
-    "arrival → release": Text("from arrival to release", "到港至放行"),
-    "lodgement → release": Text(
-        "from lodgement (or unloading, where that is later) to release", "申报（或卸货，以较晚者为准）至放行"
-    ),
+    "arrival → release": _("from arrival to release"),
+    "lodgement → release": _("from lodgement (or unloading, where that is later) to release"),
 }
 
 Progress = Callable[[str, int, int], None]
@@ -180,11 +179,11 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
     verdicts = {clock: verdict_of(here, cells, clock, question) for clock in CLOCKS}
     return {
         "name": here.name,
-        "title": {"en": here.title[0], "zh": here.title[1]},
+        "title": dict(here.title),
         "direction": here.direction,
         "cargo": here.cargo,
         "mode": here.mode,
-        "remark": {"en": here.remark[0], "zh": here.remark[1]},
+        "remark": dict(here.remark),
         "baseline_defensible": here.baseline_defensible,
         "declarations": arms[0]["declarations"],
         "saved_by_ledger_arm_h": baseline - float(cells.of("ledger", *PAPERLESS)(ARRIVAL, "mean").mean()),
@@ -204,11 +203,10 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
 def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) -> Verdict:
     """Judge one clock of one context."""
     direct, enabled = attribution(cells, clock, "mean").ledger()
-    credit = credit_in_words()
     sets = smallest_sets(cells, clock, "mean", question.to_h)
     return judge(
         Evidence(
-            setting=Text(*here.title),
+            context=here.title,
             clock=CLOCK_TITLES[clock],
             baseline=reading(cells.of(), clock),
             ledger_alone=reading(cells.of("ledger"), clock),
@@ -218,7 +216,7 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
             everything_but_the_ledger=reading(cells.of(*LEVERS[1:]), clock),
             ledger_direct_percent=direct,
             ledger_enabled_percent=enabled,
-            credited=Text(credit["en"], credit["zh"]),
+            credited=credit_in_words(),
             smallest_set=letters_of(sets[0]) if sets else None,
             from_hours=question.from_h,
             to_hours=question.to_h,
@@ -236,7 +234,7 @@ def _parameter_json(name: str, here: Context) -> dict[str, Any]:
     row = parameters()[name]
     return {
         "name": name,
-        "title": {"en": row.en, "zh": row.zh},
+        "title": dict(row.titles),
         "value": here[name],
         "range": [row.low, row.high] if row.varies else None,
         "unit": row.unit,

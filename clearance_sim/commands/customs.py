@@ -11,6 +11,9 @@ from pathlib import Path
 
 import click
 
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
 from clearance_sim.procedure.context import Context, ContextError, Parameter, context, contexts, parameters
 from clearance_sim.procedure.levers import ARMS, LEVERS, Arm
@@ -19,7 +22,11 @@ from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_s
 from clearance_sim.procedure.toml_writer import scenario_text
 
 
-@click.command("customs", short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.")
+@click.command(
+    cls=LocalisedCommand,
+    name="customs",
+    short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.",
+)
 @click.option("--context", "name", default="general-import", show_default=True, help="One of the packaged contexts.")
 @click.option("--arm", "arm_name", default="paper", show_default=True, type=click.Choice([a.name for a in ARMS]))
 @click.option(
@@ -45,7 +52,7 @@ def customs_command(
     """Write one arm of the customs model with calibrated numbers, for `clearance-sim run` and for you to change."""
     if packaged:
         for path in _rewritten():
-            click.echo(f"Written to {path}")
+            click.echo(_("Written to {path}", path=path))
         return
     try:
         here = context(name).having(_numbers(numbers), "set by hand")
@@ -59,7 +66,7 @@ def customs_command(
         click.echo(text)
         return
     out.write_text(text, encoding="utf-8")
-    click.echo(f"Written to {out}; try: clearance-sim run {out}")
+    click.echo(_("Written to {out}; try: clearance-sim run {out}", out=out))
 
 
 def _rewritten() -> list[Path]:
@@ -79,7 +86,7 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
 def _split(pair: str) -> tuple[str, str]:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise ContextError(f"{pair!r} is not like NAME=VALUE")
+        raise ContextError(_("{pair!r} is not like NAME=VALUE", pair=pair))
     return name.strip(), value.strip()
 
 
@@ -88,11 +95,20 @@ def _arm(name: str, pulls: tuple[str, ...]) -> Arm:
     moved = _numbers(pulls)
     for lever, strength in moved.items():
         if lever not in LEVERS or not 0 <= strength <= 1:
-            raise ContextError(f"lever {lever}={strength:g}: levers are {', '.join(LEVERS)}, each from 0 to 1")
+            raise ContextError(
+                _(
+                    "lever {lever}={strength:g}: levers are {names}, each from 0 to 1",
+                    lever=lever,
+                    strength=strength,
+                    names=", ".join(LEVERS),
+                )
+            )
     return replace(arm, levers=arm.levers.but(**moved)) if moved else arm
 
 
-@click.command("parameters", short_help="List the customs model's numbers with range and source.")
+@click.command(
+    cls=LocalisedCommand, name="parameters", short_help="List the customs model's numbers with range and source."
+)
 @click.option("--context", "name", help="The numbers of one of the packaged contexts.")
 @click.option("--markdown", is_flag=True, help="As a table for documents.")
 def parameters_command(name: str | None, markdown: bool) -> None:
@@ -106,10 +122,11 @@ def parameters_command(name: str | None, markdown: bool) -> None:
 
 def markdown_parameters(here: Context | None = None) -> str:
     """The parameters as a Markdown table."""
-    lines = ["| parameter | value | range | unit | known | source |", "|---|---|---|---|---|---|"]
+    heads = (_("parameter"), _("value"), _("range"), _("unit"), _("known"), _("source"))
+    lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
     for row in parameters().values():
         value, source = _of(row, here)
-        span = f"{row.low:g} to {row.high:g}" if row.varies else ""
+        span = _("{low:g} to {high:g}", low=row.low, high=row.high) if row.varies else ""
         lines.append(f"| `{row.name}` | {value:g} | {span} | {row.unit} | {row.known} | {source} |")
     return "\n".join(lines)
 
@@ -127,7 +144,7 @@ def _of(row: Parameter, here: Context | None) -> tuple[float, str]:
     return (row.value, row.source) if here is None else (here[row.name], here.sources.get(row.name, row.source))
 
 
-@click.command("calibrate", short_help="Fit the customs model to published statistics.")
+@click.command(cls=LocalisedCommand, name="calibrate", short_help="Fit the customs model to published statistics.")
 @click.option("--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each run.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the fit.")
 @click.option("--write", is_flag=True, help="Keep the fitted parameters in the package's data.")
@@ -144,7 +161,11 @@ def calibrate_command(replications: int, seed: int, write: bool, as_json: bool) 
         click.echo(json.dumps(_document(found), ensure_ascii=False, indent=1))
         return
     _show(found)
-    click.echo(f"{time.perf_counter() - start:.1f} s" + (f"; written to {path}" if write else "; --write keeps them"))
+    seconds = time.perf_counter() - start
+    if write:
+        click.echo(_("{seconds:.1f} s; written to {path}", seconds=seconds, path=path))
+    else:
+        click.echo(_("{seconds:.1f} s; --write keeps them", seconds=seconds))
 
 
 def _document(found: Calibration) -> dict[str, object]:
@@ -159,19 +180,25 @@ def _document(found: Calibration) -> dict[str, object]:
 def _show(found: Calibration) -> None:
     shape = found.shape
     click.echo(
-        f"shape of a total (shifted log-normal, Nhava Sheva 2018): floor {shape.floor:.1f} h, "
-        f"log-sd {shape.sigma:.2f}, median {shape.median:.1f} h, mean {shape.mean:.1f} h"
+        _(
+            "shape of a total (shifted log-normal, Nhava Sheva 2018): floor {floor:.1f} h, log-sd "
+            "{sigma:.2f}, median {median:.1f} h, mean {mean:.1f} h",
+            floor=shape.floor,
+            sigma=shape.sigma,
+            median=shape.median,
+            mean=shape.mean,
+        )
     )
     for layer, values in found.layers.items():
         click.echo(f"{layer}: " + ", ".join(f"{name} = {value:g}" for name, value in values.items()))
-    click.echo(f"{'published':>10} {'fitted':>8} {'simulated (95 %)':>28}  figure")
+    click.echo(f"{_('published'):>10} {_('fitted'):>8} {_('simulated (95 %)'):>28}  {_('figure')}")
     for fit in found.fits:
         row, simulated = fit.published, fit.simulated
-        interval = f"{simulated.value:.3g} ({simulated.low:.3g} to {simulated.high:.3g})"
+        interval = _interval(simulated)
         click.echo(f"{row.value:>10.4g} {fit.fitted:>8.4g} {interval:>28}  {row.study}: {row.figure} [{row.known}]")
 
 
-@click.command("validate-studies", short_help="Try the customs model on published studies.")
+@click.command(cls=LocalisedCommand, name="validate-studies", short_help="Try the customs model on published studies.")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each study."
@@ -205,30 +232,38 @@ def validate_studies_command(
 
 
 def plain_studies(trials: Sequence[Trial]) -> str:
-    """The table as text: failures stand among the others, marked."""
-    lines = [f"{'predicted (95 %)':>26} {'published':>10}  {'within':<9}{'':<4}study"]
+    """Return the table as text: failures stand among the others, marked."""
+    head = f"{_('predicted (95 %)'):>26} {_('published'):>10}  {_('within'):<9}{'':<4}{_('study')}"
+    lines = [head]
     for trial in trials:
-        row, guess = trial.study, trial.predicted
-        interval = f"{guess.value:.3g} ({guess.low:.3g} to {guess.high:.3g})"
-        mark = "yes" if trial.inside else "NO"
+        row, mark = trial.study, _("yes") if trial.inside else _("NO")
         lines.append(
-            f"{interval:>26} {row.published:>7.4g} {row.unit:<2}  {_tolerance(row):<9}{mark:<4}{row.study}: {row.what}"
+            f"{_interval(trial.predicted):>26} {row.published:>7.4g} {row.unit:<2}  {_tolerance(row):<9}{mark:<4}"
+            f"{row.study}: {row.what}"
         )
     inside = sum(trial.inside for trial in trials)
-    lines.append(f"{inside} of {len(trials)} inside their tolerance; {len(trials) - inside} outside")
+    values = {"inside": inside, "count": len(trials), "outside": len(trials) - inside}
+    lines.append(str(_("{inside} of {count} inside their tolerance; {outside} outside", **values)))
     return "\n".join(lines)
 
 
 def markdown_studies(trials: Sequence[Trial]) -> str:
-    """The table for documents."""
-    lines = ["| study | figure | published | predicted (95 %) | tolerance | inside |", "|---|---|---|---|---|---|"]
+    """Return the table for documents."""
+    heads = (_("study"), _("figure"), _("published"), _("predicted (95 %)"), _("tolerance"), _("inside"))
+    lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
     for trial in trials:
-        row, guess = trial.study, trial.predicted
+        row, mark = trial.study, _("yes") if trial.inside else _("**no**")
         lines.append(
-            f"| {row.study} | {row.what} | {row.published:g} {row.unit} | {guess.value:.3g} ({guess.low:.3g} to "
-            f"{guess.high:.3g}) | {_tolerance(row)} | {'yes' if trial.inside else '**no**'} |"
+            f"| {row.study} | {row.what} | {row.published:g} {row.unit} | {_interval(trial.predicted)} | "
+            f"{_tolerance(row)} | {mark} |"
         )
     return "\n".join(lines)
+
+
+def _interval(figure: Interval) -> Message:
+    return _(
+        "{value} ({low} to {high})", value=f"{figure.value:.3g}", low=f"{figure.low:.3g}", high=f"{figure.high:.3g}"
+    )
 
 
 def _tolerance(study: Study) -> str:

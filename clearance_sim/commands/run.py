@@ -17,8 +17,10 @@ from rich.table import Table
 from clearance_sim.analysis.estimate import Estimate
 from clearance_sim.analysis.result import Durations, Result
 from clearance_sim.commands.files import opened, refuse
+from clearance_sim.commands.localised import LocalisedCommand
 from clearance_sim.execution.executors import Executor, processors
 from clearance_sim.execution.runner import run
+from clearance_sim.messages import Message, _
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
 
@@ -44,7 +46,9 @@ def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Ex
         yield None
         return
     if scheduler is not None and dask_workers is not None:
-        raise click.UsageError("--scheduler and --dask-workers exclude each other: its workers are already there")
+        raise click.UsageError(
+            str(_("--scheduler and --dask-workers exclude each other: its workers are already there"))
+        )
     from clearance_sim.execution.dask_cluster import ClusterError, DaskExecutor
 
     try:
@@ -60,17 +64,33 @@ def print_result(result: Result, console: Console, seconds: float) -> None:
         console.width = 160
     total = int(sum(s.run[0] for s in result.summaries))
     console.print(
-        f"{result.scenario}: {result.replications} replications, seed {result.seed}, {total:,} declarations"
-        f" ({result.warm_up:,} of each replication left out as warm-up), {seconds:.2f} s"
+        str(
+            _(
+                "{scenario}: {replications} replications, seed {seed}, {total:,} declarations "
+                "({warm_up:,} of each replication left out as warm-up), {seconds:.2f} s",
+                scenario=result.scenario,
+                replications=result.replications,
+                seed=result.seed,
+                total=total,
+                warm_up=result.warm_up,
+                seconds=seconds,
+            )
+        )
     )
-    console.print(f"± is half the {result.level:.1%} confidence interval. Times in hours.".replace(".0%", "%"))
+    level = f"{result.level:.1%}".replace(".0%", "%")
+    console.print(str(_("± is half the {level} confidence interval. Times in hours.", level=level)))
     console.print(_clocks(result))
     console.print(_stations(result))
     console.print(_waits(result))
     if result.unfinished.value > 0:
-        console.print(f"Unfinished at the horizon: {shown(result.unfinished)} declarations.")
+        console.print(
+            str(_("Unfinished at the horizon: {unfinished} declarations.", unfinished=shown(result.unfinished)))
+        )
     if result.observed:
         console.print(_observed(result))
+
+
+_QUANTILES = (_("mean"), _("P50"), _("P90"), _("P95"))
 
 
 def shown(e: Estimate) -> str:
@@ -83,11 +103,11 @@ def shown(e: Estimate) -> str:
     return f"{e.value:.{digits}f} ± {e.half_width:.{digits}f}"
 
 
-def _table(title: str, first: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(first)
+def _table(title: Message, first: Message, *columns: Message) -> Table:
+    table = Table(title=str(title), title_justify="left", box=None, pad_edge=False)
+    table.add_column(str(first))
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(str(column), justify="right")
     return table
 
 
@@ -98,7 +118,11 @@ def _durations(d: Durations) -> list[str]:
 def _clocks(result: Result) -> Table:
     targets = sorted({t for clock in result.clocks.values() for t in clock.within})
     table = _table(
-        "End to end", "clock", "declarations", "mean", "P50", "P90", "P95", *(f"within {t:g} h" for t in targets)
+        _("End to end"),
+        _("clock"),
+        _("declarations"),
+        *_QUANTILES,
+        *(_("within {hours:g} h", hours=t) for t in targets),
     )
     for name, clock in result.clocks.items():
         within = [shown(clock.within[t]) if t in clock.within else "" for t in targets]
@@ -112,10 +136,10 @@ def _clocks(result: Result) -> Table:
 
 def _stations(result: Result) -> Table:
     lossy = any(s.lost.value > 0 or s.abandoned.value > 0 for s in result.stations.values())
-    extra = ["turned away", "gave up"] if lossy else []
+    extra = [_("turned away"), _("gave up")] if lossy else []
     table = _table(
-        "Stations", "station", "arrivals", "served/h", "waiting", "in service", "on duty", "utilisation",
-        "overtime", *extra,
+        _("Stations"), _("station"), _("arrivals"), _("served/h"), _("waiting"), _("in service"), _("on duty"),
+        _("utilisation"), _("overtime"), *extra,
     )  # fmt: skip
     for name, s in result.stations.items():
         shares = [shown(s.lost_share), shown(s.abandoned_share)] if lossy else []
@@ -133,8 +157,8 @@ def _overtime(beyond: Estimate, scheduled: Estimate) -> Estimate:
 
 def _waits(result: Result) -> Table:
     table = _table(
-        "Waiting and sojourn", "station", "had to wait", "wait: mean", "P50", "P90", "P95", "sojourn: mean",
-        "P50", "P90", "P95",
+        _("Waiting and sojourn"), _("station"), _("had to wait"), _("wait: mean"), *_QUANTILES[1:], _("sojourn: mean"),
+        *_QUANTILES[1:],
     )  # fmt: skip
     for name, s in result.stations.items():
         table.add_row(name, shown(s.delayed_share), *_durations(s.wait), *_durations(s.sojourn))
@@ -142,7 +166,9 @@ def _waits(result: Result) -> Table:
 
 
 def _observed(result: Result) -> Table:
-    table = _table("Observed", "where", "at h", "waiting", "in service", "together", "on duty", "empty")
+    table = _table(
+        _("Observed"), _("where"), _("at h"), _("waiting"), _("in service"), _("together"), _("on duty"), _("empty")
+    )
     for name, seen in result.observed.items():
         for o in seen:
             cells = [shown(part) for part in (o.waiting, o.in_service, o.present, o.on_duty, o.empty)]
@@ -150,7 +176,7 @@ def _observed(result: Result) -> Table:
     return table
 
 
-@click.command()
+@click.command(cls=LocalisedCommand)
 @click.argument("scenario")
 @click.option("--replications", "-r", type=click.IntRange(1), help="Independent runs (the scenario's own number).")
 @click.option("--seed", "-s", type=click.IntRange(0), help="Of the random numbers (the scenario's own).")
@@ -174,13 +200,14 @@ def run_command(
     progress_json: bool,
     scheduler: str | None, dask_workers: int | None,
 ) -> None:  # fmt: skip
-    r"""Simulate SCENARIO, a file or the name of a packaged scenario.
+    """Simulate SCENARIO, a file or the name of a packaged scenario.
+
+    Examples:
 
     \b
-    Examples:
       clearance-sim run office
       clearance-sim run mine.toml -r 100 --set stations.lodge.servers=3 --json result.json
-    """
+    """  # noqa: D301, D412 - click's mark for lines to keep
     try:
         read = _with_warm_up(opened(scenario, changes), warm_up)
     except ScenarioError as error:
@@ -195,7 +222,7 @@ def run_command(
         with executor_for(scheduler, dask_workers) as executor:
             result = _run(read, count, seed, workers, trace, level, progress_json, executor)
     except MemoryError as error:
-        raise click.ClickException(f"{error} Shorten the horizon, or add servers.") from None
+        raise click.ClickException(str(_("{error} Shorten the horizon, or add servers.", error=error))) from None
     for path in [json_path if json_path != "-" else None, str(folder / "result.json") if folder else None]:
         if path:
             Path(path).write_text(result.to_json() + "\n", encoding="utf-8")
@@ -206,7 +233,7 @@ def run_command(
     else:
         print_result(result, Console(highlight=False), time.perf_counter() - begun)
         for path in filter(None, (json_path, trace, str(folder / "result.json") if folder else None)):
-            click.echo(f"Written: {path}")
+            click.echo(_("Written: {path}", path=path))
         click.echo(_next(scenario, result, json_path))
 
 
@@ -233,7 +260,7 @@ def _run(
         return simulate(None)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"{min(workers or processors(), count)} at a time", total=count)
+        task = bar.add_task(str(_("{count} at a time", count=min(workers or processors(), count))), total=count)
         return simulate(lambda done, total: bar.update(task, completed=done))
 
 
@@ -241,30 +268,41 @@ def _with_warm_up(scenario: Scenario, given: str | None) -> Scenario:
     if given is None:
         return scenario
     if given != "mser-5" and not given.isdigit():
-        raise click.BadParameter(f"{given} is neither a number of declarations nor mser-5", param_hint="--warm-up")
+        raise click.BadParameter(
+            str(_("{given} is neither a number of declarations nor mser-5", given=given)), param_hint="--warm-up"
+        )
     kind = {"warm_up": given} if given == "mser-5" else {"warm_up_declarations": int(given)}
     kept = scenario.run.model_dump(exclude_unset=True, exclude={"warm_up", "warm_up_declarations", "warm_up_h"})
     return scenario.model_copy(update={"run": type(scenario.run).model_validate({**kept, **kind})})
 
 
-def _next(scenario: str, result: Result, json_path: str | None) -> str:
+def _next(scenario: str, result: Result, json_path: str | None) -> Message:
     if result.replications == 1:
-        return f"Next: one replication gives no interval; clearance-sim run {scenario} -r 20"
+        return _("Next: one replication gives no interval; clearance-sim run {scenario} -r 20", scenario=scenario)
     mean = result.clocks["total"].mean
     if mean.value and mean.half_width / mean.value > 0.05:
         more = max(2, round(result.replications * (mean.half_width / mean.value / 0.02) ** 2))
-        known = mean.half_width / mean.value
-        return f"Next: the mean is known to {known:.0%}; for 2 %: clearance-sim run {scenario} -r {more}"
+        return _(
+            "Next: the mean is known to {known:.0%}; for 2 %: clearance-sim run {scenario} -r {more}",
+            known=mean.half_width / mean.value,
+            scenario=scenario,
+            more=more,
+        )
     if json_path:
-        return f"Next: change one number and compare: clearance-sim run {scenario} --set KEY=VALUE"
-    return f"Next: keep the figures: clearance-sim run {scenario} --json result.json"
+        return _("Next: change one number and compare: clearance-sim run {scenario} --set KEY=VALUE", scenario=scenario)
+    return _("Next: keep the figures: clearance-sim run {scenario} --json result.json", scenario=scenario)
 
 
-@click.command()
+@click.command(cls=LocalisedCommand)
 def warm_up_cache_command() -> None:
     """Compile the engine for this machine, so that the next run starts at once (about a minute, once)."""
     begun = time.perf_counter()
     # The loop is compiled for plain scenarios and for all.
     for name in ("six-stations", "office"):
         run(opened(name, ("run.declarations=100", "run.warm_up_declarations=0")), replications=1, workers=1)
-    click.echo(f"The engine is compiled ({time.perf_counter() - begun:.1f} s). Next: clearance-sim scenarios")
+    click.echo(
+        _(
+            "The engine is compiled ({seconds:.1f} s). Next: clearance-sim scenarios",
+            seconds=time.perf_counter() - begun,
+        )
+    )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.compilation import inlined
+from clearance_sim.messages import _
 
 
 @inlined
@@ -156,7 +157,7 @@ def with_more_slots(state: State) -> State:
     """The state with twice as many slots."""
     have = len(state.slot)
     if 2 * have > 1 << SLOT_BITS:
-        raise MemoryError(f"more than {have:,} declarations are inside at once: the network cannot cope")
+        raise MemoryError(_("more than {have:,} declarations are inside at once: the network cannot cope", have=have))
 
     def doubled(array: Any) -> Any:
         return np.concatenate([array, np.zeros_like(array)])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from clearance_sim.messages import _
 from clearance_sim.probe.cases import FORGED, PLAYS, WRONG, Case
 from clearance_sim.probe.client import ProbeError, Provenport, Unexpected
 from clearance_sim.probe.documents import Consignment
@@ -46,7 +47,15 @@ class Plan:
         }
         for name, (low, value, high) in bounds.items():
             if not low <= value <= high:
-                raise ProbeError(f"{name} is {value}: give a number from {low} to {high:g}")
+                raise ProbeError(
+                    _(
+                        "{name} is {value}: give a number from {low} to {high:g}",
+                        name=name,
+                        value=value,
+                        low=low,
+                        high=high,
+                    )
+                )
 
     def kinds(self, with_stranger: bool) -> list[tuple[str, str]]:
         """The kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
@@ -98,7 +107,8 @@ class Campaign:
                 raise
         self.wall_seconds = time.monotonic() - started
         if not self._stranger and self.plan.forged_share:
-            self.found.notes.append("Unaccredited issuers were not tried: that needs the authority's token.")
+            note = _("Unaccredited issuers were not tried: that needs the authority's token.")
+            self.found.notes.append(str(note))
         return self.found
 
     def _play(self, started: float, place: int, kind: tuple[str, str]) -> None:
@@ -116,7 +126,7 @@ class Campaign:
         try:
             found.fates[kind].note(PLAYS[kind](case))
         except (ProbeError, KeyError) as error:
-            reason = f"the answer lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = str(_("the answer lacks {error}", error=error) if isinstance(error, KeyError) else error)
             found.faults.append(f"{'/'.join(dict.fromkeys(kind))} {consignment.number}: {reason}")
             if isinstance(error, ProbeError) and not isinstance(error, Unexpected):
                 self._stop_if_gone()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from clearance_sim.messages import _
 from clearance_sim.probe.client import Answer, ProbeError, Provenport
 from clearance_sim.probe.documents import CATALOGUE, DESTINATIONS, Consignment, altered, self_signed
 from clearance_sim.probe.findings import Fate, Findings
@@ -56,7 +57,13 @@ class Case:
             return self.at.call("GET", f"/records/{record}", token=token).body.get("proofState") == "final"
 
         if not self.at.until(is_final, self.patience_seconds):
-            raise NotSettled(f"record {record} did not become final within {self.patience_seconds:.0f} s")
+            raise NotSettled(
+                _(
+                    "record {record} did not become final within {seconds:.0f} s",
+                    record=record,
+                    seconds=self.patience_seconds,
+                )
+            )
 
     def lodge(self, records: list[str], suffix: str = "", **changes: Any) -> "Lodged":
         """Lodge a declaration, and follow it to its settled verdict."""
@@ -101,7 +108,13 @@ class Lodged:
             return "final" in self.moments
 
         if not at.until(is_settled, self.case.patience_seconds):
-            raise NotSettled(f"declaration {self.id} was not settled within {self.case.patience_seconds:.0f} s")
+            raise NotSettled(
+                _(
+                    "declaration {id} was not settled within {seconds:.0f} s",
+                    id=self.id,
+                    seconds=self.case.patience_seconds,
+                )
+            )
         verdict: dict[str, Any] = last["verdict"]
         return verdict
 
@@ -110,7 +123,13 @@ class Lodged:
         body = {"decision": "release", "reason": "Papers in order (probe)"}
         answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body)
         if answer.status not in (201, 409):
-            raise ProbeError(f"a release was answered with {answer.status}: {answer.body.get('detail', '')}")
+            raise ProbeError(
+                _(
+                    "a release was answered with {status}: {value}",
+                    status=answer.status,
+                    value=answer.body.get("detail", ""),
+                )
+            )
         if answer.status == 201:
             self.decided = time.perf_counter() - answer.seconds
             self.decision_seconds, self.decision = answer.seconds, answer.body
@@ -165,7 +184,13 @@ def _follow_decision(case: Case, lodged: Lodged) -> None:
         return bool(state == "final")
 
     if not case.at.until(is_final, case.patience_seconds):
-        raise NotSettled(f"the decision on {lodged.id} was not final within {case.patience_seconds:.0f} s")
+        raise NotSettled(
+            _(
+                "the decision on {id} was not final within {seconds:.0f} s",
+                id=lodged.id,
+                seconds=case.patience_seconds,
+            )
+        )
 
 
 def _is_verified(case: Case, record: str) -> bool:
@@ -221,7 +246,9 @@ def _never_issued(case: Case) -> Fate:
     if answer.status == 422:
         return "caught"
     if answer.status != 201:
-        raise ProbeError(f"lodging with a certificate that does not exist was answered with {answer.status}")
+        raise ProbeError(
+            _("lodging with a certificate that does not exist was answered with {status}", status=answer.status)
+        )
     return Lodged(case, answer.body["id"], time.perf_counter(), answer.seconds).fate()
 
 
@@ -229,7 +256,7 @@ def _bundle_fate(answer: Answer) -> Fate:
     if answer.status in (400, 422):
         return "caught"  # not even taken for evidence
     if answer.status != 200:
-        raise ProbeError(f"a forged bundle was answered with {answer.status}")
+        raise ProbeError(_("a forged bundle was answered with {status}", status=answer.status))
     fates: dict[str, Fate] = {"VALID": "passed", "INVALID": "caught"}
     return fates.get(answer.body.get("verdict", ""), "undecided")
 
@@ -241,7 +268,12 @@ def _genuine_bundle(case: Case) -> dict[str, Any]:
     answer = case.verify(bundle)
     case.found.measured("verify", answer.seconds)
     if answer.body.get("verdict") != "VALID":
-        raise ProbeError(f"the genuine certificate {certificate} does not verify, so no forgery can be tried on it")
+        raise ProbeError(
+            _(
+                "the genuine certificate {certificate} does not verify, so no forgery can be tried on it",
+                certificate=certificate,
+            )
+        )
     return bundle
 
 
@@ -282,7 +314,13 @@ def _used_up(case: Case) -> Fate:
     first = case.lodge(records, "-1", quantity=str(certified))
     verdict = first.settled_verdict()
     if verdict["verdict"] != "VALID":
-        raise ProbeError(f"the first use of a certificate was {verdict['verdict']}: {verdict['summary']}")
+        raise ProbeError(
+            _(
+                "the first use of a certificate was {verdict}: {summary}",
+                verdict=verdict["verdict"],
+                summary=verdict["summary"],
+            )
+        )
     return case.lodge(records, "-2", quantity=str(case.chance.randrange(1, certified + 1))).fate()
 
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from clearance_sim.messages import _
+
 NEEDED = ("chamber", "laboratory", "merchant", "officer")
 """Roles that every probe acts in; with the authority's token it tries an issuer without accreditation too."""
 ROLES = (*NEEDED, "authority")
@@ -25,9 +27,13 @@ class Unexpected(ProbeError):
     """A call was answered with another status than the procedure expects."""
 
     def __init__(self, call: str, status: int, body: Mapping[str, Any]) -> None:
-        detail = body.get("detail") or body.get("title") or ""
+        values = {"call": call, "status": status, "detail": body.get("detail") or body.get("title") or ""}
         faults = "; ".join(f"{e.get('field')}: {e.get('message')}" for e in body.get("errors", []))
-        super().__init__(f"{call} was answered with {status}: {detail}{f' ({faults})' if faults else ''}")
+        super().__init__(
+            _("{call} was answered with {status}: {detail} ({faults})", **values, faults=faults)
+            if faults
+            else _("{call} was answered with {status}: {detail}", **values)
+        )
         self.status, self.body = status, dict(body)
 
 
@@ -60,11 +66,23 @@ class Provenport:
                 method, f"{self.url}/api/v1{path}", headers=headers, json=body, timeout=ANSWER_SECONDS
             )
         except requests.Timeout as error:
-            raise ProbeError(f"{self.url} did not answer {method} {path} within {ANSWER_SECONDS:.0f} s") from error
+            raise ProbeError(
+                _(
+                    "{url} did not answer {method} {path} within {seconds:.0f} s",
+                    url=self.url,
+                    method=method,
+                    path=path,
+                    seconds=ANSWER_SECONDS,
+                )
+            ) from error
         except requests.RequestException as error:
             raise ProbeError(
-                f"{self.url} does not answer ({type(error).__name__}): is it running? Start it with provenport serve, "
-                "or name another address with --url"
+                _(
+                    "{url} does not answer ({name}): is it running? Start it with provenport serve, or name "
+                    "another address with --url",
+                    url=self.url,
+                    name=type(error).__name__,
+                )
             ) from error
         seconds = time.perf_counter() - started
         try:
@@ -104,8 +122,12 @@ def connect(url: str, tokens: Mapping[str, str]) -> Provenport:
     missing = [role for role in NEEDED if not tokens.get(role)]
     if missing:
         raise ProbeError(
-            f"no token for {', '.join(missing)}: give --token ROLE=TOKEN for each of {', '.join(NEEDED)}, "
-            "or --credentials FILE (the demonstration keeps one in its data folder: demo-credentials.json)"
+            _(
+                "no token for {missing}: give --token ROLE=TOKEN for each of {names}, or --credentials "
+                "FILE (the demonstration keeps one in its data folder: demo-credentials.json)",
+                missing=", ".join(missing),
+                names=", ".join(NEEDED),
+            )
         )
     found = Provenport(_address(url), dict(tokens))
     found.version = _version(found)
@@ -117,7 +139,7 @@ def connect(url: str, tokens: Mapping[str, str]) -> Provenport:
 def _address(url: str) -> str:
     parts = urlsplit(url if "//" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ProbeError(f"{url} is no http:// or https:// address")
+        raise ProbeError(_("{url} is no http:// or https:// address", url=url))
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -125,18 +147,35 @@ def _version(found: Provenport) -> str:
     """What the interface's own description says it is; another program on that port is detail apart by it."""
     about = found.call("GET", "/openapi.json").body.get("info", {})
     if about.get("title") != "Provenport":
-        raise ProbeError(f"{found.url} answers, but it is no Provenport: it has no description at /api/v1/openapi.json")
+        raise ProbeError(
+            _("{url} answers, but it is no Provenport: it has no description at /api/v1/openapi.json", url=found.url)
+        )
     return str(about.get("version", ""))
 
 
 def _who(found: Provenport, role: str) -> str:
     answer = found.call("GET", "/me", role)
     if answer.status == 401:
-        raise ProbeError(f"the token for {role} is nobody's at {found.url}: copy it again, or ask for a new one")
+        raise ProbeError(
+            _(
+                "the token for {role} is nobody's at {url}: copy it again, or ask for a new one",
+                role=role,
+                url=found.url,
+            )
+        )
     if answer.status != 200:
-        raise ProbeError(f"{found.url} answered {answer.status} when asked whose the token for {role} is")
+        raise ProbeError(
+            _(
+                "{url} answered {status} when asked whose the token for {role} is",
+                url=found.url,
+                status=answer.status,
+                role=role,
+            )
+        )
     if answer.body.get("role") != role:
-        raise ProbeError(f"the token given for {role} belongs to a {answer.body.get('role')}: swap them")
+        raise ProbeError(
+            _("the token given for {role} belongs to a {value}: swap them", role=role, value=answer.body.get("role"))
+        )
     return str(answer.body.get("organisation", ""))
 
 
@@ -145,15 +184,17 @@ def tokens_from(file: Path) -> dict[str, str]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ProbeError(f"{file} cannot be read ({error.strerror})") from error
+        raise ProbeError(_("{file} cannot be read ({reason})", file=file, reason=error.strerror)) from error
     except ValueError as error:
-        raise ProbeError(f"{file} is no JSON: {error}") from error
+        raise ProbeError(_("{file} is no JSON: {error}", file=file, error=error)) from error
     if isinstance(content, dict):
         return {role: token for role, token in content.items() if isinstance(token, str)}
     try:
         return {str(entry["role"]): str(entry["token"]) for entry in content}
     except (TypeError, KeyError) as error:
-        raise ProbeError(f"{file} holds no credentials: a list of entries with role and token is expected") from error
+        raise ProbeError(
+            _("{file} holds no credentials: a list of entries with role and token is expected", file=file)
+        ) from error
 
 
 __all__ = ["NEEDED", "ROLES", "Answer", "ProbeError", "Provenport", "Unexpected", "connect", "tokens_from"]

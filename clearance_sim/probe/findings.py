@@ -9,18 +9,20 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+from clearance_sim.messages import _
+
 FORMAT, FORMAT_VERSION = "provenport-probe", 1
 LEVEL = 0.95
 MEASURES = {
-    "lodgeToAnswer": "lodging → receipt",
-    "lodgeToVerdict": "lodging → verdict",
-    "lodgeToAnchored": "lodging → anchored",
-    "lodgeToFinal": "lodging → final",
-    "lodgeToRefusal": "lodging → INVALID",
-    "decisionToAnswer": "decision → receipt",
-    "decisionToAnchored": "decision → anchored",
-    "decisionToFinal": "decision → final",
-    "verify": "verifying a bundle",
+    "lodgeToAnswer": _("lodging → receipt"),
+    "lodgeToVerdict": _("lodging → verdict"),
+    "lodgeToAnchored": _("lodging → anchored"),
+    "lodgeToFinal": _("lodging → final"),
+    "lodgeToRefusal": _("lodging → INVALID"),
+    "decisionToAnswer": _("decision → receipt"),
+    "decisionToAnchored": _("decision → anchored"),
+    "decisionToFinal": _("decision → final"),
+    "verify": _("verifying a bundle"),
 }
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
@@ -122,7 +124,7 @@ class Findings:
 
     def of(self, family: str) -> Fates:
         """All fates of good, wrong or forged consignments."""
-        return sum((fates for (name, _), fates in self.fates.items() if name == family), Fates())
+        return sum((fates for (name, _kind), fates in self.fates.items() if name == family), Fates())
 
     @property
     def forgeries_passed(self) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import brentq, least_squares
 
 from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.context import Context, context, read_data
 from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
 from clearance_sim.procedure.levers import Levers
@@ -30,7 +31,7 @@ FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
 """Nhava Sheva's 72 h as a part of its mean."""
 
-Log = Callable[[str], None]
+Log = Callable[[Message], None]
 INDIA_2023 = {
     "electronic_share": 1.0,
     "prelodged_share": 0.3,
@@ -136,9 +137,18 @@ def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, log: Log)
         totals = np.concatenate(_totals(base.having(_named(point), FITTED), laboratory))
         mean = totals.mean()
         shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
+        scale, frailty, floor = point
         log(
-            "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
-            + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
+            _(
+                "scale {scale:.3f}, frailty {frailty:.3f}, floor {floor:.2f} h: mean {mean:.2f} h, {below:.3f} below "
+                "it, {half:.3f} below half of it",
+                scale=scale,
+                frailty=frailty,
+                floor=floor,
+                mean=mean,
+                below=shown[1],
+                half=shown[2],
+            )
         )
         return np.asarray(shown - wanted)
 
@@ -185,7 +195,14 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> di
         return {name: round(india[name] * factor, 4) for name in ("trader_scale", "documents_floor_h")}
 
     factor = _root(lambda f: _mean(_of_mode(mode, india, layer(f)), laboratory) - wanted, 0.02, 4.0)
-    log(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
+    log(
+        _(
+            "{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean",
+            mode=mode,
+            factor=factor,
+            ratio=ratio,
+        )
+    )
     return layer(factor)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from clearance_sim.messages import LANGUAGES, _
 from clearance_sim.procedure.hours import Opening, read_hours
 
 
@@ -23,8 +24,13 @@ class Parameter:
     known: str
     low: float
     high: float
-    en: str
-    zh: str
+    title: Mapping[str, str] | None
+    """By language; None where no reader is shown it."""
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Return its title by language, or its name in words."""
+        return self.title or dict.fromkeys(LANGUAGES, self.name.replace("_", " "))
 
     @property
     def varies(self) -> bool:
@@ -45,8 +51,6 @@ def parameters() -> Mapping[str, Parameter]:
 
 def _parameter(name: str, row: dict[str, Any]) -> Parameter:
     low, high = row.get("range", [row["value"], row["value"]])
-    title = row.get("title", {})
-    plain = name.replace("_", " ")
     return Parameter(
         name=name,
         value=float(row["value"]),
@@ -55,8 +59,7 @@ def _parameter(name: str, row: dict[str, Any]) -> Parameter:
         known=row["known"],
         low=float(low),
         high=float(high),
-        en=title.get("en", plain),
-        zh=title.get("zh", plain),
+        title=row.get("title"),
     )
 
 
@@ -74,8 +77,9 @@ class Context:
 
     name: str
     values: Mapping[str, float]
-    title: tuple[str, str] = ("", "")
-    remark: tuple[str, str] = ("", "")
+    title: Mapping[str, str] = field(default_factory=dict)
+    """By language."""
+    remark: Mapping[str, str] = field(default_factory=dict)
     direction: str = "import"
     cargo: str = "general"
     mode: str = "sea"
@@ -142,7 +146,7 @@ def known(values: Mapping[str, Any]) -> None:
     """Refuses names that no parameter has."""
     for name in values:
         if name not in parameters():
-            raise ContextError(f"no parameter is called {name!r}: see `clearance-sim parameters`")
+            raise ContextError(_("no parameter is called {name!r}: see `clearance-sim parameters`", name=name))
 
 
 def contexts() -> tuple[str, ...]:
@@ -154,7 +158,7 @@ def context(name: str) -> Context:
     """One of the packaged contexts, calibrated."""
     rows = read_data("contexts.toml")["contexts"]
     if name not in rows:
-        raise ContextError(f"no context is called {name!r}; there are {', '.join(rows)}")
+        raise ContextError(_("no context is called {name!r}; there are {rows}", name=name, rows=", ".join(rows)))
     return compose(name, rows[name])
 
 
@@ -172,15 +176,22 @@ def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str,
     for kind, usual in (("mode", "sea"), ("direction", "import"), ("cargo", "general")):
         chosen = words.get(kind, usual)
         if chosen not in defaults[kind]:
-            raise ContextError(f"no {kind} is called {chosen!r}; there are {', '.join(defaults[kind])}")
+            raise ContextError(
+                _(
+                    "no {kind} is called {chosen!r}; there are {defaults}",
+                    kind=kind,
+                    chosen=chosen,
+                    defaults=", ".join(defaults[kind]),
+                )
+            )
         _lay(values, sources, defaults[kind][chosen]["set"], defaults[kind][chosen]["source"])
     _lay(values, sources, row.get("set", {}), row.get("source", "assumption"))
     return Context(
         name=name,
         values=values,
         sources=sources,
-        title=_both(row.get("title", name)),
-        remark=_both(row.get("remark", "")),
+        title=_by_language(row.get("title", name)),
+        remark=_by_language(row.get("remark", "")),
         baseline_h=row.get("baseline_h"),
         baseline_defensible=row.get("baseline_defensible", False),
         batches=row.get("batches"),
@@ -198,5 +209,5 @@ def _lay(values: dict[str, float], sources: dict[str, str], numbers: Mapping[str
     sources.update(dict.fromkeys(numbers, source))
 
 
-def _both(words: str | Mapping[str, str]) -> tuple[str, str]:
-    return (words, words) if isinstance(words, str) else (words["en"], words["zh"])
+def _by_language(text: str | Mapping[str, str]) -> Mapping[str, str]:
+    return dict.fromkeys(LANGUAGES, text) if isinstance(text, str) else text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from clearance_sim.messages import _
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALWAYS = "24x7"
 _SPAN = re.compile(r"^(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)$")
@@ -33,18 +35,18 @@ def read_hours(words: str) -> tuple[Opening, ...]:
 def _span(span: str) -> list[Opening]:
     found = _SPAN.match(span)
     if found is None:
-        raise HoursError(f"opening hours {span!r} are not like 'Mon-Fri 08:30-17:00' or '24x7'")
+        raise HoursError(_("opening hours {span!r} are not like 'Mon-Fri 08:30-17:00' or '24x7'", span=span))
     first, last, *clock = found.groups()
     start, end = int(clock[0]) * 60 + int(clock[1]), int(clock[2]) * 60 + int(clock[3])
     if not start < end <= 1440:
-        raise HoursError(f"opening hours {span!r} end before they begin: split a night at 24:00")
+        raise HoursError(_("opening hours {span!r} end before they begin: split a night at 24:00", span=span))
     days = range(7) if first is None else range(_day(first), _day(last or first) + 1)
     return [Opening(day, start, end) for day in days]
 
 
 def _day(name: str) -> int:
     if name.title() not in DAYS:
-        raise HoursError(f"{name!r} is not a weekday: {', '.join(DAYS)}")
+        raise HoursError(_("{name!r} is not a weekday: {names}", name=name, names=", ".join(DAYS)))
     return DAYS.index(name.title())
 
 

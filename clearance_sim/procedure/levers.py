@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.context import Context
 
 LETTERS = {
@@ -19,13 +20,13 @@ LETTERS = {
 LEVERS = tuple(LETTERS)
 PAPERLESS = ("early_documents", "automation")
 
-TITLES = {
-    "ledger": ("ledger: verified records", "账本：可验凭证"),
-    "early_documents": ("documents ready before arrival", "单证提前备齐、提前申报"),
-    "automation": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
-    "fewer_interventions": ("fewer interventions", "降低布控与查验比例"),
-    "deferred_duty": ("duty deferred or guaranteed", "担保放行、汇总征税"),
-    "officers_24x7": ("officers and yard 24×7", "关员与查验场全天候"),
+TITLES: Mapping[str, Message] = {
+    "ledger": _("ledger: verified records"),
+    "early_documents": _("documents ready before arrival"),
+    "automation": _("automatic acceptance and release, 24×7"),
+    "fewer_interventions": _("fewer interventions"),
+    "deferred_duty": _("duty deferred or guaranteed"),
+    "officers_24x7": _("officers and yard 24×7"),
 }
 
 
@@ -73,29 +74,16 @@ class Arm:
     """A way to run the procedure, with a name."""
 
     name: str
-    en: str
-    zh: str
+    title: Message
     levers: Levers
 
 
 ARMS = (
-    Arm("paper", "paper", "纸面办理", Levers()),
-    Arm("edi", "paperless without a ledger (EDI)", "无纸化、无账本（EDI）", Levers.on(*PAPERLESS)),
-    Arm(
-        "ledger",
-        "paperless with shared verified records",
-        "无纸化并共享可验凭证（账本）",
-        Levers.on("ledger", *PAPERLESS),
-    ),
-    Arm(
-        "edi-reformed",
-        "paperless without a ledger, with R, D and O",
-        "无纸化、无账本，并行 R、D、O",
-        Levers.on(*LEVERS[1:]),
-    ),
-    Arm(
-        "ledger-reformed", "shared verified records, with R, D and O", "共享可验凭证，并行 R、D、O", Levers.on(*LEVERS)
-    ),
+    Arm("paper", _("paper"), Levers()),
+    Arm("edi", _("paperless without a ledger (EDI)"), Levers.on(*PAPERLESS)),
+    Arm("ledger", _("paperless with shared verified records"), Levers.on("ledger", *PAPERLESS)),
+    Arm("edi-reformed", _("paperless without a ledger, with R, D and O"), Levers.on(*LEVERS[1:])),
+    Arm("ledger-reformed", _("shared verified records, with R, D and O"), Levers.on(*LEVERS)),
 )
 
 

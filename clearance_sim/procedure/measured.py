@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clearance_sim.messages import _
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers, arm_shares
 
@@ -86,7 +87,7 @@ def read_measured(path: Path) -> MachinePart:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        raise MeasuredError(f"{path}: cannot be read as JSON ({fault})") from fault
+        raise MeasuredError(_("{path}: cannot be read as JSON ({fault})", path=path, fault=fault)) from fault
     measures, forged = _of(document, path, "measures"), _of(_of(document, path, "detection"), path, "forged")
     everything = _of(forged, path, "all")
     return MachinePart(
@@ -100,7 +101,9 @@ def read_measured(path: Path) -> MachinePart:
 def _of(document: Any, path: Path, name: str) -> dict[str, Any]:
     found = document.get(name) if isinstance(document, dict) else None
     if not isinstance(found, dict):
-        raise MeasuredError(f"{path}: has no table {name!r}; write the file with `clearance-sim probe --out`")
+        raise MeasuredError(
+            _("{path}: has no table {name!r}; write the file with `clearance-sim probe --out`", path=path, name=name)
+        )
     return found
 
 
@@ -109,9 +112,11 @@ def _spread(measures: Any, path: Path, name: str) -> Spread:
     try:
         spread = Spread(float(table["p50"]["value"]), float(table["p90"]["value"]), int(table["count"]))
     except (KeyError, TypeError, ValueError) as fault:
-        raise MeasuredError(f"{path}: {name} needs count, p50 and p90 as numbers") from fault
+        raise MeasuredError(_("{path}: {name} needs count, p50 and p90 as numbers", path=path, name=name)) from fault
     if spread.count < 1 or not 0 <= spread.median_s <= spread.p90_s:
-        raise MeasuredError(f"{path}: {name} needs 0 <= p50 <= p90 over at least one measurement")
+        raise MeasuredError(
+            _("{path}: {name} needs 0 <= p50 <= p90 over at least one measurement", path=path, name=name)
+        )
     return spread
 
 

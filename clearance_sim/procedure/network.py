@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearance_sim.messages import Message, pgettext
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.hours import as_shifts, stretched
 from clearance_sim.procedure.levers import ArmShares, Levers, arm_shares
@@ -21,29 +22,29 @@ ARRIVAL, LODGEMENT = "arrival → release", "lodgement → release"
 TRADER, DECLARED = "arrival → lodgement", "declaration → release"
 CLOCKS = (ARRIVAL, LODGEMENT)
 
-TITLES = {
-    "voyage": ("en route", "在途"),
-    "unloading": ("unloading", "卸货"),
-    "early filing": ("documents before arrival", "到港前备单"),
-    "documents": ("documents after arrival", "到港后备单"),
-    "lodgement": ("lodgement", "申报"),
-    "acceptance": ("acceptance at the counter", "窗口受理"),
-    "automatic acceptance": ("automatic acceptance", "自动受理"),
-    "channel": ("channel", "风险分流"),
-    "verification": ("verification by machine", "凭证自动核验"),
-    "fall-back": ("fall-back to paper", "退回纸面办理"),
-    "in-tray": ("in-tray", "案头等待"),
-    "document check": ("document check", "单证审核"),
-    "query": ("query", "质疑答复"),
-    "booking": ("booking an examination", "预约查验"),
-    "examination": ("examination", "查验"),
-    "laboratory": ("laboratory", "送检化验"),
-    "assessment": ("assessment", "审定税费"),
-    "duty payment": ("duty payment", "缴税"),
-    "clearing": ("ready for release", "待放行"),
-    "automatic release": ("automatic release", "自动放行"),
-    "release by hand": ("release by an officer", "人工放行"),
-    "released": ("released", "已放行"),
+TITLES: Mapping[str, Message] = {
+    "voyage": pgettext("station", "en route"),
+    "unloading": pgettext("station", "unloading"),
+    "early filing": pgettext("station", "documents before arrival"),
+    "documents": pgettext("station", "documents after arrival"),
+    "lodgement": pgettext("station", "lodgement"),
+    "acceptance": pgettext("station", "acceptance at the counter"),
+    "automatic acceptance": pgettext("station", "automatic acceptance"),
+    "channel": pgettext("station", "channel"),
+    "verification": pgettext("station", "verification by machine"),
+    "fall-back": pgettext("station", "fall-back to paper"),
+    "in-tray": pgettext("station", "in-tray"),
+    "document check": pgettext("station", "document check"),
+    "query": pgettext("station", "query"),
+    "booking": pgettext("station", "booking an examination"),
+    "examination": pgettext("station", "examination"),
+    "laboratory": pgettext("station", "laboratory"),
+    "assessment": pgettext("station", "assessment"),
+    "duty payment": pgettext("station", "duty payment"),
+    "clearing": pgettext("station", "ready for release"),
+    "automatic release": pgettext("station", "automatic release"),
+    "release by hand": pgettext("station", "release by an officer"),
+    "released": pgettext("station", "released"),
 }
 
 OWNERS = {
@@ -87,8 +88,8 @@ def network(
     return pruned(
         {
             "name": name or context.name,
-            "title": {"en": context.title[0], "zh": context.title[1]},
-            "description": {"en": context.remark[0], "zh": context.remark[1]},
+            "title": dict(context.title),
+            "description": dict(context.remark),
             "classes": {kind: {} for kind in ("verified", "paper", *_channelled())},
             "frailty": {"of": "trader", "traders": 5000},
             "calendars": _calendars(context, levers),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import _
 from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose, parameters
 from clearance_sim.procedure.hours import HoursError, read_hours
 from clearance_sim.procedure.levers import LEVERS, Levers
@@ -122,9 +123,9 @@ def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
     try:
         rows = tomllib.loads(text).get("study", [])
     except tomllib.TOMLDecodeError as fault:
-        raise StudyError(f"{where}: not TOML: {fault}") from fault
+        raise StudyError(_("{where}: not TOML: {fault}", where=where, fault=fault)) from fault
     if not rows:
-        raise StudyError(f"{where}: holds no [[study]]")
+        raise StudyError(_("{where}: holds no [[study]]", where=where))
     return [_study(row, f"{where}: study {row.get('id', number)}") for number, row in enumerate(rows, 1)]
 
 
@@ -132,16 +133,37 @@ def _study(row: Mapping[str, Any], where: str) -> Study:
     _only(row, _KEYS, where)
     for needed in _NEEDED:
         if needed not in row:
-            raise StudyError(f"{where}: has no {needed!r}")
+            raise StudyError(_("{where}: has no {needed!r}", where=where, needed=needed))
     if row["statistic"] not in PLAIN:
-        raise StudyError(f"{where}: no statistic is called {row['statistic']!r}; there are {', '.join(PLAIN)}")
+        raise StudyError(
+            _(
+                "{where}: no statistic is called {statistic!r}; there are {names}",
+                where=where,
+                statistic=row["statistic"],
+                names=", ".join(PLAIN),
+            )
+        )
     clock = _PLAIN_CLOCKS.get(row.get("clock", ARRIVAL), row.get("clock", ARRIVAL))
     if clock not in _CLOCKS:
-        raise StudyError(f"{where}: no clock is called {clock!r}; there are {', '.join(_CLOCKS)}")
+        raise StudyError(
+            _(
+                "{where}: no clock is called {clock!r}; there are {names}",
+                where=where,
+                clock=clock,
+                names=", ".join(_CLOCKS),
+            )
+        )
     if unknown := set(row.get("stations", ())) - set(OWNERS):
-        raise StudyError(f"{where}: no station is called {min(unknown)!r}; there are {', '.join(OWNERS)}")
+        raise StudyError(
+            _(
+                "{where}: no station is called {unknown!r}; there are {names}",
+                where=where,
+                unknown=min(unknown),
+                names=", ".join(OWNERS),
+            )
+        )
     if row["statistic"] == "reduction" and "against" not in row:
-        raise StudyError(f"{where}: a reduction needs a context it is measured `against`")
+        raise StudyError(_("{where}: a reduction needs a context it is measured `against`", where=where))
     plain = {key: row[key] for key in _KEYS & set(row) if key not in _BUILT}
     own = row.get("context", {})
     return Study(
@@ -182,7 +204,7 @@ def _aliased(here: Context, row: Mapping[str, Any], where: str) -> Context:
     if green is not None:
         yellow = 1 - float(green) - here["red_share"]
         if yellow < -1e-9:
-            raise StudyError(f"{where}: facilitated_share and red_share sum to more than one")
+            raise StudyError(_("{where}: facilitated_share and red_share sum to more than one", where=where))
         here = here.but(because="the study's row", yellow_share=max(0.0, yellow))
     if "documents_mean_h" in row:
         here = here.having(_documents_of_mean(here, float(row["documents_mean_h"])), "the study's row")
@@ -208,7 +230,11 @@ def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:
     for key in row:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
-            raise StudyError(f"{where}: does not know {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            if near:
+                raise StudyError(
+                    _("{where}: does not know {key!r}; did you mean {near!r}?", where=where, key=key, near=near[0])
+                )
+            raise StudyError(_("{where}: does not know {key!r}", where=where, key=key))
 
 
 def try_studies(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from clearance_sim.messages import SOURCE_LANGUAGE, _
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Arm
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
@@ -19,11 +20,11 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
     """One arm in one context, every number with its source."""
     noted = replace(context, annotated=True)
     table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
-    table["title"] = {"en": f"{context.title[0]}: {arm.en}", "zh": f"{context.title[1]}：{arm.zh}"}
+    table["title"] = _("{context}: {arm}", context=context.title, arm=arm.title).in_all_languages()
     table["stations"] = {station: _annotated(station, values) for station, values in table["stations"].items()}
     pulled = ", ".join(f"{name} = {strength:g}" for name, strength in arm.levers.to_json().items() if strength)
     head = [
-        f"# {context.title[0]}; {arm.en}.",
+        f"# {context.title[SOURCE_LANGUAGE]}; {arm.title.in_language(SOURCE_LANGUAGE)}.",
         f"# Written by `clearance-sim customs`; levers: {pulled or 'none'}.",
         "# Hours of the stations with a calendar count only while it is open.",
     ]
@@ -32,9 +33,8 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
 
 def _annotated(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """A station with its title and whose time is spent there, for readers of the file and of its results."""
-    en, zh = TITLES[station]
     party = {"party": OWNERS[station]} if station in OWNERS else {}
-    return {"title": {"en": en, "zh": zh}, **party, **values}
+    return {"title": TITLES[station].in_all_languages(), **party, **values}
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:

@@ -5,216 +5,220 @@ from collections.abc import Sequence
 from clearance_sim.procedure.levers import letters_of
 from clearance_sim.report import charts
 from clearance_sim.report.document import Block, Chart, Paragraph, Section, Table, section
-from clearance_sim.report.texts import Json, Words, estimate, number, percent, value_of
+from clearance_sim.report.labels import Json, Labels, estimate, number, percent, value_of
 from clearance_sim.report.times import HEADLINE
 
 SHOWN = 10
 """How many assumptions the charts of sensitivity show."""
 
 
-def causes(words: Words, context: Json, prefix: str = "") -> Section | None:
+def causes(labels: Labels, context: Json, prefix: str = "") -> Section | None:
     """Shapley values, and the ledger's share counted two ways."""
     attributions = context.get("attribution") or ()
     if not attributions:
         return None
     first = attributions[0]
     blocks: list[Block | None] = [
-        _shapley(words, first, prefix),
-        _ledger(words, first, prefix),
-        _credited(words, first),
-        *(_attribution_table(words, attribution) for attribution in attributions),
+        _shapley(labels, first, prefix),
+        _ledger(labels, first, prefix),
+        _credited(labels, first),
+        *(_attribution_table(labels, attribution) for attribution in attributions),
     ]
-    return section(f"{prefix}causes", words.say("section.causes"), blocks)
+    return section(f"{prefix}causes", labels.text("section.causes"), blocks)
 
 
-def _of(words: Words, attribution: Json) -> str:
-    return f"{words.say(attribution['statistic'])}, {words.clock(attribution['clock'])}"
+def _of(labels: Labels, attribution: Json) -> str:
+    return f"{labels.text(attribution['statistic'])}, {labels.clock(attribution['clock'])}"
 
 
-def _shapley(words: Words, attribution: Json, prefix: str) -> Chart:
+def _shapley(labels: Labels, attribution: Json, prefix: str) -> Chart:
     levers = sorted(attribution["levers"], key=lambda lever: -value_of(lever["shapley"]))
-    phrases = [f"{words.title('lever', lever, 'lever')} {words.hours(value_of(lever['shapley']))}" for lever in levers]
+    phrases = [
+        f"{labels.title('lever', lever, 'lever')} {labels.hours(value_of(lever['shapley']))}" for lever in levers
+    ]
     return Chart(
         name=f"{prefix}shapley",
-        title=f"{words.say('shapley.title')} ({_of(words, attribution)})",
-        alternative=words.say("shapley.alt", list=words.joined(phrases)),
-        draw=lambda canvas: charts.shapley(canvas, words, attribution),
-        note=words.say("shapley.note"),
+        title=f"{labels.text('shapley.title')} ({_of(labels, attribution)})",
+        alternative=labels.text("shapley.alt", list=labels.joined(phrases)),
+        draw=lambda canvas: charts.shapley(canvas, labels, attribution),
+        note=labels.text("shapley.note"),
     )
 
 
-def _ledger(words: Words, attribution: Json, prefix: str) -> Chart | None:
+def _ledger(labels: Labels, attribution: Json, prefix: str) -> Chart | None:
     ledger = attribution.get("ledger")
     if not ledger:
         return None
     shares = {key: f"{number(value_of(ledger[f'{key}_percent']))} %" for key in ("direct", "enabled")}
     return Chart(
         name=f"{prefix}ledger",
-        title=words.say("ledger.title"),
-        alternative=words.say("ledger.alt", **shares),
-        draw=lambda canvas: charts.ledger_share(canvas, words, ledger),
+        title=labels.text("ledger.title"),
+        alternative=labels.text("ledger.alt", **shares),
+        draw=lambda canvas: charts.ledger_share(canvas, labels, ledger),
         height=1.7,
     )
 
 
-def _credited(words: Words, attribution: Json) -> Paragraph | None:
+def _credited(labels: Labels, attribution: Json) -> Paragraph | None:
     ledger = attribution.get("ledger")
     if not ledger:
         return None
-    titles = {lever["lever"]: words.title("lever", lever, "lever") for lever in attribution["levers"]}
+    titles = {lever["lever"]: labels.title("lever", lever, "lever") for lever in attribution["levers"]}
     credited = [
-        words.say("ledger.of", share=percent(share).replace(".0", ""), lever=titles.get(lever, lever))
+        labels.text("ledger.of", share=percent(share).replace(".0", ""), lever=titles.get(lever, lever))
         for lever, share in ledger.get("credited", {}).items()
     ]
-    return Paragraph(words.say("ledger.credited", list=words.joined(credited)), is_note=True) if credited else None
+    return Paragraph(labels.text("ledger.credited", list=labels.joined(credited)), is_note=True) if credited else None
 
 
-def _attribution_table(words: Words, attribution: Json) -> Table:
+def _attribution_table(labels: Labels, attribution: Json) -> Table:
     rows = [
         (
-            f"{words.title('lever', lever, 'lever')} ({letters_of([lever['lever']])})",
+            f"{labels.title('lever', lever, 'lever')} ({letters_of([lever['lever']])})",
             *(estimate(lever[key]) for key in ("shapley", "shapley_percent", "first_in", "last_in")),
         )
         for lever in attribution["levers"]
     ]
     heading = (
-        words.say("lever"),
-        f"{words.say('shapley.value')}, {words.say('h')}",
-        f"{words.say('shapley.percent')} %",
-        f"{words.say('shapley.first_in')}, {words.say('h')}",
-        f"{words.say('shapley.last_in')}, {words.say('h')}",
+        labels.text("lever"),
+        f"{labels.text('shapley.value')}, {labels.text('h')}",
+        f"{labels.text('shapley.percent')} %",
+        f"{labels.text('shapley.first_in')}, {labels.text('h')}",
+        f"{labels.text('shapley.last_in')}, {labels.text('h')}",
     )
-    caption = words.say(
+    caption = labels.text(
         "shapley.caption",
-        statistic=words.say(attribution["statistic"]),
-        clock=words.clock(attribution["clock"]),
-        baseline=f"{estimate(attribution['baseline'])} {words.say('h')}",
-        all=f"{estimate(attribution['all'])} {words.say('h')}",
+        statistic=labels.text(attribution["statistic"]),
+        clock=labels.clock(attribution["clock"]),
+        baseline=f"{estimate(attribution['baseline'])} {labels.text('h')}",
+        all=f"{estimate(attribution['all'])} {labels.text('h')}",
     )
     return Table(heading, tuple(rows), caption)
 
 
-def conditions(words: Words, claim: Json, context: Json, prefix: str = "") -> Section | None:
+def conditions(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
     """The smallest combinations, the bound, the frontier and adoption."""
     frontier = context.get("frontier") or {}
     bound = frontier.get("bound")
     blocks: list[Block | None] = [
-        Paragraph(words.text(bound)) if bound else None,
-        _smallest(words, claim, context),
-        _frontier(words, claim, frontier, prefix),
-        _adoption(words, claim, context, prefix),
+        Paragraph(labels.own(bound)) if bound else None,
+        _smallest(labels, claim, context),
+        _frontier(labels, claim, frontier, prefix),
+        _adoption(labels, claim, context, prefix),
     ]
-    return section(f"{prefix}conditions", words.say("section.conditions"), blocks)
+    return section(f"{prefix}conditions", labels.text("section.conditions"), blocks)
 
 
-def _smallest(words: Words, claim: Json, context: Json) -> Table | None:
+def _smallest(labels: Labels, claim: Json, context: Json) -> Table | None:
     sets = (context.get("frontier") or {}).get("smallest_sets")
     if not sets:
         return None
     rows = [
         (
-            words.say(statistic),
-            words.joined([" + ".join(letters_of(found)) for found in sets[statistic]])
+            labels.text(statistic),
+            labels.joined([" + ".join(letters_of(found)) for found in sets[statistic]])
             if sets[statistic]
-            else words.say("sets.none"),
+            else labels.text("sets.none"),
         )
         for statistic in sets
     ]
-    heading = (words.say("statistic"), words.say("sets"))
-    caption = words.say("sets.caption", hours=claim["to_h"]) + " " + _legend(words, context)
-    return Table(heading, tuple(rows), caption, words=2)
+    heading = (labels.text("statistic"), labels.text("sets"))
+    caption = labels.text("sets.caption", hours=claim["to_h"]) + " " + _legend(labels, context)
+    return Table(heading, tuple(rows), caption, text_columns=2)
 
 
-def _legend(words: Words, context: Json) -> str:
+def _legend(labels: Labels, context: Json) -> str:
     attributions = context.get("attribution") or ()
     levers = attributions[0]["levers"] if attributions else ()
-    return words.joined(
-        [f"{letters_of([lever['lever']])} = {words.title('lever', lever, 'lever')}" for lever in levers]
+    return labels.joined(
+        [f"{letters_of([lever['lever']])} = {labels.title('lever', lever, 'lever')}" for lever in levers]
     )
 
 
-def _frontier(words: Words, claim: Json, frontier: Json, prefix: str) -> Chart | None:
+def _frontier(labels: Labels, claim: Json, frontier: Json, prefix: str) -> Chart | None:
     if not frontier.get("slices"):
         return None
     goal = claim["to_h"]
     phrases = [
-        words.say(
+        labels.text(
             "frontier.range",
-            slice=words.title("slice", part, "name"),
+            slice=labels.title("slice", part, "name"),
             low=number(min(map(min, part["mean"]))),
             high=number(max(map(max, part["mean"]))),
         )
         for part in frontier["slices"]
     ]
-    x, y = words.text(frontier["x"]["title"]), words.text(frontier["y"]["title"])
+    x, y = labels.own(frontier["x"]["title"]), labels.own(frontier["y"]["title"])
     return Chart(
         name=f"{prefix}frontier",
-        title=words.say("frontier.title"),
-        alternative=words.say("frontier.alt", x=x, y=y, hours=goal, list=words.joined(phrases)),
-        draw=lambda canvas: charts.frontier(canvas, words, frontier, "mean", goal),
-        note=words.say("frontier.note", hours=goal),
+        title=labels.text("frontier.title"),
+        alternative=labels.text("frontier.alt", x=x, y=y, hours=goal, list=labels.joined(phrases)),
+        draw=lambda canvas: charts.frontier(canvas, labels, frontier, "mean", goal),
+        note=labels.text("frontier.note", hours=goal),
         panels=len(frontier["slices"]),
         height=2.8,
     )
 
 
-def _adoption(words: Words, claim: Json, context: Json, prefix: str) -> Chart | None:
+def _adoption(labels: Labels, claim: Json, context: Json, prefix: str) -> Chart | None:
     points = context.get("adoption")
     if not points:
         return None
     clocks = [clock for clock in (HEADLINE, "lodgement → release") if clock in points[0]]
     phrases = [
-        words.say("adoption.at", share=percent(point["share"]), hours=words.hours(value_of(point[clocks[0]]["mean"])))
+        labels.text(
+            "adoption.at", share=percent(point["share"]), hours=labels.hours(value_of(point[clocks[0]]["mean"]))
+        )
         for point in (points[0], points[len(points) // 2], points[-1])
     ]
     return Chart(
         name=f"{prefix}adoption",
-        title=words.say("adoption.title"),
-        alternative=words.say("adoption.alt", list=words.joined(phrases)),
-        draw=lambda canvas: charts.adoption(canvas, words, points, clocks, claim["to_h"]),
-        note=words.say("adoption.note"),
+        title=labels.text("adoption.title"),
+        alternative=labels.text("adoption.alt", list=labels.joined(phrases)),
+        draw=lambda canvas: charts.adoption(canvas, labels, points, clocks, claim["to_h"]),
+        note=labels.text("adoption.note"),
         panels=len(clocks),
     )
 
 
-def sensitivity(words: Words, claim: Json, context: Json, prefix: str = "") -> Section | None:
+def sensitivity(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
     """Sobol indices, the tornado, and the ranges behind both."""
     found = context.get("sobol") or {}
     parameters = sorted(found.get("parameters", ()), key=lambda parameter: -value_of(parameter["total"]))
     bars = sorted(context.get("tornado") or (), key=lambda bar: -_width(bar))
     blocks: list[Block | None] = [
-        _sobol(words, found, parameters[:SHOWN], prefix) if parameters else None,
-        _spread(words, claim, context, found),
-        _tornado(words, bars[:SHOWN], prefix) if bars else None,
-        _ranges(words, parameters, bars),
+        _sobol(labels, found, parameters[:SHOWN], prefix) if parameters else None,
+        _spread(labels, claim, context, found),
+        _tornado(labels, bars[:SHOWN], prefix) if bars else None,
+        _ranges(labels, parameters, bars),
     ]
-    return section(f"{prefix}sensitivity", words.say("section.sensitivity"), blocks)
+    return section(f"{prefix}sensitivity", labels.text("section.sensitivity"), blocks)
 
 
 def _width(bar: Json) -> float:
     return abs(value_of(bar["at_high"]) - value_of(bar["at_low"]))
 
 
-def _sobol(words: Words, found: Json, parameters: Sequence[Json], prefix: str) -> Chart:
-    phrases = [f"{words.title('input', p, 'name')} {percent(value_of(p['total']))}" for p in parameters[:3]]
-    statistic, clock = words.say(found.get("statistic", "mean")), words.clock(found.get("clock", HEADLINE))
+def _sobol(labels: Labels, found: Json, parameters: Sequence[Json], prefix: str) -> Chart:
+    phrases = [f"{labels.title('input', p, 'name')} {percent(value_of(p['total']))}" for p in parameters[:3]]
+    statistic, clock = labels.text(found.get("statistic", "mean")), labels.clock(found.get("clock", HEADLINE))
     return Chart(
         name=f"{prefix}sobol",
-        title=words.say("sobol.title"),
-        alternative=words.say("sobol.alt", list=words.joined(phrases)),
-        draw=lambda canvas: charts.sobol(canvas, words, parameters),
-        note=words.say("sobol.note", statistic=statistic, clock=clock),
+        title=labels.text("sobol.title"),
+        alternative=labels.text("sobol.alt", list=labels.joined(phrases)),
+        draw=lambda canvas: charts.sobol(canvas, labels, parameters),
+        note=labels.text("sobol.note", statistic=statistic, clock=clock),
         height=0.9 + 0.34 * len(parameters),
     )
 
 
-def _spread(words: Words, claim: Json, context: Json, found: Json) -> Paragraph | None:
+def _spread(labels: Labels, claim: Json, context: Json, found: Json) -> Paragraph | None:
     """Where the result lies when every assumption moves at once."""
     if not found.get("spread"):
         return None
-    titles = {arm["name"]: words.title("arm", arm, "name") for arm in context["arms"]}
+    titles = {arm["name"]: labels.title("arm", arm, "name") for arm in context["arms"]}
     spread = found["spread"]
-    text = words.say(
+    text = labels.text(
         "sobol.spread",
         evaluations=found.get("evaluations", 0),
         arm=titles.get(found.get("arm"), str(found.get("arm", ""))),
@@ -227,30 +231,30 @@ def _spread(words: Words, claim: Json, context: Json, found: Json) -> Paragraph 
     return Paragraph(text)
 
 
-def _tornado(words: Words, bars: Sequence[Json], prefix: str) -> Chart:
+def _tornado(labels: Labels, bars: Sequence[Json], prefix: str) -> Chart:
     base = number(value_of(bars[0]["base"]))
     phrases = [
-        f"{words.title('input', bar, 'name')} {number(value_of(bar['at_low']))}–{number(value_of(bar['at_high']))}"
+        f"{labels.title('input', bar, 'name')} {number(value_of(bar['at_low']))}–{number(value_of(bar['at_high']))}"
         for bar in bars[:3]
     ]
     return Chart(
         name=f"{prefix}tornado",
-        title=words.say("tornado.title"),
-        alternative=words.say("tornado.alt", base=base, list=words.joined(phrases)),
-        draw=lambda canvas: charts.tornado(canvas, words, bars),
-        note=words.say("tornado.note", base=base),
+        title=labels.text("tornado.title"),
+        alternative=labels.text("tornado.alt", base=base, list=labels.joined(phrases)),
+        draw=lambda canvas: charts.tornado(canvas, labels, bars),
+        note=labels.text("tornado.note", base=base),
         height=0.7 + 0.3 * len(bars),
     )
 
 
-def _ranges(words: Words, parameters: Sequence[Json], bars: Sequence[Json]) -> Table | None:
+def _ranges(labels: Labels, parameters: Sequence[Json], bars: Sequence[Json]) -> Table | None:
     moved = {bar["name"]: bar for bar in bars}
     rows = []
     for parameter in parameters:
         low, high = parameter["range"]
         rows.append(
             (
-                words.title("input", parameter, "name"),
+                labels.title("input", parameter, "name"),
                 f"{number(low)} – {number(high)}",
                 estimate(parameter["first"], 100),
                 estimate(parameter["total"], 100),
@@ -258,13 +262,13 @@ def _ranges(words: Words, parameters: Sequence[Json], bars: Sequence[Json]) -> T
             )
         )
     heading = (
-        words.say("assumption"),
-        words.say("range"),
-        words.say("sobol.first") + " %",
-        words.say("sobol.total") + " %",
-        f"{words.say('tornado.title')} ({words.say('h')})",
+        labels.text("assumption"),
+        labels.text("range"),
+        labels.text("sobol.first") + " %",
+        labels.text("sobol.total") + " %",
+        f"{labels.text('tornado.title')} ({labels.text('h')})",
     )
-    return Table(heading, tuple(rows), words.say("range.caption")) if rows else None
+    return Table(heading, tuple(rows), labels.text("range.caption")) if rows else None
 
 
 def _ends(bar: Json | None) -> str:

@@ -22,20 +22,20 @@ from clearance_sim.report.canvas import (
     width_of,
     wrapped,
 )
-from clearance_sim.report.texts import Json, Words, bounds_of, number, percent, value_of
+from clearance_sim.report.labels import Json, Labels, bounds_of, number, percent, value_of
 
 _SHORTEST = 0.5
 """Hours at which the logarithmic axis begins."""
 _HOURS = (0.5, 1, 2, 4, 8, 16, 24, 48, 72, 168, 336, 720)
 
 
-def distributions(canvas: Canvas, words: Words, arms: Sequence[Json], clocks: Sequence[str], claim: Json) -> None:
+def distributions(canvas: Canvas, labels: Labels, arms: Sequence[Json], clocks: Sequence[str], claim: Json) -> None:
     """The share released against time, a panel a clock, a line an arm."""
     panels = canvas.panels(len(clocks), share_y=True)
     for axes, clock in zip(panels, clocks, strict=True):
         ends = _SHORTEST, _longest(arms, clock)
         for place, arm in enumerate(arms):
-            _curve(axes, words, arm, clock, place, ends)
+            _curve(axes, labels, arm, clock, place, ends)
         _goals(axes, claim)
         axes.set_xscale("log")
         axes.set_xlim(ends)
@@ -44,13 +44,13 @@ def distributions(canvas: Canvas, words: Words, arms: Sequence[Json], clocks: Se
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter("")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.set_xlabel(words.say("hours"))
-        axes.set_title(words.clock(clock))
-    panels[0].set_ylabel(words.say("share_released"))
+        axes.set_xlabel(labels.text("hours"))
+        axes.set_title(labels.clock(clock))
+    panels[0].set_ylabel(labels.text("share_released"))
     legend(canvas, panels[0])
 
 
-def _curve(axes: Axes, words: Words, arm: Json, clock: str, place: int, ends: tuple[float, float]) -> None:
+def _curve(axes: Axes, labels: Labels, arm: Json, clock: str, place: int, ends: tuple[float, float]) -> None:
     points = np.array(arm["clocks"][clock]["ecdf"], dtype=float)
     inside = points[(points[:, 0] > ends[0]) & (points[:, 0] < ends[1])]
     # Cut here rather than by the axes: programs that draw SVG into PDF do not clip.
@@ -64,7 +64,7 @@ def _curve(axes: Axes, words: Words, arm: Json, clock: str, place: int, ends: tu
         marker=mark(place),
         markevery=(every // 2 + 2 * place, every),
         markersize=3.5,
-        label=words.title("arm", arm, "name"),
+        label=labels.title("arm", arm, "name"),
     )
 
 
@@ -88,7 +88,7 @@ def _longest(arms: Sequence[Json], clock: str) -> float:
     return float(max(120.0, *ends))
 
 
-def stages(canvas: Canvas, words: Words, arms: Sequence[Json]) -> None:
+def stages(canvas: Canvas, labels: Labels, arms: Sequence[Json]) -> None:
     """Stacked bars of mean hours: one an arm, a piece a stage, by who is responsible."""
     (axes,) = canvas.panels(1)
     owners = list(dict.fromkeys(stage["owner"] for arm in arms for stage in arm["stages"]))
@@ -104,12 +104,12 @@ def stages(canvas: Canvas, words: Words, arms: Sequence[Json]) -> None:
                 _label(axes, begin + width / 2, row, number(width))
             begin += width
         axes.text(begin + longest / 100, row, f"{number(begin)} h", va="center", fontsize=7.5)
-    axes.set_yticks(range(len(arms)), [broken(words.title("arm", arm, "name"), canvas) for arm in arms])
+    axes.set_yticks(range(len(arms)), [broken(labels.title("arm", arm, "name"), canvas) for arm in arms])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, longest * 1.14)
-    axes.set_xlabel(words.say("hours"))
-    _owners_legend(canvas, axes, words, owners)
+    axes.set_xlabel(labels.text("hours"))
+    _owners_legend(canvas, axes, labels, owners)
 
 
 def _label(axes: Axes, x: float, y: float, text: str) -> None:
@@ -117,7 +117,7 @@ def _label(axes: Axes, x: float, y: float, text: str) -> None:
     axes.text(x, y, text, ha="center", va="center", fontsize=7, bbox=box)
 
 
-def _owners_legend(canvas: Canvas, axes: Axes, words: Words, owners: Sequence[str]) -> None:
+def _owners_legend(canvas: Canvas, axes: Axes, labels: Labels, owners: Sequence[str]) -> None:
     """Who is responsible, by the texture of their stages; drawn as bars beside their names above the chart."""
     reach = axes.get_xlim()[1]
     across = len(owners) if canvas.is_wide else 3
@@ -126,7 +126,7 @@ def _owners_legend(canvas: Canvas, axes: Axes, words: Words, owners: Sequence[st
         x, y = reach * (place % across) / across, -0.75 - 0.55 * (rows - 1 - place // across)
         bar = Bar(y, x, reach * 0.04, 0.36)
         textured(axes, bar, SERIES[place % len(SERIES)], TEXTURES[place % len(TEXTURES)], reach / 100)
-        axes.text(x + reach * 0.05, y, words.name("owner", owner), va="center", fontsize=7.5)
+        axes.text(x + reach * 0.05, y, labels.name("owner", owner), va="center", fontsize=7.5)
     axes.set_ylim(axes.get_ylim()[0], -0.75 - 0.55 * rows)
 
 
@@ -143,19 +143,19 @@ def broken(text: str, canvas: Canvas) -> str:
     return text[:place] + "\n" + text[place:].strip(" ")
 
 
-def week(canvas: Canvas, words: Words, arms: Sequence[tuple[Json, Json]]) -> None:
+def week(canvas: Canvas, labels: Labels, arms: Sequence[tuple[Json, Json]]) -> None:
     """Queue by hour of the week for each arm, and the staff on duty under it."""
     upper, lower = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
     hours = np.arange(169)
     for place, (arm, desk) in enumerate(arms):
         queue = np.append(desk["queue"], desk["queue"][-1])
-        upper.step(hours, queue, where="post", **series(place), label=words.title("arm", arm, "name"))
-    _staff(lower, words, arms)
-    upper.set_ylabel(words.say("week.queue"))
+        upper.step(hours, queue, where="post", **series(place), label=labels.title("arm", arm, "name"))
+    _staff(lower, labels, arms)
+    upper.set_ylabel(labels.text("week.queue"))
     upper.set_ylim(bottom=0)
-    lower.set_ylabel(words.say("week.staff"))
+    lower.set_ylabel(labels.text("week.staff"))
     lower.set_ylim(bottom=0)
-    lower.set_xticks(np.arange(7) * 24 + 12, words.say("week.days").split())
+    lower.set_xticks(np.arange(7) * 24 + 12, labels.text("week.days").split())
     lower.set_xticks(np.arange(8) * 24, minor=True)
     for axes in (upper, lower):
         axes.set_xlim(0, 168)
@@ -166,7 +166,7 @@ def week(canvas: Canvas, words: Words, arms: Sequence[tuple[Json, Json]]) -> Non
     legend(canvas, upper)
 
 
-def _staff(axes: Axes, words: Words, arms: Sequence[tuple[Json, Json]]) -> None:
+def _staff(axes: Axes, labels: Labels, arms: Sequence[tuple[Json, Json]]) -> None:
     """Staff of each arm; once, where all arms have the same."""
     hours = np.arange(169)
     rosters = [list(desk["servers"]) for _, desk in arms]
@@ -181,7 +181,7 @@ _LEAST = 0.05
 """Ratios below are drawn at the edge: a logarithmic axis has no zero."""
 
 
-def shapley(canvas: Canvas, words: Words, attribution: Json) -> None:
+def shapley(canvas: Canvas, labels: Labels, attribution: Json) -> None:
     """A bar a lever with its interval, and what it saves first in and last in."""
     (axes,) = canvas.panels(1)
     levers = sorted(attribution["levers"], key=lambda lever: -value_of(lever["shapley"]))
@@ -196,19 +196,19 @@ def shapley(canvas: Canvas, words: Words, attribution: Json) -> None:
         axes.plot(value_of(lever["last_in"]), row, marker=4, color=colour("ink"), markersize=6, linestyle="none")
         right = max(high, value_of(lever["first_in"]), value_of(lever["last_in"]))
         axes.text(right + 0.02 * widest, row, f"{number(value)} h", va="center", fontsize=7.5)
-    axes.set_yticks(range(len(levers)), [_lever(words, canvas, lever) for lever in levers])
+    axes.set_yticks(range(len(levers)), [_lever(labels, canvas, lever) for lever in levers])
     axes.axvline(0, color=colour("ink"), linewidth=0.8)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlim(min(0.0, *(bounds_of(lever["shapley"])[0] for lever in levers)), widest * 1.16)
-    axes.set_xlabel(words.say("hours"))
+    axes.set_xlabel(labels.text("hours"))
 
 
-def _lever(words: Words, canvas: Canvas, lever: Json) -> str:
-    return f"{broken(words.title('lever', lever, 'lever'), canvas)} ({letters_of([lever['lever']])})"
+def _lever(labels: Labels, canvas: Canvas, lever: Json) -> str:
+    return f"{broken(labels.title('lever', lever, 'lever'), canvas)} ({letters_of([lever['lever']])})"
 
 
-def ledger_share(canvas: Canvas, words: Words, ledger: Json) -> None:
+def ledger_share(canvas: Canvas, labels: Labels, ledger: Json) -> None:
     """Two bars: what the ledger does itself, and with what it is credited."""
     (axes,) = canvas.panels(1)
     bars = (("direct_percent", "ledger.direct"), ("enabled_percent", "ledger.enabled"))
@@ -217,7 +217,7 @@ def ledger_share(canvas: Canvas, words: Words, ledger: Json) -> None:
         textured(axes, Bar(row, 0, value, 0.5), "accent", "lines" if row else "plain", 2)
         axes.plot([low, high], [row, row], color=colour("ink"), linewidth=1.4)
         axes.text(max(value, high) + 1.5, row, f"{number(value)} %", va="center")
-        axes.text(0, row - 0.36, words.say(word), va="bottom", fontsize=7.5)
+        axes.text(0, row - 0.36, labels.text(word), va="bottom", fontsize=7.5)
     axes.set_yticks([])
     axes.set_ylim(1.5, -0.75)
     axes.set_xlim(0, 100)
@@ -225,7 +225,7 @@ def ledger_share(canvas: Canvas, words: Words, ledger: Json) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
 
 
-def frontier(canvas: Canvas, words: Words, frontier: Json, statistic: str, target: float) -> None:
+def frontier(canvas: Canvas, labels: Labels, frontier: Json, statistic: str, target: float) -> None:
     """Maps of hours over two reforms, a panel a slice; every cell carries its figure."""
     slices = frontier["slices"]
     across, up = frontier["x"], frontier["y"]
@@ -234,12 +234,12 @@ def frontier(canvas: Canvas, words: Words, frontier: Json, statistic: str, targe
         _map(axes, np.array(part[statistic], dtype=float), worst, target, len(slices) < 3 or len(across["values"]) < 5)
         axes.set_xticks(range(len(across["values"])), [_tick(value) for value in across["values"]])
         axes.set_yticks(range(len(up["values"])), [_tick(value) for value in up["values"]])
-        axes.set_title(wrapped(words.title("slice", part, "name"), 30 if len(slices) > 2 else 44), fontsize=8)
-        axes.set_xlabel(words.text(across["title"]))
+        axes.set_title(wrapped(labels.title("slice", part, "name"), 30 if len(slices) > 2 else 44), fontsize=8)
+        axes.set_xlabel(labels.own(across["title"]))
         axes.grid(visible=False)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-    canvas.figure.supylabel(words.text(up["title"]), fontsize=8.5)
+    canvas.figure.supylabel(labels.own(up["title"]), fontsize=8.5)
 
 
 def _map(axes: Axes, hours: Any, worst: float, target: float, is_roomy: bool) -> None:
@@ -264,7 +264,7 @@ def _tick(value: Any) -> str:
     return f"{100 * value:.0f} %" if isinstance(value, int | float) and 0 <= value <= 1 else f"{value}"
 
 
-def adoption(canvas: Canvas, words: Words, points: Sequence[Json], clocks: Sequence[str], target: float) -> None:
+def adoption(canvas: Canvas, labels: Labels, points: Sequence[Json], clocks: Sequence[str], target: float) -> None:
     """Mean, median and P90 against the share that takes part, a panel a clock."""
     shares = [100 * float(point["share"]) for point in points]
     panels = canvas.panels(len(clocks))
@@ -274,20 +274,20 @@ def adoption(canvas: Canvas, words: Words, points: Sequence[Json], clocks: Seque
             low, high = zip(*map(bounds_of, figures), strict=True)
             style = series((1, 2, 4)[place])
             axes.fill_between(shares, low, high, color=style["color"], alpha=0.16, linewidth=0)
-            label = words.say(statistic)
+            label = labels.text(statistic)
             axes.plot(shares, [value_of(t) for t in figures], **style, marker=mark(place), markersize=3.5, label=label)
         axes.axhline(target, color=colour("ink"), linewidth=0.9, linestyle=(0, (2, 2)))
         axes.text(100, target, f"{target:g} h", ha="right", va="bottom", fontsize=7.5)
         axes.set_xlim(0, 100)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-        axes.set_xlabel(words.say("adoption.x"))
-        axes.set_title(words.clock(clock))
-    panels[0].set_ylabel(words.say("hours"))
+        axes.set_xlabel(labels.text("adoption.x"))
+        axes.set_title(labels.clock(clock))
+    panels[0].set_ylabel(labels.text("hours"))
     legend(canvas, panels[0])
 
 
-def congestion(canvas: Canvas, words: Words, points: Sequence[Json], arms: Sequence[Json], clock: str) -> None:
+def congestion(canvas: Canvas, labels: Labels, points: Sequence[Json], arms: Sequence[Json], clock: str) -> None:
     """Mean and P90 against load, a line an arm."""
     (axes,) = canvas.panels(1)
     loads = [float(point["load"]) for point in points]
@@ -297,27 +297,27 @@ def congestion(canvas: Canvas, words: Words, points: Sequence[Json], arms: Seque
         means = np.array([value_of(t["mean"]) for t in figures])
         low, high = zip(*(bounds_of(t["mean"]) for t in figures), strict=True)
         axes.vlines(loads, low, high, color=style["color"], linewidth=1.6)
-        axes.plot(loads, means, **style, marker=mark(place), markersize=4, label=words.title("arm", arm, "name"))
+        axes.plot(loads, means, **style, marker=mark(place), markersize=4, label=labels.title("arm", arm, "name"))
         ninths = [value_of(t["p90"]) for t in figures]
         thin = {**style, "linewidth": 0.9}
         axes.plot(loads, ninths, **thin, marker=mark(place), markersize=4, markerfacecolor=colour("ground"))
     axes.set_ylim(bottom=0)
     axes.set_xticks(loads, [f"{load:g}" for load in loads])
-    axes.set_xlabel(words.say("congestion.x"))
-    axes.set_ylabel(words.say("hours"))
+    axes.set_xlabel(labels.text("congestion.x"))
+    axes.set_ylabel(labels.text("hours"))
     legend(canvas, axes)
 
 
-def sobol(canvas: Canvas, words: Words, parameters: Sequence[Json]) -> None:
+def sobol(canvas: Canvas, labels: Labels, parameters: Sequence[Json]) -> None:
     """Two bars an assumption: alone, and with its interactions."""
     (axes,) = canvas.panels(1)
     for row, parameter in enumerate(parameters):
         for shift, key, tone, texture in ((-0.19, "total", "accent", "plain"), (0.19, "first", "second", "rail")):
             value, (low, high) = value_of(parameter[key]), bounds_of(parameter[key])
-            label = words.say(f"sobol.{key}") if row == 0 else None
+            label = labels.text(f"sobol.{key}") if row == 0 else None
             textured(axes, Bar(row + shift, 0, max(value, 0), 0.34), tone, texture, 0.01, label)
             axes.plot([max(low, 0), high], [row + shift] * 2, color=colour("ink"), linewidth=1.1)
-    axes.set_yticks(range(len(parameters)), [broken(words.title("input", p, "name"), canvas) for p in parameters])
+    axes.set_yticks(range(len(parameters)), [broken(labels.title("input", p, "name"), canvas) for p in parameters])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)
@@ -325,7 +325,7 @@ def sobol(canvas: Canvas, words: Words, parameters: Sequence[Json]) -> None:
     legend(canvas, axes)
 
 
-def tornado(canvas: Canvas, words: Words, bars: Sequence[Json]) -> None:
+def tornado(canvas: Canvas, labels: Labels, bars: Sequence[Json]) -> None:
     """The result at both ends of each assumption's range."""
     (axes,) = canvas.panels(1)
     base = value_of(bars[0]["base"])
@@ -336,10 +336,10 @@ def tornado(canvas: Canvas, words: Words, bars: Sequence[Json]) -> None:
         axes.plot(ends[0], row, "o", color=colour("ink"), markerfacecolor=colour("ground"), markersize=4.5)
         axes.plot(ends[1], row, "o", color=colour("ink"), markersize=4.5)
     axes.axvline(base, color=colour("ink"), linewidth=1)
-    axes.set_yticks(range(len(bars)), [broken(words.title("input", bar, "name"), canvas) for bar in bars])
+    axes.set_yticks(range(len(bars)), [broken(labels.title("input", bar, "name"), canvas) for bar in bars])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(words.say("hours"))
+    axes.set_xlabel(labels.text("hours"))
 
 
 def _short(text: str, most: int) -> str:
@@ -349,7 +349,7 @@ def _short(text: str, most: int) -> str:
     return text
 
 
-def validation(canvas: Canvas, words: Words, rows: Sequence[Json]) -> None:
+def validation(canvas: Canvas, labels: Labels, rows: Sequence[Json]) -> None:
     """Predicted over published on a logarithmic scale; each row's tolerance, a factor, is a band."""
     (axes,) = canvas.panels(1)
     for row, check in enumerate(rows):
@@ -369,4 +369,4 @@ def validation(canvas: Canvas, words: Words, rows: Sequence[Json]) -> None:
     axes.xaxis.set_major_locator(FixedLocator([_LEAST, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} ×")
     axes.xaxis.set_minor_formatter("")
-    axes.set_xlabel(f"{words.say('predicted')} / {words.say('published')}")
+    axes.set_xlabel(f"{labels.text('predicted')} / {labels.text('published')}")

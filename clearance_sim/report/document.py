@@ -37,12 +37,12 @@ class Subheading:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; the first ``words`` columns hold words, the others figures."""
+    """Rows under a heading; the first ``text_columns`` hold text, the others figures."""
 
     heading: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
-    words: int = 1
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Verdict:
 
     outcome: str
     """``holds``, ``holds as median``, ``does not hold`` or ``indeterminate``."""
-    word: str
+    label: str
     text: str
     reasons: tuple[str, ...]
     chart: Chart | None

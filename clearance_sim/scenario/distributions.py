@@ -1,11 +1,14 @@
 """The distributions that durations, gaps and patience may follow, each in the terms people know them by."""
 
+import functools
 import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from clearance_sim.scenario.quantity import Hours, Positive, Probability, Strict, refusal
+from clearance_sim.messages import Message, _
+from clearance_sim.scenario.errors import refusal
+from clearance_sim.scenario.quantity import Hours, Positive, Probability, Strict
 
 Z90 = 1.2815515655446004  # the standard normal's 90 % point
 
@@ -57,7 +60,7 @@ class Uniform(_Distribution):
     @model_validator(mode="after")
     def _in_order(self) -> "Uniform":
         if self.low_h.value > self.high_h.value:
-            raise refusal("low_h lies above high_h", "put the smaller bound in low_h")
+            raise refusal(_("low_h lies above high_h"), _("put the smaller bound in low_h"))
         return self
 
     def own_mean_h(self) -> float:
@@ -75,7 +78,7 @@ class Triangular(_Distribution):
     @model_validator(mode="after")
     def _in_order(self) -> "Triangular":
         if not self.low_h.value <= self.mode_h.value <= self.high_h.value or self.low_h.value == self.high_h.value:
-            raise refusal("low_h, mode_h and high_h are not in rising order", "give low_h <= mode_h <= high_h")
+            raise refusal(_("low_h, mode_h and high_h are not in rising order"), _("give low_h <= mode_h <= high_h"))
         return self
 
     def own_mean_h(self) -> float:
@@ -95,7 +98,7 @@ class LogNormal(_Distribution):
     def _one_pair(self) -> "LogNormal":
         pair(self, ("median_h", "p90_h"), ("mean_h", "cv"))
         if self.median_h and self.p90_h and self.p90_h.value < self.median_h.value:
-            raise refusal("p90_h lies below median_h", "nine in ten cases end by p90_h, half of them by median_h")
+            raise refusal(_("p90_h lies below median_h"), _("nine in ten cases end by p90_h, half of them by median_h"))
         return self
 
     def log_parameters(self) -> tuple[float, float]:
@@ -187,7 +190,8 @@ class HyperExponential(_Distribution):
         pair(self, ("mean_h", "cv"), ("means_h", "probabilities"))
         if self.cv and self.cv.value <= 1:
             raise refusal(
-                "a hyper-exponential distribution has a cv above 1", "use exponential, erlang or gamma for cv <= 1"
+                _("a hyper-exponential distribution has a cv above 1"),
+                _("use exponential, erlang or gamma for cv <= 1"),
             )
         if self.means_h and self.probabilities:
             same_length(self.means_h, self.probabilities, "means_h", "probabilities")
@@ -218,11 +222,11 @@ class Empirical(_Distribution):
     @model_validator(mode="after")
     def _sound(self) -> "Empirical":
         if min(self.values_h) < 0:
-            raise refusal("a time of {n} h is negative", "give zero or more hours", n=min(self.values_h))
+            raise refusal(_("a time of {n} h is negative"), _("give zero or more hours"), n=min(self.values_h))
         if self.weights is not None:
             same_length(self.values_h, self.weights, "values_h", "weights")
             if min(self.weights) < 0 or sum(self.weights) <= 0:
-                raise refusal("weights must be zero or more, and not all zero", "fix the weights")
+                raise refusal(_("weights must be zero or more, and not all zero"), _("fix the weights"))
         return self
 
     def shares(self) -> list[float]:
@@ -253,19 +257,27 @@ def pair(table: Strict, first: tuple[str, ...], second: tuple[str, ...]) -> None
     """Refuse a table that gives neither way of stating itself, half of one, or both."""
     given = {name for name in first + second if getattr(table, name) is not None}
     if given not in (set(first), set(second)):
-        ways = f"{' and '.join(first)}, or {' and '.join(second)}"
-        has = ", ".join(sorted(given)) or "neither"
-        raise refusal("needs {ways}; it has {has}", "give exactly one of the two", ways=ways, has=has)
+        ways = {"first": joined(first), "second": joined(second)}
+        if not given:
+            raise refusal(_("needs {first}, or {second}; it has neither"), _("give exactly one of the two"), **ways)
+        has = ", ".join(sorted(given))
+        raise refusal(_("needs {first}, or {second}; it has {has}"), _("give exactly one of the two"), **ways, has=has)
+
+
+def joined(names: tuple[str, ...]) -> Message:
+    """Return names as a reader lists them."""
+    first, *rest = (Message("{name}", {"name": name}) for name in names)
+    return functools.reduce(lambda one, other: _("{first} and {second}", first=one, second=other), rest, first)
 
 
 def same_length(first: tuple[object, ...], second: tuple[object, ...], a: str, b: str) -> None:
     """Refuse two lists that should go pairwise and do not."""
     if len(first) != len(second):
-        raise refusal("{a} and {b} have different lengths", "give one of {b} for each of {a}", a=a, b=b)
+        raise refusal(_("{a} and {b} have different lengths"), _("give one of {b} for each of {a}"), a=a, b=b)
 
 
 def sums_to_one(probabilities: list[float]) -> None:
     """Refuse probabilities that leak or overflow."""
     total = math.fsum(probabilities)
     if abs(total - 1.0) > 1e-9:
-        raise refusal("the probabilities sum to {total}, not 1", "make them sum to 1", total=round(total, 12))
+        raise refusal(_("the probabilities sum to {total}, not 1"), _("make them sum to 1"), total=round(total, 12))

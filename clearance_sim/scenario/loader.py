@@ -3,7 +3,7 @@
 import copy
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from tree_sitter import Language, Node, Parser
 
+from clearance_sim.messages import Message, _
 from clearance_sim.scenario.checks import faults_of
 from clearance_sim.scenario.errors import Fault, ScenarioError
 from clearance_sim.scenario.model import Scenario
@@ -136,7 +137,9 @@ def load(path: str | Path) -> Scenario:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ScenarioError([Fault((), f"cannot be read: {reason}", "name a TOML file", where=str(path))]) from None
+        raise ScenarioError(
+            [Fault((), _("cannot be read: {reason}", reason=reason), _("name a TOML file"), where=str(path))]
+        ) from None
     return loads(text, where=str(path))
 
 
@@ -145,7 +148,9 @@ def loads(text: str, where: str = "scenario") -> Scenario:
     try:
         values, places = read(text)
     except TomlSyntaxError as error:
-        fault = Fault((), f"not TOML: {error.what}", "fix the syntax; see https://toml.io", where, error.line)
+        fault = Fault(
+            (), _("not TOML: {what}", what=error.what), _("fix the syntax; see https://toml.io"), where, error.line
+        )
         raise ScenarioError([fault]) from None
     return _built(values, where, places)
 
@@ -183,7 +188,7 @@ def _put(values: Any, steps: list[str], value: Any, path: str) -> None:
         values = _step(values, step, path)
     last: Any = steps[-1]
     if isinstance(values, list | tuple):
-        raise ScenarioError([Fault((path,), "ends at a list", "replace the whole list")])
+        raise ScenarioError([Fault((path,), _("ends at a list"), _("replace the whole list"))])
     old = values.get(last)
     if isinstance(old, dict) and "value" in old and isinstance(value, int | float):
         values[last] = {"value": value}
@@ -195,7 +200,9 @@ def _step(values: Any, step: str, path: str) -> Any:
     try:
         return values[int(step)] if isinstance(values, list | tuple) else values.setdefault(step, {})
     except (ValueError, IndexError):
-        raise ScenarioError([Fault((path,), f"there is no {step}", "name an item by its number")]) from None
+        raise ScenarioError(
+            [Fault((path,), _("there is no {step}", step=step), _("name an item by its number"))]
+        ) from None
 
 
 def _built(values: dict[str, Any], where: str, places: Place | None) -> Scenario:
@@ -214,26 +221,55 @@ def _refusal(faults: list[Fault], where: str, places: Place | None) -> ScenarioE
         line = places.line_of(fault.path) if places else 0
         return Fault(fault.path, fault.what, fault.fix, where, line)
 
-    seen = {(f.line, f.path, f.what): f for f in map(placed, faults)}
+    seen = {(f.line, f.path, str(f.what)): f for f in map(placed, faults)}
     return ScenarioError(sorted(seen.values(), key=lambda fault: fault.line))
 
 
 def _fault(error: ErrorDetails) -> Fault:
     context = error.get("ctx", {})
     path = tuple(step for step in error["loc"] if step not in _TAGS and not str(step).startswith("function-"))
-    if error["type"] == "unknown":
-        return Fault((*path, context["key"]), error["msg"], context["hint"])
-    if error["type"] == "union_tag_invalid":
-        return Fault(
-            (*path, "distribution"), f"unknown distribution {context['tag']}", f"one of: {context['expected_tags']}"
-        )
-    if error["type"] == "union_tag_not_found":
-        return Fault(
-            path,
-            "the distribution is not named",
-            f'add distribution = "exponential", or another of: {", ".join(sorted(_TAGS))}',
-        )
-    if error["type"] == "missing":
-        return Fault(path, "is missing", f"add {path[-1]}")
-    what = error["msg"].removeprefix("Value error, ")
-    return Fault(path, what[0].lower() + what[1:], str(context.get("hint", "")))
+    match error["type"]:
+        case "unknown":
+            return Fault((*path, context["key"]), context["what"], context["fix"])
+        case "scenario":
+            return Fault(path, context["what"], context["fix"])
+        case "union_tag_invalid":
+            what, fix = _("unknown distribution {name}", name=context["tag"]), _("one of: {names}", names=_NAMES)
+            return Fault((*path, "distribution"), what, fix)
+        case "union_tag_not_found":
+            fix = _('add distribution = "exponential", or another of: {names}', names=_NAMES)
+            return Fault(path, _("the distribution is not named"), fix)
+        case "missing":
+            return Fault(path, _("is missing"), _("add {name}", name=path[-1]))
+        case known if known in _SHAPE:
+            return Fault(path, replace(_SHAPE[known], values=context))
+        case _other:
+            return Fault(path, Message("{what}", {"what": error["msg"][0].lower() + error["msg"][1:]}))
+
+
+_NAMES = ", ".join(sorted(_TAGS))
+_SHAPE: dict[str, Message] = {
+    "bool_parsing": _("input should be a valid boolean, unable to interpret input"),
+    "bool_type": _("input should be a valid boolean"),
+    "date_from_datetime_parsing": _("input should be a valid date or datetime, {error}"),
+    "date_type": _("input should be a valid date"),
+    "datetime_from_date_parsing": _("input should be a valid datetime or date, {error}"),
+    "datetime_type": _("input should be a valid datetime"),
+    "dict_type": _("input should be a valid dictionary"),
+    "finite_number": _("input should be a finite number"),
+    "float_parsing": _("input should be a valid number, unable to parse string as a number"),
+    "float_type": _("input should be a valid number"),
+    "greater_than_equal": _("input should be greater than or equal to {ge}"),
+    "int_from_float": _("input should be a valid integer, got a number with a fractional part"),
+    "int_parsing": _("input should be a valid integer, unable to parse string as an integer"),
+    "int_type": _("input should be a valid integer"),
+    "less_than": _("input should be less than {lt}"),
+    "less_than_equal": _("input should be less than or equal to {le}"),
+    "literal_error": _("input should be {expected}"),
+    "model_type": _("input should be a valid dictionary or instance of {class_name}"),
+    "string_pattern_mismatch": _("string should match pattern '{pattern}'"),
+    "string_type": _("input should be a valid string"),
+    "too_short": _("{field_type} should have at least {min_length} items, not {actual_length}"),
+    "tuple_type": _("input should be a valid tuple"),
+}
+"""What pydantic says of a value's shape, by its type of error."""

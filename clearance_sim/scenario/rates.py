@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from clearance_sim.messages import _
 from clearance_sim.scenario.model import Arrivals
 from clearance_sim.scenario.timetable import WEEK_H, CalendarFault, clock_time, days_of
 
@@ -32,10 +33,10 @@ def rates_of(source: Arrivals, start: datetime) -> Rates:
     week = _week(source, base, start)
     for position, peak in enumerate(source.peaks):
         if float(peak.from_h) >= float(peak.to_h):
-            raise CalendarFault(("peaks", position), "the peak ends before it begins", "give from_h < to_h")
+            raise CalendarFault(("peaks", position), _("the peak ends before it begins"), _("give from_h < to_h"))
     made = _with_peaks(source, week) if source.peaks else week
     if made.mean() <= 0:
-        raise CalendarFault((), "nobody ever arrives", "give a rate above zero somewhere in the week")
+        raise CalendarFault((), _("nobody ever arrives"), _("give a rate above zero somewhere in the week"))
     return made
 
 

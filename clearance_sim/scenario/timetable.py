@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 import chinese_calendar
 import holidays as public_holidays
 
+from clearance_sim.messages import Message, _
 from clearance_sim.scenario.model import Calendar, Holidays, Scenario, Shift, Station
 
 DAY_OFF, WORKDAY = -1, 0
@@ -15,6 +16,10 @@ DAY_OFF, WORKDAY = -1, 0
 
 class UnknownCountry(ValueError):
     """No list of holidays is known under this code."""
+
+    def __init__(self, what: Message) -> None:
+        super().__init__(what)
+        self.what = what
 
 
 def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict[date, int]:
@@ -31,7 +36,7 @@ def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict
         )
     except NotImplementedError:
         where = wanted.country + (f"-{wanted.subdivision}" if wanted.subdivision else "")
-        raise UnknownCountry(f"no holidays are known for {where}") from None
+        raise UnknownCountry(_("no holidays are known for {where}", where=where)) from None
     return {day: DAY_OFF for day in days if day in found}
 
 
@@ -62,7 +67,7 @@ _HOLIDAY_DAYS = 366 * 2
 class CalendarFault(ValueError):
     """A calendar makes no sense."""
 
-    def __init__(self, path: tuple[str | int, ...], what: str, fix: str) -> None:
+    def __init__(self, path: tuple[str | int, ...], what: Message, fix: Message) -> None:
         super().__init__(what)
         self.path, self.what, self.fix = path, what, fix
 
@@ -122,27 +127,34 @@ def mean_servers(scenario: Scenario, station: Station) -> float:
 def timetable(calendar: Calendar, servers: int, start: datetime) -> Timetable:
     """Lay out a calendar; `servers` stand in shifts that name no number of their own."""
     if not calendar.shifts:
-        raise CalendarFault(("shifts",), "the calendar has no shift", "add a shift")
+        raise CalendarFault(("shifts",), _("the calendar has no shift"), _("add a shift"))
     if calendar.cycle_h is not None:
         made = _cyclic(calendar, servers, calendar.cycle_h.value)
     else:
         made = _weekly(calendar, servers, start)
     if not any(made.capacity[made.cycle_from :]):
-        raise CalendarFault(("shifts",), "nobody is ever on duty", "give a shift at least one server")
+        raise CalendarFault(("shifts",), _("nobody is ever on duty"), _("give a shift at least one server"))
     return made
 
 
 def _cyclic(calendar: Calendar, servers: int, period: float) -> Timetable:
     if calendar.holidays or calendar.closed or calendar.open:
-        raise CalendarFault(("cycle_h",), "a calendar by cycle has no days to close", "use weekly shifts, or drop them")
+        raise CalendarFault(
+            ("cycle_h",), _("a calendar by cycle has no days to close"), _("use weekly shifts, or drop them")
+        )
     duties = []
     for position, shift in enumerate(calendar.shifts):
         if shift.from_h is None or shift.to_h is None or shift.from_ is not None or shift.to is not None:
-            raise CalendarFault(("shifts", position), "a shift of a cycle needs from_h and to_h", "give both")
+            raise CalendarFault(("shifts", position), _("a shift of a cycle needs from_h and to_h"), _("give both"))
         begin, end = shift.from_h.value, shift.to_h.value
         if not begin < end <= period:
-            what = f"the shift from {begin:g} to {end:g} does not fit a cycle of {period:g} h"
-            raise CalendarFault(("shifts", position), what, "give from_h < to_h <= cycle_h")
+            what = _(
+                "the shift from {begin:g} to {end:g} does not fit a cycle of {period:g} h",
+                begin=begin,
+                end=end,
+                period=period,
+            )
+            raise CalendarFault(("shifts", position), what, _("give from_h < to_h <= cycle_h"))
         duties.append(_Duty(begin, end, _servers(shift, servers), shift.overtime))
     return _steps(duties, 0.0, period)
 
@@ -171,8 +183,8 @@ def _weekly(calendar: Calendar, servers: int, start: datetime) -> Timetable:
 
 def _weekly_shift(position: int, shift: Shift) -> tuple[set[int], float, float]:
     if shift.from_ is None or shift.to is None or shift.from_h is not None or shift.to_h is not None:
-        fix = 'give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h'
-        raise CalendarFault(("shifts", position), "a weekly shift needs from and to", fix)
+        fix = _('give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h')
+        raise CalendarFault(("shifts", position), _("a weekly shift needs from and to"), fix)
     begin, end = clock_time(shift.from_, ("shifts", position, "from")), clock_time(shift.to, ("shifts", position, "to"))
     return days_of(shift.days, ("shifts", position, "days")), begin, end if end > begin else end + 24.0
 
@@ -188,7 +200,9 @@ def clock_time(text: str, path: tuple[str | int, ...]) -> float:
         value = int(hours) + int(minutes) / 60.0
         if int(minutes) < 60 and value <= 24:
             return value
-    raise CalendarFault(path, f"{text} is not a time of day", 'write hours and minutes: "08:30"; "24:00" ends the day')
+    raise CalendarFault(
+        path, _("{text} is not a time of day", text=text), _('write hours and minutes: "08:30"; "24:00" ends the day')
+    )
 
 
 def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
@@ -197,9 +211,13 @@ def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
         return set(range(7))
     found: set[int] = set()
     for part in text.lower().replace(" ", "").split(","):
-        first, _, last = part.partition("-")
+        first, _dash, last = part.partition("-")
         if first not in _DAYS or (last and last not in _DAYS):
-            raise CalendarFault(path, f"{text} names no days", f'write "daily", "mon-fri" or "sat,sun"; of {_DAYS}')
+            raise CalendarFault(
+                path,
+                _("{text} names no days", text=text),
+                _('write "daily", "mon-fri" or "sat,sun"; of {names}', names=_DAYS),
+            )
         begin, end = _DAYS.index(first), _DAYS.index(last or first)
         found |= {d % 7 for d in range(begin, (end if end >= begin else end + 7) + 1)}
     return found
@@ -212,7 +230,7 @@ def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
         try:
             found |= holidays_and_make_up_days(calendar.holidays, first, count)
         except UnknownCountry as error:
-            raise CalendarFault(("holidays", "country"), str(error), "give an ISO 3166 code: CN, SG, DE") from None
+            raise CalendarFault(("holidays", "country"), error.what, _("give an ISO 3166 code: CN, SG, DE")) from None
     found |= dict.fromkeys(calendar.closed, -1)
     return found | dict.fromkeys(calendar.open, 0)
 

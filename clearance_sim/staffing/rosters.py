@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clearance_sim.messages import _
 from clearance_sim.scenario.loader import from_values, to_values
 from clearance_sim.scenario.model import Scenario
 from clearance_sim.scenario.timetable import clock_time, days_of
@@ -54,13 +55,23 @@ def read_offer(words: str, scenario: Scenario) -> Offer:
     """Reads `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
     found = _SHIFT.match(words)
     if found is None:
-        raise RosterError(f"shift {words!r} is not like 'document check: mon-fri 08:30-17:00 x0-12 @1.5'")
+        raise RosterError(
+            _("shift {words!r} is not like 'document check: mon-fri 08:30-17:00 x0-12 @1.5'", words=words)
+        )
     station = found["station"].strip()
     if station not in scenario.stations:
-        raise RosterError(f"the scenario has no station {station!r}; it has {', '.join(scenario.stations)}")
+        raise RosterError(
+            _(
+                "the scenario has no station {station!r}; it has {stations}",
+                station=station,
+                stations=", ".join(scenario.stations),
+            )
+        )
     least, most = int(found["least"]), int(found["most"])
     if least > most:
-        raise RosterError(f"shift {words!r} offers from {least} to {most} people")
+        raise RosterError(
+            _("shift {words!r} offers from {least} to {most} people", words=words, least=least, most=most)
+        )
     return Offer(station, found["days"].lower(), found["from"], found["to"], least, most, float(found["cost"] or 1))
 
 
@@ -79,7 +90,7 @@ def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
             if shift.from_ is not None and shift.to is not None:
                 offers.append(Offer(name, shift.days, shift.from_, shift.to, 0, 2 * max(1, now)))
     if not offers:
-        raise RosterError("no station of the scenario has a weekly shift with a number of servers: name shifts")
+        raise RosterError(_("no station of the scenario has a weekly shift with a number of servers: name shifts"))
     return offers
 
 

@@ -18,6 +18,7 @@ from scipy.stats import t as student
 
 from clearance_sim import run
 from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.simulation import by_replication
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.errors import ScenarioError
@@ -89,7 +90,7 @@ def _still_in_play(
     return [i for i in alive if not any(beaten(i, j) for j in alive if j != i)]
 
 
-Log = Callable[[str], None]
+Log = Callable[[Message], None]
 
 
 class Fate(StrEnum):
@@ -98,6 +99,13 @@ class Fate(StrEnum):
     REACHES = "reaches the target"
     FAILS = "fails"
     UNDECIDED = "cannot be told"
+
+
+_FATES = {
+    Fate.REACHES: _("reaches the target"),
+    Fate.FAILS: _("fails"),
+    Fate.UNDECIDED: _("cannot be told"),
+}
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,7 @@ def search(
         else:
             tried = _try(bench, roster, confidence, first, most)
             found.tried.append(tried)
-            log(f"{tried.cost:g} a week, {roster}: {tried.fate}")
+            log(_("{cost:g} a week, {roster}: {fate}", cost=tried.cost, roster=roster, fate=_FATES[tried.fate]))
             if tried.fate == Fate.FAILS:
                 failed.append(roster)
             elif tried.fate == Fate.REACHES and found.best is None:

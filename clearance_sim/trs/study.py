@@ -4,12 +4,13 @@ Terms follow the WCO Guide to Measure the Time Required for the Release of Goods
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clearance_sim.messages import _
 from clearance_sim.trs.cases import Cases, cases_of, local_times, without_repetitions
 from clearance_sim.trs.column_map import SPLITS
 from clearance_sim.trs.event_log import EventLog, LogError, Problem
@@ -26,13 +27,18 @@ INTERVALS = {
 FORMAT = "provenport-trs/1"
 ENOUGH_BLOCKS = 8
 RULES = {
-    "extremes": f"A duration is extreme where it exceeds the third quartile by over {FENCE:g} interquartile ranges. "
-    "None is removed: they are counted, and the mean without them stands beside the mean.",
-    "early": "Goods released before they arrived count zero hours from arrival to release.",
-    "repeated": "Of repeated arrivals and lodgements the first counts, of releases and departures the last.",
-    "open": "Cases not released when the observation ends, or that ended otherwise (rejected, withdrawn, returned, "
-    "seized), enter the Kaplan-Meier estimate as censored and no other figure.",
-    "quantiles": "Linear interpolation (Hyndman and Fan 1996, type 7).",
+    "extremes": _(
+        "A duration is extreme where it exceeds the third quartile by over {fence:g} interquartile ranges. None is "
+        "removed: they are counted, and the mean without them stands beside the mean.",
+        fence=FENCE,
+    ),
+    "early": _("Goods released before they arrived count zero hours from arrival to release."),
+    "repeated": _("Of repeated arrivals and lodgements the first counts, of releases and departures the last."),
+    "open": _(
+        "Cases not released when the observation ends, or that ended otherwise (rejected, withdrawn, returned, "
+        "seized), enter the Kaplan-Meier estimate as censored and no other figure."
+    ),
+    "quantiles": _("Linear interpolation (Hyndman and Fan 1996, type 7)."),
 }
 
 
@@ -97,7 +103,9 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain JSON."""
-        return {"format": FORMAT, **asdict(self), "rules": RULES}
+        findings = [problem.to_json() for problem in self.findings]
+        rules = {name: str(rule) for name, rule in RULES.items()}
+        return {"format": FORMAT, **asdict(replace(self, findings=())), "findings": findings, "rules": rules}
 
 
 def study(log: EventLog, question: Question = Question()) -> Study:
@@ -136,15 +144,22 @@ def study(log: EventLog, question: Question = Question()) -> Study:
 
 def _check(log: EventLog, question: Question) -> None:
     problems = [
-        Problem(f"cannot split by {name}", f"this log tells apart {', '.join([*log.splits, 'peak'])}")
+        Problem(
+            _("cannot split by {name}", name=name),
+            _("this log tells apart {names}", names=", ".join([*log.splits, "peak"])),
+        )
         for name in question.by
         if name not in log.splits and name != "peak"
     ]
     words = log.map.events.get("released", ())
     known = set(log.table["event"].unique())
     if not any(word.partition(":")[0] in known for word in words):
-        fix = f"the map says released = {list(words)}, the log has {', '.join(sorted(map(str, known))[:12])}"
-        problems.append(Problem("nothing in the log is a release", fix))
+        fix = _(
+            "the map says released = {map}, the log has {log}",
+            map=list(words),
+            log=", ".join(sorted(map(str, known))[:12]),
+        )
+        problems.append(Problem(_("nothing in the log is a release"), fix))
     if problems:
         raise LogError(problems)
 
@@ -219,7 +234,12 @@ def splits_asked(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in (*SPLITS, "peak")]
     if unknown:
         raise LogError(
-            [Problem(f"cannot split by {', '.join(unknown)}", f"choose from {', '.join((*SPLITS, 'peak'))}")]
+            [
+                Problem(
+                    _("cannot split by {unknown}", unknown=", ".join(unknown)),
+                    _("choose from {names}", names=", ".join((*SPLITS, "peak"))),
+                )
+            ]
         )
     return names
 
@@ -236,4 +256,4 @@ def hours_asked(text: str) -> float:
             if np.isfinite(asked) and asked > 0:
                 return asked
             break
-    raise LogError([Problem(f"{text!r} is no length of time", "write it like 8h, 90min or 2d")])
+    raise LogError([Problem(_("{text!r} is no length of time", text=text), _("write it like 8h, 90min or 2d"))])

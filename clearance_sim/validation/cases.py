@@ -9,6 +9,7 @@ from typing import Literal
 from clearance_sim.analysis.estimate import Estimate
 from clearance_sim.analysis.result import Result
 from clearance_sim.execution.runner import run
+from clearance_sim.messages import Message, _
 from clearance_sim.scenario.loader import load
 from clearance_sim.validation import exact
 from clearance_sim.validation.exact import Roster
@@ -31,18 +32,24 @@ class Reading:
 
     def __str__(self) -> str:
         """In words, for the table."""
-        words = {
-            "wait": "mean wait, h",
-            "sojourn": "mean sojourn, h",
-            "through": "mean time to exit, h",
-            "queue": "mean number waiting",
-            "lost": "share turned away",
-            "abandoned": "share that gave up",
-            "arrivals": "arrivals",
-            "present": f"number present at {self.at_h:g} h" if self.at_h is not None else "number present",
-        }[self.kind]
-        where = "" if self.station == "desk" else f" at {self.station}"
-        return words + where + (f", {self.of_class}" if self.of_class else "")
+        figure = _FIGURES[self.kind]
+        if self.at_h is not None:
+            figure = _("{figure} at {hours:g} h", figure=figure, hours=self.at_h)
+        if self.station != "desk":
+            figure = _("{figure} at {station}", figure=figure, station=self.station)
+        return f"{figure}, {self.of_class}" if self.of_class else str(figure)
+
+
+_FIGURES: dict[Kind, Message] = {
+    "wait": _("mean wait, h"),
+    "sojourn": _("mean sojourn, h"),
+    "through": _("mean time to exit, h"),
+    "queue": _("mean number waiting"),
+    "lost": _("share turned away"),
+    "abandoned": _("share that gave up"),
+    "arrivals": _("arrivals"),
+    "present": _("number present"),
+}
 
 
 @dataclass(frozen=True)

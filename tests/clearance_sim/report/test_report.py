@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import string
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
@@ -15,10 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from clearance_sim.commands.report import report_command
+from clearance_sim.messages import LANGUAGES
 from clearance_sim.report import ReportError, compose, compose_run, to_html, to_pdf
 from clearance_sim.report.canvas import COLOURS, draw, inline, wrapped
 from clearance_sim.report.document import Chart, Table
-from clearance_sim.report.texts import LANGUAGES, WORDS, Words, estimate, number
+from clearance_sim.report.labels import Labels, estimate, number
 from tests.clearance_sim.report.builders import a_claim, a_context, a_result
 
 COMMANDS = ("clearance-sim claim --quick --seed 1",)
@@ -66,27 +66,12 @@ def text_of(page):
     return "".join(Reading(re.sub(r"<style>.*?</style>", "", page, flags=re.S)).text)
 
 
-# Words
-
-
-def test_every_word_is_there_in_both_languages_with_the_same_values():
-    for key, told in WORDS.items():
-        fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in told]
-        assert len(told) == 2, key
-        assert fields[0] == fields[1], key
-        assert all(told) or key == "between_sentences", key
-
-
-def test_chinese_words_are_chinese_and_english_words_are_not():
-    neutral = {"stop", "between_sentences", "none", "p90", "p95", "h", "unit.per cent", "km"}
-    chinese = {key for key, (_, zh) in WORDS.items() if re.search("[\u4e00-\u9fff]", zh)}
-    assert set(WORDS) - chinese <= neutral | {"sep", "stop", "between_sentences", "factor", "slack"}
-    assert not [key for key, (en, _) in WORDS.items() if re.search("[\u4e00-\u9fff]", en)]
+# Labels
 
 
 def test_another_language_is_refused():
     with pytest.raises(ValueError, match="choose en or zh"):
-        Words("fr")
+        Labels("fr")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +94,7 @@ def test_an_estimate_shows_its_interval_where_it_has_one():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_first_page_gives_the_verdict_three_sentences_and_one_chart(language):
     document = compose(a_claim(), language)
-    assert document.verdict.word == Words(language).say("outcome.does not hold")
+    assert document.verdict.label == Labels(language).text("outcome.does not hold")
     assert len(document.verdict.reasons) == 3
     assert isinstance(document.verdict.chart, Chart)
 
@@ -124,7 +109,7 @@ def test_every_outcome_has_its_own_word_and_shape(outcome):
     bare = {"name": "bare", "title": "t", "arms": [{"name": "paper", "clocks": {"arrival → release": {}}}]}
     context = bare | {"verdict": {"outcome": outcome, "en": "", "zh": ""}}
     page = to_html(compose(a_claim(contexts=[context], validation=[], calibration=[]), "en"))
-    assert WORDS[f"outcome.{outcome}"][0] in page
+    assert Labels("en").text(f"outcome.{outcome}") in page
     shape = {"holds": "●", "does not hold": "■"}.get(outcome, "◐")
     assert f'<span aria-hidden="true">{shape}</span>' in page
 
@@ -142,7 +127,7 @@ def test_what_a_run_left_out_is_named_among_the_limits():
     text = said(compose(a_claim(contexts=[context], validation=[], calibration=[]), "en"))
     left_out = re.search("Not part of this run, and therefore not shown: (.*?)\\.", text).group(1)
     assert left_out.split("; ") == [
-        WORDS[f"section.{name}"][0] for name in ("load", "sensitivity", "others", "validation", "measured")
+        Labels("en").text(f"section.{name}") for name in ("load", "sensitivity", "others", "validation", "measured")
     ]
 
 
@@ -309,7 +294,7 @@ def extracted(pdf):
 def test_the_text_of_the_pdf_can_be_copied(pdf):
     text = extracted(pdf)
     assert "\x00" not in text
-    for words in ("站得住脚吗？", WORDS["outcome.does not hold"][1], "各国研究见上列各表", COMMANDS[0]):
+    for words in ("站得住脚吗？", Labels("zh").text("outcome.does not hold"), "各国研究见上列各表", COMMANDS[0]):
         assert words in text
 
 
@@ -325,7 +310,7 @@ def test_the_pdf_is_a4_with_its_verdict_first_and_an_outline(pdf):
     reader = pypdf.PdfReader(io.BytesIO(pdf))
     box = reader.pages[0].mediabox
     assert (round(float(box.width)), round(float(box.height))) == (595, 842)
-    assert WORDS["outcome.does not hold"][1] in reader.pages[0].extract_text()
+    assert Labels("zh").text("outcome.does not hold") in reader.pages[0].extract_text()
     assert len(reader.outline) == len(a_document("zh").sections)
     assert 5 < len(reader.pages) < 20
 
@@ -385,8 +370,13 @@ def test_a_run_has_a_report_of_its_own(language, tmp_path):
     done = CliRunner().invoke(report_command, asked)
     assert done.exit_code == 0, done.output
     text = text_of((tmp_path / "r.html").read_text("utf-8"))
-    words = Words(language)
-    for said_so in (words.say("clock.total"), words.say("channel.red"), words.say("station.document check"), "18.5"):
+    labels = Labels(language)
+    for said_so in (
+        labels.text("clock.total"),
+        labels.text("channel.red"),
+        labels.text("station.document check"),
+        "18.5",
+    ):
         assert said_so in text
     assert "clearance-sim run office --seed 7 --replications 20 --json result.json" in text
 

@@ -236,7 +236,7 @@ def test_doubtful_cases_are_counted_and_named_by_row(tmp_path):
         ("good", "lodged", 1.5),
     ]
     found = study(read_log(a_log(tmp_path, *rows)))
-    told = {fault.what: (fault.rows, fault.count) for fault in found.findings}
+    told = {str(fault.what): (fault.rows, fault.count) for fault in found.findings}
     assert told == {
         "events that are in the log twice": ((11,), 1),
         "declarations lodged more than once": ((12,), 1),
