@@ -47,14 +47,15 @@ def the_evidence(technology, **changes):
         (a_reading(20, 7.9), Outcome.INDETERMINATE, "cannot be told", "无法判断"),
     ],
 )
-def test_the_sentence_follows_the_results(technology, outcome, words, chinese):
+def test_sentence_follows_the_results(technology, outcome, words, chinese):
     verdict = judge(the_evidence(technology))
     assert verdict.outcome == outcome
     assert words in in_english(verdict.parts[1])
     assert chinese in verdict.parts[1].in_language("zh")
 
 
-def test_the_sentence_names_clock_setting_and_what_is_not_due_to_the_ledger():
+def test_sentence_names_context_clock_and_ledgers_part():
+    """The sentence names clock setting and what is not due to the ledger."""
     sentence = judge(the_evidence(a_reading(30, 18))).sentence
     assert in_english(sentence).startswith(
         "General import by sea, clock from arrival to release: on paper the mean is 72.0 h"
@@ -64,19 +65,22 @@ def test_the_sentence_names_clock_setting_and_what_is_not_due_to_the_ledger():
     assert "all of E and half of R (an assumption, not a finding)" in in_english(sentence)
 
 
-def test_the_whole_programme_is_judged_apart_from_the_technology():
+def test_programme_is_judged_apart_from_technology():
+    """The whole programme is judged apart from the technology."""
     verdict = judge(the_evidence(a_reading(30, 18)))
     assert (verdict.outcome, verdict.programme, verdict.alone) == (Outcome.NOT, Outcome.HOLDS, Outcome.NOT)
     assert "The smallest set of levers with a mean within 8 h is EADO." in in_english(verdict.sentence)
 
 
-def test_no_set_of_levers_is_said_to_reach_what_none_reaches():
+def test_target_out_of_reach_names_no_levers():
+    """No set of levers is said to reach what none reaches."""
     verdict = judge(the_evidence(a_reading(30, 18), everything=a_reading(12, 9), smallest_set=None))
     assert verdict.programme == Outcome.NOT
     assert "No set of levers brings the mean within 8 h." in in_english(verdict.sentence)
 
 
-def test_a_target_that_holds_without_any_lever_is_said_to():
+def test_target_held_without_levers_is_named():
+    """A target that holds without any lever is said to."""
     verdict = judge(the_evidence(a_reading(2, 1), smallest_set=""))
     assert "The mean is within 8 h without any lever." in in_english(verdict.sentence)
 
@@ -87,7 +91,8 @@ def test_nothing_saved_is_not_shared_out():
     assert in_english(verdict.parts[-1]) == "No hours are saved that could be shared out."
 
 
-def test_a_baseline_that_is_not_the_claimed_one_is_said_to_be_none():
+def test_other_baseline_is_set_against_the_claim():
+    """A baseline that is not the claimed one is said to be none."""
     verdict = judge(the_evidence(a_reading(2, 1), baseline=a_reading(9, 3)))
     assert "the mean is 9.0 h (8.7 to 9.3), not 72 h" in in_english(verdict.parts[0])
     assert "而非 72 小时" in verdict.parts[0].in_language("zh")

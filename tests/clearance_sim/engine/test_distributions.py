@@ -31,13 +31,15 @@ def quantile(values):
 
 
 @pytest.mark.parametrize(("values", "theory"), DISTRIBUTIONS)
-def test_a_distribution_has_the_quantiles_and_the_mean_of_theory(values, theory):
+def test_distribution_has_quantiles_and_mean_of_theory(values, theory):
+    """A distribution has the quantiles and the mean of theory."""
     distribution, of = quantile(values)
     assert [of(u) for u in SHARES] == pytest.approx(theory.ppf(SHARES), rel=1e-7)
     assert distribution.mean == pytest.approx(theory.mean(), rel=1e-9)
 
 
-def test_a_hyper_exponential_distribution_has_the_mean_and_the_cv_that_it_is_given():
+def test_hyper_exponential_has_its_given_mean_and_cv():
+    """A hyper exponential distribution has the mean and the cv that it is given."""
     distribution, of = quantile({"distribution": "hyper-exponential", "mean_h": 2, "cv": 3})
     values = np.array([of(u) for u in (np.arange(400_000) + 0.5) / 400_000])
     assert distribution.mean == pytest.approx(2)
@@ -45,13 +47,15 @@ def test_a_hyper_exponential_distribution_has_the_mean_and_the_cv_that_it_is_giv
     assert values.std() / values.mean() == pytest.approx(3, rel=5e-3)
 
 
-def test_an_empirical_distribution_gives_its_values_by_weight_and_nothing_else():
+def test_empirical_gives_only_its_values_by_weight():
+    """An empirical distribution gives its values by weight and nothing else."""
     distribution, of = quantile({"distribution": "empirical", "values_h": [8, 16, 24], "weights": [1, 2, 1]})
     assert [of(u) for u in (0.0001, 0.2499, 0.2501, 0.7499, 0.7501, 0.9999)] == [8, 8, 16, 16, 24, 24]
     assert distribution.mean == 16
 
 
-def test_a_share_of_nothing_takes_no_time_and_leaves_the_rest_as_it_was():
+def test_share_of_nothing_takes_no_time():
+    """A share of nothing takes no time and leaves the rest as it was."""
     distribution, of = quantile({"distribution": "exponential", "mean_h": 2, "none_probability": 0.25})
     assert of(0.2) == 0
     assert of(0.25 + 0.75 * 0.5) == pytest.approx(2 * np.log(2))

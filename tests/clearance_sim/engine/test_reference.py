@@ -37,7 +37,8 @@ def scenario_of(values):
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(networks(), st.integers(0, 2**63 - 1))
-def test_any_network_takes_the_paths_of_the_plain_python_reference_to_the_bit(values, seed):
+def test_random_network_matches_reference_to_the_bit(values, seed):
+    """Any network takes the paths of the plain python reference to the bit."""
     scenario = scenario_of(values)
     if scenario is None:
         return
@@ -51,7 +52,7 @@ def test_any_network_takes_the_paths_of_the_plain_python_reference_to_the_bit(va
     assert np.array_equal(done.out, clocks, equal_nan=True)
 
 
-def test_the_comparison_notices_a_single_bit():
+def test_comparison_notices_a_single_bit():
     path = [(0, 0, 0, 0, 0, 1.0, 1.0, 2.0)]
     assert same(path, list(path))
     assert not same(path, [(0, 0, 0, 0, 0, 1.0, 1.0, np.nextafter(2.0, 3.0))])
@@ -63,7 +64,8 @@ def plain_parts(servers, to):
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.integers(0, 2**63 - 1))
-def test_the_loop_for_plain_scenarios_takes_the_paths_of_the_reference_too(data, seed):
+def test_plain_network_matches_reference_to_the_bit(data, seed):
+    """The loop for plain scenarios takes the paths of the reference too."""
     of = st.sampled_from
     to = data.draw(of(["two", {"two": 0.4, "exit": 0.6}]))
     stations = {
@@ -108,7 +110,8 @@ def test_the_loop_for_plain_scenarios_takes_the_paths_of_the_reference_too(data,
     assert all(done.out[0, number] == readings[0] for number, readings in slow.clocks.items())
 
 
-def test_a_scenario_is_plain_only_without_what_the_plain_loop_leaves_out():
+def test_scenario_with_extras_is_not_plain():
+    """A scenario is plain only without what the plain loop leaves out."""
     plain = {
         "name": "plain",
         "classes": {"a": {}, "b": {}},

@@ -16,7 +16,8 @@ def office():
     return opened("office", ("run.declarations=2000", "run.warm_up_declarations=100", "run.replications=6"))
 
 
-def test_one_worker_threads_and_processes_give_the_same_result_to_the_bit(office):
+def test_executors_give_same_result_to_the_bit(office):
+    """One worker threads and processes give the same result to the bit."""
     alone = run(office, workers=1)
     assert run(office, workers=3).to_json() == alone.to_json()
     processes = Processes(2)
@@ -29,7 +30,8 @@ def test_one_worker_threads_and_processes_give_the_same_result_to_the_bit(office
     assert run(office, seed=2, executor=Serial()).to_json() != alone.to_json()
 
 
-def test_littles_law_holds_at_every_station_and_nobody_is_lost_on_the_way(office, tmp_path):
+def test_littles_law_holds_at_every_station(office, tmp_path):
+    """Littles law holds at every station and nobody is lost on the way."""
     result = run(varied(office, {"run.warm_up_declarations": 0}), replications=1, trace=tmp_path / "log.parquet")
     log = pq.read_table(tmp_path / "log.parquet").to_pandas()
     window = result.window_h.value
@@ -47,7 +49,8 @@ def test_littles_law_holds_at_every_station_and_nobody_is_lost_on_the_way(office
     assert sorted(log[log["station"] == "pay"]["declaration"]) == list(range(2000))
 
 
-def test_nobody_is_served_off_duty_and_within_a_class_who_comes_first_is_served_first(office, tmp_path):
+def test_nobody_is_served_off_duty_or_overtaken(office, tmp_path):
+    """Nobody is served off duty and within a class who comes first is served first."""
     run(office, replications=1, trace=tmp_path / "log.parquet")
     log = pq.read_table(tmp_path / "log.parquet").to_pandas()
     review = log[log["station"] == "review"].sort_values(["enter_h"])
@@ -58,7 +61,7 @@ def test_nobody_is_served_off_duty_and_within_a_class_who_comes_first_is_served_
     assert (log[log["station"] == "lab"]["start_h"] % 24 < 8).any()  # the laboratory keeps no shifts
 
 
-def test_the_log_says_what_it_is_about(office, tmp_path):
+def test_log_says_what_it_is_about(office, tmp_path):
     run(office, replications=2, trace=tmp_path / "log.parquet")
     table = pq.read_table(tmp_path / "log.parquet")
     about = json.loads(table.schema.metadata[b"clearance_sim"])
@@ -76,7 +79,8 @@ def test_arms_that_share_station_names_share_draws(office):
     assert np.var(slow.per_replication() - other.per_replication()) > 4 * paired
 
 
-def test_single_times_that_were_not_kept_are_not_made_up(office):
+def test_single_times_not_kept_are_refused(office):
+    """Single times that were not kept are not made up."""
     with pytest.raises(ValueError, match="keep_values=True"):
         run(office, 2, keep_values=False).clock_values()
 
@@ -89,7 +93,8 @@ def test_mser5_finds_the_end_of_a_start_up():
     assert mser5(10 + noise) < 250
 
 
-def test_mser5_is_used_where_the_scenario_asks_for_it():
+def test_mser5_is_used_where_scenario_asks():
+    """Mser5 is used where the scenario asks for it."""
     text = SOUND.replace("declarations = 1000", 'declarations = 20000\nwarm_up = "mser-5"')
     result = run(loads(text), 4)
     assert result.warm_up % 5 == 0

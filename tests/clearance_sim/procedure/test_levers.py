@@ -7,7 +7,8 @@ from clearance_sim.procedure.measured import ASSUMED, fraud
 from tests.clearance_sim.procedure.builders import levers_by
 
 
-def test_without_a_lever_the_shares_are_the_contexts_own():
+def test_no_lever_keeps_the_contexts_shares():
+    """Without a lever the shares are the contexts own."""
     here = context("general-import")
     now = arm_shares(here, Levers())
     assert (now.prelodged, now.verified, now.electronic) == (here["prelodged_share"], 0, 0)
@@ -30,7 +31,8 @@ def test_every_lever_moves_only_its_own_shares():
     }
 
 
-def test_some_goods_are_examined_at_random_whatever_the_levers_and_the_trader():
+def test_random_examination_survives_every_lever():
+    """Some goods are examined at random whatever the levers and the trader."""
     here = context("general-import").but(red_share=0.0, red_share_full=0.0, aeo_share=1.0)
     assert arm_shares(here, levers_by("LEARDO")).red == here["random_floor"] > 0
 
@@ -43,20 +45,22 @@ def test_authorised_traders_are_selected_less_and_pay_later():
     assert trusted.deferred > plain.deferred
 
 
-def test_a_lever_never_takes_away_what_is_already_there():
+def test_lever_never_lowers_what_is_there():
+    """A lever never takes away what is already there."""
     here = context("general-import").but(prelodged_share=0.97, deferred_share=1.0)
     now = arm_shares(here, levers_by("ED"))
     assert (now.prelodged, now.deferred) == (0.97, 1.0)
 
 
-def test_a_parameter_that_nobody_knows_is_refused():
+def test_parameter_that_nobody_knows_is_refused():
     with pytest.raises(ContextError, match="no parameter is called 'gren_share'"):
         context("general-import").but(gren_share=0.9)
     with pytest.raises(ContextError, match="there are sea, air, land"):
         compose("x", {"mode": "rail"})
 
 
-def test_a_lunch_break_is_read_and_the_week_grows_to_all_its_hours():
+def test_stretched_hours_grow_to_whole_week():
+    """A lunch break is read and the week grows to all its hours."""
     desk = read_hours("Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00")
     assert hours_a_week(desk) == 32.5
     lengths = [hours_a_week(stretched(desk, strength)) for strength in (0, 0.25, 0.5, 0.75, 1)]
@@ -71,7 +75,7 @@ def test_hours_that_make_no_sense_are_refused(words):
         read_hours(words)
 
 
-def test_the_ledger_catches_forgeries_and_no_false_statement():
+def test_ledger_catches_forgeries_and_no_false_statement():
     here = context("general-import")
     paper, ledger = (fraud(here, levers_by(letters), ASSUMED) for letters in ("", "L"))
     assert paper.caught < ledger.caught <= ledger.forged_per_10000

@@ -28,12 +28,13 @@ WRONG = [
 ]
 
 
-def test_the_scenario_that_the_others_spoil_is_sound():
+def test_scenario_that_the_others_spoil_is_sound():
     assert loads(SOUND).stations["review"].servers is not None
 
 
 @pytest.mark.parametrize(("old", "new", "line", "what", "fix"), WRONG)
-def test_a_wrong_scenario_is_refused_with_its_line_what_is_wrong_and_how_to_fix_it(old, new, line, what, fix):
+def test_wrong_scenario_is_refused_with_line_and_fix(old, new, line, what, fix):
+    """A wrong scenario is refused with its line what is wrong and how to fix it."""
     with pytest.raises(ScenarioError) as refused:
         loads(spoilt(old, new), where="office.toml")
     fault = refused.value.faults[0]
@@ -43,26 +44,30 @@ def test_a_wrong_scenario_is_refused_with_its_line_what_is_wrong_and_how_to_fix_
     assert f"office.toml:{line}: " in str(refused.value)
 
 
-def test_everything_wrong_with_the_shape_is_said_at_once():
+def test_all_faults_of_shape_are_reported_together():
+    """Everything wrong with the shape is said at once."""
     text = spoilt("servers = 2\n", "serverz = 2\n").replace("declarations = 1000", "declarations = 0")
     with pytest.raises(ScenarioError) as refused:
         loads(text)
     assert [fault.line for fault in refused.value.faults] == [4, 22]
 
 
-def test_an_overload_is_let_through_with_a_finite_horizon():
+def test_overload_with_finite_horizon_is_accepted():
+    """An overload is let through with a finite horizon."""
     text = spoilt("servers = 3", "servers = 1").replace("declarations = 1000", "horizon_h = 100\nallow_overload = true")
     assert loads_of(loads(text))["review"] > 1
 
 
-def test_the_offered_load_is_work_brought_over_mean_officers_on_duty():
+def test_offered_load_is_work_over_mean_servers():
+    """The offered load is work brought over mean officers on duty."""
     scenario = loads(SOUND)
     assert loads_of(scenario)["lodge"] == pytest.approx(2 * 0.25 / 2)
     work = 2 * 0.3 * scenario.stations["review"].service.mean
     assert loads_of(scenario)["review"] == pytest.approx(work / (3 * 5 * 8.5 / 168))
 
 
-def test_the_schema_accepts_what_is_sound_and_refuses_what_is_not():
+def test_schema_accepts_sound_and_refuses_wrong():
+    """The schema accepts what is sound and refuses what is not."""
     checker = jsonschema.Draft202012Validator(schema())
     values = to_values(loads(SOUND))
     plain = __import__("tomllib").loads(SOUND)
@@ -72,7 +77,7 @@ def test_the_schema_accepts_what_is_sound_and_refuses_what_is_not():
     assert values["stations"]["lodge"]["servers"]
 
 
-def test_a_variation_is_checked_like_a_file():
+def test_variation_is_checked_like_a_file():
     scenario = varied(loads(SOUND), {"stations.review.service.median_h": 0.4})
     assert float(scenario.stations["review"].service.median_h) == 0.4
     with pytest.raises(ScenarioError, match="offered load"):

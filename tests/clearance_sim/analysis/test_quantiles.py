@@ -27,7 +27,8 @@ def by_numpy(values):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("classes", [1, 2, 3])
-def test_the_figures_are_those_of_numpy_for_all_and_for_each_class(name, classes):
+def test_figures_match_numpy_for_all_and_each_class(name, classes):
+    """The figures are those of numpy for all and for each class."""
     values = CASES[name].copy()
     values[::7] = np.nan
     before, of_class = values.copy(), RANDOM.integers(0, classes, len(values)).astype(np.int16)
@@ -39,6 +40,7 @@ def test_the_figures_are_those_of_numpy_for_all_and_for_each_class(name, classes
     assert np.array_equal(values, before, equal_nan=True)  # nothing is moved
 
 
-def test_the_comparison_notices_a_quantile_that_is_off_by_a_neighbour():
+def test_quantile_off_by_one_rank_is_noticed():
+    """The comparison notices a quantile that is off by a neighbour."""
     values = CASES["spread over octaves"]
     assert np.sort(values)[len(values) // 2 + 1] != pytest.approx(by_numpy(values)[1], rel=1e-11)

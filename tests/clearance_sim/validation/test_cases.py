@@ -20,20 +20,22 @@ def agrees(answer):
 
 
 @pytest.mark.parametrize("name", ["mm5-loss", "mm2-room", "impatient", "tandem"])
-def test_a_short_run_agrees_with_theory_within_its_interval(name):
+def test_short_run_agrees_with_theory(name):
+    """A short run agrees with theory within its interval."""
     for answer in answers_of(name, 50_000):
         assert agrees(answer), (answer.reading, answer.exact, answer.simulated)
         assert answer.relative_half_width < 0.05
 
 
-def test_a_wrong_exact_value_fails_the_case():
+def test_wrong_exact_value_fails_the_case():
     (answer,) = answers_of("mm5-loss", 200_000)
     assert answer.passed
     assert not replace(answer, exact=1.05 * answer.exact).passed
     assert not replace(answer, exact=0.95 * answer.exact).passed
 
 
-def test_an_interval_that_is_too_wide_fails_the_case_even_around_the_truth():
+def test_too_wide_interval_fails_the_case():
+    """An interval that is too wide fails the case even around the truth."""
     (answer,) = answers_of("mm5-loss", 200_000)
     wide = replace(answer.simulated, deviation=100 * answer.simulated.deviation).at_level(LEVEL)
     assert agrees(replace(answer, simulated=wide))
