@@ -80,5 +80,5 @@ def cli() -> None:
 
 
 def main(*arguments: Any) -> None:
-    """Entry point of `clearance-sim`."""
+    """Run `clearance-sim`."""
     cli(*arguments)

@@ -26,7 +26,7 @@ class Estimate:
     """How many replications know the value."""
 
     def at_level(self, level: float) -> Estimate:
-        """The same with the interval of another confidence level."""
+        """Return the same with the interval of another confidence level."""
         return Estimate(self.value, _half_width(self.deviation, self.count, level), self.deviation, self.count)
 
     @property
@@ -38,7 +38,7 @@ class Estimate:
         return self.value + self.half_width
 
     def as_json(self) -> dict[str, float | None]:
-        """Value, low and high; null where not known."""
+        """Return value, low and high; null where not known."""
         return {name: _finite(getattr(self, name)) for name in ("value", "low", "high")}
 
 
@@ -52,7 +52,7 @@ def _t(level: float, freedom: int) -> float:
 
 
 def estimated(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of independent values with Student's interval; values that are not known (NaN) are left out."""
+    """Return the mean of independent values with Student's interval; values that are not known (NaN) are left out."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     if not len(known):
@@ -78,7 +78,10 @@ class Interval:
 
     @classmethod
     def over(cls, values: ArrayLike, confidence: float = 0.95) -> Interval:
-        """The mean of one value per replication, with Student's interval; a replication without a value is left out."""
+        """Return the mean of one value per replication, with Student's interval.
+
+        A replication without a value is left out.
+        """
         kept = np.asarray(values, dtype=float)
         kept = kept[np.isfinite(kept)]
         if kept.size == 0:
@@ -90,11 +93,11 @@ class Interval:
         return cls(middle, middle - half, middle + half)
 
     def lies_below(self, hours: float) -> bool:
-        """True when the whole interval does."""
+        """Return whether the whole interval does."""
         return self.high <= hours
 
     def lies_above(self, hours: float) -> bool:
-        """True when the whole interval does."""
+        """Return whether the whole interval does."""
         return self.low > hours
 
     def hours(self) -> Message:
@@ -107,10 +110,10 @@ class Interval:
         return _("{value} ({low} to {high})", value=quantity, low=low, high=high)
 
     def to_json(self) -> dict[str, float | None]:
-        """Value and bounds; a bound or value that does not exist is null."""
+        """Return value and bounds; a bound or value that does not exist is null."""
         return {name: number(getattr(self, name)) for name in ("value", "low", "high")}
 
 
 def number(value: float) -> float | None:
-    """A number JSON can carry."""
+    """Return a number JSON can carry."""
     return round(float(value), 6) if np.isfinite(value) else None

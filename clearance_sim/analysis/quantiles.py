@@ -14,7 +14,7 @@ _EDGES = np.concatenate(
 
 
 def quantiles(counts: NDArray[np.uint32], at: tuple[float, ...]) -> list[float]:
-    """The durations below which these shares of the counted lie; linear within a bin."""
+    """Return the durations below which these shares of the counted lie; linear within a bin."""
     found = np.full(len(at), np.nan)
     _quantiles(counts, _EDGES, np.array(at), found)
     return [float(value) for value in found]
@@ -115,7 +115,7 @@ def _wanted(bins, counts, places, starts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _bin_at(bins, rank):  # type: ignore[no-untyped-def]
-    """The bin that holds a rank, and how many lie in the bins before."""
+    """Return the bin that holds a rank, and how many lie in the bins before."""
     before = 0
     for place in range(len(bins)):
         if before + bins[place] > rank:
@@ -171,7 +171,7 @@ def _at_rank(bins, starts, kept, rank):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _nth(values, low, high, wanted):  # type: ignore[no-untyped-def]
-    """Hoare's selection: what stands at a place once the stretch is in order."""
+    """Return the value at a rank of a stretch, by Hoare's selection."""
     while low < high:
         pivot, i, j = values[(low + high) // 2], low, high
         while i <= j:

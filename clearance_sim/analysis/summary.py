@@ -11,7 +11,7 @@ from clearance_sim.engine.replication import Replication
 
 
 def mser5(values: ArrayLike) -> int:
-    """How many values to drop from the front, by the MSER-5 rule (White, 1997).
+    """Return how many values to drop from the front, by the MSER-5 rule (White, 1997).
 
     Means of five are cut where the standard error of the rest is least. A cut in the second half means that the run
     is too short to tell; the whole first half is dropped then.
@@ -51,7 +51,7 @@ class Summary:
 
 
 def summarised(done: Replication, warm_up: int, warm_h: float, targets: list[tuple[float, ...]], keep: bool) -> Summary:
-    """The figures of a replication; declarations of the warm-up do not count on the clocks."""
+    """Return the figures of a replication; declarations of the warm-up do not count on the clocks."""
     window = done.window_to - done.window_from
     first = warm_up if not warm_h else done.arrived - done.counted
     counts = done.observed_n[:, None, None]

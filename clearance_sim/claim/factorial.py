@@ -30,7 +30,7 @@ class Shares:
     last_in: Values
 
     def of(self, lever: str) -> int:
-        """The row of a lever."""
+        """Return the row of a lever."""
         return list(self.levers).index(lever)
 
 
@@ -56,7 +56,7 @@ def shares(levers: Sequence[str], values: Values) -> Shares:
 
 
 def _shapley(values: Values, player: int, count: int) -> Values:
-    """Weighs what the player adds to every set without it."""
+    """Weigh what the player adds to every set without it."""
     bit = 1 << player
     total = np.zeros(values.shape[1])
     for others in range(1 << count):
@@ -69,7 +69,7 @@ def _shapley(values: Values, player: int, count: int) -> Values:
 
 
 def with_credit(split: Values, levers: Sequence[str], credited: dict[str, float], to: str) -> tuple[Values, Values]:
-    """What a lever earns directly, and with stated fractions of others credited to it as what it makes possible."""
+    """Return what a lever earns directly, and with given fractions of others credited to it."""
     names = list(levers)
     direct = split[names.index(to)]
     enabled = direct + sum(fraction * split[names.index(lever)] for lever, fraction in credited.items())
@@ -91,7 +91,7 @@ class Factorial:
         return self.cells[sum(1 << LEVERS.index(name) for name in names)]
 
     def values(self, clock: str, statistic: str) -> Values:
-        """One row a set, one column a replication."""
+        """Return the figures, one row a set, one column a replication."""
         return np.stack([cell(clock, statistic) for cell in self.cells])
 
 
@@ -104,7 +104,7 @@ def factorial(
 
 
 def cells_json(study: Factorial) -> dict[str, object]:
-    """The cells as they stand in claim.json."""
+    """Return the cells as they stand in claim.json."""
     return {
         "levers": list(LEVERS),
         "cells": [
@@ -115,7 +115,7 @@ def cells_json(study: Factorial) -> dict[str, object]:
 
 
 def figures(cell: Summary, clock: str) -> dict[str, object]:
-    """Mean, median and ninth decile with their intervals."""
+    """Return mean, median and ninth decile with their intervals."""
     return {name: Interval.over(cell(clock, name)).to_json() for name in STATISTICS}
 
 
@@ -134,17 +134,17 @@ class Attribution:
         return self.baseline - self.all_levers
 
     def percent(self, hours: Values) -> Interval:
-        """Hours as a part of the saving: a ratio of means, with its interval by the delta method."""
+        """Return hours as a percentage of the saving: a ratio of means, with its interval by the delta method."""
         return ratio_percent(hours, self.saving)
 
     def ledger(self) -> tuple[Interval, Interval]:
-        """The ledger's part of the saving: by itself, and with what is credited to it."""
+        """Return the ledger's part of the saving: by itself, and with what is credited to it."""
         direct, enabled = with_credit(self.split.shapley, LEVERS, CREDITED, to="ledger")
         return self.percent(direct), self.percent(enabled)
 
 
 def ratio_percent(part: Values, whole: Values) -> Interval:
-    """100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
+    """Return 100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
     if abs(whole.mean()) < 1e-9:
         return Interval(float("nan"), float("nan"), float("nan"))
     share = float(part.mean() / whole.mean())
@@ -159,7 +159,7 @@ def attribution(study: Factorial, clock: str, statistic: str) -> Attribution:
 
 
 def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, object]:
-    """One attribution as it stands in claim.json."""
+    """Return one attribution as it stands in claim.json."""
     found = attribution(study, clock, statistic)
     direct, enabled = found.ledger()
     return {

@@ -41,7 +41,7 @@ class Range:
 
 
 def ranges(context: Context) -> list[Range]:
-    """The parameters that vary here: where a context's value differs from the general one, so do its bounds."""
+    """Return the parameters that vary here: where a context's value differs from the general one, so do its bounds."""
     found = []
     for parameter in parameters().values():
         value = context[parameter.name]
@@ -57,7 +57,7 @@ def ranges(context: Context) -> list[Range]:
 
 
 def moved(context: Context, values: Mapping[str, float]) -> Context:
-    """The context with some parameters moved; a duration's ninth decile moves with its median."""
+    """Return the context with some parameters moved; a duration's ninth decile moves with its median."""
     changed = dict(values)
     for name, value in values.items():
         if "_median_" in name:
@@ -78,7 +78,7 @@ def sobol(
     statistic: str = "mean",
     progress: Progress = None,
 ) -> dict[str, object]:
-    """First-order and total indices of one arm's statistic (Saltelli's scheme, one fixed seed for the simulation)."""
+    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's scheme, one seed throughout)."""
     moving = ranges(context)
     names = [each.name for each in moving]
     problem = {
@@ -125,7 +125,7 @@ def _value(figure: object) -> float:
 def tornado(
     context: Context, arm: Arm, laboratory: Laboratory, clock: str, statistic: str = "mean"
 ) -> list[dict[str, object]]:
-    """Each parameter to its bounds, the others where they are; widest first."""
+    """Move each parameter to its bounds, the others where they are; return the results, widest first."""
     moving = ranges(context)
     cells: list[Cell] = [(context, arm.levers)]
     for each in moving:

@@ -52,7 +52,7 @@ class Effort:
 
 
 def effort(quick: bool, seed: int, workers: int, laboratory: Laboratory) -> Effort:
-    """The full study, or one that shows everything within seconds and with wide intervals."""
+    """Return the full study, or one that shows everything within seconds and with wide intervals."""
     base = replace(laboratory, seed=seed, workers=workers)
     if quick:
         return Effort(
@@ -87,7 +87,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times one part; parts of the same name add up."""
+        """Time one part of the study. Parts of the same name add up."""
         start = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
@@ -97,7 +97,7 @@ class Stopwatch:
         return rounded | {"total": round(time.perf_counter() - self.started, 2)}
 
     def cpu_seconds(self) -> float:
-        """Processor seconds since the start: what the study costs on a machine that does nothing else."""
+        """Return the processor seconds since the start, which do not depend on what else the machine does."""
         return round(time.process_time() - self.cpu_started, 2)
 
 
@@ -225,7 +225,7 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
 
 
 def reading(cell: Summary, clock: str) -> Reading:
-    """A cell's clock as intervals."""
+    """Return a cell's clock as intervals."""
     mean, median, p90 = (Interval.over(np.asarray(cell(clock, name))) for name in STATISTICS)
     return Reading(mean, median, p90)
 

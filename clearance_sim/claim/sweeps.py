@@ -23,7 +23,7 @@ PORT_SHARE = (0.12, 0.20)
 
 
 def adoption(context: Context, laboratory: Laboratory, points: int = 11) -> list[dict[str, object]]:
-    """The paperless arm with a rising share of consignments on the ledger.
+    """Return the paperless arm with a rising share of consignments on the ledger.
 
     All parties of a flow must take part: the share of parties is the share of flows to the power one over their number.
     """
@@ -45,7 +45,7 @@ CONGESTED_ARMS = ("paper", "edi", "ledger", "ledger-reformed")
 
 
 def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, object]]:
-    """Traffic from light to beyond what the desk can bear, over a finite horizon from the same empty start."""
+    """Simulate traffic from light to beyond capacity, over a finite horizon from the same empty start."""
     arms = [arm for arm in ARMS if arm.name in CONGESTED_ARMS]
     rows = []
     for load in LOADS:
@@ -99,7 +99,7 @@ SLICES = (
 
 
 def frontier(context: Context, laboratory: Laboratory, points: int, progress: Progress = None) -> dict[str, object]:
-    """Mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
+    """Return mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
     whole = context.but(prelodged_share=0.0, prelodged_share_full=1.0, deferred_share=0.0, deferred_share_full=1.0)
     shares = [round(float(share), 4) for share in np.linspace(0, 1, points)]
     cells: list[Cell] = [

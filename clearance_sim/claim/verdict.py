@@ -81,7 +81,7 @@ class Verdict:
 
 
 def outcome_of(reading: Reading, hours: float) -> Outcome:
-    """Whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
+    """Return whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
     if reading.mean.lies_below(hours):
         return Outcome.HOLDS
     if not reading.mean.lies_above(hours):

@@ -121,7 +121,7 @@ def parameters_command(name: str | None, markdown: bool) -> None:
 
 
 def markdown_parameters(here: Context | None = None) -> str:
-    """The parameters as a Markdown table."""
+    """Return the parameters as a Markdown table."""
     heads = (_("parameter"), _("value"), _("range"), _("unit"), _("known"), _("source"))
     lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
     for row in parameters().values():

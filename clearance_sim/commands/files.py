@@ -17,14 +17,14 @@ from clearance_sim.scenario.model import Scenario
 
 
 def packaged() -> dict[str, str]:
-    """The packaged scenarios: name and TOML text."""
+    """Return the packaged scenarios: name and TOML text."""
     folder = files("clearance_sim") / "scenarios"
     texts = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
     return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
 
 
 def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
-    """The scenario of a path or a packaged name, with `KEY=VALUE` changes."""
+    """Return the scenario of a path or a packaged name, with `KEY=VALUE` changes."""
     item = files("clearance_sim") / "scenarios" / f"{name}.toml"
     if not Path(name).exists() and item.is_file():
         with as_file(item) as path:
@@ -48,7 +48,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def parameters(scenario: Scenario) -> list[dict[str, Any]]:
-    """The numbers of a scenario that carry a range: what one may turn."""
+    """Return the numbers of a scenario that carry a range: what one may turn."""
     return list(_ranged(to_values(scenario), ""))
 
 
@@ -72,7 +72,7 @@ def _unit(path: str) -> str:
 
 
 def faults_as_json(error: ScenarioError) -> list[dict[str, Any]]:
-    """What is wrong, for programs."""
+    """Return what is wrong, for programs."""
     return [
         {
             "where": f.where,

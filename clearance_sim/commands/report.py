@@ -73,7 +73,7 @@ def _read(file: Path) -> Any:
 def _commands(
     documents: Any, claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path
 ) -> list[str]:
-    """What to type to get the very same report."""
+    """Return the command lines that give the very same report."""
     extras = [part for name, file in (("--probe", probe), ("--trs", trs)) if file for part in (name, file.name)]
     report = ["clearance-sim", "report", claim.name, *extras, "--language", language, "-o", output.name]
     asked = _run_asked(documents, claim) if "scenario" in documents else _claim_asked(documents, claim)

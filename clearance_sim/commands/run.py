@@ -41,7 +41,7 @@ def cluster_options(command: Command) -> Command:
 
 @contextmanager
 def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Executor | None]:
-    """The executor that was asked for, closed at the end; None where none was, so that threads are used."""
+    """Return the executor that was asked for, closed at the end; None where none was, so that threads are used."""
     if scheduler is None and dask_workers is None:
         yield None
         return
@@ -94,7 +94,7 @@ _QUANTILES = (_("mean"), _("P50"), _("P90"), _("P95"))
 
 
 def shown(e: Estimate) -> str:
-    """`3.72 ± 0.04`; a dash where nothing is known."""
+    """Return an estimate as text, such as `3.72 ± 0.04`; a dash where nothing is known."""
     if math.isnan(e.value):
         return "–"
     if math.isnan(e.half_width):

@@ -82,7 +82,7 @@ def staffing_command(
 
 
 def document(found: Search) -> dict[str, Any]:
-    """The search as JSON."""
+    """Return the search as JSON."""
     best, choice = found.best, found.choice
     return {
         "format": "clearance-sim staffing 1",

@@ -41,7 +41,7 @@ def next_firing(T, X, a, seed, replication):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def batch_size(T, a, u):  # type: ignore[no-untyped-def]
-    """How many come together."""
+    """Return how many come together."""
     kind = T.source[a, t.S_BATCH]
     size = T.source_f[a, 4]
     if kind == t.FIXED_SIZE:
@@ -53,7 +53,7 @@ def batch_size(T, a, u):  # type: ignore[no-untyped-def]
 
 @inlined
 def picked(T, first, u):  # type: ignore[no-untyped-def]
-    """The value that a uniform number picks."""
+    """Return the value that a uniform number picks."""
     while u > T.pick[first, 0]:
         first += 1
     return T.pick[first, 1]
@@ -61,7 +61,7 @@ def picked(T, first, u):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
-    """The time at which a source's clock, running at its rate, has gone on by the gap."""
+    """Return the time at which a source's clock, running at its rate, has advanced by the gap."""
     first, count = T.source[a, t.S_FIRST], T.source[a, t.S_COUNT]
     if T.source_f[a, 1] > 0.0:
         return _after_swinging(T.rate_at[first, 1], T.source_f[a], now, gap)
@@ -85,7 +85,7 @@ def _folded(step, count, cycle):  # type: ignore[no-untyped-def]
 
 @inlined
 def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyped-def]
-    """The time at which a step begins, the cycle repeating for ever."""
+    """Return the time at which a step begins, the cycle repeating for ever."""
     if step < count:
         return at[first + step]
     return at[first + cycle + (step - cycle) % (count - cycle)] + period * ((step - cycle) // (count - cycle))
@@ -93,7 +93,7 @@ def step_begins(at, first, count, cycle, period, step):  # type: ignore[no-untyp
 
 @compiled_part
 def _after_swinging(rate, swing, now, gap):  # type: ignore[no-untyped-def]
-    """The same for a rate that swings as a sine, by bisection of the arrivals to be expected."""
+    """Return the same for a sinusoidal rate, by bisection of the expected arrivals."""
     amplitude, omega, phase = swing[1], 2.0 * math.pi / swing[2], swing[3]
     base = now - amplitude / omega * math.cos(omega * (now - phase))
     wanted = gap / rate

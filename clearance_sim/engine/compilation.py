@@ -21,7 +21,7 @@ kept_on_disk: Any = njit(**_OPTIONS, cache=True)
 
 
 def sources() -> int:
-    """A digest of the engine's sources."""
+    """Return a digest of the engine's sources."""
     digest = hashlib.blake2b(digest_size=7)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

@@ -26,7 +26,10 @@ ROW = 8
 
 
 def distribution_row(distribution: Distribution, table: list[tuple[float, float]]) -> list[float]:
-    """The row of a distribution; cumulative probabilities with values are added to the table where it needs them."""
+    """Return the row of a distribution.
+
+    Cumulative probabilities with values are added to the table where it needs them.
+    """
     kind, a, b, c, first, count = DETERMINISTIC, 0.0, 0.0, 0.0, len(table), 0
     match distribution:
         case Deterministic():
@@ -66,7 +69,7 @@ def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> 
 
 @compiled_part
 def draw(row, table, u):  # type: ignore[no-untyped-def]
-    """The duration in hours at which its distribution function reaches u."""
+    """Return the duration in hours at which its distribution function reaches u."""
     none = row[NONE]
     if none > 0.0:
         if u < none:
@@ -117,7 +120,7 @@ def _from_table(row, table, u):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def normal(p):  # type: ignore[no-untyped-def]
-    """The standard normal quantile: Wichura's AS 241 (1988), to about 16 digits."""
+    """Return the standard normal quantile: Wichura's AS 241 (1988), to about 16 digits."""
     q = p - 0.5
     if abs(q) <= 0.425:
         r = 0.180625 - q * q
@@ -150,7 +153,7 @@ def normal(p):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def gamma_share(a, x):  # type: ignore[no-untyped-def]
-    """The gamma distribution function of shape a at x: by its series, or its continued fraction."""
+    """Return the gamma distribution function of shape a at x: by its series, or its continued fraction."""
     if x <= 0.0:
         return 0.0
     front = math.exp(-x + a * math.log(x) - math.lgamma(a))
@@ -178,7 +181,7 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def gamma_inverse(a, p):  # type: ignore[no-untyped-def]
-    """The quantile of the gamma distribution of shape a: Halley's steps, held within a bracket."""
+    """Return the quantile of the gamma distribution of shape a: Halley's steps, held within a bracket."""
     z = normal(p)
     x = a * (1.0 - 1.0 / (9.0 * a) + z / (3.0 * math.sqrt(a))) ** 3
     if a < 1.0 or x <= 0.0:

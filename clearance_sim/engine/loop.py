@@ -198,7 +198,7 @@ def _first_source(X):  # type: ignore[no-untyped-def]
 
 @inlined
 def _arrive(T, X, a, now, seed, replication, plain):  # type: ignore[no-untyped-def]
-    """A declaration comes: it is given a slot, a class, a frailty and a first station."""
+    """Let a declaration arrive: give it a slot, a class, a frailty and a first station."""
     slot = X.i[FREE]
     i, row = X.slot[slot], T.source[a]
     X.i[FREE] = i[NEXT]
@@ -259,7 +259,7 @@ def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]
 
 @inlined
 def _way_out(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
-    """Where a declaration goes next, taking on the class of that way."""
+    """Return where a declaration goes next, taking on the class of that way."""
     row = T.ways[X.slot[slot, CLASS], s]
     way = row[0]
     if row[1] > 1:
@@ -275,7 +275,7 @@ def _way_out(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
-    """The way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
+    """Return the way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
     first, moved = row[0], row[2]
     p = T.way_p[first + moved, 1]
     now_p = 1.0 / (1.0 + math.exp(-(T.way_p[first + moved, 3] + T.way_p[first + moved, 2] * z)))
@@ -379,7 +379,7 @@ def _station_that_changes(X, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
-    """The next step of a station's calendar begins."""
+    """Begin the next step of a station's calendar."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
     n, f, period = X.station[s], X.station_f[s], T.period[s]
     n[STEP_NOW] += 1
@@ -421,7 +421,7 @@ def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _open_window(X, now):  # type: ignore[no-untyped-def]
-    """The warm-up is over: sums over time begin anew."""
+    """End the warm-up: sums over time begin anew."""
     X.f[WINDOW_FROM] = now
     for s in range(X.station.shape[0]):
         X.station_f[s, LAST] = now
@@ -431,7 +431,7 @@ def _open_window(X, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _close(X, now):  # type: ignore[no-untyped-def]
-    """Nobody comes any more: sums over time end here, so that the emptying network does not count."""
+    """End the arrivals, and freeze the sums over time so that the emptying network does not count."""
     X.i[CLOSED] = 1
     X.f[WINDOW_TO] = now
     for s in range(X.station.shape[0]):

@@ -59,7 +59,7 @@ class Desk:
     window: float = math.inf
 
     def held(self) -> int:
-        """How many of those on duty are busy."""
+        """Return how many of those on duty are busy."""
         return sum(d.crew == self.crew for d in self.serving)
 
 
@@ -392,7 +392,7 @@ class _Source:
         return float(self._owner.tables.pick[place, 1])
 
     def numbers(self) -> tuple[float, float, float]:
-        """For class, frailty and first station of the next to come."""
+        """Return the uniform numbers for class, frailty and first station of the next to come."""
         if self.row[t.S_BATCH] == t.SINGLE:
             return self._u[0], self._u[1], self._u[2]
         # The engine has counted the firing on by one when it serves its members.

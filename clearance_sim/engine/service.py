@@ -133,7 +133,7 @@ def _visits_so_far(T, X, slot, stream):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]
-    """How much longer a station holds that counts its time since a point gone by."""
+    """Return how much longer a station holds that counts its time since a point gone by."""
     begun = X.slot_f[slot, ARRIVED] if since == t.ARRIVE else X.points[slot, 2 * since]
     if math.isnan(begun):
         begun = now
@@ -144,7 +144,9 @@ def _held(X, slot, s, row, since, work, now):  # type: ignore[no-untyped-def]
 
 @inlined
 def may_begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
-    """Whether a free server may take this declaration now: not what cannot end before closing, if that is the rule.
+    """Return whether a free server may take this declaration now.
+
+    Not what cannot end before closing, if that is the rule.
 
     Work longer than the whole stretch until closing would never begin, so it may overrun.
     """
@@ -159,7 +161,7 @@ def may_begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
 
 @inlined
 def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
-    """A server takes a declaration; the end of service is planned."""
+    """Begin a service, and plan its end."""
     i, f, n = X.slot[slot], X.slot_f[slot], X.station[s]
     if plain != 0:
         f[STARTED] = now
@@ -192,7 +194,7 @@ def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
 
 @inlined
 def release_server(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
-    """The server of a declaration is free again, unless its crew has gone home."""
+    """Free the server of a declaration, unless its crew has gone home."""
     i, n = X.slot[slot], X.station[s]
     n[BUSY] -= 1
     if plain != 0 or i[CREW_OF] == n[CREW_NOW]:
@@ -252,7 +254,7 @@ def leave_queue(X, slot, s, plain):  # type: ignore[no-untyped-def]
 
 @inlined
 def first_waiting(X, s, plain):  # type: ignore[no-untyped-def]
-    """Who is served next: the longest waiting of the lowest rank; -1 if nobody waits."""
+    """Return the slot served next: the longest waiting of the lowest rank; -1 if nobody waits."""
     if X.station[s, WAITING] == 0:
         return -1
     if plain != 0:
@@ -265,7 +267,7 @@ def first_waiting(X, s, plain):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
-    """In service, of the highest rank above a given one, who began last; -1 if there is none."""
+    """Return who began last among those in service of the highest rank above a given one; -1 if there is none."""
     found, worst = -1, better_than
     slot = X.station[s, LAST_SERVED] - 1
     while slot >= 0:
@@ -295,7 +297,10 @@ def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
 
 @inlined
 def bin_of(hours):  # type: ignore[no-untyped-def]
-    """The bin of a duration: 64 to an octave, read off the number's bits; bin 0 holds what is next to nothing."""
+    """Return the bin of a duration: 64 to an octave, read off the number's bits.
+
+    Bin 0 holds what is next to nothing.
+    """
     place = (np.float64(hours).view(np.int64) >> 46) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
     return max(0, min(BINS - 1, place))
 

@@ -109,7 +109,7 @@ class State(NamedTuple):
 
 
 def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
-    """A state before anything has happened."""
+    """Return a state before anything has happened."""
     stations, classes = tables.station.shape[0], tables.rank.shape[0]
     ranks, points = int(tables.options[t.RANKS]), int(tables.options[t.POINTS])
     limited = tables.options[t.DECLARATIONS] < 2**40
@@ -145,7 +145,7 @@ def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
 
 
 def with_more_heap(state: State) -> State:
-    """The state with a larger heap."""
+    """Return the state with a larger heap."""
     extra = len(state.heap)
     return state._replace(
         heap_at=np.concatenate([state.heap_at, np.zeros(extra)]),
@@ -154,7 +154,7 @@ def with_more_heap(state: State) -> State:
 
 
 def with_more_slots(state: State) -> State:
-    """The state with twice as many slots."""
+    """Return the state with twice as many slots."""
     have = len(state.slot)
     if 2 * have > 1 << SLOT_BITS:
         raise MemoryError(_("more than {have:,} declarations are inside at once: the network cannot cope", have=have))
@@ -172,7 +172,7 @@ def with_more_slots(state: State) -> State:
 
 
 def with_more_out(state: State) -> State:
-    """The state with room for twice as many declarations."""
+    """Return the state with room for twice as many declarations."""
     return state._replace(
         out=np.concatenate([state.out, np.full_like(state.out, np.nan)], axis=1),
         out_class=np.concatenate([state.out_class, np.zeros_like(state.out_class)]),

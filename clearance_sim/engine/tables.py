@@ -67,7 +67,7 @@ TRADER_STREAM = stream_key("traders")
 
 
 def is_plain(tables: Tables) -> bool:
-    """Whether a scenario does without what the loop need not look for then.
+    """Return whether a scenario does without what the loop need not look for then.
 
     That is: ranks, patience, pre-emption, frailty, loops, batches, points that clocks read, and any end of shift but
     to drain.
@@ -137,7 +137,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 @lru_cache(maxsize=4096)
 def _intercept(p: float, slope: float) -> float:
-    """The logit at which a chance that moves with frailty still has the mean p."""
+    """Return the logit at which a chance that moves with frailty still has the mean p."""
     if not slope or not 0 < p < 1:
         return 0.0
     nodes, weights = _NODES, _WEIGHTS
@@ -149,7 +149,7 @@ def _intercept(p: float, slope: float) -> float:
 
 
 def compiled(scenario: Scenario) -> Compiled:
-    """The tables of a scenario."""
+    """Return the tables of a scenario."""
     making = _Making(scenario)
     names, classes = list(scenario.stations), class_names(scenario)
     clocks = {"total": (("arrive",), EXIT), **{n: (c.from_, c.to) for n, c in scenario.clocks.items()}}
@@ -296,7 +296,7 @@ def _options(scenario: Scenario, points: int, ranks: int) -> NDArray[np.float64]
 
 
 def _has_loops(scenario: Scenario) -> bool:
-    """Whether any declaration may meet a stream twice."""
+    """Return whether any declaration may meet a stream twice."""
     steps = {}
     for name, s in scenario.stations.items():
         ways = [*s.next, *(w for ways in s.next_by_class.values() for w in ways)]

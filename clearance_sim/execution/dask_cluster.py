@@ -110,7 +110,7 @@ class DaskExecutor:
         return self._client.submit(function, *args, pure=False, retries=0)
 
     def gather(self, futures: Iterable[Any]) -> Iterator[Any]:
-        """The results in the order in which they were sent; a chunk whose worker died runs again elsewhere."""
+        """Yield the results in the order in which they were sent; a chunk whose worker died runs again elsewhere."""
         distributed = _distributed()
         for future in futures:
             try:
@@ -150,7 +150,7 @@ def _distributed() -> Any:
 
 
 def _be_quiet() -> None:
-    """Workers that come and go are Dask's business: here what failed is told once, in our words."""
+    """Silence Dask's own log, since what fails is reported once by ClusterError."""
     _distributed()
     import dask
 
@@ -166,7 +166,7 @@ def _be_quiet() -> None:
 
 
 def _version() -> str:
-    """Which Provenport a process has; runs on the workers too."""
+    """Return which Provenport a process has; runs on the workers too."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -19,14 +19,14 @@ class Executor(Protocol):
         """Start a part; what is returned stands for its result."""
 
     def gather(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """The results, in the order of the parts."""
+        """Yield the results, in the order of the parts."""
 
     def close(self) -> None:
         """Give back what was taken."""
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

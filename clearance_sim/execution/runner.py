@@ -84,7 +84,7 @@ def run(
 def chunk(
     tables: Tables, seed: int, first: int, last: int, targets: list[tuple[float, ...]], keep: bool
 ) -> list[Summary]:
-    """The summaries of replications first to last - 1: the part of a run that an executor is given."""
+    """Return the summaries of replications first to last - 1: the part of a run that an executor is given."""
     return [_summary(tables, replicate(tables, seed, number), targets, keep) for number in range(first, last)]
 
 
@@ -112,7 +112,7 @@ def _traced(
     scenario: Scenario, tables: Tables, seed: int, count: int, targets: list[tuple[float, ...]], keep: bool,
     path: str | Path, progress: Progress | None,
 ) -> list[Summary]:  # fmt: skip
-    """One replication after the other, so that the log is in order."""
+    """Run one replication after the other, so that the trace is in order."""
     log, summaries = TraceFile(path, scenario), []
     try:
         for number in range(count):
@@ -131,7 +131,7 @@ def _with_warm_up(tables: Tables, declarations: int) -> Tables:
 
 
 def _found_warm_up(made: Compiled, seed: int, pilots: int) -> int:
-    """MSER-5 on the mean total time by order of arrival, over some pilot replications."""
+    """Return the warm-up by MSER-5 on the mean total time by order of arrival, over some pilot replications."""
     tables = _with_warm_up(made.tables, 0)
     runs = [replicate(tables, seed, number).out[0] for number in range(pilots)]
     length = min(map(len, runs))

@@ -58,7 +58,7 @@ class Plan:
                 )
 
     def kinds(self, with_stranger: bool) -> list[tuple[str, str]]:
-        """The kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
+        """Return the kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
         forged = [kind for kind in FORGED if with_stranger or kind != "unaccredited"]
         counts = {"wrong": round(self.count * self.wrong_share), "forged": round(self.count * self.forged_share)}
         dealt = [("wrong", kind) for kind in _dealt(list(WRONG), counts["wrong"])]
@@ -133,7 +133,7 @@ class Campaign:
         self._take(found)
 
     def _stop_if_gone(self) -> None:
-        """A server that went away will not come back for each of a thousand consignments."""
+        """Stop the campaign where the server no longer answers, instead of failing once per consignment."""
         try:
             self.at.call("GET", "/me", "officer")
         except ProbeError:
@@ -150,7 +150,7 @@ class Campaign:
             self.progress(self._done, self.plan.count)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole of probe.json."""
+        """Return the whole of probe.json."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,

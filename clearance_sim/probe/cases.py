@@ -76,7 +76,7 @@ class Case:
         return self.at.call("POST", "/verify", body=bundle)
 
     def evidence(self, record: str, role: str = "merchant") -> dict[str, Any]:
-        """The bundle of a record."""
+        """Return the bundle of a record."""
         return self.at.get(f"/records/{record}/evidence", role)
 
 
@@ -119,7 +119,7 @@ class Lodged:
         return verdict
 
     def try_release(self) -> bool:
-        """The officer orders release, with no express word for doubtful papers; whether it was taken."""
+        """Order release as an officer, without an override for doubtful documents; return whether it was accepted."""
         body = {"decision": "release", "reason": "Papers in order (probe)"}
         answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body)
         if answer.status not in (201, 409):
@@ -136,7 +136,7 @@ class Lodged:
         return answer.status == 201
 
     def fate(self) -> Fate:
-        """What became of a consignment that must not be released."""
+        """Return what became of a consignment that must not be released."""
         verdict = self.settled_verdict()["verdict"]
         if refused_after := self.moments.get("INVALID"):
             self.case.found.measured("lodgeToRefusal", refused_after)
@@ -146,7 +146,7 @@ class Lodged:
 
 
 def good(case: Case) -> Fate:
-    """In order: it must become VALID, be released, and its evidence must verify."""
+    """Play a consignment in order: it must become VALID, be released, and its evidence must verify."""
     records = case.issue()
     lodged = case.lodge(records)
     found = case.found
@@ -239,7 +239,7 @@ def _failed_inspection(case: Case) -> Fate:
 
 
 def _never_issued(case: Case) -> Fate:
-    """A certificate that nobody signed is named by a made-up id: lodging itself must refuse it."""
+    """Play a certificate that nobody signed, named by a made-up id: lodging itself must refuse it."""
     inspection = case.issue()[1]
     fields = case.consignment.declaration([str(uuid.UUID(int=case.chance.getrandbits(128), version=4)), inspection])
     answer = case.at.call("POST", "/declarations", "merchant", fields)
@@ -262,7 +262,7 @@ def _bundle_fate(answer: Answer) -> Fate:
 
 
 def _genuine_bundle(case: Case) -> dict[str, Any]:
-    """A bundle that is VALID as it stands, so that what is refused afterwards is the forgery and nothing else."""
+    """Return a bundle that is VALID as it stands, so that only the forgery can be refused afterwards."""
     certificate = case.issue()[0]
     bundle = case.evidence(certificate)
     answer = case.verify(bundle)
@@ -278,18 +278,18 @@ def _genuine_bundle(case: Case) -> dict[str, Any]:
 
 
 def _altered_copy(case: Case) -> Fate:
-    """A genuine certificate's bundle, altered where it would pay."""
+    """Play a genuine certificate's bundle, altered where it would pay."""
     _, forged = altered(_genuine_bundle(case), case.chance)
     return _bundle_fate(case.verify(forged))
 
 
 def _self_signed(case: Case) -> Fate:
-    """A certificate's words under a key of the forger's own."""
+    """Play a certificate's content signed with a key of the forger's own."""
     return _bundle_fate(case.verify(self_signed(_genuine_bundle(case))))
 
 
 def _revoked(case: Case) -> Fate:
-    """A certificate that its chamber took back; neither a declaration nor its old bundle may pass on it."""
+    """Play a certificate that its chamber revoked; neither a declaration nor its old bundle may pass on it."""
     records = case.issue()
     bundle = case.evidence(records[0])
     case.at.post(f"/records/{records[0]}/revocation", "chamber", {"reason": "Goods were made elsewhere (probe)"})
@@ -303,12 +303,12 @@ def _revoked(case: Case) -> Fate:
 
 
 def _unaccredited(case: Case) -> Fate:
-    """A certificate signed by a chamber that nobody accredited."""
+    """Play a certificate signed by a chamber that nobody accredited."""
     return case.lodge(case.issue(stranger=True)).fate()
 
 
 def _used_up(case: Case) -> Fate:
-    """A genuine certificate whose quantity went to an earlier consignment."""
+    """Play a genuine certificate whose quantity went to an earlier consignment."""
     records = case.issue()
     certified = case.consignment.certified
     first = case.lodge(records, "-1", quantity=str(certified))

@@ -56,7 +56,7 @@ class Provenport:
     organisations: dict[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, role: str | None = None, body: Any = None, token: str = "") -> Answer:
-        """One call; raises ProbeError where there is no answer."""
+        """Return one call; raises ProbeError where there is no answer."""
         token = token or (self.tokens[role] if role else "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         started = time.perf_counter()
@@ -92,11 +92,11 @@ class Provenport:
         return Answer(got.status_code, content if isinstance(content, dict) else {}, seconds)
 
     def get(self, path: str, role: str) -> dict[str, Any]:
-        """What a GET answers; raises Unexpected where it is not 200."""
+        """Return what a GET answers; raises Unexpected where it is not 200."""
         return self._expect("GET", path, 200, self.call("GET", path, role)).body
 
     def post(self, path: str, role: str | None, body: Any, expect: int = 201, token: str = "") -> Answer:
-        """What a POST answers; raises Unexpected where the status is another."""
+        """Return what a POST answers; raises Unexpected where the status is another."""
         return self._expect("POST", path, expect, self.call("POST", path, role, body, token))
 
     @staticmethod
@@ -144,7 +144,7 @@ def _address(url: str) -> str:
 
 
 def _version(found: Provenport) -> str:
-    """What the interface's own description says it is; another program on that port is detail apart by it."""
+    """Return the version in the interface's own description, which another program on that port would not have."""
     about = found.call("GET", "/openapi.json").body.get("info", {})
     if about.get("title") != "Provenport":
         raise ProbeError(
@@ -180,7 +180,7 @@ def _who(found: Provenport, role: str) -> str:
 
 
 def tokens_from(file: Path) -> dict[str, str]:
-    """The tokens in a credentials file: a list of entries with role and token, or an object of role to token."""
+    """Return the tokens in a credentials file: a list of entries with role and token, or an object of role to token."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -48,7 +48,7 @@ class Consignment:
 
     @classmethod
     def drawn(cls, chance: random.Random, number: str, merchant: str) -> "Consignment":
-        """A consignment from a seeded stream; it declares at most what is certified."""
+        """Return a consignment from a seeded stream; it declares at most what is certified."""
         certified = chance.randrange(200, 2000)
         return cls(
             number=number,
@@ -61,7 +61,7 @@ class Consignment:
         )
 
     def certificate(self, **changes: Any) -> dict[str, Any]:
-        """Its certificate of origin."""
+        """Return its certificate of origin."""
         today = _today()
         return {
             "certificateNumber": f"PROBE-CO-{self.number}",
@@ -80,7 +80,7 @@ class Consignment:
         }
 
     def report(self, **changes: Any) -> dict[str, Any]:
-        """Its inspection report: the goods conform."""
+        """Return its inspection report: the goods conform."""
         today = _today()
         return {
             "reportNumber": f"PROBE-IR-{self.number}",
@@ -100,7 +100,7 @@ class Consignment:
         }
 
     def declaration(self, records: list[str], suffix: str = "", **changes: Any) -> dict[str, Any]:
-        """Its declaration; ``changes`` go to the one line of goods, except those of the declaration itself."""
+        """Return its declaration; ``changes`` go to the one line of goods, except those of the declaration itself."""
         item = {
             "hsCode": self.goods.hs_code,
             "description": self.goods.description,
@@ -128,7 +128,7 @@ def _today() -> datetime:
 
 
 def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[str, Any]]:
-    """The bundle with one thing changed to the forger's advantage, and the name of what was changed.
+    """Return the bundle with one thing changed to the forger's advantage, and the name of what was changed.
 
     Every other forger leaves the signed snapshot out, since it would betray him.
     """
@@ -142,7 +142,7 @@ def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[st
 
 
 def _another_field(paper: dict[str, Any], chance: random.Random) -> None:
-    """A bigger quantity, another origin: the disclosure says so, its digest does not."""
+    """Change a disclosed field, such as the quantity; its digest in the signed part stays."""
     jwt, *disclosures = paper["record"].split("~")
     place = next(p for p, text in enumerate(disclosures) if text and _name(text) == "quantity")
     salt, name, value = json.loads(_unb64(disclosures[place]))
@@ -151,7 +151,7 @@ def _another_field(paper: dict[str, Any], chance: random.Random) -> None:
 
 
 def _another_payload(paper: dict[str, Any], chance: random.Random) -> None:
-    """Another issuer's name in the signed part, under the old signature."""
+    """Change the issuer's name in the signed part, under the old signature."""
     jwt, *disclosures = paper["record"].split("~")
     header, payload, signature = jwt.split(".")
     content = json.loads(_unb64(payload))
@@ -160,17 +160,17 @@ def _another_payload(paper: dict[str, Any], chance: random.Random) -> None:
 
 
 def _another_quantity(paper: dict[str, Any], chance: random.Random) -> None:
-    """More in the batch's entry than the certificate says."""
+    """Raise the quantity in the batch's entry."""
     paper["entry"]["quantity"] = str(int(paper["entry"]["quantity"]) * 10)
 
 
 def _another_place(paper: dict[str, Any], chance: random.Random) -> None:
-    """A proof for another place of the batch."""
+    """Move the inclusion proof to another leaf of the batch."""
     paper["proof"]["place"] = int(paper["proof"]["place"]) + 1
 
 
 def _another_root(paper: dict[str, Any], chance: random.Random) -> None:
-    """An anchor that never was."""
+    """Replace the anchor's root by one that was never anchored."""
     paper["anchor"]["root"] = sha256(chance.randbytes(32)).hexdigest()
 
 
@@ -184,7 +184,10 @@ _ALTERATIONS = {
 
 
 def self_signed(bundle: dict[str, Any]) -> dict[str, Any]:
-    """A certificate with the same words that nobody issued: the forger's own key signs it, and is named in it."""
+    """Return a certificate with the same words that nobody issued.
+
+    The forger's own key signs it, and is named in it.
+    """
     forged = copy.deepcopy(bundle)
     (paper,) = forged["records"]
     jwt, *disclosures = paper["record"].split("~")

@@ -90,12 +90,12 @@ class Calibration:
 
 @cache
 def published() -> Mapping[str, Published]:
-    """The figures to calibrate on."""
+    """Return the figures to calibrate on."""
     return {row["id"]: Published(**row) for row in read_data("published.toml")["figure"]}
 
 
 def shape() -> LogNormal:
-    """What Nhava Sheva's three figures log about the distribution of a total."""
+    """Return the distribution of a total that Nhava Sheva's three figures imply."""
     given = published()
     return from_mean_and_shares(
         given["jnch-2018-mean"].value,
@@ -126,7 +126,7 @@ def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
 
 
 def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, log: Log) -> dict[str, float]:
-    """Scale, frailty and floor of traders' waits that give the mean, the share below it and the share below half of it.
+    """Fit scale, frailty and floor of traders' waits to the mean, the share below it and the share below half of it.
 
     Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
     than the shape's own. Then the scale that gives the mean exactly.
@@ -168,7 +168,7 @@ def _named(point: Array) -> dict[str, float]:
 
 
 def _root(gap: Callable[[float], float], low: float, high: float) -> float:
-    """Where a rising function is zero; its nearest end where it is zero nowhere between."""
+    """Return where a rising function is zero; its nearest end where it is zero nowhere between."""
     if gap(low) >= 0:
         return low
     if gap(high) <= 0:
@@ -186,7 +186,7 @@ def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
 
 
 def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> dict[str, float]:
-    """How much swifter than by sea traders are, so that the means are in the published ratio."""
+    """Fit how much faster than by sea traders are, so that the means are in the published ratio."""
     given = published()
     ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
     wanted = ratio * _mean(india, laboratory)
@@ -209,7 +209,7 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> di
 def _fits(
     base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory
 ) -> list[Fit]:
-    """Simulated anew with the fitted parameters and another seed."""
+    """Simulate again with the fitted parameters and another seed."""
     again = replace(laboratory, seed=laboratory.seed + 1)
     given = published()
     totals = _totals(base.having(layers["general"], FITTED), again)
@@ -255,6 +255,6 @@ def write_calibrated(calibration: Calibration, path: Path) -> None:
 
 
 def kept_fits() -> list[Fit]:
-    """How well the parameters in use fit, as it was found when they were written."""
+    """Return how well the parameters in use fit, as it was found when they were written."""
     rows = read_data("calibrated.toml").get("fit", [])
     return [Fit(published()[row["id"]], row["fitted"], Interval(*row["simulated"])) for row in rows]

@@ -39,13 +39,13 @@ class Parameter:
 
 
 def read_data(name: str) -> dict[str, Any]:
-    """A data file of this package."""
+    """Return a data file of this package."""
     return tomllib.loads((files("clearance_sim.procedure") / "data" / name).read_text(encoding="utf-8"))
 
 
 @cache
 def parameters() -> Mapping[str, Parameter]:
-    """All parameters with their general values."""
+    """Return all parameters with their general values."""
     return {name: _parameter(name, row) for name, row in read_data("parameters.toml").items()}
 
 
@@ -104,7 +104,7 @@ class Context:
         return self.values[parameter]
 
     def quantity(self, parameter: str, value: float | None = None, varies: bool = True) -> float | dict[str, Any]:
-        """A parameter's value, or a number derived from it, as it stands in a scenario."""
+        """Return a parameter's value, or a number derived from it, as it stands in a scenario."""
         given = self[parameter] if value is None else value
         if not self.annotated:
             return given
@@ -129,11 +129,11 @@ class Context:
         return read_hours(self.laboratory_hours)
 
     def but(self, *, because: str = "assumption", **values: float) -> Context:
-        """The same with some parameters changed, and where they come from."""
+        """Return the same with some parameters changed, and where they come from."""
         return self.having(values, because)
 
     def having(self, values: Mapping[str, float], source: str) -> Context:
-        """The same with these parameters changed."""
+        """Return the same with these parameters changed."""
         known(values)
         return replace(
             self,
@@ -143,19 +143,19 @@ class Context:
 
 
 def known(values: Mapping[str, Any]) -> None:
-    """Refuses names that no parameter has."""
+    """Refuse names that no parameter has."""
     for name in values:
         if name not in parameters():
             raise ContextError(_("no parameter is called {name!r}: see `clearance-sim parameters`", name=name))
 
 
 def contexts() -> tuple[str, ...]:
-    """The contexts that come with the package."""
+    """Return the contexts that come with the package."""
     return tuple(read_data("contexts.toml")["contexts"])
 
 
 def context(name: str) -> Context:
-    """One of the packaged contexts, calibrated."""
+    """Return one of the packaged contexts, calibrated."""
     rows = read_data("contexts.toml")["contexts"]
     if name not in rows:
         raise ContextError(_("no context is called {name!r}; there are {rows}", name=name, rows=", ".join(rows)))
@@ -163,7 +163,7 @@ def context(name: str) -> Context:
 
 
 def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str, float]] | None = None) -> Context:
-    """Lays a context's own words and numbers over those of its mode, direction and cargo, and over the fitted ones."""
+    """Lay a context's own values over those of its mode, direction and cargo, and over the fitted ones."""
     defaults = read_data("contexts.toml")
     values = {each.name: each.value for each in parameters().values()}
     sources: dict[str, str] = {}

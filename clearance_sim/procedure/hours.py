@@ -26,7 +26,7 @@ class Opening:
 
 
 def read_hours(words: str) -> tuple[Opening, ...]:
-    """Reads `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`."""
+    """Parse `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`."""
     if words.strip().lower() == ALWAYS:
         return tuple(Opening(day, 0, 1440) for day in range(7))
     return tuple(opening for span in words.split(",") for opening in _span(span.strip()))
@@ -51,7 +51,7 @@ def _day(name: str) -> int:
 
 
 def stretched(openings: tuple[Opening, ...], strength: float) -> tuple[Opening, ...]:
-    """The same desk open longer: at 0 as it is, at 1 round the clock on every day.
+    """Return the same desk open longer: at 0 as it is, at 1 round the clock on every day.
 
     Each day's last opening grows at its end, then its first at its start; a closed day opens for that share of it.
     """
@@ -74,12 +74,12 @@ def _stretched_day(openings: tuple[Opening, ...], day: int, strength: float) -> 
 
 
 def hours_a_week(openings: tuple[Opening, ...]) -> float:
-    """Hours open in a week."""
+    """Return the hours open in a week."""
     return sum(o.end - o.start for o in openings) / 60
 
 
 def as_shifts(openings: tuple[Opening, ...], servers: int | None = None) -> list[dict[str, object]]:
-    """The openings as shifts of a scenario file, days with equal hours taken together."""
+    """Return the openings as shifts of a scenario file, days with equal hours taken together."""
     spans: dict[tuple[int, int], list[str]] = {}
     for opening in openings:
         spans.setdefault((opening.start, opening.end), []).append(DAYS[opening.day])
@@ -99,7 +99,7 @@ def _clock(minutes: int) -> str:
 
 
 def _days_in_words(days: list[str]) -> str:
-    """`daily`, `mon-fri`, or a list."""
+    """Return days as `daily`, `mon-fri`, or a list."""
     if len(days) == 7:
         return "daily"
     positions = [DAYS.index(day) for day in days]

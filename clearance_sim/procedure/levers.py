@@ -52,7 +52,7 @@ class Levers:
         return cls.on(*names_of(mask))
 
     def but(self, **strengths: float) -> Levers:
-        """The same with some strengths changed."""
+        """Return the same with some strengths changed."""
         return replace(self, **strengths)
 
     def to_json(self) -> dict[str, float]:
@@ -133,7 +133,7 @@ def _towards(base: float, full: float, strength: float) -> float:
 
 
 def _more(context: Context, share: str) -> float:
-    """A lever never takes away what is already there."""
+    """Return the full reach of a lever, never less than what is already there."""
     return max(context[share], context[f"{share}_full"])
 
 

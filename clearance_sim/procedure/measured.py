@@ -25,7 +25,7 @@ class Spread:
     count: int = 0
 
     def distribution(self) -> dict[str, Any]:
-        """As a distribution of a scenario, in hours."""
+        """Return the durations as a distribution of a scenario, in hours."""
         if self.p90_s <= self.median_s or self.median_s <= 0:
             return {"distribution": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
         return {"distribution": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
@@ -50,7 +50,7 @@ class MachinePart:
         return self.lodge_to_verdict.distribution()
 
     def release_distribution(self, hours: float) -> dict[str, Any]:
-        """Automatic release: the system's own message; finality on the ledger follows and holds nobody up."""
+        """Return the time of automatic release; finality on the ledger follows and delays nobody."""
         return {"distribution": "deterministic", "value_h": hours}
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ ASSUMED = MachinePart(
 
 
 def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's interval for a share."""
+    """Return Wilson's interval for a share."""
     share, square = hits / count, z * z / count
     middle = (share + square / 2) / (1 + square)
     half = z * ((share * (1 - share) + square / 4) / count) ** 0.5 / (1 + square)
@@ -79,7 +79,7 @@ def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def read_measured(path: Path) -> MachinePart:
-    """Reads a probe's result file.
+    """Read a probe's result file.
 
     Raises:
         MeasuredError: the file is not JSON, or a figure is missing or not a positive number.

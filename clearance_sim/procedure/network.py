@@ -83,7 +83,7 @@ def network(
     warm_up_weeks: int = 2,
     name: str | None = None,
 ) -> Table:
-    """The scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
+    """Return the scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
     now = arm_shares(context, levers)
     return pruned(
         {
@@ -163,7 +163,7 @@ def _stations(context: Context, now: ArmShares, machine: MachinePart) -> Table:
 
 
 def _goods(context: Context) -> Table:
-    """S0: the goods come, whatever their papers do."""
+    """Return the stations of S0: the goods come, whatever their documents do."""
     unloading = _skewed(context, "unload", "h") if context.port_in_clock else _fixed(0.0)
     before = context.release_before_arrival
     by_class = {
@@ -181,7 +181,7 @@ def _goods(context: Context) -> Table:
 
 
 def _lodging(context: Context, now: ArmShares) -> Table:
-    """S1 to S3: documents, acceptance, channel."""
+    """Return the stations of S1 to S3: documents, acceptance, channel."""
     notice = context["notice_h"]
     early = {
         "distribution": "uniform",
@@ -205,7 +205,7 @@ def _lodging(context: Context, now: ArmShares) -> Table:
 
 
 def _documents(context: Context) -> Table:
-    """The trader's wait above a floor: the shape that published totals have."""
+    """Return the trader's wait above a floor: the shape that published totals have."""
     floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
     return _slow(context, "documents") | floor
 
@@ -229,7 +229,7 @@ def _channels(context: Context, now: ArmShares, kind: str, check: str) -> list[T
 
 
 def _checking(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
+    """Return the stations of S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
     glance = {
         "distribution": "uniform",
         "low_h": context.quantity("check_verified_low_wh"),
@@ -276,7 +276,7 @@ def _checked(context: Context, channel: str, query: float) -> list[Table]:
 
 
 def _examining(context: Context) -> Table:
-    """S6 and S7: booking, examination, laboratory."""
+    """Return the stations of S6 and S7: booking, examination, laboratory."""
     day = _hours_of_a_day(context)
     days = {"distribution": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
     return {
@@ -298,7 +298,7 @@ def _hours_of_a_day(context: Context) -> float:
 
 
 def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """S8 and S9: duty, and release once the goods are there."""
+    """Return the stations of S8 and S9: duty, and release once the goods are there."""
     paid = "clearing" if context.release_before_arrival else "voyage"
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
     deferred = {
@@ -329,7 +329,7 @@ def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) 
 
 
 def _station(distribution: Table) -> Table:
-    """As many are served as come."""
+    """Return a station without a limit on servers."""
     return {"service": distribution, "servers": "unlimited"}
 
 
@@ -346,7 +346,7 @@ def _skewed(context: Context, stage: str, unit: str) -> Table:
 
 
 def _slow(context: Context, stage: str) -> Table:
-    """A trader's wait: the median and the ninth decile times how slow traders are."""
+    """Return a trader's wait: the median and the ninth decile times how slow traders are."""
     distribution: Table = {"distribution": "log-normal"}
     for part in ("median", "p90"):
         name = f"{stage}_{part}_h"
@@ -359,7 +359,7 @@ def _human(context: Context, distribution: Table, to: str) -> Table:
 
 
 def _working(calendar: str, distribution: Table, to: str) -> Table:
-    """A wait that counts only while the calendar is open."""
+    """Return a wait that counts only while the calendar is open."""
     return {**_station(distribution), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
 
 
@@ -373,5 +373,5 @@ def _either(share: float | Table, first: str, second: str) -> list[Table]:
 
 
 def stations_of(table: Mapping[str, Any]) -> list[str]:
-    """The stations where a consignment spends time, in the procedure's order."""
+    """Return the stations where a consignment spends time, in the procedure's order."""
     return [name for name in table["stations"] if name in OWNERS]

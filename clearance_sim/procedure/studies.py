@@ -67,7 +67,7 @@ class Study:
     note: str = ""
 
     def holds(self, predicted: float) -> bool:
-        """Whether a prediction lies within the tolerance."""
+        """Return whether a prediction lies within the tolerance."""
         if abs(predicted - self.published) <= self.slack:
             return True
         if self.published <= 0 or predicted <= 0:
@@ -110,12 +110,12 @@ class Trial:
 
 
 def packaged_studies() -> list[Study]:
-    """The studies that come with the package."""
+    """Return the studies that come with the package."""
     return read_studies((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
 
 
 def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
-    """Reads a studies' file.
+    """Read a studies' file.
 
     Raises:
         StudyError: which row, what is wrong with it, and what it might be.
@@ -184,7 +184,7 @@ _ALIASES = ("officer_hours", "facilitated_share", "green_share", "documents_mean
 
 
 def context_of(row: Mapping[str, Any], where: str = "context") -> Context:
-    """A context from a study's own words and numbers."""
+    """Return a context from a study's own words and numbers."""
     _only(row, {*WORDS, *SWITCHES, *_ALIASES, *parameters()}, where)
     words = {key: row[key] for key in (*WORDS, *SWITCHES) if key in row}
     if "officer_hours" in row:
@@ -261,7 +261,7 @@ def _predicted(study: Study, laboratory: Laboratory) -> Array:
 
 
 def _stages(runs: Runs, study: Study) -> Array:
-    """Hours at the study's stations; or customs' part of the whole in per cent."""
+    """Return hours at the study's stations; or customs' part of the whole in per cent."""
     share = study.statistic == "customs share"
     hours, whom = time_in(runs, CUSTOMS if share else study.stations)
     if share:

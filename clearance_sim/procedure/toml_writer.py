@@ -17,7 +17,7 @@ _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) -> str:
-    """One arm in one context, every number with its source."""
+    """Return one arm in one context, every number with its source."""
     noted = replace(context, annotated=True)
     table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
     table["title"] = _("{context}: {arm}", context=context.title, arm=arm.title).in_all_languages()
@@ -32,13 +32,13 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
 
 
 def _annotated(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A station with its title and whose time is spent there, for readers of the file and of its results."""
+    """Return a station with its title and whose time is spent there, for readers of the file and of its results."""
     party = {"party": OWNERS[station]} if station in OWNERS else {}
     return {"title": TITLES[station].in_all_languages(), **party, **values}
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    """A table's plain values first, then the tables in it."""
+    """Return a table's plain values first, then the tables in it."""
     lines: list[str] = []
     inner: list[str] = []
     for key, value in table.items():
@@ -52,7 +52,10 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _is_inline(path: tuple[str, ...]) -> bool:
-    """Whether a table is written on one line: distributions, ways, quantities; not stations or tables by class."""
+    """Return whether a table is written on one line: distributions, ways, quantities.
+
+    Not stations or tables by class.
+    """
     if path[-1] in ("title", "description"):
         return True
     deep = 3 if path[-1] in ("next_by_class", "service_by_class") else 2

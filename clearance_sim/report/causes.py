@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def causes(labels: Labels, context: Json, prefix: str = "") -> Section | None:
-    """Shapley values, and the ledger's share counted two ways."""
+    """Return Shapley values, and the ledger's share counted two ways."""
     attributions = context.get("attribution") or ()
     if not attributions:
         return None
@@ -97,7 +97,7 @@ def _attribution_table(labels: Labels, attribution: Json) -> Table:
 
 
 def conditions(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
-    """The smallest combinations, the bound, the frontier and adoption."""
+    """Return the smallest combinations, the bound, the frontier and adoption."""
     frontier = context.get("frontier") or {}
     bound = frontier.get("bound")
     blocks: list[Block | None] = [
@@ -182,7 +182,7 @@ def _adoption(labels: Labels, claim: Json, context: Json, prefix: str) -> Chart 
 
 
 def sensitivity(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
-    """Sobol indices, the tornado, and the ranges behind both."""
+    """Return Sobol indices, the tornado, and the ranges behind both."""
     found = context.get("sobol") or {}
     parameters = sorted(found.get("parameters", ()), key=lambda parameter: -value_of(parameter["total"]))
     bars = sorted(context.get("tornado") or (), key=lambda bar: -_width(bar))
@@ -213,7 +213,7 @@ def _sobol(labels: Labels, found: Json, parameters: Sequence[Json], prefix: str)
 
 
 def _spread(labels: Labels, claim: Json, context: Json, found: Json) -> Paragraph | None:
-    """Where the result lies when every assumption moves at once."""
+    """Return where the result lies when every assumption moves at once."""
     if not found.get("spread"):
         return None
     titles = {arm["name"]: labels.title("arm", arm, "name") for arm in context["arms"]}

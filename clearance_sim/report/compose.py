@@ -33,7 +33,7 @@ class ReportError(ValueError):
 
 
 def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> Document:
-    """The whole report; raises ReportError where a file is none of ours."""
+    """Return the whole report; raises ReportError where a file is none of ours."""
     _check(claim, probe, trs)
     labels = Labels(language)
     context = claim["contexts"][0]
@@ -104,7 +104,7 @@ def _verdict_in_full(labels: Labels, claim: Json, context: Json) -> Section | No
 
 
 def _by_other_clocks(labels: Labels, context: Json) -> list[Block | None]:
-    """The verdict by every clock but the headline's."""
+    """Return the verdict by every clock but the headline's."""
     blocks: list[Block | None] = []
     for clock, found in (context.get("verdicts") or {}).items():
         if clock != times.HEADLINE:
@@ -142,7 +142,10 @@ def _with_fraud(labels: Labels, context: Json, time: Section | None) -> Section 
 
 
 def _others(labels: Labels, claim: Json, contexts: Sequence[Json]) -> Section | None:
-    """Other settings: their verdict, curve and table; a setting decides whether 72 hours is a baseline at all."""
+    """Return the other contexts: their verdict, curve and table.
+
+    A setting decides whether 72 hours is a baseline at all.
+    """
     blocks: list[Block | None] = []
     for place, context in enumerate(contexts, 1):
         found = context.get("verdict") or {}
@@ -167,7 +170,7 @@ _MARKS = (("p50", "median"), ("mean", "mean"), ("p90", "p90"), ("p95", "p95"))
 
 
 def compose_run(result: Json, language: str, commands: Sequence[str] = ()) -> Document:
-    """The report on a result as ``clearance-sim run --json`` writes it."""
+    """Return the report on a result as ``clearance-sim run --json`` writes it."""
     labels = Labels(language)
     sections = (_clocks(labels, result), _stations(labels, result), _repeat(labels, commands))
     made = labels.text(
@@ -203,7 +206,7 @@ def _clocks(labels: Labels, result: Json) -> Section | None:
 
 
 def _rows(labels: Labels, clocks: Json) -> Iterator[tuple[str, Json]]:
-    """Every clock, and under it every class."""
+    """Yield every clock, and under it every class."""
     for name, clock in clocks.items():
         yield labels.name("clock", name), clock
         classes = clock.get("by_class") or {}
@@ -213,7 +216,7 @@ def _rows(labels: Labels, clocks: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _value(found: Any) -> float | None:
-    """A figure that may not be known."""
+    """Return a figure that may not be known."""
     value = found.get("value") if isinstance(found, Mapping) else found
     return None if value is None else float(value)
 

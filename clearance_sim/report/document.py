@@ -102,6 +102,6 @@ class Document:
 
 
 def section(name: str, title: str, blocks: Sequence[Block | None]) -> Section | None:
-    """A section of the blocks that are there; None where there is none."""
+    """Return a section of the blocks that are there; None where there is none."""
     present = tuple(block for block in blocks if block is not None)
     return Section(name, title, present) if present else None

@@ -14,7 +14,7 @@ _TRS = ("arrival_to_release", "lodgement_to_release", "arrival_to_lodgement", "r
 
 
 def validation(labels: Labels, claim: Json) -> Section | None:
-    """Predicted against published, failures first among equals; and what the model was fitted to."""
+    """Return predicted against published, failures first among equals; and what the model was fitted to."""
     rows = claim.get("validation") or ()
     blocks: list[Block | None] = []
     if rows:
@@ -99,7 +99,7 @@ def _calibration(labels: Labels, rows: Sequence[Json]) -> Table | None:
 
 
 def measured(labels: Labels, probe: Json | None, trs: Json | None) -> Section | None:
-    """What a probe of a running system and a study of a real log found."""
+    """Return what a probe of a running system and a study of a real log found."""
     blocks = [*(_probe(labels, probe) if probe else ()), *(_trs(labels, trs) if trs else ())]
     return section("measured", labels.text("section.measured"), blocks)
 
@@ -179,7 +179,7 @@ def _trs_row(labels: Labels, interval: Json) -> tuple[str, ...]:
 
 
 def method(labels: Labels, claim: Json, commands: Sequence[str], missing: Sequence[str]) -> Section | None:
-    """How it was done, what it cannot say, how to repeat it, and with which versions."""
+    """Return the chapter on how it was done, what it cannot show, how to repeat it, and with which versions."""
     made = claim["made"]
     blocks: list[Block | None] = [
         Paragraph(labels.text("method.text")),
@@ -198,7 +198,7 @@ def method(labels: Labels, claim: Json, commands: Sequence[str], missing: Sequen
 
 
 def _parameters(labels: Labels, parameters: Sequence[Json]) -> Table | None:
-    """Every number of the model with its range, its basis and its source."""
+    """Return every number of the model with its range, its basis and its source."""
     rows = [
         (
             labels.own(row["title"]),

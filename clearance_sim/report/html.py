@@ -104,7 +104,7 @@ class _Page:
 
 
 def _figure(cell: str) -> str:
-    """A cell's text; an interval stands below its figure."""
+    """Return a cell's text; an interval stands below its figure."""
     value, bracket, interval = cell.partition(" [")
     if not bracket:
         return escape(cell)
@@ -112,7 +112,7 @@ def _figure(cell: str) -> str:
 
 
 def to_html(document: Document) -> str:
-    """The document as a page."""
+    """Return the document as a page."""
     page = _Page(document.language)
     verdict = page.verdict(document.verdict) if document.verdict else ""
     sections = "\n".join(map(page.section, document.sections))

@@ -378,7 +378,7 @@ def _either() -> Message:
 
 
 def number(value: float | None) -> str:
-    """A figure with as many digits as it bears."""
+    """Return a figure with as many digits as it bears."""
     if value is None:
         return "–"
     size = abs(value)
@@ -388,12 +388,12 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of one, as percent."""
+    """Return a share of one, as percent."""
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def estimate(figure: Any, scale: float = 1.0) -> str:
-    """A figure with its interval, where it has one."""
+    """Return a figure with its interval, where it has one."""
     if figure is None:
         return "–"
     if not isinstance(figure, Mapping):
@@ -404,7 +404,7 @@ def estimate(figure: Any, scale: float = 1.0) -> str:
 
 
 def share(figure: Any) -> str:
-    """A share in percent with its interval, which ends where shares end."""
+    """Return a share in percent with its interval, which ends where shares end."""
     if not isinstance(figure, Mapping):
         return estimate(figure, 100)
     ends = {key: None if figure.get(key) is None else min(max(float(figure[key]), 0.0), 1.0) for key in ("low", "high")}
@@ -412,12 +412,12 @@ def share(figure: Any) -> str:
 
 
 def value_of(figure: Any) -> float:
-    """The figure alone."""
+    """Return the figure alone."""
     return float(figure["value"]) if isinstance(figure, Mapping) else float(figure)
 
 
 def bounds_of(figure: Any) -> tuple[float, float]:
-    """The interval's ends; the figure itself where there is none."""
+    """Return the interval's ends; the figure itself where there is none."""
     value = value_of(figure)
     if not isinstance(figure, Mapping):
         return value, value

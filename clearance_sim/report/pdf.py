@@ -64,7 +64,7 @@ class _Paper(FPDF):
         self.head = f"Provenport · {document.title}"
 
     def footer(self) -> None:
-        """The report's name and the page's number."""
+        """Print the report's name and the page's number."""
         self.set_y(-12)
         self.type(7.5, "soft")
         self.cell(_WIDTH / 2, 4, self.head)
@@ -76,7 +76,7 @@ class _Paper(FPDF):
         self.set_text_color(*_rgb(tone))
 
     def lines(self, text: str, size: float = 9.5, tone: str = "ink", height: float = 5.0, indent: float = 0) -> None:
-        """Text over the page's width."""
+        """Print text over the page's width."""
         if not _CHINESE.search(text):
             # The font draws curly quotation marks as wide as a Chinese character.
             text = text.translate(_STRAIGHT)
@@ -86,7 +86,7 @@ class _Paper(FPDF):
         self.multi_cell(_WIDTH - indent, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def broken(self, text: str, width: float) -> str:
-        """Text in lines: fpdf2 breaks at spaces only, and Chinese has none."""
+        """Break text into lines, since fpdf2 breaks at spaces only and Chinese has none."""
         lines = [""]
         for part in _PARTS.findall(text):
             if part == "\n" or self.get_string_width(lines[-1] + part.rstrip()) > width:
@@ -101,7 +101,7 @@ class _Paper(FPDF):
 
 
 def characters_of(document: Document) -> str:
-    """Every character that the paper shows; what stands in charts is drawn as shapes."""
+    """Return every character that the paper shows; what stands in charts is drawn as shapes."""
     labels = Labels(document.language)
     own = [labels.text("verdict"), *(labels.text("page", number=n) for n in range(10))]
     own += [labels.text(key, number=0, title="") for key in ("figure", "table")]
@@ -109,7 +109,7 @@ def characters_of(document: Document) -> str:
 
 
 def to_pdf(document: Document) -> bytes:
-    """The document as a PDF file."""
+    """Return the document as a PDF file."""
     # fpdf2 tells of every SVG attribute that it does not need.
     logging.getLogger("fpdf.svg").setLevel(logging.ERROR)
     paper = _Paper(document)
@@ -229,7 +229,7 @@ def _table(paper: _Paper, table: Table) -> None:
 
 
 def _cell(table: Table, cell: str) -> str:
-    """A cell's text; in a wide table an interval stands below its figure."""
+    """Return a cell's text; in a wide table an interval stands below its figure."""
     return cell.replace(" [", "\n[") if len(table.heading) > 5 else cell
 
 
@@ -239,7 +239,7 @@ def _size(table: Table) -> float:
 
 
 def _widths(paper: _Paper, table: Table) -> tuple[float, ...]:
-    """As wide as the longest word of figures, and as the text needs up to a limit."""
+    """Return the columns' widths: what the longest figure needs, and the text up to a limit."""
     widths = []
     for place in range(len(table.heading)):
         cells = [line for row in table.rows for line in _cell(table, row[place]).split("\n")]

@@ -21,7 +21,7 @@ class _Distribution(Strict):
     source: str | None = None
 
     def own_mean_h(self) -> float:
-        """The mean before lead time and share of nothing."""
+        """Return the mean before lead time and share of nothing."""
         raise NotImplementedError
 
     @property
@@ -102,7 +102,7 @@ class LogNormal(_Distribution):
         return self
 
     def log_parameters(self) -> tuple[float, float]:
-        """Mean and standard deviation of the logarithm."""
+        """Return the mean and standard deviation of the logarithm."""
         if self.median_h and self.p90_h:
             return math.log(self.median_h.value), math.log(self.p90_h.value / self.median_h.value) / Z90
         assert self.mean_h is not None
@@ -199,7 +199,7 @@ class HyperExponential(_Distribution):
         return self
 
     def branches(self) -> list[tuple[float, float]]:
-        """Probability and mean of each branch."""
+        """Return probability and mean of each branch."""
         if self.means_h and self.probabilities:
             return [(p.value, m.value) for p, m in zip(self.probabilities, self.means_h, strict=True)]
         assert self.mean_h is not None
@@ -230,7 +230,7 @@ class Empirical(_Distribution):
         return self
 
     def shares(self) -> list[float]:
-        """The probability of each value."""
+        """Return the probability of each value."""
         weights = self.weights or (1.0,) * len(self.values_h)
         return [weight / sum(weights) for weight in weights]
 

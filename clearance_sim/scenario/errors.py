@@ -20,7 +20,7 @@ class Fault:
     line: int = 0
 
     def __str__(self) -> str:
-        """`file:line: key: what (how to fix it)`."""
+        """Return `file:line: key: what (how to fix it)`."""
         place = f"{self.where}:{self.line}: " if self.line else f"{self.where}: " if self.where else ""
         key = ".".join(str(step) for step in self.path)
         what = _("{what} ({fix})", what=self.what, fix=self.fix) if self.fix else self.what

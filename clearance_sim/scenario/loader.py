@@ -28,7 +28,7 @@ class Place:
     within: dict[str | int, "Place"] = field(default_factory=dict)
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of what lies nearest to the path; steps that the file does not have are passed over."""
+        """Return the line of what lies nearest to the path; steps that the file does not have are passed over."""
         place = self
         for step in path:
             place = place.within.get(step, place)
@@ -45,7 +45,7 @@ class TomlSyntaxError(ValueError):
 
 
 def read(text: str) -> tuple[dict[str, Any], Place]:
-    """The values of a TOML text and where they stand."""
+    """Return the values of a TOML text and where they stand."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -54,7 +54,7 @@ def read(text: str) -> tuple[dict[str, Any], Place]:
 
 
 def places(text: str) -> Place:
-    """The line of every key and item of a valid TOML text."""
+    """Return the line of every key and item of a valid TOML text."""
     tree = Parser(Language(tree_sitter_toml.language())).parse(text.encode())
     root = Place(1)
     for node in tree.root_node.named_children:
@@ -96,7 +96,7 @@ def _descend(place: Place, keys: list[str], line: int) -> Place:
 
 
 def _last(place: Place) -> Place:
-    """Of a list of tables the one that the file is filling; any other place as it is."""
+    """Return, of a list of tables, the one that the file is filling; any other place as it is."""
     numbers = [step for step in place.within if isinstance(step, int)]
     return place.within[max(numbers)] if numbers else place
 
@@ -115,7 +115,7 @@ def _line(node: Node) -> int:
 
 
 def _line_in(message: str, text: str) -> int:
-    """The line that tomllib names; at the end of the document it names none."""
+    """Return the line that tomllib names; at the end of the document it names none."""
     if "(at line " in message:
         return int(message.split("(at line ")[1].split(",")[0])
     return text.count("\n") + 1
@@ -156,12 +156,12 @@ def loads(text: str, where: str = "scenario") -> Scenario:
 
 
 def from_values(values: Mapping[str, Any], where: str = "scenario") -> Scenario:
-    """A scenario from nested tables, as a TOML or JSON file would hold them."""
+    """Return a scenario from nested tables, as a TOML or JSON file would hold them."""
     return _built(dict(values), where, None)
 
 
 def varied(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
-    """The scenario with some values replaced, by dotted path, and checked anew.
+    """Return the scenario with some values replaced, by dotted path, and checked anew.
 
     `varied(s, {"stations.review.servers": 4, "stations.pay.service.mean_h": 0.2})`. A path may end at a number that
     carries a source: the number is replaced.
@@ -173,12 +173,12 @@ def varied(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
 
 
 def to_values(scenario: Scenario) -> dict[str, Any]:
-    """The scenario as nested tables."""
+    """Return the scenario as nested tables."""
     return scenario.model_dump(by_alias=True, exclude_unset=True, mode="python")
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a scenario file."""
+    """Return the JSON Schema of a scenario file."""
     made = Scenario.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

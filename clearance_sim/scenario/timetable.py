@@ -23,7 +23,7 @@ class UnknownCountry(ValueError):
 
 
 def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict[date, int]:
-    """Of `count` days those that are off though the week says otherwise (-1), or worked as a Monday (0).
+    """Return, of `count` days, those that are off though the week says otherwise (-1), or worked as a Monday (0).
 
     For China the yearly notice of the State Council decides, with its make-up days, as far as it is published.
     """
@@ -88,7 +88,7 @@ class Timetable:
     period_h: float
 
     def mean_capacity(self) -> float:
-        """Servers on duty on average over one cycle."""
+        """Return servers on duty on average over one cycle."""
         starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
         held = (c * (b - a) for c, a, b in zip(self.capacity[self.cycle_from :], starts, starts[1:], strict=False))
         return sum(held) / self.period_h
@@ -105,12 +105,12 @@ class _Duty:
 
 
 def always(servers: int) -> Timetable:
-    """The same number on duty at all hours."""
+    """Return the same number on duty at all hours."""
     return Timetable((0.0,), (servers,), (0,), (False,), 0, WEEK_H)
 
 
 def of_station(scenario: Scenario, station: Station) -> Timetable:
-    """The timetable a station works by."""
+    """Return the timetable a station works by."""
     own = UNLIMITED if station.servers == "unlimited" else 0 if station.servers is None else int(float(station.servers))
     if station.calendar is None:
         return always(own)
@@ -118,7 +118,7 @@ def of_station(scenario: Scenario, station: Station) -> Timetable:
 
 
 def mean_servers(scenario: Scenario, station: Station) -> float:
-    """Servers on duty on average; infinite where unlimited."""
+    """Return servers on duty on average; infinite where unlimited."""
     mean = of_station(scenario, station).mean_capacity()
     return math.inf if station.servers == "unlimited" else mean
 
@@ -194,7 +194,7 @@ def _servers(shift: Shift, servers: int) -> int:
 
 
 def clock_time(text: str, path: tuple[str | int, ...]) -> float:
-    """Hours after midnight of "08:30"; "24:00" is the end of the day."""
+    """Return hours after midnight of "08:30"; "24:00" is the end of the day."""
     hours, colon, minutes = text.partition(":")
     if colon and hours.isdigit() and minutes.isdigit() and len(minutes) == 2:
         value = int(hours) + int(minutes) / 60.0
@@ -206,7 +206,7 @@ def clock_time(text: str, path: tuple[str | int, ...]) -> float:
 
 
 def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
-    """Weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
+    """Return weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
     if text == "daily":
         return set(range(7))
     found: set[int] = set()
@@ -224,7 +224,7 @@ def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
 
 
 def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
-    """Days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
+    """Return days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
     found: dict[date, int] = {}
     if calendar.holidays and count:
         try:
@@ -236,7 +236,10 @@ def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
 
 
 def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
-    """The steps of overlapping duties; from `cycle_start` on they repeat, duties past the period folding back."""
+    """Return the steps of overlapping duties.
+
+    From `cycle_start` on they repeat, duties past the period folding back.
+    """
     end = cycle_start + period
     edges = {0.0, cycle_start} | {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
     if cycle_start == 0.0:
@@ -253,7 +256,7 @@ def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
 
 
 def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """How many are on duty in each step, and how many of them work overtime."""
+    """Return how many are on duty in each step, and how many of them work overtime."""
     changes: dict[float, list[int]] = {}
     for duty in duties:
         for at, sign in ((max(duty.begin, 0.0), 1), (duty.end, -1)):
@@ -271,7 +274,7 @@ def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...],
 
 
 def _folded(duties: list[_Duty], period: float) -> list[_Duty]:
-    """Duties of one cycle; what reaches past its end comes back at its beginning."""
+    """Return duties of one cycle; what reaches past its end comes back at its beginning."""
     kept: list[_Duty] = []
     for duty in duties:
         if not 0 <= duty.begin < period:

@@ -52,7 +52,7 @@ class Offer:
 
 
 def read_offer(words: str, scenario: Scenario) -> Offer:
-    """Reads `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
+    """Parse a shift such as `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
     found = _SHIFT.match(words)
     if found is None:
         raise RosterError(
@@ -76,7 +76,7 @@ def read_offer(words: str, scenario: Scenario) -> Offer:
 
 
 def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
-    """The scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
+    """Return the scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
     offers = []
     for name, station in scenario.stations.items():
         if (stations and name not in stations) or station.servers == "unlimited":
@@ -95,17 +95,17 @@ def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
 
 
 def cost(offers: Sequence[Offer], roster: Roster) -> float:
-    """A roster's cost in a week."""
+    """Return a roster's cost in a week."""
     return sum(offer.cost_a_week * people for offer, people in zip(offers, roster, strict=True))
 
 
 def capacity(offers: Sequence[Offer], roster: Roster, station: str) -> float:
-    """A station's hours on duty in a week."""
+    """Return a station's hours on duty in a week."""
     return sum(o.hours_a_week * n for o, n in zip(offers, roster, strict=True) if o.station == station)
 
 
 def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scenario:
-    """The scenario with this roster: each station on offer gets a calendar of its own."""
+    """Return the scenario with this roster: each station on offer gets a calendar of its own."""
     values = to_values(scenario)
     for name in {offer.station for offer in offers}:
         shifts = [
@@ -123,7 +123,7 @@ def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scen
 
 
 def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A candidate may be too weak: that is for the search to find out, not for the reader to refuse."""
+    """Return the tables with overload allowed, since a candidate may be too weak, which the search finds out."""
     run = dict(values.get("run", {}))
     if run.get("horizon_h") is not None:
         run["allow_overload"] = True
@@ -131,7 +131,7 @@ def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
-    """All rosters, cheapest first; among equals the smaller numbers first."""
+    """Yield all rosters, cheapest first; among equals the smaller numbers first."""
     start = tuple(offer.least for offer in offers)
     heap: list[tuple[float, Roster]] = [(cost(offers, start), start)]
     seen = {start}
@@ -147,5 +147,5 @@ def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
 
 
 def no_stronger(roster: Roster, than: Roster) -> bool:
-    """Whether a roster has nowhere more people than another."""
+    """Return whether a roster has nowhere more people than another."""
     return all(own <= other for own, other in zip(roster, than, strict=True))

@@ -145,7 +145,7 @@ class Bench:
     _kept: dict[Roster, list[Array]] = field(default_factory=dict)
 
     def shortfalls(self, roster: Roster, count: int) -> Array:
-        """One row a target, one column a replication."""
+        """Return the shortfalls, one row a target, one column a replication."""
         have = self._kept.get(roster)
         if have is None or have[0].shape[1] < count:
             self._kept[roster] = have = self._simulated(roster, count)
@@ -208,7 +208,10 @@ def search(
 
 
 def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster]:
-    """Rosters that fail although every shift but one has all its people: one for each shift that needs somebody."""
+    """Return rosters that fail although every shift but one has all its people.
+
+    One for each shift that needs somebody.
+    """
     strongest = tuple(offer.most for offer in found.offers)
     whole = _try(bench, strongest, found.confidence, first, most)
     if whole.fate == Fate.FAILS:
@@ -230,7 +233,7 @@ def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster
 
 
 def work_a_week(scenario: Scenario, offers: Sequence[Offer]) -> dict[str, float]:
-    """Hours of work that come to each station on offer in a week, from the traffic equations."""
+    """Return hours of work that come to each station on offer in a week, from the traffic equations."""
     loads = loads_of(scenario)
     return {
         name: loads[name] * mean_servers(scenario, scenario.stations[name]) * 168
@@ -251,7 +254,7 @@ def _try(bench: Bench, roster: Roster, confidence: float, first: int, most: int)
 
 
 def _fate(shortfalls: Array, confidence: float) -> Fate:
-    """Reaches when every upper bound does, the confidence shared among the targets; fails when a lower bound fails."""
+    """Decide by one-sided bounds, with the confidence shared among the targets (Bonferroni)."""
     count = shortfalls.shape[1]
     quantile = float(student.ppf(1 - (1 - confidence) / len(shortfalls), count - 1))
     middle = shortfalls.mean(axis=1)

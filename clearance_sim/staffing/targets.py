@@ -31,7 +31,7 @@ class Target:
     within_h: float = 0.0
 
     def of(self, hours: Array) -> float:
-        """The statistic over one replication."""
+        """Return the statistic over one replication."""
         if hours.size == 0:
             return float("nan")
         if self.statistic == "share":
@@ -42,13 +42,13 @@ class Target:
         return float(np.quantile(hours, share))
 
     def shortfall(self, hours: Array) -> float:
-        """How far one replication is from the bound."""
+        """Return how far one replication is from the bound."""
         value = self.of(hours)
         return self.bound - value if self.statistic == "share" else value - self.bound
 
 
 def read_target(words: str, clocks: Sequence[str]) -> Target:
-    """Reads a target; a plain `->` stands for the arrow."""
+    """Parse a target; a plain `->` stands for the arrow."""
     limit, share = _LIMIT.match(words), _SHARE.match(words)
     if limit:
         statistic, clock, bound = limit.groups()

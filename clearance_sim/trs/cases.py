@@ -29,7 +29,7 @@ class Cases:
     set_aside: int
 
     def hours(self, begin: str, end: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        """From one moment to another; NaN where either is unknown."""
+        """Return the hours from one moment to another; NaN where either is unknown."""
         micros = self.table[end].to_numpy() - self.table[begin].to_numpy()
         # As the backend does it, step by step, so that both figures are the same to the last bit.
         hours: np.ndarray[Any, np.dtype[np.float64]] = micros / 1e6 / 3600
@@ -37,7 +37,7 @@ class Cases:
 
 
 def without_repetitions(log: EventLog) -> tuple[EventLog, Problem | None]:
-    """Rows that repeat an earlier one in full count once; of a simulation's visits none does."""
+    """Drop rows that repeat an earlier one in full; a simulation's visits never do."""
     if log.map.visits:
         return log, None
     repeated = log.table.duplicated(["case", "event", "stage", "time"]).to_numpy()
@@ -92,7 +92,7 @@ def _first(log: EventLog, word: str, size: int) -> Any:
 
 
 def _is_any_of(log: EventLog, words: tuple[str, ...]) -> Any:
-    """Rows whose event, or EVENT:STAGE, is one of the words."""
+    """Return rows whose event, or EVENT:STAGE, is one of the words."""
     found = np.zeros(len(log.table), dtype=bool)
     for word in words:
         name, _, stage = word.partition(":")
@@ -130,10 +130,10 @@ def _sound(table: pd.DataFrame, rows: Any, findings: list[Problem | None]) -> Ca
 
 
 def local_times(moments: "np.ndarray[Any, Any]", zone: str) -> pd.DatetimeIndex:
-    """Microseconds since 1970 as clocks on the wall show them."""
+    """Return microseconds since 1970 as local times."""
     return pd.DatetimeIndex(pd.to_datetime(moments, unit="us", utc=True)).tz_convert(zone)
 
 
 def in_hours(micros: Any) -> Any:
-    """Microseconds as hours."""
+    """Return microseconds as hours."""
     return micros / MICROSECONDS_AN_HOUR

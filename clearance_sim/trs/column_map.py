@@ -64,13 +64,13 @@ class ColumnMap:
     """Each event opens the stage of its own name, which lasts until the next event; else stages have start and end."""
 
     def needed(self) -> list[str]:
-        """The columns without which nothing can be computed."""
+        """Return the columns without which nothing can be computed."""
         if self.visits:
             return [*self.case, self.stage or "station", *(name for name in VISIT_TIMES.values() if name != "due_h")]
         return [*self.case, self.event, *(name for name in (self.time, self.hours, self.stage) if name)]
 
     def with_zone(self, zone: str | None) -> "ColumnMap":
-        """The same map for clocks on the wall elsewhere."""
+        """Return the same map for clocks on the wall elsewhere."""
         return self if zone is None else replace(self, zone=_zone(zone))
 
 
@@ -113,7 +113,7 @@ EXPORTED = ColumnMap(
 
 
 def fitting(names: Sequence[str]) -> ColumnMap | None:
-    """The built-in map whose columns are all there."""
+    """Return the built-in map whose columns are all there."""
     return next((known for known in (SIMULATED, EXPORTED) if set(known.needed()) <= set(names)), None)
 
 

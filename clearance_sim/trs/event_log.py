@@ -86,7 +86,7 @@ class EventLog:
 def problem(
     what: Message, fix: Message, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None
 ) -> Problem | None:
-    """The rows that are wrong, or None where none is."""
+    """Return the rows that are wrong, or None where none is."""
     places = np.flatnonzero(wrong)
     numbers = places + 1 if rows is None else np.asarray(rows)[places]
     return Problem(what, fix, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
@@ -138,7 +138,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    """Every column as text: what looks like a number or a time is read where it is known what it should be."""
+    """Read every column as text; numbers and times are parsed later, where it is known what a column holds."""
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
     text = pyarrow.csv.ConvertOptions(
@@ -148,7 +148,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> ColumnMap:
-    """A trace knows its scenario's start, zone and clocks."""
+    """Take start, zone, clocks and parties from a trace's own metadata."""
     if METADATA not in metadata:
         return columns
     given = json.loads(metadata[METADATA])
@@ -171,7 +171,7 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
 
 
 def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A clock's beginning and end in the words of a log; of several beginnings the latest counts."""
+    """Return a clock's beginning and end in the words of a log; of several beginnings the latest counts."""
     begin, end = (clock["from"], clock["to"]) if isinstance(clock, dict) else clock[:2]
     return _points(begin), _points(end)
 
@@ -182,7 +182,7 @@ def _points(given: Any) -> tuple[str, ...]:
 
 
 def _zoned(start: str, zone: str) -> str:
-    """A scenario tells its start by the clocks on the wall."""
+    """Add the zone to a start that is given in wall-clock time."""
     moment = _moment(start)
     return start if moment is None or moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone)).isoformat()
 
@@ -217,7 +217,7 @@ def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> li
 
 
 def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
-    """Visits as events: enter, start and end of each stage, and arrive and exit of each case."""
+    """Return visits as events: enter, start and end of each stage, and arrive and exit of each case."""
     visits["row"] = np.arange(1, len(visits) + 1)
     known = {name: column for name, column in VISIT_TIMES.items() if column in table.column_names}
     at = {name: _started(columns, table[column]) for name, column in known.items()}
@@ -242,7 +242,7 @@ def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tup
 
 
 def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
-    """One frame of all events; arrivals and exits belong to no stage."""
+    """Return one frame of all events; arrivals and exits belong to no stage."""
     kinds = [name for name, *_ in parts]
     places = np.concatenate([np.asarray(index) for _, index, _, _ in parts])
     frame = visits.iloc[places].reset_index(drop=True)
@@ -255,13 +255,13 @@ def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
 
 
 def _started(columns: ColumnMap, column: pa.ChunkedArray) -> Any:
-    """Hours since the start as microseconds since 1970; NaN where there are none."""
+    """Return hours since the start as microseconds since 1970; NaN where there are none."""
     hours = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=float)
     return np.rint(hours * MICROSECONDS_AN_HOUR) + _micros(columns.start)
 
 
 def _words(column: pa.ChunkedArray) -> pd.Categorical:
-    """Text as numbers of the words that occur; what is missing is the empty word."""
+    """Return text as categories; what is missing is the empty text."""
     words = column.combine_chunks()
     if not pa.types.is_dictionary(words.type):
         words = words.cast(pa.string()).fill_null("").dictionary_encode()
@@ -273,7 +273,7 @@ def _words(column: pa.ChunkedArray) -> pd.Categorical:
 
 
 def _cases(columns: ColumnMap, table: pa.Table) -> tuple[Any, pd.DataFrame, list[Problem | None]]:
-    """Each row's case by number, the columns that name the cases, and rows that name none."""
+    """Return each row's case by number, the columns that name the cases, and rows that name none."""
     empty = np.zeros(table.num_rows, dtype=bool)
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for name in columns.case:
@@ -326,7 +326,7 @@ def _stamps(name: str, column: pa.ChunkedArray) -> tuple[Any, list[Problem | Non
 
 
 def _written(name: str, words: pd.Categorical) -> tuple[Any, list[Problem | None]]:
-    """Date-times as text: each needs its own zone."""
+    """Parse date-times given as text; each needs its own zone."""
     # Parsing is slow, and a text may stand in many rows: each is parsed once.
     codes = words.codes
     moments = [_moment(text) for text in words.categories]

@@ -41,7 +41,7 @@ class Figures:
 
 
 def quantile(ordered: "np.ndarray[Any, Any]", numerator: int, denominator: int) -> float:
-    """A quantile by linear interpolation (Hyndman and Fan 1996, type 7), in the arithmetic of ``statistics``.
+    """Return a quantile by linear interpolation (Hyndman and Fan 1996, type 7), in the arithmetic of ``statistics``.
 
     The backend reports with the standard library; the same steps give the same last bit.
     """
@@ -91,7 +91,7 @@ class Resampling:
     def intervals(
         self, ordered: "np.ndarray[Any, Any]", target: float, blocks: "np.ndarray[Any, Any] | None"
     ) -> dict[str, tuple[float | None, float | None]]:
-        """Intervals of the figures of durations that are in order."""
+        """Return intervals of the figures of durations that are in order."""
         names = ("mean", "median", "p90", "p95", "within_target")
         if len(ordered) < 2 or (blocks is not None and len(np.unique(blocks)) < 2):
             return dict.fromkeys(names, (None, None))
@@ -110,7 +110,7 @@ class Resampling:
         return {name: tuple(map(float, np.quantile(values, (tail, 1 - tail)))) for name, values in drawn.items()}  # type: ignore[misc]
 
     def _drawn(self, ordered: "np.ndarray[Any, Any]", blocks: Any) -> tuple[Any, Any]:
-        """How often each bin of neighbouring durations was drawn, each time, and a bin's mean.
+        """Return how often each bin of neighbouring durations was drawn, each time, and a bin's mean.
 
         Up to 4,096 durations each is its own bin, and this is the plain bootstrap.
         """
@@ -173,7 +173,7 @@ def _first_at(times: Any, waiting: Any, share: float) -> float | None:
 
 
 def _within(times: Any, waiting: Any, ends: Any, at_risk: Any, target: float) -> Estimate:
-    """Share released by the target, with Greenwood's variance on the log-log scale."""
+    """Return the share released by the target, with Greenwood's variance on the log-log scale."""
     place = int(np.searchsorted(times, target, side="right")) - 1
     if place < 0:
         return Estimate(0.0)

@@ -98,11 +98,11 @@ class Study:
     findings: tuple[Problem, ...]
 
     def interval(self, name: str, group: str = "all") -> Interval:
-        """One of the four, of one group."""
+        """Return one of the four intervals, of one group."""
         return next(found for found in self.intervals if (found.name, found.group) == (name, group))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as plain JSON."""
+        """Return everything as plain JSON."""
         findings = [problem.to_json() for problem in self.findings]
         rules = {name: str(rule) for name, rule in RULES.items()}
         return {"format": FORMAT, **asdict(replace(self, findings=())), "findings": findings, "rules": rules}
@@ -183,7 +183,7 @@ def _is_peak(cases: Cases, zone: str, peak: tuple[int, int]) -> pd.Series:
 
 
 def _blocks(cases: Cases, zone: str) -> tuple[Any, str]:
-    """What is resampled together: replications, else days of arrival, where there are enough; else nothing."""
+    """Return what is resampled together: replications, else days of arrival, where there are enough; else nothing."""
     if "replication" in cases.table and cases.table["replication"].nunique() >= ENOUGH_BLOCKS:
         return cases.table["replication"].cat.codes.to_numpy(), "replication"
     begun = cases.table["arrived"].fillna(cases.table["lodged"]).to_numpy()
@@ -229,7 +229,14 @@ def _iso(micros: float, zone: str) -> str:
 
 
 def splits_asked(text: str) -> tuple[str, ...]:
-    """``channel,class`` as given on the command line; raises LogError."""
+    """Parse `channel,class` as given on the command line.
+
+    Raises:
+        LogError.
+
+    A name is none that a log can be split by.
+
+    """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in (*SPLITS, "peak")]
     if unknown:
@@ -245,7 +252,11 @@ def splits_asked(text: str) -> tuple[str, ...]:
 
 
 def hours_asked(text: str) -> float:
-    """``8h``, ``90min``, ``2d`` or ``8`` in hours; raises LogError."""
+    """Parse `8h`, `90min`, `2d` or `8` to hours.
+
+    Raises:
+        LogError: the text is no length of time.
+    """
     units: Sequence[tuple[str, float]] = (("min", 1 / 60), ("h", 1.0), ("d", 24.0), ("", 1.0))
     for unit, hours in units:
         if text.endswith(unit):

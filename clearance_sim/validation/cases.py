@@ -31,7 +31,7 @@ class Reading:
     at_h: float | None = None
 
     def __str__(self) -> str:
-        """In words, for the table."""
+        """Return it as text, for the table."""
         figure = _FIGURES[self.kind]
         if self.at_h is not None:
             figure = _("{figure} at {hours:g} h", figure=figure, hours=self.at_h)
@@ -63,7 +63,7 @@ class Case:
 
 
 def all_cases() -> list[Case]:
-    """Every case, its exact values computed now."""
+    """Return every case, its exact values computed now."""
     return [
         case
         for make in (_one_station, _loss, _general_service, _networks, _priorities, _time, _gaps)
@@ -218,7 +218,7 @@ class Answer:
 
 
 def scenario_file(name: str) -> Path:
-    """The packaged file of a case."""
+    """Return the packaged file of a case."""
     return Path(str(files("clearance_sim"))) / "scenarios" / "theory" / f"{name}.toml"
 
 
@@ -230,7 +230,7 @@ def answers(case: Case, workers: int | None = None) -> Iterator[Answer]:
 
 
 def read(result: Result, reading: Reading) -> Estimate:
-    """The estimate that a reading names."""
+    """Return the estimate that a reading names."""
     if reading.kind == "through":
         return result.clocks["total"].mean
     if reading.kind == "arrivals":

@@ -17,7 +17,10 @@ Floats = NDArray[np.float64]
 
 
 def erlang_b(servers: int, offered: float) -> float:
-    """Share lost in M/G/c/c (Erlang 1917), whatever the service distribution; `offered` is rate times mean service."""
+    """Return the share lost in M/G/c/c (Erlang 1917), whatever the service distribution.
+
+    `offered` is rate times mean service.
+    """
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = offered * blocked / (k + offered * blocked)
@@ -25,24 +28,24 @@ def erlang_b(servers: int, offered: float) -> float:
 
 
 def erlang_c(servers: int, offered: float) -> float:
-    """Share that waits in M/M/c (Erlang 1917)."""
+    """Return the share that waits in M/M/c (Erlang 1917)."""
     blocked, load = erlang_b(servers, offered), offered / servers
     return blocked / (1.0 - load + load * blocked)
 
 
 def mmc_wait(rate: float, mean_h: float, servers: int) -> float:
-    """Mean wait in M/M/c."""
+    """Return the mean wait in M/M/c."""
     return erlang_c(servers, rate * mean_h) / (servers / mean_h - rate)
 
 
 def mmc_wait_quantile(rate: float, mean_h: float, servers: int, share: float) -> float:
-    """The wait that a share of declarations does not exceed in M/M/c: P(W > t) = C exp(-(c mu - lambda) t)."""
+    """Return the wait that a share of declarations does not exceed in M/M/c: P(W > t) = C exp(-(c mu - lambda) t)."""
     waiting = erlang_c(servers, rate * mean_h)
     return max(0.0, math.log(waiting / (1.0 - share)) / (servers / mean_h - rate))
 
 
 def mmck(rate: float, mean_h: float, servers: int, room: int) -> tuple[float, float]:
-    """Share lost and mean number waiting in M/M/c with `room` places to wait."""
+    """Return the share lost and mean number waiting in M/M/c with `room` places to wait."""
     weights = [1.0]
     for n in range(1, servers + room + 1):
         weights.append(weights[-1] * rate * mean_h / min(n, servers))
@@ -52,19 +55,19 @@ def mmck(rate: float, mean_h: float, servers: int, room: int) -> tuple[float, fl
 
 
 def pollaczek_khinchine_wait(rate: float, mean_h: float, squared_cv: float) -> float:
-    """Mean wait in M/G/1 (Pollaczek 1930, Khinchine 1932)."""
+    """Return the mean wait in M/G/1 (Pollaczek 1930, Khinchine 1932)."""
     return rate * mean_h**2 * (1.0 + squared_cv) / (2.0 * (1.0 - rate * mean_h))
 
 
 def batch_wait(rate: float, mean_h: float, size: float, size_squared: float) -> float:
-    """Mean wait in M[X]/M/1: batches at `rate`, of mean size E[X] and E[X²] (Gross and Harris, section 3.1)."""
+    """Return the mean wait in M[X]/M/1: batches at `rate`, of mean size E[X] and E[X²] (Gross and Harris, 3.1)."""
     load = rate * size * mean_h
     in_system = (load + rate * mean_h * size_squared) / (2.0 * (1.0 - load))
     return in_system / (rate * size) - mean_h
 
 
 def mdc_wait(rate: float, value_h: float, servers: int) -> float:
-    """Mean wait in M/D/c (Crommelin 1932), from the chain seen every `value_h` hours."""
+    """Return the mean wait in M/D/c (Crommelin 1932), from the chain seen every `value_h` hours."""
     states = 1200
     arrivals = poisson.pmf(np.arange(states), rate * value_h)
     chain = np.zeros((states, states))
@@ -77,7 +80,7 @@ def mdc_wait(rate: float, value_h: float, servers: int) -> float:
 
 
 def stationary(chain: Floats) -> Floats:
-    """The distribution that a chain's matrix leaves unchanged."""
+    """Return the distribution that a chain's matrix leaves unchanged."""
     equations = chain.T - np.eye(len(chain))
     equations[-1] = 1.0
     right = np.zeros(len(chain))
@@ -88,14 +91,14 @@ def stationary(chain: Floats) -> Floats:
 def jackson_sojourns(
     outside: Sequence[float], routing: Sequence[Sequence[float]], means_h: Sequence[float], servers: Sequence[int]
 ) -> tuple[list[float], float]:
-    """Mean time at each node of a Jackson network (1957) a visit, and from entering the network to leaving it."""
+    """Return the mean time per visit at each node of a Jackson network (1957), and from entering to leaving it."""
     flows = np.linalg.solve(np.eye(len(outside)) - np.array(routing).T, np.array(outside))
     times = [mmc_wait(f, m, c) + m for f, m, c in zip(flows, means_h, servers, strict=True)]
     return times, float(flows @ np.array(times)) / sum(outside)
 
 
 def cobham_waits(rates: Sequence[float], means_h: Sequence[float], second_moments: Sequence[float]) -> list[float]:
-    """Mean waits by priority in M/G/1 without interruption (Cobham 1954), highest priority first."""
+    """Return the mean waits by priority in M/G/1 without interruption (Cobham 1954), highest priority first."""
     residual = sum(rate * moment for rate, moment in zip(rates, second_moments, strict=True)) / 2.0
     waits, before = [], 0.0
     for rate, mean in zip(rates, means_h, strict=True):
@@ -106,7 +109,7 @@ def cobham_waits(rates: Sequence[float], means_h: Sequence[float], second_moment
 
 
 def priority_waits(rates: Sequence[float], mean_h: float, servers: int) -> list[float]:
-    """Mean waits by priority in M/M/c without interruption, one service distribution for all (Cobham 1954)."""
+    """Return the mean waits by priority in M/M/c without interruption, one service rate for all (Cobham 1954)."""
     offered = sum(rates) * mean_h
     residual = erlang_c(servers, offered) * mean_h / servers
     waits, before = [], 0.0
@@ -120,7 +123,7 @@ def priority_waits(rates: Sequence[float], mean_h: float, servers: int) -> list[
 def pre_emptive_sojourns(
     rates: Sequence[float], means_h: Sequence[float], second_moments: Sequence[float]
 ) -> list[float]:
-    """Mean sojourns by priority in M/G/1 with interruption and resumption (White and Christie 1958)."""
+    """Return the mean sojourns by priority in M/G/1 with interruption and resumption (White and Christie 1958)."""
     sojourns, before, residual = [], 0.0, 0.0
     for rate, mean, moment in zip(rates, means_h, second_moments, strict=True):
         after = before + rate * mean
@@ -133,7 +136,9 @@ def pre_emptive_sojourns(
 def swinging_infinite_servers(
     rate: float, amplitude: float, period_h: float, mean_h: float, moments_h: Sequence[float]
 ) -> list[float]:
-    """Mean number in Mt/M/infinity at these moments, rate(t) = rate (1 + amplitude sin(2 pi t / period)), in the cycle.
+    """Return the mean number in Mt/M/infinity at these moments of the cycle.
+
+    The rate is rate (1 + amplitude sin(2 pi t / period)).
 
     Eick, Massey and Whitt (1993).
     """
@@ -143,26 +148,29 @@ def swinging_infinite_servers(
 
 
 def swinging_arrivals(rate: float, amplitude: float, period_h: float, phase_h: float, horizon_h: float) -> float:
-    """Expected arrivals up to the horizon: the integral of rate (1 + amplitude sin(2 pi (t - phase) / period))."""
+    """Return expected arrivals up to the horizon.
+
+    The integral of rate (1 + amplitude sin(2 pi (t - phase) / period)).
+    """
     w = 2.0 * math.pi / period_h
     swing = math.cos(w * phase_h) - math.cos(w * (horizon_h - phase_h))
     return rate * (horizon_h + amplitude * swing / w)
 
 
 def deterministic_arrivals_wait(gap_h: float, mean_h: float) -> float:
-    """Mean wait in D/M/1 (Kendall 1953): s / (1 - s) mean services, where s = exp(-(1 - s) gap / mean)."""
+    """Return the mean wait in D/M/1 (Kendall 1953): s / (1 - s) mean services, where s = exp(-(1 - s) gap / mean)."""
     sigma = brentq(lambda s: s - math.exp(-(1.0 - s) * gap_h / mean_h), 0.0, 1.0 - 1e-9)
     return mean_h * float(sigma) / (1.0 - float(sigma))
 
 
 def kingman_bound(gap_mean_h: float, gap_cv2: float, mean_h: float, squared_cv: float) -> float:
-    """Kingman's upper bound (1962) on the mean wait in GI/G/1."""
+    """Return Kingman's upper bound (1962) on the mean wait in GI/G/1."""
     rate = 1.0 / gap_mean_h
     return rate * (gap_cv2 * gap_mean_h**2 + squared_cv * mean_h**2) / (2.0 * (1.0 - rate * mean_h))
 
 
 def erlang_a(rate: float, mean_h: float, servers: int, patience_h: float) -> tuple[float, float]:
-    """Mean number waiting and share that gives up in M/M/c with memoryless patience (Palm 1957)."""
+    """Return the mean number waiting and share that gives up in M/M/c with memoryless patience (Palm 1957)."""
     weights = [1.0]
     while len(weights) < 4000:
         n = len(weights)
@@ -207,7 +215,7 @@ class Chain:
         self._step = csr_array((entries, (rows, columns)), (size, size))
 
     def carried(self, shares: Floats, hours: float) -> tuple[Floats, Floats]:
-        """The distribution after these hours, and the hours spent in each state on the way."""
+        """Return the distribution after these hours, and the hours spent in each state on the way."""
         expected = self.fastest * hours
         terms = int(poisson.ppf(1.0 - 1e-14, expected)) + 2
         weights = poisson.pmf(np.arange(terms), expected)
@@ -222,7 +230,7 @@ class Chain:
 
 
 def from_empty(rate: float, mean_h: float, servers: int, moments_h: list[float]) -> list[float]:
-    """Mean number in M/M/c at these moments when it starts empty."""
+    """Return the mean number in M/M/c at these moments when it starts empty."""
     most = 600
     chain = Chain(most, _birth_and_death(rate, mean_h, servers, most))
     found = []
@@ -234,7 +242,7 @@ def from_empty(rate: float, mean_h: float, servers: int, moments_h: list[float])
 
 
 def pre_empt_resume_sojourn(roster: Roster) -> float:
-    """Mean sojourn where work stops at the end of a shift and goes on with the next server on duty."""
+    """Return the mean sojourn where work stops at the end of a shift and resumes with the next server."""
     chains = [Chain(_MOST, _birth_and_death(roster.rate, roster.mean_h, c, _MOST)) for c in roster.servers]
     numbers = np.arange(_MOST)
 
@@ -249,7 +257,7 @@ def pre_empt_resume_sojourn(roster: Roster) -> float:
 
 
 def crew_sojourn(roster: Roster) -> float:
-    """Mean sojourn where a crew finishes what it began beside the new crew, which starts afresh.
+    """Return the mean sojourn where a crew finishes what it began beside the new crew, which starts afresh.
 
     Who is in service at a change of shift stays on average one more mean service, and occupies nobody of the new crew.
     """
@@ -271,7 +279,7 @@ def crew_sojourn(roster: Roster) -> float:
 
 
 def drain_sojourn(roster: Roster) -> float:
-    """Mean sojourn where servers off duty finish what they began, and count among those of the next shift."""
+    """Return the mean sojourn where servers off duty finish what they began, counted among the next shift."""
     most_busy = max(roster.servers)
     size = (most_busy + 1) * _MOST
     chains = [Chain(size, _draining(roster, servers, most_busy)) for servers in roster.servers]
@@ -296,7 +304,7 @@ def _birth_and_death(rate: float, mean_h: float, servers: int, most: int) -> Ite
 
 
 def _draining(roster: Roster, servers: int, most_busy: int) -> Iterator[tuple[int, int, float]]:
-    """Moves between states (busy, waiting), numbered busy * _MOST + waiting."""
+    """Yield moves between states (busy, waiting), numbered busy * _MOST + waiting."""
     for busy in range(most_busy + 1):
         for waiting in range(_MOST):
             here = busy * _MOST + waiting
@@ -311,7 +319,7 @@ def _draining(roster: Roster, servers: int, most_busy: int) -> Iterator[tuple[in
 
 
 def _started(shares: Floats, servers: int, most_busy: int) -> Floats:
-    """The distribution once those who wait have been taken by the servers who come on duty."""
+    """Return the distribution once those who wait have been taken by the servers who come on duty."""
     table = shares.reshape(most_busy + 1, _MOST)
     begun = np.zeros_like(table)
     for busy in range(most_busy + 1):
@@ -322,7 +330,7 @@ def _started(shares: Floats, servers: int, most_busy: int) -> Floats:
 
 
 def _periodic(cycle: Callable[[Floats], tuple[Floats, float]], size: int) -> float:
-    """Declaration-hours in the system over one cycle, once cycles no longer differ."""
+    """Return declaration-hours in the system over one cycle, once cycles no longer differ."""
     shares = np.zeros(size)
     shares[0] = 1.0
     held = 0.0
