@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
-from scipy.stats import t as student
 
 from clearance_sim.messages import Message, _
 
@@ -89,7 +88,7 @@ class Interval:
         middle = float(kept.mean())
         if kept.size == 1:
             return cls(middle, float("-inf"), float("inf"))
-        half = float(student.ppf((1 + confidence) / 2, kept.size - 1) * kept.std(ddof=1) / np.sqrt(kept.size))
+        half = _half_width(float(kept.std(ddof=1)), kept.size, confidence)
         return cls(middle, middle - half, middle + half)
 
     def lies_below(self, hours: float) -> bool:

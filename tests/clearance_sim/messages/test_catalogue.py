@@ -34,7 +34,9 @@ def of_calls(source: str) -> set[Key]:
 def of_commands(command: click.Command) -> set[Key]:
     """The help texts of a command and of all below it."""
     with click.Context(command) as context:
-        texts = [command.help, command.short_help, *(getattr(p, "help", None) for p in command.get_params(context))]
+        # The options --help and --version are click's own, made in the language of their first use.
+        options = [p for p in command.get_params(context) if not {"--help", "--version"} & set(p.opts)]
+        texts = [command.help, command.short_help, *(getattr(option, "help", None) for option in options)]
         found = {("", part) for text in texts if text for part in paragraphs(text) if not is_kept(part)}
         for name in command.list_commands(context) if isinstance(command, click.Group) else ():
             found |= of_commands(command.get_command(context, name))
