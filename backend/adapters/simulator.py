@@ -166,7 +166,7 @@ class ProgramSimulator:
                 process = subprocess.Popen(
                     [*self._program, *arguments],
                     cwd=folder,
-                    env={**environment, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
+                    env={**environment, "LANGUAGE": "en", "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,

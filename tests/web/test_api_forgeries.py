@@ -13,7 +13,7 @@ from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.verdict import Conclusion
 from backend.services.verification import verdict_on_bundle
-from backend.web.api.json_input import StrictJson
+from backend.web.api.interface import StrictJson
 from tests.helpers.builders import (
     SOMEBODY_ELSE,
     Api,
@@ -90,12 +90,12 @@ def meaning(content):
 
 def test_no_altered_bundle_is_valid(system, bundle):
     chance, original, judged = random.Random(20260301), meaning(bundle), 0
-    assert verdict_on_bundle(system.at, bundle).conclusion is Conclusion.VALID
+    assert verdict_on_bundle(system.ctx, bundle).conclusion is Conclusion.VALID
     accepted = []
     for _ in range(MUTATIONS):
         mutated = mutate(bundle, chance)
         try:
-            found = verdict_on_bundle(system.at, mutated)
+            found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
         judged += 1
@@ -121,7 +121,7 @@ def test_no_altered_bytes_are_valid_or_a_crash(app, system, bundle):
                     content.insert(position, content[chance.randrange(len(content))])
         try:
             mutated = reader.loads(bytes(content))
-            found = verdict_on_bundle(system.at, mutated)
+            found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
         assert found.conclusion is not Conclusion.VALID or meaning(mutated) == original, bytes(content)

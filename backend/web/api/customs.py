@@ -3,15 +3,17 @@
 from dataclasses import asdict
 from typing import Any
 
+from flask import Response, stream_with_context
+from pydantic import AwareDatetime, Field
+
 from backend.domain.documents import fields_of
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, NotAllowed
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Role
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import answer_key, auth, blueprint
 from backend.web.api.shapes import (
     ArrivalInput,
     DecisionInput,
@@ -23,9 +25,10 @@ from backend.web.api.shapes import (
     DeclarationSummary,
     RecordReceipt,
     ReleaseTimesShape,
+    Shape,
 )
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/declarations")
@@ -35,7 +38,7 @@ from backend.web.context import surroundings
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(declarations.lodge(surroundings(), person(), fields_of(document), answer_key()).record)
+    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document), answer_key()).record)
 
 
 @blueprint.get("/declarations")
@@ -48,8 +51,8 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
     actor = person()
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
-    with surroundings().work(reading=True) as work:
-        found = work.store.consignments(merchant, status, query.limit, query.after)
+    with current_context().work(reading=True) as work:
+        found = work.consignments.search(merchant, status, query.limit, query.after)
     return {
         "declarations": [views.summary(consignment) for consignment in found],
         "next": found[-1].id if len(found) == query.limit else None,
@@ -72,11 +75,11 @@ def _status(name: str | None) -> DeclarationStatus | None:
 @blueprint.doc(summary="Read a declaration", tags=["Customs", "Merchants"], responses=[401, 404])
 def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        changes = work.store.status_changes_of(consignment.record.id)
-        return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment), changes)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        consignment = declarations.visible(work, person(), declaration_id)
+        changes = work.status_changes.of_record(consignment.record.id)
+        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment), changes)
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")
@@ -87,7 +90,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
     """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
     taken = decisions.decide(
-        surroundings(), person(), declaration_id, body.decision, body.reason, body.accept_indeterminate, answer_key()
+        current_context(), person(), declaration_id, body.decision, body.reason, body.accept_indeterminate, answer_key()
     )
     return views.decision(declaration_id, taken)
 
@@ -99,7 +102,7 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
 @blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
 def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
     """Tell when goods that were declared beforehand came under customs' control."""
-    return views.summary(declarations.report_arrival(surroundings(), person(), declaration_id, body.arrived_at))
+    return views.summary(declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at))
 
 
 @blueprint.post("/declarations/<declaration_id>/withdrawal")
@@ -108,7 +111,7 @@ def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
 @blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
 def post_withdrawal(declaration_id: str) -> dict[str, Any]:
     """Take a declaration back, as long as customs have not begun to act on the goods."""
-    return views.summary(declarations.withdraw(surroundings(), person(), declaration_id))
+    return views.summary(declarations.withdraw(current_context(), person(), declaration_id))
 
 
 @blueprint.get("/release-times")
@@ -118,5 +121,37 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 def get_release_times() -> dict[str, Any]:
     """Count, mean, median and 90th percentile of both clocks, in hours. A merchant sees its own goods only."""
     actor = person()
-    study = release_times.study(surroundings(), actor.organisation if actor.role is Role.MERCHANT else None)
+    study = release_times.study(current_context(), actor.organisation if actor.role is Role.MERCHANT else None)
     return asdict(study)
+
+
+_READERS = ("officer", "analyst")
+_CSV: dict[int | str, Any] = {
+    200: {"description": "One row an event", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    401: {"description": "Unauthorized"},
+    403: {"description": "Forbidden"},
+    422: {"description": "Unprocessable Entity"},
+}
+
+
+class EventsQuery(Shape):
+    """Which events to hand out."""
+
+    since: AwareDatetime | None = Field(None, description="Only what was recorded at or after this time (RFC 3339)")
+
+
+@blueprint.get("/clearance-events")
+@blueprint.auth_required(auth)
+@blueprint.input(EventsQuery, location="query", arg_name="query")
+@blueprint.doc(summary="Export the events of clearance", tags=["Customs"], responses=_CSV)
+def get_clearance_events(query: EventsQuery) -> Response:
+    """Every step of every declaration as CSV, for ``clearance-sim trs``; for customs and analysts. No names, no goods.
+
+    Columns: declaration, step, occurred_at, recorded_at, customs_office, party (the role of who took the step).
+    """
+    if person().role.value not in _READERS:
+        raise NotAllowed("only customs and analysts read the events of all declarations")
+    lines = release_times.as_csv(release_times.events(current_context(), query.since))
+    response = Response(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
+    return response

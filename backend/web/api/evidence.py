@@ -5,20 +5,29 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from backend.domain.errors import Conflict
-from backend.services import declarations
+from backend.domain.errors import Conflict, Invalid
+from backend.domain.presentations import Audience
+from backend.services import declarations, erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.web.api import views
-from backend.web.api.access import auth
-from backend.web.api.interface import blueprint
-from backend.web.api.shapes import EvidenceQuery, MomentQuery, PersonShape, RecordShape, VerdictShape
+from backend.web.api.interface import auth, blueprint
+from backend.web.api.shapes import (
+    ErasureInput,
+    ErasureShape,
+    EvidenceQuery,
+    MomentQuery,
+    PersonShape,
+    PresentationQuery,
+    RecordShape,
+    VerdictShape,
+)
 from backend.web.auth import person
-from backend.web.context import surroundings
-from backend.web.presentation.bundle_files import bundle_file
+from backend.web.context import current_context
 from backend.web.presentation.languages import language
 from backend.web.presentation.verdict_json import verdict_json
+from backend.web.public.downloads import bundle_file
 
 
 @blueprint.get("/me")
@@ -43,10 +52,10 @@ def get_me() -> dict[str, Any]:
 @blueprint.doc(summary="Read a record", tags=["Everybody"], responses=[401, 404, 422])
 def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
     """A record with its fields and its verdict, now or ``at`` a past moment, for those who may see it."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        on_file = visible_record(work.store, person(), record_id)
-    return views.record(on_file, verdict_on(at, on_file, query.at))
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        on_file = visible_record(work, person(), record_id)
+    return views.record(on_file, verdict_on(ctx, on_file, query.at))
 
 
 @blueprint.get("/records/<record_id>/evidence")
@@ -55,13 +64,13 @@ def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
 @blueprint.doc(summary="Download a record's evidence", tags=["Everybody"], responses=[401, 404, 409, 422])
 def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
     """The bundle: record, inclusion proof, anchor and a signed snapshot, in a file that is verified elsewhere."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        on_file = visible_record(work.store, person(), record_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        on_file = visible_record(work, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
     shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
-    return bundle_file(bundle_of(at, on_file, shown), record_id)
+    return bundle_file(bundle_of(ctx, on_file, shown), record_id)
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence")
@@ -69,10 +78,10 @@ def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
 @blueprint.doc(summary="Download a consignment's evidence", tags=["Customs", "Merchants"], responses=[401, 404, 409])
 def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
     """One bundle with the declaration and every paper that it relies on."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        consignment = declarations.visible(work, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 
 @blueprint.post("/verify")
@@ -82,4 +91,36 @@ def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
 def post_verify(query: MomentQuery) -> dict[str, Any]:
     """A bundle in, a verdict out: now, or ``at`` a past moment. Needs no token."""
     bundle = request.get_json(force=True)
-    return verdict_json(verdict_on_bundle(surroundings(), bundle, query.at), language())
+    return verdict_json(verdict_on_bundle(current_context(), bundle, query.at), language())
+
+
+@blueprint.get("/records/<record_id>/presentation")
+@blueprint.auth_required(auth)
+@blueprint.input(PresentationQuery, location="query", arg_name="query")
+@blueprint.doc(summary="Show a record in part", tags=["Everybody"], responses=[401, 404, 409, 422])
+def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturnValue:
+    """The evidence bundle with only those fields in the open that the ``audience`` needs, or that ``fields`` names."""
+    if (query.audience is None) == (query.fields is None):
+        raise Invalid("say what to show", [("audience", "is missing: give it, or fields, and not both")])
+    audience = Audience(query.audience) if query.audience is not None else None
+    names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
+    ctx = current_context()
+    choice = selective_disclosure.choose(ctx, person(), record_id, audience, names)
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+
+
+@blueprint.post("/records/<record_id>/erasure")
+@blueprint.auth_required(auth)
+@blueprint.input(ErasureInput, location="json", arg_name="body")
+@blueprint.output(ErasureShape, status_code=201)
+@blueprint.doc(summary="Erase a record", tags=["Merchants", "Issuers"], responses=[401, 403, 404, 409, 422])
+def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
+    """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only."""
+    gone = erasure.erase(current_context(), person(), record_id)
+    first, *others = gone.records
+    return {
+        "id": first.id,
+        "erasedAt": first.erased_at,
+        "alsoErased": [other.id for other in others],
+        "files": gone.files,
+    }

@@ -9,21 +9,22 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.documents import KINDS, SLUGS
-from backend.domain.errors import Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
+from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import declarations, issuance
+from backend.services import declarations, erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.presentation.bundle_files import bundle_file
 from backend.web.presentation.field_messages import in_words
+from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
 _PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
@@ -35,9 +36,9 @@ def records() -> str:
     """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
     actor = person()
     chosen, all_of_them = KINDS.get(request.args.get("kind", "")), "replaced" in request.args
-    with surroundings().work(reading=True) as work:
-        found = work.store.records_of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
-        asked = {r.statement.id: r for r in work.store.requests(merchant=actor.organisation)}
+    with current_context().work(reading=True) as work:
+        found = work.records.of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
+        asked = {r.statement.id: r for r in work.requests.search(merchant=actor.organisation)}
     if actor.role.issues is not None:
         found = [r for r in found if r.issuer.id == actor.organisation.id]
     shown = [r for r in found if all_of_them or r.superseded_by_id is None]
@@ -59,11 +60,11 @@ def record(record_id: str) -> ResponseReturnValue:
 
 
 def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
-    at, actor = surroundings(), person()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, actor, record_id)
-        asked = work.store.find_request_about(record_id)
-        named_by = [c for c in work.store.consignments_naming(record_id) if actor.role is Role.MERCHANT]
+    ctx, actor = current_context(), person()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, actor, record_id)
+        asked = work.requests.find_about(record_id)
+        named_by = [c for c in work.consignments.naming(record_id) if actor.role is Role.MERCHANT]
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
     verdict, past_fault = _verdict(found)
@@ -87,15 +88,15 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
 
 def _verdict(found: RecordOnFile) -> tuple[Verdict, str | None]:
     """The verdict now, or at the time that was asked about; and what is wrong with that time."""
-    at = surroundings()
+    ctx = current_context()
     if not request.args.get("at"):
-        return verdict_on(at, found), None
+        return verdict_on(ctx, found), None
     try:
-        return verdict_on(at, found, datetime.fromisoformat(in_trade_zone(request.args["at"]))), None
+        return verdict_on(ctx, found, datetime.fromisoformat(in_trade_zone(request.args["at"]))), None
     except Invalid as error:
-        return verdict_on(at, found), in_words(error.problems[0][1])
+        return verdict_on(ctx, found), in_words(error.problems[0][1])
     except ValueError:
-        return verdict_on(at, found), _("Give date and time as 2026-03-31 14:05.")
+        return verdict_on(ctx, found), _("Give date and time as 2026-03-31 14:05.")
 
 
 def _declaration_page(found: RecordOnFile) -> str:
@@ -121,7 +122,7 @@ def _can_revoke(found: RecordOnFile) -> bool:
 def revoke(record_id: str) -> ResponseReturnValue:
     """The issuer takes it back for good."""
     try:
-        issuance.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
+        issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
         return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
@@ -132,11 +133,11 @@ def revoke(record_id: str) -> ResponseReturnValue:
 @only(*READERS)
 def attached_file(record_id: str, sha256: str) -> Response:
     """A file attached to a record, for those who may read the record."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
-    content = at.files.get(sha256) if named else None
+    content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)
     answer = make_response(content)
@@ -150,17 +151,66 @@ def attached_file(record_id: str, sha256: str) -> Response:
 @only(*READERS)
 def evidence(record_id: str) -> Response:
     """The bundle that can be checked elsewhere, without us."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
-    return bundle_file(bundle_of(at, found), record_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, person(), record_id)
+    return bundle_file(bundle_of(ctx, found), record_id)
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence.json")
 @only(Role.MERCHANT, Role.OFFICER)
 def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        consignment = declarations.visible(work, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
+
+
+_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+
+
+@blueprint.get("/records/<record_id>/show")
+@only(*_HOLDERS)
+def show(record_id: str) -> str:
+    """Choose what to show to whom."""
+    wanted = request.args.get("audience", Audience.BUYER.value)
+    audience = Audience(wanted) if wanted in set(Audience) else Audience.BUYER
+    choice = selective_disclosure.choose(current_context(), person(), record_id, audience)
+    return render_template(
+        "pages/show.html",
+        record=choice.record,
+        fields=choice.record.fields,
+        shown=choice.shown,
+        audience=audience,
+        audiences=list(Audience),
+    )
+
+
+@blueprint.get("/records/<record_id>/presentation.json")
+@only(*_HOLDERS)
+def presentation(record_id: str) -> Response:
+    """The bundle with the fields that were ticked."""
+    ctx = current_context()
+    choice = selective_disclosure.choose(ctx, person(), record_id, None, request.args.getlist("field"))
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+
+
+@blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])
+@only(*_HOLDERS)
+def erase(record_id: str) -> ResponseReturnValue:
+    """Say what erasing means, and do it."""
+    ctx, actor = current_context(), person()
+    with ctx.work(reading=True) as work:
+        found = work.records.get(record_id)
+        refusal = erasure.why_not(work, actor, found)
+    if refusal is not None and not isinstance(refusal, Conflict):
+        raise refusal
+    is_sure = request.form.get("sure") == "yes"
+    if request.method == "POST" and refusal is None and is_sure:
+        erasure.erase(ctx, actor, record_id)
+        flash(_("Erased. What this paper said is gone for good."))
+        return redirect(url_for("pages.record", record_id=record_id))
+    unsure = request.method == "POST" and not is_sure
+    page = render_template("pages/erase.html", record=found, refusal=refusal, unsure=unsure)
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if unsure or refusal else HTTPStatus.OK

@@ -23,7 +23,6 @@ from backend.web.forms import choices
 from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.field_names import field_name, field_value
 from backend.web.presentation.languages import duration, language, moment
-from backend.web.presentation.ledger_refusals import undone
 
 
 class Shown(NamedTuple):
@@ -261,8 +260,8 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
         (_("Final"), _("Settled for good: anybody can check it, also without us."), batch and batch.anchored_at),
     ]
     return [
-        {"word": word, "says": says, "at": at, "done": place <= reached.index(state)}
-        for place, (word, says, at) in enumerate(texts)
+        {"word": word, "says": says, "at": reached_at, "done": place <= reached.index(state)}
+        for place, (word, says, reached_at) in enumerate(texts)
     ]
 
 
@@ -330,3 +329,23 @@ def size(count: int) -> str:
 def hours(count: float | None) -> str:
     """A number of hours as people say it."""
     return duration(timedelta(hours=count)) if count is not None else "–"
+
+
+def undone(why: str) -> str:
+    """Why a decision was undone. What is not known here is shown as the ledger said it."""
+    error = why.split(" ", 1)[0]
+    return _sentences().get(error, why)
+
+
+def _sentences() -> dict[str, str]:
+    return {
+        "CertificateBalanceOverdrawn": _("Less is left of the certificate than was to be drawn: others were quicker."),
+        "CertificateBalanceNotActive": _("The certificate was suspended, revoked or replaced meanwhile."),
+        "CertificateBalanceExpired": _("The certificate expired meanwhile."),
+        "CertificateBalanceIssuerSuspended": _("The issuer's accreditation was suspended meanwhile."),
+        "CertificateBalanceIssuerNotAccredited": _(
+            "The issuer had no accreditation for this certificate when it signed."
+        ),
+        "CertificateBalanceDeclarationEnded": _("The declaration was rejected, returned or withdrawn meanwhile."),
+        "TraceLedgerEdgeForbidden": _("Another decision stood on the ledger already; it counts."),
+    }

@@ -8,8 +8,9 @@ from hashlib import sha256
 from flask import Blueprint, Response, abort, jsonify, request, send_file
 from flask.typing import ResponseReturnValue
 
+from backend.domain.bundle import Bundle, text
 from backend.services.bundles import trust_of
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
@@ -53,7 +54,7 @@ verifier.__dict__["talisman_view_options"] = {"content_security_policy": _policy
 @blueprint.get("/trust.json")
 def trust_file() -> Response:
     """Our entry for a reader's trust file. Whoever needs certainty compares it with what we say elsewhere."""
-    answer = jsonify(trust_of(surroundings(), request.host).as_json())
+    answer = jsonify(trust_of(current_context(), request.host).as_json())
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -66,4 +67,12 @@ def schema(name: str, version: int) -> ResponseReturnValue:
         abort(404)
     answer = send_file(FOLDER / f"{name}-v{version}.schema.json", mimetype="application/schema+json", max_age=86400)
     answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+def bundle_file(bundle: Bundle, name: str) -> Response:
+    """The file, named after what it is about: the very bytes that count, not JSON written anew."""
+    answer = Response(text(bundle), mimetype="application/json")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{name[:8]}.json")
+    answer.headers["Cache-Control"] = "no-store"
     return answer

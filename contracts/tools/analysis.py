@@ -1,0 +1,171 @@
+"""Run slither over the contracts, and refuse every finding that nobody has explained.
+
+``python -m contracts.tools.analysis SLITHER`` works on a copy of the project with one more contract, whose fault
+slither must report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found
+fails too.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.tools import compile as build
+from contracts.tools.invariants import FORGE, environment
+
+OURS = {"Accreditation", "CertificateBalance", "InclusionProof", "TraceLedger"}
+PLANTED = ("tx-origin", "Planted", "act")
+
+_PLANTED_SOURCE = """// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+contract Planted {
+    address private immutable _owner = msg.sender;
+    uint256 public acts;
+
+    function act() external {
+        require(tx.origin == _owner);
+        ++acts;
+    }
+}
+"""
+
+_TRUSTED = (
+    "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 drawdowns."
+)
+_PACKED = (
+    "The word compared is packed and holds the block's time among other things, so slither takes every comparison of "
+    "its parts for one of time. Zero means that nothing was written; roles, segments and edges are exact numbers."
+)
+_MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
+
+EXPLAINED: dict[tuple[str, str, str], str] = {
+    (
+        "assembly",
+        "InclusionProof",
+        "_nodeInput",
+    ): "Where that buffer stands; its first byte is the same for every node.",
+    ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
+    ("assembly", "CertificateBalance", "_emitDrawn"): "Copies call data into an event, without encoding them again.",
+    ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
+    ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
+    ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
+    ("calls-loop", "CertificateBalance", "_requireDeclaration"): _TRUSTED,
+    ("incorrect-equality", "Accreditation", "_covers"): "Compares single bits of a map.",
+    ("incorrect-equality", "TraceLedger", "_rightsOf"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "declarationsOf"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "changeStatuses"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "statusOf"): _PACKED,
+    ("timestamp", "Accreditation", "_covers"): _MINUTES,
+    ("timestamp", "Accreditation", "isSuspended"): _MINUTES,
+    ("timestamp", "Accreditation", "rotate"): _MINUTES,
+    ("timestamp", "Accreditation", "wasAccredited"): _MINUTES,
+    ("timestamp", "CertificateBalance", "_drawDown"): _MINUTES,
+    ("timestamp", "TraceLedger", "_anchor"): _PACKED,
+    ("timestamp", "TraceLedger", "_before"): _PACKED,
+    ("timestamp", "TraceLedger", "_changed"): _PACKED,
+    ("timestamp", "TraceLedger", "_requireEdges"): _PACKED,
+    ("timestamp", "TraceLedger", "_rightsOf"): _PACKED,
+    ("timestamp", "TraceLedger", "changeStatuses"): _PACKED,
+    ("timestamp", "TraceLedger", "declarationsOf"): _PACKED,
+    ("timestamp", "TraceLedger", "statusOf"): _PACKED,
+    (
+        "uninitialized-local",
+        "TraceLedger",
+        "changeStatuses",
+    ): "The first index has none before it, and is not compared.",
+    ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
+    ("uninitialized-local", "CertificateBalance", "draw"): "An empty cache is what is wanted: nothing is known yet.",
+    ("unused-return", "Accreditation", "_write"): "The values before and after a checkpoint are not needed.",
+    (
+        "unused-return",
+        "CertificateBalance",
+        "giveBack",
+    ): "The call is a check: it reverts for all but active anchorers.",
+}
+"""By detector, contract and function: why it is no fault."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run from the command line; answer the exit status."""
+    (slither,) = arguments
+    if not FORGE.is_file():
+        print("contracts: forge is not installed: its package is for Linux on x86-64", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as directory, environment() as around:
+        project = _copy(Path(directory))
+        around = {**around, "PATH": f"{FORGE.parent}{os.pathsep}{around['PATH']}"}
+        names = _analysed(slither, project, around)
+        found = _findings(slither, project, around)
+    return _report(names, found)
+
+
+def _copy(directory: Path) -> Path:
+    project = directory / "contracts"
+    shutil.copytree(build.SOURCES, project / "src")
+    (project / "src" / "Planted.sol").write_text(_PLANTED_SOURCE, encoding="utf-8")
+    (project / "test").mkdir()
+    shutil.copy(build.HERE / "foundry.toml", project)
+    (project / "node_modules").symlink_to(build.MODULES, target_is_directory=True)
+    return project
+
+
+def _slither(slither: str, project: Path, around: Mapping[str, str], *options: str) -> Any:
+    command = [str(Path(slither).absolute()), ".", "--json", "-", "--filter-paths", "node_modules/", *options]
+    ended = subprocess.run(command, cwd=project, env=dict(around), capture_output=True, text=True)
+    try:
+        answer = json.loads(ended.stdout)
+    except json.JSONDecodeError:
+        raise SystemExit(f"slither did not answer:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}") from None
+    if not answer["success"]:
+        raise SystemExit(f"slither failed: {answer['error']}")
+    return answer["results"]
+
+
+def _analysed(slither: str, project: Path, around: Mapping[str, str]) -> set[str]:
+    """The names of the contracts that slither saw."""
+    (printed,) = _slither(slither, project, around, "--print", "contract-summary")["printers"]
+    plain = re.sub(r"\x1b\[\d*m", "", printed["description"])
+    return set(re.findall(r"Contract (\w+)", plain))
+
+
+def _findings(slither: str, project: Path, around: Mapping[str, str]) -> dict[tuple[str, str, str], str]:
+    """What slither reports: detector, contract and function, with its description."""
+    results = _slither(slither, project, around).get("detectors", [])
+    return {_where(result): result["description"] for result in results}
+
+
+def _where(result: Mapping[str, Any]) -> tuple[str, str, str]:
+    element = result["elements"][0]
+    while element["type"] not in {"function", "contract"}:
+        element = element["type_specific_fields"]["parent"]
+    if element["type"] == "contract":
+        return result["check"], element["name"], ""
+    return result["check"], element["type_specific_fields"]["parent"]["name"], element["name"]
+
+
+def _report(names: set[str], found: dict[tuple[str, str, str], str]) -> int:
+    wrong = []
+    if not names >= OURS:
+        wrong.append(f"not analysed: {', '.join(sorted(OURS - names))}")
+    if PLANTED not in found:
+        wrong.append("the planted fault was not reported")
+    ours = {where: said for where, said in found.items() if where[1] != PLANTED[1]}
+    wrong += [f"not explained: {where}\n{said}" for where, said in ours.items() if where not in EXPLAINED]
+    wrong += [f"explained, but not found: {where}" for where in EXPLAINED if where not in ours]
+    explained = len(ours.keys() & EXPLAINED.keys())
+    print(f"slither: {len(names)} contracts analysed, {len(ours)} findings, {explained} of them explained")
+    print("slither: planted fault reported" if PLANTED in found else "slither: planted fault NOT reported")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,115 @@
+"""Run the invariants with forge, on the committed code and on every planted mutant.
+
+``python -m contracts.tools.invariants`` prints "invariant | mutant | killed" and fails where an invariant does not
+hold, a mutant survives, or forge did not in fact run what it was told to.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.tools import compile as build
+from contracts.tools.mutants import INVARIANTS, MUTANTS, Mutant, write
+
+FORGE = build.MODULES / "@foundry-rs" / "forge-linux-amd64" / "bin" / "forge"
+MUTANT_CODE = build.HERE.parent / "build" / "mutants"
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """What forge said: for each test whether it passed."""
+
+    passed: dict[str, bool]
+    output: str
+
+    def of(self, invariant: int) -> list[bool]:
+        """The outcomes of the tests of one invariant."""
+        return [passed for name, passed in self.passed.items() if f"_{invariant:02}_" in name]
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, str]]:
+    """What forge needs around it: our compiler, and no network."""
+    with build.shim() as solc:
+        yield os.environ | {"FOUNDRY_SOLC": str(solc), "FOUNDRY_OFFLINE": "true"}
+
+
+def forge(around: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run forge in the project."""
+    if not FORGE.is_file():
+        raise build.ToolchainMissing("forge is not installed: its package is for Linux on x86-64")
+    return subprocess.run([str(FORGE), *arguments], cwd=build.HERE, env=around, capture_output=True, text=True)
+
+
+def run(around: dict[str, str], pattern: str = "", code: Path = build.ARTIFACTS) -> Run:
+    """Run the tests whose names match, against the code in a directory."""
+    # forge keeps what once failed and tries it first. Each run starts without, or a kill would depend on earlier runs.
+    with tempfile.TemporaryDirectory() as nothing_kept:
+        at = around | {
+            "PROVENPORT_CODE": os.path.relpath(code, build.HERE),
+            "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": nothing_kept,
+            "FOUNDRY_FUZZ_FAILURE_PERSIST_DIR": nothing_kept,
+        }
+        ended = forge(at, "test", "--json", *(("--match-test", pattern) if pattern else ()))
+    try:
+        suites = json.loads(ended.stdout)
+    except json.JSONDecodeError:
+        return Run({}, ended.stdout + ended.stderr)
+    results = {name: test for suite in suites.values() for name, test in suite["test_results"].items()}
+    return Run({name: test["status"] == "Success" for name, test in results.items()}, ended.stdout)
+
+
+def main() -> int:
+    """Run from the command line; answer the exit status."""
+    try:
+        with environment() as around:
+            return _check(around)
+    except build.ToolchainMissing as missing:
+        print(f"contracts: {missing}", file=sys.stderr)
+        return 2
+
+
+def _check(around: dict[str, str]) -> int:
+    sound = run(around)
+    holding = [number for number in INVARIANTS if sound.of(number) and all(sound.of(number))]
+    if len(holding) < len(INVARIANTS) or not all(sound.passed.values()):
+        broken = [name for name, passed in sound.passed.items() if not passed]
+        print(sound.output[-4000:] if not broken else f"broken: {', '.join(broken)}", file=sys.stderr)
+        return 1
+    directories = write(MUTANT_CODE)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        killed = dict(zip(MUTANTS, pool.map(lambda mutant: _killed(around, mutant, directories), MUTANTS), strict=True))
+    return _report(holding, killed)
+
+
+def _killed(around: dict[str, str], mutant: Mutant, directories: dict[Mutant, Path]) -> bool:
+    """Whether the mutant's own invariant fails; other invariants do not count."""
+    outcomes = run(around, f"_{mutant.invariant:02}_", directories[mutant]).of(mutant.invariant)
+    if not outcomes:
+        raise RuntimeError(f"no test ran for the mutant {mutant.name}")
+    return not all(outcomes)
+
+
+def _report(holding: list[int], killed: dict[Mutant, bool]) -> int:
+    print(f"{'invariant':<49} | {'mutant':<28} | killed")
+    for mutant, dead in killed.items():
+        print(
+            f"{mutant.invariant:>2} {INVARIANTS[mutant.invariant]:<46} | {mutant.name:<28} | {'yes' if dead else 'NO'}"
+        )
+    covered = {mutant.invariant for mutant, dead in killed.items() if dead}
+    print(
+        f"{len(holding)} of {len(INVARIANTS)} invariants hold; {sum(killed.values())} of {len(killed)} mutants killed"
+    )
+    return 0 if all(killed.values()) and covered == set(INVARIANTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
