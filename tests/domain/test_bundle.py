@@ -32,7 +32,7 @@ def test_a_bundle_is_read_as_it_was_written():
     assert bundles.read(whole(snapshot="a.b.c", superseded=["x"])) == Bundle((EVIDENCE,), ("x",), "a.b.c")
 
 
-def test_a_record_that_waits_has_neither_proof_nor_anchor():
+def test_waiting_record_has_neither_proof_nor_anchor():
     waiting = Bundle((replace(EVIDENCE, proof=None, anchor=None),))
     written = bundles.write(waiting)
     (one,) = written["records"]
@@ -99,7 +99,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_bundle_is_refused_with_the_place_of_the_damage(damaged):
+def test_damaged_bundle_is_refused_with_its_place(damaged):
     with pytest.raises(MalformedBundle) as refusal:
         bundles.read(damaged)
     assert refusal.value.problems

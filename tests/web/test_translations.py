@@ -28,12 +28,12 @@ def placeholders(text: str) -> list[str]:
     return sorted(re.findall(r"%\((\w+)\)", text))
 
 
-def test_every_text_of_the_pages_is_there_in_chinese():
+def test_every_page_text_has_a_chinese_translation():
     catalogue = chinese()
     assert sorted(text for text in texts() if not (catalogue.get(text) and catalogue.get(text).string)) == []
 
 
-def test_no_translation_is_left_of_a_text_that_is_gone():
+def test_translations_of_removed_texts_are_gone():
     assert sorted(str(message.id) for message in chinese() if message.id and message.id not in texts()) == []
 
 
@@ -42,6 +42,6 @@ def test_translations_keep_their_placeholders():
     assert wrong == []
 
 
-def test_merchants_and_officers_read_no_word_of_the_machinery():
+def test_merchant_and_officer_texts_avoid_technical_words():
     machinery = re.compile(r"\b(hash|merkle|gas|wallet)\b|哈希|默克尔|钱包", re.IGNORECASE)
     assert [text for m in chinese() for text in (str(m.id), str(m.string)) if machinery.search(text)] == []
