@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from backend.domain.kinds import Kind
-
 
 class Role(StrEnum):
     """What an organisation does here; everything a person may do follows from it."""
@@ -16,11 +14,6 @@ class Role(StrEnum):
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
-
-    @property
-    def issues(self) -> Kind | None:
-        """The kind of record that this role certifies for others."""
-        return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
 
 
 @dataclass(eq=False)

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import accreditation_bits
 from backend.domain.outbox import AccreditationAct, Sending
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
-from backend.services.accreditation import KINDS_OF, suspension
+from backend.services.accreditation import suspension
 from backend.services.ports import Store, Surroundings
 
 
@@ -129,7 +130,7 @@ def compromised(at: Surroundings, actor: Person, thumbprint: str, since: datetim
     with at.work() as work:
         store = work.store
         key = _known(store, thumbprint)
-        if key.organisation.role in KINDS_OF and _is_known_to_ledger(store, key):
+        if accreditation_bits(key.organisation.role) and _is_known_to_ledger(store, key):
             store.add(suspension(at, actor, key.thumbprint, since))
         elif since > at.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])

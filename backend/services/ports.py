@@ -13,7 +13,7 @@ from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.errors import Conflict
-from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import (
     Accreditation,
     Act,
@@ -49,6 +49,7 @@ from backend.domain.records import (
 from backend.domain.sd_jwt import Jwk
 from backend.domain.simulation import Scenario, Simulation, SimulationState
 from backend.domain.snapshot import Snapshot
+from backend.domain.statuses import DeclarationStatus
 from backend.domain.trust import LedgerName
 
 

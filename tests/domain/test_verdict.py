@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import sd_jwt
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import Lanes
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Check, Mender, Outcome, Ruling, Unknown, Verdict, judge, moment_of
 from tests.helpers.builders import (
     NOON,

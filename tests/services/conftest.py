@@ -14,7 +14,7 @@ from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import SealedVault
 from backend.domain.consignment import Consignment
-from backend.domain.kinds import Kind
+from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
@@ -128,7 +128,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     upgrade(engine)
     people = {name: join(at, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
     for person in people.values():
-        if person.role in accreditation.KINDS_OF:
+        if accreditation_bits(person.role):
             accreditation.accredit(at, people["authority"], person.organisation.id)
     while advance(at):
         continue

@@ -8,20 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from backend.domain.kinds import KINDS, Kind  # noqa: E402
 from backend.domain.sentences import CHECKS, REASONS, RULINGS  # noqa: E402
 
 PAGE = ROOT / "verifier" / "verifier.html"
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
-KINDS = {
-    1: ("Certificate of origin", "原产地证"),
-    2: ("Inspection report", "检验报告"),
-    3: ("Declaration", "报关单"),
-    4: ("Invoice", "发票"),
-    5: ("Order", "订单"),
-    6: ("Payment receipt", "支付凭证"),
-    7: ("Waybill", "运单"),
-    8: ("Movement event", "物流事件"),
-}
 
 
 def words_for(page: str) -> str:
@@ -31,7 +22,7 @@ def words_for(page: str) -> str:
     codes = {code: texts for code, texts in CHECKS.items() if f'"{code}"' in script}
     parts = {
         "rulings": {ruling.value: texts for ruling, texts in RULINGS.items()},
-        "kinds": KINDS,
+        "kinds": {str(kind.value): (KINDS[kind].names.en, KINDS[kind].names.zh) for kind in Kind},
         "checks": codes,
         "reasons": named,
     }

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.domain import documents, strict_json
+from backend.domain import strict_json
 from backend.domain.interop import inspections, secured, traceability, tradetrust
-from backend.domain.interop.draft import DEFAULTS, Draft
+from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
     Mark,
     Note,
@@ -15,7 +15,7 @@ from backend.domain.interop.reading import (
     UnknownFormat,
 )
 from backend.domain.interop.source import Source
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.selective_disclosure import SdJwt
 
 BOM = b"\xef\xbb\xbf"
@@ -95,7 +95,7 @@ NAMES = {
 }
 
 
-_IMPORTED = {slug: kind for slug, kind in documents.KINDS.items() if kind in DEFAULTS}
+_IMPORTED = {kind.slug: kind for kind, stated in KINDS.items() if stated.without_import is None}
 
 
 _SCHEMA = re.compile(rf"(?:urn:provenport:schema:|https?://.+/schemas/)({'|'.join(_IMPORTED)})(?::v1|/v1\.json)")

@@ -4,9 +4,11 @@ from typing import Any
 
 from flask import request
 
-from backend.domain.documents import CertificateOfOrigin, InspectionReport, fields_of
+from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.kinds.inspection_report import InspectionReport
 from backend.services import files, issuance
 from backend.web.api import views
 from backend.web.api.access import answer_key, auth

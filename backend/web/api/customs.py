@@ -5,8 +5,8 @@ from typing import Any
 
 from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Role
+from backend.domain.statuses import DeclarationStatus
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views

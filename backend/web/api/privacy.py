@@ -3,7 +3,7 @@
 from typing import Any
 
 from backend.domain.errors import Invalid
-from backend.domain.presentations import Audience
+from backend.domain.kinds import Audience
 from backend.services import erasure, selective_disclosure
 from backend.web.api.access import auth
 from backend.web.api.interface import blueprint

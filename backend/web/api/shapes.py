@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
-from backend.domain.documents import Declaration
 from backend.domain.fields import Reference, Text
+from backend.domain.kinds.declaration import Declaration
 
 Ruling = Literal["VALID", "INVALID", "CANNOT_TELL"]
 

@@ -5,7 +5,11 @@ from typing import Any
 from backend.domain.documents import fields_of
 from backend.domain.fields import Document
 from backend.domain.kinds import Kind
-from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
+from backend.domain.kinds.invoice import Invoice
+from backend.domain.kinds.movement_event import MovementEvent
+from backend.domain.kinds.order import Order
+from backend.domain.kinds.payment_receipt import PaymentReceipt
+from backend.domain.kinds.waybill import Waybill
 from backend.services import statements
 from backend.web.api import views
 from backend.web.api.access import answer_key, auth

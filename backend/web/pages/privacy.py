@@ -7,14 +7,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict
+from backend.domain.kinds import ISSUERS, Audience
 from backend.domain.parties import Role
-from backend.domain.presentations import Audience
 from backend.services import erasure, selective_disclosure
 from backend.web.auth import only, person
 from backend.web.context import surroundings
 from backend.web.pages import blueprint
 
-_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+_HOLDERS = (Role.MERCHANT, *ISSUERS)
 
 
 @blueprint.get("/records/<record_id>/show")

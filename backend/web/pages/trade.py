@@ -6,9 +6,8 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.documents import KINDS, SLUGS
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, OWN, Kind
 from backend.domain.parties import Role
 from backend.services.statements import sign_own
 from backend.web.auth import only, person
@@ -27,14 +26,14 @@ _DAYS = {Kind.ORDER: "order_date", Kind.WAYBILL: "issue_date", Kind.INVOICE: "is
 @only(Role.MERCHANT)
 def choose_paper() -> str:
     """Which paper to sign."""
-    return render_template("pages/paper_choose.html", kinds=[(kind, SLUGS[kind]) for kind in FORMS])
+    return render_template("pages/paper_choose.html", own=OWN)
 
 
 @blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_paper(slug: str) -> ResponseReturnValue:
     """Fill in one of them and sign it."""
-    kind = KINDS.get(slug)
+    kind = BY_SLUG.get(slug)
     if kind not in FORMS:
         abort(404)
     form = FORMS[kind](data=_start(kind))

@@ -1,0 +1,41 @@
+"""The payment receipt: that the money for an order came in."""
+
+from pydantic import Field
+
+from backend.domain.codes import CurrencyCode
+from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
+from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.parties import Role
+
+
+class PaymentReceipt(Document):
+    """Receipt of the money for an order (CEB403)."""
+
+    receipt_reference: Reference = Field(description="Number of the payment (payNo)")
+    order_reference: Reference = Field(description="(orderNo)")
+    payment_service_name: Text | None = Field(None, description="(payName)")
+    payee: Party = Field(description="(ebcCode, ebcName)")
+    payer: Party | None = None
+    amount: Amount = Field(description="(charge)")
+    currency: CurrencyCode = Field(description="(currency)")
+    paid_date_time: Moment = Field(description="(accountingDate)")
+    attachments: tuple[Attachment, ...] = ()
+
+
+_PAID = ("receiptReference", "orderReference", "amount", "currency", "paidDateTime", "payee")
+
+KIND = RecordKind(
+    kind=Kind.PAYMENT_RECEIPT,
+    model=PaymentReceipt,
+    collection="payment-receipts",
+    names=Names("Payment receipt", "收款凭证"),
+    help=Names("That the money for an order came in.", "订单款项已收到的凭证。"),
+    signing=Signing.OWN,
+    signed_by=frozenset({Role.MERCHANT}),
+    lane=Lane.OTHER,
+    accreditation_bit=6,
+    number_field="receiptReference",
+    merchant_field="payee",
+    shown_to={Audience.BUYER: _PAID, Audience.BANK: (*_PAID, "payer", "paymentServiceName")},
+    without_import="signed on the pages or over the programming interface; no format of others is read",
+)
