@@ -2,7 +2,7 @@
 
 A schema describes a credential with every field disclosed. A version never changes once it was published: what a
 record names must say the same in ten years. The newest version of a kind is made from the model that checks forms and
-interface, and must still be its file; a model that says something else needs a new version (``RecordKind.schema_version``)
+interface, and must still be its file; a model that says something else needs a new version (its ``schema_version``)
 and a new file, which ``frozen_text`` writes. Versions are counted for each kind by itself.
 """
 

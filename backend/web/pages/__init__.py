@@ -40,7 +40,7 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
             ("pages.records", _("Papers")),
             ("pages.products", _("Products")),
         ],
-        **dict.fromkeys(ISSUERS, [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))]),
+        **{issuer: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))] for issuer in ISSUERS},
         Role.OFFICER: [("pages.desk", _("Declarations"))],
         Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
         Role.ANALYST: [("pages.simulations", _("Simulation")), ("pages.release_times", _("Release times"))],

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain import schemas
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 blueprint = Blueprint("schemas", __name__, url_prefix="/schemas")
 
@@ -21,7 +21,7 @@ def _entry(kind: Kind, version: int) -> dict[str, object]:
         "kind": kind.slug,
         "type": KINDS[kind].credential_type,
         "version": version,
-        "id": schemas.address(kind, surroundings().public_url, version),
+        "id": schemas.address(kind, current_context().public_url, version),
         "url": url_for("schemas.schema", slug=kind.slug, version=version),
     }
 
@@ -32,7 +32,7 @@ def schema(slug: str, version: int) -> ResponseReturnValue:
     if (slug, version) not in schemas.published():
         abort(404)
     kind = BY_SLUG[slug]
-    named = schemas.address(kind, surroundings().public_url, version)
+    named = schemas.address(kind, current_context().public_url, version)
     answer = make_response(jsonify(schemas.credential_schema(kind, named, version)))
     answer.mimetype = "application/schema+json"
     answer.headers["Cache-Control"] = "public, max-age=86400"
