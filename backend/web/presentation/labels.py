@@ -12,7 +12,6 @@ from flask_babel import gettext as _
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Invalid
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
-from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
 from backend.domain.simulation import SimulationState
@@ -20,7 +19,7 @@ from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Check, Outcome, Ruling, Verdict
 from backend.web.forms import choices
 from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.field_names import field_name, field_value
+from backend.web.presentation.field_names import field_name, field_value, role_name
 from backend.web.presentation.languages import duration, language, moment
 from backend.web.presentation.ledger_refusals import undone
 
@@ -100,9 +99,10 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
         return {}
 
 
-def kind_name(kind: Kind) -> str:
-    """A kind of record."""
-    return KINDS[kind].names.of(language())
+def kind_name(kind: Kind, inside: bool = False) -> str:
+    """A kind of record; ``inside`` a sentence, where English begins it with a small letter."""
+    name = KINDS[kind].names.of(language())
+    return name[0].lower() + name[1:] if inside else name
 
 
 def kind_help(kind: Kind) -> str:
@@ -131,19 +131,6 @@ def refusal_words(refusal: Exception) -> str:
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }
     return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
-
-
-def role_name(role: Role) -> str:
-    """A role."""
-    names: dict[Role, str] = {
-        Role.MERCHANT: _("Merchant"),
-        Role.CHAMBER: _("Chamber of commerce"),
-        Role.LABORATORY: _("Laboratory"),
-        Role.OFFICER: _("Customs office"),
-        Role.AUTHORITY: _("Accrediting authority"),
-        Role.ANALYST: _("Analyst"),
-    }
-    return names[role]
 
 
 def record_state(record: RecordOnFile) -> Shown:
