@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from backend.domain.fields import Document
 from backend.domain.parties import Role
@@ -55,6 +56,17 @@ class Signing(StrEnum):
     """By an issuer, of its own accord or on a merchant's statement that was submitted to it."""
 
 
+A_MERCHANT = {
+    "name": "Yiwu Morning Star Trading Co., Ltd.",
+    "postalAddress": "88 Chouzhou North Road, Yiwu, Zhejiang",
+    "countryCode": "CN",
+}
+A_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
+A_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
+A_MOMENT = "2026-03-31T06:05:00Z"
+"""What stands in the examples of more than one kind."""
+
+
 @dataclass(frozen=True)
 class Names:
     """The same words in each language of the pages."""
@@ -95,6 +107,9 @@ class Certification:
 class RecordKind:
     """A kind of record: what it says, who signs it, under which rules, and who is shown what of it.
 
+    ``collection`` is its address in the programming interface, ``operation`` what a request there does, ``example`` the
+    body that the interface's description shows: it must be a valid document.
+
     Field names are those of the JSON. ``number_field`` holds the number that the signer gives, ``merchant_field`` the
     party that is the merchant: who holds the record. ``accreditation_bit`` (0 to 7) covers the kind in an
     accreditation; ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together.
@@ -105,6 +120,8 @@ class RecordKind:
     kind: Kind
     model: type[Document]
     collection: str
+    operation: str
+    example: Mapping[str, Any]
     names: Names
     help: Names
     signing: Signing

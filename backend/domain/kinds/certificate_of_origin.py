@@ -18,7 +18,17 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import Audience, Certification, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import (
+    A_BUYER,
+    A_MERCHANT,
+    Audience,
+    Certification,
+    Kind,
+    Lane,
+    Names,
+    RecordKind,
+    Signing,
+)
 from backend.domain.parties import Role
 
 
@@ -87,6 +97,24 @@ KIND = RecordKind(
     kind=Kind.CERTIFICATE_OF_ORIGIN,
     model=CertificateOfOrigin,
     collection="certificates-of-origin",
+    operation="Issue a certificate of origin",
+    example={
+        "certificateNumber": "ZJ-26-004711",
+        "exporter": A_MERCHANT,
+        "consignee": A_BUYER,
+        "originCountry": "CN",
+        "importCountry": "SG",
+        "freeTradeAgreementName": "RCEP",
+        "originCriteria": "CTH",
+        "hsCode": "940521",
+        "description": "Table lamp with LED light source, 220-240 V, model MS-L8",
+        "quantity": "500",
+        "unitCode": "H87",
+        "grossWeightMeasure": "240",
+        "invoiceReference": "INV-2026-0815",
+        "issueDate": "2026-03-31",
+        "validUntil": "2027-03-30",
+    },
     names=Names("Certificate of origin", "原产地证"),
     help=Names("Where the goods were made, certified by a chamber.", "由商会签证的货物原产地证明。"),
     signing=Signing.CERTIFIED,

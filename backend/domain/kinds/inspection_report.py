@@ -15,7 +15,7 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import Audience, Certification, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -121,6 +121,25 @@ KIND = RecordKind(
     kind=Kind.INSPECTION_REPORT,
     model=InspectionReport,
     collection="inspection-reports",
+    operation="Issue an inspection report",
+    example={
+        "reportNumber": "QT-26-004711",
+        "customer": A_MERCHANT,
+        "itemDescription": "LED desk lamp, 8 W, model MS-L8",
+        "itemIdentification": "LOT-26-014",
+        "hsCode": "940521",
+        "relatesTo": "lot",
+        "performedFrom": "2026-03-23",
+        "performedTo": "2026-03-27",
+        "method": "IEC 60598-2-4:2017",
+        "results": [
+            {"characteristic": "Leakage current", "value": "0.08", "unit": "mA", "limit": "≤ 0.7", "meetsLimit": True}
+        ],
+        "specification": "EN IEC 60598-1:2021",
+        "decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1",
+        "conforms": True,
+        "issueDate": "2026-03-31",
+    },
     names=Names("Inspection report", "检验报告"),
     help=Names("What a laboratory measured on the goods.", "实验室对货物的检验结果。"),
     signing=Signing.CERTIFIED,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, TradeLine
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -32,6 +32,17 @@ KIND = RecordKind(
     kind=Kind.INVOICE,
     model=Invoice,
     collection="invoices",
+    operation="Sign an invoice",
+    example={
+        "invoiceNumber": "INV-2026-0815",
+        "issueDate": "2026-03-31",
+        "seller": A_MERCHANT,
+        "buyer": A_BUYER,
+        "currency": "USD",
+        "totalAmount": "1300",
+        "orderReference": "ORDER-2026-0815",
+        "items": [A_LINE],
+    },
     names=Names("Invoice", "商业发票"),
     help=Names("What you charge the buyer.", "您向买家开具的账单。"),
     signing=Signing.OWN,

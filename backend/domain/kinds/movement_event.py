@@ -15,7 +15,7 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_MOMENT, Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -49,6 +49,16 @@ KIND = RecordKind(
     kind=Kind.MOVEMENT_EVENT,
     model=MovementEvent,
     collection="movement-events",
+    operation="Sign a movement event",
+    example={
+        "eventReference": "MOVE-2026-0815",
+        "eventType": "departed",
+        "eventDateTime": A_MOMENT,
+        "locationName": "Hangzhou Xiaoshan",
+        "locationCode": "CNHGH",
+        "locationCountry": "CN",
+        "waybillReference": "AWB-2026-0815",
+    },
     names=Names("Movement of the goods", "货物动态"),
     help=Names("Where the goods left, arrived or changed hands.", "货物离开、抵达或交接的地点。"),
     signing=Signing.OWN,

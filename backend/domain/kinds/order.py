@@ -4,7 +4,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, Text, TradeLine
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -30,6 +30,16 @@ KIND = RecordKind(
     kind=Kind.ORDER,
     model=Order,
     collection="orders",
+    operation="Sign an order",
+    example={
+        "orderReference": "ORDER-2026-0815",
+        "orderDate": "2026-03-30",
+        "seller": A_MERCHANT,
+        "buyer": A_BUYER,
+        "currency": "USD",
+        "totalAmount": "1300",
+        "items": [A_LINE],
+    },
     names=Names("Order", "订单"),
     help=Names("What the buyer ordered, as your shop or platform took it.", "买家所下的订单，以店铺或平台接单为准。"),
     signing=Signing.OWN,

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from backend.domain.codes import CurrencyCode
 from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -28,6 +28,15 @@ KIND = RecordKind(
     kind=Kind.PAYMENT_RECEIPT,
     model=PaymentReceipt,
     collection="payment-receipts",
+    operation="Sign a payment receipt",
+    example={
+        "receiptReference": "PAY-2026-0815",
+        "orderReference": "ORDER-2026-0815",
+        "payee": A_MERCHANT,
+        "amount": "1300",
+        "currency": "USD",
+        "paidDateTime": A_MOMENT,
+    },
     names=Names("Payment receipt", "收款凭证"),
     help=Names("That the money for an order came in.", "订单款项已收到的凭证。"),
     signing=Signing.OWN,

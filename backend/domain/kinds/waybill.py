@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode
 from backend.domain.fields import Attachment, Day, Document, Packages, Party, Quantity, Reference, Text
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
 
 
@@ -47,6 +47,20 @@ KIND = RecordKind(
     kind=Kind.WAYBILL,
     model=Waybill,
     collection="waybills",
+    operation="Sign a waybill",
+    example={
+        "waybillReference": "AWB-2026-0815",
+        "issueDate": "2026-03-31",
+        "carrier": {"name": "Demo Air Cargo"},
+        "consignor": A_MERCHANT,
+        "consignee": A_BUYER,
+        "orderReference": "ORDER-2026-0815",
+        "transportModeCode": "4",
+        "destinationCountry": "SG",
+        "description": "LED desk lamps",
+        "packageQuantity": 10,
+        "grossWeightMeasure": "96",
+    },
     names=Names("Waybill", "运单"),
     help=Names("What the carrier took over, and where to.", "承运人接收的货物及目的地。"),
     signing=Signing.OWN,
