@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backend.domain.bundle import VERSION
-from backend.domain.evidence import FORMAT
+from backend.domain.bundle import FORMAT, VERSION
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.base import A_MOMENT
 from backend.web.api import shapes

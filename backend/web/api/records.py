@@ -10,8 +10,7 @@ from backend.domain.fields import Document
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, RecordKind, Signing
 from backend.services import files, issuance, statements
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import answer_key, auth, blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.auth import person
 from backend.web.context import current_context
