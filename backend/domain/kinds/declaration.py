@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 
-from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode
+from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.fields import Amount, Day, Document, Moment, Party, Quantity, Reference, Text
 from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
 from backend.domain.parties import Role
@@ -31,19 +32,18 @@ class GoodsItem(Document):
     total_price: Amount | None = Field(None, description="(totalPrice)")
 
 
+def _may_be_named(slug: str, info: ValidationInfo) -> str:
+    if not is_read_as_signed(info) and slug not in {kind.slug for kind in Kind if kind is not Kind.DECLARATION}:
+        raise PydanticCustomError("record_kind", "{kind} is no kind of record that a declaration names", {"kind": slug})
+    return slug
+
+
 class NamedRecord(Document):
     """A record that a declaration relies on, bound by the digest of its signed text."""
 
     id: str
-    kind: Literal[
-        "certificate-of-origin",
-        "inspection-report",
-        "invoice",
-        "order",
-        "payment-receipt",
-        "waybill",
-        "movement-event",
-    ]
+    # A pattern, not the list of kinds as in version 1: a new kind must not change what declarations may say.
+    kind: Annotated[str, Field(pattern="^[a-z]+(-[a-z]+)*$"), AfterValidator(_may_be_named)]
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -119,6 +119,7 @@ KIND = RecordKind(
     signing=Signing.LODGED,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.DECLARATION,
+    schema_version=2,
     accreditation_bit=3,
     number_field="declarationReference",
     merchant_field="merchant",

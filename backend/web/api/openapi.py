@@ -45,7 +45,7 @@ _LANGUAGE = {
     "description": "en or zh: the language of sentences",
     "schema": {"type": "string"},
 }
-_KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
+KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": examples.PDF},
@@ -128,7 +128,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for parameter in parameters:
         if parameter["name"] in examples.PARAMETERS:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    if method == "post" and path.endswith(_KEYED):
+    if method == "post" and path.endswith(KEYED):
         parameters.append(_IDEMPOTENCY_KEY)
     parameters.append(_LANGUAGE)
     if method == "post":

@@ -292,9 +292,11 @@ def _field(name: str, schema: Mapping[str, Any], layout: Layout) -> Any:
         return YesNoField(label, choices=_named(name, ("true", "false")), description=common["description"])
     if holds.get("type") == "boolean" or "enum" in holds or "const" in holds:
         values = holds.get("enum") or ([holds["const"]] if "const" in holds else ["true", "false"])
-        named = [*([_BLANK] if is_optional else []), *_named(name, values)]
+        blank = [_BLANK] if is_optional else []
         coerce = {"coerce": yes_or_no} if holds.get("type") == "boolean" else {}
-        return ChoiceField(label, choices=named, optional=is_optional, **common, **coerce)
+        return ChoiceField(
+            label, choices=lambda: blank + _named(name, values), optional=is_optional, **common, **coerce
+        )
     return _control(holds)(label, optional=is_optional, **_with_usual_start(holds, is_optional, common))
 
 

@@ -18,6 +18,11 @@ def field_name(name: str) -> str:
     return _names().get(name, name)
 
 
+def has_name(name: str) -> bool:
+    """Whether a field has words for people."""
+    return own_words(name) is not None or name in _names()
+
+
 def _names() -> dict[str, str]:
     return {
         "accreditationNumber": _("Accreditation number"),
