@@ -96,7 +96,8 @@ def test_every_route_has_its_expectation(app):
 
 
 def body_for(api, route):
-    bundle = {"format": "provenport-evidence", "version": 1, "record": "x"}
+    one = {"record": "x", "entry": {"kind": 1, "quantity": "0"}, "proof": None, "anchor": None}
+    bundle = {"format": "provenport-evidence", "version": 1, "records": [one], "superseded": [], "snapshot": None}
     return {
         **{
             f"POST /{KINDS[kind].collection}": lambda kind=kind: FIELDS[kind](
