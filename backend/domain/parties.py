@@ -1,8 +1,11 @@
 """Who takes part: organisations, the people who act for them, and how they prove who they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from backend.domain.names import Names
 
 
 class Role(StrEnum):
@@ -14,6 +17,21 @@ class Role(StrEnum):
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
+
+    @property
+    def names(self) -> Names:
+        """What the pages call it."""
+        return _ROLE_NAMES[self]
+
+
+_ROLE_NAMES: Mapping[Role, Names] = {
+    Role.MERCHANT: Names("Merchant", "商户"),
+    Role.CHAMBER: Names("Chamber of commerce", "商会"),
+    Role.LABORATORY: Names("Laboratory", "实验室"),
+    Role.OFFICER: Names("Customs office", "申报海关"),
+    Role.AUTHORITY: Names("Accrediting authority", "资质主管机关"),
+    Role.ANALYST: Names("Analyst", "分析机构"),
+}
 
 
 @dataclass(eq=False)

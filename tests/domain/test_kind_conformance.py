@@ -18,13 +18,13 @@ from backend.domain.kinds import (
     KINDS,
     Audience,
     Kind,
-    Names,
     RecordKind,
     Signing,
     accreditation_bits,
     certified_by,
     signed_by,
 )
+from backend.domain.names import Names
 from backend.domain.parties import Role
 from backend.web.api.openapi import KEYED
 from backend.web.api.records import blueprint
@@ -210,6 +210,11 @@ def test_field_without_words_is_named():
 def test_numbers_and_addresses_are_each_given_once():
     for values in ([one.collection for one in KINDS.values()], [one.credential_type for one in KINDS.values()]):
         assert len(set(values)) == len(Kind)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_role_has_names_in_every_language(role):
+    assert all(getattr(role.names, language) for language in LANGUAGES)
 
 
 @pytest.mark.parametrize("role", Role)

@@ -149,3 +149,11 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     yield House(ctx, ledger, ledger.clock, ctx.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()
+
+
+def somebody(house: House, role: Role) -> Person:
+    """Somebody of this role; one who joins now where the house has none."""
+    for person in house.people.values():
+        if person.role is role:
+            return person
+    return join(house.ctx, Particulars(role, "Newcomer", f"{role.value}@x.org")).person

@@ -8,19 +8,12 @@ from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind, Signing
 from backend.domain.parties import Role
 from backend.domain.records import Assurance
 from backend.services import issuance, statements
-from backend.services.organisations import Particulars, join
 from backend.services.records import record
 from tests.helpers.builders import FIELDS
+from tests.services.conftest import somebody
 
 EVERY_PAIR = [(kind, role) for kind in Kind for role in Role]
 IDS = [f"{kind.slug}-{role.value}" for kind, role in EVERY_PAIR]
-
-
-def somebody(house, role):
-    for person in house.people.values():
-        if person.role is role:
-            return person
-    return join(house.ctx, Particulars(role, "Newcomer", f"{role.value}@x.org")).person
 
 
 def is_made(house, kind, signer, assurance):

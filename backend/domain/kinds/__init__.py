@@ -12,7 +12,7 @@ from backend.domain.kinds import (
     payment_receipt,
     waybill,
 )
-from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, Lane, RecordKind, Signing
 from backend.domain.parties import Role
 
 KINDS: Mapping[Kind, RecordKind] = {
@@ -69,7 +69,6 @@ __all__ = [
     "FieldWords",
     "Kind",
     "Lane",
-    "Names",
     "RecordKind",
     "Signing",
     "accreditation_bits",

@@ -6,6 +6,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from backend.domain.fields import Document
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -65,18 +66,6 @@ A_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
 A_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
 A_MOMENT = "2026-03-31T06:05:00Z"
 """What stands in the examples of more than one kind."""
-
-
-@dataclass(frozen=True)
-class Names:
-    """The same words in each language of the pages."""
-
-    en: str
-    zh: str
-
-    def of(self, language: str) -> str:
-        """The words in a language; English where there are none in it."""
-        return str(getattr(self, language, self.en))
 
 
 @dataclass(frozen=True)

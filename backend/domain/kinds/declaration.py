@@ -7,7 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.fields import Amount, Day, Document, Moment, Party, Quantity, Reference, Text
-from backend.domain.kinds.base import Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 

@@ -15,7 +15,8 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, Lane, RecordKind, Signing
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 

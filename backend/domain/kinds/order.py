@@ -4,7 +4,8 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, Text, TradeLine
-from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 

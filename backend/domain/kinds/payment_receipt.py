@@ -4,7 +4,8 @@ from pydantic import Field
 
 from backend.domain.codes import CurrencyCode
 from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
-from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 

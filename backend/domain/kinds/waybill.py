@@ -6,7 +6,8 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode
 from backend.domain.fields import Attachment, Day, Document, Packages, Party, Quantity, Reference, Text
-from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, Lane, Names, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.names import Names
 from backend.domain.parties import Role
 
 

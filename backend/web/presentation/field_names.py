@@ -133,16 +133,8 @@ def _names() -> dict[str, str]:
 
 
 def role_name(role: Role) -> str:
-    """A role."""
-    names: dict[Role, str] = {
-        Role.MERCHANT: _("Merchant"),
-        Role.CHAMBER: _("Chamber of commerce"),
-        Role.LABORATORY: _("Laboratory"),
-        Role.OFFICER: _("Customs office"),
-        Role.AUTHORITY: _("Accrediting authority"),
-        Role.ANALYST: _("Analyst"),
-    }
-    return names[role]
+    """A role, in the reader's words."""
+    return role.names.of(language())
 
 
 def event_types() -> list[tuple[str, str]]:
