@@ -39,6 +39,7 @@ KINDS = {
     6: ("PaymentReceipt", 3, 6, False),
     7: ("Waybill", 3, 7, False),
     8: ("MovementEvent", 3, 7, False),
+    9: ("PhytosanitaryCertificate", 3, 0, True),
 }
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)

@@ -14,6 +14,7 @@ class Role(StrEnum):
     MERCHANT = "merchant"
     CHAMBER = "chamber"
     LABORATORY = "laboratory"
+    PLANT_PROTECTION = "plant-protection"
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
@@ -28,6 +29,7 @@ _ROLE_NAMES: Mapping[Role, Names] = {
     Role.MERCHANT: Names("Merchant", "商户"),
     Role.CHAMBER: Names("Chamber of commerce", "商会"),
     Role.LABORATORY: Names("Laboratory", "实验室"),
+    Role.PLANT_PROTECTION: Names("Plant protection organization", "植物检疫机构"),
     Role.OFFICER: Names("Customs office", "申报海关"),
     Role.AUTHORITY: Names("Accrediting authority", "资质主管机关"),
     Role.ANALYST: Names("Analyst", "分析机构"),
