@@ -26,7 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from stdnum.cn import uscc
 
-from backend.domain.codes import CountryCode, is_read_as_signed
+from backend.domain.codes import CountryCode, HsCode, UnitCode, is_read_as_signed
 
 
 def _plain_text(text: str) -> str:
@@ -97,6 +97,7 @@ Percent = Annotated[
     PlainSerializer(_decimal_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}(\\.[0-9]{1,2})?$"}),
 ]
+Packages = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 class Document(BaseModel):
@@ -134,3 +135,13 @@ class Attachment(Document):
     media_type: Literal["application/pdf"] = "application/pdf"
     size: int = Field(gt=0, description="Bytes")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class TradeLine(Document):
+    """One line of an order or an invoice."""
+
+    description: LongText
+    quantity: Quantity
+    unit_code: UnitCode
+    amount: Amount
+    hs_code: HsCode | None = None

@@ -1,10 +1,11 @@
 """Who takes part: organisations, the people who act for them, and how they prove who they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from backend.domain.kinds import Kind
+from backend.domain.names import Names
 
 
 class Role(StrEnum):
@@ -13,14 +14,26 @@ class Role(StrEnum):
     MERCHANT = "merchant"
     CHAMBER = "chamber"
     LABORATORY = "laboratory"
+    PLANT_PROTECTION = "plant-protection"
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
 
     @property
-    def issues(self) -> Kind | None:
-        """The kind of record that this role certifies for others."""
-        return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
+    def names(self) -> Names:
+        """What the pages call it."""
+        return _ROLE_NAMES[self]
+
+
+_ROLE_NAMES: Mapping[Role, Names] = {
+    Role.MERCHANT: Names("Merchant", "商户"),
+    Role.CHAMBER: Names("Chamber of commerce", "商会"),
+    Role.LABORATORY: Names("Laboratory", "实验室"),
+    Role.PLANT_PROTECTION: Names("Plant protection organization", "植物检疫机构"),
+    Role.OFFICER: Names("Customs office", "申报海关"),
+    Role.AUTHORITY: Names("Accrediting authority", "资质主管机关"),
+    Role.ANALYST: Names("Analyst", "分析机构"),
+}
 
 
 @dataclass(eq=False)

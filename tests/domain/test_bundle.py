@@ -8,6 +8,7 @@ import pytest
 from backend.domain import bundle as bundles
 from backend.domain.bundle import Bundle, MalformedBundle
 from backend.domain.errors import Invalid
+from backend.domain.kinds import Kind
 from tests.helpers.builders import a_record, evidence_for
 
 EVIDENCE = evidence_for(a_record())
@@ -62,7 +63,7 @@ DAMAGED = {
     "no entry": bundle(entry=None),
     "an entry that is a list": bundle(entry=[]),
     "an entry without its kind": bundle(entry={"quantity": "0"}),
-    "a kind that is none": within("entry", kind=9),
+    "a kind that is none": within("entry", kind=max(Kind) + 1),
     "a kind in words": within("entry", kind="certificate"),
     "a kind that is a list": within("entry", kind=[1]),
     "a quantity that is a number": within("entry", quantity=500000),

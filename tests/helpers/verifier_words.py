@@ -9,20 +9,11 @@ import json
 import re
 import sys
 
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.sentences import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
 from verifier import PAGE
 
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
-KINDS = {
-    1: ("Certificate of origin", "原产地证"),
-    2: ("Inspection report", "检验报告"),
-    3: ("Declaration", "报关单"),
-    4: ("Invoice", "发票"),
-    5: ("Order", "订单"),
-    6: ("Payment receipt", "支付凭证"),
-    7: ("Waybill", "运单"),
-    8: ("Movement event", "物流事件"),
-}
 
 
 def words_for(page: str) -> str:
@@ -33,7 +24,7 @@ def words_for(page: str) -> str:
     parts = {
         "conclusions": {conclusion.value: texts for conclusion, texts in CONCLUSIONS.items()},
         "states": PROOF_STATES,
-        "kinds": KINDS,
+        "kinds": {str(kind.value): (KINDS[kind].names.en, KINDS[kind].names.zh) for kind in Kind},
         "checks": codes,
         "reasons": named,
     }

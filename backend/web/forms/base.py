@@ -108,6 +108,8 @@ class Row(Form):
     """A line of a list; ``preset`` fields hold a value from the start, and do not make a line a filled one."""
 
     preset: frozenset[str] = frozenset()
+    style = ""
+    """The class of its line on the page."""
 
     @property
     def is_blank(self) -> bool:

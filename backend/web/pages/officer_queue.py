@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from backend.domain.clearance import Decision
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
+from backend.domain.statuses import OFFICE_EDGES, DeclarationStatus
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study

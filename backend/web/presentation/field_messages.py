@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from flask_babel import gettext as _
 
+from backend.web.presentation.field_names import field_name
+
 _Sentence = Callable[[re.Match[str]], str]
 
 # The domain speaks English for programs; these are its sentences, and what people are told instead.
@@ -42,6 +44,7 @@ _PATTERNS: list[tuple[str, _Sentence]] = [
         r"performedFrom, performedTo",
         lambda found: _("Testing begins before it ends, and the report is dated after that: check the three dates."),
     ),
+    (r"must not lie before (\w+)", lambda found: _("This must not lie before: %(field)s.", field=field_name(found[1]))),
     (r"cannot be seen", lambda found: _("There are invisible characters in this text: type it anew.")),
     (r"at least 1 item", lambda found: _("At least one line is needed.")),
     (r"valid boolean|Input should be '", lambda found: _("Please choose one.")),

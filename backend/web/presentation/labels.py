@@ -10,18 +10,16 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
-from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
-from backend.domain.parties import Role
-from backend.domain.presentations import Audience
+from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, headline, sentence
 from backend.domain.simulation import SimulationState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.web.forms import choices
 from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.field_names import field_name, field_value
+from backend.web.presentation.field_names import field_name, field_value, role_name
 from backend.web.presentation.languages import duration, language, moment
 
 
@@ -60,6 +58,8 @@ def install_words(app: Flask) -> None:
         field_value=field_value,
         audience_name=audience_name,
         kind_help=kind_help,
+        record_kinds=KINDS,
+        issuer_roles=ISSUERS,
         refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
@@ -80,8 +80,7 @@ def name_of(organisation: Any) -> str:
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    name = NUMBERS.get(record.kind, "declarationReference")
-    return str(_fields(record).get(name, ""))
+    return str(_fields(record).get(KINDS[record.kind].number_field, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
@@ -99,31 +98,15 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
         return {}
 
 
-def kind_name(kind: Kind) -> str:
-    """A kind of record."""
-    names: dict[Kind, str] = {
-        Kind.CERTIFICATE_OF_ORIGIN: _("Certificate of origin"),
-        Kind.INSPECTION_REPORT: _("Inspection report"),
-        Kind.DECLARATION: _("Declaration"),
-        Kind.INVOICE: _("Invoice"),
-        Kind.ORDER: _("Order"),
-        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
-        Kind.WAYBILL: _("Waybill"),
-        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
-    }
-    return names[Kind(kind)]
+def kind_name(kind: Kind, inside: bool = False) -> str:
+    """A kind of record; ``inside`` a sentence, where English begins it with a small letter."""
+    name = KINDS[kind].names.of(language())
+    return name[0].lower() + name[1:] if inside else name
 
 
 def kind_help(kind: Kind) -> str:
-    """What a paper of the trade is, in one line."""
-    names: dict[Kind, str] = {
-        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
-        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
-        Kind.WAYBILL: _("What the carrier took over, and where to."),
-        Kind.INVOICE: _("What you charge the buyer."),
-        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
-    }
-    return names[kind]
+    """What a paper is, in one line."""
+    return KINDS[kind].help.of(language())
 
 
 def audience_name(audience: Audience) -> str:
@@ -149,24 +132,11 @@ def refusal_words(refusal: Exception) -> str:
     return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
 
 
-def role_name(role: Role) -> str:
-    """A role."""
-    names: dict[Role, str] = {
-        Role.MERCHANT: _("Merchant"),
-        Role.CHAMBER: _("Chamber of commerce"),
-        Role.LABORATORY: _("Laboratory"),
-        Role.OFFICER: _("Customs office"),
-        Role.AUTHORITY: _("Accrediting authority"),
-        Role.ANALYST: _("Analyst"),
-    }
-    return names[role]
-
-
 def record_state(record: RecordOnFile) -> Shown:
     """Whether a record is in force."""
     if record.erased_at is not None:
         return Shown(_("Erased"), "plain")
-    if record.kind is Kind.DECLARATION:
+    if KINDS[record.kind].signing is Signing.LODGED:
         return declaration_state(DeclarationStatus(record.status))
     if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
         return Shown(_("Not confirmed yet"), "wait")
