@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
 
-EXIT = {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}
-_MARKS = {"pass": "●", "fail": "■", "cannot_tell": "◐", "note": "○"}
+EXIT = {"VALID": 0, "INVALID": 1, "INDETERMINATE": 2}
+_MARKS = {"pass": "●", "fail": "■", "indeterminate": "◐", "note": "○"}
 
 
 class Age(click.ParamType[timedelta]):
@@ -48,10 +48,10 @@ class _Moment(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """A moment as RFC 3339 writes it, and not in the future."""
-        from backend.domain.rfc3339 import moment_of
+        from backend.domain.rfc3339 import parse_timestamp
 
         try:
-            moment = moment_of(value)
+            moment = parse_timestamp(value)
         except ValueError:
             moment = None
         if moment is None:
@@ -74,7 +74,7 @@ class VerdictCommand(click.Command):
             click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
             if isinstance(error, OSError):
                 sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
-            sys.exit(EXIT["CANNOT_TELL"])
+            sys.exit(EXIT["INDETERMINATE"])
 
 
 @click.command("verify", cls=VerdictCommand)
@@ -96,7 +96,7 @@ def verify_command(
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
-    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage, or not finished).
+    Exit codes: 0 VALID, 1 INVALID, 2 INDETERMINATE (or wrong usage, or not finished).
     Offline, what the ledger holds counts as far as your trust file lets the signer of the bundle's snapshot speak for
     it; with --rpc the contracts are asked.
     """
@@ -110,22 +110,22 @@ def verify_command(
     with file.open("rb") as opened:
         read = bundle_verification.read(opened.read(LARGEST + 1), moment)
     trusted = trust_in(trust)
-    verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
+    verdict = read if isinstance(read, Verdict) else _verdict(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
     _tell(verdict, remarks, language_of(lang), as_json)
-    sys.exit(EXIT[verdict.ruling.value])
+    sys.exit(EXIT[verdict.conclusion.value])
 
 
-def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
+def _verdict(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
     from backend.domain import bundle_verification
 
     if rpc is None:
         return bundle_verification.verdict_on(
-            bundle, bundle_verification.by_snapshot(bundle, trust, moment, max_age), moment
+            bundle, bundle_verification.facts_by_snapshot(bundle, trust, moment, max_age), moment
         )
-    from backend.adapters.node_client import Node, by_node
+    from backend.adapters.node_client import Node, facts_by_node
 
-    return bundle_verification.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
+    return bundle_verification.verdict_on(bundle, facts_by_node(bundle, Node(rpc), trust, moment, max_age), moment)
 
 
 def language_of(lang: str | None) -> "Language":
@@ -159,10 +159,21 @@ def trust_in(path: Path | None) -> "Trust":
 
 
 def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
+    from backend.domain.sentences import (
+        ACTION_BY,
+        CHECKS,
+        CONCLUSIONS,
+        PROOF_STATES,
+        headline,
+        on_one_line,
+        sentence,
+        short_of_form,
+    )
     from backend.web.presentation.verdict_json import verdict_json
 
-    who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
+    who = next(
+        (check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-consulted")), {}
+    )
     according_to = on_one_line(who.get("name") or who.get("node") or "")
     if as_json:
         told = verdict_json(verdict, language) | {"accordingTo": according_to or None}
@@ -175,8 +186,9 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
     chinese = language == "zh"
-    colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
-    click.secho(RULINGS[verdict.ruling][chinese].upper(), fg=colour, bold=True, nl=False)
+    colour = {"VALID": "green", "INVALID": "red", "INDETERMINATE": "yellow"}[verdict.conclusion.value]
+    word = CONCLUSIONS[verdict.conclusion][1] if chinese else verdict.conclusion.value
+    click.secho(word, fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(
@@ -185,14 +197,16 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
     else:
         click.echo()
     click.echo(headline(verdict, language))
+    if verdict.proof_state:
+        click.echo(f"  {'存证状态：' if chinese else 'Proof: '}{PROOF_STATES[verdict.proof_state][chinese]}")
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
         click.echo(
             f"  {_MARKS[check.outcome.value]}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}"
         )
-        if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
-            who_mends = "可处理方：" if chinese else "Who can mend it: "
-            click.echo(f"        {who_mends}{MENDERS[check.mender.value][chinese]}")
+        if check.action_by and check.outcome.value in ("fail", "indeterminate") and check.action_by.value != "nobody":
+            who_acts = "可处理方：" if chinese else "Who can fix it: "
+            click.echo(f"        {who_acts}{ACTION_BY[check.action_by.value][chinese]}")
     for one in remarks:
         click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
 

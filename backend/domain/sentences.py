@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal
 
-from backend.domain.verdict import Check, Ruling, Verdict
+from backend.domain.records import ProofState
+from backend.domain.verdict import Check, Conclusion, Verdict
 
 Language = Literal["en", "zh"]
 
-RULINGS: dict[Ruling, tuple[str, str]] = {
-    Ruling.VALID: ("Valid", "有效"),
-    Ruling.INVALID: ("Invalid", "无效"),
-    Ruling.CANNOT_TELL: ("Cannot tell", "无法判定"),
+CONCLUSIONS: dict[Conclusion, tuple[str, str]] = {
+    Conclusion.VALID: ("Valid", "有效"),
+    Conclusion.INVALID: ("Invalid", "无效"),
+    Conclusion.INDETERMINATE: ("Cannot tell", "无法判定"),
 }
 
 CHECKS: dict[str, tuple[str, str]] = {
@@ -37,7 +38,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "MATCH_DESTINATION": ("Destination agrees", "目的国一致"),
     "MATCH_EXPORTER": ("Exporter agrees", "出口商一致"),
     "MATCH_QUANTITY": ("Quantity covered", "数量在证书范围内"),
-    "QUANTITY_LEFT": ("Quantity left", "证书余量"),
+    "QUANTITY_AVAILABLE": ("Quantity left", "证书余量"),
     "MATCH_ORDER": ("Order agrees", "订单一致"),
     "MATCH_PAYMENT": ("Payment agrees", "收款一致"),
     "MATCH_WAYBILL": ("Waybill agrees", "运单一致"),
@@ -47,8 +48,8 @@ CHECKS: dict[str, tuple[str, str]] = {
 }
 
 REASONS: dict[str, tuple[str, str]] = {
-    "signed": ("Signed by {issuer}; not a letter has been changed since.", "由{issuer}签署，签署后一字未改。"),
-    "signature-broken": (
+    "signature-valid": ("Signed by {issuer}; not a letter has been changed since.", "由{issuer}签署，签署后一字未改。"),
+    "signature-invalid": (
         "The signature does not fit the text: it was altered, or never signed by this issuer. Ask for the original.",
         "签名与内容不符：内容被改动过，或并非由该机构签署。请向签发机构索取原件。",
     ),
@@ -56,17 +57,17 @@ REASONS: dict[str, tuple[str, str]] = {
         "The record is damaged or altered ({why}). Ask the issuer for the original.",
         "单证已损坏或被改动（{why}）。请向签发机构索取原件。",
     ),
-    "content-whole": ("All that was signed is shown.", "所签内容已全部出示。"),
+    "content-complete": ("All that was signed is shown.", "所签内容已全部出示。"),
     "fields-withheld": ("{count} fields are not shown by the holder.", "持有人未出示其中 {count} 项内容。"),
-    "fields-wrong": (
+    "fields-invalid": (
         "What was signed is not a complete document of this kind. Ask the issuer for a new one.",
         "所签内容不符合该类单证的要求。请向签发机构申请新的单证。",
     ),
-    "other-kind": (
+    "entry-kind-mismatch": (
         "It is presented as another kind of document than the one that was signed.",
         "出示的单证类型与所签类型不符。",
     ),
-    "other-quantity": (
+    "entry-quantity-mismatch": (
         "It is presented with another quantity than the one that was signed.",
         "出示的数量与所签数量不符。",
     ),
@@ -75,19 +76,19 @@ REASONS: dict[str, tuple[str, str]] = {
         "The proof does not lead from this record to the ledger: it was altered or belongs to another record.",
         "证明与链上记录不符：单证被改动过，或证明属于另一份单证。",
     ),
-    "not-sealed-yet": ("Stored; it will be sealed within seconds.", "已保存，数秒内封存。"),
-    "not-anchored-yet": ("Not yet on the ledger; look again in a few seconds.", "尚未上链，请几秒后再看。"),
-    "not-final-yet": ("On the ledger, waiting to become final.", "已上链，等待最终确认。"),
-    "anchored": ("On the ledger since {anchored_at}, final.", "{anchored_at} 已上链，不可更改。"),
-    "root-unknown": (
+    "not-sealed": ("Stored; it will be sealed within seconds.", "已保存，数秒内封存。"),
+    "not-anchored": ("Not yet on the ledger; look again in a few seconds.", "尚未上链，请几秒后再看。"),
+    "not-final": ("On the ledger, waiting to become final.", "已上链，等待最终确认。"),
+    "anchor-final": ("On the ledger since {anchored_at}, final.", "{anchored_at} 已上链，不可更改。"),
+    "root-not-on-ledger": (
         "The ledger knows nothing of this record: it was never recorded there.",
         "链上查无此记录：从未登记。",
     ),
-    "wrong-lane": (
+    "wrong-segment": (
         "On the ledger this place belongs to another kind of record.",
         "链上该位置属于另一类记录。",
     ),
-    "ledger-not-read": (
+    "ledger-unavailable": (
         "The ledger could not be asked ({why}). Try again; this says nothing about the record.",
         "暂时无法查询链上记录（{why}）。请稍后再试；这不说明单证有问题。",
     ),
@@ -95,7 +96,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "This file is not an evidence bundle, or it is damaged ({why}). Fetch the evidence anew.",
         "该文件不是存证文件，或已损坏（{why}）。请重新下载存证文件。",
     ),
-    "ledger-not-at-hand": (
+    "ledger-not-consulted": (
         "Not known here: it stands on the ledger, which was not asked, and nobody you trust has stated it.",
         "此处无法得知：该项记录在链上，未向链查询，也没有您信任的一方的声明。",
     ),
@@ -111,11 +112,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "What the file says of the ledger was altered or damaged ({why}). Fetch the evidence anew.",
         "文件中的链上快照已被改动或损坏（{why}）。请重新下载存证文件。",
     ),
-    "snapshot-untrusted": (
+    "snapshot-signer-untrusted": (
         "The ledger's state is stated by a key that your trust file does not name ({signer}). If you trust it, add it.",
         "链上快照由密钥 {signer} 签署，该密钥不在您的信任文件中。如果信任该方，请将其加入信任文件。",
     ),
-    "snapshot-other-ledger": (
+    "snapshot-ledger-untrusted": (
         "Your trust file does not let this signer ({signer}) speak for this ledger.",
         "您的信任文件未授权该签署方（{signer}）为这条链作证。",
     ),
@@ -123,19 +124,19 @@ REASONS: dict[str, tuple[str, str]] = {
         "{name} read the ledger on {read_at}: longer ago than you allow. Fetch the evidence anew, or ask the ledger.",
         "{name}于 {read_at} 读取链上记录，已超过您允许的时限。请重新下载存证文件，或联网查询。",
     ),
-    "snapshot-later": (
+    "snapshot-too-new": (
         "{name} read the ledger only on {read_at}, after the time you ask about; what it held before is not known.",
         "{name}于 {read_at} 才读取链上记录，晚于您所问的时间，此前的情况无从得知。",
     ),
-    "snapshot-other-record": (
+    "snapshot-record-mismatch": (
         "The signed statement of what the ledger held speaks of another record. Fetch the evidence anew.",
         "链上快照所述的是另一份记录。请重新下载存证文件。",
     ),
-    "ledger-read": (
+    "ledger-consulted": (
         "Asked {node}: block {block} of {block_time}.",
         "已向 {node} 查询：区块 {block}（{block_time}）。",
     ),
-    "ledger-unnamed": (
+    "ledger-unknown": (
         "Neither your trust file nor the node names this ledger ({ledger}): anybody can put one up. Get its operator's "
         "trust file and give it here.",
         "您的信任文件和所查询的节点均未列出这条链（{ledger}），而任何人都可以自建一条链。请向运营方索取信任文件。",
@@ -145,19 +146,15 @@ REASONS: dict[str, tuple[str, str]] = {
         "file and give it here.",
         "您的信任文件未列出这条链（{ledger}），而任何人都可以自建一条链。请向运营方索取信任文件。",
     ),
-    "ledgers-several": (
+    "multiple-ledgers": (
         "Its records stand on {count} ledgers, and a snapshot speaks of one. Sign a bundle of each record instead.",
         "文件中的记录分布在 {count} 条链上，而一份快照只能说明一条链。请分别为每份记录的存证文件签署。",
     ),
-    "bundle-version-1": (
-        "A bundle of version 1 has no room for a signed snapshot. Fetch the evidence anew: it comes as version 2.",
-        "第 1 版存证文件不能附带经签名的快照。请重新下载存证文件（第 2 版）。",
-    ),
-    "other-chain": (
+    "chain-mismatch": (
         "{node} carries another chain ({chain}) than the one that the record names.",
         "{node} 所在的链（{chain}）与记录所载不同。",
     ),
-    "other-instance": (
+    "deployment-mismatch": (
         "At this address {node} shows another ledger than the one that the record names: the chain was reset, or it is "
         "another chain.",
         "{node} 在该地址上的账本与记录所载不同：该链已被重置，或并非同一条链。",
@@ -166,28 +163,28 @@ REASONS: dict[str, tuple[str, str]] = {
         "The newest block of {node} is of {block_time}: it lags behind, and what happened since cannot be told.",
         "{node} 的最新区块时间为 {block_time}，已经落后，此后的变化无从得知。",
     ),
-    "node-reorganised": (
+    "chain-reorganised": (
         "The chain was reorganised while {node} was asked. Try again in a minute.",
         "查询 {node} 时链发生了重组，请一分钟后再试。",
     ),
-    "anchor-gone": (
+    "anchor-missing": (
         "The ledger does not show the record now, though it was recorded in block {why}: the chain was reorganised, or "
         "the node lags. Try again later.",
         "链上目前查不到该记录，而其曾登记于区块 {why}：链可能发生了重组，或节点尚未同步。请稍后再试。",
     ),
-    "papers-withheld": (
+    "documents-withheld": (
         "The declaration's list of papers is not shown, so it cannot be told whether these are the ones.",
         "报关单的单证清单未出示，无法判断这些是否为所列单证。",
     ),
-    "papers-missing": (
+    "documents-missing": (
         "The declaration names {count} more paper(s) that are not in this file.",
         "报关单所列单证中有 {count} 份不在此文件中。",
     ),
-    "other-ledger": (
+    "ledger-mismatch": (
         "It is recorded on another ledger than the one that is read here.",
         "该记录登记在另一条链上，本系统无法查询。",
     ),
-    "anchor-differs": (
+    "anchor-mismatch": (
         "It names another block or time than the ledger shows. Fetch the evidence anew.",
         "所载区块或时间与链上不一致，请重新下载存证文件。",
     ),
@@ -200,8 +197,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "The ledger shows a status ({status}) that is not known here.",
         "链上状态（{status}）无法识别。",
     ),
-    "declaration-stands": ("The declaration stands.", "报关单有效。"),
-    "merchants-statement": (
+    "declaration-in-force": ("The declaration stands.", "报关单有效。"),
+    "self-attested": (
         "This is {issuer}'s own statement. It counts once the issuer named in it has confirmed and signed it.",
         "这是{issuer}自己的声明，须经所指定的机构确认并签署后方可作为凭证。",
     ),
@@ -217,11 +214,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "{issuer} is not accredited for goods of HS chapter {chapter}.",
         "{issuer}的资质不包括第 {chapter} 章商品。",
     ),
-    "chapter-withheld": (
+    "hs-code-withheld": (
         "The HS code is not shown, so it cannot be told whether the issuer was accredited for these goods.",
         "未出示商品编码，无法判断签发机构的资质是否覆盖该商品。",
     ),
-    "not-accredited-then": (
+    "not-accredited-at-issue": (
         "{issuer} was not accredited when it signed this ({issued_at}).",
         "{issuer}在签署时（{issued_at}）没有资质。",
     ),
@@ -229,25 +226,25 @@ REASONS: dict[str, tuple[str, str]] = {
         "The accreditation of {issuer} was revoked as of {since}. Ask another accredited issuer for a new record.",
         "{issuer}的资质已于 {since} 被撤销。请向其他有资质的机构申请新的单证。",
     ),
-    "anchored-after-lapse": (
+    "anchored-after-expiry": (
         "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told.",
         "登记时{issuer}的资质已到期（{until}），无法判断签署时间。",
     ),
-    "accreditation-lapsed": (
+    "accreditation-expired": (
         "{issuer}'s accreditation ended on {until}; what it signed before stays good.",
         "{issuer}的资质已于 {until} 到期；此前签发的单证仍然有效。",
     ),
     "accredited": ("{issuer} was accredited for this when it signed.", "{issuer}签署时具备相应资质。"),
     "good-standing": ("{issuer} is still accredited.", "{issuer}目前仍具备资质。"),
-    "issued-in-the-future": (
+    "issued-after-anchoring": (
         "It is dated later ({issued_at}) than it can have been signed.",
         "签发时间（{issued_at}）晚于实际可能的时间。",
     ),
-    "not-issued-then": (
+    "not-yet-issued": (
         "It was not issued yet: it is dated {issued_at}.",
         "当时尚未签发，所载签发时间为 {issued_at}。",
     ),
-    "anchored-later": (
+    "anchored-after-moment": (
         "It was recorded on the ledger only on {anchored_at}: that it existed before then cannot be shown.",
         "{anchored_at} 才上链，无法证明此前已经存在。",
     ),
@@ -259,12 +256,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "It expired on {until}. Ask the issuer for a new one.",
         "已于 {until} 过期。请向签发机构申请新的单证。",
     ),
-    "within-dates": ("Within its dates.", "在有效期内。"),
-    "no-certificate-of-origin": (
+    "within-validity": ("Within its dates.", "在有效期内。"),
+    "certificate-of-origin-missing": (
         "The declaration names no certificate of origin.",
         "报关单未附原产地证。",
     ),
-    "no-inspection-report": (
+    "inspection-report-missing": (
         "The declaration names no inspection report.",
         "报关单未附检验报告。",
     ),
@@ -276,12 +273,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "HS {declared} is declared, but no inspection report named here covers it.",
         "申报商品 {declared} 没有对应的检验报告。",
     ),
-    "named-as-signed": ("It is the very paper that the declaration names.", "与报关单所列单证一致。"),
-    "named-confirmed": (
+    "document-named": ("It is the very paper that the declaration names.", "与报关单所列单证一致。"),
+    "document-confirmed": (
         "The declaration names the merchant's statement; {issuer} has since confirmed and signed it.",
         "报关单所列为商户声明，其后{issuer}已确认并签署。",
     ),
-    "named-other": (
+    "document-not-named": (
         "It is not the paper that the declaration names.",
         "与报关单所列单证不一致。",
     ),
@@ -310,23 +307,23 @@ REASONS: dict[str, tuple[str, str]] = {
         "{declared} declared, but only {stated} certified. Reduce the quantity or add a certificate.",
         "申报 {declared}，证书仅 {stated}。请减少数量或补充证书。",
     ),
-    "quantity-used-up": (
+    "quantity-already-declared": (
         "{declared} declared, but earlier ones take {used} of the {stated} certified. Add another certificate.",
         "申报 {declared}，而证书 {stated} 中已有 {used} 被先前的报关单使用。请改附其他证书。",
     ),
-    "quantity-left": (
+    "quantity-available": (
         "{left} of the certified quantity are left, enough for {declared}.",
         "证书余量为 {left}，足够本次申报的 {declared}。",
     ),
-    "quantity-not-left": (
+    "quantity-exceeded": (
         "{declared} declared, but only {left} are left on the ledger: other releases took the rest. Add a certificate.",
         "申报 {declared}，而链上证书余量仅 {left}，其余已被其他放行使用。请补充证书。",
     ),
-    "quantity-being-drawn": (
+    "drawdown-pending": (
         "{quantity} are being drawn from the certificate on the ledger.",
         "正在链上从证书中核减 {quantity}。",
     ),
-    "quantity-drawn": (
+    "drawdown-recorded": (
         "{quantity} were drawn from the certificate on the ledger.",
         "已在链上从证书中核减 {quantity}。",
     ),
@@ -383,13 +380,21 @@ BECAUSE: dict[str, tuple[str, str]] = {
 }
 """The same reasons, said where it is known why."""
 
-MENDERS: dict[str, tuple[str, str]] = {
+ACTION_BY: dict[str, tuple[str, str]] = {
     "merchant": ("the merchant", "商户"),
     "issuer": ("the issuer", "签发机构"),
     "authority": ("the accrediting authority", "资质主管机关"),
     "operator": ("the operator of this system", "系统运营方"),
-    "time": ("nobody: wait a few seconds", "无需处理，请稍候"),
+    "wait": ("nobody: wait a few seconds", "无需处理，请稍候"),
     "nobody": ("nobody", "无"),
+}
+
+PROOF_STATES: dict[ProofState, tuple[str, str]] = {
+    ProofState.STORED: ("stored", "已保存"),
+    ProofState.SEALED: ("sealed", "已封存"),
+    ProofState.SUBMITTED: ("sent to the ledger", "已提交上链"),
+    ProofState.ANCHORED: ("on the ledger, not final yet", "已上链，待最终确认"),
+    ProofState.FINAL: ("on the ledger, final", "已上链，不可更改"),
 }
 
 SHORT_OF_FORM = (

@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backend.domain.bundle import VERSION
+from backend.domain.bundle import FORMAT, VERSION
 from backend.domain.documents import CertificateOfOrigin, InspectionReport
-from backend.domain.evidence import FORMAT
 from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
 from backend.web.api import shapes
 from backend.web.api.simulations import SimulationInput
@@ -182,7 +181,7 @@ BUNDLE = {
         {
             "record": "eyJhbGciOiJFUzI1NiIs…",
             "entry": {"kind": 1, "quantity": "500000"},
-            "proof": {"place": 3, "size": 10, "path": ["67fd4f46517bce4b…"]},
+            "proof": {"leafIndex": 3, "treeSize": 10, "inclusionPath": ["67fd4f46517bce4b…"]},
             "anchor": {
                 "chainId": 1337,
                 "ledger": "0x8f3a…",
@@ -194,7 +193,7 @@ BUNDLE = {
             },
         }
     ],
-    "line": [],
+    "superseded": [],
     "snapshot": "eyJhbGciOiJFUzI1NiIs…",
 }
 """Cut short where it says …: a whole one is given out by GET /records/{record_id}/evidence."""

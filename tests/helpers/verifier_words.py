@@ -1,16 +1,17 @@
-"""Writes the sentences that the one-file verifier says into it: python tests/verifier/write_words.py."""
+"""Keep the sentences in verifier/verifier.html those of the code.
 
+python -m tests.helpers.verifier_words            # write them into the page
+python -m tests.helpers.verifier_words --check    # exit code 1 where they differ
+"""
+
+import argparse
 import json
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from backend.domain.sentences import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
+from verifier import PAGE
 
-from backend.domain.sentences import CHECKS, REASONS, RULINGS  # noqa: E402
-
-PAGE = ROOT / "verifier" / "verifier.html"
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
 KINDS = {
     1: ("Certificate of origin", "原产地证"),
@@ -30,7 +31,8 @@ def words_for(page: str) -> str:
     named = {reason: texts for reason, texts in REASONS.items() if f'"{reason}"' in script}
     codes = {code: texts for code, texts in CHECKS.items() if f'"{code}"' in script}
     parts = {
-        "rulings": {ruling.value: texts for ruling, texts in RULINGS.items()},
+        "conclusions": {conclusion.value: texts for conclusion, texts in CONCLUSIONS.items()},
+        "states": PROOF_STATES,
         "kinds": KINDS,
         "checks": codes,
         "reasons": named,
@@ -46,5 +48,17 @@ def with_words(page: str) -> str:
     return _BLOCK.sub(lambda found: found[1] + words_for(page) + found[2], page, count=1)
 
 
+def main() -> int:
+    """Write the page, or with --check only compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where the page is out of date")
+    asked = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    if asked.check:
+        return int(with_words(page) != page)
+    PAGE.write_text(with_words(page), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    PAGE.write_text(with_words(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(main())
