@@ -27,7 +27,7 @@ from backend.app import System, create_app, running
 from backend.domain.kinds import Kind
 from backend.domain.sd_jwt import b64, unb64
 from backend.services import auditing, issuing, organisations, simulating, stating
-from backend.services.anchoring import advance, claim_turn, give_up_turn, seal_stored
+from backend.services.anchoring import claim_turn, give_up_turn, seal_stored
 from backend.services.anchoring.statuses import send_status_changes
 from backend.services.keys import possession_text
 from backend.settings import Settings
@@ -90,7 +90,9 @@ class Maker:
 
     def report(self) -> dict[str, Any]:
         number, name = f"V1-R-{next(self.numbers):03d}", self.people["merchant"].organisation.name
-        return self.post("/inspection-reports", "laboratory", report_fields(reportNumber=number, customer={"name": name}))
+        return self.post(
+            "/inspection-reports", "laboratory", report_fields(reportNumber=number, customer={"name": name})
+        )
 
     def declaration(self, papers: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         fields = lodgement_fields(
@@ -187,7 +189,7 @@ def settled(maker: Maker) -> None:
     maker.notes["declarations"] = [one["id"] for one in (released, held, rejected, withdrawn)]
     maker.notes["erased"] = erased["id"]
     maker.notes["attached"] = {"record": drawn["id"], "sha256": pdf["sha256"]}
-    maker.notes["drawn"] = {"certificate": drawn["id"], "report": report["id"], "remaining": "800"}
+    maker.notes["drawn"] = {"certificate": drawn["id"], "report": report["id"], "remaining": "800", "undeclared": "600"}
 
 
 def simulated(maker: Maker) -> None:
