@@ -28,8 +28,8 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
-# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and whether
-# that must cover the HS chapter of its goods too.
+# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and
+# whether that must cover the HS chapter of its goods too.
 KINDS = {
     1: ("CertificateOfOrigin", 0, 1, True),
     2: ("InspectionReport", 1, 2, True),
