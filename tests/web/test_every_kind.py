@@ -6,6 +6,7 @@ import pytest
 
 from backend.domain import schemas
 from backend.domain.kinds import CERTIFIED, KINDS, OWN
+from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.field_names import field_value
 from tests.helpers.builders import FIELDS, Api
 from tests.web.test_pages import browser, signed_in  # noqa: F401
@@ -66,3 +67,9 @@ def test_paper_that_nobody_certified_has_no_label(api, kind):
 @pytest.mark.parametrize(("slug", "version"), schemas.published())
 def test_published_schema_is_served(browser, slug, version):  # noqa: F811
     assert f":{slug}:v{version}" in browser.get(f"/schemas/{slug}/v{version}.json")
+
+
+def test_day_that_lies_too_early_is_told_in_both_languages(app):
+    for language, words in (("en", "This must not lie before: Inspected on."), ("zh", "不得早于：检疫日期。")):
+        with app.test_request_context(f"/?lang={language}"):
+            assert in_words("must not lie before inspectionDate") == words
