@@ -59,6 +59,22 @@ def test_label_names_issuer_and_its_act(api, people, settle, browser, kind):  # 
     assert re.search(re.escape(before) + ".+" + re.escape(after), chinese)
 
 
+@pytest.mark.parametrize("kind", CERTIFIED)
+def test_issuer_reads_revokes_and_shows_its_record(api, signed_in, kind):  # noqa: F811
+    """An issuer holds what it certified for nobody known here."""
+    stated = KINDS[kind]
+    issuer = min(stated.signed_by)
+    fields = FIELDS[kind](
+        **{stated.number_field: api.fresh("N"), stated.merchant_field: {"name": "Somebody Else Ltd."}}
+    )
+    made = api._made(f"/{stated.collection}", issuer, fields)
+    pages = signed_in(issuer)
+    assert fields[stated.number_field] in pages.get("/records")
+    pages.get(f"/records/{made['id']}/show")
+    pages.get(f"/records/{made['id']}")
+    pages.post(f"/records/{made['id']}/revoke", {"reason": "wrong goods"})
+
+
 @pytest.mark.parametrize("kind", OWN)
 def test_paper_that_nobody_certified_has_no_label(api, kind):
     assert made(api, kind)[1]["labelUrl"] is None
