@@ -236,6 +236,17 @@ def test_no_template_decides_by_a_number():
     assert numbered.search("{% if record.kind in (1, 2) and x %}")
 
 
+def test_no_module_lists_issuers_by_hand():
+    """Only kinds say who issues: a list elsewhere leaves the next issuer out in silence."""
+    listed = re.compile(r"Role\.(CHAMBER|LABORATORY|PLANT_PROTECTION)")
+    own = {ROOT / "backend" / "domain" / "parties.py", ROOT / "backend" / "runtime" / "demo.py"}
+    kinds = ROOT / "backend" / "domain" / "kinds"
+    others = [file for file in (ROOT / "backend").rglob("*.py") if file not in own and kinds not in file.parents]
+    assert len(others) > 100
+    assert [str(file) for file in others if listed.search(file.read_text(encoding="utf-8"))] == []
+    assert listed.search("_HOLDERS = (Role.MERCHANT, Role.CHAMBER)")
+
+
 def test_what_an_importer_is_told_is_told_once():
     own = {name for stated in KINDS.values() for name in stated.words}
     assert own & set(MEANINGS) == set()

@@ -12,10 +12,11 @@ from enum import IntEnum
 from pathlib import Path
 
 from backend.cli.verify import EXIT
-from backend.domain import bundle, documents, trust
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
+from backend.domain import bundle, trust
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.records import ProofState
 from backend.domain.sentences import ACTION_BY, CHECKS, REASONS
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codes.md"
@@ -224,10 +225,10 @@ def _kinds() -> Iterator[str]:
             (
                 kind.value,
                 f"`{kind.slug}`",
-                f"`{documents.CREDENTIAL_TYPES[kind]}`",
-                f"{kind.lane.value} ({kind.lane.name})",
-                kind.accredited_as.value,
-                "yes" if kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT) else "no",
+                f"`{KINDS[kind].credential_type}`",
+                f"{KINDS[kind].lane.value} ({KINDS[kind].lane.name})",
+                KINDS[kind].accreditation_bit,
+                "yes" if KINDS[kind].is_bound_to_chapters else "no",
             )
             for kind in Kind
         ),

@@ -6,6 +6,7 @@ import pytest
 
 from backend.domain import schemas
 from backend.domain.kinds import CERTIFIED, KINDS, OWN
+from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.field_names import field_value
 from tests.helpers.builders import FIELDS, Api
 from tests.web.test_pages import browser, signed_in  # noqa: F401
@@ -58,6 +59,22 @@ def test_label_names_issuer_and_its_act(api, people, settle, browser, kind):  # 
     assert re.search(re.escape(before) + ".+" + re.escape(after), chinese)
 
 
+@pytest.mark.parametrize("kind", CERTIFIED)
+def test_issuer_reads_revokes_and_shows_its_record(api, signed_in, kind):  # noqa: F811
+    """An issuer holds what it certified for nobody known here."""
+    stated = KINDS[kind]
+    issuer = min(stated.signed_by)
+    fields = FIELDS[kind](
+        **{stated.number_field: api.fresh("N"), stated.merchant_field: {"name": "Somebody Else Ltd."}}
+    )
+    made = api._made(f"/{stated.collection}", issuer, fields)
+    pages = signed_in(issuer)
+    assert fields[stated.number_field] in pages.get("/records")
+    pages.get(f"/records/{made['id']}/show")
+    pages.get(f"/records/{made['id']}")
+    pages.post(f"/records/{made['id']}/revoke", {"reason": "wrong goods"})
+
+
 @pytest.mark.parametrize("kind", OWN)
 def test_paper_that_nobody_certified_has_no_label(api, kind):
     assert made(api, kind)[1]["labelUrl"] is None
@@ -66,3 +83,9 @@ def test_paper_that_nobody_certified_has_no_label(api, kind):
 @pytest.mark.parametrize(("slug", "version"), schemas.published())
 def test_published_schema_is_served(browser, slug, version):  # noqa: F811
     assert f":{slug}:v{version}" in browser.get(f"/schemas/{slug}/v{version}.json")
+
+
+def test_day_that_lies_too_early_is_told_in_both_languages(app):
+    for language, words in (("en", "This must not lie before: Inspected on."), ("zh", "不得早于：检疫日期。")):
+        with app.test_request_context(f"/?lang={language}"):
+            assert in_words("must not lie before inspectionDate") == words

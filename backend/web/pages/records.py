@@ -166,7 +166,7 @@ def consignment_evidence(declaration_id: str) -> Response:
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 
-_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+_HOLDERS = (Role.MERCHANT, *ISSUERS)
 
 
 @blueprint.get("/records/<record_id>/show")
