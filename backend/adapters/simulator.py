@@ -25,7 +25,7 @@ import structlog
 
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
-from backend.services.simulations import COMPLETE
+from backend.services.simulations import COMPLETE, REPORTS
 
 log = structlog.get_logger()
 
@@ -121,8 +121,8 @@ class ProgramSimulator:
         folder, asked = self._place(simulation.id), self._asked(simulation)
         # One replication is what a log is good for, and it is the first of those above: draws go by its number.
         made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
-        for code in ("en", "zh"):
-            made[f"report.{code}.html"] = ["report", "result.json", "--language", code, "-o", f"report.{code}.html"]
+        for code, name in REPORTS.items():
+            made[name] = ["report", "result.json", "--language", code, "-o", name]
         for name, arguments in made.items():
             try:
                 self._follow(folder, arguments, (simulation.total, simulation.total), go_on)
@@ -341,5 +341,5 @@ def _readable(key: str) -> str:
 def _words(given: Any) -> dict[str, str]:
     if isinstance(given, Mapping):
         english = str(given.get("en") or next(iter(given.values()), ""))
-        return {"en": english, "zh": str(given.get("zh") or english)}
-    return {"en": str(given), "zh": str(given)}
+        return {"en": english, **{str(code): str(text) for code, text in given.items() if text}}
+    return {"en": str(given)}

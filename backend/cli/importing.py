@@ -17,7 +17,8 @@ from backend.cli.import_report import (
 )
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.files import LARGEST, is_document
-from backend.domain.interop.sentences import Language, tell
+from backend.messages.catalogue import Language
+from backend.messages.imports import tell
 from backend.services import importing
 from backend.services.importing import Given, Plan
 from backend.settings import Settings

@@ -28,7 +28,7 @@ from backend.cli.verify import (
 if TYPE_CHECKING:
     from backend.adapters.keys.key_files import FileKey
     from backend.domain.bundle import Bundle
-    from backend.domain.sentences import Language
+    from backend.messages.verdict import Language
     from backend.domain.snapshot import Snapshot
     from backend.domain.verdict import Check
 
@@ -211,7 +211,7 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
 
 def _refuse(against: "Iterable[Check]", language: "Language") -> NoReturn:
     """Tell why nothing was signed, and end."""
-    from backend.domain.sentences import CHECKS, sentence
+    from backend.messages.verdict import CHECKS, sentence
     from backend.domain.verdict import Outcome, Verdict
 
     verdict, chinese = Verdict.of(against, datetime.now(UTC)), language == "zh"
@@ -226,7 +226,7 @@ def _refuse(against: "Iterable[Check]", language: "Language") -> NoReturn:
 def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: "Language") -> None:
     """Tell what was signed, by reading it as somebody will who trusts the key."""
     from backend.domain import bundle_verification
-    from backend.domain.sentences import RULINGS, headline
+    from backend.messages.verdict import RULINGS, headline
     from backend.domain.trust import Trust, Trusted
 
     trust = Trust((Trusted("", stated.ledger, stated.accreditation, keys=(signer,)),))

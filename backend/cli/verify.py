@@ -19,7 +19,7 @@ import click
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
     from backend.domain.bundle_verification import Remark
-    from backend.domain.sentences import Language
+    from backend.messages.verdict import Language
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
 
@@ -159,7 +159,7 @@ def trust_in(path: Path | None) -> "Trust":
 
 
 def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
+    from backend.messages.verdict import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
     from backend.web.presentation.verdict_json import verdict_json
 
     who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
@@ -199,7 +199,7 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
 
 def _as_json(told: Any) -> str:
     """JSON that a terminal can be shown: what would command it stands escaped."""
-    from backend.domain.sentences import COMMANDING
+    from backend.messages.verdict import COMMANDING
 
     lines = json.dumps(told, indent=2, ensure_ascii=False).split("\n")
     return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)

@@ -1,4 +1,4 @@
-"""Code lists: what a country, a currency, a unit, an HS code may be, and their names in both languages."""
+"""Code lists: what a country, a currency, a unit, an HS code may be. Their English names are keys in the catalogue."""
 
 import re
 from functools import cache
@@ -13,24 +13,24 @@ from backend.domain.units import UNITS
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
 """HS 2022: chapters 1 to 97; 77 is kept for later use."""
 
-ORIGIN_CRITERIA: dict[str, tuple[str, str]] = {
-    "WO": ("Wholly obtained", "完全获得"),
-    "PE": ("Produced from originating materials only", "完全由原产材料生产"),
-    "CC": ("Change of chapter", "章改变"),
-    "CTH": ("Change of tariff heading", "品目改变"),
-    "CTSH": ("Change of tariff subheading", "子目改变"),
-    "RVC": ("Regional value content", "区域价值成分"),
-    "CR": ("Chemical reaction", "化学反应"),
-    "PSR": ("Product-specific rule", "产品特定规则"),
-    "NP": ("Non-preferential origin", "非优惠原产"),
+ORIGIN_CRITERIA: dict[str, str] = {
+    "WO": "Wholly obtained",
+    "PE": "Produced from originating materials only",
+    "CC": "Change of chapter",
+    "CTH": "Change of tariff heading",
+    "CTSH": "Change of tariff subheading",
+    "RVC": "Regional value content",
+    "CR": "Chemical reaction",
+    "PSR": "Product-specific rule",
+    "NP": "Non-preferential origin",
 }
 """RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
 
-AGREEMENTS: dict[str, tuple[str, str]] = {
-    "RCEP": ("RCEP", "区域全面经济伙伴关系协定 (RCEP)"),
-    "ACFTA": ("ASEAN–China (Form E)", "中国—东盟自贸协定 (Form E)"),
-    "CHAFTA": ("China–Australia", "中国—澳大利亚自贸协定"),
-    "NONE": ("No preference claimed", "不申请优惠"),
+AGREEMENTS: dict[str, str] = {
+    "RCEP": "RCEP",
+    "ACFTA": "ASEAN–China (Form E)",
+    "CHAFTA": "China–Australia",
+    "NONE": "No preference claimed",
 }
 
 

@@ -23,6 +23,10 @@ class Role(StrEnum):
         return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
 
 
+LOCAL_LANGUAGE = "zh"
+"""The language of the second name that organisations and products have here."""
+
+
 @dataclass(eq=False)
 class Organisation:
     """A merchant, chamber, laboratory, customs office, the accrediting authority, or those who study clearance."""

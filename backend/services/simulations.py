@@ -24,7 +24,9 @@ from backend.domain.simulation import (
 )
 from backend.services.ports import Simulator, Stopped, Store, Surroundings
 
-FILES = ("result.json", "trace.parquet", "report.en.html", "report.zh.html")
+REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
+"""By the languages that the simulator writes its report in."""
+FILES = ("result.json", "trace.parquet", *REPORTS.values())
 """What a simulation leaves behind, as far as it has it."""
 COMPLETE = "complete"
 """A mark beside them: no further file will come."""

@@ -11,10 +11,10 @@ from werkzeug.exceptions import HTTPException
 
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
+from backend.messages.catalogue import SOURCE, say
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import IdempotencyKeyReused
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.languages import language
+from backend.web.presentation.languages import in_words, language
 from backend.web.presentation.verdict_json import verdict_json
 
 MEDIA_TYPE = "application/problem+json"
@@ -106,19 +106,19 @@ def refused(error: errors.TraceabilityError) -> Response:
         members["currentStatus"] = error.values["status"]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
-    response = problem(status, error.code, str(error), **members)
+    response = problem(status, error.code, say(error, language()), **members)
     if isinstance(error, errors.TooMuchWaiting):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 
 
 def _told(fault: str) -> str:
-    """A field's fault: precise English for programs, or what people read on the forms in Chinese."""
-    return in_words(fault) if language() == "zh" else fault
+    """A field's fault: precise English for programs, or what people read on the forms in their language."""
+    return fault if language() == SOURCE else in_words(fault)
 
 
 def _csrf(error: CSRFError) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, "csrf", str(error.description))
+    return problem(HTTPStatus.BAD_REQUEST, "csrf", say(error.description, language()))
 
 
 def code_of(status: int) -> str:
@@ -141,7 +141,7 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    response = problem(status, code_of(status), error.description or "")
+    response = problem(status, code_of(status), say(error.description or "", language()))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value

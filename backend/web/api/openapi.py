@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid
+from backend.messages.catalogue import languages, say
+from backend.web.presentation.languages import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
 _PROBLEM = {
@@ -40,7 +42,7 @@ _LANGUAGE = {
     "name": "Accept-Language",
     "in": "header",
     "required": False,
-    "description": "en or zh: the language of sentences",
+    "description": f"The language of sentences: {', '.join(languages())}",
     "schema": {"type": "string"},
 }
 _TRADE = ("/invoices", "/orders", "/payment-receipts", "/waybills", "/movement-events")
@@ -75,7 +77,7 @@ def complete_specification(app: APIFlask) -> None:
         """Errors that APIFlask raises itself, in our one form."""
         if isinstance(error.__cause__, ValidationError):
             return refused(Invalid("some fields are wrong", problems_of(error.__cause__)))
-        return problem(error.status_code, code_of(error.status_code), error.message)
+        return problem(error.status_code, code_of(error.status_code), say(error.message, language()))
 
     @app.spec_processor
     def complete(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:

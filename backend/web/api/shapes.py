@@ -25,7 +25,7 @@ class CheckShape(Shape):
     code: str = Field(description="Stable name of the check")
     outcome: Literal["pass", "fail", "cannot_tell", "note"]
     title: str
-    message: str = Field(description="One plain sentence, in the language of Accept-Language (en or zh)")
+    message: str = Field(description="One plain sentence, in the language of Accept-Language")
     reason: str = Field(description="Stable name of the sentence")
     evidence: dict[str, Any] = Field(description="The values that the check rests on")
     final: bool = Field(description="False while the answer is still on its way to the ledger")

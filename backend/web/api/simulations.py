@@ -13,7 +13,7 @@ from backend.web.api.interface import blueprint
 from backend.web.api.shapes import Shape
 from backend.web.auth import person
 from backend.web.context import surroundings
-from backend.web.presentation.languages import language
+from backend.web.presentation.languages import own
 
 
 class ParameterShape(Shape):
@@ -158,12 +158,12 @@ def _visible(simulation_id: str) -> Simulation:
 def _scenario(scenario: Scenario) -> dict[str, Any]:
     return {
         "name": scenario.name,
-        "title": scenario.title[language()],
-        "summary": scenario.summary[language()],
+        "title": own(scenario.title),
+        "summary": own(scenario.summary),
         "parameters": [
             {
                 "key": parameter.key,
-                "title": parameter.title[language()],
+                "title": own(parameter.title),
                 "value": parameter.value,
                 "low": parameter.low,
                 "high": parameter.high,
@@ -179,7 +179,7 @@ def _summary(simulation: Simulation) -> dict[str, Any]:
     return {
         "id": simulation.id,
         "scenario": simulation.scenario,
-        "title": simulation.title[language()],
+        "title": own(simulation.title),
         "state": simulation.state.value,
         "done": simulation.done,
         "total": simulation.total or simulation.replications,

@@ -13,7 +13,7 @@ from backend.web.auth import only, person
 from backend.web.context import surroundings
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.languages import in_words
 
 USUALLY = timedelta(days=1)
 

@@ -23,7 +23,7 @@ from backend.web.context import surroundings
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
 from backend.web.presentation.bundle_files import bundle_file
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.languages import in_words
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
 _PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
@@ -123,7 +123,7 @@ def revoke(record_id: str) -> ResponseReturnValue:
     try:
         issuance.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
-        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
+        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else error.message))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
     return redirect(url_for("pages.record", record_id=record_id))
 

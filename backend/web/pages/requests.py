@@ -18,7 +18,7 @@ from backend.web.auth import only, person
 from backend.web.context import surroundings
 from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.languages import in_words
 
 ISSUERS = (Role.CHAMBER, Role.LABORATORY)
 _OWN_FIELDS = {"accreditation_number": "accreditationNumber", "authorised_by": "authorisedBy"}

@@ -9,7 +9,7 @@ from backend.services import organisations
 from backend.web.auth import SignedIn
 from backend.web.context import instance, surroundings
 from backend.web.pages import blueprint
-from backend.web.presentation.languages import COOKIE, LANGUAGES
+from backend.web.presentation.languages import COOKIE, languages
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""
@@ -46,7 +46,7 @@ def choose_language() -> ResponseReturnValue:
     """Remember the language, and go back to the page."""
     answer = redirect(local_path(request.form.get("back", "")))
     chosen = request.form.get("language", "")
-    if chosen in LANGUAGES:
+    if chosen in languages():
         secure = instance().secure_cookies
         answer.set_cookie(COOKIE, chosen, max_age=ONE_YEAR, samesite="Lax", httponly=True, secure=secure)
     return answer

@@ -15,8 +15,7 @@ from backend.services.simulations import Order
 from backend.web.auth import only, person
 from backend.web.context import surroundings
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.languages import language
+from backend.web.presentation.languages import in_words, own
 from backend.web.presentation.simulation_figures import compared, tables
 
 MOST_COMPARED = 4
@@ -123,7 +122,7 @@ def _numbers(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _first(error: Invalid) -> str:
-    return in_words(error.problems[0][1]) if error.problems else str(error)
+    return in_words(error.problems[0][1] if error.problems else error.message)
 
 
 def _too_many(error: Conflict) -> str:
@@ -155,7 +154,7 @@ def _names(found: Simulation) -> dict[str, str]:
         scenario = use_cases.find_scenario(surroundings(), person(), Order(found.scenario, found.text))
     except (Invalid, SimulatorMissing):
         return {}
-    return {parameter.key: parameter.title[language()] for parameter in scenario.parameters}
+    return {parameter.key: own(parameter.title) for parameter in scenario.parameters}
 
 
 @blueprint.post("/simulations/<simulation_id>/cancel")

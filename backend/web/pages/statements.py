@@ -19,8 +19,8 @@ from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import InspectionForm, OriginForm
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.labels import name_of
+from backend.web.presentation.languages import in_words
 
 BLANK_RESULTS = 3
 _FORMS: Mapping[Kind, type[OriginForm] | type[InspectionForm]] = {

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from enum import Enum
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -13,16 +12,16 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
-from backend.domain.parties import Role
+from backend.domain.parties import LOCAL_LANGUAGE, Role
 from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
-from backend.domain.sentences import CHECKS, MENDERS, RULINGS, headline, sentence
 from backend.domain.simulation import SimulationState
-from backend.domain.verdict import Check, Outcome, Ruling, Verdict
+from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
+from backend.messages import verdict as verdicts
+from backend.messages.catalogue import Language, languages, pgettext
 from backend.web.forms import choices
-from backend.web.presentation.field_messages import in_words
 from backend.web.presentation.field_names import field_name, field_value
-from backend.web.presentation.languages import duration, language, moment
+from backend.web.presentation.languages import duration, in_words, language, moment
 from backend.web.presentation.ledger_refusals import undone
 
 
@@ -61,6 +60,7 @@ def install_words(app: Flask) -> None:
         field_value=field_value,
         audience_name=audience_name,
         kind_help=kind_help,
+        sheet_titles=sheet_titles,
         refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
@@ -76,7 +76,7 @@ def install_words(app: Flask) -> None:
 
 def name_of(organisation: Any) -> str:
     """An organisation's name in the reader's language, where it has one there."""
-    return str((organisation.local_name if language() == "zh" else None) or organisation.name)
+    return _own_name(organisation)
 
 
 def number_of(record: RecordOnFile) -> str:
@@ -89,8 +89,13 @@ def goods_of(record: RecordOnFile) -> str:
     """What the paper is about, in one line."""
     fields = _fields(record)
     if record.product is not None:
-        return str((record.product.local_name if language() == "zh" else None) or record.product.name)
+        return _own_name(record.product)
     return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def _own_name(named: Any) -> str:
+    """The name in the reader's language: people and goods have one in English, and perhaps one in their own."""
+    return str({LOCAL_LANGUAGE: named.local_name}.get(language()) or named.name)
 
 
 def _fields(record: RecordOnFile) -> Mapping[str, Any]:
@@ -113,6 +118,21 @@ def kind_name(kind: Kind) -> str:
         Kind.MOVEMENT_EVENT: _("Movement of the goods"),
     }
     return names[Kind(kind)]
+
+
+def sheet_titles(kind: Kind) -> list[tuple[Language, str]]:
+    """What a paper is headed with: a sheet names itself in every language that there is."""
+    titles: dict[Kind, str] = {
+        Kind.CERTIFICATE_OF_ORIGIN: "Certificate of Origin",
+        Kind.INSPECTION_REPORT: "Inspection Report",
+        Kind.DECLARATION: "Declaration",
+        Kind.INVOICE: "Commercial Invoice",
+        Kind.ORDER: "Order",
+        Kind.PAYMENT_RECEIPT: "Payment Receipt",
+        Kind.WAYBILL: "Waybill",
+        Kind.MOVEMENT_EVENT: "Movement of the Goods",
+    }
+    return [(code, pgettext("sheet", titles[Kind(kind)], code)) for code in languages()]
 
 
 def kind_help(kind: Kind) -> str:
@@ -270,24 +290,24 @@ def ruling(value: Ruling | str) -> Shown:
     """A verdict's one word."""
     tones = {Ruling.VALID: "good", Ruling.INVALID: "bad", Ruling.CANNOT_TELL: "wait"}
     value = Ruling(value)
-    return Shown(RULINGS[value][language() == "zh"], tones[value])
+    return Shown(verdicts.ruling_word(value, language()), tones[value])
 
 
 def why(verdict: Verdict) -> str:
     """The one sentence under the verdict."""
     if verdict.deciding is not None:
         return check_sentence(verdict.deciding)
-    return headline(verdict, language(), moment)
+    return verdicts.headline(verdict, language(), moment)
 
 
 def check_title(check: Check) -> str:
     """What was checked."""
-    return CHECKS[check.code][language() == "zh"]
+    return verdicts.check_title(check.code, language())
 
 
 def check_sentence(check: Check) -> str:
     """What came of it."""
-    return sentence(_named(check), language(), moment)
+    return verdicts.sentence(_named(check), language(), moment)
 
 
 def _named(check: Check) -> Check:
@@ -317,9 +337,9 @@ def outcome(value: Outcome) -> Shown:
     return names[value]
 
 
-def mender(who: Enum) -> str:
+def mender(who: Mender) -> str:
     """Who can put it right."""
-    return MENDERS[str(who.value)][language() == "zh"]
+    return verdicts.mender_name(who, language())
 
 
 def size(count: int) -> str:

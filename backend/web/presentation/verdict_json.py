@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from backend.domain.sentences import CHECKS, MENDERS, Language, headline, sentence
 from backend.domain.verdict import Check, Mender, Verdict
+from backend.messages.catalogue import Language
+from backend.messages.verdict import check_title, headline, mender_name, sentence
 
 
 def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
@@ -22,13 +23,13 @@ def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]
     return {
         "code": check.code,
         "outcome": check.outcome.value,
-        "title": CHECKS[check.code][language == "zh"],
+        "title": check_title(check.code, language),
         "message": sentence(check, language),
         "reason": check.reason,
         "evidence": {name: _value(value) for name, value in check.values.items()},
         "final": check.mender is not Mender.TIME,
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
-        "whoCanMend": MENDERS[check.mender.value][language == "zh"] if check.mender else None,
+        "whoCanMend": mender_name(check.mender, language) if check.mender else None,
         "record": check.record,
     }
 
