@@ -84,7 +84,11 @@ def pending(as_json: bool) -> None:
         click.echo(
             f"{act['id']}  {act['act']:<10} key {act['key'][:16]}…  {act['state']}  {act['dueAt'] or ''}".rstrip()
         )
-    click.echo(f"{len(found) or 'No'} acts wait." + (" Cancel one with: provenport chain cancel ID" if found else ""))
+    click.echo(
+        _("{count} acts wait. Cancel one with: provenport chain cancel ID", count=len(found))
+        if found
+        else _("No acts wait.")
+    )
 
 
 @click.command()
@@ -100,7 +104,7 @@ def cancel(act_id: str, as_json: bool) -> None:
 
     with opened(Settings.from_environment(os.environ)) as at:
         act = accreditation.cancel(at, act_id)
-    click.echo(json.dumps(_told(act), indent=2) if as_json else "Asked. The server cancels it with its next round.")
+    click.echo(json.dumps(_told(act), indent=2) if as_json else _("Asked. The server cancels it with its next round."))
 
 
 def _act(as_json: bool, email: str, what: Callable[[Surroundings, Person], AccreditationAct]) -> None:
@@ -109,7 +113,11 @@ def _act(as_json: bool, email: str, what: Callable[[Surroundings, Person], Accre
     with opened(Settings.from_environment(os.environ)) as at:
         act = what(at, _person(at, email))
     told = _told(act)
-    click.echo(json.dumps(told, indent=2) if as_json else f"Asked: {told['act']}, act {act.id}. The server does it.")
+    click.echo(
+        json.dumps(told, indent=2)
+        if as_json
+        else _("Asked: {act}, act {id}. The server does it.", act=told["act"], id=act.id)
+    )
 
 
 def _person(at: Surroundings, email: str) -> Person:
@@ -144,9 +152,13 @@ def _chapters(typed: str | None) -> list[int] | None:
     for part in typed.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
-            raise click.BadParameter(f"{part!r} is no chapter: give them as 1-24,61", param_hint="--chapters")
+            raise click.BadParameter(
+                _("{part} is no chapter: give them as 1-24,61", part=repr(part)), param_hint="--chapters"
+            )
         if not 1 <= int(first) <= int(last or first) <= 99:
-            raise click.BadParameter(f"{part!r}: chapters run from 1 to 99, the lower first", param_hint="--chapters")
+            raise click.BadParameter(
+                _("{part}: chapters run from 1 to 99, the lower first", part=repr(part)), param_hint="--chapters"
+            )
         chapters += range(int(first), int(last or first) + 1)
     return chapters
 

@@ -68,7 +68,9 @@ class LanguageType(click.ParamType[Language]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Language:
         """Its code."""
         if value not in catalogue.languages():
-            self.fail(_("{value} is none of {known}", value=repr(value), known=", ".join(catalogue.languages())), param, ctx)
+            self.fail(
+                _("{value} is none of {known}", value=repr(value), known=", ".join(catalogue.languages())), param, ctx
+            )
         return str(value)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:

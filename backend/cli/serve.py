@@ -7,6 +7,7 @@ import sys
 import click
 import structlog
 
+from backend.cli.language import _
 from backend.domain.errors import TraceabilityError
 from backend.settings import Settings
 
@@ -27,7 +28,7 @@ def serve_command(port: int | None, data_dir: str | None) -> None:
     except ChainInUse as error:
         raise TraceabilityError(f"{error}. Stop that server, or choose another folder with DATA_DIR=…") from error
     except KeyboardInterrupt:
-        click.echo("Stopped before it was ready; start again to go on.")
+        click.echo(_("Stopped before it was ready; start again to go on."))
 
 
 def _log_to_stderr(level: str) -> None:

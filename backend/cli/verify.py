@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 
 import click
 
+from backend.cli.language import _, language_option
+from backend.messages.catalogue import Language
+
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
     from backend.domain.bundle_verification import Remark
-    from backend.messages.verdict import Language
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
 
@@ -38,7 +40,7 @@ class Age(click.ParamType[timedelta]):
             return value
         found = re.fullmatch("([0-9]{1,6})([mhd])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no age: write 90m, 24h or 7d", param, ctx)
+            self.fail(_("{value} is no age: write 90m, 24h or 7d", value=repr(value)), param, ctx)
         unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
         return timedelta(**{unit: int(found[1])})
 
@@ -55,9 +57,9 @@ class _Moment(click.ParamType[datetime]):
         except ValueError:
             moment = None
         if moment is None:
-            self.fail(f"{value!r} is no time: write 2026-03-02T12:00:00Z", param, ctx)
+            self.fail(_("{value} is no time: write 2026-03-02T12:00:00Z", value=repr(value)), param, ctx)
         if moment > datetime.now(UTC):
-            self.fail("nobody knows yet what the ledger will hold then", param, ctx)
+            self.fail(_("nobody knows yet what the ledger will hold then"), param, ctx)
         return moment
 
 
@@ -71,7 +73,14 @@ class VerdictCommand(click.Command):
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
+            click.echo(
+                _(
+                    "{command_path}: no verdict: {error}",
+                    command_path=ctx.command_path,
+                    error=error or type(error).__name__,
+                ),
+                err=True,
+            )
             if isinstance(error, OSError):
                 sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
             sys.exit(EXIT["CANNOT_TELL"])
@@ -84,7 +93,7 @@ class VerdictCommand(click.Command):
 @click.option("--max-age", type=Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
 @click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
+@language_option
 def verify_command(
     file: Path,
     rpc: str | None,
@@ -92,7 +101,7 @@ def verify_command(
     max_age: timedelta,
     at: datetime | None,
     as_json: bool,
-    lang: str | None,
+    language: Language,
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
@@ -112,7 +121,7 @@ def verify_command(
     trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
-    _tell(verdict, remarks, language_of(lang), as_json)
+    _tell(verdict, remarks, language, as_json)
     sys.exit(EXIT[verdict.ruling.value])
 
 
@@ -128,11 +137,6 @@ def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedel
     return bundle_verification.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
 
 
-def language_of(lang: str | None) -> "Language":
-    """The language asked for, else the one that the environment speaks."""
-    return "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
-
-
 def require_address(rpc: str) -> None:
     """Refuse what is no node's address."""
     try:
@@ -141,7 +145,7 @@ def require_address(rpc: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise click.BadParameter("a node's address is written like http://127.0.0.1:8545", param_hint="--rpc")
+        raise click.BadParameter(_("a node's address is written like http://127.0.0.1:8545"), param_hint="--rpc")
 
 
 def trust_in(path: Path | None) -> "Trust":
@@ -155,11 +159,19 @@ def trust_in(path: Path | None) -> "Trust":
         with path.open("rb") as opened:
             return trust.read(strict_json.loads(opened.read(trust.LARGEST)))
     except Invalid as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
+        raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--trust") from error
 
 
-def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.messages.verdict import CHECKS, MENDERS, RULINGS, headline, on_one_line, sentence, short_of_form
+def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
+    from backend.messages.verdict import (
+        check_title,
+        headline,
+        mender_name,
+        on_one_line,
+        ruling_word,
+        sentence,
+        short_of_form,
+    )
     from backend.web.presentation.verdict_json import verdict_json
 
     who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
@@ -174,27 +186,23 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
-    chinese = language == "zh"
     colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
-    click.secho(RULINGS[verdict.ruling][chinese].upper(), fg=colour, bold=True, nl=False)
+    click.secho(ruling_word(verdict.ruling, language).upper(), fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(
-            f"（截至 {time}，依据：{according_to}）" if chinese else f" as of {time}, according to {according_to}"
-        )
+        click.echo(_(" as of {time}, according to {who}", time=time, who=according_to))
     else:
         click.echo()
     click.echo(headline(verdict, language))
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
         click.echo(
-            f"  {_MARKS[check.outcome.value]}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}"
+            f"  {_MARKS[check.outcome.value]}{about:>3}  {check_title(check.code, language)}: {sentence(check, language)}"
         )
         if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
-            who_mends = "可处理方：" if chinese else "Who can mend it: "
-            click.echo(f"        {who_mends}{MENDERS[check.mender.value][chinese]}")
+            click.echo("        " + _("Who can mend it: {mender}", mender=mender_name(check.mender, language)))
     for one in remarks:
-        click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
+        click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, language)))
 
 
 def _as_json(told: Any) -> str:
@@ -220,7 +228,7 @@ def trust_file_command(name: str, new_key: bool) -> None:
     from backend.settings import Settings
 
     if not name.strip():
-        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
+        raise click.BadParameter(_("readers must be able to call you something"), param_hint="--name")
     settings = Settings.from_environment(os.environ)
     with opened(settings) as at:
         deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)
@@ -232,4 +240,4 @@ def trust_file_command(name: str, new_key: bool) -> None:
         beside = replace(at, confirmations=settings.ledger_confirmations)
         trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
     click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
-    click.echo("Hand this to readers, and let them compare the keys with what you publish elsewhere.", err=True)
+    click.echo(_("Hand this to readers, and let them compare the keys with what you publish elsewhere."), err=True)
