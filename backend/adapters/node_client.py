@@ -24,6 +24,7 @@ from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import Source, ledger_of
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.message import Message, message_of
 from backend.domain.trust import MalformedTrust, Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Mender, Outcome, Unknown
 
@@ -75,7 +76,7 @@ class Node:
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
-            raise self._unclear(f"it answered an error: {error}") from error
+            raise self._unclear(Message("it answered an error: {error}", error=message_of(error))) from error
 
     def answer(self, method: str, *params: Any) -> Any:
         """The result; raises _ErrorAnswer for an error object, Unclear for anything else that is no result."""
@@ -84,7 +85,7 @@ class Node:
             content = self._posted(body)
             answer = strict_json.loads(content)
         except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
-            raise self._unclear(f"it cannot be reached ({type(fault).__name__})") from fault
+            raise self._unclear(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
         except strict_json.HostileJson as fault:
             raise self._unclear("it answered no JSON") from fault
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
@@ -141,7 +142,7 @@ class Node:
         raise self._unclear("it answered no number where one was asked for")
 
     def _unclear(self, why: str) -> Unclear:
-        return Unclear("ledger-not-read", why=f"{self.name}: {why}")
+        return Unclear("ledger-not-read", why=Message("{node}: {why}", node=self.name, why=Message(why)))
 
 
 class _Apart:
@@ -209,7 +210,7 @@ def told_by(
         reading.require_unchanged()
     except Unclear as unclear:
         told = Check("LEDGER", Outcome.CANNOT_TELL, unclear.reason, unclear.values, Mender.OPERATOR)
-        unknown = Unknown(str(unclear.values.get("why", "")), "ledger-not-at-hand")
+        unknown = Unknown(unclear.values.get("why", ""), "ledger-not-at-hand")
         nothing = LedgerFacts(moment, unknown, unknown, unknown)
         return Told(Source((*checks, told), lambda _: nothing, moment), node.name)
     values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
@@ -230,7 +231,11 @@ class _Reading:
         self._as_of = moment
         head = node.block("latest")
         if head is None or (abs(moment - head.time) > max_age and head.time < moment):
-            values = {"node": node.name, "block_time": head.time} if head else {"why": f"{node.name}: no newest block"}
+            values = (
+                {"node": node.name, "block_time": head.time}
+                if head
+                else {"why": Message("{node}: no newest block", node=node.name)}
+            )
             raise Unclear("node-stale" if head else "ledger-not-read", **values)
         self._head = head
         self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
@@ -352,13 +357,15 @@ def _last_before(node: Node, head: Block, moment: datetime) -> Block:
     while first <= last:
         middle = node.block((first + last) // 2)
         if middle is None:
-            raise Unclear("ledger-not-read", why=f"{node.name}: it does not show its blocks")
+            raise Unclear("ledger-not-read", why=Message("{node}: it does not show its blocks", node=node.name))
         if middle.time <= moment:
             found, first = middle, middle.number + 1
         else:
             last = middle.number - 1
     if found is None:
-        raise Unclear("ledger-not-read", why=f"{node.name}: the chain is younger than the time asked about")
+        raise Unclear(
+            "ledger-not-read", why=Message("{node}: the chain is younger than the time asked about", node=node.name)
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import structlog
 
+from backend.domain.message import message_of
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
 from backend.services.simulations import COMPLETE, REPORTS
@@ -92,7 +93,7 @@ class ProgramSimulator:
         try:
             told = json.loads(content)
         except ValueError as error:
-            raise SimulatorMissing(f"the simulator's answer cannot be read: {content[:200]}") from error
+            raise SimulatorMissing("the simulator's answer cannot be read: {content}", content=content[:200]) from error
         return told if isinstance(told, list) else [told]
 
     # Simulations
@@ -173,7 +174,7 @@ class ProgramSimulator:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise SimulatorMissing(f"the simulator cannot be started: {error}") from error
+                raise SimulatorMissing("the simulator cannot be started: {error}", error=message_of(error)) from error
             program = _Program(process, errors, self._bounds, seconds)
             try:
                 yield program

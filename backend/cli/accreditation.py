@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from backend.cli.language import _
 from backend.domain.errors import NotFound
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Person, Role
@@ -124,7 +125,7 @@ def _person(at: Surroundings, email: str) -> Person:
     with at.work(reading=True) as work:
         person = work.store.find_person_by_email(email)
     if person is None or person.role is not Role.AUTHORITY:
-        raise NotFound(f"nobody of the authority signs in as {email}")
+        raise NotFound("nobody of the authority signs in as {email}", email=email)
     return person
 
 
@@ -150,7 +151,7 @@ def _chapters(typed: str | None) -> list[int] | None:
         return None
     chapters: list[int] = []
     for part in typed.split(","):
-        first, _, last = part.strip().partition("-")
+        first, _dash, last = part.strip().partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
             raise click.BadParameter(
                 _("{part} is no chapter: give them as 1-24,61", part=repr(part)), param_hint="--chapters"

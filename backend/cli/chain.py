@@ -20,6 +20,7 @@ from backend.cli.accreditation import (
 from backend.cli.language import _
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
+from backend.domain.message import message_of
 from backend.services.ports import Surroundings
 from backend.settings import Settings
 
@@ -132,7 +133,8 @@ def deploy(again: bool, as_json: bool) -> None:
         old = Deployment.read(folder.deployment)
         if old is not None and not again:
             raise TraceabilityError(
-                f"the contracts stand at {old.ledger} already; --again deploys anew and anchors every record again"
+                "the contracts stand at {ledger} already; --again deploys anew and anchors every record again",
+                ledger=old.ledger,
             )
         fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
         if settings.ledger_rpc_url is not None:
@@ -218,4 +220,6 @@ def _server_told() -> Iterator[None]:
     try:
         yield
     except ChainInUse as error:
-        raise ServerRuns(f"{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc") from error
+        raise ServerRuns(
+            "{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc", error=message_of(error)
+        ) from error

@@ -15,7 +15,7 @@ from backend.cli.import_report import (
     print_report,
     summary_of,
 )
-from backend.cli.language import _
+from backend.cli.language import _, language_option, said
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.files import LARGEST, is_document
 from backend.messages.catalogue import Language

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from backend.cli.language import _
+from backend.cli.language import _, language_option
 from backend.cli.verify import (
     EXIT,
     Age,
@@ -24,6 +24,7 @@ from backend.cli.verify import (
     require_address,
     trust_in,
 )
+from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
     from backend.adapters.keys.key_files import FileKey
@@ -69,9 +70,7 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
             _("{file} is there already: choose another name, a key is not overwritten", file=file)
         ) from error
     except OSError as error:
-        raise click.ClickException(
-            _("{file} cannot be written: {strerror}", file=file, strerror=error.strerror)
-        ) from error
+        raise click.ClickException(_("{file} cannot be written: {why}", file=file, why=error.strerror)) from error
     click.echo(_thumbprint(made))
     click.echo(
         _("That is the thumbprint of the key in {file}. Keep the file; publish the thumbprint.", file=file), err=True
@@ -291,5 +290,5 @@ def _write(text: str, out: Path | None) -> None:
         write_over(out, text.encode(), mode=0o666)
     except OSError as error:
         raise click.BadParameter(
-            _("{out} cannot be written: {strerror}", out=out, strerror=error.strerror), param_hint="--out"
+            _("{out} cannot be written: {why}", out=out, why=error.strerror), param_hint="--out"
         ) from error

@@ -87,9 +87,9 @@ def write_events(at: Surroundings, file: Path) -> int:
         elif file.suffix == ".csv":
             _write_csv(counted, file)
         else:
-            raise Invalid(f"{file.name}: events are written as .csv or .parquet; choose such a name")
+            raise Invalid("{name}: events are written as .csv or .parquet; choose such a name", name=file.name)
     except OSError as error:
-        raise Invalid(f"{file} cannot be written: {error.strerror}") from error
+        raise Invalid("{file} cannot be written: {why}", file=file, why=error.strerror) from error
     return counted.count
 
 

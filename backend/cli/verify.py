@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from backend.cli.language import _, language_option
+from backend.domain.message import message_of
 from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ class VerdictCommand(click.Command):
         except (Exception, KeyboardInterrupt) as error:
             click.echo(
                 _(
-                    "{command_path}: no verdict: {error}",
-                    command_path=ctx.command_path,
-                    error=error or type(error).__name__,
+                    "{command}: no verdict: {error}",
+                    command=ctx.command_path,
+                    error=message_of(error) or type(error).__name__,
                 ),
                 err=True,
             )
@@ -197,7 +198,8 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_js
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
         click.echo(
-            f"  {_MARKS[check.outcome.value]}{about:>3}  {check_title(check.code, language)}: {sentence(check, language)}"
+            f"  {_MARKS[check.outcome.value]}{about:>3}  {check_title(check.code, language)}: "
+            f"{sentence(check, language)}"
         )
         if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
             click.echo("        " + _("Who can mend it: {mender}", mender=mender_name(check.mender, language)))

@@ -16,6 +16,7 @@ from backend.domain import evidence, sd_jwt, strict_json
 from backend.domain.evidence import FORMAT, Anchor, Evidence, MalformedBundle
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
+from backend.domain.message import Message, message_of
 from backend.domain.snapshot import address, bytes32, natural, time_of, time_text
 
 VERSION = 2
@@ -97,7 +98,9 @@ def read(content: Any) -> Bundle:
         return Bundle((evidence.read(content),), version=evidence.VERSION)
     _require(content, {"format", "version", "records", "line", "snapshot"}, "bundle")
     if content["format"] != FORMAT:
-        raise MalformedBundle(f"not a bundle: the member format must read {FORMAT}", [("format", "is not a bundle's")])
+        raise MalformedBundle(
+            "not a bundle: the member format must read {format}", [("format", "is not a bundle's")], format=FORMAT
+        )
     records, line, snapshot = content["records"], content["line"], content["snapshot"]
     if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS:
         raise _damaged("records", f"must be a list of 1 to {MOST_RECORDS}")
@@ -129,7 +132,7 @@ def _checked(fields: Any) -> _Checked:
         where = "anchor"
         anchored = None if anchor is None else _anchor(anchor)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _damaged(where, str(error)) from error
+        raise _damaged(where, message_of(error)) from error
     return fields["record"], kind, quantity, proven, anchored
 
 
@@ -142,7 +145,7 @@ def _proof(fields: Any) -> InclusionProof:
     _require(fields, {"place", "size", "path"}, "proof")
     path = fields["path"]
     if not isinstance(path, list) or len(path) > LONGEST_PATH:
-        raise ValueError(f"a path is a list of at most {LONGEST_PATH} hashes")
+        raise ValueError(Message("a path is a list of at most {most} hashes", most=LONGEST_PATH))
     return InclusionProof(natural(fields["place"]), natural(fields["size"]), tuple(bytes32(node) for node in path))
 
 
@@ -175,4 +178,4 @@ def _is_ascii(one: Any) -> bool:
 
 
 def _damaged(where: str, why: str) -> MalformedBundle:
-    return MalformedBundle(f"the bundle is damaged in {where}: {why}", [(where, why)])
+    return MalformedBundle("the bundle is damaged in {place}: {why}", [(where, why)], place=where, why=why)

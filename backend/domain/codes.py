@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import pycountry
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
+from backend.domain.faults import fault
 from backend.domain.units import UNITS
 
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
@@ -59,24 +59,23 @@ def hs_subheadings() -> frozenset[str]:
 
 def _country(code: str) -> str:
     if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
-        raise PydanticCustomError(
-            "country", "{code} is no ISO 3166-1 country code of two capital letters", {"code": code}
-        )
+        raise fault("country", "{code} is no ISO 3166-1 country code of two capital letters", code=code)
     return code
 
 
 def _currency(code: str) -> str:
     if pycountry.currencies.get(alpha_3=code) is None or code != code.upper():
-        raise PydanticCustomError("currency", "{code} is no ISO 4217 currency code", {"code": code})
+        raise fault("currency", "{code} is no ISO 4217 currency code", code=code)
     return code
 
 
 def _unit(code: str) -> str:
     if code not in UNITS:
-        raise PydanticCustomError(
+        raise fault(
             "unit",
             "{code} is no unit of UN/ECE Recommendation 20 in use here, such as {allowed}",
-            {"code": code, "allowed": ", ".join(list(UNITS)[:12])},
+            code=code,
+            allowed=", ".join(list(UNITS)[:12]),
         )
     return code
 
@@ -84,11 +83,9 @@ def _unit(code: str) -> str:
 def _hs_code(code: str, info: ValidationInfo) -> str:
     digits = re.sub(r"[.\s]", "", code)
     if not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits) or int(digits[:2]) not in HS_CHAPTERS:
-        raise PydanticCustomError("hs_code", "{code} is no HS code of 6 to 13 digits", {"code": code})
+        raise fault("hs_code", "{code} is no HS code of 6 to 13 digits", code=code)
     if not is_read_as_signed(info) and digits[:6] not in hs_subheadings():
-        raise PydanticCustomError(
-            "hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", {"code": code, "six": digits[:6]}
-        )
+        raise fault("hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", code=code, six=digits[:6])
     return digits
 
 

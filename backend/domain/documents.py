@@ -7,11 +7,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StrictBool, ValidationError, ValidationInfo, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import AS_SIGNED, CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.errors import Invalid
+from backend.domain.faults import fault, problems_of
 from backend.domain.fields import (
     Amount,
     Attachment,
@@ -68,12 +67,12 @@ class CertificateOfOrigin(Document):
     @model_validator(mode="after")
     def _holds_together(self, info: ValidationInfo) -> Self:
         if self.valid_until is not None and self.valid_until < self.issue_date:
-            raise PydanticCustomError("dates", "validUntil lies before issueDate")
+            raise fault("dates", "validUntil lies before issueDate")
         if (self.free_on_board_amount is None) != (self.currency is None):
-            raise PydanticCustomError("amount", "freeOnBoardAmount and currency belong together")
+            raise fault("amount", "freeOnBoardAmount and currency belong together")
         lacks_value = self.origin_criteria == "RVC" and self.free_on_board_amount is None
         if lacks_value and self.free_trade_agreement_name != "NONE" and not is_read_as_signed(info):
-            raise PydanticCustomError("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
+            raise fault("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
         return self
 
 
@@ -149,9 +148,9 @@ class InspectionReport(Document):
     @model_validator(mode="after")
     def _holds_together(self, info: ValidationInfo) -> Self:
         if not self.performed_from <= self.performed_to <= self.issue_date:
-            raise PydanticCustomError("dates", "performedFrom, performedTo and issueDate must follow one another")
+            raise fault("dates", "performedFrom, performedTo and issueDate must follow one another")
         if all(result.is_bare for result in self.results) and not is_read_as_signed(info):
-            raise PydanticCustomError("bare_results", "results state no measurement: pass or fail alone is no report")
+            raise fault("bare_results", "results state no measurement: pass or fail alone is no report")
         return self
 
 
@@ -266,7 +265,7 @@ def read(kind: Kind, fields: Any) -> AnyDocument:
     try:
         return MODELS[kind].model_validate(fields)  # type: ignore[return-value]
     except ValidationError as error:
-        raise Invalid(f"not a valid {SLUGS[kind]}", problems_of(error)) from error
+        raise Invalid("not a valid {kind}", problems_of(error), kind=SLUGS[kind]) from error
 
 
 def as_signed(kind: Kind, fields: Any) -> AnyDocument:
@@ -274,31 +273,7 @@ def as_signed(kind: Kind, fields: Any) -> AnyDocument:
     try:
         return MODELS[kind].model_validate(fields, context=AS_SIGNED)  # type: ignore[return-value]
     except ValidationError as error:
-        raise Invalid(f"not a valid {SLUGS[kind]}", problems_of(error)) from error
-
-
-def problems_of(error: ValidationError) -> list[tuple[str, str]]:
-    """(where, what) for each fault, where as a dotted path of JSON names."""
-    faults = error.errors(include_url=False, include_input=False)
-    places = [fault["loc"] for fault in faults]
-    return [
-        (".".join(str(to_camel(part) if isinstance(part, str) else part) for part in fault["loc"]), _what(fault))
-        for fault in faults
-        if not _follows_from_others(fault["type"], fault["loc"], places)
-    ]
-
-
-def _follows_from_others(kind: str, place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
-    """A list whose every line is faulty is reported as too short as well: that tells nobody anything."""
-    return kind == "too_short" and any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-
-def _what(fault: Any) -> str:
-    if fault["type"] == "missing":
-        return "is missing"
-    if fault["type"] == "extra_forbidden":
-        return "is not a field of this document"
-    return str(fault["msg"])
+        raise Invalid("not a valid {kind}", problems_of(error), kind=SLUGS[kind]) from error
 
 
 def fields_of(document: BaseModel) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
+from backend.domain.message import Message, message_of
 from backend.domain.rfc3339 import moment_of
 
 FORMAT = "provenport-evidence"
@@ -84,9 +85,13 @@ def write(evidence: Evidence, snapshot: Mapping[str, Any] | None = None) -> dict
 def read(bundle: Any) -> Evidence:
     """The evidence in a bundle; raises MalformedBundle or MalformedRecord. Believes nothing of it yet."""
     if not isinstance(bundle, Mapping) or bundle.get("format") != FORMAT:
-        raise MalformedBundle(f"not a bundle: the member format must read {FORMAT}", [("format", "is not a bundle's")])
+        raise MalformedBundle(
+            "not a bundle: the member format must read {format}", [("format", "is not a bundle's")], format=FORMAT
+        )
     if type(bundle.get("version")) is not int or bundle["version"] != VERSION:
-        raise MalformedBundle("this version of bundle is not known here", [("version", f"must be {VERSION}")])
+        raise MalformedBundle(
+            "this version of bundle is not known here", [("version", Message("must be {version}", version=VERSION))]
+        )
     record = sd_jwt.parse(_member(bundle, "record", str))
     where = "entry"
     try:
@@ -97,7 +102,12 @@ def read(bundle: Any) -> Evidence:
         where = "anchor"
         anchor = _anchor(_member(bundle, "anchor", Mapping)) if bundle.get("anchor") is not None else None
     except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise MalformedBundle(f"the bundle is damaged in {where}: {error}", [(where, str(error))]) from error
+        raise MalformedBundle(
+            "the bundle is damaged in {place}: {error}",
+            [(where, message_of(error))],
+            place=where,
+            error=message_of(error),
+        ) from error
     return Evidence(record, kind, quantity, proof, anchor)
 
 
@@ -136,14 +146,16 @@ def _whole_number(text: str) -> int:
 def _member(fields: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     value = fields.get(name)
     if not isinstance(value, kind):
-        raise MalformedBundle(f"{name} is missing or of the wrong type", [(name, "is missing or of the wrong type")])
+        raise MalformedBundle(
+            "{name} is missing or of the wrong type", [(name, "is missing or of the wrong type")], name=name
+        )
     return value
 
 
 def _natural(fields: Mapping[str, Any], name: str) -> int:
     value = fields[name]
     if type(value) is not int or value < 0:  # True and 1.0 are other spellings of 1
-        raise ValueError(f"{name} must be a whole number")
+        raise ValueError(Message("{name} must be a whole number", name=name))
     return value
 
 

@@ -17,9 +17,9 @@ class Message(str):
     values: Mapping[str, Any]
 
     def __new__(cls, template: str, /, **values: Any) -> "Message":
-        """Fill the template; one that is a message already is kept with its values."""
+        """Fill the template; what is a message already is taken as it is."""
         if isinstance(template, Message):
-            template, values = template.template, {**values, **template.values}
+            return template
         made = super().__new__(cls, filled(template, values))
         made.template, made.values = template, values
         return made
@@ -30,7 +30,7 @@ def filled(template: str, values: Mapping[str, Any]) -> str:
     return _PLACEHOLDER.sub(lambda found: str(values[found[1]]) if found[1] in values else found[0], template)
 
 
-def message_of(error: Exception) -> str:
+def message_of(error: BaseException) -> str:
     """What an error says, as a message where it is one: ``str(error)`` would forget the template."""
     said = error.args[0] if error.args else ""
     return said if isinstance(said, Message) else str(error)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from backend.domain import documents
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
+from backend.domain.message import Message
 
 
 class Audience(StrEnum):
@@ -120,5 +121,8 @@ def chosen(kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
     known = every_field(kind)
     for name in names:
         if name not in known:
-            raise Invalid("no such field", [("fields", f"{name} is no field of a {documents.SLUGS[kind]}")])
+            raise Invalid(
+                "no such field",
+                [("fields", Message("{name} is no field of a {kind}", name=name, kind=documents.SLUGS[kind]))],
+            )
     return tuple(dict.fromkeys(names))

@@ -200,7 +200,11 @@ class Simulation:
 
     def _go(self, state: SimulationState, allowed: set[SimulationState]) -> None:
         if self.state not in allowed:
-            raise Conflict(f"a simulation that is {self.state} cannot become {state}", state=self.state.value)
+            raise Conflict(
+                "a simulation that is {state} cannot become {wanted}",
+                state=self.state.value,
+                wanted=state.value,
+            )
         self.state = state
 
     @property

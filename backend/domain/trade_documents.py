@@ -6,9 +6,9 @@ Names in brackets are the tags of the messages that China's customs compare with
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode
+from backend.domain.faults import fault
 from backend.domain.fields import Amount, Attachment, Day, Document, LongText, Moment, Party, Quantity, Reference, Text
 
 Packages = Annotated[int, Field(gt=0, le=1_000_000)]
@@ -112,5 +112,5 @@ class MovementEvent(Document):
     @model_validator(mode="after")
     def _about_something(self) -> Self:
         if self.waybill_reference is None and self.order_reference is None:
-            raise PydanticCustomError("about", "waybillReference is missing: name the waybill or the order")
+            raise fault("about", "waybillReference is missing: name the waybill or the order")
         return self

@@ -59,7 +59,7 @@ def gettext(text: str, language: Language, /, **values: Any) -> str:
 
 def pgettext(context: str, text: str, language: Language) -> str:
     """A word that means several things, in the sense of its context."""
-    return text if language == SOURCE else str(translations(language).pgettext(context, text))  # type: ignore[no-untyped-call]
+    return text if language == SOURCE else str(translations(language).pgettext(context, text))
 
 
 def ngettext(one: str, several: str, count: int, language: Language, /, **values: Any) -> str:

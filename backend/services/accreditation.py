@@ -8,6 +8,7 @@ from uuid import uuid4
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
+from backend.domain.message import Message
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
@@ -58,7 +59,9 @@ def accredit(
         organisation = work.store.get_organisation(organisation_id)
     kinds = KINDS_OF.get(organisation.role)
     if kinds is None:
-        raise Invalid("this organisation issues nothing", [("organisation", f"is a {organisation.role}")])
+        raise Invalid(
+            "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
+        )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
     return _act(at, actor, organisation_id, "accredit", terms)
 
@@ -90,7 +93,10 @@ def _act(at: Surroundings, actor: Person, organisation_id: str, verb: str, terms
     with at.work() as work:
         organisation = work.store.get_organisation(organisation_id)
         if organisation.role not in KINDS_OF:
-            raise Invalid("this organisation issues nothing", [("organisation", f"is of the role {organisation.role}")])
+            raise Invalid(
+                "this organisation issues nothing",
+                [("organisation", Message("is of the role {role}", role=organisation.role))],
+            )
         key = work.store.active_key(organisation)
         act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, at.now(), actor.id)
         work.store.add(act)
@@ -125,7 +131,10 @@ def _only_the_authority(actor: Person) -> None:
 def _within_reach(moment: datetime, name: str) -> datetime:
     """A time that the ledger can hold, and nobody means by mistake."""
     if not EARLIEST <= moment <= LATEST:
-        raise Invalid("a time out of reach", [(name, f"must lie between {EARLIEST.year} and {LATEST.year}")])
+        raise Invalid(
+            "a time out of reach",
+            [(name, Message("must lie between {first} and {last}", first=EARLIEST.year, last=LATEST.year))],
+        )
     return moment
 
 
@@ -163,4 +172,4 @@ def _read(at: Surroundings, thumbprint: str) -> Accreditation | Unknown | None:
     try:
         return at.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)

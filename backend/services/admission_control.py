@@ -13,9 +13,11 @@ def check_room(at: Surroundings, store: Store, issuer: Organisation) -> None:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
     waiting = store.count_waiting()
     if waiting >= at.intake.most_waiting:
-        raise TooMuchWaiting(f"{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+        raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     if waiting < at.intake.most_waiting // 2:
         return
     own = store.count_waiting(issuer)
     if own >= at.intake.most_waiting // 2:
-        raise TooMuchWaiting(f"{own} records of {issuer.name} wait for the ledger", RETRY_SECONDS, waiting=own)
+        raise TooMuchWaiting(
+            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.name
+        )

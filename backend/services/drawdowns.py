@@ -48,7 +48,7 @@ def _elsewhere(at: Surroundings, certificate: RecordOnFile) -> Elsewhere:
     try:
         opened = at.ledger.opened_certificate(certificate.batch.root, certificate.place)
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Elsewhere(unread=str(error) or error.code)
+        return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
     # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.

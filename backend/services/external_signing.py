@@ -16,6 +16,7 @@ from backend.domain import sd_jwt
 from backend.domain.documents import KINDS
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import Kind, Lane
+from backend.domain.message import Message
 from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
 from backend.domain.records import RecordOnFile
@@ -54,7 +55,9 @@ def _kind(arguments: dict[str, Any]) -> Kind:
     try:
         return KINDS[str(arguments.get("kind"))]
     except KeyError:
-        raise Invalid("no such kind of record", [("kind", f"must be one of {', '.join(KINDS)}")]) from None
+        raise Invalid(
+            "no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(KINDS)))]
+        ) from None
 
 
 ACTS: dict[str, _Act] = {"issue": _issue, "state": _state, "confirm": _confirm}
@@ -81,7 +84,7 @@ class ToSign:
 def prepare(at: Surroundings, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
     """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
     if act not in ACTS:
-        raise Invalid("no such act", [("act", f"must be one of {', '.join(ACTS)}")])
+        raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = at.now()
     prepared = Prepared(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
 

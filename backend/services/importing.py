@@ -96,7 +96,7 @@ def importer(at: Surroundings, email: str) -> Person:
     if person is None or not person.is_active:
         raise NotFound("nobody is registered under this address", email=email)
     if person.role is not Role.MERCHANT:
-        raise NotAllowed(f"{person.organisation.name} is no merchant: only merchants import")
+        raise NotAllowed("{name} is no merchant: only merchants import", name=person.organisation.name)
     return person
 
 
@@ -106,7 +106,7 @@ def plan(
     """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
     read = [_read(file, given) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
-        raise TooMuch(f"more than {MOST_ROWS} rows at once: import the tables one after the other")
+        raise TooMuch("more than {most_rows} rows at once: import the tables one after the other", most_rows=MOST_ROWS)
     with at.work(reading=True) as work:
         chosen = _issuers(work.store, issuers)
         merchant = work.store.get_organisation(actor.organisation.id)
@@ -131,7 +131,7 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
     except MalformedRecord as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, error.where, values=error.told),))
     except HostileJson as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": error.message}),))
     if isinstance(read, Table):
         return FilePlan(file.name, consignments.FORMAT, read.notes, table=read)
     return FilePlan(file.name, read.format, read.notes, reading=read)
@@ -144,7 +144,9 @@ def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
         wanted = name.strip().casefold()
         found = [o for o in known if wanted in (o.id, o.name.casefold(), (o.local_name or "").casefold())]
         if len(found) != 1:
-            raise UnknownIssuer(f"{name!r} is none of: {'; '.join(o.name for o in known)}", name=name)
+            raise UnknownIssuer(
+                "{shown} is none of: {known}", name=name, shown=repr(name), known="; ".join((o.name for o in known))
+            )
         kind = found[0].role.issues
         assert kind is not None
         chosen[kind] = found[0]

@@ -35,9 +35,7 @@ def issue(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: Answ
 
 def _only_its_issuer(actor: Person, kind: Kind) -> None:
     if actor.role.issues is not kind:
-        raise NotAllowed(
-            f"{actor.organisation.name} does not issue {documents.SLUGS[kind]}s", kind=documents.SLUGS[kind]
-        )
+        raise NotAllowed("{name} does not issue {kind}s", kind=documents.SLUGS[kind], name=actor.organisation.name)
 
 
 def _holder(store: Store, document: documents.AnyDocument) -> Organisation | None:

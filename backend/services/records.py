@@ -154,7 +154,7 @@ def _free_number(
     if number is None:
         return None
     if assurance is Assurance.ISSUED and store.number_is_taken(issuer, kind, number):
-        raise Conflict(f"{issuer.name} has issued number {number} before", number=number)
+        raise Conflict("{name} has issued number {number} before", number=number, name=issuer.name)
     return plain_number(number)
 
 

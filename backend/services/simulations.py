@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.message import Message
 from backend.domain.parties import Person, Role
 from backend.domain.simulation import (
     LARGEST_SCENARIO,
@@ -54,7 +55,15 @@ def read_scenario(at: Surroundings, actor: Person, text: str) -> Scenario:
     """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
-        raise Invalid("the file is too large", [("scenarioText", f"is larger than {LARGEST_SCENARIO // 1024} KB")])
+        raise Invalid(
+            "the file is too large",
+            [
+                (
+                    "scenarioText",
+                    Message("is larger than {size} KB", size=LARGEST_SCENARIO // 1024),
+                )
+            ],
+        )
     if not text.strip():
         raise Invalid("the file is empty", [("scenarioText", "is missing")])
     return _simulator(at).read(text)

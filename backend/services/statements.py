@@ -6,6 +6,7 @@ from uuid import uuid4
 from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind, Lane
+from backend.domain.message import Message
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
@@ -60,7 +61,10 @@ def _issuer(store: Store, kind: Kind, issuer_id: str) -> Organisation:
     except NotFound as error:
         raise Invalid("no such issuer", [("issuer", "is not registered here")]) from error
     if issuer.role.issues is not kind:
-        raise Invalid("this organisation cannot confirm it", [("issuer", f"does not issue {documents.SLUGS[kind]}s")])
+        raise Invalid(
+            "this organisation cannot confirm it",
+            [("issuer", Message("does not issue {kind}s", kind=documents.SLUGS[kind]))],
+        )
     return issuer
 
 
@@ -76,7 +80,7 @@ def _sent_back(store: Store, merchant: Organisation, request_id: str) -> RecordO
 def sign_own(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     if actor.role is not Role.MERCHANT:
-        raise NotAllowed(f"only merchants sign {documents.SLUGS[kind]}s here", kind=documents.SLUGS[kind])
+        raise NotAllowed("only merchants sign {kind}s here", kind=documents.SLUGS[kind])
     if kind.lane is not Lane.OTHER:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     document = documents.read(kind, fields)

@@ -82,7 +82,7 @@ def verdict_on(
     try:
         found = evidence_of(on_file)
     except Invalid as error:
-        return _altered(str(error), at.now())
+        return _altered(error.message, at.now())
     kept = _Kept(on_file.status, on_file.batch)
     verdict = _judge(at, found, kept) if then is None else _judge_then(at, found, on_file, then)
     checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
@@ -119,7 +119,7 @@ def verdict_on_bundle(at: Surroundings, bundle: Any, then: datetime | None = Non
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        return _altered(str(error), at.now())
+        return _altered(error.message, at.now())
     checks = list(bundle_verification.integrity(read))
     for number, found in enumerate(read.records, 1):
         verdict = _brought(at, found, then)
@@ -272,7 +272,7 @@ def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return question()
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)
 
 
 # A consignment's papers

@@ -64,7 +64,7 @@ class RecordKeys:
         heading = os.pread(self._handle, _HEADING, 0)
         if not heading.startswith(_FORMAT):
             self.close()
-            raise NotSealed(f"{path} is no file of keys")
+            raise NotSealed("{path} is no file of keys", path=path)
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
         self.made = 0
         """The number after the highest that was made here, and is on disk."""
@@ -104,7 +104,7 @@ class RecordKeys:
             raise KeyDestroyed("its key was destroyed", key=number)
         if len(key) != _LENGTH:
             raise KeyMissing(
-                f"{self._path} is older than what was sealed with it: put its newest copy back", key=number
+                "{path} is older than what was sealed with it: put its newest copy back", key=number, path=self._path
             )
         return key
 

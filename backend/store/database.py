@@ -85,7 +85,9 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
     if present == scripts.get_current_head():
         return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
-        raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
+        raise ForeignDatabase(
+            "the database is at revision {present}, which this version does not know", present=present
+        )
     first()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -98,7 +100,7 @@ def _in_our_words(error: OperationalError) -> StorageUnavailable:
     why = str(error.orig)
     if "full" in why:
         return StorageFull("no room is left on the disk that holds the database")
-    return StorageUnavailable(f"the database could not be written or read: {why}")
+    return StorageUnavailable("the database could not be written or read: {why}", why=why)
 
 
 class SqlUnitOfWork:

@@ -40,5 +40,5 @@ class Queries:
     def _get(self, kind: type[Thing], key: str) -> Thing:
         thing = self._session.get(kind, key)
         if thing is None:
-            raise NotFound(f"no such {kind.__name__.lower()}", id=key)
+            raise NotFound("no such {kind}", id=key, kind=kind.__name__.lower())
         return thing

@@ -6,6 +6,7 @@ from typing import Any
 from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus
+from backend.domain.message import Message
 from backend.domain.parties import Role
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
@@ -63,7 +64,7 @@ def _status(name: str | None) -> DeclarationStatus | None:
         return DeclarationStatus[name]
     except KeyError:
         known = ", ".join(status.name for status in DeclarationStatus)
-        raise Invalid("no such status", [("status", f"must be one of {known}")]) from None
+        raise Invalid("no such status", [("status", Message("must be one of {known}", known=known))]) from None
 
 
 @blueprint.get("/declarations/<declaration_id>")

@@ -5,8 +5,8 @@ from typing import Any
 from apiflask import APIFlask
 from pydantic import ValidationError
 
-from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid
+from backend.domain.faults import problems_of
 from backend.messages.catalogue import languages, say
 from backend.web.presentation.languages import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
