@@ -18,7 +18,7 @@ _TEMPLATE = "template"
 
 def fault(kind: str, template: str, **values: Any) -> PydanticCustomError:
     """A fault that a validator of ours raises: its kind for programs, and the template of what it says."""
-    return PydanticCustomError(kind, template, {**values, _TEMPLATE: template})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, template, {**values, _TEMPLATE: template})
 
 
 def problems_of(error: ValidationError) -> list[tuple[str, str]]:

@@ -145,7 +145,7 @@ def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
         found = [o for o in known if wanted in (o.id, o.name.casefold(), (o.local_name or "").casefold())]
         if len(found) != 1:
             raise UnknownIssuer(
-                "{shown} is none of: {known}", name=name, shown=repr(name), known="; ".join((o.name for o in known))
+                "{shown} is none of: {known}", name=name, shown=repr(name), known="; ".join(o.name for o in known)
             )
         kind = found[0].role.issues
         assert kind is not None
