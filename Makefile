@@ -83,13 +83,13 @@ bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others wh
 
 .PHONY: contracts
 contracts: $(CONTRACTS) $(NODE_MODULES)  ## Compile the Solidity contracts into contracts/artifacts
-	$(WITH_NODE) $(BIN)/python -m contracts.compile
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.compile
 
 .PHONY: contracts-check
 contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again, compare, run their tests and analysis
-	$(WITH_NODE) $(BIN)/python -m contracts.compile --check
-	$(WITH_NODE) $(BIN)/python -m contracts.analysis $(SLITHER_VENV)/bin/slither
-	$(WITH_NODE) $(BIN)/python -m contracts.invariants
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.compile --check
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.analysis $(SLITHER_VENV)/bin/slither
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.invariants
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
 
 # slither needs another web3 than we do, hence an environment of its own.

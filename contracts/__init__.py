@@ -1,6 +1,6 @@
 """The contracts as the rest of the system sees them: interface and bytecode, read from committed artefacts.
 
-Nothing here needs a compiler; ``contracts.compile`` rebuilds the artefacts and the tests compare them.
+Nothing here needs a compiler; ``contracts.tools.compile`` rebuilds the artefacts and the tests compare them.
 """
 
 import json

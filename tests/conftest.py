@@ -51,9 +51,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A whole system: SQLite, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
     stand_in = (sys.executable, str(Path(__file__).parent / "helpers" / "stand_in_simulator.py"))
     with running(Settings(tmp_path_factory.mktemp("data"))) as opened:
-        opened.at = replace(opened.at, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
-        demo.fill(opened.at, opened.folder, lambda step: None)
-        opened.worker.start(opened.at)
+        opened.ctx = replace(opened.ctx, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
+        demo.fill(opened.ctx, opened.folder, lambda step: None)
+        opened.worker.start(opened.ctx)
         yield opened
 
 
@@ -90,7 +90,7 @@ def settle(system: System) -> Callable[[], None]:
 
     def wait() -> None:
         deadline = time.monotonic() + 30
-        while is_under_way(system.at):
+        while is_under_way(system.ctx):
             assert time.monotonic() < deadline, "not everything became final in 30 seconds"
             time.sleep(0.05)
 

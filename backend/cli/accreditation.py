@@ -15,7 +15,7 @@ from backend.cli.language import _
 from backend.domain.errors import NotFound
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Person, Role
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.settings import Settings
 
 AS_HELP = "E-mail address of the authority's person who acts."
@@ -45,8 +45,8 @@ def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | No
     _act(
         as_json,
         email,
-        lambda at, person: accreditation.accredit(
-            at, person, organisation_id, _chapters(chapters), valid_until=until and _end_of(until)
+        lambda ctx, person: accreditation.accredit(
+            ctx, person, organisation_id, _chapters(chapters), valid_until=until and _end_of(until)
         ),
     )
 
@@ -57,7 +57,7 @@ def suspend(organisation_id: str, email: str, as_json: bool) -> None:
     """Stop standing behind ORGANISATION_ID's key, from now on. This is never delayed."""
     from backend.services import accreditation
 
-    _act(as_json, email, lambda at, person: accreditation.suspend(at, person, organisation_id))
+    _act(as_json, email, lambda ctx, person: accreditation.suspend(ctx, person, organisation_id))
 
 
 @click.command()
@@ -66,7 +66,7 @@ def reinstate(organisation_id: str, email: str, as_json: bool) -> None:
     """Stand behind ORGANISATION_ID's key again."""
     from backend.services import accreditation
 
-    _act(as_json, email, lambda at, person: accreditation.reinstate(at, person, organisation_id))
+    _act(as_json, email, lambda ctx, person: accreditation.reinstate(ctx, person, organisation_id))
 
 
 @click.command()
@@ -76,8 +76,8 @@ def pending(as_json: bool) -> None:
     from backend.runtime.context import opened
     from backend.services import accreditation
 
-    with opened(Settings.from_environment(os.environ)) as at:
-        found = [_told(act) for act in accreditation.pending(at)]
+    with opened(Settings.from_environment(os.environ)) as ctx:
+        found = [_told(act) for act in accreditation.pending(ctx)]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -103,16 +103,16 @@ def cancel(act_id: str, as_json: bool) -> None:
     from backend.runtime.context import opened
     from backend.services import accreditation
 
-    with opened(Settings.from_environment(os.environ)) as at:
-        act = accreditation.cancel(at, act_id)
+    with opened(Settings.from_environment(os.environ)) as ctx:
+        act = accreditation.cancel(ctx, act_id)
     click.echo(json.dumps(_told(act), indent=2) if as_json else _("Asked. The server cancels it with its next round."))
 
 
-def _act(as_json: bool, email: str, what: Callable[[Surroundings, Person], AccreditationAct]) -> None:
+def _act(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationAct]) -> None:
     from backend.runtime.context import opened
 
-    with opened(Settings.from_environment(os.environ)) as at:
-        act = what(at, _person(at, email))
+    with opened(Settings.from_environment(os.environ)) as ctx:
+        act = what(ctx, _person(ctx, email))
     told = _told(act)
     click.echo(
         json.dumps(told, indent=2)
@@ -121,9 +121,9 @@ def _act(as_json: bool, email: str, what: Callable[[Surroundings, Person], Accre
     )
 
 
-def _person(at: Surroundings, email: str) -> Person:
-    with at.work(reading=True) as work:
-        person = work.store.find_person_by_email(email)
+def _person(ctx: AppContext, email: str) -> Person:
+    with ctx.work(reading=True) as work:
+        person = work.persons.find_by_email(email)
     if person is None or person.role is not Role.AUTHORITY:
         raise NotFound("nobody of the authority signs in as {email}", email=email)
     return person

@@ -21,7 +21,7 @@ from backend.cli.language import _
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
 from backend.domain.message import message_of
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.settings import Settings
 
 RPC_HELP = "Ask this node, for example a running server: http://127.0.0.1:8080/rpc"
@@ -143,8 +143,8 @@ def deploy(again: bool, as_json: bool) -> None:
         count = 0
         if old is not None:
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
-            with opened(settings) as at:
-                count = begin_anew(at)
+            with opened(settings) as ctx:
+                count = begin_anew(ctx)
         fresh.write(folder.deployment)
     if as_json:
         told = {"ledger": fresh.ledger, "chainId": fresh.chain_id, "block": fresh.block, "batchesToAnchorAgain": count}
@@ -172,8 +172,8 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
     """
     from backend.services.audit import audit
 
-    with _server_told(), _auditing(_settings(rpc)) as at:
-        found = audit(at)
+    with _server_told(), _auditing(_settings(rpc)) as ctx:
+        found = audit(ctx)
     if as_json:
         shown = [{"name": one.name, **one.about} for one in found.discrepancies]
         click.echo(json.dumps({**asdict(found), "discrepancies": shown}, indent=2))
@@ -196,16 +196,16 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _auditing(settings: Settings) -> Iterator[Surroundings]:
+def _auditing(settings: Settings) -> Iterator[AppContext]:
     from backend.adapters.ledger import Deployment, EvmLedger
     from backend.runtime.app import chain_alone
     from backend.runtime.context import opened
 
-    with opened(settings) as at, chain_alone(settings) as (folder, chain, accounts):
+    with opened(settings) as ctx, chain_alone(settings) as (folder, chain, accounts):
         deployment = Deployment.read(folder.deployment)
         if deployment is None:
             raise TraceabilityError("there are no contracts yet: start the server once with provenport serve")
-        yield replace(at, ledger=EvmLedger(chain, deployment, accounts))
+        yield replace(ctx, ledger=EvmLedger(chain, deployment, accounts))
 
 
 def _settings(rpc: str | None) -> Settings:

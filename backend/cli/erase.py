@@ -17,13 +17,13 @@ def erase_command(record: str, yes: bool) -> None:
     from backend.runtime.context import opened
     from backend.services import erasure
 
-    with opened(Settings.from_environment(os.environ)) as at:
-        with at.work(reading=True) as work:
-            on_file = work.store.get_record(record)
-            holder = work.store.first_person(on_file.holder)
+    with opened(Settings.from_environment(os.environ)) as ctx:
+        with ctx.work(reading=True) as work:
+            on_file = work.records.get(record)
+            holder = work.persons.first_of(on_file.holder)
             if holder is None:
                 raise TraceabilityError("nobody acts for the holder of this record any more")
-            refusal = erasure.why_not(work.store, holder, on_file)
+            refusal = erasure.why_not(work, holder, on_file)
         if refusal is not None:
             raise refusal
         if not yes:
@@ -39,5 +39,5 @@ def erase_command(record: str, yes: bool) -> None:
             click.echo(_("Its place on the ledger stays, empty; so do copies that others hold."))
             click.echo(_("Nothing was erased: say --yes."))
             return
-        gone = erasure.erase(at, holder, record)
+        gone = erasure.erase(ctx, holder, record)
     click.echo(_("Erased {count} record(s) and {files} file(s).", count=len(gone.records), files=gone.files))

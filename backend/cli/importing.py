@@ -68,13 +68,13 @@ def import_command(
     from backend.runtime.context import opened  # Opening draws in the whole system, which --help does not need.
 
     try:
-        with opened(Settings.from_environment(os.environ)) as at:
+        with opened(Settings.from_environment(os.environ)) as ctx:
             try:
-                actor = importing.importer(at, email)
-                plan = importing.plan(at, actor, contents, issuers, given)
+                actor = importing.importer(ctx, email)
+                plan = importing.plan(ctx, actor, contents, issuers, given)
             except (NotFound, NotAllowed, importing.UnknownIssuer) as error:
                 raise click.UsageError(said(error)) from error
-            done = importing.store(at, plan) if plan.is_ready and not dry_run else None
+            done = importing.store(ctx, plan) if plan.is_ready and not dry_run else None
     except TraceabilityError as error:
         raise click.ClickException(_("nothing was stored: {error}", error=error)) from error
     if as_json:

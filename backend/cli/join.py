@@ -23,8 +23,8 @@ def join_command(role: str, name: str, email: str, identifier: str | None, as_js
     from backend.services.organisations import Particulars
     from backend.services.organisations import join as register
 
-    with opened(Settings.from_environment(os.environ)) as at:
-        joined = register(at, Particulars(Role(role), name, email, identifier=identifier))
+    with opened(Settings.from_environment(os.environ)) as ctx:
+        joined = register(ctx, Particulars(Role(role), name, email, identifier=identifier))
     shown = {
         "role": role,
         "organisation": name,

@@ -10,7 +10,7 @@ from backend.cli.language import _
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.settings import Settings
 
 
@@ -24,8 +24,8 @@ def list_keys() -> None:
     """List every key: its organisation, where it is kept, whether it signs."""
     from backend.runtime.context import opened
 
-    with opened(_settings()) as at, at.work(reading=True) as work:
-        for key in work.store.signing_keys():
+    with opened(_settings()) as ctx, ctx.work(reading=True) as work:
+        for key in work.keys.all():
             state = _("signs") if key.is_active else _("withdrawn") if key.retired_at else _("waits for the ledger")
             if key.compromised_since:
                 state = _("{state}, not trusted since {time}", state=state, time=key.compromised_since.isoformat())
@@ -54,8 +54,8 @@ def rotate(organisation: str) -> None:
     from backend.runtime.context import opened
     from backend.services import keys
 
-    with opened(_settings()) as at:
-        new = keys.rotate(at, _authority(at), organisation)
+    with opened(_settings()) as ctx:
+        new = keys.rotate(ctx, _authority(ctx), organisation)
     state = "signs from now on" if new.is_active else "signs as soon as the ledger says so: let the server run"
     click.echo(f"{new.thumbprint} {state}.")
 
@@ -71,9 +71,9 @@ def compromised(key: str, since: str, list_only: bool, as_json: bool) -> None:
     from backend.services import keys
 
     moment = _moment(since)
-    with opened(_settings()) as at:
+    with opened(_settings()) as ctx:
         act = keys.signed_since if list_only else keys.compromised
-        found = act(at, _authority(at), key, moment)
+        found = act(ctx, _authority(ctx), key, moment)
     if as_json:
         shown = [_shown(record) for record in found.records]
         click.echo(json.dumps({"key": key, "since": moment.isoformat(), "records": shown}, indent=2))
@@ -109,10 +109,10 @@ def _moment(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _authority(at: Surroundings) -> Person:
+def _authority(ctx: AppContext) -> Person:
     """Whoever sits at the machine acts as the authority: the data folder holds its keys anyway."""
-    with at.work(reading=True) as work:
-        people = [work.store.first_person(found) for found in work.store.organisations(Role.AUTHORITY)]
+    with ctx.work(reading=True) as work:
+        people = [work.persons.first_of(found) for found in work.organisations.all(Role.AUTHORITY)]
     found = next((person for person in people if person is not None), None)
     if found is None:
         raise TraceabilityError("there is no authority yet: provenport join --role authority …")

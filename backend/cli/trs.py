@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from backend.cli.language import _
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.services.release_times import EVENT_COLUMNS, as_csv, event_row, events, study
 from backend.settings import Settings
 
@@ -32,11 +32,11 @@ def trs_command(as_json: bool, file: Path | None) -> None:
     """
     from backend.runtime.context import opened
 
-    with opened(Settings.from_environment(os.environ)) as at:
+    with opened(Settings.from_environment(os.environ)) as ctx:
         if file is not None:
-            _write_events(at, file, as_json)
+            _write_events(ctx, file, as_json)
             return
-        found = study(at)
+        found = study(ctx)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
@@ -47,8 +47,8 @@ def trs_command(as_json: bool, file: Path | None) -> None:
         click.echo(_("Nothing was released yet: an officer's decision “release” starts the count."))
 
 
-def _write_events(at: Surroundings, file: Path, as_json: bool) -> None:
-    written = write_events(at, file)
+def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
+    written = write_events(ctx, file)
     if as_json:
         click.echo(json.dumps({"file": str(file), "events": written}))
         return
@@ -78,9 +78,9 @@ def _people_say(hours: float) -> str:
     return " ".join([_("{count} h", count=minutes // 60), _("{count} min", count=f"{minutes % 60:02d}")])
 
 
-def write_events(at: Surroundings, file: Path) -> int:
+def write_events(ctx: AppContext, file: Path) -> int:
     """Write every event; returns how many. Raises Invalid where the file cannot be written."""
-    counted = _Counted(events(at))
+    counted = _Counted(events(ctx))
     try:
         if file.suffix == ".parquet":
             _write_parquet(counted, file)

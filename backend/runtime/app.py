@@ -35,7 +35,7 @@ from backend.runtime.context import VERSION, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
-from backend.services.ports import Intake, Surroundings
+from backend.services.ports import AppContext, Intake
 from backend.settings import Settings
 from backend.web.api import blueprint as api
 from backend.web.api.json_input import StrictJson
@@ -71,7 +71,7 @@ class System:
 
     settings: Settings
     folder: DataFolder
-    at: Surroundings
+    ctx: AppContext
     worker: AnchoringWorker
     chain: Chain
     simulations: SimulationWorker
@@ -92,14 +92,14 @@ def running(settings: Settings) -> Iterator[System]:
         tell_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
-        with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as at:
-            erasure.finish(at)
+        with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as ctx:
+            erasure.finish(ctx)
             if settings.ledger_rpc_url is None:
-                _end_old_claims(at)
+                _end_old_claims(ctx)
             try:
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
                 ours = replace(
-                    at,
+                    ctx,
                     node=node,
                     intake=_intake(settings),
                     public_url=settings.public_url,
@@ -139,10 +139,10 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
         yield chain
 
 
-def _end_old_claims(at: Surroundings) -> None:
+def _end_old_claims(ctx: AppContext) -> None:
     """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
-    with at.work() as work:
-        work.store.forget_claim("anchoring")
+    with ctx.work() as work:
+        work.leases.delete("anchoring")
         work.commit()
 
 
@@ -225,7 +225,7 @@ def create_app(system: System) -> Flask:
         system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
     app.secret_key = system.folder.session_key.read_bytes()
     app.json = StrictJson(app)
-    install(app, system.at, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
+    install(app, system.ctx, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
     install_sign_in(app)
     install_languages(app)
     for blueprint in (

@@ -19,17 +19,13 @@ from backend.adapters.passwords import Argon2Passwords
 from backend.domain.errors import LedgerUnavailable
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reseal_all
-from backend.services.ports import Ledger, Surroundings
+from backend.services.ports import AppContext, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import RecordKeys
-from backend.store.database import (
-    SqlWork,
-    open_engine,
-    scrub,
-    upgrade,
-)
+from backend.store.database import open_engine, scrub, upgrade
 from backend.store.disk import alone, sync, write_new
+from backend.store.unit_of_work import UnitOfWorkFactory
 
 VERSION = version("provenport")
 
@@ -42,7 +38,7 @@ class _OutOfReach:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Surroundings]:
+def opened(settings: Settings) -> Iterator[AppContext]:
     """Open a data folder that a server may be using; the ledger is out of reach.
 
     What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
@@ -53,8 +49,8 @@ def opened(settings: Settings) -> Iterator[Surroundings]:
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as at:
-        yield at
+    with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as ctx:
+        yield ctx
 
 
 @contextmanager
@@ -64,7 +60,7 @@ def store_in(
     ledger: Ledger,
     wake_anchoring: Callable[[], None],
     confirmations: int = 0,
-) -> Iterator[Surroundings]:
+) -> Iterator[AppContext]:
     """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
     keys = RecordKeys(folder.record_keys)
     if keys.present and not folder.database_file.exists():
@@ -75,8 +71,8 @@ def store_in(
     try:
         upgrade(engine, first=files.seal_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
-        yield Surroundings(
-            work=SqlWork(engine),
+        yield AppContext(
+            work=UnitOfWorkFactory(engine),
             ledger=ledger,
             vault=vault,
             files=files,
@@ -116,14 +112,14 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
         if not coming.exists():
             write_new(coming, new_master_key())
     reached("next-written")
-    with opened(settings) as at:
-        count = reseal_all(at)
+    with opened(settings) as ctx:
+        count = reseal_all(ctx)
         reached("keys-resealed")
         if folder.ledger_accounts.exists():
-            sealed = at.vault.reseal(folder.ledger_accounts.read_bytes())
+            sealed = ctx.vault.reseal(folder.ledger_accounts.read_bytes())
             folder.write_secret(folder.ledger_accounts, sealed)
         if folder.operator_keys.exists():
-            folder.write_secret(folder.operator_keys, at.vault.reseal(folder.operator_keys.read_bytes()))
+            folder.write_secret(folder.operator_keys, ctx.vault.reseal(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
         coming.replace(folder.master_key)

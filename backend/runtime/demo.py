@@ -20,7 +20,7 @@ from backend.runtime.data_folder import DataFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import advance
 from backend.services.organisations import Particulars, Secrets, join
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 PARTICULARS = (
     Particulars(
@@ -135,28 +135,30 @@ class _Cast:
         return self.people[role]
 
 
-def fill(at: Surroundings, folder: DataFolder, tell: Callable[[str], None]) -> None:
+def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> None:
     """Make the demonstration, unless it is there already."""
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in _credentials(folder)}
     tell("organisations and their keys")
-    people = _Cast({p.role: _join(at, p, credentials[p.role.value]) for p in PARTICULARS})
+    people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PARTICULARS})
     tell("accreditations on the ledger")
     for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-        _accredit(at, people, role)
-    settle(at)
+        _accredit(ctx, people, role)
+    settle(ctx)
     tell("products, certificates of origin, inspection reports")
-    goods = [_product(at, people[Role.MERCHANT], fields) for fields in PRODUCTS]
-    pdf = files.store_pdf(at, people[Role.MERCHANT], a_pdf())
+    goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]
+    pdf = files.store_pdf(ctx, people[Role.MERCHANT], a_pdf())
     attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
-    papers = [_papers(at, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
-    settle(at)
+    papers = [_papers(ctx, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
+    settle(ctx)
     tell("consignments, one of them released")
     for place, product in enumerate(goods):
-        _consignment(at, people, product, papers[place], f"MS-DEMO-{place + 1:03d}", arrived=timedelta(hours=5 - place))
-    settle(at)
-    _release(at, people, "MS-DEMO-001")
-    settle(at)
+        _consignment(
+            ctx, people, product, papers[place], f"MS-DEMO-{place + 1:03d}", arrived=timedelta(hours=5 - place)
+        )
+    settle(ctx)
+    _release(ctx, people, "MS-DEMO-001")
+    settle(ctx)
 
 
 def is_whole(folder: DataFolder) -> bool:
@@ -190,63 +192,63 @@ def _fresh(particulars: Particulars) -> dict[str, str]:
     }
 
 
-def settle(at: Surroundings, patience_seconds: float = 60) -> None:
+def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
     """Run rounds of anchoring until everything is final."""
     deadline = time.monotonic() + patience_seconds
-    while advance(at) and time.monotonic() < deadline:
+    while advance(ctx) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def _join(at: Surroundings, particulars: Particulars, entry: dict[str, str]) -> Person:
-    with at.work(reading=True) as work:
-        person = work.store.find_person_by_email(particulars.email)
-    return person or join(at, particulars, Secrets(entry["password"], entry["token"])).person
+def _join(ctx: AppContext, particulars: Particulars, entry: dict[str, str]) -> Person:
+    with ctx.work(reading=True) as work:
+        person = work.persons.find_by_email(particulars.email)
+    return person or join(ctx, particulars, Secrets(entry["password"], entry["token"])).person
 
 
-def _accredit(at: Surroundings, people: _Cast, role: Role) -> None:
+def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
     organisation = people[role].organisation
-    with at.work(reading=True) as work:
-        known = work.store.accreditation_acts_on(work.store.active_key(organisation).thumbprint)
+    with ctx.work(reading=True) as work:
+        known = work.accreditation_changes.of_key(work.keys.active(organisation).thumbprint)
     if not known:
         # Backdated by a day, so that the first records do not race the clock of the chain.
-        start = at.now() - timedelta(days=1)
-        accreditation.accredit(at, people[Role.AUTHORITY], organisation.id, valid_from=start)
+        start = ctx.now() - timedelta(days=1)
+        accreditation.accredit(ctx, people[Role.AUTHORITY], organisation.id, valid_from=start)
 
 
-def _product(at: Surroundings, merchant: Person, fields: dict[str, Any]) -> Product:
-    with at.work(reading=True) as work:
-        known = {product.name: product for product in work.store.products(merchant.organisation)}
-    return known.get(fields["name"]) or products.add_product(at, merchant, fields)
+def _product(ctx: AppContext, merchant: Person, fields: dict[str, Any]) -> Product:
+    with ctx.work(reading=True) as work:
+        known = {product.name: product for product in work.products.of(merchant.organisation)}
+    return known.get(fields["name"]) or products.add_product(ctx, merchant, fields)
 
 
 def _papers(
-    at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any], *, confirmed: bool
+    ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any], *, confirmed: bool
 ) -> list[RecordOnFile]:
     """A certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
-    with at.work(reading=True) as work:
-        known = work.store.records_of(people[Role.MERCHANT].organisation, product=product)
+    with ctx.work(reading=True) as work:
+        known = work.records.of(people[Role.MERCHANT].organisation, product=product)
     current = [record for record in known if record.superseded_by_id is None]
     kinds = {record.kind: record for record in current}
-    certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(at, people, product, attachment)
-    report = kinds.get(Kind.INSPECTION_REPORT) or _state_inspection(at, people, product, attachment)
+    certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(ctx, people, product, attachment)
+    report = kinds.get(Kind.INSPECTION_REPORT) or _state_inspection(ctx, people, product, attachment)
     number = product.hs_code
     if confirmed:
-        certificate = _confirm(at, people[Role.CHAMBER], certificate, f"ZJ-DEMO-{number}")
-    report = _confirm(at, people[Role.LABORATORY], report, f"QT-DEMO-{number}")
+        certificate = _confirm(ctx, people[Role.CHAMBER], certificate, f"ZJ-DEMO-{number}")
+    report = _confirm(ctx, people[Role.LABORATORY], report, f"QT-DEMO-{number}")
     return [certificate, report]
 
 
-def _confirm(at: Surroundings, issuer: Person, record: RecordOnFile, number: str) -> RecordOnFile:
+def _confirm(ctx: AppContext, issuer: Person, record: RecordOnFile, number: str) -> RecordOnFile:
     if record.issuer.id == issuer.organisation.id:
         return record
-    with at.work(reading=True) as work:
-        request = work.store.find_request_about(record.id)
+    with ctx.work(reading=True) as work:
+        request = work.requests.find_about(record.id)
     assert request is not None
-    return issuance.confirm(at, issuer, request.id, number)
+    return issuance.confirm(ctx, issuer, request.id, number)
 
 
-def _state_origin(at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
-    today = at.now().date()
+def _state_origin(ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
+    today = ctx.now().date()
     fields = {
         "exporter": _party(people[Role.MERCHANT]),
         "consignee": {"name": "Lim Household Supplies Pte. Ltd. (demo)", "countryCode": "SG"},
@@ -265,11 +267,11 @@ def _state_origin(at: Surroundings, people: _Cast, product: Product, attachment:
         "attachments": [attachment],
     }
     merchant, chamber = people[Role.MERCHANT], people[Role.CHAMBER].organisation
-    return statements.state(at, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
+    return statements.state(ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
 
 
-def _state_inspection(at: Surroundings, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
-    today: date = at.now().date()
+def _state_inspection(ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
+    today: date = ctx.now().date()
     fields = {
         "customer": _party(people[Role.MERCHANT]),
         "itemDescription": product.description,
@@ -287,7 +289,7 @@ def _state_inspection(at: Surroundings, people: _Cast, product: Product, attachm
         **_TESTS[product.hs_code],
     }
     merchant, laboratory = people[Role.MERCHANT], people[Role.LABORATORY].organisation
-    return statements.state(at, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
+    return statements.state(ctx, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
 
 
 def _party(person: Person) -> dict[str, Any]:
@@ -301,7 +303,7 @@ def _party(person: Person) -> dict[str, Any]:
 
 
 def _consignment(
-    at: Surroundings,
+    ctx: AppContext,
     people: _Cast,
     product: Product,
     papers: list[RecordOnFile],
@@ -309,8 +311,8 @@ def _consignment(
     arrived: timedelta,
 ) -> None:
     merchant = people[Role.MERCHANT]
-    with at.work(reading=True) as work:
-        if work.store.reference_is_taken(merchant.organisation, reference):
+    with ctx.work(reading=True) as work:
+        if work.consignments.reference_is_taken(merchant.organisation, reference):
             return
     fields = {
         "declarationReference": reference,
@@ -323,7 +325,7 @@ def _consignment(
         "packageQuantity": 10,
         "grossWeightMeasure": "96",
         "netWeightMeasure": "88",
-        "arrivalDateTime": (at.now() - arrived).isoformat(timespec="seconds"),
+        "arrivalDateTime": (ctx.now() - arrived).isoformat(timespec="seconds"),
         "items": [
             {
                 "hsCode": product.hs_code,
@@ -337,14 +339,14 @@ def _consignment(
         ],
         "records": [paper.id for paper in papers],
     }
-    declarations.lodge(at, merchant, fields)
+    declarations.lodge(ctx, merchant, fields)
 
 
-def _release(at: Surroundings, people: _Cast, reference: str) -> None:
-    with at.work(reading=True) as work:
-        found = [c for c in work.store.consignments(people[Role.MERCHANT].organisation) if c.reference == reference]
+def _release(ctx: AppContext, people: _Cast, reference: str) -> None:
+    with ctx.work(reading=True) as work:
+        found = [c for c in work.consignments.search(people[Role.MERCHANT].organisation) if c.reference == reference]
     if found and found[0].status.is_open:
-        decisions.decide(at, people[Role.OFFICER], found[0].id, Decision.RELEASE, "Papers in order (demonstration)")
+        decisions.decide(ctx, people[Role.OFFICER], found[0].id, Decision.RELEASE, "Papers in order (demonstration)")
 
 
 def a_pdf() -> bytes:

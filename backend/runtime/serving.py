@@ -38,7 +38,7 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         with running(settings) as system:
             if settings.demo and not _has_demo(system.folder):
                 tell("Making the demonstration (once, about 15 seconds)")
-                demo.fill(system.at, system.folder, lambda step: tell(f"  {step}"))
+                demo.fill(system.ctx, system.folder, lambda step: tell(f"  {step}"))
                 _note_demo(system.folder)
             _serve(system, listener, tell)
     finally:
@@ -88,8 +88,8 @@ def _serve(system: System, listener: socket.socket, tell: Callable[[str], None])
         asyncore_use_poll=True,
         ident=None,
     )
-    system.worker.start(system.at)
-    system.simulations.start(system.at, alone=system.settings.ledger_rpc_url is None)
+    system.worker.start(system.ctx)
+    system.simulations.start(system.ctx, alone=system.settings.ledger_rpc_url is None)
     for line in _what_next(system):
         tell(line)
     server.run()  # returns when _stop raises

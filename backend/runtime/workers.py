@@ -7,7 +7,7 @@ import structlog
 
 from backend.domain.errors import ForeignLedger, LedgerUnavailable
 from backend.services.anchoring import advance, give_up_turn
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
@@ -37,9 +37,9 @@ class AnchoringWorker:
         """Tell that there is something to anchor."""
         self._news.set()
 
-    def start(self, at: Surroundings) -> None:
+    def start(self, ctx: AppContext) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, args=(at,), name="anchoring", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(ctx,), name="anchoring", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -54,23 +54,23 @@ class AnchoringWorker:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _run(self, at: Surroundings) -> None:
+    def _run(self, ctx: AppContext) -> None:
         try:
-            self._run_rounds(at)
+            self._run_rounds(ctx)
         finally:
-            give_up_turn(at)
+            give_up_turn(ctx)
 
-    def _run_rounds(self, at: Surroundings) -> None:
+    def _run_rounds(self, ctx: AppContext) -> None:
         while not self._stopping.is_set():
-            pause = self._round(at)
+            pause = self._round(ctx)
             self._news.wait(pause)
             if not self._stopping.is_set():
                 self._news.clear()
                 self._stopping.wait(min(pause, BUSY_SECONDS))
 
-    def _round(self, at: Surroundings) -> float:
+    def _round(self, ctx: AppContext) -> float:
         try:
-            return self._busy_seconds if advance(at) else IDLE_SECONDS
+            return self._busy_seconds if advance(ctx) else IDLE_SECONDS
         except (LedgerUnavailable, ForeignLedger) as error:
             log.warning("the ledger cannot be written to", error=str(error))
         except Exception:
@@ -93,13 +93,13 @@ class SimulationWorker:
         with self._news:
             self._news.notify_all()
 
-    def start(self, at: Surroundings, alone: bool) -> None:
+    def start(self, ctx: AppContext, alone: bool) -> None:
         """Begin; ``alone``: no other process can be running simulations of this database."""
-        lost = give_up_lost(at, everything=alone)
+        lost = give_up_lost(ctx, everything=alone)
         if lost:
             log.warning("simulations were lost with the process that ran them", count=lost)
         for number in range(self._at_once):
-            thread = threading.Thread(target=self._run, args=(at,), name=f"simulating-{number}", daemon=True)
+            thread = threading.Thread(target=self._run, args=(ctx,), name=f"simulating-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -110,17 +110,17 @@ class SimulationWorker:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _run(self, at: Surroundings) -> None:
+    def _run(self, ctx: AppContext) -> None:
         while not self._stopping.is_set():
-            if not self._round(at):
+            if not self._round(ctx):
                 with self._news:
                     if not self._stopping.is_set():
                         self._news.wait(QUEUE_SECONDS)
 
-    def _round(self, at: Surroundings) -> bool:
+    def _round(self, ctx: AppContext) -> bool:
         try:
-            give_up_lost(at)
-            return run_next(at, self._stopping.is_set)
+            give_up_lost(ctx)
+            return run_next(ctx, self._stopping.is_set)
         except Exception:
             # The thread's last defence: whatever a simulation stumbles over, the next one is tried.
             log.exception("a simulation could not be run")

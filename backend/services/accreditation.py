@@ -12,7 +12,7 @@ from backend.domain.message import Message
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
@@ -39,7 +39,7 @@ class Standing:
 
 
 def accredit(
-    at: Surroundings,
+    ctx: AppContext,
     actor: Person,
     organisation_id: str,
     chapters: list[int] | None = None,
@@ -48,79 +48,79 @@ def accredit(
 ) -> AccreditationAct:
     """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
     _only_the_authority(actor)
-    start = _within_reach(valid_from or at.now() - timedelta(minutes=1), "validFrom")
+    start = _within_reach(valid_from or ctx.now() - timedelta(minutes=1), "validFrom")
     end = _within_reach(valid_until or start + timedelta(days=3 * 365), "validUntil")
     if end <= start:
         raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
     if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
     mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
-    with at.work(reading=True) as work:
-        organisation = work.store.get_organisation(organisation_id)
+    with ctx.work(reading=True) as work:
+        organisation = work.organisations.get(organisation_id)
     kinds = KINDS_OF.get(organisation.role)
     if kinds is None:
         raise Invalid(
             "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
         )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
-    return _act(at, actor, organisation_id, "accredit", terms)
+    return _act(ctx, actor, organisation_id, "accredit", terms)
 
 
-def suspend(at: Surroundings, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
+def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
-    with at.work(reading=True) as work:
-        key = work.store.active_key(work.store.get_organisation(organisation_id))
-    return _act(at, actor, organisation_id, "suspend", suspension(at, actor, key.thumbprint, since).terms)
+    with ctx.work(reading=True) as work:
+        key = work.keys.active(work.organisations.get(organisation_id))
+    return _act(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
 
 
-def suspension(at: Surroundings, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationAct:
+def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationAct:
     """The act that no longer stands behind a key from a moment on."""
-    moment = _within_reach(since or at.now(), "since")
-    if moment > at.now() + timedelta(minutes=5):
+    moment = _within_reach(since or ctx.now(), "since")
+    if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
     terms = {"since": int(moment.timestamp())}
-    return AccreditationAct(str(uuid4()), thumbprint, "suspend", terms, at.now(), actor.id)
+    return AccreditationAct(str(uuid4()), thumbprint, "suspend", terms, ctx.now(), actor.id)
 
 
-def reinstate(at: Surroundings, actor: Person, organisation_id: str) -> AccreditationAct:
+def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> AccreditationAct:
     """Stand behind the key again."""
-    return _act(at, actor, organisation_id, "reinstate", {})
+    return _act(ctx, actor, organisation_id, "reinstate", {})
 
 
-def _act(at: Surroundings, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
+def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
     _only_the_authority(actor)
-    with at.work() as work:
-        organisation = work.store.get_organisation(organisation_id)
+    with ctx.work() as work:
+        organisation = work.organisations.get(organisation_id)
         if organisation.role not in KINDS_OF:
             raise Invalid(
                 "this organisation issues nothing",
                 [("organisation", Message("is of the role {role}", role=organisation.role))],
             )
-        key = work.store.active_key(organisation)
-        act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, at.now(), actor.id)
-        work.store.add(act)
+        key = work.keys.active(organisation)
+        act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, ctx.now(), actor.id)
+        work.add(act)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return act
 
 
-def cancel(at: Surroundings, act_id: str) -> AccreditationAct:
+def cancel(ctx: AppContext, act_id: str) -> AccreditationAct:
     """The guardian takes back an act of the authority that was announced and not yet done."""
-    with at.work() as work:
-        act = work.store.get_accreditation_act(act_id)
+    with ctx.work() as work:
+        act = work.accreditation_changes.get(act_id)
         if act.ended is not None or act.sending is not None:
             raise Conflict("this act was done or ended already", ended=act.ended)
-        act.cancel_asked_at = act.cancel_asked_at or at.now()
+        act.cancel_asked_at = act.cancel_asked_at or ctx.now()
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return act
 
 
-def pending(at: Surroundings) -> list[AccreditationAct]:
+def pending(ctx: AppContext) -> list[AccreditationAct]:
     """The authority's acts that were not done yet, in order."""
-    with at.work(reading=True) as work:
-        return list(work.store.accreditation_acts_in_flight())
+    with ctx.work(reading=True) as work:
+        return list(work.accreditation_changes.pending())
 
 
 def _only_the_authority(actor: Person) -> None:
@@ -150,26 +150,25 @@ def to_ledger(act: AccreditationAct) -> Act:
     return SuspendAccreditation(key, since)
 
 
-def standings(at: Surroundings) -> list[Standing]:
+def standings(ctx: AppContext) -> list[Standing]:
     """Every organisation that issues something, with what the ledger says of its key now."""
-    with at.work(reading=True) as work:
-        store = work.store
-        issuers = [o for o in store.organisations() if o.role in KINDS_OF]
-        keys = {o.id: store.active_key(o).thumbprint for o in issuers}
-        pending = {act.thumbprint for act in store.accreditation_acts_in_flight()}
+    with ctx.work(reading=True) as work:
+        issuers = [o for o in work.organisations.all() if o.role in KINDS_OF]
+        keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
+        pending = {act.thumbprint for act in work.accreditation_changes.pending()}
         for o in issuers:
-            acts = store.accreditation_acts_on(keys[o.id])
+            acts = work.accreditation_changes.of_key(keys[o.id])
             if any(act.sending is not None and act.sending.is_open for act in acts):
                 pending.add(keys[o.id])
-        announced = {act.thumbprint: act for act in store.accreditation_acts_in_flight() if act.due_at is not None}
+        announced = {act.thumbprint: act for act in work.accreditation_changes.pending() if act.due_at is not None}
     return [
-        Standing(o, keys[o.id], _read(at, keys[o.id]), keys[o.id] in pending, announced.get(keys[o.id]))
+        Standing(o, keys[o.id], _read(ctx, keys[o.id]), keys[o.id] in pending, announced.get(keys[o.id]))
         for o in issuers
     ]
 
 
-def _read(at: Surroundings, thumbprint: str) -> Accreditation | Unknown | None:
+def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
     try:
-        return at.ledger.accreditation(bytes.fromhex(thumbprint))
+        return ctx.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(error.message)

@@ -12,7 +12,8 @@ from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.records import Leaf, ProofState, SealedBatch
 from backend.services.audit_drawdowns import audit_draws
 from backend.services.audit_findings import Discrepancy
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -25,35 +26,36 @@ class Audit:
     discrepancies: tuple[Discrepancy, ...]
 
 
-def audit(at: Surroundings) -> Audit:
+def audit(ctx: AppContext) -> Audit:
     """Compare everything; raises LedgerUnavailable or ForeignLedger where there is nothing to compare with."""
-    at.ledger.head()
-    on_ledger = {anchoring.root: anchoring for anchoring in at.ledger.anchorings()}
+    ctx.ledger.head()
+    on_ledger = {anchoring.root: anchoring for anchoring in ctx.ledger.anchorings()}
     found: list[Discrepancy] = []
-    with at.work(reading=True) as work:
-        store = work.store
-        batches = store.batches()
+    with ctx.work(reading=True) as work:
+        batches = work.batches.all()
         for batch in batches:
-            found += _of_batch(at, store, batch, on_ledger.get(batch.root))
+            found += _of_batch(ctx, work, batch, on_ledger.get(batch.root))
         known = {batch.root for batch in batches}
         found += [
             Discrepancy("root-unknown-to-database", {"root": root.hex(), "block": anchoring.block_number})
             for root, anchoring in on_ledger.items()
             if root not in known
         ]
-        found += _number_gaps(at, on_ledger)
-        found += audit_draws(at, store)
-        found += _of_attachments(at, store)
-        if count := store.quarantined():
+        found += _number_gaps(ctx, on_ledger)
+        found += audit_draws(ctx, work)
+        found += _of_attachments(ctx, work)
+        if count := work.batches.count_quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
     return Audit(sum(batch.size for batch in batches), len(batches), len(on_ledger), tuple(found))
 
 
-def _of_batch(at: Surroundings, store: Store, batch: SealedBatch, anchoring: Anchoring | None) -> Iterator[Discrepancy]:
-    leaves = store.leaves(batch)
+def _of_batch(
+    ctx: AppContext, work: UnitOfWork, batch: SealedBatch, anchoring: Anchoring | None
+) -> Iterator[Discrepancy]:
+    leaves = work.batches.leaves(batch)
     yield from _of_leaves(batch, leaves)
-    yield from _of_disclosures(leaves, store.disclosures(batch))
-    anchored = at.ledger.batch(batch.root)
+    yield from _of_disclosures(leaves, work.batches.disclosures(batch))
+    anchored = ctx.ledger.batch(batch.root)
     is_noted = batch.state in (ProofState.ANCHORED, ProofState.FINAL)
     root = {"root": batch.root.hex()}
     if anchored is None:
@@ -63,7 +65,7 @@ def _of_batch(at: Surroundings, store: Store, batch: SealedBatch, anchoring: Anc
     if not is_noted:
         yield Discrepancy("anchoring-not-noted", {**root, "state": batch.state.value})
     yield from _of_anchoring(batch, anchored, anchoring, is_noted)
-    yield from _of_statuses(at, store, batch, leaves)
+    yield from _of_statuses(ctx, work, batch, leaves)
 
 
 def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepancy]:
@@ -117,11 +119,13 @@ def _of_anchoring(
         yield Discrepancy("time-differs", root)
 
 
-def _of_statuses(at: Surroundings, store: Store, batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepancy]:
-    on_ledger = at.ledger.statuses(batch.root, batch.size)
+def _of_statuses(
+    ctx: AppContext, work: UnitOfWork, batch: SealedBatch, leaves: Sequence[Leaf]
+) -> Iterator[Discrepancy]:
+    on_ledger = ctx.ledger.statuses(batch.root, batch.size)
     for leaf in leaves:
         if 0 <= leaf.place < batch.size and leaf.status != on_ledger[leaf.place]:
-            changes = store.status_changes_of(leaf.record_id)
+            changes = work.status_changes.of_record(leaf.record_id)
             under_way = [
                 c for c in changes if (c.sending is None and c.settled is None) or (c.sending and c.sending.is_open)
             ]
@@ -130,22 +134,22 @@ def _of_statuses(at: Surroundings, store: Store, batch: SealedBatch, leaves: Seq
                 yield Discrepancy("status-differs", about)
 
 
-def _of_attachments(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+def _of_attachments(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
     """Every file that was uploaded must be there, byte for byte."""
-    for digest in dict.fromkeys(stored.sha256 for stored in store.stored_files()):
-        content = at.files.get(digest)
+    for digest in dict.fromkeys(stored.sha256 for stored in work.files.all()):
+        content = ctx.files.get(digest)
         if content is None:
             yield Discrepancy("attachment-missing", {"sha256": digest})
         elif sha256(content).hexdigest() != digest:
             yield Discrepancy("attachment-altered", {"sha256": digest})
 
 
-def _number_gaps(at: Surroundings, on_ledger: dict[bytes, Anchoring]) -> Iterator[Discrepancy]:
+def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator[Discrepancy]:
     """The ledger numbers each anchorer's batches without gaps; where the events show fewer, some are missing."""
     numbers: Counter[int] = Counter()
     highest: Counter[int] = Counter()
     for root in on_ledger:
-        batch = at.ledger.batch(root)
+        batch = ctx.ledger.batch(root)
         if batch is not None:
             numbers[batch.anchorer] += 1
             highest[batch.anchorer] = max(highest[batch.anchorer], batch.number)

@@ -9,23 +9,24 @@ from backend.domain.ledger import Draw, Drawing, LedgerRecord
 from backend.domain.outbox import SendingState
 from backend.domain.records import RecordOnFile
 from backend.services.audit_findings import Discrepancy
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
-def audit_draws(at: Surroundings, store: Store) -> Iterator[Discrepancy]:
+def audit_draws(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
     """Compare every draw; nothing where the contracts are older than draws."""
-    if not at.ledger.counts_quantities:
+    if not ctx.ledger.counts_quantities:
         return
-    drawings = {drawing.drawn.drawing: drawing for drawing in at.ledger.drawings()}
-    rows = store.draws()
+    drawings = {drawing.drawn.drawing: drawing for drawing in ctx.ledger.drawings()}
+    rows = work.drawdowns.all()
     for row in rows:
-        yield from _of_row(store, row, drawings)
-    yield from _unknown(store, rows, drawings)
-    yield from _of_balances(at, store, drawings)
-    yield from _releases_without(store, rows)
+        yield from _of_row(work, row, drawings)
+    yield from _unknown(work, rows, drawings)
+    yield from _of_balances(ctx, work, drawings)
+    yield from _releases_without(work, rows)
 
 
-def _of_row(store: Store, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _of_row(work: UnitOfWork, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
     is_settled = row.sending is None or row.sending.state is SendingState.FINAL
     if row.drawing is None or row.position is None or not is_settled:
         return
@@ -35,16 +36,16 @@ def _of_row(store: Store, row: CertificateDraw, drawings: Mapping[bytes, Drawing
         yield Discrepancy("draw-not-on-ledger", about)
         return
     on_ledger = drawing.drawn.draws[row.position]
-    if on_ledger != _expected(store, row):
+    if on_ledger != _expected(work, row):
         yield Discrepancy("draw-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
     under_way = row.back_sending is not None and row.back_sending.is_open
     if not under_way and (row.position in drawing.given_back) != (row.given_back_at is not None):
         yield Discrepancy("giving-back-differs", about)
 
 
-def _expected(store: Store, row: CertificateDraw) -> Draw | None:
-    certificate = _place(store.get_record(row.certificate_id))
-    declaration = _place(store.get_record(row.declaration_id))
+def _expected(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+    certificate = _place(work.records.get(row.certificate_id))
+    declaration = _place(work.records.get(row.declaration_id))
     return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
 
 
@@ -52,9 +53,11 @@ def _place(record: RecordOnFile) -> LedgerRecord | None:
     return None if record.batch is None or record.place is None else LedgerRecord(record.batch.root, record.place)
 
 
-def _unknown(store: Store, rows: Sequence[CertificateDraw], drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _unknown(
+    work: UnitOfWork, rows: Sequence[CertificateDraw], drawings: Mapping[bytes, Drawing]
+) -> Iterator[Discrepancy]:
     """Draws on the ledger for declarations of ours that we know nothing of."""
-    ours = {batch.root for batch in store.batches()}
+    ours = {batch.root for batch in work.batches.all()}
     known = {(row.drawing, row.position) for row in rows}
     for root, drawing in drawings.items():
         for position, draw in enumerate(drawing.drawn.draws):
@@ -63,20 +66,20 @@ def _unknown(store: Store, rows: Sequence[CertificateDraw], drawings: Mapping[by
                 yield Discrepancy("draw-unknown-to-database", about)
 
 
-def _of_balances(at: Surroundings, store: Store, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _of_balances(ctx: AppContext, work: UnitOfWork, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
     """What is left of each certificate must be what its draws leave."""
     taken: Counter[LedgerRecord] = Counter()
     for drawing in drawings.values():
         for position, draw in enumerate(drawing.drawn.draws):
             if position not in drawing.given_back:
                 taken[draw.certificate] += draw.quantity
-    for opening in store.openings():
-        certificate = store.get_record(opening.certificate_id)
+    for opening in work.drawdowns.activations():
+        certificate = work.records.get(opening.certificate_id)
         place = _place(certificate)
         is_open = opening.is_known or (opening.sending is not None and opening.sending.state is SendingState.FINAL)
         if place is None or not is_open:
             continue
-        balance = at.ledger.opened_certificate(place.root, place.place)
+        balance = ctx.ledger.opened_certificate(place.root, place.place)
         about = {"certificate": certificate.id}
         if balance is None:
             yield Discrepancy("certificate-not-opened", about)
@@ -87,10 +90,10 @@ def _of_balances(at: Surroundings, store: Store, drawings: Mapping[bytes, Drawin
             yield Discrepancy("balance-differs", {**about, "left": balance.left, "explained": explained})
 
 
-def _releases_without(store: Store, rows: Sequence[CertificateDraw]) -> Iterator[Discrepancy]:
+def _releases_without(work: UnitOfWork, rows: Sequence[CertificateDraw]) -> Iterator[Discrepancy]:
     """Released declarations whose draws the ledger refused: none may stand."""
     standing = {row.declaration_id for row in rows if row.is_standing}
     for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
-        consignment = store.get_consignment(declaration_id)
+        consignment = work.consignments.get(declaration_id)
         if consignment.status is DeclarationStatus.RELEASED and declaration_id not in standing:
             yield Discrepancy("release-without-draw", {"declaration": declaration_id})

@@ -13,30 +13,31 @@ from backend.domain.ledger import Head
 from backend.domain.records import RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.record_versions import newest_of_line
 from backend.services.verification import evidence_of
+from backend.store.unit_of_work import UnitOfWork
 
 
-def bundle_of(at: Surroundings, on_file: RecordOnFile, shown: Sequence[str] | None = None) -> Bundle:
+def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | None = None) -> Bundle:
     """A record's bundle; ``shown`` names the fields to disclose, all where it is None."""
     found = _evidence(on_file)
     if shown is not None:
         found = replace(found, record=found.record.disclosing(shown))
-    return Bundle((found,), (), _snapshot(at, [(on_file, found)]))
+    return Bundle((found,), (), _snapshot(ctx, [(on_file, found)]))
 
 
-def bundle_of_consignment(at: Surroundings, store: Store, consignment: Consignment) -> Bundle:
+def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> Bundle:
     """The bundle of a declaration with its papers, each followed to the record that replaced it.
 
     A paper that was erased is missing from it, and whoever verifies is told so.
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
-    followed = (newest_of_line(store, store.get_record(one)) for one in named)
+    followed = (newest_of_line(work, work.records.get(one)) for one in named)
     papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
-    line = [text for newest in papers.values() for text in _between(store, newest, set(named.values()))]
-    return Bundle(tuple(found for _, found in kept), tuple(line), _snapshot(at, kept))
+    line = [text for newest in papers.values() for text in _between(work, newest, set(named.values()))]
+    return Bundle(tuple(found for _, found in kept), tuple(line), _snapshot(ctx, kept))
 
 
 def _evidence(on_file: RecordOnFile) -> Evidence:
@@ -48,39 +49,39 @@ def _evidence(on_file: RecordOnFile) -> Evidence:
         raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
-def _between(store: Store, newest: RecordOnFile, named: set[str]) -> list[str]:
+def _between(work: UnitOfWork, newest: RecordOnFile, named: set[str]) -> list[str]:
     """The issuer-signed JWTs of the records that lie between the newest of a line and the one that is named."""
     between: list[str] = []
     current = newest
     while current.digest not in named and current.supersedes_id is not None:
-        current = store.get_record(current.supersedes_id)
+        current = work.records.get(current.supersedes_id)
         if current.digest not in named and current.erased_at is None:
             between.append(current.signed_jwt)
     return between
 
 
-def trust_of(at: Surroundings, name: str) -> Trust:
+def trust_of(ctx: AppContext, name: str) -> Trust:
     """What a reader's trust file says of this installation; raises LedgerUnavailable where its ledger is unknown."""
-    head = at.ledger.head()
-    return own_trust(at, name, _name(head), head.accreditation_address.lower())
+    head = ctx.ledger.head()
+    return own_trust(ctx, name, _name(head), head.accreditation_address.lower())
 
 
-def own_trust(at: Surroundings, name: str, ledger: LedgerName, accreditation: str) -> Trust:
+def own_trust(ctx: AppContext, name: str, ledger: LedgerName, accreditation: str) -> Trust:
     """The entries about our ledger and about those that it took the place of."""
-    ledgers = ((ledger, accreditation), *at.operator.former_ledgers())
-    keys = at.operator.thumbprints()
-    return Trust(tuple(Trusted(name, one, accredited, at.confirmations, keys) for one, accredited in ledgers))
+    ledgers = ((ledger, accreditation), *ctx.operator.former_ledgers())
+    keys = ctx.operator.thumbprints()
+    return Trust(tuple(Trusted(name, one, accredited, ctx.confirmations, keys) for one, accredited in ledgers))
 
 
 def _name(head: Head) -> LedgerName:
     return LedgerName(head.chain_id, head.instance_id, head.ledger_address.lower())
 
 
-def _snapshot(at: Surroundings, kept: Sequence[tuple[RecordOnFile, Evidence]]) -> str | None:
+def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) -> str | None:
     """What the ledger holds of these records, signed; None where it cannot be asked or holds none of them yet."""
     try:
-        head = at.ledger.head()
-        readings = [reading for one in kept if (reading := _reading(at, head, *one)) is not None]
+        head = ctx.ledger.head()
+        readings = [reading for one in kept if (reading := _reading(ctx, head, *one)) is not None]
     except (LedgerUnavailable, ForeignLedger):
         return None
     if not readings:
@@ -90,17 +91,17 @@ def _snapshot(at: Surroundings, kept: Sequence[tuple[RecordOnFile, Evidence]]) -
         accreditation=head.accreditation_address.lower(),
         block=head.number,
         block_time=head.block_time,
-        read_at=at.now(),
+        read_at=ctx.now(),
         readings=tuple(readings),
     )
-    return at.operator.sign(stated)
+    return ctx.operator.sign(stated)
 
 
-def _reading(at: Surroundings, head: Head, on_file: RecordOnFile, found: Evidence) -> Reading | None:
+def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence) -> Reading | None:
     anchor, proof, key = found.anchor, found.proof, key_named(found.record)
     if anchor is None or proof is None or key is None or ledger_of(anchor) != _name(head):
         return None
-    batch, receipt = at.ledger.batch(anchor.root), at.ledger.receipt(anchor.transaction)
+    batch, receipt = ctx.ledger.batch(anchor.root), ctx.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
     return Reading(
@@ -108,11 +109,11 @@ def _reading(at: Surroundings, head: Head, on_file: RecordOnFile, found: Evidenc
         place=proof.place,
         transaction=anchor.transaction,
         block=receipt.block_number,
-        is_final=head.number - receipt.block_number >= at.confirmations,
+        is_final=head.number - receipt.block_number >= ctx.confirmations,
         lanes=batch.lanes,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.
-        status=at.ledger.status(anchor.root, proof.place) or on_file.status,
+        status=ctx.ledger.status(anchor.root, proof.place) or on_file.status,
         key=sd_jwt.b64(key),
-        accreditation=at.ledger.accreditation(key),
+        accreditation=ctx.ledger.accreditation(key),
     )

@@ -18,10 +18,11 @@ from backend.services.drawdowns import (
     shares,
 )
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.record_versions import newest_of_line
 from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
+from backend.store.unit_of_work import UnitOfWork
 
 LOOKS = 3
 """How often the papers are judged anew where they change while an officer decides."""
@@ -47,7 +48,7 @@ class _Seen:
 
 
 def decide(
-    at: Surroundings,
+    ctx: AppContext,
     actor: Person,
     declaration_id: str,
     decision: Decision,
@@ -66,50 +67,48 @@ def decide(
     if not reason or len(reason) > 2000:
         raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
     for _ in range(LOOKS):
-        seen = _look(at, declaration_id)
-        with at.work() as work:
-            store = work.store
-            consignment = store.get_consignment(declaration_id)
-            if earlier := earlier_answer(store, answer):
+        seen = _look(ctx, declaration_id)
+        with ctx.work() as work:
+            consignment = work.consignments.get(declaration_id)
+            if earlier := earlier_answer(work, answer):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
-            if _papers(store, consignment) != seen.papers:
+            if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
-                draw_for(at, store, consignment, _releasable(at, store, consignment, seen, accept_cannot_tell))
-            office = store.get_organisation(actor.organisation.id)
-            taken = _take(at, actor, office, consignment, decision, reason, seen.verdict)
-            change_status(at, store, consignment.record, consignment.status, reason, signer="office")
+                draw_for(ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_cannot_tell))
+            office = work.organisations.get(actor.organisation.id)
+            taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
+            change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision is Decision.REJECT:
-                give_back(at, store, consignment.id)
-            keep_answer(at, store, answer, taken.id)
+                give_back(ctx, work, consignment.id)
+            keep_answer(ctx, work, answer, taken.id)
             work.commit()
-        at.wake_anchoring()
+        ctx.wake_anchoring()
         return taken
     raise Conflict("the papers were changed while this was decided: read them again")
 
 
-def _look(at: Surroundings, declaration_id: str) -> _Seen:
-    with at.work(reading=True) as work:
-        store = work.store
-        consignment = store.get_consignment(declaration_id)
+def _look(ctx: AppContext, declaration_id: str) -> _Seen:
+    with ctx.work(reading=True) as work:
+        consignment = work.consignments.get(declaration_id)
         return _Seen(
-            verdict_on_consignment(at, store, consignment).verdict,
-            drawn_elsewhere(at, store, consignment),
-            _papers(store, consignment),
+            verdict_on_consignment(ctx, work, consignment).verdict,
+            drawn_elsewhere(ctx, work, consignment),
+            _papers(work, consignment),
         )
 
 
-def _papers(store: Store, consignment: Consignment) -> tuple[tuple[str, int], ...]:
+def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [newest_of_line(store, paper.record) for paper in consignment.papers]
+    newest = [newest_of_line(work, paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 
 def _releasable(
-    at: Surroundings, store: Store, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
+    ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
 ) -> Shares:
     """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
-    given = shares(at, store, consignment, seen.elsewhere)
+    given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):
         others = [check for check in verdict.checks if check.code != "QUANTITY_LEFT"]
@@ -120,7 +119,7 @@ def _releasable(
 
 
 def _take(
-    at: Surroundings,
+    ctx: AppContext,
     actor: Person,
     office: Organisation,
     consignment: Consignment,
@@ -128,7 +127,7 @@ def _take(
     reason: str,
     verdict: Verdict,
 ) -> DecisionTaken:
-    now = at.now()
+    now = ctx.now()
     taken = DecisionTaken(str(uuid4()), decision, reason, actor.id, office, now, snapshot(verdict))
     consignment.decide(taken, Event(str(uuid4()), Step.of(decision.leads_to), now, now, office))
     return taken

@@ -18,14 +18,15 @@ from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.drawdowns import give_back
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.record_versions import first_of_line
 from backend.services.records import change_status, record
+from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
 
 
-def lodge(at: Surroundings, actor: Person, fields: Any, answer: AnswerKey | None = None) -> Consignment:
+def lodge(ctx: AppContext, actor: Person, fields: Any, answer: AnswerKey | None = None) -> Consignment:
     """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records it relies on.
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
@@ -34,36 +35,35 @@ def lodge(at: Surroundings, actor: Person, fields: Any, answer: AnswerKey | None
         raise NotAllowed("only merchants lodge declarations")
     if not isinstance(fields, dict):
         raise Invalid("a declaration is a JSON object", [("", "must be an object")])
-    with at.work() as work:
-        store = work.store
-        if earlier := earlier_answer(store, answer):
-            return store.get_consignment(earlier)
-        merchant = store.get_organisation(actor.organisation.id)
-        document, papers = check(at, store, merchant, fields)
-        consignment = _lodge(at, store, merchant, document, papers)
-        keep_answer(at, store, answer, consignment.id)
+    with ctx.work() as work:
+        if earlier := earlier_answer(work, answer):
+            return work.consignments.get(earlier)
+        merchant = work.organisations.get(actor.organisation.id)
+        document, papers = check(ctx, work, merchant, fields)
+        consignment = _lodge(ctx, work, merchant, document, papers)
+        keep_answer(ctx, work, answer, consignment.id)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return consignment
 
 
 def check(
-    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, Any]
+    ctx: AppContext, work: UnitOfWork, merchant: Organisation, fields: dict[str, Any]
 ) -> tuple[Declaration, list[RecordOnFile]]:
     """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
-    papers, named = _papers(store, merchant, fields.get("records", []))
+    papers, named = _papers(work, merchant, fields.get("records", []))
     document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
     assert isinstance(document, Declaration)
-    _check_arrival(at, document.arrival_date_time)
-    if store.reference_is_taken(merchant, document.declaration_reference):
+    _check_arrival(ctx, document.arrival_date_time)
+    if work.consignments.reference_is_taken(merchant, document.declaration_reference):
         raise Conflict("a declaration was lodged under this reference before", reference=document.declaration_reference)
     return document, papers
 
 
 def _lodge(
-    at: Surroundings, store: Store, merchant: Organisation, document: Declaration, papers: Sequence[RecordOnFile]
+    ctx: AppContext, work: UnitOfWork, merchant: Organisation, document: Declaration, papers: Sequence[RecordOnFile]
 ) -> Consignment:
-    on_file = record(at, store, Kind.DECLARATION, document, merchant, merchant)
+    on_file = record(ctx, work, Kind.DECLARATION, document, merchant, merchant)
     lodged = on_file.recorded_at
     consignment = Consignment(
         id=on_file.id,
@@ -73,16 +73,16 @@ def _lodge(
         customs_office=document.customs_office,
         lodged_at=lodged,
         papers=[NamedPaper(paper) for paper in papers],
-        draws=_draws(store, document, papers),
+        draws=_draws(work, document, papers),
         events=[Event(str(uuid4()), Step.LODGED, lodged, lodged, merchant)],
     )
     if document.arrival_date_time is not None:
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, document.arrival_date_time, lodged, merchant))
-    store.add(consignment)
+    work.add(consignment)
     return consignment
 
 
-def _draws(store: Store, declaration: Declaration, papers: Sequence[RecordOnFile]) -> list[Draw]:
+def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]) -> list[Draw]:
     """What the declared goods take from the certificates named."""
     covering: dict[str, list[RecordOnFile]] = defaultdict(list)
     for paper in papers:
@@ -92,7 +92,7 @@ def _draws(store: Store, declaration: Declaration, papers: Sequence[RecordOnFile
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
-        Draw(first_of_line(store, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        Draw(first_of_line(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]
     ]
@@ -108,13 +108,13 @@ def _party(merchant: Organisation) -> dict[str, Any]:
     return {name: value for name, value in party.items() if value is not None}
 
 
-def _papers(store: Store, merchant: Organisation, ids: Any) -> tuple[list[RecordOnFile], list[dict[str, str]]]:
+def _papers(work: UnitOfWork, merchant: Organisation, ids: Any) -> tuple[list[RecordOnFile], list[dict[str, str]]]:
     if not isinstance(ids, list) or not all(isinstance(record_id, str) for record_id in ids):
         raise Invalid("records must be a list of record ids", [("records", "must be a list of record ids")])
     papers = []
     for place, record_id in enumerate(dict.fromkeys(ids)):
         try:
-            paper = store.get_record(record_id)
+            paper = work.records.get(record_id)
         except NotFound:
             paper = None
         if paper is None or not _may_name(merchant, paper):
@@ -133,53 +133,53 @@ def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     )
 
 
-def _check_arrival(at: Surroundings, arrived: datetime | None) -> None:
+def _check_arrival(ctx: AppContext, arrived: datetime | None) -> None:
     if arrived is None:
         return
-    if arrived > at.now() + timedelta(minutes=5):
+    if arrived > ctx.now() + timedelta(minutes=5):
         raise Invalid(
             "the goods cannot have come already",
             [("arrivalDateTime", "lies in the future: leave it out until they come")],
         )
-    if arrived < at.now() - EARLIEST_ARRIVAL:
+    if arrived < ctx.now() - EARLIEST_ARRIVAL:
         raise Invalid("arrival lies too far back", [("arrivalDateTime", "lies more than a year back")])
 
 
-def report_arrival(at: Surroundings, actor: Person, declaration_id: str, arrived: datetime) -> Consignment:
+def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived: datetime) -> Consignment:
     """Note when goods that were declared beforehand came under customs' control."""
-    _check_arrival(at, arrived)
-    with at.work() as work:
-        consignment = visible(work.store, actor, declaration_id)
+    _check_arrival(ctx, arrived)
+    with ctx.work() as work:
+        consignment = visible(work, actor, declaration_id)
         if actor.role not in (Role.MERCHANT, Role.OFFICER):
             raise NotAllowed("only the merchant or customs report arrival")
         if not consignment.status.is_open:
             raise Conflict("the case is closed: its clock stands", status=consignment.status.name)
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
-        reporter = work.store.get_organisation(actor.organisation.id)
-        consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, at.now(), reporter))
+        reporter = work.organisations.get(actor.organisation.id)
+        consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, ctx.now(), reporter))
         work.commit()
     return consignment
 
 
-def withdraw(at: Surroundings, actor: Person, declaration_id: str) -> Consignment:
+def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment:
     """The merchant takes a declaration back, as long as customs have not begun to act on the goods."""
-    with at.work() as work:
-        consignment = visible(work.store, actor, declaration_id)
+    with ctx.work() as work:
+        consignment = visible(work, actor, declaration_id)
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
-        now = at.now()
+        now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
-        change_status(at, work.store, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
-        give_back(at, work.store, consignment.id)
+        change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
+        give_back(ctx, work, consignment.id)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return consignment
 
 
-def visible(store: Store, actor: Person, declaration_id: str) -> Consignment:
+def visible(work: UnitOfWork, actor: Person, declaration_id: str) -> Consignment:
     """The consignment, where this person may see it; otherwise it does not exist for them."""
-    consignment = store.get_consignment(declaration_id)
+    consignment = work.consignments.get(declaration_id)
     if actor.role is Role.OFFICER or consignment.merchant.id == actor.organisation.id:
         return consignment
     raise NotFound("no such declaration", id=declaration_id)

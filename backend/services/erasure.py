@@ -10,7 +10,8 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Person
 from backend.domain.records import ProofState, RecordOnFile, RequestState
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -21,54 +22,53 @@ class Erasure:
     files: int
 
 
-def erase(at: Surroundings, actor: Person, record_id: str) -> Erasure:
+def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
     """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone."""
-    with at.work() as work:
-        store = work.store
-        held = _held(store, actor, record_id)
-        line = _with_what_it_replaced(store, held)
+    with ctx.work() as work:
+        held = _held(work, actor, record_id)
+        line = _with_what_it_replaced(work, held)
         for on_file in line:
-            _check_erasable(store, on_file)
+            _check_erasable(work, on_file)
         bound = {digest for on_file in line for digest in _files_of(on_file)}
         for on_file in line:
-            _forget(store, on_file)
-            on_file.erase(at.now())
-        unbound = _no_longer_bound(store, held, bound)
+            _forget(work, on_file)
+            on_file.erase(ctx.now())
+        unbound = _no_longer_bound(work, held, bound)
         for digest in unbound:
-            store.forget_file(digest, {held.holder.id, held.issuer.id})
+            work.files.delete(digest, {held.holder.id, held.issuer.id})
         work.commit()
-    gone = sum(_delete(at, digest) for digest in sorted(unbound))
-    at.scrub()
+    gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
+    ctx.scrub()
     return Erasure(tuple(line), gone)
 
 
-def finish(at: Surroundings) -> int:
+def finish(ctx: AppContext) -> int:
     """What a crash in the middle of an erasure left: files that nothing on file names any more go. How many."""
-    with at.work(reading=True) as work:
-        named = {stored.sha256 for stored in work.store.stored_files()}
-    gone = sum(_delete(at, digest) for digest in at.files.unnamed(named))
-    at.scrub()
+    with ctx.work(reading=True) as work:
+        named = {stored.sha256 for stored in work.files.all()}
+    gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
+    ctx.scrub()
     return gone
 
 
-def why_not(store: Store, actor: Person, on_file: RecordOnFile) -> Exception | None:
+def why_not(work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception | None:
     """What keeps the actor from erasing a record, or None."""
     try:
-        for one in _with_what_it_replaced(store, _held(store, actor, on_file.id)):
-            _check_erasable(store, one)
+        for one in _with_what_it_replaced(work, _held(work, actor, on_file.id)):
+            _check_erasable(work, one)
     except (Conflict, NotAllowed, NotFound) as refusal:
         return refusal
     return None
 
 
-def _delete(at: Surroundings, digest: str) -> bool:
+def _delete(ctx: AppContext, digest: str) -> bool:
     """Delete a file, unless somebody else has uploaded the same; nobody can begin to while this looks."""
-    with at.work() as work:
-        return not work.store.file_is_named(digest) and at.files.delete(digest)
+    with ctx.work() as work:
+        return not work.files.is_named(digest) and ctx.files.delete(digest)
 
 
-def _held(store: Store, actor: Person, record_id: str) -> RecordOnFile:
-    on_file = store.get_record(record_id)
+def _held(work: UnitOfWork, actor: Person, record_id: str) -> RecordOnFile:
+    on_file = work.records.get(record_id)
     if on_file.holder.id != actor.organisation.id:
         raise NotFound("no such record", id=record_id)
     if on_file.kind is Kind.DECLARATION:
@@ -76,33 +76,33 @@ def _held(store: Store, actor: Person, record_id: str) -> RecordOnFile:
     return on_file
 
 
-def _with_what_it_replaced(store: Store, on_file: RecordOnFile) -> list[RecordOnFile]:
+def _with_what_it_replaced(work: UnitOfWork, on_file: RecordOnFile) -> list[RecordOnFile]:
     line = [on_file]
     while line[-1].supersedes_id is not None:
-        line.append(store.get_record(line[-1].supersedes_id))
+        line.append(work.records.get(line[-1].supersedes_id))
     return [one for one in line if one.erased_at is None] or line[:1]
 
 
-def _check_erasable(store: Store, on_file: RecordOnFile) -> None:
+def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
     if on_file.erased_at is not None:
         raise Conflict("this record was erased already", erased_at=on_file.erased_at)
     if on_file.proof_state is not ProofState.FINAL:
         raise Conflict("this record is on its way to the ledger: try again in a few seconds")
-    changes = store.status_changes_of(on_file.id)
+    changes = work.status_changes.of_record(on_file.id)
     if any((c.sending is None and c.settled is None) or (c.sending and c.sending.is_open) for c in changes):
         raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
-    if _is_being_drawn(store, on_file.id):
+    if _is_being_drawn(work, on_file.id):
         raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
-    if any(consignment.status.is_open for consignment in store.consignments_naming(on_file.id)):
+    if any(consignment.status.is_open for consignment in work.consignments.naming(on_file.id)):
         raise Conflict("a declaration that customs have not decided on relies on it: withdraw that first")
-    request = store.find_request_about(on_file.id)
+    request = work.requests.find_about(on_file.id)
     if request is not None and request.state is RequestState.WAITING:
         raise Conflict("it lies before its issuer: wait for the answer first")
 
 
-def _is_being_drawn(store: Store, certificate_id: str) -> bool:
+def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
-    return any(draw.is_standing and draw.made_at is None for draw in store.draws_on(certificate_id))
+    return any(draw.is_standing and draw.made_at is None for draw in work.drawdowns.of_certificate(certificate_id))
 
 
 def _files_of(on_file: RecordOnFile) -> list[str]:
@@ -112,21 +112,21 @@ def _files_of(on_file: RecordOnFile) -> list[str]:
         return []
 
 
-def _forget(store: Store, on_file: RecordOnFile) -> None:
+def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
     """What stands elsewhere about what the record said."""
-    for change in store.status_changes_of(on_file.id):
+    for change in work.status_changes.of_record(on_file.id):
         change.reason, change.reason_salt = "", bytes(32)
-    request = store.find_request_about(on_file.id)
+    request = work.requests.find_about(on_file.id)
     if request is not None:
         request.reason = None
-    store.forget_answers(on_file.id)
+    work.idempotency.delete_for(on_file.id)
 
 
-def _no_longer_bound(store: Store, held: RecordOnFile, bound: set[str]) -> set[str]:
+def _no_longer_bound(work: UnitOfWork, held: RecordOnFile, bound: set[str]) -> set[str]:
     """Of these files, those that no record of holder or issuer binds any more."""
     if not bound:
         return set()
     still = set()
     for party in {held.holder.id: held.holder, held.issuer.id: held.issuer}.values():
-        still |= {digest for other in store.readable_records_of(party) for digest in _files_of(other)}
+        still |= {digest for other in work.records.readable_of(party) for digest in _files_of(other)}
     return bound - still

@@ -21,34 +21,34 @@ from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services import declarations, issuance, statements
-from backend.services.joined_work import together
-from backend.services.ports import Surroundings
+from backend.services.joined_work import joined
+from backend.services.ports import AppContext
 
 PATIENCE = timedelta(hours=1)
 """How long a prepared text may be signed."""
 
 
 class _Act(Protocol):
-    def __call__(self, at: Surroundings, actor: Person, arguments: dict[str, Any]) -> RecordOnFile: ...
+    def __call__(self, ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile: ...
 
 
-def _issue(at: Surroundings, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
+def _issue(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
     kind = _kind(arguments)
     if kind is Kind.DECLARATION:
-        return declarations.lodge(at, actor, arguments["document"]).record
+        return declarations.lodge(ctx, actor, arguments["document"]).record
     if kind.lane is Lane.OTHER:
-        return statements.sign_own(at, actor, kind, arguments["document"])
-    return issuance.issue(at, actor, kind, arguments["document"])
+        return statements.sign_own(ctx, actor, kind, arguments["document"])
+    return issuance.issue(ctx, actor, kind, arguments["document"])
 
 
-def _state(at: Surroundings, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
+def _state(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
     issuer = str(arguments.get("issuer") or "")
-    return statements.state(at, actor, _kind(arguments), arguments["document"], issuer)
+    return statements.state(ctx, actor, _kind(arguments), arguments["document"], issuer)
 
 
-def _confirm(at: Surroundings, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
+def _confirm(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
     number = str(arguments.get("number") or "")
-    return issuance.confirm(at, actor, str(arguments.get("request") or ""), number, arguments.get("changes"))
+    return issuance.confirm(ctx, actor, str(arguments.get("request") or ""), number, arguments.get("changes"))
 
 
 def _kind(arguments: dict[str, Any]) -> Kind:
@@ -81,35 +81,35 @@ class ToSign:
     until: datetime
 
 
-def prepare(at: Surroundings, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
+def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
     """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
-    now = at.now()
+    now = ctx.now()
     prepared = Prepared(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
 
     def stop(key: SigningKey, text: bytes) -> bytes:
         raise _TextReady(key, text)
 
     try:
-        with together(at) as joined:
-            _do(joined, prepared, actor, stop)
+        with joined(ctx) as within:
+            _do(within, prepared, actor, stop)
             raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
     except _TextReady as ready:
         prepared.thumbprint, prepared.text_digest = ready.key.thumbprint, sha256(ready.text).hexdigest()
         text = ready.text
-    with at.work() as work:
-        work.store.forget_prepared(now - PATIENCE)
-        work.store.add(prepared)
+    with ctx.work() as work:
+        work.signing_requests.delete_before(now - PATIENCE)
+        work.add(prepared)
         work.commit()
     return ToSign(prepared.id, prepared.thumbprint, text, now + PATIENCE)
 
 
-def submit(at: Surroundings, actor: Person, prepared_id: str, signature: str) -> RecordOnFile:
+def submit(ctx: AppContext, actor: Person, prepared_id: str, signature: str) -> RecordOnFile:
     """Put on file what was prepared, with the signature made outside (base64url of r and s, 64 bytes)."""
-    with at.work(reading=True) as work:
-        prepared = work.store.find_prepared(prepared_id)
-    if prepared is None or prepared.person_id != actor.id or prepared.moment + PATIENCE < at.now():
+    with ctx.work(reading=True) as work:
+        prepared = work.signing_requests.find(prepared_id)
+    if prepared is None or prepared.person_id != actor.id or prepared.moment + PATIENCE < ctx.now():
         raise NotFound("nothing waits for a signature under this id", id=prepared_id)
     try:
         raw = sd_jwt.unb64(signature)
@@ -123,20 +123,20 @@ def submit(at: Surroundings, actor: Person, prepared_id: str, signature: str) ->
             raise Invalid("not this key's signature", [("signature", "is not the key's signature over the text")])
         return raw
 
-    with together(at) as joined:
-        made = _do(joined, prepared, actor, sign)
-        made.recorded_at = at.now()
-        with joined.work() as work:
-            kept = work.store.find_prepared(prepared.id)
+    with joined(ctx) as within:
+        made = _do(within, prepared, actor, sign)
+        made.recorded_at = ctx.now()
+        with within.work() as work:
+            kept = work.signing_requests.find(prepared.id)
             if kept is None:
                 raise NotFound("nothing waits for a signature under this id", id=prepared.id)
-            work.store.remove(kept)
+            work.remove(kept)
     return made
 
 
 def _do(
-    joined: Surroundings, prepared: Prepared, actor: Person, sign: Callable[[SigningKey, bytes], bytes]
+    within: AppContext, prepared: Prepared, actor: Person, sign: Callable[[SigningKey, bytes], bytes]
 ) -> RecordOnFile:
     """Do the act with the moment and the chance that it was prepared with."""
-    around = replace(joined, now=lambda: prepared.moment, random=prepared.chance(), outside=sign)
+    around = replace(within, now=lambda: prepared.moment, random=prepared.chance(), outside=sign)
     return ACTS[prepared.act](around, actor, prepared.arguments)

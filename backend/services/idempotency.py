@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from backend.domain.errors import TraceabilityError
 from backend.domain.outbox import Answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 class IdempotencyKeyReused(TraceabilityError):
@@ -22,11 +23,11 @@ class AnswerKey:
     request_digest: str
 
 
-def earlier_answer(store: Store, key: AnswerKey | None) -> str | None:
+def earlier_answer(work: UnitOfWork, key: AnswerKey | None) -> str | None:
     """The id of what the same request led to before; raises IdempotencyKeyReused for another request."""
     if key is None:
         return None
-    answer = store.find_answer(key.person_id, key.key)
+    answer = work.idempotency.find(key.person_id, key.key)
     if answer is None:
         return None
     if answer.request_digest != key.request_digest:
@@ -34,7 +35,7 @@ def earlier_answer(store: Store, key: AnswerKey | None) -> str | None:
     return answer.resource_id
 
 
-def keep_answer(at: Surroundings, store: Store, key: AnswerKey | None, resource_id: str) -> None:
+def keep_answer(ctx: AppContext, work: UnitOfWork, key: AnswerKey | None, resource_id: str) -> None:
     """Remember what the request led to, in the same unit of work as the thing itself."""
     if key is not None:
-        store.add(Answer(key.person_id, key.key, key.request_digest, resource_id, at.now()))
+        work.add(Answer(key.person_id, key.key, key.request_digest, resource_id, ctx.now()))

@@ -10,7 +10,8 @@ from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
 from backend.domain.trade_documents import Invoice
 from backend.services import declarations
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 PARTIES = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
 """Statements, and whom each should name as the merchant."""
@@ -27,60 +28,60 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
     return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
 
 
-def signer_notes(store: Store, reading: Reading) -> list[Note]:
+def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
     """Whose the keys are that signed a credential, as far as they are registered here."""
     told = []
     for note in reading.notes:
-        key = store.find_key(sd_jwt.unb64(str(note.values["key"])).hex()) if note.code == "sd-signed" else None
+        key = work.keys.find(sd_jwt.unb64(str(note.values["key"])).hex()) if note.code == "sd-signed" else None
         if key is not None:
             code = "sd-signer-robbed" if key.compromised_since else "sd-signer"
             told.append(Note(Mark.HEED, code, values={"key": note.values["key"], "value": key.organisation.name}))
     return told
 
 
-def conflicts(at: Surroundings, store: Store, merchant: Organisation, reading: Reading) -> list[Note]:
+def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading: Reading) -> list[Note]:
     """What already on file keeps a whole document out."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Mark.WRONG, code, field=where, values=values)
-            for where, code, values in _declaration_faults(at, store, merchant, reading.fields)
+            for where, code, values in _declaration_faults(ctx, work, merchant, reading.fields)
         ]
     document = documents.read(reading.kind, reading.fields)
     if isinstance(document, Invoice):
-        taken = store.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
+        taken = work.records.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
         values = {"value": document.invoice_number}
         return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
     fields = documents.fields_of(document)
     unknown = [
         Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
         for place, attachment in enumerate(fields.get("attachments", []))
-        if (kept := store.find_file(attachment["sha256"], merchant)) is None or kept.size != attachment["size"]
+        if (kept := work.files.find(attachment["sha256"], merchant)) is None or kept.size != attachment["size"]
     ]
     return unknown + [
         Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})
-        for request in store.requests(merchant=merchant, state=RequestState.WAITING)
+        for request in work.requests.search(merchant=merchant, state=RequestState.WAITING)
         if request.statement.kind is reading.kind and request.statement.fields == fields
     ]
 
 
-def table_notes(at: Surroundings, store: Store, merchant: Organisation, table: Table) -> list[Note]:
+def table_notes(ctx: AppContext, work: UnitOfWork, merchant: Organisation, table: Table) -> list[Note]:
     """What only the store knows of a table's declarations; of those with broken cells enough is told already."""
     broken = {note.row for note in table.notes if note.mark.blocks}
     notes = []
     for declared in table.declarations if None not in broken else ():
         if broken.isdisjoint(declared.rows):
-            for path, code, values in _declaration_faults(at, store, merchant, declared.fields):
+            for path, code, values in _declaration_faults(ctx, work, merchant, declared.fields):
                 row, name = table.place(declared, path)
                 notes.append(Note(Mark.WRONG, code, name, path, values, row))
     return notes
 
 
 def _declaration_faults(
-    at: Surroundings, store: Store, merchant: Organisation, fields: dict[str, object]
+    ctx: AppContext, work: UnitOfWork, merchant: Organisation, fields: dict[str, object]
 ) -> list[tuple[str, str, dict[str, object]]]:
     """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
     try:
-        declarations.check(at, store, merchant, fields)
+        declarations.check(ctx, work, merchant, fields)
     except Conflict:
         return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
     except Invalid as error:

@@ -25,8 +25,9 @@ from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import declarations, statements
 from backend.services.import_checks import PARTIES, conflicts, merchant_notes, signer_notes, table_notes
-from backend.services.joined_work import together
-from backend.services.ports import Store, Surroundings
+from backend.services.joined_work import joined
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 class TooMuch(TraceabilityError):
@@ -89,10 +90,10 @@ class Plan:
         return all(file.is_ready for file in self.files)
 
 
-def importer(at: Surroundings, email: str) -> Person:
+def importer(ctx: AppContext, email: str) -> Person:
     """The merchant's person with this address; raises NotFound, NotAllowed."""
-    with at.work(reading=True) as work:
-        person = work.store.find_person_by_email(email)
+    with ctx.work(reading=True) as work:
+        person = work.persons.find_by_email(email)
     if person is None or not person.is_active:
         raise NotFound("nobody is registered under this address", email=email)
     if person.role is not Role.MERCHANT:
@@ -101,24 +102,24 @@ def importer(at: Surroundings, email: str) -> Person:
 
 
 def plan(
-    at: Surroundings, actor: Person, files: Sequence[Given], issuers: Sequence[str], given: Mapping[str, str]
+    ctx: AppContext, actor: Person, files: Sequence[Given], issuers: Sequence[str], given: Mapping[str, str]
 ) -> Plan:
     """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
     read = [_read(file, given) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
-        raise TooMuch("more than {most_rows} rows at once: import the tables one after the other", most_rows=MOST_ROWS)
-    with at.work(reading=True) as work:
-        chosen = _issuers(work.store, issuers)
-        merchant = work.store.get_organisation(actor.organisation.id)
-        checked = [_check(at, work.store, merchant, file, chosen) for file in read]
+        raise TooMuch("more than {most} rows at once: import the tables one after the other", most=MOST_ROWS)
+    with ctx.work(reading=True) as work:
+        chosen = _issuers(work, issuers)
+        merchant = work.organisations.get(actor.organisation.id)
+        checked = [_check(ctx, work, merchant, file, chosen) for file in read]
     return Plan(actor, tuple(_told_twice(checked)))
 
 
-def store(at: Surroundings, plan: Plan) -> Plan:
+def store(ctx: AppContext, plan: Plan) -> Plan:
     """Store everything that was planned, in one unit of work; raises Conflict where somebody was quicker."""
     if not plan.is_ready:
         raise Conflict("the plan is not complete")
-    with together(at) as inside:
+    with joined(ctx) as inside:
         files = tuple(replace(file, stored=_store(inside, plan.actor, file)) for file in plan.files)
     return replace(plan, files=files)
 
@@ -137,8 +138,8 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
     return FilePlan(file.name, read.format, read.notes, reading=read)
 
 
-def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
-    known = [o for role in (Role.CHAMBER, Role.LABORATORY) for o in store.organisations(role)]
+def _issuers(work: UnitOfWork, names: Sequence[str]) -> dict[Kind, Organisation]:
+    known = [o for role in (Role.CHAMBER, Role.LABORATORY) for o in work.organisations.all(role)]
     chosen: dict[Kind, Organisation] = {}
     for name in names:
         wanted = name.strip().casefold()
@@ -154,21 +155,21 @@ def _issuers(store: Store, names: Sequence[str]) -> dict[Kind, Organisation]:
 
 
 def _check(
-    at: Surroundings, store: Store, merchant: Organisation, file: FilePlan, issuers: Mapping[Kind, Organisation]
+    ctx: AppContext, work: UnitOfWork, merchant: Organisation, file: FilePlan, issuers: Mapping[Kind, Organisation]
 ) -> FilePlan:
     if file.table is not None:
-        return replace(file, notes=(*file.notes, *table_notes(at, store, merchant, file.table)))
+        return replace(file, notes=(*file.notes, *table_notes(ctx, work, merchant, file.table)))
     if file.reading is None:
         return file
     reading = file.reading
-    notes = merchant_notes(reading, merchant) + signer_notes(store, reading)
+    notes = merchant_notes(reading, merchant) + signer_notes(work, reading)
     issuer = issuers.get(reading.kind)
     if reading.kind in PARTIES and issuer is None:
         role = Role.CHAMBER if reading.kind is Kind.CERTIFICATE_OF_ORIGIN else Role.LABORATORY
-        known = "; ".join(f'"{o.name}"' for o in store.organisations(role))
+        known = "; ".join(f'"{o.name}"' for o in work.organisations.all(role))
         notes.append(Note(Mark.LACKS, "lacking-issuer", field="--issuer", values={"known": known}))
     if reading.is_complete:
-        notes += conflicts(at, store, merchant, reading)
+        notes += conflicts(ctx, work, merchant, reading)
     return replace(file, notes=(*reading.notes, *notes), issuer=issuer)
 
 
@@ -196,18 +197,18 @@ def _references(file: FilePlan) -> list[tuple[Kind, str, int | None]]:
     return [(file.reading.kind, str(file.reading.fields.get(name[file.reading.kind], "")), None)]
 
 
-def _store(at: Surroundings, actor: Person, file: FilePlan) -> tuple[Stored, ...]:
+def _store(ctx: AppContext, actor: Person, file: FilePlan) -> tuple[Stored, ...]:
     if file.table is not None:
-        lodged = [declarations.lodge(at, actor, declared.fields) for declared in file.table.declarations]
+        lodged = [declarations.lodge(ctx, actor, declared.fields) for declared in file.table.declarations]
         return tuple(Stored(Kind.DECLARATION, one.reference, one.id) for one in lodged)
     assert file.reading is not None
     kind, fields = file.reading.kind, file.reading.fields
     if kind is Kind.DECLARATION:
-        one = declarations.lodge(at, actor, fields)
+        one = declarations.lodge(ctx, actor, fields)
         return (Stored(kind, one.reference, one.id),)
     if kind is Kind.INVOICE:
-        record = statements.sign_own(at, actor, Kind.INVOICE, fields)
+        record = statements.sign_own(ctx, actor, Kind.INVOICE, fields)
         return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
     assert file.issuer is not None
-    record = statements.state(at, actor, kind, fields, file.issuer.id)
+    record = statements.state(ctx, actor, kind, fields, file.issuer.id)
     return (Stored(kind, str(fields.get(NUMBERS[kind]) or ""), record.id),)

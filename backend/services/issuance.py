@@ -9,11 +9,12 @@ from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.records import change_status, record
+from backend.store.unit_of_work import UnitOfWork
 
 
-def issue(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
     """An issuer signs a document of its own kind for a merchant.
 
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
@@ -21,15 +22,14 @@ def issue(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: Answ
     """
     _only_its_issuer(actor, kind)
     document = documents.read(kind, fields)
-    with at.work() as work:
-        store = work.store
-        if earlier := earlier_answer(store, answer):
-            return store.get_record(earlier)
-        issuer = store.get_organisation(actor.organisation.id)
-        on_file = record(at, store, kind, document, issuer, _holder(store, document) or issuer)
-        keep_answer(at, store, answer, on_file.id)
+    with ctx.work() as work:
+        if earlier := earlier_answer(work, answer):
+            return work.records.get(earlier)
+        issuer = work.organisations.get(actor.organisation.id)
+        on_file = record(ctx, work, kind, document, issuer, _holder(work, document) or issuer)
+        keep_answer(ctx, work, answer, on_file.id)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file
 
 
@@ -38,7 +38,7 @@ def _only_its_issuer(actor: Person, kind: Kind) -> None:
         raise NotAllowed("{name} does not issue {kind}s", kind=documents.SLUGS[kind], name=actor.organisation.name)
 
 
-def _holder(store: Store, document: documents.AnyDocument) -> Organisation | None:
+def _holder(work: UnitOfWork, document: documents.AnyDocument) -> Organisation | None:
     named = (
         document.exporter
         if isinstance(document, CertificateOfOrigin)
@@ -48,7 +48,7 @@ def _holder(store: Store, document: documents.AnyDocument) -> Organisation | Non
     )
     if named is None:
         return None
-    merchants = store.organisations(Role.MERCHANT)
+    merchants = work.organisations.all(Role.MERCHANT)
     by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
     by_name = [m for m in merchants if m.name.casefold() == named.name.casefold() or m.local_name == named.name]
     # A company number decides; a name only where no number was given.
@@ -56,22 +56,21 @@ def _holder(store: Store, document: documents.AnyDocument) -> Organisation | Non
 
 
 def confirm(
-    at: Surroundings, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
+    ctx: AppContext, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
 ) -> RecordOnFile:
     """Sign what the merchant stated, under the issuer's own number; the issuer's record replaces the statement.
 
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
-    with at.work() as work:
-        store = work.store
-        request = _waiting(store, actor, request_id)
+    with ctx.work() as work:
+        request = _waiting(work, actor, request_id)
         statement = request.statement
         name = "certificateNumber" if statement.kind is Kind.CERTIFICATE_OF_ORIGIN else "reportNumber"
         fields = {**statement.fields, **(changes or {}), name: number}
         document = documents.read(statement.kind, fields)
         on_file = record(
-            at,
-            store,
+            ctx,
+            work,
             statement.kind,
             document,
             request.issuer,
@@ -79,25 +78,25 @@ def confirm(
             product=statement.product,
             supersedes=statement,
         )
-        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, at.now(), on_file
+        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file
 
 
-def send_back(at: Surroundings, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
+def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
     """Return a request to the merchant, who reads the reason and may correct."""
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
-    with at.work() as work:
-        request = _waiting(work.store, actor, request_id)
-        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, at.now(), reason.strip()[:2000]
+    with ctx.work() as work:
+        request = _waiting(work, actor, request_id)
+        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
         work.commit()
     return request
 
 
-def _waiting(store: Store, actor: Person, request_id: str) -> ConfirmationRequest:
-    request = store.get_request(request_id)
+def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
+    request = work.requests.get(request_id)
     if request.issuer.id != actor.organisation.id:
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.WAITING:
@@ -105,19 +104,19 @@ def _waiting(store: Store, actor: Person, request_id: str) -> ConfirmationReques
     return request
 
 
-def revoke(at: Surroundings, actor: Person, record_id: str, reason: str) -> RecordOnFile:
+def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str) -> RecordOnFile:
     """The issuer takes a record back for good; the ledger refuses it from then on."""
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing")])
-    with at.work() as work:
-        on_file = work.store.get_record(record_id)
+    with ctx.work() as work:
+        on_file = work.records.get(record_id)
         if on_file.issuer.id != actor.organisation.id or on_file.kind is Kind.DECLARATION:
             raise NotFound("no such record", id=record_id)
         if on_file.assurance is Assurance.STATED and actor.role is not Role.MERCHANT:
             raise NotFound("no such record", id=record_id)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
-        change_status(at, work.store, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file

@@ -2,42 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+from dataclasses import replace
 
-from backend.services.ports import Store, Surroundings, UnitOfWork
-
-
-@dataclass
-class _Within:
-    """A unit of work inside another: its commit is left to the one around it."""
-
-    store: Store
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the end to the one around it."""
-
-    def commit(self) -> None:
-        """Leave it to the one around it."""
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import JoinedUnitOfWork, UnitOfWork
 
 
 @contextmanager
-def together(at: Surroundings) -> Iterator[Surroundings]:
-    """Surroundings in which every use case joins one unit of work, committed at the end of the block.
+def joined(ctx: AppContext) -> Iterator[AppContext]:
+    """A context in which every use case joins one unit of work, committed at the end of the block.
 
-    Nothing stands unless the block ends well; only then is anchoring woken.
+    Nothing stands unless the block ends well. Anchoring is woken once, after the commit.
     """
-    with at.work() as around:
+    with ctx.work() as outer:
 
         def join(*, reading: bool = False) -> UnitOfWork:
-            return _Within(around.store)
+            return JoinedUnitOfWork(outer)
 
-        yield replace(at, work=join, wake_anchoring=lambda: None)
-        around.commit()
-    at.wake_anchoring()
+        yield replace(ctx, work=join, wake_anchoring=lambda: None)
+        outer.commit()
+    ctx.wake_anchoring()

@@ -12,7 +12,8 @@ from backend.domain.outbox import AccreditationAct, Sending
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services.accreditation import KINDS_OF, suspension
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def possession_text(organisation_id: str, thumbprint: str) -> bytes:
     return f"provenport key possession\n{organisation_id}\n{thumbprint}\n".encode()
 
 
-def rotate(at: Surroundings, actor: Person, organisation_id: str, outside: OutsideKey | None = None) -> SigningKey:
+def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: OutsideKey | None = None) -> SigningKey:
     """Let a new key take the place of an organisation's present one; with ``outside``, one that it keeps itself.
 
     Where the ledger holds an accreditation, the new key signs from the moment on that the ledger says so, and nothing
@@ -36,30 +37,29 @@ def rotate(at: Surroundings, actor: Person, organisation_id: str, outside: Outsi
     """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority replaces keys")
-    with at.work() as work:
-        store = work.store
-        organisation = store.get_organisation(organisation_id)
-        old = store.active_key(organisation)
+    with ctx.work() as work:
+        organisation = work.organisations.get(organisation_id)
+        old = work.keys.active(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
-        new = _new_key(at, store, organisation, outside)
+        new = _new_key(ctx, work, organisation, outside)
         old.successor = new.thumbprint
-        store.add(new)
-        if _is_accredited(store, old, at.now()):
+        work.add(new)
+        if _is_accredited(work, old, ctx.now()):
             terms = {"successor": new.thumbprint}
-            store.add(AccreditationAct(str(uuid4()), old.thumbprint, "rotate", terms, at.now(), actor.id))
+            work.add(AccreditationAct(str(uuid4()), old.thumbprint, "rotate", terms, ctx.now(), actor.id))
         else:
-            _take_over(old, new, at.now())
+            _take_over(old, new, ctx.now())
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return new
 
 
-def _new_key(at: Surroundings, store: Store, organisation: Organisation, outside: OutsideKey | None) -> SigningKey:
+def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, outside: OutsideKey | None) -> SigningKey:
     if outside is None:
-        jwk, sealed = at.vault.new_key()
+        jwk, sealed = ctx.vault.new_key()
         thumbprint = sd_jwt.thumbprint(jwk).hex()
-        return SigningKey(thumbprint, organisation, dict(jwk), sealed, at.now(), is_active=False)
+        return SigningKey(thumbprint, organisation, dict(jwk), sealed, ctx.now(), is_active=False)
     public = {name: str(outside.jwk.get(name, "")) for name in ("kty", "crv", "x", "y")}
     thumbprint = sd_jwt.thumbprint(public).hex()
     try:
@@ -71,23 +71,23 @@ def _new_key(at: Surroundings, store: Store, organisation: Organisation, outside
         raise Invalid("a private key was sent", [("jwk.d", "is the private part: never send it, and use another key")])
     if not proven:
         raise Invalid("the proof is not this key's", [("proof", "is not this key's signature over the text asked for")])
-    if store.find_key(thumbprint) is not None:
+    if work.keys.find(thumbprint) is not None:
         raise Conflict("this key was used before: a key signs for one organisation, once", key=thumbprint)
-    return SigningKey(thumbprint, organisation, public, None, at.now(), is_active=False)
+    return SigningKey(thumbprint, organisation, public, None, ctx.now(), is_active=False)
 
 
-def _is_accredited(store: Store, key: SigningKey, now: datetime) -> bool:
+def _is_accredited(work: UnitOfWork, key: SigningKey, now: datetime) -> bool:
     """Whether the ledger holds a current accreditation, as far as we have asked it to."""
-    acts = store.accreditation_acts_on(key.thumbprint)
+    acts = work.accreditation_changes.of_key(key.thumbprint)
     granted = [act.terms for act in acts if act.verb == "accredit"]
     if granted:
         return bool(granted[-1]["from"] < now.timestamp() < granted[-1]["until"])
-    return _was_handed_on(store, key) and key.usable_from is not None
+    return _was_handed_on(work, key) and key.usable_from is not None
 
 
-def _was_handed_on(store: Store, key: SigningKey) -> bool:
+def _was_handed_on(work: UnitOfWork, key: SigningKey) -> bool:
     """Whether the ledger was asked to let this key take an earlier one's place."""
-    earlier = [act for k in store.signing_keys(key.organisation) for act in store.accreditation_acts_on(k.thumbprint)]
+    earlier = [act for k in work.keys.all(key.organisation) for act in work.accreditation_changes.of_key(k.thumbprint)]
     return any(act.verb == "rotate" and act.terms["successor"] == key.thumbprint for act in earlier)
 
 
@@ -97,11 +97,11 @@ def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
     new.is_active, new.usable_from = True, moment
 
 
-def settle_rotations(store: Store, sending: Sending, block_time: datetime, succeeded: bool) -> None:
+def settle_rotations(work: UnitOfWork, sending: Sending, block_time: datetime, succeeded: bool) -> None:
     """The ledger has spoken: the new key signs from now on, or, where it was refused, the old one goes on."""
-    for act in store.accreditation_acts_sent_by(sending):
-        old = store.find_key(act.thumbprint)
-        new = store.find_key(act.terms["successor"]) if act.verb == "rotate" else None
+    for act in work.accreditation_changes.sent_by(sending):
+        old = work.keys.find(act.thumbprint)
+        new = work.keys.find(act.terms["successor"]) if act.verb == "rotate" else None
         if old is None or new is None or old.successor != new.thumbprint or new.is_active or new.retired_at is not None:
             continue
         if succeeded:
@@ -122,60 +122,59 @@ class Compromise:
     records: tuple[RecordOnFile, ...]
 
 
-def compromised(at: Surroundings, actor: Person, thumbprint: str, since: datetime) -> Compromise:
+def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
     """Stop a key at once, tell the ledger since when it is not trusted, and list what it signed since."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority stops keys")
-    with at.work() as work:
-        store = work.store
-        key = _known(store, thumbprint)
-        if key.organisation.role in KINDS_OF and _is_known_to_ledger(store, key):
-            store.add(suspension(at, actor, key.thumbprint, since))
-        elif since > at.now():
+    with ctx.work() as work:
+        key = _known(work, thumbprint)
+        if key.organisation.role in KINDS_OF and _is_known_to_ledger(work, key):
+            work.add(suspension(ctx, actor, key.thumbprint, since))
+        elif since > ctx.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])
         key.compromised_since = min(since, key.compromised_since or since)
         if key.is_active:
-            key.retire(at.now())
-        found = _signed_since(store, key, since)
+            key.retire(ctx.now())
+        found = _signed_since(work, key, since)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return Compromise(key, since, found)
 
 
-def _is_known_to_ledger(store: Store, key: SigningKey) -> bool:
-    return bool(store.accreditation_acts_on(key.thumbprint)) or _was_handed_on(store, key)
+def _is_known_to_ledger(work: UnitOfWork, key: SigningKey) -> bool:
+    return bool(work.accreditation_changes.of_key(key.thumbprint)) or _was_handed_on(work, key)
 
 
-def signed_since(at: Surroundings, actor: Person, thumbprint: str, since: datetime) -> Compromise:
+def signed_since(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
     """What a key signed from a moment on; changes nothing."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority lists what a key signed")
-    with at.work(reading=True) as work:
-        key = _known(work.store, thumbprint)
-        return Compromise(key, since, _signed_since(work.store, key, since))
+    with ctx.work(reading=True) as work:
+        key = _known(work, thumbprint)
+        return Compromise(key, since, _signed_since(work, key, since))
 
 
-def _known(store: Store, thumbprint: str) -> SigningKey:
-    key = store.find_key(thumbprint.strip().lower())
+def _known(work: UnitOfWork, thumbprint: str) -> SigningKey:
+    key = work.keys.find(thumbprint.strip().lower())
     if key is None:
         raise NotFound("no such key", key=thumbprint)
     return key
 
 
-def _signed_since(store: Store, key: SigningKey, since: datetime) -> tuple[RecordOnFile, ...]:
+def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[RecordOnFile, ...]:
     """By the time at which we took each record in: what the record says of its own time, a thief wrote."""
     named = sd_jwt.b64(bytes.fromhex(key.thumbprint))
-    taken_in = store.records_signed_by(key.organisation, since.astimezone(UTC))
+    taken_in = work.records.signed_by(key.organisation, since.astimezone(UTC))
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 
-def reseal_all(at: Surroundings) -> int:
+def reseal_all(ctx: AppContext) -> int:
     """Seal every key that lies here anew, all or none; how many."""
     count = 0
-    with at.work() as work:
-        for key in work.store.signing_keys():
+    with ctx.work() as work:
+        for key in work.keys.all():
             if key.sealed_private is not None:
-                key.sealed_private = at.vault.reseal(key.sealed_private)
+                key.sealed_private = ctx.vault.reseal(key.sealed_private)
                 count += 1
         work.commit()
     return count

@@ -8,7 +8,8 @@ from uuid import uuid4
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -48,28 +49,28 @@ class Secrets:
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
-def join(at: Surroundings, particulars: Particulars, given: Secrets | None = None) -> Joined:
+def join(ctx: AppContext, particulars: Particulars, given: Secrets | None = None) -> Joined:
     """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
-    with at.work() as work:
-        joined = _join(at, work.store, particulars, given or Secrets.fresh())
+    with ctx.work() as work:
+        joined = _join(ctx, work, particulars, given or Secrets.fresh())
         work.commit()
     return joined
 
 
-def register(at: Surroundings, actor: Person, particulars: Particulars) -> Joined:
+def register(ctx: AppContext, actor: Person, particulars: Particulars) -> Joined:
     """The authority lets an organisation join."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority registers organisations")
-    return join(at, particulars)
+    return join(ctx, particulars)
 
 
-def _join(at: Surroundings, store: Store, particulars: Particulars, given: Secrets) -> Joined:
+def _join(ctx: AppContext, work: UnitOfWork, particulars: Particulars, given: Secrets) -> Joined:
     email = particulars.email.strip().lower()
     if "@" not in email or any(c.isspace() for c in email):
         raise Invalid("not an e-mail address", [("email", "is no e-mail address")])
-    if store.find_person_by_email(email) is not None:
+    if work.persons.find_by_email(email) is not None:
         raise Conflict("this e-mail address is taken", email=email)
-    now = at.now()
+    now = ctx.now()
     organisation = Organisation(
         id=str(uuid4()),
         role=particulars.role,
@@ -80,28 +81,28 @@ def _join(at: Surroundings, store: Store, particulars: Particulars, given: Secre
         identifier=particulars.identifier,
         registered_at=now,
     )
-    store.add(organisation)
-    jwk, sealed = at.vault.new_key()
+    work.add(organisation)
+    jwk, sealed = ctx.vault.new_key()
     thumbprint = sd_jwt.thumbprint(jwk).hex()
-    store.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
-    person = Person(str(uuid4()), organisation, email, at.passwords.hashed(given.password))
-    store.add(person)
-    store.add(ApiToken(_digest(given.token), person, now))
+    work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
+    person = Person(str(uuid4()), organisation, email, ctx.passwords.hashed(given.password))
+    work.add(person)
+    work.add(ApiToken(_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 
-def sign_in(at: Surroundings, email: str, password: str) -> Person | None:
+def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
     """The person with this address and password, or None; a wrong address takes as long as a wrong password."""
-    with at.work(reading=True) as work:
-        person = work.store.find_person_by_email(email)
-    fits = at.passwords.matches(person.password_hash if person else "", password)
+    with ctx.work(reading=True) as work:
+        person = work.persons.find_by_email(email)
+    fits = ctx.passwords.matches(person.password_hash if person else "", password)
     return person if fits and person is not None and person.is_active else None
 
 
-def bearer(at: Surroundings, token: str) -> Person | None:
+def bearer(ctx: AppContext, token: str) -> Person | None:
     """The person whose token this is, or None."""
-    with at.work(reading=True) as work:
-        found = work.store.find_token(_digest(token))
+    with ctx.work(reading=True) as work:
+        found = work.persons.find_token(_digest(token))
     return found.person if found is not None and found.person.is_active else None
 
 

@@ -11,7 +11,7 @@ from backend.domain.faults import problems_of
 from backend.domain.fields import Document, LongText, Text
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 
 class ProductFields(Document):
@@ -26,7 +26,7 @@ class ProductFields(Document):
     gtin: Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$")] | None = None
 
 
-def add_product(at: Surroundings, actor: Person, fields: object) -> Product:
+def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
     """Keep a new product of the actor's; raises Invalid with every fault."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants keep products")
@@ -34,9 +34,9 @@ def add_product(at: Surroundings, actor: Person, fields: object) -> Product:
         checked = ProductFields.model_validate(fields)
     except ValidationError as error:
         raise Invalid("not a valid product", problems_of(error)) from error
-    with at.work() as work:
-        merchant = work.store.get_organisation(actor.organisation.id)
-        product = Product(id=str(uuid4()), merchant=merchant, added_at=at.now(), **checked.model_dump())
-        work.store.add(product)
+    with ctx.work() as work:
+        merchant = work.organisations.get(actor.organisation.id)
+        product = Product(id=str(uuid4()), merchant=merchant, added_at=ctx.now(), **checked.model_dump())
+        work.add(product)
         work.commit()
     return product

@@ -23,15 +23,16 @@ from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.services.admission_control import check_room
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
 """The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
 
 
 def record(
-    at: Surroundings,
-    store: Store,
+    ctx: AppContext,
+    work: UnitOfWork,
     kind: Kind,
     document: AnyDocument,
     issuer: Organisation,
@@ -41,14 +42,14 @@ def record(
     supersedes: RecordOnFile | None = None,
 ) -> RecordOnFile:
     """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
-    check_room(at, store, issuer)
+    check_room(ctx, work, issuer)
     fields = documents.fields_of(document)
-    _check_attachments(store, fields, issuer, supersedes)
-    number = _free_number(store, kind, fields, issuer, assurance)
-    now = at.now()
-    record_id = str(UUID(bytes=at.random(16), version=4))
+    _check_attachments(work, fields, issuer, supersedes)
+    number = _free_number(work, kind, fields, issuer, assurance)
+    now = ctx.now()
+    record_id = str(UUID(bytes=ctx.random(16), version=4))
     until = _valid_until(document)
-    key = usable_key(store, issuer)
+    key = usable_key(work, issuer)
     starts = max(now, key.usable_from or now)
     claims: dict[str, Any] = {
         "@context": CONTEXTS,
@@ -61,7 +62,7 @@ def record(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": schemas.address(kind, at.public_url), "type": "JsonSchema"},
+        "credentialSchema": {"id": schemas.address(kind, ctx.public_url), "type": "JsonSchema"},
     }
     if until is not None:
         claims["validUntil"] = until.isoformat(timespec="seconds")
@@ -71,8 +72,8 @@ def record(
         claims,
         fields,
         key.public_jwk,
-        lambda signing_input: _signature(at, key, signing_input),
-        lambda: at.random(32),
+        lambda signing_input: _signature(ctx, key, signing_input),
+        lambda: ctx.random(32),
     )
     quantity = documents.quantity_of(document)
     on_file = RecordOnFile(
@@ -87,21 +88,21 @@ def record(
         digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
         issued_at=now,
         recorded_at=now,
-        label_code=_label_code(at.random(16)),
+        label_code=_label_code(ctx.random(16)),
         number=number,
         valid_until=until,
         product=product,
         supersedes_id=supersedes.id if supersedes else None,
     )
-    store.add(on_file)
+    work.add(on_file)
     if supersedes is not None:
-        _supersede(at, store, supersedes, on_file)
+        _supersede(ctx, work, supersedes, on_file)
     return on_file
 
 
-def usable_key(store: Store, issuer: Organisation) -> SigningKey:
+def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
     """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
-    key = store.active_key(issuer)
+    key = work.keys.active(issuer)
     if not key.is_active:
         raise Conflict("the signing key was withdrawn: the authority gives this organisation a new one")
     if key.successor is not None:
@@ -109,21 +110,21 @@ def usable_key(store: Store, issuer: Organisation) -> SigningKey:
     return key
 
 
-def _signature(at: Surroundings, key: SigningKey, signing_input: bytes) -> bytes:
+def _signature(ctx: AppContext, key: SigningKey, signing_input: bytes) -> bytes:
     if key.sealed_private is None:
-        return at.outside(key, signing_input)
-    return at.vault.sign(key.sealed_private, signing_input)
+        return ctx.outside(key, signing_input)
+    return ctx.vault.sign(key.sealed_private, signing_input)
 
 
-def _supersede(at: Surroundings, store: Store, old: RecordOnFile, new: RecordOnFile) -> None:
+def _supersede(ctx: AppContext, work: UnitOfWork, old: RecordOnFile, new: RecordOnFile) -> None:
     if old.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=old.superseded_by_id)
     old.superseded_by_id = new.id
-    change_status(at, store, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+    change_status(ctx, work, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
 
 
 def change_status(
-    at: Surroundings, store: Store, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
+    ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
 ) -> None:
     """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
 
@@ -131,7 +132,7 @@ def change_status(
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
-    store.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), at.now()))
+    work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:
@@ -145,7 +146,7 @@ def _check_edge(on_file: RecordOnFile, status: int) -> None:
 
 
 def _free_number(
-    store: Store, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
+    work: UnitOfWork, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
 ) -> str | None:
     name = documents.NUMBERS.get(kind)
     number = fields.get(name) if name else None
@@ -153,18 +154,18 @@ def _free_number(
         raise Invalid("an issued document needs its number", [(name, "is missing")])
     if number is None:
         return None
-    if assurance is Assurance.ISSUED and store.number_is_taken(issuer, kind, number):
+    if assurance is Assurance.ISSUED and work.records.number_is_taken(issuer, kind, number):
         raise Conflict("{name} has issued number {number} before", number=number, name=issuer.name)
     return plain_number(number)
 
 
 def _check_attachments(
-    store: Store, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
+    work: UnitOfWork, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
 ) -> None:
     """A signer binds files that it uploaded itself, or that the record before bound: a digest alone gives no right."""
     handed_on = {a["sha256"]: a["size"] for a in supersedes.fields.get("attachments", [])} if supersedes else {}
     for place, attachment in enumerate(fields.get("attachments", [])):
-        own = store.find_file(attachment["sha256"], signer)
+        own = work.files.find(attachment["sha256"], signer)
         size = own.size if own else handed_on.get(attachment["sha256"])
         if size != attachment["size"]:
             raise Invalid(

@@ -11,7 +11,7 @@ from io import StringIO
 
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes, release_times
 from backend.domain.parties import Organisation
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Study:
     lodgement_to_release: ReleaseTimes
 
 
-def study(at: Surroundings, merchant: Organisation | None = None) -> Study:
+def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
     """Measure all released consignments, or one merchant's."""
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         clearances = [
             consignment.clearance
-            for consignment in work.store.released()
+            for consignment in work.consignments.released()
             if merchant is None or consignment.merchant.id == merchant.id
         ]
     known = [clearance for clearance in clearances if clearance is not None]
@@ -41,10 +41,10 @@ def study(at: Surroundings, merchant: Organisation | None = None) -> Study:
 EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_office", "party")
 
 
-def events(at: Surroundings, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+def events(ctx: AppContext, since: datetime | None = None) -> Iterator[ClearanceEvent]:
     """Every step that declarations took, in the order of recording, or those recorded since then."""
-    with at.work(reading=True) as work:
-        yield from work.store.clearance_events(since)
+    with ctx.work(reading=True) as work:
+        yield from work.consignments.events(since)
 
 
 def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator[str]:

@@ -10,7 +10,7 @@ from backend.domain.parties import Person
 from backend.domain.presentations import Audience, chosen, fields_for
 from backend.domain.records import RecordOnFile
 from backend.services.access_policy import visible_record
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.services.verification import evidence_of, snapshot, verdict_on
 
 
@@ -23,11 +23,11 @@ class Choice:
 
 
 def choose(
-    at: Surroundings, actor: Person, record_id: str, audience: Audience | None, names: Sequence[str] = ()
+    ctx: AppContext, actor: Person, record_id: str, audience: Audience | None, names: Sequence[str] = ()
 ) -> Choice:
     """The fields that the record has, those shown that an audience needs or that were named."""
-    with at.work(reading=True) as work:
-        on_file = visible_record(work.store, actor, record_id)
+    with ctx.work(reading=True) as work:
+        on_file = visible_record(work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
     return Choice(on_file, {name: name in wanted for name in _readable(on_file)})
 
@@ -41,9 +41,9 @@ def _readable(on_file: RecordOnFile) -> dict[str, Any]:
         raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
-def presentation(at: Surroundings, choice: Choice) -> dict[str, Any]:
+def presentation(ctx: AppContext, choice: Choice) -> dict[str, Any]:
     """The bundle with the chosen fields, and no more, in the open."""
     found = evidence_of(choice.record)
     names = {name for name, is_shown in choice.shown.items() if is_shown}
     shown = replace(found, record=found.record.disclosing(sorted(names)))
-    return bundles.write(shown, snapshot(verdict_on(at, choice.record, for_everybody=True)))
+    return bundles.write(shown, snapshot(verdict_on(ctx, choice.record, for_everybody=True)))

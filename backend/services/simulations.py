@@ -23,7 +23,8 @@ from backend.domain.simulation import (
     SimulatorMissing,
     WrongScenario,
 )
-from backend.services.ports import Simulator, Stopped, Store, Surroundings
+from backend.services.ports import AppContext, Simulator, Stopped
+from backend.store.unit_of_work import UnitOfWork
 
 REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
 """By the languages that the simulator writes its report in."""
@@ -45,13 +46,13 @@ class Order:
     seed: int = 1
 
 
-def scenarios(at: Surroundings, actor: Person) -> tuple[Scenario, ...]:
+def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
     """The packaged scenarios."""
     _only_analysts(actor)
-    return tuple(_simulator(at).scenarios())
+    return tuple(_simulator(ctx).scenarios())
 
 
-def read_scenario(at: Surroundings, actor: Person, text: str) -> Scenario:
+def read_scenario(ctx: AppContext, actor: Person, text: str) -> Scenario:
     """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
@@ -66,32 +67,32 @@ def read_scenario(at: Surroundings, actor: Person, text: str) -> Scenario:
         )
     if not text.strip():
         raise Invalid("the file is empty", [("scenarioText", "is missing")])
-    return _simulator(at).read(text)
+    return _simulator(ctx).read(text)
 
 
-def find_scenario(at: Surroundings, actor: Person, order: Order) -> Scenario:
+def find_scenario(ctx: AppContext, actor: Person, order: Order) -> Scenario:
     """The scenario that an order is about."""
     if order.text is not None:
-        return read_scenario(at, actor, order.text)
-    found = next((s for s in scenarios(at, actor) if s.name == order.scenario), None)
+        return read_scenario(ctx, actor, order.text)
+    found = next((s for s in scenarios(ctx, actor) if s.name == order.scenario), None)
     if found is None:
         raise Invalid("no such scenario", [("scenario", "is no scenario of ours")])
     return found
 
 
-def order(at: Surroundings, actor: Person, wanted: Order) -> Simulation:
+def order(ctx: AppContext, actor: Person, wanted: Order) -> Simulation:
     """Take in an order; it runs when its turn comes. Raises Invalid, WrongScenario, Conflict."""
-    scenario = find_scenario(at, actor, wanted)
+    scenario = find_scenario(ctx, actor, wanted)
     _check_size(wanted)
     settings = scenario.settings(wanted.parameters)
-    with at.work() as work:
-        organisation = work.store.get_organisation(actor.organisation.id)
-        _check_room(work.store, actor)
+    with ctx.work() as work:
+        organisation = work.organisations.get(actor.organisation.id)
+        _check_room(work, actor)
         simulation = Simulation(
             id=str(uuid4()),
             organisation=organisation,
             ordered_by=actor.id,
-            ordered_at=at.now(),
+            ordered_at=ctx.now(),
             scenario=scenario.name,
             title=dict(scenario.title),
             settings=settings,
@@ -99,9 +100,9 @@ def order(at: Surroundings, actor: Person, wanted: Order) -> Simulation:
             seed=wanted.seed,
             text=wanted.text,
         )
-        work.store.add(simulation)
+        work.add(simulation)
         work.commit()
-    at.wake_simulating()
+    ctx.wake_simulating()
     return simulation
 
 
@@ -115,77 +116,77 @@ def _check_size(wanted: Order) -> None:
         raise Invalid("the simulation is out of bounds", problems)
 
 
-def _check_room(store: Store, actor: Person) -> None:
-    mine = store.simulations(actor.organisation)
+def _check_room(work: UnitOfWork, actor: Person) -> None:
+    mine = work.simulations.of(actor.organisation)
     if sum(simulation.state.is_pending for simulation in mine) >= MOST_PENDING:
         raise Conflict("too many simulations wait already", pending=MOST_PENDING)
     if len(mine) >= MOST_KEPT:
         raise Conflict("too many simulations are kept: delete some", kept=MOST_KEPT)
 
 
-def visible(store: Store, actor: Person, simulation_id: str) -> Simulation:
+def visible(work: UnitOfWork, actor: Person, simulation_id: str) -> Simulation:
     """The simulation, where this person may see it; otherwise it does not exist for them."""
-    found = store.get_simulation(simulation_id)
+    found = work.simulations.get(simulation_id)
     if actor.role is not Role.ANALYST or found.organisation.id != actor.organisation.id:
         raise NotFound("no such simulation", id=simulation_id)
     return found
 
 
-def listed(at: Surroundings, actor: Person) -> list[Simulation]:
+def listed(ctx: AppContext, actor: Person) -> list[Simulation]:
     """The analyst's simulations, newest first."""
     _only_analysts(actor)
-    with at.work(reading=True) as work:
-        return list(work.store.simulations(actor.organisation))
+    with ctx.work(reading=True) as work:
+        return list(work.simulations.of(actor.organisation))
 
 
-def cancel(at: Surroundings, actor: Person, simulation_id: str) -> Simulation:
+def cancel(ctx: AppContext, actor: Person, simulation_id: str) -> Simulation:
     """End it; whoever runs it notices within a second."""
-    with at.work() as work:
-        simulation = visible(work.store, actor, simulation_id)
-        simulation.cancel(at.now())
+    with ctx.work() as work:
+        simulation = visible(work, actor, simulation_id)
+        simulation.cancel(ctx.now())
         work.commit()
     return simulation
 
 
-def remove(at: Surroundings, actor: Person, simulation_id: str) -> None:
+def remove(ctx: AppContext, actor: Person, simulation_id: str) -> None:
     """Forget an ended simulation with its files."""
-    with at.work() as work:
-        simulation = visible(work.store, actor, simulation_id)
+    with ctx.work() as work:
+        simulation = visible(work, actor, simulation_id)
         if simulation.state.is_pending:
             raise Conflict("it is still under way: cancel it first", state=simulation.state.value)
-        work.store.remove(simulation)
+        work.remove(simulation)
         work.commit()
-    if at.simulator is not None:
-        at.simulator.forget(simulation_id)
+    if ctx.simulator is not None:
+        ctx.simulator.forget(simulation_id)
 
 
-def file_of(at: Surroundings, simulation: Simulation, name: str) -> Path:
+def file_of(ctx: AppContext, simulation: Simulation, name: str) -> Path:
     """One of the files that it left; raises NotFound."""
-    found = _simulator(at).file(simulation.id, name) if name in FILES else None
+    found = _simulator(ctx).file(simulation.id, name) if name in FILES else None
     if found is None:
         raise NotFound("no such file", name=name)
     return found
 
 
-def files_of(at: Surroundings, simulation: Simulation) -> list[str]:
+def files_of(ctx: AppContext, simulation: Simulation) -> list[str]:
     """The names of the files that it left."""
-    if at.simulator is None or simulation.state is not SimulationState.DONE:
+    if ctx.simulator is None or simulation.state is not SimulationState.DONE:
         return []
-    return [name for name in FILES if at.simulator.file(simulation.id, name) is not None]
+    return [name for name in FILES if ctx.simulator.file(simulation.id, name) is not None]
 
 
-def files_are_coming(at: Surroundings, simulation: Simulation) -> bool:
+def files_are_coming(ctx: AppContext, simulation: Simulation) -> bool:
     """Whether files that go with the result are still being made."""
-    if at.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
+    if ctx.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
         return False
-    is_complete = at.simulator.file(simulation.id, COMPLETE) is not None
-    return not is_complete and at.now() - simulation.ended_at < MOST_FOR_FILES
+    is_complete = ctx.simulator.file(simulation.id, COMPLETE) is not None
+    return not is_complete and ctx.now() - simulation.ended_at < MOST_FOR_FILES
 
 
-def _simulator(at: Surroundings) -> Simulator:
-    if at.simulator is None:
+def _simulator(ctx: AppContext) -> Simulator:
+    if ctx.simulator is None:
         raise SimulatorMissing("the simulator is not installed with this server")
-    return at.simulator
+    return ctx.simulator
 
 
 def _only_analysts(actor: Person) -> None:
@@ -196,11 +197,11 @@ def _only_analysts(actor: Person) -> None:
 # What the worker does
 
 
-def give_up_lost(at: Surroundings, everything: bool = False) -> int:
+def give_up_lost(ctx: AppContext, everything: bool = False) -> int:
     """Say of simulations whose process is gone that they are lost; ``everything`` where nobody else can be running."""
-    with at.work() as work:
-        now = at.now()
-        running = work.store.simulations_in(SimulationState.RUNNING)
+    with ctx.work() as work:
+        now = ctx.now()
+        running = work.simulations.in_state(SimulationState.RUNNING)
         gone = [simulation for simulation in running if everything or simulation.is_silent(now)]
         for simulation in gone:
             simulation.lose(now)
@@ -208,55 +209,55 @@ def give_up_lost(at: Surroundings, everything: bool = False) -> int:
     return len(gone)
 
 
-def run_next(at: Surroundings, stopping: Callable[[], bool]) -> bool:
+def run_next(ctx: AppContext, stopping: Callable[[], bool]) -> bool:
     """Run the simulation that has waited longest, to its end; tells whether there was one."""
-    simulation = _take_next(at)
+    simulation = _take_next(ctx)
     if simulation is None:
         return False
 
     def go_on(done: int, total: int) -> bool:
-        return not stopping() and _note_progress(at, simulation.id, done, total)
+        return not stopping() and _note_progress(ctx, simulation.id, done, total)
 
     try:
-        result = _simulator(at).run(simulation, go_on)
+        result = _simulator(ctx).run(simulation, go_on)
     except Stopped:
         if stopping():
-            _end(at, simulation.id, lambda s: s.lose(at.now()))
+            _end(ctx, simulation.id, lambda s: s.lose(ctx.now()))
     except (WrongScenario, SimulatorMissing) as error:
         faults = error.faults if isinstance(error, WrongScenario) else (Fault("", None, str(error)),)
-        _end(at, simulation.id, lambda s: s.fail(faults, at.now()))
+        _end(ctx, simulation.id, lambda s: s.fail(faults, ctx.now()))
     else:
-        _end(at, simulation.id, lambda s: s.finish(dict(result), at.now()))
+        _end(ctx, simulation.id, lambda s: s.finish(dict(result), ctx.now()))
         with suppress(Stopped):
             # The figures are there to be read while the log and the reports are made.
-            _simulator(at).add_files(simulation, lambda done, total: not stopping())
+            _simulator(ctx).add_files(simulation, lambda done, total: not stopping())
     return True
 
 
-def _take_next(at: Surroundings) -> Simulation | None:
-    with at.work() as work:
-        waiting = work.store.simulations_in(SimulationState.WAITING)
+def _take_next(ctx: AppContext) -> Simulation | None:
+    with ctx.work() as work:
+        waiting = work.simulations.in_state(SimulationState.WAITING)
         if not waiting:
             return None
-        waiting[0].start(at.now())
+        waiting[0].start(ctx.now())
         work.commit()
         return waiting[0]
 
 
-def _note_progress(at: Surroundings, simulation_id: str, done: int, total: int) -> bool:
+def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -> bool:
     """Write down how far it has come; tells whether it is still wanted."""
-    with at.work() as work:
-        simulation = work.store.find_simulation(simulation_id)
+    with ctx.work() as work:
+        simulation = work.simulations.find(simulation_id)
         if simulation is None or simulation.state is not SimulationState.RUNNING:
             return False
-        simulation.advance(done, total, at.now())
+        simulation.advance(done, total, ctx.now())
         work.commit()
     return True
 
 
-def _end(at: Surroundings, simulation_id: str, how: Callable[[Simulation], None]) -> None:
-    with at.work() as work:
-        simulation = work.store.find_simulation(simulation_id)
+def _end(ctx: AppContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
+    with ctx.work() as work:
+        simulation = work.simulations.find(simulation_id)
         if simulation is not None and simulation.state is SimulationState.RUNNING:
             how(simulation)
             work.commit()

@@ -10,12 +10,13 @@ from backend.domain.message import Message
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.records import record
+from backend.store.unit_of_work import UnitOfWork
 
 
 def state(
-    at: Surroundings,
+    ctx: AppContext,
     actor: Person,
     kind: Kind,
     fields: Any,
@@ -30,15 +31,14 @@ def state(
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants make statements")
     document = documents.read(kind, fields)
-    with at.work() as work:
-        store = work.store
-        issuer = _issuer(store, kind, issuer_id)
-        merchant = store.get_organisation(actor.organisation.id)
-        product = store.get_product(product_id, merchant) if product_id else None
-        earlier = _sent_back(store, merchant, instead_of) if instead_of else None
+    with ctx.work() as work:
+        issuer = _issuer(work, kind, issuer_id)
+        merchant = work.organisations.get(actor.organisation.id)
+        product = work.products.get(product_id, merchant) if product_id else None
+        earlier = _sent_back(work, merchant, instead_of) if instead_of else None
         statement = record(
-            at,
-            store,
+            ctx,
+            work,
             kind,
             document,
             merchant,
@@ -47,17 +47,17 @@ def state(
             product or (earlier.product if earlier else None),
             supersedes=earlier,
         )
-        store.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, at.now()))
+        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, ctx.now()))
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return statement
 
 
-def _issuer(store: Store, kind: Kind, issuer_id: str) -> Organisation:
+def _issuer(work: UnitOfWork, kind: Kind, issuer_id: str) -> Organisation:
     if not issuer_id:
         raise Invalid("name the issuer who can confirm this", [("issuer", "is missing")])
     try:
-        issuer = store.get_organisation(issuer_id)
+        issuer = work.organisations.get(issuer_id)
     except NotFound as error:
         raise Invalid("no such issuer", [("issuer", "is not registered here")]) from error
     if issuer.role.issues is not kind:
@@ -68,8 +68,8 @@ def _issuer(store: Store, kind: Kind, issuer_id: str) -> Organisation:
     return issuer
 
 
-def _sent_back(store: Store, merchant: Organisation, request_id: str) -> RecordOnFile:
-    request = store.get_request(request_id)
+def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> RecordOnFile:
+    request = work.requests.get(request_id)
     if request.merchant.id != merchant.id:
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.SENT_BACK or request.statement.superseded_by_id is not None:
@@ -77,19 +77,19 @@ def _sent_back(store: Store, merchant: Organisation, request_id: str) -> RecordO
     return request.statement
 
 
-def sign_own(at: Surroundings, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants sign {kind}s here", kind=documents.SLUGS[kind])
     if kind.lane is not Lane.OTHER:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     document = documents.read(kind, fields)
-    with at.work() as work:
-        if earlier := earlier_answer(work.store, answer):
-            return work.store.get_record(earlier)
-        merchant = work.store.get_organisation(actor.organisation.id)
-        on_file = record(at, work.store, kind, document, merchant, merchant)
-        keep_answer(at, work.store, answer, on_file.id)
+    with ctx.work() as work:
+        if earlier := earlier_answer(work, answer):
+            return work.records.get(earlier)
+        merchant = work.organisations.get(actor.organisation.id)
+        on_file = record(ctx, work, kind, document, merchant, merchant)
+        keep_answer(ctx, work, answer, on_file.id)
         work.commit()
-    at.wake_anchoring()
+    ctx.wake_anchoring()
     return on_file

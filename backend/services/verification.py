@@ -36,8 +36,9 @@ from backend.domain.verdict import (
     judge_then,
 )
 from backend.services.drawdowns import quantity_checks
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
 from backend.services.record_versions import first_of_line, newest_of_line
+from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
@@ -70,23 +71,23 @@ def evidence_of(on_file: RecordOnFile) -> Evidence:
 
 
 def verdict_on(
-    at: Surroundings, on_file: RecordOnFile, then: datetime | None = None, *, for_everybody: bool = False
+    ctx: AppContext, on_file: RecordOnFile, then: datetime | None = None, *, for_everybody: bool = False
 ) -> Verdict:
     """The verdict on one record on file, now or at a past moment (``then``).
 
     The reason of a revocation is told, unless the verdict is ``for_everybody``: it is free text and may name people.
     """
-    _check_past(at, then)
+    _check_past(ctx, then)
     if on_file.erased_at is not None:
-        return _erased(at, on_file)
+        return _erased(ctx, on_file)
     try:
         found = evidence_of(on_file)
     except Invalid as error:
-        return _altered(error.message, at.now())
+        return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
-    verdict = _judge(at, found, kept) if then is None else _judge_then(at, found, on_file, then)
+    verdict = _judge(ctx, found, kept) if then is None else _judge_then(ctx, found, on_file, then)
     checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
-    return Verdict.of([*checks, *_attachments(at, found.record, Outcome.CANNOT_TELL)], verdict.as_of, verdict.at)
+    return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.CANNOT_TELL)], verdict.as_of, verdict.at)
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:
@@ -100,44 +101,44 @@ def _explained(check: Check, on_file: RecordOnFile) -> Check:
     return check
 
 
-def _check_past(at: Surroundings, then: datetime | None) -> None:
-    if then is not None and then > at.now():
+def _check_past(ctx: AppContext, then: datetime | None) -> None:
+    if then is not None and then > ctx.now():
         raise Invalid("a moment in the future", [("at", "lies in the future: nobody knows yet")])
 
 
-def _erased(at: Surroundings, on_file: RecordOnFile) -> Verdict:
+def _erased(ctx: AppContext, on_file: RecordOnFile) -> Verdict:
     check = Check("CONTENT", Outcome.CANNOT_TELL, "erased", {"erased_at": on_file.erased_at}, Mender.NOBODY)
-    return Verdict.of([check], at.now())
+    return Verdict.of([check], ctx.now())
 
 
-def verdict_on_bundle(at: Surroundings, bundle: Any, then: datetime | None = None) -> Verdict:
+def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None) -> Verdict:
     """The verdict on a bundle of any version, now or at a past moment; raises MalformedBundle where it is none at all.
 
     The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
     """
-    _check_past(at, then)
+    _check_past(ctx, then)
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        return _altered(error.message, at.now())
+        return _altered(error.message, ctx.now())
     checks = list(bundle_verification.integrity(read))
     for number, found in enumerate(read.records, 1):
-        verdict = _brought(at, found, then)
+        verdict = _brought(ctx, found, then)
         checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
-    return Verdict.of([*checks, *bundle_verification.named(read)], at.now(), then)
+    return Verdict.of([*checks, *bundle_verification.named(read)], ctx.now(), then)
 
 
-def _brought(at: Surroundings, found: Evidence, then: datetime | None) -> Verdict:
+def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict:
     """The verdict on one record that somebody brings."""
     if then is None:
-        verdict = _judge(at, found, _Kept())
+        verdict = _judge(ctx, found, _Kept())
     else:
-        with at.work(reading=True) as work:
-            on_file = work.store.find_record_by_digest(found.entry.digest.hex())
-        verdict = _judge_then(at, found, on_file, then)
+        with ctx.work(reading=True) as work:
+            on_file = work.records.find_by_digest(found.entry.digest.hex())
+        verdict = _judge_then(ctx, found, on_file, then)
     if verdict.ruling is Ruling.INVALID:
         return verdict
-    return Verdict.of([*verdict.checks, *_attachments(at, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
+    return Verdict.of([*verdict.checks, *_attachments(ctx, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,14 @@ class _Kept:
     batch: SealedBatch | None = None
 
 
-def _attachments(at: Surroundings, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
+def _attachments(ctx: AppContext, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
     """Whether the files that the record binds are here as they were signed."""
     bound = record.subject.get("attachments")
     if not isinstance(bound, list) or not bound:
         return []
     for attachment in bound:
         name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
-        content = at.files.get(digest)
+        content = ctx.files.get(digest)
         if content is None:
             return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, Mender.OPERATOR)]
         if sha256(content).hexdigest() != digest:
@@ -167,47 +168,47 @@ def _altered(why: str, now: datetime) -> Verdict:
     return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
 
 
-def _judge(at: Surroundings, found: Evidence, kept: _Kept) -> Verdict:
-    now = at.now()
-    head = _ask(at.ledger.head)
+def _judge(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
+    now = ctx.now()
+    head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
         elsewhere = Check("ANCHOR", Outcome.CANNOT_TELL, "other-ledger", mender=Mender.NOBODY)
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
         return Verdict.of([*checks, elsewhere], now)
-    facts = _facts(at, found, head, now)
+    facts = _facts(ctx, found, head, now)
     if facts.status == 0 and kept.status:
         facts = replace(facts, status=kept.status)
-    is_on_its_way = kept.batch is not None and _may_be_reorganised(at, kept.batch, head)
+    is_on_its_way = kept.batch is not None and _may_be_reorganised(ctx, kept.batch, head)
     return judge(found, replace(facts, is_on_its_way=is_on_its_way), now)
 
 
-def _judge_then(at: Surroundings, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
+def _judge_then(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
     """The verdict at a past moment, from what the ledger holds now and held then."""
-    now = at.now()
-    head = _ask(at.ledger.head)
+    now = ctx.now()
+    head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
-        here = _judge(at, found, _Kept())
+        here = _judge(ctx, found, _Kept())
         return Verdict.of(here.checks, here.as_of, then)
-    facts = _facts(at, found, head, now)
+    facts = _facts(ctx, found, head, now)
     key = _key_named(found.record)
     if key is not None and isinstance(facts.accreditation, Accreditation):
-        earlier = _ask(lambda: at.ledger.accreditation_at(key, then))
+        earlier = _ask(lambda: ctx.ledger.accreditation_at(key, then))
         held = earlier if isinstance(earlier, Unknown) else held_then(earlier, facts.accreditation)
         facts = replace(facts, accreditation=held)
-    status = facts.status if isinstance(facts.status, Unknown) else _status_then(at, facts.status, on_file, then)
+    status = facts.status if isinstance(facts.status, Unknown) else _status_then(ctx, facts.status, on_file, then)
     return judge_then(found, replace(facts, status=status), then)
 
 
-def _status_then(at: Surroundings, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
+def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
     """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
 
     They count only where they lead to what the ledger shows.
     """
     if on_file is None:
         return Unknown("when its status changed is known to its issuer's server only")
-    with at.work(reading=True) as work:
-        changes = work.store.status_changes_of(on_file.id)
+    with ctx.work(reading=True) as work:
+        changes = work.status_changes.of_record(on_file.id)
     mined = [
         (change.sending.block_time, change.new_status)
         for change in changes
@@ -218,11 +219,11 @@ def _status_then(at: Surroundings, on_ledger: int, on_file: RecordOnFile | None,
     return next((status for moment, status in reversed(mined) if moment <= then), 0)
 
 
-def _may_be_reorganised(at: Surroundings, batch: SealedBatch, head: Head | Unknown) -> bool:
+def _may_be_reorganised(ctx: AppContext, batch: SealedBatch, head: Head | Unknown) -> bool:
     """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
     if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
         return True
-    return head.number < (batch.block or 0) + at.confirmations
+    return head.number < (batch.block or 0) + ctx.confirmations
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:
@@ -233,19 +234,19 @@ def _is_ours(anchor: Anchor, head: Head) -> bool:
     )
 
 
-def _facts(at: Surroundings, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
+def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
     if isinstance(head, Unknown):
         return LedgerFacts(now, head, head, head)
     key = _key_named(found.record)
-    accreditation = _ask(lambda: at.ledger.accreditation(key)) if key else None
+    accreditation = _ask(lambda: ctx.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
     if anchor is None or proof is None:
         return LedgerFacts(now, _WAITING, _WAITING, accreditation)
-    is_final, anchor_block = _finality(at, anchor, head)
+    is_final, anchor_block = _finality(ctx, anchor, head)
     return LedgerFacts(
         as_of=now,
-        batch=_ask(lambda: at.ledger.batch(anchor.root)),
-        status=_ask(lambda: at.ledger.status(anchor.root, proof.place)),
+        batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
+        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.place)),
         accreditation=accreditation,
         is_final=is_final,
         anchor_block=anchor_block,
@@ -260,12 +261,12 @@ def _key_named(record: sd_jwt.Record) -> bytes | None:
     return key if len(key) == 32 else None
 
 
-def _finality(at: Surroundings, anchor: Anchor, head: Head) -> tuple[bool, int | None]:
+def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[bool, int | None]:
     """Whether the anchoring is final, and in which block it stands: by the ledger's receipt, not the bundle's word."""
-    receipt = _ask(lambda: at.ledger.receipt(anchor.transaction))
+    receipt = _ask(lambda: ctx.ledger.receipt(anchor.transaction))
     if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
         return False, None
-    return head.number - receipt.block_number >= at.confirmations, receipt.block_number
+    return head.number - receipt.block_number >= ctx.confirmations, receipt.block_number
 
 
 def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
@@ -287,26 +288,26 @@ class DossierVerdict:
     papers: tuple[Judged, ...]
 
 
-def verdict_on_consignment(at: Surroundings, store: Store, consignment: Consignment) -> DossierVerdict:
+def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     """The verdict on a declaration with its papers, each followed to the record that replaced it."""
-    declaration = Judged(consignment.record, verdict_on(at, consignment.record))
+    declaration = Judged(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     judged, papers = [], []
-    followed = [(named_id, newest_of_line(store, store.get_record(named_id))) for named_id in named]
+    followed = [(named_id, newest_of_line(work, work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
-        verdict = verdict_on(at, on_file)
+        verdict = verdict_on(ctx, on_file)
         judged.append(Judged(on_file, verdict))
-        checks += about(on_file.id, [_is_the_named(store, named_id, named[named_id], on_file), *verdict.checks])
+        checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
         if (document := _document(on_file)) is not None:
             papers.append(dossier.Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
-        firsts = [first_of_line(store, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        checks += dossier.match(declared, papers, store.drawn_before(consignment, firsts))
+        firsts = [first_of_line(work, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += match_trade(declared, papers)
-        checks += quantity_checks(at, store, consignment)
-    return DossierVerdict(Verdict.of(checks, at.now()), declaration, tuple(judged))
+        checks += quantity_checks(ctx, work, consignment)
+    return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(judged))
 
 
 def _fields(on_file: RecordOnFile) -> dict[str, Any]:
@@ -324,7 +325,7 @@ def _document(on_file: RecordOnFile) -> Any:
         return None
 
 
-def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
+def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
     """Whether the record is the one that the declaration's signature binds, or replaces it by a signed link."""
     values = {"issuer": on_file.issuer.name}
     link, current = on_file.digest, on_file
@@ -336,7 +337,7 @@ def _is_the_named(store: Store, named_id: str, named_digest: str, on_file: Recor
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:
             break
-        current = store.get_record(current.supersedes_id)
+        current = work.records.get(current.supersedes_id)
         if link != current.digest:
             break
     if link != named_digest:

@@ -1,27 +1,19 @@
-"""Opens the database, brings its tables up to date, and gives out units of work."""
+"""Opens the database and brings its tables up to date."""
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError, StatementError
-from sqlalchemy.orm import Session, sessionmaker
 
-from backend.domain.errors import StorageFull, StorageUnavailable, TraceabilityError
-from backend.store.crypto_shredding import destroy_forgotten, watch
+from backend.domain.errors import TraceabilityError
 from backend.store.data_keys import RecordKeys
 from backend.store.encrypted_types import let_find
 from backend.store.mapping import map_the_domain
-from backend.store.repositories import SqlStore, as_conflicts
-
-log = structlog.get_logger()
 
 BUSY_MILLISECONDS = 15_000
 
@@ -93,68 +85,3 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
         config.attributes["connection"] = connection
         command.upgrade(config, to)
     return True
-
-
-def _in_our_words(error: OperationalError) -> StorageUnavailable:
-    """A database that cannot write: whatever was to be kept is not."""
-    why = str(error.orig)
-    if "full" in why:
-        return StorageFull("no room is left on the disk that holds the database")
-    return StorageUnavailable("the database could not be written or read: {why}", why=why)
-
-
-class SqlUnitOfWork:
-    """One transaction on the database."""
-
-    store: SqlStore
-
-    def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, reading: bool) -> None:
-        self._engine = engine
-        self._sessions = sessions
-        self._reading = reading
-
-    def __enter__(self) -> Self:
-        self._session = self._sessions()
-        if self._reading:
-            self._session.connection(execution_options={"reading": True})
-        self.store = SqlStore(self._session)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._session.close()
-        finally:
-            if isinstance(error, OperationalError):
-                raise _in_our_words(error) from error
-            if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
-                raise error.orig from error  # no key could be made for a text of it
-
-    def commit(self) -> None:
-        """Write everything to disk; raises Conflict where another unit of work was quicker."""
-        assert not self._reading, "a reading unit of work has nothing to commit"
-        with as_conflicts(self._session):
-            self._session.commit()
-        if self._session.info.pop("forgotten", False):
-            self._destroy_forgotten()
-
-    def _destroy_forgotten(self) -> None:
-        """What is committed stands: keys that cannot be destroyed now go with the next ones, or at the next start."""
-        try:
-            destroy_forgotten(self._engine)
-        except (OperationalError, OSError):
-            log.exception("keys of what was erased or replaced are not destroyed yet")
-
-
-class SqlWork:
-    """Opens units of work on one engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._sessions = sessionmaker(engine, expire_on_commit=False)
-        watch(self._sessions)
-
-    def __call__(self, *, reading: bool = False) -> SqlUnitOfWork:
-        """A unit of work."""
-        return SqlUnitOfWork(self._engine, self._sessions, reading=reading)

@@ -8,7 +8,7 @@ from flask import Flask, abort, g
 from flask_login import LoginManager, UserMixin, current_user, login_required
 
 from backend.domain.parties import Person, Role
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -33,8 +33,8 @@ def install_sign_in(app: Flask) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(person_id: str) -> SignedIn | None:
-        with surroundings().work(reading=True) as work:
-            person = work.store.find_person(person_id)
+        with current_context().work(reading=True) as work:
+            person = work.persons.find(person_id)
         return SignedIn(person) if person is not None and person.is_active else None
 
 

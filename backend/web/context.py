@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 _NAME = "provenport"
 
@@ -19,14 +19,14 @@ class Instance:
     secure_cookies: bool = False
 
 
-def install(app: Flask, at: Surroundings, instance: Instance) -> None:
+def install(app: Flask, ctx: AppContext, instance: Instance) -> None:
     """Hand the ports to an application."""
-    app.extensions[_NAME] = (at, instance)
+    app.extensions[_NAME] = (ctx, instance)
 
 
-def surroundings() -> Surroundings:
+def current_context() -> AppContext:
     """The ports."""
-    return cast(Surroundings, current_app.extensions[_NAME][0])
+    return cast(AppContext, current_app.extensions[_NAME][0])
 
 
 def instance() -> Instance:

@@ -12,34 +12,34 @@ import {ITraceLedger} from "./ITraceLedger.sol";
 contract CertificateBalance is ICertificateBalance {
     uint8 private constant CERTIFICATE_OF_ORIGIN = 1;
     uint256 private constant ENTRY_LENGTH = 49;
-    uint256 private constant MOST_DRAWS = 248;
-    /// @dev Where the number of draws stands in a drawing's word.
-    uint256 private constant DRAW_COUNT = 248;
-    uint256 private constant PLACES_PER_WORD = 64;
+    uint256 private constant MAX_DRAWDOWNS = 248;
+    /// @dev Where the number of drawdowns stands in the word of a set.
+    uint256 private constant DRAWDOWN_COUNT = 248;
+    uint256 private constant STATUSES_PER_WORD = 64;
 
     // Where the fields of a balance's word begin; the quantity stands lowest.
-    uint256 private constant LEFT = 88;
+    uint256 private constant REMAINING = 88;
     uint256 private constant ISSUER = 176;
     uint256 private constant VALID_UNTIL = 208;
 
     /// @dev Block times are good to minutes, so a certificate may seem to be signed that little after its batch.
     uint40 private constant CLOCK_TOLERANCE = 15 minutes;
 
-    /// @dev Ends of a declaration that give its draws back: bit `1 << status`.
-    uint256 private constant GIVING_BACK =
+    /// @dev Ends of a declaration that refund its drawdowns: bit `1 << status`.
+    uint256 private constant REFUNDING =
         (1 << uint256(ITraceLedger.DeclarationStatus.Rejected)) |
             (1 << uint256(ITraceLedger.DeclarationStatus.Returned)) |
             (1 << uint256(ITraceLedger.DeclarationStatus.Withdrawn));
 
-    /// @dev The answers about the last draw, for a next one that asks the same. Roots are never zero, since nobody knows
-    /// what hashes to it, so an empty memory answers nothing.
-    struct Memory {
+    /// @dev The answers about the last drawdown, for a next one that asks the same. Roots are never zero, since nobody
+    /// knows what hashes to it, so an empty cache answers nothing.
+    struct Cache {
         uint32 issuer;
         bytes32 certificateRoot;
-        uint256 certificateIndex;
+        uint256 certificateWordIndex;
         uint256 certificateWord;
         bytes32 declarationRoot;
-        uint256 declarationIndex;
+        uint256 declarationWordIndex;
         uint256 declarations;
         uint256 declarationWord;
     }
@@ -52,7 +52,7 @@ contract CertificateBalance is ICertificateBalance {
     ITraceLedger private immutable _ledger;
     IAccreditation private immutable _accreditation;
     mapping(bytes32 root => Slot[1 << 32]) private _balances;
-    mapping(bytes32 drawing => uint256) private _drawings;
+    mapping(bytes32 drawdownsRoot => uint256) private _drawdownSets;
 
     /// @param ledger The ledger whose batches and statuses count.
     /// @param accreditation The accreditation of issuers' keys.
@@ -69,150 +69,155 @@ contract CertificateBalance is ICertificateBalance {
         Statement calldata statement
     ) external {
         uint32 anchorer = _ledger.activeAnchorer(msg.sender);
-        (bytes32 root, uint32 place) = (certificate.root, certificate.place);
+        (bytes32 root, uint32 leafIndex) = (certificate.root, certificate.leafIndex);
         ITraceLedger.Batch memory batch = _ledger.batchOf(root);
         if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-        if (_balances[root][place].word != 0) revert CertificateBalanceAlreadyOpened(root, place);
-        uint88 quantity = _quantityIn(root, place, entry);
+        if (_balances[root][leafIndex].word != 0) revert CertificateBalanceAlreadyOpened(root, leafIndex);
+        uint88 quantity = _quantityIn(root, leafIndex, entry);
         if (
-            place >= batch.originEnd ||
-            !InclusionProof.includes(root, batch.size, place, InclusionProof.leafHash(entry), proof)
-        ) revert CertificateBalanceNotIncluded(root, place);
-        uint256 word = _ledger.statusWord(root, place / PLACES_PER_WORD);
-        _requireActive(root, place, word);
+            leafIndex >= batch.originEnd ||
+            !InclusionProof.includes(root, batch.size, leafIndex, InclusionProof.leafHash(entry), proof)
+        ) revert CertificateBalanceNotIncluded(root, leafIndex);
+        uint256 word = _ledger.statusWord(root, leafIndex / STATUSES_PER_WORD);
+        _requireActive(root, leafIndex, word);
         if (
             statement.issuedAt > batch.anchoredAt + CLOCK_TOLERANCE || statement.validUntil <= statement.issuedAt
         ) revert CertificateBalanceMomentsRefused(statement.issuedAt, statement.validUntil, batch.anchoredAt);
 
-        _balances[root][place].word =
+        _balances[root][leafIndex].word =
             quantity |
-            (uint256(quantity) << LEFT) |
+            (uint256(quantity) << REMAINING) |
             (uint256(_issuerOf(statement)) << ISSUER) |
             (uint256(statement.validUntil) << VALID_UNTIL);
-        emit CertificateOpened(root, place, msg.sender, quantity, statement);
+        emit CertificateOpened(root, leafIndex, msg.sender, quantity, statement);
     }
 
     /// @inheritdoc ICertificateBalance
-    function draw(Draw[] calldata draws) external returns (bytes32 drawing) {
-        if (draws.length == 0 || draws.length > MOST_DRAWS) revert CertificateBalanceDrawsRefused(draws.length);
-        Memory memory known;
-        bytes32[] memory leaves = new bytes32[](draws.length);
-        for (uint256 i; i < draws.length; ++i) {
-            Draw calldata wanted = draws[i];
-            _take(wanted, known);
-            leaves[i] = _leafOf(wanted);
+    function draw(Drawdown[] calldata drawdowns) external returns (bytes32 drawdownsRoot) {
+        if (drawdowns.length == 0 || drawdowns.length > MAX_DRAWDOWNS) {
+            revert CertificateBalanceDrawsRefused(drawdowns.length);
         }
-        drawing = InclusionProof.rootOf(leaves);
-        if (_drawings[drawing] != 0) revert CertificateBalanceAlreadyDrawn(drawing);
-        _drawings[drawing] = draws.length << DRAW_COUNT;
-        _announce(drawing, draws);
+        Cache memory cache;
+        bytes32[] memory leaves = new bytes32[](drawdowns.length);
+        for (uint256 i; i < drawdowns.length; ++i) {
+            Drawdown calldata drawdown = drawdowns[i];
+            _drawDown(drawdown, cache);
+            leaves[i] = _leafOf(drawdown);
+        }
+        drawdownsRoot = InclusionProof.rootOf(leaves);
+        if (_drawdownSets[drawdownsRoot] != 0) revert CertificateBalanceAlreadyDrawn(drawdownsRoot);
+        _drawdownSets[drawdownsRoot] = drawdowns.length << DRAWDOWN_COUNT;
+        _emitDrawn(drawdownsRoot, drawdowns);
     }
 
     /// @inheritdoc ICertificateBalance
     function giveBack(
-        Draw calldata taken,
-        bytes32 drawing,
+        Drawdown calldata drawdown,
+        bytes32 drawdownsRoot,
         uint256 position,
         bytes32[] calldata proof
     ) external {
         _ledger.activeAnchorer(msg.sender);
-        uint256 word = _drawings[drawing];
-        bytes32 leaf = _leafOf(taken);
-        if (!InclusionProof.includes(drawing, word >> DRAW_COUNT, position, leaf, proof)) {
-            revert CertificateBalanceDrawUnknown(drawing, position);
+        uint256 word = _drawdownSets[drawdownsRoot];
+        bytes32 leaf = _leafOf(drawdown);
+        if (!InclusionProof.includes(drawdownsRoot, word >> DRAWDOWN_COUNT, position, leaf, proof)) {
+            revert CertificateBalanceDrawUnknown(drawdownsRoot, position);
         }
-        if ((word >> position) & 1 == 1) revert CertificateBalanceAlreadyGivenBack(drawing, position);
-        uint8 status = _ledger.statusOf(taken.declarationRoot, taken.declarationPlace);
-        if ((GIVING_BACK >> status) & 1 == 0) {
-            revert CertificateBalanceDeclarationStands(taken.declarationRoot, taken.declarationPlace, status);
+        if ((word >> position) & 1 == 1) revert CertificateBalanceAlreadyGivenBack(drawdownsRoot, position);
+        uint8 status = _ledger.statusOf(drawdown.declarationRoot, drawdown.declarationLeafIndex);
+        if ((REFUNDING >> status) & 1 == 0) {
+            revert CertificateBalanceDeclarationStands(drawdown.declarationRoot, drawdown.declarationLeafIndex, status);
         }
 
-        _drawings[drawing] = word | (1 << position);
-        _balances[taken.certificateRoot][taken.certificatePlace].word += uint256(taken.quantity) << LEFT;
-        emit GivenBack(drawing, position, msg.sender, taken);
+        _drawdownSets[drawdownsRoot] = word | (1 << position);
+        _balances[drawdown.certificateRoot][drawdown.certificateLeafIndex].word +=
+            uint256(drawdown.quantity) << REMAINING;
+        emit GivenBack(drawdownsRoot, position, msg.sender, drawdown);
     }
 
     /// @inheritdoc ICertificateBalance
-    function balanceOf(bytes32 root, uint32 place) external view returns (Balance memory) {
-        uint256 word = _balances[root][place].word;
-        return Balance(uint88(word), uint88(word >> LEFT), uint32(word >> ISSUER), uint40(word >> VALID_UNTIL));
+    function balanceOf(bytes32 root, uint32 leafIndex) external view returns (Balance memory) {
+        uint256 word = _balances[root][leafIndex].word;
+        return Balance(uint88(word), uint88(word >> REMAINING), uint32(word >> ISSUER), uint40(word >> VALID_UNTIL));
     }
 
     /// @inheritdoc ICertificateBalance
-    function drawingOf(bytes32 drawing) external view returns (uint256) {
-        return _drawings[drawing];
+    function drawingOf(bytes32 drawdownsRoot) external view returns (uint256) {
+        return _drawdownSets[drawdownsRoot];
     }
 
-    function _take(Draw calldata wanted, Memory memory known) private {
-        (bytes32 root, uint32 place, uint88 quantity) = (
-            wanted.certificateRoot,
-            wanted.certificatePlace,
-            wanted.quantity
+    function _drawDown(Drawdown calldata drawdown, Cache memory cache) private {
+        (bytes32 root, uint32 leafIndex, uint88 quantity) = (
+            drawdown.certificateRoot,
+            drawdown.certificateLeafIndex,
+            drawdown.quantity
         );
-        // Asked first, as it refuses whoever may not draw at all.
-        _requireDeclaration(wanted.declarationRoot, wanted.declarationPlace, known);
-        Slot storage slot = _balances[root][place];
+        // Asked first, as it refuses whoever may not draw down at all.
+        _requireDeclaration(drawdown.declarationRoot, drawdown.declarationLeafIndex, cache);
+        Slot storage slot = _balances[root][leafIndex];
         uint256 word = slot.word;
-        if (word == 0) revert CertificateBalanceNotOpened(root, place);
-        uint88 left = uint88(word >> LEFT);
-        if (quantity == 0 || quantity > left) revert CertificateBalanceOverdrawn(root, place, left, quantity);
+        if (word == 0) revert CertificateBalanceNotOpened(root, leafIndex);
+        uint88 remaining = uint88(word >> REMAINING);
+        if (quantity == 0 || quantity > remaining) {
+            revert CertificateBalanceOverdrawn(root, leafIndex, remaining, quantity);
+        }
         uint40 validUntil = uint40(word >> VALID_UNTIL);
-        if (validUntil <= block.timestamp) revert CertificateBalanceExpired(root, place, validUntil);
-        _requireStanding(root, place, uint32(word >> ISSUER), known);
-        slot.word = word - (uint256(quantity) << LEFT);
+        if (validUntil <= block.timestamp) revert CertificateBalanceExpired(root, leafIndex, validUntil);
+        _requireStanding(root, leafIndex, uint32(word >> ISSUER), cache);
+        slot.word = word - (uint256(quantity) << REMAINING);
     }
 
-    /// @dev Emits {Drawn}. The call data hold the draws as the event's data want them, so they are copied as they are: to
-    /// encode them anew would cost 400 gas a draw. Their fields have been read, so none has bits that do not belong.
-    function _announce(bytes32 drawing, Draw[] calldata draws) private {
+    /// @dev Emits {Drawn}. The call data hold the drawdowns as the event's data want them, so they are copied as they
+    /// are: to encode them anew would cost 400 gas each. Their fields have been read, so none has bits that do not belong.
+    function _emitDrawn(bytes32 drawdownsRoot, Drawdown[] calldata drawdowns) private {
         bytes32 topic = Drawn.selector;
         assembly ("memory-safe") {
             let data := mload(0x40)
-            let size := mul(draws.length, 0xa0)
+            let size := mul(drawdowns.length, 0xa0)
             mstore(data, 0x20)
-            mstore(add(data, 0x20), draws.length)
-            calldatacopy(add(data, 0x40), draws.offset, size)
-            log3(data, add(size, 0x40), topic, drawing, caller())
+            mstore(add(data, 0x20), drawdowns.length)
+            calldatacopy(add(data, 0x40), drawdowns.offset, size)
+            log3(data, add(size, 0x40), topic, drawdownsRoot, caller())
         }
     }
 
-    function _requireStanding(bytes32 root, uint32 place, uint32 issuer, Memory memory known) private view {
-        uint256 index = place / PLACES_PER_WORD;
-        if (known.certificateRoot != root || known.certificateIndex != index) {
-            (known.certificateRoot, known.certificateIndex) = (root, index);
-            known.certificateWord = _ledger.statusWord(root, index);
+    function _requireStanding(bytes32 root, uint32 leafIndex, uint32 issuer, Cache memory cache) private view {
+        uint256 wordIndex = leafIndex / STATUSES_PER_WORD;
+        if (cache.certificateRoot != root || cache.certificateWordIndex != wordIndex) {
+            (cache.certificateRoot, cache.certificateWordIndex) = (root, wordIndex);
+            cache.certificateWord = _ledger.statusWord(root, wordIndex);
         }
-        _requireActive(root, place, known.certificateWord);
-        if (known.issuer != issuer) {
+        _requireActive(root, leafIndex, cache.certificateWord);
+        if (cache.issuer != issuer) {
             if (_accreditation.isSuspended(issuer)) {
                 revert CertificateBalanceIssuerSuspended(_accreditation.keyOf(issuer));
             }
-            known.issuer = issuer;
+            cache.issuer = issuer;
         }
     }
 
-    function _requireDeclaration(bytes32 root, uint32 place, Memory memory known) private view {
-        uint256 index = place / PLACES_PER_WORD;
-        if (known.declarationRoot != root || known.declarationIndex != index) {
+    function _requireDeclaration(bytes32 root, uint32 leafIndex, Cache memory cache) private view {
+        uint256 wordIndex = leafIndex / STATUSES_PER_WORD;
+        if (cache.declarationRoot != root || cache.declarationWordIndex != wordIndex) {
             bool isOwn;
-            (isOwn, known.declarations, known.declarationWord) = _ledger.declarationsOf(msg.sender, root, index);
+            (isOwn, cache.declarations, cache.declarationWord) = _ledger.declarationsOf(msg.sender, root, wordIndex);
             if (!isOwn) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-            (known.declarationRoot, known.declarationIndex) = (root, index);
+            (cache.declarationRoot, cache.declarationWordIndex) = (root, wordIndex);
         }
-        if (_statusIn(known.declarations, place) == 0) revert CertificateBalanceDeclarationUnknown(root, place);
-        uint8 status = _statusIn(known.declarationWord, place);
-        if ((GIVING_BACK >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, place, status);
+        if (_statusIn(cache.declarations, leafIndex) == 0) revert CertificateBalanceDeclarationUnknown(root, leafIndex);
+        uint8 status = _statusIn(cache.declarationWord, leafIndex);
+        if ((REFUNDING >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, leafIndex, status);
     }
 
-    /// @dev The hash of a draw as a leaf. In assembly since the call data hold its five words as the ABI has them, and to
-    /// encode them anew would cost as much as hashing them twice. Whoever calls this reads the fields too, and a field
+    /// @dev The hash of a drawdown as a leaf. In assembly since the call data hold its five words as the ABI has them, and
+    /// to encode them anew would cost as much as hashing them twice. Whoever calls this reads the fields too, and a field
     /// with bits that do not belong to it is refused there.
-    function _leafOf(Draw calldata taken) private view returns (bytes32 leaf) {
+    function _leafOf(Drawdown calldata drawdown) private view returns (bytes32 leaf) {
         bool done;
         assembly ("memory-safe") {
             let input := mload(0x40)
             mstore8(input, 0x00)
-            calldatacopy(add(input, 0x01), taken, 0xa0)
+            calldatacopy(add(input, 0x01), drawdown, 0xa0)
             done := and(eq(returndatasize(), 0x20), staticcall(gas(), 2, input, 0xa1, 0x00, 0x20))
             leaf := mload(0x00)
         }
@@ -229,21 +234,23 @@ contract CertificateBalance is ICertificateBalance {
         if (_accreditation.isSuspended(issuer)) revert CertificateBalanceIssuerSuspended(key);
     }
 
-    function _quantityIn(bytes32 root, uint32 place, bytes calldata entry) private pure returns (uint88) {
+    function _quantityIn(bytes32 root, uint32 leafIndex, bytes calldata entry) private pure returns (uint88) {
         if (entry.length != ENTRY_LENGTH || uint8(entry[0]) != CERTIFICATE_OF_ORIGIN) {
-            revert CertificateBalanceEntryRefused(root, place, entry);
+            revert CertificateBalanceEntryRefused(root, leafIndex, entry);
         }
         uint256 quantity = uint128(bytes16(entry[1:17]));
-        if (quantity == 0 || quantity > type(uint88).max) revert CertificateBalanceEntryRefused(root, place, entry);
+        if (quantity == 0 || quantity > type(uint88).max) revert CertificateBalanceEntryRefused(root, leafIndex, entry);
         return uint88(quantity);
     }
 
-    function _requireActive(bytes32 root, uint32 place, uint256 word) private pure {
-        uint8 status = _statusIn(word, place);
-        if (status != uint8(ITraceLedger.DocumentStatus.Active)) revert CertificateBalanceNotActive(root, place, status);
+    function _requireActive(bytes32 root, uint32 leafIndex, uint256 word) private pure {
+        uint8 status = _statusIn(word, leafIndex);
+        if (status != uint8(ITraceLedger.DocumentStatus.Active)) {
+            revert CertificateBalanceNotActive(root, leafIndex, status);
+        }
     }
 
-    function _statusIn(uint256 word, uint32 place) private pure returns (uint8) {
-        return uint8((word >> (4 * (place % PLACES_PER_WORD))) & 15);
+    function _statusIn(uint256 word, uint32 leafIndex) private pure returns (uint8) {
+        return uint8((word >> (4 * (leafIndex % STATUSES_PER_WORD))) & 15);
     }
 }

@@ -74,10 +74,10 @@ interface IAccreditation {
     /// @param key The JWK thumbprint of a suspended key.
     function reinstate(bytes32 key) external;
 
-    /// @notice Lets a new key take the place of an earlier one from this block on. What the earlier one signed before
+    /// @notice Lets a new key succeed an earlier one from this block on. What the earlier one signed before
     /// still verifies, and what it signs from now on does not; a suspension stays with it and is not handed on.
     /// @param key The JWK thumbprint of the key that gives way.
-    /// @param successor The JWK thumbprint of the key that takes its place.
+    /// @param successor The JWK thumbprint of the key that succeeds it.
     function rotate(bytes32 key, bytes32 successor) external;
 
     /// @notice The terms of a key; all zero where it was never accredited.
@@ -120,11 +120,11 @@ interface IAccreditation {
     /// @param number The running number of the key.
     function isSuspended(uint32 number) external view returns (bool);
 
-    /// @notice The key that took the place of this one; zero where none did.
+    /// @notice The key that succeeded this one; zero where none did.
     /// @param key The JWK thumbprint.
     function successorOf(bytes32 key) external view returns (bytes32);
 
-    /// @notice The key whose place this one took; zero where there is none.
+    /// @notice The key that this one succeeded; zero where there is none.
     /// @param key The JWK thumbprint.
     function predecessorOf(bytes32 key) external view returns (bytes32);
 }

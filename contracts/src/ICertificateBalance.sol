@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title What is left of certificates of origin
-/// @notice A certificate is opened once, from its entry and inclusion proof, and then drawn by the declarations that
-/// rely on it: never beyond its quantity, and never while the ledger or the accreditation says that it does not stand.
+/// @title Balances of certificates of origin
+/// @notice A certificate is activated once, from its entry and inclusion proof, and then drawn down by the declarations
+/// that rely on it: never beyond its quantity, and never while the ledger or the accreditation says that it does not stand.
 /// @dev **What the chain cannot see.** An entry binds a certificate's quantity, but of who signed it, when, for which
 /// chapter and until when, it binds only a digest. The anchorer of the certificate's own batch, who checked the
-/// signature before sealing, states these four when opening; nobody else can, so a stranger cannot spoil a certificate
-/// by opening it falsely. The statement is held against {IAccreditation} (accredited when signed, not suspended now)
-/// and against the batch (not signed after it was anchored), and stands in the event under the anchorer's name, so that
-/// whoever holds the certificate can show a false one up. What is enforced is thus: no draw on the word of anybody but
-/// a registered anchorer about an accredited key. A lie of that anchorer is provable, not impossible; making it
-/// impossible would take the issuer's signature on chain, for about 7,000 gas on chains with P-256 and 200,000 on others.
+/// signature before sealing, states these four when activating it; nobody else can, so a stranger cannot spoil a
+/// certificate by activating it falsely. The statement is held against {IAccreditation} (accredited when signed, not
+/// suspended now) and against the batch (not signed after it was anchored), and stands in the event under the anchorer's
+/// name, so that whoever holds the certificate can show a false one up. What is enforced is thus: no drawdown on the word
+/// of anybody but a registered anchorer about an accredited key. A lie of that anchorer is provable, not impossible;
+/// making it impossible would take the issuer's signature on chain, for about 7,000 gas on chains with P-256 and 200,000 on others.
 ///
-/// Again at each draw: the certificate is active on the ledger and not expired; its issuer's key is not suspended; the
-/// declaration stands in a batch of the caller's own, in the declarations' lane, and has not come to an end that gives
-/// its draws back. A certificate of another anchorer may be drawn: that is what certificates are for.
+/// Again at each drawdown: the certificate is active on the ledger and not expired; its issuer's key is not suspended; the
+/// declaration stands in a batch of the caller's own, in the declarations' segment, and has not come to an end that
+/// refunds its drawdowns. A certificate of another anchorer may be drawn down: that is what certificates are for.
 ///
-/// **Drawings.** The draws of one call make a drawing. It is known by the root of the RFC 9162 tree over them, and one
-/// slot keeps their number and, for all of them, whether each was given back: a slot for each draw would cost a call of
-/// a hundred three times as much. The number is kept because a root alone does not bind it: in a shorter tree the last
-/// draw would have a second position. The leaf of a draw is its five fields as the ABI encodes them, 160 bytes.
+/// **Sets of drawdowns.** The drawdowns of one call are a set. It is known by the root of the RFC 9162 tree over them, and
+/// one slot keeps their number and, for all of them, whether each was refunded: a slot for each drawdown would cost a call
+/// of a hundred three times as much. The number is kept because a root alone does not bind it: in a shorter tree the last
+/// drawdown would have a second position. The leaf of a drawdown is its five fields as the ABI encodes them, 160 bytes.
+///
+/// **Names.** Selectors and topics are hashes of names, and contracts that stand on chains cannot take new ones. So
+/// functions, events and errors keep the names that they were deployed with: {open} activates, {draw} draws down,
+/// {giveBack} refunds, and {drawingOf} is asked for a set of drawdowns.
 interface ICertificateBalance {
-    /// @notice A record by its place in an anchored batch.
+    /// @notice A record by its leaf in an anchored batch.
     struct Record {
         bytes32 root;
-        uint32 place;
+        uint32 leafIndex;
     }
 
     /// @notice What the anchorer states of a certificate, since the chain cannot read it.
@@ -41,52 +45,57 @@ interface ICertificateBalance {
     }
 
     /// @notice A part of a certificate's quantity, for a declaration.
-    struct Draw {
+    struct Drawdown {
         bytes32 certificateRoot;
-        uint32 certificatePlace;
+        uint32 certificateLeafIndex;
         bytes32 declarationRoot;
-        uint32 declarationPlace;
+        uint32 declarationLeafIndex;
         uint88 quantity;
     }
 
-    /// @notice An opened certificate; fills one storage slot.
+    /// @notice An activated certificate; fills one storage slot.
     /// @param quantity What it covers, as its entry says.
-    /// @param left What is not drawn.
-    /// @param issuer Number of its issuer's key in the accreditation; 0 where it was never opened.
+    /// @param remaining What is not drawn down.
+    /// @param issuer Number of its issuer's key in the accreditation; 0 where it was never activated.
     /// @param validUntil The first moment when it is no longer valid.
     struct Balance {
         uint88 quantity;
-        uint88 left;
+        uint88 remaining;
         uint32 issuer;
         uint40 validUntil;
     }
 
-    /// @notice A certificate can be drawn from now on.
+    /// @notice A certificate can be drawn down from now on.
     event CertificateOpened(
         bytes32 indexed certificateRoot,
-        uint32 indexed certificatePlace,
+        uint32 indexed certificateLeafIndex,
         address indexed anchorer,
         uint88 quantity,
         Statement statement
     );
 
-    /// @notice Draws were made, all of one call.
-    event Drawn(bytes32 indexed drawing, address indexed anchorer, Draw[] draws);
+    /// @notice Drawdowns were made, all of one call.
+    event Drawn(bytes32 indexed drawdownsRoot, address indexed anchorer, Drawdown[] drawdowns);
 
-    /// @notice A draw was given back.
-    event GivenBack(bytes32 indexed drawing, uint256 indexed position, address indexed anchorer, Draw draw);
+    /// @notice A drawdown was refunded.
+    event GivenBack(
+        bytes32 indexed drawdownsRoot,
+        uint256 indexed position,
+        address indexed anchorer,
+        Drawdown drawdown
+    );
 
-    /// @notice The entry is not that of a certificate of origin with a quantity that can be drawn.
-    error CertificateBalanceEntryRefused(bytes32 root, uint32 place, bytes entry);
+    /// @notice The entry is not that of a certificate of origin with a quantity that can be drawn down.
+    error CertificateBalanceEntryRefused(bytes32 root, uint32 leafIndex, bytes entry);
 
-    /// @notice The entry does not stand at this place among the certificates of the batch.
-    error CertificateBalanceNotIncluded(bytes32 root, uint32 place);
+    /// @notice The entry is not the leaf at this index among the certificates of the batch.
+    error CertificateBalanceNotIncluded(bytes32 root, uint32 leafIndex);
 
     /// @notice Only the anchorer of the batch may state what the chain cannot see of its records.
     error CertificateBalanceNotOwnBatch(address caller, bytes32 root);
 
-    /// @notice The certificate was opened before.
-    error CertificateBalanceAlreadyOpened(bytes32 root, uint32 place);
+    /// @notice The certificate was activated before.
+    error CertificateBalanceAlreadyOpened(bytes32 root, uint32 leafIndex);
 
     /// @notice A certificate cannot have been signed after its batch was anchored, nor end before it was signed.
     error CertificateBalanceMomentsRefused(uint40 issuedAt, uint40 validUntil, uint40 anchoredAt);
@@ -97,41 +106,41 @@ interface ICertificateBalance {
     /// @notice The authority does not stand behind the issuer's key today.
     error CertificateBalanceIssuerSuspended(bytes32 issuerKey);
 
-    /// @notice The certificate was not opened.
-    error CertificateBalanceNotOpened(bytes32 root, uint32 place);
+    /// @notice The certificate was not activated.
+    error CertificateBalanceNotOpened(bytes32 root, uint32 leafIndex);
 
     /// @notice The ledger does not say that the certificate is active.
-    error CertificateBalanceNotActive(bytes32 root, uint32 place, uint8 status);
+    error CertificateBalanceNotActive(bytes32 root, uint32 leafIndex, uint8 status);
 
     /// @notice The certificate is no longer valid.
-    error CertificateBalanceExpired(bytes32 root, uint32 place, uint40 validUntil);
+    error CertificateBalanceExpired(bytes32 root, uint32 leafIndex, uint40 validUntil);
 
-    /// @notice There is less left than was to be drawn; or nothing was to be drawn.
-    error CertificateBalanceOverdrawn(bytes32 root, uint32 place, uint88 left, uint88 quantity);
+    /// @notice Less remains than was to be drawn down; or nothing was to be drawn down.
+    error CertificateBalanceOverdrawn(bytes32 root, uint32 leafIndex, uint88 remaining, uint88 quantity);
 
-    /// @notice There is no declaration at this place.
-    error CertificateBalanceDeclarationUnknown(bytes32 root, uint32 place);
+    /// @notice There is no declaration at this leaf index.
+    error CertificateBalanceDeclarationUnknown(bytes32 root, uint32 leafIndex);
 
-    /// @notice The declaration has come to an end that gives its draws back.
-    error CertificateBalanceDeclarationEnded(bytes32 root, uint32 place, uint8 status);
+    /// @notice The declaration has come to an end that refunds its drawdowns.
+    error CertificateBalanceDeclarationEnded(bytes32 root, uint32 leafIndex, uint8 status);
 
-    /// @notice The declaration has come to no end that gives its draws back.
-    error CertificateBalanceDeclarationStands(bytes32 root, uint32 place, uint8 status);
+    /// @notice The declaration has come to no end that refunds its drawdowns.
+    error CertificateBalanceDeclarationStands(bytes32 root, uint32 leafIndex, uint8 status);
 
-    /// @notice A call makes 1 to 248 draws.
+    /// @notice A call makes 1 to 248 drawdowns.
     error CertificateBalanceDrawsRefused(uint256 count);
 
-    /// @notice The very same draws were made before in one call: a repetition is refused, not drawn again.
-    error CertificateBalanceAlreadyDrawn(bytes32 drawing);
+    /// @notice The very same drawdowns were made before in one call: a repetition is refused, not drawn down again.
+    error CertificateBalanceAlreadyDrawn(bytes32 drawdownsRoot);
 
-    /// @notice The draw is not at this position of a drawing that was made.
-    error CertificateBalanceDrawUnknown(bytes32 drawing, uint256 position);
+    /// @notice The drawdown is not at this position of a set that was drawn down.
+    error CertificateBalanceDrawUnknown(bytes32 drawdownsRoot, uint256 position);
 
-    /// @notice The draw was given back before.
-    error CertificateBalanceAlreadyGivenBack(bytes32 drawing, uint256 position);
+    /// @notice The drawdown was refunded before.
+    error CertificateBalanceAlreadyGivenBack(bytes32 drawdownsRoot, uint256 position);
 
-    /// @notice Opens a certificate. By the anchorer of its batch.
-    /// @param certificate Its batch and place.
+    /// @notice Activates a certificate. By the anchorer of its batch.
+    /// @param certificate Its batch and leaf index.
     /// @param entry Its entry: kind 1 (1 byte), quantity (16 bytes, big endian), digest (32 bytes).
     /// @param proof The entry's inclusion proof (RFC 9162), from the bottom up.
     /// @param statement What the anchorer states of it.
@@ -142,28 +151,28 @@ interface ICertificateBalance {
         Statement calldata statement
     ) external;
 
-    /// @notice Draws certificates for declarations, all or none. By the anchorer of the declarations' batches.
-    /// @dev What the ledger says is asked once for neighbours in the list that share it: sort draws by place.
-    /// @param draws 1 to 248 draws.
-    /// @return drawing The root of the tree over the draws, by which a draw can be given back.
-    function draw(Draw[] calldata draws) external returns (bytes32 drawing);
+    /// @notice Draws certificates down for declarations, all or none. By the anchorer of the declarations' batches.
+    /// @dev What the ledger says is asked once for neighbours in the list that share it: sort drawdowns by leaf index.
+    /// @param drawdowns 1 to 248 drawdowns.
+    /// @return drawdownsRoot The root of the tree over them, by which each can be refunded.
+    function draw(Drawdown[] calldata drawdowns) external returns (bytes32 drawdownsRoot);
 
-    /// @notice Gives a draw back whose declaration was rejected, returned or withdrawn, once. By any anchorer.
-    /// @param taken The draw.
-    /// @param drawing The drawing that it belongs to.
-    /// @param position Position of the draw in the drawing, from 0.
-    /// @param proof Its inclusion proof in the drawing, from the bottom up.
+    /// @notice Refunds a drawdown whose declaration was rejected, returned or withdrawn, once. By any anchorer.
+    /// @param drawdown The drawdown.
+    /// @param drawdownsRoot The root of the set that it belongs to.
+    /// @param position Position of the drawdown in the set, from 0.
+    /// @param proof Its inclusion proof in the set, from the bottom up.
     function giveBack(
-        Draw calldata taken,
-        bytes32 drawing,
+        Drawdown calldata drawdown,
+        bytes32 drawdownsRoot,
         uint256 position,
         bytes32[] calldata proof
     ) external;
 
-    /// @notice The balance of a certificate; all zero where it was not opened.
-    function balanceOf(bytes32 root, uint32 place) external view returns (Balance memory);
+    /// @notice The balance of a certificate; all zero where it was not activated.
+    function balanceOf(bytes32 root, uint32 leafIndex) external view returns (Balance memory);
 
-    /// @notice A drawing as it is stored: bit `1 << position` for each draw that was given back, and in the eight highest
-    /// bits the number of draws; 0 where there is none.
-    function drawingOf(bytes32 drawing) external view returns (uint256);
+    /// @notice A set of drawdowns as it is stored: bit `1 << position` for each that was refunded, and in the eight highest
+    /// bits their number; 0 where there is none.
+    function drawingOf(bytes32 drawdownsRoot) external view returns (uint256);
 }

@@ -9,17 +9,17 @@ library InclusionProof {
         return sha256(bytes.concat(bytes1(0x00), entry));
     }
 
-    /// @notice Whether a leaf stands at a place of the tree that has this size and root.
-    /// @dev The proof must have exactly as many hashes as the place needs: the walk refuses one too many at once and
+    /// @notice Whether a leaf stands at an index of the tree that has this size and root.
+    /// @dev The proof must have exactly as many hashes as the index needs: the walk refuses one too many at once and
     /// one too few at the end, so an entry has one proof only.
     function includes(
         bytes32 root,
         uint256 size,
-        uint256 place,
+        uint256 leafIndex,
         bytes32 leaf,
         bytes32[] calldata proof
     ) internal view returns (bool) {
-        if (place >= size) return false;
+        if (leafIndex >= size) return false;
         uint256 last = size - 1;
         bytes32 node = leaf;
         uint256 input = _nodeInput();
@@ -27,16 +27,16 @@ library InclusionProof {
         for (uint256 i; i < height; ++i) {
             if (last == 0) return false;
             (bytes32 left, bytes32 right) = (node, proof[i]);
-            if (place & 1 == 1 || place == last) {
+            if (leafIndex & 1 == 1 || leafIndex == last) {
                 (left, right) = (right, left);
                 // The last node of a level may have been promoted: climb to where it has a sibling again.
-                while (place & 1 == 0 && place != 0) {
-                    place >>= 1;
+                while (leafIndex & 1 == 0 && leafIndex != 0) {
+                    leafIndex >>= 1;
                     last >>= 1;
                 }
             }
             node = _nodeHash(input, left, right);
-            place >>= 1;
+            leafIndex >>= 1;
             last >>= 1;
         }
         return last == 0 && node == root;

@@ -20,7 +20,7 @@ contract TraceLedger is ITraceLedger, AccessManaged {
 
     uint32 private constant MAX_SIZE = 1 << 24;
 
-    uint256 private constant PLACES_PER_WORD = 64;
+    uint256 private constant STATUSES_PER_WORD = 64;
     uint256 private constant MOST_WORDS = MAX_SIZE / 64 + 1;
     uint256 private constant LOWEST_BITS = type(uint256).max / 15;
 
@@ -150,16 +150,18 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         if (batch == 0) revert TraceLedgerBatchUnknown(root);
         uint256 rights = _rightsOf(msg.sender, batch);
         Slot[MOST_WORDS] storage words = _statusWords[root];
-        uint256 index;
+        uint256 wordIndex;
         for (uint256 i; i < changes.length; ++i) {
             WordChange calldata wanted = changes[i];
-            if (i != 0 && wanted.index <= index) revert TraceLedgerIndicesNotAscending(index, wanted.index);
-            index = wanted.index;
-            if (index > _field(batch, SIZE) / PLACES_PER_WORD) {
-                _refuseOutside(root, index, _lowestBits(wanted.change), _field(batch, SIZE));
+            if (i != 0 && wanted.wordIndex <= wordIndex) {
+                revert TraceLedgerIndicesNotAscending(wordIndex, wanted.wordIndex);
             }
-            Slot storage slot = words[index];
-            slot.word = _changed(root, batch, rights, index, slot.word, wanted.change);
+            wordIndex = wanted.wordIndex;
+            if (wordIndex > _field(batch, SIZE) / STATUSES_PER_WORD) {
+                _refuseOutside(root, wordIndex, _lowestBits(wanted.change), _field(batch, SIZE));
+            }
+            Slot storage slot = words[wordIndex];
+            slot.word = _changed(root, batch, rights, wordIndex, slot.word, wanted.change);
         }
         emit StatusesChanged(root, msg.sender, reasonDigest);
     }
@@ -201,37 +203,41 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
-    function statusOf(bytes32 root, uint256 place) external view returns (uint8) {
+    function statusOf(bytes32 root, uint256 leafIndex) external view returns (uint8) {
         uint256 batch = _batches[root];
         if (batch == 0) revert TraceLedgerBatchUnknown(root);
-        if (place >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(root, place, _field(batch, SIZE));
-        return uint8((_statusWords[root][place / PLACES_PER_WORD].word >> (4 * (place % PLACES_PER_WORD))) & 15);
+        if (leafIndex >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(root, leafIndex, _field(batch, SIZE));
+        uint256 word = _statusWords[root][leafIndex / STATUSES_PER_WORD].word;
+        return uint8((word >> (4 * (leafIndex % STATUSES_PER_WORD))) & 15);
     }
 
     /// @inheritdoc ITraceLedger
-    function statusWord(bytes32 root, uint256 index) external view returns (uint256) {
-        return index < MOST_WORDS ? _statusWords[root][index].word : 0;
+    function statusWord(bytes32 root, uint256 wordIndex) external view returns (uint256) {
+        return wordIndex < MOST_WORDS ? _statusWords[root][wordIndex].word : 0;
     }
 
     /// @inheritdoc ITraceLedger
     function declarationsOf(
         address agent,
         bytes32 root,
-        uint256 index
+        uint256 wordIndex
     ) external view returns (bool isOwn, uint256 declarations, uint256 word) {
         uint256 batch = _batches[root];
         isOwn = _field(_anchorerAt(agent), ID) == _field(batch, BATCH_ANCHORER);
-        if (index < MOST_WORDS) (declarations, word) = (_declarations(batch, index), _statusWords[root][index].word);
+        if (wordIndex < MOST_WORDS) {
+            (declarations, word) = (_declarations(batch, wordIndex), _statusWords[root][wordIndex].word);
+        }
     }
 
     /// @inheritdoc ITraceLedger
     function verify(
         bytes32 root,
-        uint256 place,
+        uint256 leafIndex,
         bytes calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        return InclusionProof.includes(root, _field(_batches[root], SIZE), place, InclusionProof.leafHash(entry), proof);
+        uint256 size = _field(_batches[root], SIZE);
+        return InclusionProof.includes(root, size, leafIndex, InclusionProof.leafHash(entry), proof);
     }
 
     /// @dev Anchors one batch; answers the agent's word with the batch counted.
@@ -288,87 +294,87 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         bytes32 root,
         uint256 batch,
         uint256 rights,
-        uint256 index,
+        uint256 wordIndex,
         uint256 word,
         uint256 change
     ) private view returns (uint256) {
-        uint256 places = _lowestBits(change);
-        if (places == 0) revert TraceLedgerNothingToChange(root, index);
-        uint256 outside = places & ~_before(_field(batch, SIZE), index);
-        if (outside != 0) _refuseOutside(root, index, outside, _field(batch, SIZE));
+        uint256 bits = _lowestBits(change);
+        if (bits == 0) revert TraceLedgerNothingToChange(root, wordIndex);
+        uint256 outside = bits & ~_before(_field(batch, SIZE), wordIndex);
+        if (outside != 0) _refuseOutside(root, wordIndex, outside, _field(batch, SIZE));
         unchecked {
-            uint256 target = change - places;
-            _requireEdges(root, index, word, target, places, _declarations(batch, index), rights);
-            return (word & ~(places * 15)) | target;
+            uint256 target = change - bits;
+            _requireEdges(root, wordIndex, word, target, bits, _declarations(batch, wordIndex), rights);
+            return (word & ~(bits * 15)) | target;
         }
     }
 
-    /// @dev Refuses a change that is not among the rights. Looks at each edge once, whatever the number of places of a lane
-    /// that take it: in bulk all mostly take the same.
+    /// @dev Refuses a change that is not among the rights. Looks at each edge once, whatever the number of statuses of
+    /// a segment that take it: in bulk all mostly take the same.
     function _requireEdges(
         bytes32 root,
-        uint256 index,
+        uint256 wordIndex,
         uint256 word,
         uint256 target,
-        uint256 places,
+        uint256 bits,
         uint256 declarations,
         uint256 rights
     ) private view {
         unchecked {
-            while (places != 0) {
-                uint256 bit = places & (~places + 1);
+            while (bits != 0) {
+                uint256 bit = bits & (~bits + 1);
                 (uint256 from, uint256 to) = (_statusAt(word, bit), _statusAt(target, bit));
                 bool isDeclaration = declarations & bit != 0;
                 if (!_has(isDeclaration ? rights : rights >> DOCUMENTS, from, to)) {
-                    _refuse(root, index, word, target, bit, isDeclaration);
+                    _refuse(root, wordIndex, word, target, bit, isDeclaration);
                 }
-                // A status has four bits, so it can be copied to all places by a product that never overflows.
-                places &=
+                // A status has four bits, so it can be copied all over the word by a product that never overflows.
+                bits &=
                     (isDeclaration ? ~declarations : declarations) |
                     _lowestBits((word ^ (LOWEST_BITS * from)) | (target ^ (LOWEST_BITS * to)));
             }
         }
     }
 
-    /// @dev All bits of those places of a word that hold a declaration.
-    function _declarations(uint256 batch, uint256 index) private pure returns (uint256) {
-        return _before(_field(batch, DECLARATION_END), index) ^ _before(_field(batch, INSPECTION_END), index);
+    /// @dev All bits of those statuses of a word that are of declarations.
+    function _declarations(uint256 batch, uint256 wordIndex) private pure returns (uint256) {
+        return _before(_field(batch, DECLARATION_END), wordIndex) ^ _before(_field(batch, INSPECTION_END), wordIndex);
     }
 
-    /// @dev All bits of those places of a word that stand before an end. The index is that of a word that can be.
-    function _before(uint256 end, uint256 index) private pure returns (uint256) {
+    /// @dev All bits of those statuses of a word that stand before an end. The index is that of a word that can be.
+    function _before(uint256 end, uint256 wordIndex) private pure returns (uint256) {
         unchecked {
-            uint256 first = index * PLACES_PER_WORD;
+            uint256 first = wordIndex * STATUSES_PER_WORD;
             // A shift by 256 or more gives 0, hence the whole word.
             return end > first ? (uint256(1) << (4 * (end - first))) - 1 : 0;
         }
     }
 
-    function _refuseOutside(bytes32 root, uint256 index, uint256 outside, uint256 size) private pure {
-        // An index beyond every batch would overflow when multiplied: report it as the last place there is.
-        (bool fits, uint256 first) = Math.tryMul(index, PLACES_PER_WORD);
-        uint256 place = fits ? first + Math.log2(outside & (~outside + 1)) / 4 : type(uint256).max;
-        revert TraceLedgerPlaceOutsideBatch(root, place, size);
+    function _refuseOutside(bytes32 root, uint256 wordIndex, uint256 outside, uint256 size) private pure {
+        // An index beyond every batch would overflow when multiplied: report it as the last leaf index there is.
+        (bool fits, uint256 first) = Math.tryMul(wordIndex, STATUSES_PER_WORD);
+        uint256 leafIndex = fits ? first + Math.log2(outside & (~outside + 1)) / 4 : type(uint256).max;
+        revert TraceLedgerPlaceOutsideBatch(root, leafIndex, size);
     }
 
     /// @dev Tells a change that nobody may make from one that only the caller may not, and from one that must wait.
     function _refuse(
         bytes32 root,
-        uint256 index,
+        uint256 wordIndex,
         uint256 word,
         uint256 target,
         uint256 bit,
         bool isDeclaration
     ) private view {
         uint256 knownEdges = isDeclaration ? OFFICE_EDGES | WITHDRAWAL_EDGES : DOCUMENT_EDGES;
-        uint256 place = index * PLACES_PER_WORD + Math.log2(bit) / 4;
+        uint256 leafIndex = wordIndex * STATUSES_PER_WORD + Math.log2(bit) / 4;
         (uint8 from, uint8 to) = (uint8(_statusAt(word, bit)), uint8(_statusAt(target, bit)));
-        if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(root, place, from, to);
+        if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(root, leafIndex, from, to);
         if (_paused) revert TraceLedgerPaused();
-        revert TraceLedgerEdgeNotAllowed(msg.sender, root, place, from, to);
+        revert TraceLedgerEdgeNotAllowed(msg.sender, root, leafIndex, from, to);
     }
 
-    /// @dev The lowest bit of each place that is not 0.
+    /// @dev The lowest bit of each status that is not 0.
     function _lowestBits(uint256 word) private pure returns (uint256) {
         word |= word >> 2;
         return (word | (word >> 1)) & LOWEST_BITS;

@@ -26,7 +26,7 @@ contract Handler is Deployed {
         uint256 by;
         ITraceLedger.Batch anchored;
         uint8[4] status;
-        bool[2] opened;
+        bool[2] activated;
         uint256[2] key;
         uint256[2] outstanding;
         uint40[2] validUntil;
@@ -37,17 +37,17 @@ contract Handler is Deployed {
         IAccreditation.Terms terms;
     }
 
-    struct Drawing {
+    struct DrawdownSet {
         bytes32 root;
-        ICertificateBalance.Draw[] draws;
-        bool[3] givenBack;
+        ICertificateBalance.Drawdown[] drawdowns;
+        bool[3] refunded;
     }
 
     bool public paused;
     string[15] public faults;
     uint256[15] public successes;
     Known[] internal known;
-    Drawing[] internal drawings;
+    DrawdownSet[] internal sets;
     mapping(bytes32 root => uint256) internal indexOf;
     mapping(uint256 person => uint32) public counts;
     mapping(uint256 key => Version[]) internal versions;
@@ -57,8 +57,8 @@ contract Handler is Deployed {
 
     // What the events alone say.
     mapping(bytes32 root => uint256) public saidBatch;
-    mapping(bytes32 certificate => uint256) public saidLeft;
-    mapping(bytes32 drawing => uint256) public saidDrawing;
+    mapping(bytes32 certificate => uint256) public saidRemaining;
+    mapping(bytes32 drawdownsRoot => uint256) public saidSet;
     mapping(bytes32 key => IAccreditation.Terms) internal saidTerms;
     mapping(address agent => uint8) public saidRoles;
     bool public saidPaused;
@@ -76,7 +76,7 @@ contract Handler is Deployed {
         }
         for (uint256 i; i < 2; ++i) {
             anchor(i, i, false);
-            open(i, i, 0, 0, 0);
+            activate(i, i, 0, 0, 0);
         }
         _replay();
     }
@@ -105,17 +105,17 @@ contract Handler is Deployed {
         if (batch.anchored.anchoredAt != block.timestamp) faults[1] = "not the time of the block";
     }
 
-    function change(uint256 person, uint256 batchSeed, uint256 place, uint256 to) public {
+    function change(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 to) public {
         if (known.length == 0) return;
-        (person, place, to) = (person % PEOPLE, place % SIZE, to % 10);
+        (person, leafIndex, to) = (person % PEOPLE, leafIndex % SIZE, to % 10);
         Known storage batch = known[batchSeed % known.length];
-        uint8 from = batch.status[place];
+        uint8 from = batch.status[leafIndex];
         ITraceLedger.WordChange[] memory changes = new ITraceLedger.WordChange[](1);
-        changes[0].change = (to + 1) << (4 * place);
+        changes[0].change = (to + 1) << (4 * leafIndex);
         bytes memory data = abi.encodeCall(ledger.changeStatuses, (batch.root, changes, bytes32(to)));
         bool done = _act(person, address(ledger), data);
         bool own = batch.by == person && ROLES[person] & 1 == 1;
-        bool isDocument = place < ORIGIN_END;
+        bool isDocument = leafIndex < ORIGIN_END;
         bool may = isDocument
             ? _documentEdge(from, to) && (own || ROLES[person] & 4 != 0)
             : (ROLES[person] & 2 != 0 && _officeEdge(from, to)) || (own && from < 2 && to == 8);
@@ -130,12 +130,12 @@ contract Handler is Deployed {
             if (isDocument && _documentEdge(from, to)) faults[5] = "revoked by somebody else";
             if (!isDocument && from > 3) faults[12] = "a decision was undone";
         }
-        batch.status[place] = uint8(to);
+        batch.status[leafIndex] = uint8(to);
     }
 
-    function open(uint256 person, uint256 batchSeed, uint256 place, uint256 key, uint256 age) public {
+    function activate(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
         if (known.length == 0) return;
-        (person, place, key, age) = (person % PEOPLE, place % 2, key % KEYS, age % 4000);
+        (person, leafIndex, key, age) = (person % PEOPLE, leafIndex % 2, key % KEYS, age % 4000);
         uint256 at = batchSeed % known.length;
         Known storage batch = known[at];
         uint40 issuedAt = batch.anchored.anchoredAt - uint40(age);
@@ -143,120 +143,122 @@ contract Handler is Deployed {
         bytes memory data = abi.encodeCall(
             balance.open,
             (
-                ICertificateBalance.Record(batch.root, uint32(place)),
-                _entry(at, place),
-                _proof(at, place),
+                ICertificateBalance.Record(batch.root, uint32(leafIndex)),
+                _entry(at, leafIndex),
+                _proof(at, leafIndex),
                 ICertificateBalance.Statement(_key(key), 9, issuedAt, until)
             )
         );
         if (!_act(person, address(balance), data)) return;
         ++successes[5];
-        if (batch.opened[place]) faults[8] = "opened twice";
-        if (ROLES[person] & 1 == 0) faults[7] = "opened without the role";
-        if (paused) faults[9] = "opened during a pause";
-        if (batch.by != person) faults[5] = "opened by another anchorer";
+        if (batch.activated[leafIndex]) faults[8] = "activated twice";
+        if (ROLES[person] & 1 == 0) faults[7] = "activated without the role";
+        if (paused) faults[9] = "activated during a pause";
+        if (batch.by != person) faults[5] = "activated by another anchorer";
         if (!_wasCovered(key, issuedAt)) faults[5] = "the issuer was not accredited when it signed";
         if (_isSuspended(key)) faults[5] = "the issuer is suspended";
-        if (batch.status[place] != 0) faults[6] = "opened, but not active";
-        (batch.opened[place], batch.key[place], batch.validUntil[place]) = (true, key, until);
+        if (batch.status[leafIndex] != 0) faults[6] = "activated, but not active";
+        (batch.activated[leafIndex], batch.key[leafIndex], batch.validUntil[leafIndex]) = (true, key, until);
     }
 
-    function draw(uint256 person, uint256 batchSeed, uint256 seed, uint256 count) public {
+    function drawDown(uint256 person, uint256 batchSeed, uint256 seed, uint256 count) public {
         if (known.length == 0) return;
         person %= PEOPLE;
-        ICertificateBalance.Draw[] memory draws = new ICertificateBalance.Draw[](1 + (count % 3));
-        for (uint256 i; i < draws.length; ++i) {
+        ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](1 + (count % 3));
+        for (uint256 i; i < drawdowns.length; ++i) {
             uint256 chance = uint256(keccak256(abi.encode(seed, i)));
-            draws[i].certificateRoot = known[(chance >> 8) % known.length].root;
-            draws[i].certificatePlace = uint32((chance >> 16) % 2);
-            draws[i].declarationRoot = known[batchSeed % known.length].root;
-            draws[i].declarationPlace = uint32((chance >> 24) % 8 == 0 ? (chance >> 32) % 6 : 2 + ((chance >> 32) % 2));
-            draws[i].quantity = uint88((chance >> 40) % 8 == 0 ? (chance >> 48) % 150 : 1 + ((chance >> 48) % 40));
+            drawdowns[i].certificateRoot = known[(chance >> 8) % known.length].root;
+            drawdowns[i].certificateLeafIndex = uint32((chance >> 16) % 2);
+            drawdowns[i].declarationRoot = known[batchSeed % known.length].root;
+            drawdowns[i].declarationLeafIndex = uint32(
+                (chance >> 24) % 8 == 0 ? (chance >> 32) % 6 : 2 + ((chance >> 32) % 2)
+            );
+            drawdowns[i].quantity = uint88((chance >> 40) % 8 == 0 ? (chance >> 48) % 150 : 1 + ((chance >> 48) % 40));
         }
-        _draw(person, draws);
+        _drawDown(person, drawdowns);
     }
 
-    /// @dev Most certificates are not opened at random: this draws what can be drawn, so that long chains come about.
-    function drawOpened(uint256 seed, uint256 quantity, uint256 count) public {
+    /// @dev Most certificates are not activated at random: this draws down what can be, so that long chains come about.
+    function drawDownActivated(uint256 seed, uint256 quantity, uint256 count) public {
         if (known.length == 0) return;
-        ICertificateBalance.Draw[] memory draws = new ICertificateBalance.Draw[](1 + (count % 3));
+        ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](1 + (count % 3));
         uint256 declared = seed % known.length;
-        for (uint256 i; i < draws.length; ++i) {
+        for (uint256 i; i < drawdowns.length; ++i) {
             uint256 start = uint256(keccak256(abi.encode(seed, i)));
             for (uint256 tried; tried < 2 * known.length; ++tried) {
                 uint256 at = (start + tried) % (2 * known.length);
-                if (!known[at / 2].opened[at % 2]) continue;
-                draws[i].certificateRoot = known[at / 2].root;
-                draws[i].certificatePlace = uint32(at % 2);
+                if (!known[at / 2].activated[at % 2]) continue;
+                drawdowns[i].certificateRoot = known[at / 2].root;
+                drawdowns[i].certificateLeafIndex = uint32(at % 2);
                 break;
             }
-            draws[i].declarationRoot = known[declared].root;
-            draws[i].declarationPlace = uint32(quantity % 7 == 0 ? start % 6 : 2 + (start % 2));
-            draws[i].quantity = uint88(1 + (quantity % 60) + i);
+            drawdowns[i].declarationRoot = known[declared].root;
+            drawdowns[i].declarationLeafIndex = uint32(quantity % 7 == 0 ? start % 6 : 2 + (start % 2));
+            drawdowns[i].quantity = uint88(1 + (quantity % 60) + i);
         }
-        _draw(known[declared].by, draws);
+        _drawDown(known[declared].by, drawdowns);
     }
 
-    /// @dev What follows makes the likely acts likely: all parties and places being right by chance is rare.
-    function anchorAndOpen(uint256 person, uint256 key, uint256 age) public {
+    /// @dev What follows makes the likely acts likely: all parties and leaf indices being right by chance is rare.
+    function anchorAndActivate(uint256 person, uint256 key, uint256 age) public {
         uint256 before = known.length;
         anchor(person % 2, person, false);
         if (known.length == before) return;
-        open(person % 2, before, 0, key, age % 100);
-        open(person % 2, before, 1, key, 0);
+        activate(person % 2, before, 0, key, age % 100);
+        activate(person % 2, before, 1, key, 0);
     }
 
-    function openOwn(uint256 batchSeed, uint256 place, uint256 key, uint256 age) public {
-        if (known.length != 0) open(known[batchSeed % known.length].by, batchSeed, place, key % 3, age);
+    function activateOwn(uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
+        if (known.length != 0) activate(known[batchSeed % known.length].by, batchSeed, leafIndex, key % 3, age);
     }
 
-    function decide(uint256 batchSeed, uint256 place, uint256 to) public {
-        change(2, batchSeed % 4, 2 + (place % 2), 1 + (to % 7));
+    function decide(uint256 batchSeed, uint256 leafIndex, uint256 to) public {
+        change(2, batchSeed % 4, 2 + (leafIndex % 2), 1 + (to % 7));
     }
 
-    function revokeOwn(uint256 batchSeed, uint256 place, uint256 to) public {
-        if (known.length != 0) change(known[batchSeed % known.length].by, batchSeed, place % 2, to % 4);
+    function revokeOwn(uint256 batchSeed, uint256 leafIndex, uint256 to) public {
+        if (known.length != 0) change(known[batchSeed % known.length].by, batchSeed, leafIndex % 2, to % 4);
     }
 
-    function drawOne(uint256 seed, uint256 quantity) public {
-        drawOpened(seed, quantity, 0);
+    function drawDownOne(uint256 seed, uint256 quantity) public {
+        drawDownActivated(seed, quantity, 0);
     }
 
-    /// @dev The last of three draws, from a position that a tree of two would give it.
+    /// @dev The last of three drawdowns, from a position that a tree of two would give it.
     function misplace(uint256 seed) public {
-        uint256 before = drawings.length;
-        drawOpened(seed, 0, 2);
-        if (drawings.length != before) giveBack(seed % 2, before, 2, true, true);
+        uint256 before = sets.length;
+        drawDownActivated(seed, 0, 2);
+        if (sets.length != before) refund(seed % 2, before, 2, true, true);
     }
 
-    function giveBackOwn(uint256 seed, uint256 position, bool reject, bool elsewhere) public {
-        giveBack(seed % 2, seed, position, reject, elsewhere);
+    function refundOwn(uint256 seed, uint256 position, bool reject, bool elsewhere) public {
+        refund(seed % 2, seed, position, reject, elsewhere);
     }
 
-    function giveBack(uint256 person, uint256 seed, uint256 position, bool reject, bool elsewhere) public {
-        if (drawings.length == 0) return;
-        Drawing storage drawing = drawings[seed % drawings.length];
-        uint256 size = drawing.draws.length;
+    function refund(uint256 person, uint256 seed, uint256 position, bool reject, bool elsewhere) public {
+        if (sets.length == 0) return;
+        DrawdownSet storage set = sets[seed % sets.length];
+        uint256 size = set.drawdowns.length;
         (person, position) = (person % PEOPLE, position % size);
-        ICertificateBalance.Draw memory taken = drawing.draws[position];
-        Known storage declared = known[indexOf[taken.declarationRoot] - 1];
-        if (reject) change(2, indexOf[taken.declarationRoot] - 1, taken.declarationPlace, 5);
-        bytes32[] memory proof = _drawingProof(drawing.draws, position);
+        ICertificateBalance.Drawdown memory drawdown = set.drawdowns[position];
+        Known storage declared = known[indexOf[drawdown.declarationRoot] - 1];
+        if (reject) change(2, indexOf[drawdown.declarationRoot] - 1, drawdown.declarationLeafIndex, 5);
+        bytes32[] memory proof = _setProof(set.drawdowns, position);
         uint256 claimed = elsewhere && size == 3 && position == 2 ? 1 : position;
-        if (!_act(person, address(balance), abi.encodeCall(balance.giveBack, (taken, drawing.root, claimed, proof)))) {
+        if (!_act(person, address(balance), abi.encodeCall(balance.giveBack, (drawdown, set.root, claimed, proof)))) {
             return;
         }
         ++successes[8];
-        uint8 status = declared.status[taken.declarationPlace];
-        if (ROLES[person] & 1 == 0) faults[7] = "given back without the role";
-        if (paused) faults[9] = "given back during a pause";
-        if (claimed != position || drawing.givenBack[position]) faults[8] = "given back twice, or elsewhere";
-        if (status != 5 && status != 6 && status != 8) faults[3] = "given back although the declaration stands";
-        drawing.givenBack[position] = true;
-        Known storage certified = known[indexOf[taken.certificateRoot] - 1];
-        uint256 outstanding = certified.outstanding[taken.certificatePlace];
-        if (taken.quantity > outstanding) faults[3] = "more given back than was drawn";
-        else certified.outstanding[taken.certificatePlace] = outstanding - taken.quantity;
+        uint8 status = declared.status[drawdown.declarationLeafIndex];
+        if (ROLES[person] & 1 == 0) faults[7] = "refunded without the role";
+        if (paused) faults[9] = "refunded during a pause";
+        if (claimed != position || set.refunded[position]) faults[8] = "refunded twice, or elsewhere";
+        if (status != 5 && status != 6 && status != 8) faults[3] = "refunded although the declaration stands";
+        set.refunded[position] = true;
+        Known storage certified = known[indexOf[drawdown.certificateRoot] - 1];
+        uint256 outstanding = certified.outstanding[drawdown.certificateLeafIndex];
+        if (drawdown.quantity > outstanding) faults[3] = "more refunded than was drawn down";
+        else certified.outstanding[drawdown.certificateLeafIndex] = outstanding - drawdown.quantity;
     }
 
     function accredit(uint256 key, uint256 seed) public {
@@ -264,7 +266,7 @@ contract Handler is Deployed {
         uint40 from = uint40(block.timestamp - 5000 + (seed % 6000));
         bytes memory data = abi.encodeCall(accreditation.accredit, (_key(key), 2, 1 << 9, from, from + 50_000));
         if (!_govern(address(accreditation), data)) return;
-        if (rotatedAt[key] != 0) faults[14] = "a key that gave way was accredited again";
+        if (rotatedAt[key] != 0) faults[14] = "a rotated key was accredited again";
         _learn(key, IAccreditation.Terms(2, 1 << 9, from, from + 50_000, _latest(key).suspendedSince));
     }
 
@@ -288,7 +290,7 @@ contract Handler is Deployed {
         if (!_govern(address(accreditation), abi.encodeCall(accreditation.rotate, (_key(key), successor)))) return;
         ++nextKey;
         ++successes[14];
-        if (rotatedAt[key] != 0) faults[14] = "a key gave way twice";
+        if (rotatedAt[key] != 0) faults[14] = "a key was rotated twice";
         rotatedAt[key] = uint40(block.timestamp);
         IAccreditation.Terms memory terms = _latest(key);
         terms.validUntil = uint40(block.timestamp);
@@ -334,16 +336,16 @@ contract Handler is Deployed {
         return known.length;
     }
 
-    function drawingCount() external view returns (uint256) {
-        return drawings.length;
+    function setCount() external view returns (uint256) {
+        return sets.length;
     }
 
     function batchAt(uint256 i) external view returns (Known memory) {
         return known[i];
     }
 
-    function drawingAt(uint256 i) external view returns (Drawing memory) {
-        return drawings[i];
+    function setAt(uint256 i) external view returns (DrawdownSet memory) {
+        return sets[i];
     }
 
     function versionsOf(uint256 key) external view returns (Version[] memory) {
@@ -368,30 +370,31 @@ contract Handler is Deployed {
 
     // ---- the handler's own ways
 
-    function _draw(uint256 person, ICertificateBalance.Draw[] memory draws) private {
-        if (!_act(person, address(balance), abi.encodeCall(balance.draw, (draws)))) return;
+    function _drawDown(uint256 person, ICertificateBalance.Drawdown[] memory drawdowns) private {
+        if (!_act(person, address(balance), abi.encodeCall(balance.draw, (drawdowns)))) return;
         ++successes[3];
-        if (ROLES[person] & 1 == 0) faults[7] = "drawn without the role";
-        if (paused) faults[9] = "drawn during a pause";
-        Drawing storage drawing = drawings.push();
-        drawing.root = _drawingRoot(draws);
-        for (uint256 i; i + 1 < drawings.length; ++i) {
-            if (drawings[i].root == drawing.root) faults[8] = "the same draws were made twice";
+        if (ROLES[person] & 1 == 0) faults[7] = "drawn down without the role";
+        if (paused) faults[9] = "drawn down during a pause";
+        DrawdownSet storage set = sets.push();
+        set.root = _setRoot(drawdowns);
+        for (uint256 i; i + 1 < sets.length; ++i) {
+            if (sets[i].root == set.root) faults[8] = "the same drawdowns were made twice";
         }
-        for (uint256 i; i < draws.length; ++i) {
-            drawing.draws.push(draws[i]);
-            Known storage certified = known[indexOf[draws[i].certificateRoot] - 1];
-            Known storage declared = known[indexOf[draws[i].declarationRoot] - 1];
-            uint256 place = draws[i].certificatePlace;
-            if (!certified.opened[place]) faults[3] = "drawn before it was opened";
-            if (certified.status[place] != 0) faults[6] = "drawn, but not active";
-            if (certified.validUntil[place] <= block.timestamp) faults[6] = "drawn after its end";
-            if (_isSuspended(certified.key[place])) faults[6] = "drawn, but its issuer is suspended";
-            if (declared.by != person) faults[7] = "drawn for another anchorer's declaration";
-            uint8 status = draws[i].declarationPlace < SIZE ? declared.status[draws[i].declarationPlace] : 0;
-            if (draws[i].declarationPlace < 2 || draws[i].declarationPlace >= SIZE) faults[6] = "no declaration there";
+        for (uint256 i; i < drawdowns.length; ++i) {
+            set.drawdowns.push(drawdowns[i]);
+            Known storage certified = known[indexOf[drawdowns[i].certificateRoot] - 1];
+            Known storage declared = known[indexOf[drawdowns[i].declarationRoot] - 1];
+            uint256 leafIndex = drawdowns[i].certificateLeafIndex;
+            if (!certified.activated[leafIndex]) faults[3] = "drawn down before it was activated";
+            if (certified.status[leafIndex] != 0) faults[6] = "drawn down, but not active";
+            if (certified.validUntil[leafIndex] <= block.timestamp) faults[6] = "drawn down after its end";
+            if (_isSuspended(certified.key[leafIndex])) faults[6] = "drawn down, but its issuer is suspended";
+            if (declared.by != person) faults[7] = "drawn down for another anchorer's declaration";
+            uint32 declaration = drawdowns[i].declarationLeafIndex;
+            uint8 status = declaration < SIZE ? declared.status[declaration] : 0;
+            if (declaration < 2 || declaration >= SIZE) faults[6] = "no declaration there";
             if (status == 5 || status == 6 || status == 8) faults[6] = "the declaration has ended";
-            certified.outstanding[place] += draws[i].quantity;
+            certified.outstanding[leafIndex] += drawdowns[i].quantity;
         }
     }
 
@@ -430,19 +433,19 @@ contract Handler is Deployed {
                 saidPaused = false;
             } else if (event_ == ICertificateBalance.CertificateOpened.selector) {
                 (uint88 quantity, ) = abi.decode(data, (uint88, ICertificateBalance.Statement));
-                saidLeft[keccak256(abi.encode(logs[i].topics[1], logs[i].topics[2]))] = quantity;
+                saidRemaining[keccak256(abi.encode(logs[i].topics[1], logs[i].topics[2]))] = quantity;
             } else if (event_ == ICertificateBalance.Drawn.selector) {
-                ICertificateBalance.Draw[] memory draws = abi.decode(data, (ICertificateBalance.Draw[]));
-                saidDrawing[logs[i].topics[1]] = draws.length << 248;
-                for (uint256 j; j < draws.length; ++j) {
+                ICertificateBalance.Drawdown[] memory drawdowns = abi.decode(data, (ICertificateBalance.Drawdown[]));
+                saidSet[logs[i].topics[1]] = drawdowns.length << 248;
+                for (uint256 j; j < drawdowns.length; ++j) {
                     unchecked {
-                        saidLeft[_certificate(draws[j])] -= draws[j].quantity;
+                        saidRemaining[_certificate(drawdowns[j])] -= drawdowns[j].quantity;
                     }
                 }
             } else if (event_ == ICertificateBalance.GivenBack.selector) {
-                ICertificateBalance.Draw memory taken = abi.decode(data, (ICertificateBalance.Draw));
-                saidDrawing[logs[i].topics[1]] |= 1 << uint256(logs[i].topics[2]);
-                saidLeft[_certificate(taken)] += taken.quantity;
+                ICertificateBalance.Drawdown memory drawdown = abi.decode(data, (ICertificateBalance.Drawdown));
+                saidSet[logs[i].topics[1]] |= 1 << uint256(logs[i].topics[2]);
+                saidRemaining[_certificate(drawdown)] += drawdown.quantity;
             } else if (event_ == IAccreditation.KeyAccredited.selector) {
                 IAccreditation.Terms storage terms = saidTerms[logs[i].topics[1]];
                 (terms.kinds, terms.chapters, terms.validFrom, terms.validUntil) = abi.decode(
@@ -518,19 +521,19 @@ contract Handler is Deployed {
         return keccak256(abi.encode("key", keyIds[key]));
     }
 
-    function _certificate(ICertificateBalance.Draw memory taken) private pure returns (bytes32) {
-        return keccak256(abi.encode(taken.certificateRoot, uint256(taken.certificatePlace)));
+    function _certificate(ICertificateBalance.Drawdown memory drawdown) private pure returns (bytes32) {
+        return keccak256(abi.encode(drawdown.certificateRoot, uint256(drawdown.certificateLeafIndex)));
     }
 
     // ---- trees, as RFC 9162 has them for one to four leaves
 
-    function _entry(uint256 batch, uint256 place) private pure returns (bytes memory) {
-        bool isCertificate = place < ORIGIN_END;
+    function _entry(uint256 batch, uint256 leafIndex) private pure returns (bytes memory) {
+        bool isCertificate = leafIndex < ORIGIN_END;
         return
             abi.encodePacked(
                 isCertificate ? bytes1(0x01) : bytes1(0x03),
                 isCertificate ? bytes16(uint128(QUANTITY)) : bytes16(0),
-                keccak256(abi.encode(batch, place))
+                keccak256(abi.encode(batch, leafIndex))
             );
     }
 
@@ -550,25 +553,25 @@ contract Handler is Deployed {
             );
     }
 
-    function _proof(uint256 batch, uint256 place) private pure returns (bytes32[] memory proof) {
+    function _proof(uint256 batch, uint256 leafIndex) private pure returns (bytes32[] memory proof) {
         proof = new bytes32[](2);
-        proof[0] = _leaf(_entry(batch, place ^ 1));
-        uint256 other = place < 2 ? 2 : 0;
+        proof[0] = _leaf(_entry(batch, leafIndex ^ 1));
+        uint256 other = leafIndex < 2 ? 2 : 0;
         proof[1] = _node(_leaf(_entry(batch, other)), _leaf(_entry(batch, other + 1)));
     }
 
-    function _drawingRoot(ICertificateBalance.Draw[] memory draws) private pure returns (bytes32 root) {
-        root = _leaf(abi.encode(draws[0]));
-        for (uint256 i = 1; i < draws.length; ++i) root = _node(root, _leaf(abi.encode(draws[i])));
+    function _setRoot(ICertificateBalance.Drawdown[] memory drawdowns) private pure returns (bytes32 root) {
+        root = _leaf(abi.encode(drawdowns[0]));
+        for (uint256 i = 1; i < drawdowns.length; ++i) root = _node(root, _leaf(abi.encode(drawdowns[i])));
     }
 
-    function _drawingProof(
-        ICertificateBalance.Draw[] memory draws,
+    function _setProof(
+        ICertificateBalance.Drawdown[] memory drawdowns,
         uint256 position
     ) private pure returns (bytes32[] memory proof) {
-        proof = new bytes32[](draws.length == 1 ? 0 : position == 2 ? 1 : draws.length - 1);
-        if (position == 2) proof[0] = _node(_leaf(abi.encode(draws[0])), _leaf(abi.encode(draws[1])));
-        else if (draws.length > 1) proof[0] = _leaf(abi.encode(draws[1 - position]));
-        if (position != 2 && draws.length == 3) proof[1] = _leaf(abi.encode(draws[2]));
+        proof = new bytes32[](drawdowns.length == 1 ? 0 : position == 2 ? 1 : drawdowns.length - 1);
+        if (position == 2) proof[0] = _node(_leaf(abi.encode(drawdowns[0])), _leaf(abi.encode(drawdowns[1])));
+        else if (drawdowns.length > 1) proof[0] = _leaf(abi.encode(drawdowns[1 - position]));
+        if (position != 2 && drawdowns.length == 3) proof[1] = _leaf(abi.encode(drawdowns[2]));
     }
 }

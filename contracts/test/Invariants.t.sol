@@ -8,7 +8,7 @@ import {Handler} from "./Handler.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice What holds whatever anybody does, in any order. Each is broken by at least one of the planted mutants
-/// (contracts/mutants.py), which must then fail here.
+/// (contracts/tools/mutants.py), which must then fail here.
 contract Invariants {
     Handler private handler;
     ITraceLedger private ledger;
@@ -41,34 +41,34 @@ contract Invariants {
         _flawless(2);
     }
 
-    function invariant_03_what_is_drawn_and_what_is_left_make_the_quantity() external view {
+    function invariant_03_drawn_down_and_remaining_make_the_quantity() external view {
         for (uint256 i; i < handler.batchCount(); ++i) {
             Handler.Known memory batch = handler.batchAt(i);
-            for (uint32 place; place < 2; ++place) {
-                ICertificateBalance.Balance memory kept = balance.balanceOf(batch.root, place);
-                require(kept.left <= kept.quantity, "more is left than there was");
-                require(kept.left + batch.outstanding[place] == kept.quantity, "draws do not add up");
-                require(kept.quantity == (batch.opened[place] ? 100 : 0), "not the quantity of the entry");
+            for (uint32 leafIndex; leafIndex < 2; ++leafIndex) {
+                ICertificateBalance.Balance memory kept = balance.balanceOf(batch.root, leafIndex);
+                require(kept.remaining <= kept.quantity, "more remains than there was");
+                require(kept.remaining + batch.outstanding[leafIndex] == kept.quantity, "drawdowns do not add up");
+                require(kept.quantity == (batch.activated[leafIndex] ? 100 : 0), "not the quantity of the entry");
             }
         }
         _flawless(3);
     }
 
-    function invariant_04_a_status_moves_along_its_lanes_edges_only() external view {
+    function invariant_04_a_status_moves_along_its_segments_edges_only() external view {
         for (uint256 i; i < handler.batchCount(); ++i) {
             Handler.Known memory batch = handler.batchAt(i);
-            for (uint256 place; place < 4; ++place) {
-                require(ledger.statusOf(batch.root, place) == batch.status[place], "a status nobody gave");
+            for (uint256 leafIndex; leafIndex < 4; ++leafIndex) {
+                require(ledger.statusOf(batch.root, leafIndex) == batch.status[leafIndex], "a status nobody gave");
             }
         }
         _flawless(4);
     }
 
-    function invariant_05_only_accredited_issuers_are_opened_and_only_by_those_who_may() external view {
+    function invariant_05_only_accredited_issuers_and_only_by_those_who_may() external view {
         _flawless(5);
     }
 
-    function invariant_06_nothing_is_drawn_that_does_not_stand() external view {
+    function invariant_06_nothing_is_drawn_down_that_does_not_stand() external view {
         _flawless(6);
     }
 
@@ -77,11 +77,11 @@ contract Invariants {
     }
 
     function invariant_08_each_thing_is_done_once() external view {
-        for (uint256 i; i < handler.drawingCount(); ++i) {
-            Handler.Drawing memory drawing = handler.drawingAt(i);
-            uint256 expected = drawing.draws.length << 248;
-            for (uint256 j; j < drawing.draws.length; ++j) if (drawing.givenBack[j]) expected |= 1 << j;
-            require(balance.drawingOf(drawing.root) == expected, "a drawing is not as it was left");
+        for (uint256 i; i < handler.setCount(); ++i) {
+            Handler.DrawdownSet memory set = handler.setAt(i);
+            uint256 expected = set.drawdowns.length << 248;
+            for (uint256 j; j < set.drawdowns.length; ++j) if (set.refunded[j]) expected |= 1 << j;
+            require(balance.drawingOf(set.root) == expected, "a set of drawdowns is not as it was left");
         }
         _flawless(8);
     }
@@ -101,15 +101,15 @@ contract Invariants {
             bytes32 root = handler.batchAt(i).root;
             ITraceLedger.Batch memory batch = ledger.batchOf(root);
             require(handler.saidBatch(root) == (uint256(batch.number) << 32) | batch.size, "events differ about a batch");
-            for (uint32 place; place < 2; ++place) {
-                bytes32 certificate = keccak256(abi.encode(root, uint256(place)));
-                uint256 left = balance.balanceOf(root, place).left;
-                require(handler.saidLeft(certificate) == left, "events differ about what is left");
+            for (uint32 leafIndex; leafIndex < 2; ++leafIndex) {
+                bytes32 certificate = keccak256(abi.encode(root, uint256(leafIndex)));
+                uint256 remaining = balance.balanceOf(root, leafIndex).remaining;
+                require(handler.saidRemaining(certificate) == remaining, "events differ about what remains");
             }
         }
-        for (uint256 i; i < handler.drawingCount(); ++i) {
-            bytes32 root = handler.drawingAt(i).root;
-            require(handler.saidDrawing(root) == balance.drawingOf(root), "events differ about a drawing");
+        for (uint256 i; i < handler.setCount(); ++i) {
+            bytes32 root = handler.setAt(i).root;
+            require(handler.saidSet(root) == balance.drawingOf(root), "events differ about a set of drawdowns");
         }
         for (uint256 key; key < 5; ++key) {
             bytes memory said = abi.encode(handler.saidTermsOf(handler.keyAt(key)));
@@ -132,12 +132,12 @@ contract Invariants {
         }
     }
 
-    function invariant_14_a_key_that_gave_way_signs_no_more() external view {
+    function invariant_14_a_rotated_key_signs_no_more() external view {
         for (uint256 key; key < 5; ++key) {
             uint40 rotatedAt = handler.rotatedAt(key);
             if (rotatedAt == 0) continue;
             bytes32 name = handler.keyAt(key);
-            require(!accreditation.isAccredited(name, 1, 9, rotatedAt), "accredited after it gave way");
+            require(!accreditation.isAccredited(name, 1, 9, rotatedAt), "accredited after it was rotated");
             require(!accreditation.wasAccredited(name, 1, 9, uint40(block.timestamp)), "accredited now");
         }
         _flawless(14);
@@ -170,7 +170,10 @@ contract Invariants {
         }
     }
 
-    function testFuzz_04_words_are_changed_as_places_are(uint256[4] calldata changes, uint32[4] calldata ends) external {
+    function testFuzz_04_words_are_changed_as_single_statuses_are(
+        uint256[4] calldata changes,
+        uint32[4] calldata ends
+    ) external {
         uint32 size = 1 + (ends[3] % 300);
         uint32 declarationEnd = ends[2] % (size + 1);
         uint32 inspectionEnd = ends[1] % (declarationEnd + 1);
@@ -185,7 +188,7 @@ contract Invariants {
             bool legal = _legal(before, change, index, [inspectionEnd, declarationEnd, size]);
             vm.prank(handler.account(4));
             (bool done, ) = address(ledger).call(_changeCall(root, index, change));
-            require(done == legal, "the word and its places disagree");
+            require(done == legal, "the word and its statuses disagree");
             require(ledger.statusWord(root, index) == (legal ? _applied(before, change) : before), "another word");
         }
     }
@@ -196,7 +199,7 @@ contract Invariants {
         return abi.encodeCall(ledger.changeStatuses, (root, changes, root));
     }
 
-    /// @dev Place by place, what somebody with every role may do in an own batch.
+    /// @dev Status by status, what somebody with every role may do in an own batch.
     function _legal(
         uint256 word,
         uint256 change,
@@ -207,9 +210,9 @@ contract Invariants {
         for (uint256 i; i < 64; ++i) {
             uint256 wanted = (change >> (4 * i)) & 15;
             if (wanted == 0) continue;
-            (uint256 place, uint256 from, uint256 to) = (64 * index + i, (word >> (4 * i)) & 15, wanted - 1);
-            if (place >= ends[2] || from == to) return false;
-            if (place >= ends[0] && place < ends[1]) {
+            (uint256 leafIndex, uint256 from, uint256 to) = (64 * index + i, (word >> (4 * i)) & 15, wanted - 1);
+            if (leafIndex >= ends[2] || from == to) return false;
+            if (leafIndex >= ends[0] && leafIndex < ends[1]) {
                 if (from > 3 || to == 0 || to > 8 || (to == 8 && from > 1)) return false;
             } else if (from > 1 || to > 3) return false;
         }

@@ -341,7 +341,7 @@ def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
     with pytest.raises(LedgerRefused) as refused:
         world.ledger.rehearse(draws(root, 600, 401))
     assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
-    assert refused.value.values["arguments"]["left"] == 400
+    assert refused.value.values["arguments"]["remaining"] == 400
     assert world.do(draws(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
 
 

@@ -20,8 +20,8 @@ from backend.domain.outbox import Prepared, StatusChange
 from backend.domain.records import RecordOnFile
 from backend.store.data_keys import RecordKeys
 from backend.store.database import open_engine, upgrade
-from backend.store.repositories import SqlStore
 from backend.store.tables import metadata
+from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,8 +49,10 @@ def test_what_lay_open_in_an_earlier_version_is_sealed_and_read_as_before(tmp_pa
             assert (change.reason, change.reason_salt) == ("Mrs Wong", b"\1" * 32)
             assert session.get_one(RecordOnFile, "gone").signed_jwt == ""
             assert session.get_one(Prepared, "p").arguments == {"document": {"number": "4711"}}
-            assert SqlStore(session).number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4711")
-            assert not SqlStore(session).number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4712")
+            assert Repositories(session).records.number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4711")
+            assert not Repositories(session).records.number_is_taken(
+                record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4712"
+            )
         assert not upgrade(engine)
         engine.dispose()
     lying = b"".join(one.read_bytes() for one in tmp_path.iterdir())

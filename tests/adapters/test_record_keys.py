@@ -40,9 +40,9 @@ def test_each_text_has_a_key_that_nothing_else_has(keys):
 
 def test_any_byte_altered_is_noticed(keys):
     sealed = keys.seal(b"a text")
-    for at in range(9, len(sealed)):
+    for ctx in range(9, len(sealed)):
         with pytest.raises(NotSealed):
-            keys.open(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
+            keys.open(sealed[:ctx] + bytes([sealed[ctx] ^ 1]) + sealed[ctx + 1 :])
     for other in (b"", b"\x01", b"\x02" + sealed[1:], b"\x01" + b"\xff" * 40, "a text", sealed[:-1]):
         with pytest.raises(NotSealed):
             keys.open(other)

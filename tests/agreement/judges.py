@@ -13,7 +13,7 @@ from typing import Any
 from backend.adapters.ledger.interface import Interface
 from backend.domain.merkle import InclusionProof, node_hash
 from contracts import Artifact
-from contracts import compile as build
+from contracts.tools import compile as build
 from tests.agreement.questions import Question
 from tests.helpers.nodes import Anvil, anvil
 
@@ -24,7 +24,7 @@ PAGE = HERE.parents[1] / "verifier" / "verifier.html"
 HARNESS = HERE.parent / "contracts" / "InclusionProofHarness.sol"
 CONTRACT = "0x" + "c0de" * 10
 QUESTIONS_A_CALL = 1_000
-PROMOTED = {"InclusionProof.sol": "place & 1 == 1 || place == last", "verifier.html": "|| position === last"}
+PROMOTED = {"InclusionProof.sol": "leafIndex & 1 == 1 || leafIndex == last", "verifier.html": "|| position === last"}
 """Where each source lets the last node of a level be promoted; the planted fault leaves that out."""
 
 

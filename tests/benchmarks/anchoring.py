@@ -14,7 +14,7 @@ from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ProofState, RecordOnFile
 from backend.services.anchoring import advance
 from backend.services.organisations import Particulars, join
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from tests.benchmarks.figure import Figure
 from tests.stress.anchoring_kills import Ground
 
@@ -27,11 +27,11 @@ TYPICAL_LENGTH = 1_500
 def measure(scratch: Path) -> list[Figure]:
     """Records a second in batches of 10,000; the baseline gives each record a batch of its own."""
     ground = Ground(scratch, Fernet.generate_key(), {name: os.urandom(32) for name in ACCOUNT_NAMES})
-    with ground.opened() as at:
-        laboratory = join(at, Particulars(Role.LABORATORY, "Laboratory", "laboratory@x.org")).person.organisation
-        _run(at, laboratory, 1)
-        one_by_one = ALONE / sum(_run(at, laboratory, 1) for _ in range(ALONE))
-        taken = min(_run(at, laboratory, BATCH) for _ in range(3))
+    with ground.opened() as ctx:
+        laboratory = join(ctx, Particulars(Role.LABORATORY, "Laboratory", "laboratory@x.org")).person.organisation
+        _run(ctx, laboratory, 1)
+        one_by_one = ALONE / sum(_run(ctx, laboratory, 1) for _ in range(ALONE))
+        taken = min(_run(ctx, laboratory, BATCH) for _ in range(3))
     return [
         Figure(
             f"stored to anchored with proofs, a batch of {BATCH:,}",
@@ -44,15 +44,15 @@ def measure(scratch: Path) -> list[Figure]:
     ]
 
 
-def _run(at: Surroundings, laboratory: Organisation, count: int) -> float:
+def _run(ctx: AppContext, laboratory: Organisation, count: int) -> float:
     """Store records, then seal and anchor them; how long the latter took."""
-    stored = _store(at, laboratory, count)
+    stored = _store(ctx, laboratory, count)
     begun = time.perf_counter()
-    while advance(at):
+    while advance(ctx):
         pass
     taken = time.perf_counter() - begun
-    with at.work(reading=True) as work:
-        records = [work.store.get_record(record_id) for record_id in (stored[0], stored[count // 2], stored[-1])]
+    with ctx.work(reading=True) as work:
+        records = [work.records.get(record_id) for record_id in (stored[0], stored[count // 2], stored[-1])]
         for record in records:
             assert record.proof_state in (ProofState.ANCHORED, ProofState.FINAL)
             assert record.batch is not None
@@ -62,11 +62,11 @@ def _run(at: Surroundings, laboratory: Organisation, count: int) -> float:
     return taken
 
 
-def _store(at: Surroundings, laboratory: Organisation, count: int) -> list[str]:
+def _store(ctx: AppContext, laboratory: Organisation, count: int) -> list[str]:
     records = [_a_record(laboratory) for _ in range(count)]
-    with at.work() as work:
+    with ctx.work() as work:
         for record in records:
-            work.store.add(record)
+            work.add(record)
         work.commit()
     return [record.id for record in records]
 

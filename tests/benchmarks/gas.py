@@ -41,7 +41,7 @@ MOST_PLACES = 16_000
 
 
 def measure(scratch: Path) -> list[Figure]:
-    """Gas of anchors, decisions, draws and proofs, alone and by the batch, on the embedded chain."""
+    """Gas of anchors, decisions, drawdowns and proofs, alone and by the batch, on the embedded chain."""
     accounts = accounts_from_keys({name: os.urandom(32) for name in ACCOUNT_NAMES})
     addresses = [account.address for account in accounts.values()]
     with EmbeddedChain(scratch / "chain.sqlite", addresses, in_real_time=False) as chain:
@@ -126,10 +126,10 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     gas(ChangeStatuses(tree.root, ((150, 5),), os.urandom(32), "office"), "office")
     back = gas(GiveBack(hundred, 50), "anchorer")
     return [
-        Figure("open a certificate (batch of 200)", sum(openings[1:]) / 99, "gas"),
-        Figure("a draw on an opened certificate, alone", alone, "gas", "<= 38,000"),
-        Figure("a draw, each of 100 on 100 certificates", each, "gas", "<= 11,000"),
-        Figure("give back one of 100 draws", back, "gas"),
+        Figure("activate a certificate (batch of 200)", sum(openings[1:]) / 99, "gas"),
+        Figure("a drawdown on an activated certificate, alone", alone, "gas", "<= 38,000"),
+        Figure("a drawdown, each of 100 on 100 certificates", each, "gas", "<= 11,000"),
+        Figure("refund one of 100 drawdowns", back, "gas"),
     ]
 
 

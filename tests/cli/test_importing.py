@@ -40,9 +40,9 @@ def installation(tmp_path_factory):
     """A data folder with a merchant and a chamber; no server runs on it."""
     folder = tmp_path_factory.mktemp("data")
     DataFolder.open(folder, "test")
-    with opened(Settings(folder)) as at:
+    with opened(Settings(folder)) as ctx:
         for role, name in [(Role.MERCHANT, "Morning Star"), (Role.CHAMBER, "Zhejiang Chamber")]:
-            join(at, Particulars(role, name, f"{role.value}@x.org"))
+            join(ctx, Particulars(role, name, f"{role.value}@x.org"))
     return folder
 
 

@@ -8,14 +8,14 @@ contract InclusionProofHarness {
     function includes(
         bytes32 root,
         uint256 size,
-        uint256 place,
+        uint256 leafIndex,
         bytes32 leaf,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        return InclusionProof.includes(root, size, place, leaf, proof);
+        return InclusionProof.includes(root, size, leafIndex, leaf, proof);
     }
 
-    /// @param words For each question: root, size, place, leaf, the length of the proof, and the proof.
+    /// @param words For each question: root, size, leafIndex, leaf, the length of the proof, and the proof.
     /// @return verdicts One byte for each question, 1 where it is included.
     function includesEach(bytes32[] calldata words, uint256 count) external view returns (bytes memory verdicts) {
         verdicts = new bytes(count);

@@ -33,13 +33,13 @@ def is_accredited(world, key, kind=1, chapter=9, moment=JUNE):
     return world.ask("Accreditation", "isAccredited", key, kind, chapter, moment)
 
 
-def test_an_accredited_key_may_sign_within_its_terms(world, key):
+def test_accredited_key_may_sign_within_its_terms(world, key):
     accredit(world, key)
     assert terms(world, key) == (ORIGIN, COFFEE, MARCH, DECEMBER, 0)
     assert is_accredited(world, key)
 
 
-def test_a_key_that_was_never_accredited_may_sign_nothing(world, key):
+def test_key_never_accredited_may_sign_nothing(world, key):
     assert terms(world, key) == (0, 0, 0, 0, 0)
     assert not is_accredited(world, key)
 
@@ -47,24 +47,24 @@ def test_a_key_that_was_never_accredited_may_sign_nothing(world, key):
 @pytest.mark.parametrize(
     "outside", [{"kind": 2}, {"kind": 255}, {"chapter": 10}, {"chapter": 0}, {"chapter": 255}, {"moment": MARCH - 1}]
 )
-def test_a_key_may_not_sign_outside_its_terms(world, key, outside):
+def test_accredited_key_may_not_sign_outside_terms(world, key, outside):
     accredit(world, key)
     assert not is_accredited(world, key, **outside)
 
 
-def test_the_first_moment_is_covered_and_the_last_is_not(world, key):
+def test_accreditation_covers_first_moment_but_not_last(world, key):
     accredit(world, key)
     assert is_accredited(world, key, moment=MARCH)
     assert is_accredited(world, key, moment=DECEMBER - 1)
     assert not is_accredited(world, key, moment=DECEMBER)
 
 
-def test_a_key_for_every_chapter_covers_each_of_them(world, key):
+def test_key_for_every_chapter_covers_each(world, key):
     accredit(world, key, chapters=ALL_CHAPTERS)
     assert all(is_accredited(world, key, chapter=chapter) for chapter in (0, 1, 9, 97))
 
 
-def test_a_suspension_counts_from_its_moment_on(world, key):
+def test_suspension_counts_from_its_moment_on(world, key):
     accredit(world, key)
     world.act("authority", "Accreditation", "suspend", key, JUNE)
     assert is_accredited(world, key, moment=JUNE - 1)
@@ -78,7 +78,7 @@ def test_new_terms_lift_no_suspension(world, key):
     assert terms(world, key) == (ORIGIN, ALL_CHAPTERS, MARCH, DECEMBER, JUNE)
 
 
-def test_a_reinstated_key_may_sign_again(world, key):
+def test_reinstated_key_may_sign_again(world, key):
     accredit(world, key)
     world.act("authority", "Accreditation", "suspend", key, JUNE)
     world.act("authority", "Accreditation", "reinstate", key)
@@ -87,7 +87,7 @@ def test_a_reinstated_key_may_sign_again(world, key):
 
 
 @pytest.mark.parametrize("person", ["anchorer", "office", "other_anchorer", "all_roles", "stranger"])
-def test_only_the_authority_writes_accreditations(world, key, person):
+def test_accreditation_by_others_than_authority_is_refused(world, key, person):
     accredit(world, key)
     for act in (("accredit", key, ORIGIN, COFFEE, MARCH, DECEMBER), ("suspend", key, JUNE), ("reinstate", key)):
         refused = world.refusal(person, "Accreditation", *act)
@@ -110,19 +110,19 @@ def test_terms_that_say_nothing_are_refused(world, key, kinds, chapters, valid_f
     assert refused.arguments["key"] == "0x" + key.hex()
 
 
-def test_only_a_known_key_can_be_suspended_and_only_from_a_moment(world, key):
+def test_suspension_without_known_key_or_moment_is_refused(world, key):
     assert world.refusal("authority", "Accreditation", "suspend", key, JUNE).error == "AccreditationUnknown"
     accredit(world, key)
     assert world.refusal("authority", "Accreditation", "suspend", key, 0).error == "AccreditationMomentMissing"
 
 
-def test_only_a_suspended_key_can_be_reinstated(world, key):
+def test_reinstatement_of_unsuspended_key_is_refused(world, key):
     assert world.refusal("authority", "Accreditation", "reinstate", key).error == "AccreditationUnknown"
     accredit(world, key)
     assert world.refusal("authority", "Accreditation", "reinstate", key).error == "AccreditationNotSuspended"
 
 
-def test_the_contract_and_the_domain_judge_alike(world, key):
+def test_contract_and_domain_judge_alike(world, key):
     chance = random.Random(20261122)
     for _ in range(25):
         kinds, chapters = chance.randrange(1, 256), chance.randrange(1, 1 << 98) & ~chance.randrange(2)
@@ -141,7 +141,7 @@ def test_the_contract_and_the_domain_judge_alike(world, key):
             world.act("authority", "Accreditation", "reinstate", key)
 
 
-def test_the_authority_can_be_handed_over_and_taken_back(world, key):
+def test_authority_can_be_granted_and_revoked(world, key):
     grant = ("grantRole", AUTHORITY_ROLE, world.address("newcomer"), 0)
     assert world.refusal("stranger", "AccessManager", *grant).error == "AccessManagerUnauthorizedAccount"
     world.act("authority", "AccessManager", *grant)
@@ -150,7 +150,7 @@ def test_the_authority_can_be_handed_over_and_taken_back(world, key):
     assert world.refusal("newcomer", "Accreditation", "reinstate", key).error == "AccessManagedUnauthorized"
 
 
-def test_an_act_under_a_delay_must_be_announced_first(world, key):
+def test_delayed_act_not_announced_is_refused(world, key):
     accredit(world, key)
     world.act("authority", "AccessManager", "grantRole", AUTHORITY_ROLE, world.address("newcomer"), 3600)
     refused = world.refusal("newcomer", "Accreditation", "reinstate", key)
@@ -177,7 +177,7 @@ def terms_at(world, key, time):
     return world.ask("Accreditation", "accreditationAt", key, time)
 
 
-def test_the_ledger_still_says_what_it_said_at_any_time(world, key):
+def test_past_terms_are_answered_as_they_were(world, key):
     said = []
     for step in range(6):
         accredit(world, key, chapters=COFFEE << step)
@@ -190,7 +190,7 @@ def test_the_ledger_still_says_what_it_said_at_any_time(world, key):
         assert terms_at(world, key, following - 1 if following > time else time) == then
 
 
-def test_a_successor_takes_over_from_its_block_on(world, key):
+def test_successor_is_accredited_from_its_block_on(world, key):
     successor = secrets.token_bytes(32)
     accredit(world, key, valid_from=1, valid_until=2**40 - 1)
     world.act("authority", "Accreditation", "rotate", key, successor)
@@ -204,7 +204,7 @@ def test_a_successor_takes_over_from_its_block_on(world, key):
     assert world.ask("Accreditation", "predecessorOf", successor) == key
 
 
-def test_a_key_that_gave_way_gets_no_new_terms(world, key):
+def test_rotated_key_gets_no_new_terms(world, key):
     successor = secrets.token_bytes(32)
     accredit(world, key, valid_from=1, valid_until=2**40 - 1)
     world.act("authority", "Accreditation", "rotate", key, successor)
@@ -216,7 +216,8 @@ def test_a_key_that_gave_way_gets_no_new_terms(world, key):
     assert back.error == "AccreditationSuccessorKnown"
 
 
-def test_only_a_current_accreditation_is_handed_on_and_only_by_the_authority(world, key):
+def test_rotation_without_current_accreditation_is_refused(world, key):
+    """Of a key never accredited, of one whose accreditation has ended, and by anybody but the authority."""
     fresh = secrets.token_bytes(32)
     assert world.refusal("authority", "Accreditation", "rotate", key, fresh).error == "AccreditationUnknown"
     accredit(world, key, valid_from=1, valid_until=2)
@@ -243,7 +244,8 @@ def delayed(world, tmp_path):
     world.addresses |= usual
 
 
-def test_what_changes_rights_must_be_announced_and_the_guardian_can_cancel_it(delayed, key):
+def test_announced_change_of_rights_can_be_cancelled(delayed, key):
+    """It must be announced first, is not yet ready then, and only the guardian takes it back."""
     rights = delayed.call_data("AccessManager", "grantRole", AUTHORITY_ROLE, delayed.address("stranger"), 0)
     agent = delayed.call_data("TraceLedger", "registerAgent", delayed.address("stranger"), 1)
     for contract, function, arguments, data in (
@@ -261,7 +263,7 @@ def test_what_changes_rights_must_be_announced_and_the_guardian_can_cancel_it(de
         assert delayed.refusal("authority", contract, function, *arguments).error == "AccessManagerNotScheduled"
 
 
-def test_everyday_acts_and_the_brake_wait_for_nothing(delayed, key):
+def test_accrediting_and_pausing_wait_for_no_delay(delayed, key):
     delayed.act("authority", "Accreditation", "accredit", key, ORIGIN, COFFEE, MARCH, DECEMBER)
     delayed.act("guardian", "Accreditation", "suspend", key, JUNE)
     delayed.act("guardian", "TraceLedger", "pause")

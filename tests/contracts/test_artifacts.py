@@ -1,18 +1,45 @@
 """The committed artefacts are what the committed sources give."""
 
+import hashlib
 import json
+import subprocess
+import sys
+import tomllib
 
 import pytest
+from eth_utils.abi import abi_to_signature
+from setuptools import find_packages
 
 import contracts
-from contracts import compile as build
+from contracts.tools import compile as build
+
+DEPLOYED = {
+    "Accreditation": "41e001e5e6b50fdfa62c26b2fccfe974b8df11cf79e6e05af7ba34a6038de135",
+    "CertificateBalance": "e178828f87c350d3776b1cf69d13fa1a6c1969bf61ca1b4885c536dceaca0160",
+    "TraceLedger": "3b299d2cd1aa2240c9b71b1e085eca80fddef959feabedf96281c31a869aea86",
+}
+"""SHA-256 over the sorted signatures of functions, events and errors, as contracts that stand on chains have them."""
 
 
-def test_no_source_has_changed_since_its_artefact_was_built():
+def _fingerprint(abi):
+    signatures = sorted(f"{one['type']} {abi_to_signature(one)}" for one in abi if one["type"] != "constructor")
+    return hashlib.sha256("\n".join(signatures).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_signatures_stay_those_of_deployed_contracts(name):
+    """Another name is another selector or topic: a ledger deployed before would neither take the call nor be read."""
+    abi = contracts.load(name).abi
+    assert _fingerprint(abi) == DEPLOYED[name]
+    renamed = [one | {"name": one["name"] + "s"} if one.get("name") else one for one in abi]
+    assert _fingerprint(renamed) != DEPLOYED[name]
+
+
+def test_committed_artefacts_are_not_stale():
     assert build.stale() == []
 
 
-def test_an_artefact_is_known_as_stale_when_a_source_has_changed(tmp_path):
+def test_artefact_of_changed_source_is_stale(tmp_path):
     for name in build.TARGETS:
         content = json.loads((build.ARTIFACTS / f"{name}.json").read_text("utf-8"))
         if name == "TraceLedger":
@@ -22,7 +49,7 @@ def test_an_artefact_is_known_as_stale_when_a_source_has_changed(tmp_path):
 
 
 @pytest.mark.contracts
-def test_a_rebuild_gives_the_same_bytes():
+def test_rebuild_gives_same_bytes():
     try:
         different = build.differences()
     except build.ToolchainMissing as missing:
@@ -30,20 +57,38 @@ def test_a_rebuild_gives_the_same_bytes():
     assert different == []
 
 
-def test_the_compiler_says_that_it_is_missing_and_what_to_do(monkeypatch, tmp_path, capsys):
+def test_missing_compiler_names_what_to_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(build, "MODULES", tmp_path)
     assert build.main(["--check"]) == 2
     assert "run make contracts" in capsys.readouterr().err
 
 
-def test_an_artefact_loads_with_its_interface_and_code():
+def test_artefact_loads_with_interface_and_code():
     ledger = contracts.load("TraceLedger")
     assert ledger.name == "TraceLedger"
     assert {"anchor", "changeStatuses", "verify"} <= {entry.get("name") for entry in ledger.abi}
     assert 0 < len(ledger.bytecode) < 24_576
 
 
-def test_the_lock_file_pins_by_digest_and_names_no_registry():
+def test_installed_packages_leave_out_developers_tools():
+    """What pyproject.toml names is what is installed: the run-time package with its artefacts, and not the tools."""
+    root = build.HERE.parent
+    settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    installed = find_packages(str(root), include=settings["packages"]["find"]["include"])
+    assert {"backend", "clearance_sim", "contracts"} <= set(installed)
+    assert not [name for name in installed if name.startswith("contracts.")]
+    assert "contracts.tools" in find_packages(str(root)), "the tools are a package that could be installed"
+
+
+def test_artefacts_load_without_developers_tools():
+    program = (
+        "import sys; sys.modules['contracts.tools'] = None; from contracts import load; print(load('TraceLedger').name)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=build.HERE.parent, capture_output=True, text=True)
+    assert ended.stdout == "TraceLedger\n", ended.stderr
+
+
+def test_lock_file_pins_digests_without_registry():
     lock = (build.HERE / "package-lock.json").read_text("utf-8")
     assert "resolved" not in lock
     assert "registry" not in lock

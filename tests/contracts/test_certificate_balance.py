@@ -1,4 +1,4 @@
-"""A certificate's quantity: opened by proof, drawn, never beyond what stands, given back once."""
+"""A certificate's quantity: activated by proof, drawn down never beyond what remains, refunded once."""
 
 import secrets
 
@@ -28,14 +28,19 @@ class Batch:
         world.act(by, "TraceLedger", "anchor", self.root, 8, 9, 19, 20)
         self.time = int(world.chain.head().time.timestamp())
 
-    def opening(self, place, key, **stated):
-        """The arguments that open a certificate of this batch."""
-        parts = {"entry": self.entries[place], "chapter": 9, "issued_at": self.time - 5, "valid_until": NO_END} | stated
+    def activation(self, leaf_index, key, **stated):
+        """The arguments that activate a certificate of this batch."""
+        parts = {
+            "entry": self.entries[leaf_index],
+            "chapter": 9,
+            "issued_at": self.time - 5,
+            "valid_until": NO_END,
+        } | stated
         statement = (key, parts["chapter"], parts["issued_at"], parts["valid_until"])
-        return (self.root, place), parts["entry"], list(self.tree.proof(place).path), statement
+        return (self.root, leaf_index), parts["entry"], list(self.tree.proof(leaf_index).path), statement
 
-    def change(self, place, status, by="office"):
-        changes = [(place // 64, (status + 1) << 4 * (place % 64))]
+    def change(self, leaf_index, status, by="office"):
+        changes = [(leaf_index // 64, (status + 1) << 4 * (leaf_index % 64))]
         self.world.act(by, "TraceLedger", "changeStatuses", self.root, changes, DIGEST)
 
 
@@ -47,8 +52,8 @@ def key(world):
 @pytest.fixture
 def batch(world, key):
     batch = Batch(world)
-    for place in (0, 1):
-        world.act("anchorer", BALANCE, "open", *batch.opening(place, key))
+    for leaf_index in (0, 1):
+        world.act("anchorer", BALANCE, "open", *batch.activation(leaf_index, key))
     return batch
 
 
@@ -59,74 +64,74 @@ def an_accredited_key(world, **terms):
     return key
 
 
-def a_draw(batch, certificate=0, declaration=9, quantity=30, declarations=None):
+def a_drawdown(batch, certificate=0, declaration=9, quantity=30, declarations=None):
     return (batch.root, certificate, (declarations or batch).root, declaration, quantity)
 
 
-def draw(world, *draws, by="anchorer"):
-    return world.act(by, BALANCE, "draw", list(draws))
+def draw_down(world, *drawdowns, by="anchorer"):
+    return world.act(by, BALANCE, "draw", list(drawdowns))
 
 
-def refused(world, *draws, by="anchorer"):
-    return world.refusal(by, BALANCE, "draw", list(draws))
+def refused(world, *drawdowns, by="anchorer"):
+    return world.refusal(by, BALANCE, "draw", list(drawdowns))
 
 
-def drawn(*draws):
-    return DrawCertificates(tuple(Draw(LedgerRecord(d[0], d[1]), LedgerRecord(d[2], d[3]), d[4]) for d in draws))
+def drawn(*drawdowns):
+    return DrawCertificates(tuple(Draw(LedgerRecord(d[0], d[1]), LedgerRecord(d[2], d[3]), d[4]) for d in drawdowns))
 
 
-def give_back(draws, position):
-    """The arguments that give one of these draws back."""
-    path = Tree([draw.leaf for draw in drawn(*draws).draws]).proof(position).path
-    return draws[position], drawn(*draws).drawing, position, list(path)
+def refund(drawdowns, position):
+    """The arguments that refund one of these drawdowns."""
+    path = Tree([draw.leaf for draw in drawn(*drawdowns).draws]).proof(position).path
+    return drawdowns[position], drawn(*drawdowns).drawing, position, list(path)
 
 
-def left(world, batch, place=0):
-    return world.ask(BALANCE, "balanceOf", batch.root, place)[1]
+def remaining(world, batch, leaf_index=0):
+    return world.ask(BALANCE, "balanceOf", batch.root, leaf_index)[1]
 
 
-# ---- opening
+# ---- activation
 
 
-def test_an_opened_certificate_shows_what_it_covers(world, batch, key):
-    quantity, left, issuer, valid_until = world.ask(BALANCE, "balanceOf", batch.root, 0)
-    assert (quantity, left, valid_until) == (100, 100, NO_END)
+def test_activated_certificate_shows_what_it_covers(world, batch, key):
+    quantity, remaining, issuer, valid_until = world.ask(BALANCE, "balanceOf", batch.root, 0)
+    assert (quantity, remaining, valid_until) == (100, 100, NO_END)
     assert world.ask("Accreditation", "keyOf", issuer) == key
     assert world.ask(BALANCE, "balanceOf", batch.root, 2) == (0, 0, 0, 0)
 
 
-def test_a_certificate_is_opened_once(world, batch, key):
-    refusal = world.refusal("anchorer", BALANCE, "open", *batch.opening(0, key))
+def test_certificate_activated_twice_is_refused(world, batch, key):
+    refusal = world.refusal("anchorer", BALANCE, "open", *batch.activation(0, key))
     assert refusal.error == "CertificateBalanceAlreadyOpened"
 
 
 @pytest.mark.parametrize("person", ["other_anchorer", "office_and_anchorer", "office", "authority", "stranger"])
-def test_only_the_anchorer_of_the_batch_opens(world, batch, key, person):
+def test_activation_by_others_than_anchorer_is_refused(world, batch, key, person):
     expected = "CertificateBalanceNotOwnBatch" if "anchorer" in person else "TraceLedgerRoleMissing"
-    assert world.refusal(person, BALANCE, "open", *batch.opening(2, key)).error == expected
+    assert world.refusal(person, BALANCE, "open", *batch.activation(2, key)).error == expected
 
 
-def test_the_entry_must_be_the_one_at_its_place(world, batch, key):
-    certificate, entry, path, statement = batch.opening(2, key)
+def test_entry_not_at_its_leaf_is_refused(world, batch, key):
+    certificate, entry, path, statement = batch.activation(2, key)
     more = entry[:1] + (1000).to_bytes(16, "big") + entry[17:]
     for wrong in ((certificate, more, path), ((batch.root, 3), entry, path), (certificate, entry, path[1:])):
         refusal = world.refusal("anchorer", BALANCE, "open", *wrong, statement)
         assert refusal.error == "CertificateBalanceNotIncluded"
 
 
-def test_only_a_certificate_of_origin_with_a_quantity_is_opened(world, batch, key):
-    for place in (8, 9, 19):
-        refusal = world.refusal("anchorer", BALANCE, "open", *batch.opening(place, key))
+def test_activation_without_certificate_or_quantity_is_refused(world, batch, key):
+    for leaf_index in (8, 9, 19):
+        refusal = world.refusal("anchorer", BALANCE, "open", *batch.activation(leaf_index, key))
         assert refusal.error == "CertificateBalanceEntryRefused"
     for quantity in (0, 2**88, 2**128 - 1):
         odd = Batch(world, quantity=quantity)
-        refusal = world.refusal("anchorer", BALANCE, "open", *odd.opening(0, key))
+        refusal = world.refusal("anchorer", BALANCE, "open", *odd.activation(0, key))
         assert refusal.error == "CertificateBalanceEntryRefused"
     largest = Batch(world, quantity=2**88 - 1)
-    assert world.refusal("anchorer", BALANCE, "open", *largest.opening(0, key)) is None
+    assert world.refusal("anchorer", BALANCE, "open", *largest.activation(0, key)) is None
 
 
-def test_a_certificate_entry_outside_its_lane_is_not_opened(world, key):
+def test_certificate_entry_outside_its_segment_is_refused(world, key):
     entry = bytes([1]) + (5).to_bytes(16, "big") + secrets.token_bytes(32)
     root = Tree([entry]).root
     world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 0, 1)
@@ -135,7 +140,7 @@ def test_a_certificate_entry_outside_its_lane_is_not_opened(world, key):
     assert refusal.error == "CertificateBalanceNotIncluded"
 
 
-def test_the_issuer_must_have_been_accredited_when_it_signed(world, batch, key):
+def test_issuer_not_accredited_when_signing_is_refused(world, batch, key):
     now = batch.time
     stated = [
         {"chapter": 10},
@@ -145,113 +150,117 @@ def test_the_issuer_must_have_been_accredited_when_it_signed(world, batch, key):
         {"key": an_accredited_key(world, valid_until=now - 100)},
     ]
     for change in stated:
-        opening = batch.opening(2, change.pop("key", key), **change)
-        assert world.refusal("anchorer", BALANCE, "open", *opening).error == "CertificateBalanceIssuerNotAccredited"
+        activation = batch.activation(2, change.pop("key", key), **change)
+        assert world.refusal("anchorer", BALANCE, "open", *activation).error == "CertificateBalanceIssuerNotAccredited"
 
 
 @pytest.mark.parametrize("moments", [{"issued_at": 10_000}, {"valid_until": -5}])
-def test_moments_that_cannot_be_are_refused(world, batch, key, moments):
-    opening = batch.opening(2, key, **{name: batch.time + offset for name, offset in moments.items()})
-    assert world.refusal("anchorer", BALANCE, "open", *opening).error == "CertificateBalanceMomentsRefused"
+def test_impossible_moments_are_refused(world, batch, key, moments):
+    activation = batch.activation(2, key, **{name: batch.time + offset for name, offset in moments.items()})
+    assert world.refusal("anchorer", BALANCE, "open", *activation).error == "CertificateBalanceMomentsRefused"
 
 
-def test_a_renewal_takes_nothing_from_what_was_signed_before(world, batch, key):
+def test_renewal_keeps_earlier_signature_covered(world, batch, key):
+    """New terms that begin later take nothing from what was signed before."""
     later = int(world.chain.head().time.timestamp()) + 10
     signed_at = int(world.chain.head().time.timestamp())
     world.act("authority", "Accreditation", "accredit", key, 1 << 1, COFFEE, later, later + 10**6)
     assert not world.ask("Accreditation", "isAccredited", key, 1, 9, signed_at)
     assert world.ask("Accreditation", "wasAccredited", key, 1, 9, signed_at)
-    assert world.refusal("anchorer", BALANCE, "open", *Batch(world).opening(0, key, issued_at=signed_at)) is None
+    assert world.refusal("anchorer", BALANCE, "open", *Batch(world).activation(0, key, issued_at=signed_at)) is None
 
 
-# ---- drawing
+# ---- drawdown
 
 
-def test_draws_take_from_what_is_left_and_are_known_by_their_root(world, batch):
-    draws = [a_draw(batch), a_draw(batch, declaration=10, quantity=40), a_draw(batch, 1, 11, 100)]
-    (event,) = draw(world, *draws).logs
-    assert (left(world, batch), left(world, batch, 1)) == (30, 0)
-    assert event.topics[1] == drawn(*draws).drawing
-    assert world.ask(BALANCE, "drawingOf", drawn(*draws).drawing) == 3 << 248
+def test_drawdowns_reduce_remaining_and_keep_their_root(world, batch):
+    drawdowns = [a_drawdown(batch), a_drawdown(batch, declaration=10, quantity=40), a_drawdown(batch, 1, 11, 100)]
+    (event,) = draw_down(world, *drawdowns).logs
+    assert (remaining(world, batch), remaining(world, batch, 1)) == (30, 0)
+    assert event.topics[1] == drawn(*drawdowns).drawing
+    assert world.ask(BALANCE, "drawingOf", drawn(*drawdowns).drawing) == 3 << 248
 
 
-def test_nothing_is_drawn_beyond_the_quantity(world, batch):
+def test_drawdown_beyond_remaining_quantity_is_refused(world, batch):
     for quantity in (0, 101, 2**88 - 1):
-        assert refused(world, a_draw(batch, quantity=quantity)).error == "CertificateBalanceOverdrawn"
-    split = refused(world, a_draw(batch, quantity=60), a_draw(batch, declaration=10, quantity=41))
+        assert refused(world, a_drawdown(batch, quantity=quantity)).error == "CertificateBalanceOverdrawn"
+    split = refused(world, a_drawdown(batch, quantity=60), a_drawdown(batch, declaration=10, quantity=41))
     assert split.error == "CertificateBalanceOverdrawn"
-    assert split.arguments["left"] == 40
-    draw(world, a_draw(batch, quantity=100))
-    assert refused(world, a_draw(batch, quantity=1)).error == "CertificateBalanceOverdrawn"
+    assert split.arguments["remaining"] == 40
+    draw_down(world, a_drawdown(batch, quantity=100))
+    assert refused(world, a_drawdown(batch, quantity=1)).error == "CertificateBalanceOverdrawn"
 
 
-def test_the_same_draws_are_not_made_twice(world, batch):
-    draw(world, a_draw(batch))
-    assert refused(world, a_draw(batch)).error == "CertificateBalanceAlreadyDrawn"
-    assert left(world, batch) == 70
+def test_same_drawdowns_made_twice_are_refused(world, batch):
+    draw_down(world, a_drawdown(batch))
+    assert refused(world, a_drawdown(batch)).error == "CertificateBalanceAlreadyDrawn"
+    assert remaining(world, batch) == 70
 
 
-def test_a_certificate_that_was_not_opened_is_not_drawn(world, batch):
-    assert refused(world, a_draw(batch, certificate=2)).error == "CertificateBalanceNotOpened"
+def test_drawdown_of_unactivated_certificate_is_refused(world, batch):
+    assert refused(world, a_drawdown(batch, certificate=2)).error == "CertificateBalanceNotOpened"
 
 
 @pytest.mark.parametrize("status", [DocumentStatus.SUSPENDED, DocumentStatus.REVOKED, DocumentStatus.SUPERSEDED])
-def test_a_certificate_that_is_not_active_is_neither_drawn_nor_opened(world, batch, key, status):
-    for place in (0, 2):
-        batch.change(place, status, by="anchorer")
-    assert refused(world, a_draw(batch)).error == "CertificateBalanceNotActive"
-    assert refused(world, a_draw(batch, 1), a_draw(batch)).error == "CertificateBalanceNotActive"
-    assert refused(world, a_draw(batch, 1)) is None
-    opening = batch.opening(2, key)
-    assert world.refusal("anchorer", BALANCE, "open", *opening).error == "CertificateBalanceNotActive"
+def test_certificate_not_active_is_refused(world, batch, key, status):
+    """It is neither drawn down nor activated; its neighbour of the same word may be."""
+    for leaf_index in (0, 2):
+        batch.change(leaf_index, status, by="anchorer")
+    assert refused(world, a_drawdown(batch)).error == "CertificateBalanceNotActive"
+    assert refused(world, a_drawdown(batch, 1), a_drawdown(batch)).error == "CertificateBalanceNotActive"
+    assert refused(world, a_drawdown(batch, 1)) is None
+    activation = batch.activation(2, key)
+    assert world.refusal("anchorer", BALANCE, "open", *activation).error == "CertificateBalanceNotActive"
 
 
-def test_a_suspended_issuers_certificates_are_neither_drawn_nor_opened(world, batch, key):
+def test_certificate_of_suspended_issuer_is_refused(world, batch, key):
+    """It is neither drawn down nor activated, until the issuer is reinstated."""
     now = int(world.chain.head().time.timestamp())
     world.act("authority", "Accreditation", "suspend", key, now)
-    suspended = refused(world, a_draw(batch))
+    suspended = refused(world, a_drawdown(batch))
     assert suspended.error == "CertificateBalanceIssuerSuspended"
     assert suspended.arguments["issuerKey"] == "0x" + key.hex()
-    opening = batch.opening(2, key)
-    assert world.refusal("anchorer", BALANCE, "open", *opening).error == "CertificateBalanceIssuerSuspended"
+    activation = batch.activation(2, key)
+    assert world.refusal("anchorer", BALANCE, "open", *activation).error == "CertificateBalanceIssuerSuspended"
     world.act("authority", "Accreditation", "reinstate", key)
-    assert refused(world, a_draw(batch)) is None
+    assert refused(world, a_drawdown(batch)) is None
 
 
-def test_an_expired_certificate_is_not_drawn(world, key):
+def test_drawdown_of_expired_certificate_is_refused(world, key):
     batch = Batch(world)
     until = batch.time - 1
-    world.act("anchorer", BALANCE, "open", *batch.opening(0, key, valid_until=until))
-    assert refused(world, a_draw(batch)).error == "CertificateBalanceExpired"
+    world.act("anchorer", BALANCE, "open", *batch.activation(0, key, valid_until=until))
+    assert refused(world, a_drawdown(batch)).error == "CertificateBalanceExpired"
 
 
-def test_only_the_anchorer_of_the_declaration_draws_and_any_certificate(world, batch):
-    assert refused(world, a_draw(batch), by="other_anchorer").error == "CertificateBalanceNotOwnBatch"
-    assert refused(world, a_draw(batch), by="office").error == "TraceLedgerRoleMissing"
+def test_drawdown_by_others_than_declarations_anchorer_is_refused(world, batch):
+    """The certificate may be another anchorer's: that is what certificates are for."""
+    assert refused(world, a_drawdown(batch), by="other_anchorer").error == "CertificateBalanceNotOwnBatch"
+    assert refused(world, a_drawdown(batch), by="office").error == "TraceLedgerRoleMissing"
     elsewhere = Batch(world, "other_anchorer")
-    draw(world, a_draw(batch, declarations=elsewhere), by="other_anchorer")
-    assert left(world, batch) == 70
+    draw_down(world, a_drawdown(batch, declarations=elsewhere), by="other_anchorer")
+    assert remaining(world, batch) == 70
 
 
-@pytest.mark.parametrize("place", [0, 8, 19, 20, 2**32 - 1])
-def test_only_a_declaration_draws(world, batch, place):
-    assert refused(world, a_draw(batch, declaration=place)).error == "CertificateBalanceDeclarationUnknown"
+@pytest.mark.parametrize("leaf_index", [0, 8, 19, 20, 2**32 - 1])
+def test_drawdown_for_no_declaration_is_refused(world, batch, leaf_index):
+    assert refused(world, a_drawdown(batch, declaration=leaf_index)).error == "CertificateBalanceDeclarationUnknown"
 
 
-def test_a_declaration_that_gave_its_draws_back_draws_no_more(world, batch):
+def test_drawdown_for_ended_declaration_is_refused(world, batch):
     batch.change(9, DeclarationStatus.REJECTED)
     batch.change(10, DeclarationStatus.RELEASED)
-    assert refused(world, a_draw(batch)).error == "CertificateBalanceDeclarationEnded"
-    assert refused(world, a_draw(batch, declaration=10)) is None
+    assert refused(world, a_drawdown(batch)).error == "CertificateBalanceDeclarationEnded"
+    assert refused(world, a_drawdown(batch, declaration=10)) is None
 
 
-def test_a_call_has_at_least_one_draw_and_no_more_than_fit(world, batch):
+def test_too_few_or_many_drawdowns_are_refused(world, batch):
     assert refused(world).error == "CertificateBalanceDrawsRefused"
-    many = [a_draw(batch, quantity=1)] * 249
+    many = [a_drawdown(batch, quantity=1)] * 249
     assert refused(world, *many).error == "CertificateBalanceDrawsRefused"
 
 
-# ---- giving back
+# ---- refund
 
 
 @pytest.mark.parametrize(
@@ -262,39 +271,43 @@ def test_a_call_has_at_least_one_draw_and_no_more_than_fit(world, batch):
         (DeclarationStatus.WITHDRAWN, "anchorer"),
     ],
 )
-def test_a_draw_is_given_back_once_when_its_declaration_came_to_nothing(world, batch, status, by):
-    draws = [a_draw(batch), a_draw(batch, declaration=10, quantity=40), a_draw(batch, declaration=9, quantity=5)]
-    draw(world, *draws)
+def test_drawdown_of_ended_declaration_is_refunded_once(world, batch, status, by):
+    drawdowns = [
+        a_drawdown(batch),
+        a_drawdown(batch, declaration=10, quantity=40),
+        a_drawdown(batch, declaration=9, quantity=5),
+    ]
+    draw_down(world, *drawdowns)
     batch.change(9, status, by)
-    world.act("anchorer", BALANCE, "giveBack", *give_back(draws, 0))
-    assert left(world, batch) == 55
-    again = world.refusal("anchorer", BALANCE, "giveBack", *give_back(draws, 0))
+    world.act("anchorer", BALANCE, "giveBack", *refund(drawdowns, 0))
+    assert remaining(world, batch) == 55
+    again = world.refusal("anchorer", BALANCE, "giveBack", *refund(drawdowns, 0))
     assert again.error == "CertificateBalanceAlreadyGivenBack"
-    world.act("other_anchorer", BALANCE, "giveBack", *give_back(draws, 2))
-    assert left(world, batch) == 60
-    stands = world.refusal("anchorer", BALANCE, "giveBack", *give_back(draws, 1))
+    world.act("other_anchorer", BALANCE, "giveBack", *refund(drawdowns, 2))
+    assert remaining(world, batch) == 60
+    stands = world.refusal("anchorer", BALANCE, "giveBack", *refund(drawdowns, 1))
     assert stands.error == "CertificateBalanceDeclarationStands"
 
 
-def test_no_draw_is_given_back_from_another_position(world, batch):
+def test_refund_at_another_position_is_refused(world, batch):
     """A root alone does not say how many leaves it has: the last of three would also be the second of two."""
-    draws = [a_draw(batch), a_draw(batch, declaration=10), a_draw(batch, declaration=9, quantity=5)]
-    draw(world, *draws)
+    drawdowns = [a_drawdown(batch), a_drawdown(batch, declaration=10), a_drawdown(batch, declaration=9, quantity=5)]
+    draw_down(world, *drawdowns)
     batch.change(9, DeclarationStatus.REJECTED)
-    taken, drawing, _, path = give_back(draws, 2)
+    drawdown, root, _, path = refund(drawdowns, 2)
     for position in (0, 1, 3, 5, 247, 248, 255, 2**200):
-        refusal = world.refusal("anchorer", BALANCE, "giveBack", taken, drawing, position, path)
+        refusal = world.refusal("anchorer", BALANCE, "giveBack", drawdown, root, position, path)
         assert refusal.error == "CertificateBalanceDrawUnknown"
-    larger = (*taken[:4], 6)
-    for wrong in ((larger, drawing, 2, path), (taken, secrets.token_bytes(32), 2, path), (taken, drawing, 2, [])):
+    larger = (*drawdown[:4], 6)
+    for wrong in ((larger, root, 2, path), (drawdown, secrets.token_bytes(32), 2, path), (drawdown, root, 2, [])):
         assert world.refusal("anchorer", BALANCE, "giveBack", *wrong).error == "CertificateBalanceDrawUnknown"
 
 
 @pytest.mark.parametrize("person", ["office", "authority", "stranger"])
-def test_only_anchorers_give_back(world, batch, person):
-    draw(world, a_draw(batch))
+def test_refund_by_others_than_anchorers_is_refused(world, batch, person):
+    draw_down(world, a_drawdown(batch))
     batch.change(9, DeclarationStatus.REJECTED)
-    assert world.refusal(person, BALANCE, "giveBack", *give_back([a_draw(batch)], 0)).error == "TraceLedgerRoleMissing"
+    assert world.refusal(person, BALANCE, "giveBack", *refund([a_drawdown(batch)], 0)).error == "TraceLedgerRoleMissing"
 
 
 # ---- pause
@@ -307,16 +320,16 @@ def paused(world, batch):
     world.act("authority", "TraceLedger", "resume")
 
 
-def test_a_pause_stops_what_gives_trust_and_nothing_that_takes_it(world, paused, key):
+def test_pause_stops_all_but_suspensions_and_revocations(world, paused, key):
     for act in (
         ("anchorer", "TraceLedger", "anchor", secrets.token_bytes(32), 0, 0, 0, 1),
         ("anchorer", "TraceLedger", "anchorMany", [(secrets.token_bytes(32), 0, 0, 0, 1)]),
         ("office", "TraceLedger", "changeStatuses", paused.root, [(0, 5 << 36)], DIGEST),
         ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 9 << 36)], DIGEST),
         ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 4 << 12)], DIGEST),
-        ("anchorer", BALANCE, "draw", [a_draw(paused)]),
-        ("anchorer", BALANCE, "open", *paused.opening(2, key)),
-        ("anchorer", BALANCE, "giveBack", *give_back([a_draw(paused)], 0)),
+        ("anchorer", BALANCE, "draw", [a_drawdown(paused)]),
+        ("anchorer", BALANCE, "open", *paused.activation(2, key)),
+        ("anchorer", BALANCE, "giveBack", *refund([a_drawdown(paused)], 0)),
     ):
         assert world.refusal(*act).error == "TraceLedgerPaused"
     paused.change(3, DocumentStatus.SUSPENDED, by="anchorer")
@@ -324,10 +337,10 @@ def test_a_pause_stops_what_gives_trust_and_nothing_that_takes_it(world, paused,
     world.act("guardian", "Accreditation", "suspend", key, paused.time)
     assert world.ask("TraceLedger", "statusOf", paused.root, 3) == DocumentStatus.REVOKED
     assert world.ask("TraceLedger", "isPaused")
-    assert left(world, paused) == 100
+    assert remaining(world, paused) == 100
 
 
-def test_the_brake_is_pulled_by_the_few_and_let_go_by_the_authority(world, paused):
+def test_pause_and_resume_by_others_are_refused(world, paused):
     assert world.refusal("authority", "TraceLedger", "pause").error == "TraceLedgerPauseUnchanged"
     assert world.refusal("guardian", "TraceLedger", "resume").error == "AccessManagedUnauthorized"
     for person in ("anchorer", "office", "stranger"):

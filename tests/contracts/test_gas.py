@@ -17,23 +17,23 @@ def anchored(world):
     return root, world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 1024, 1024).gas_used
 
 
-def decide(world, root, places, digest=NO_ZERO_BYTES):
-    return world.act("office", "TraceLedger", "changeStatuses", root, words(places), digest).gas_used
+def decide(world, root, statuses, digest=NO_ZERO_BYTES):
+    return world.act("office", "TraceLedger", "changeStatuses", root, words(statuses), digest).gas_used
 
 
-def test_a_batch_is_anchored_within_its_limit(anchored):
+def test_anchoring_batch_stays_within_gas_limit(anchored):
     assert anchored[1] <= 55_000
 
 
-@pytest.mark.parametrize("place", [0, 127, 640, 1023])
-def test_one_decision_stays_within_its_limit_wherever_it_stands(world, anchored, place):
+@pytest.mark.parametrize("leaf_index", [0, 127, 640, 1023])
+def test_one_decision_stays_within_gas_limit(world, anchored, leaf_index):
     root, _ = anchored
-    assert decide(world, root, {place: 2}) <= 55_000
-    assert decide(world, root, {place ^ 1: 4}) <= 38_000
-    assert decide(world, root, {place: 4}) <= 38_000
+    assert decide(world, root, {leaf_index: 2}) <= 55_000
+    assert decide(world, root, {leaf_index ^ 1: 4}) <= 38_000
+    assert decide(world, root, {leaf_index: 4}) <= 38_000
 
 
-def test_a_whole_life_in_bulk_stays_within_its_limit(world):
+def test_whole_life_in_bulk_stays_within_limit(world):
     root = secrets.token_bytes(32)
     total = world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 1024, 1024).gas_used
     for status in (2, 4):

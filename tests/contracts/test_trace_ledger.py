@@ -19,7 +19,7 @@ from backend.domain.kinds import (
     Lane,
 )
 from contracts import Artifact
-from contracts import compile as build
+from contracts.tools import compile as build
 
 DIGEST = b"\x2a" * 32
 NO_DIGEST = b"\0" * 32
@@ -36,24 +36,24 @@ def refused_anchor(world, by="anchorer", *, ends=(0, 0, 0), size=1, root=None):
     return world.refusal(by, "TraceLedger", "anchor", root or secrets.token_bytes(32), *ends, size)
 
 
-def words(places):
+def words(statuses):
     """The changes of each word, as the contract wants them."""
     wanted = {}
-    for place, status in places.items():
-        wanted[place // 64] = wanted.get(place // 64, 0) | (status + 1) << 4 * (place % 64)
+    for leaf_index, status in statuses.items():
+        wanted[leaf_index // 64] = wanted.get(leaf_index // 64, 0) | (status + 1) << 4 * (leaf_index % 64)
     return sorted(wanted.items())
 
 
-def change(world, by, root, places):
-    return world.act(by, "TraceLedger", "changeStatuses", root, words(places), DIGEST)
+def change(world, by, root, statuses):
+    return world.act(by, "TraceLedger", "changeStatuses", root, words(statuses), DIGEST)
 
 
-def refused_change(world, by, root, places):
-    return world.refusal(by, "TraceLedger", "changeStatuses", root, words(places), DIGEST)
+def refused_change(world, by, root, statuses):
+    return world.refusal(by, "TraceLedger", "changeStatuses", root, words(statuses), DIGEST)
 
 
-def status(world, root, place):
-    return world.ask("TraceLedger", "statusOf", root, place)
+def status(world, root, leaf_index):
+    return world.ask("TraceLedger", "statusOf", root, leaf_index)
 
 
 def declarations(world, root, index, agent="anchorer"):
@@ -71,11 +71,11 @@ def agent(world, person):
 # ---- deployment and agents
 
 
-def test_a_deployment_is_known_by_its_number(world):
+def test_deployment_answers_its_number(world):
     assert world.ask("TraceLedger", "instanceId") == b"\7" * 32
 
 
-def test_each_agent_has_its_roles_and_its_own_number(world):
+def test_each_agent_has_roles_and_own_number(world):
     assert agent(world, "anchorer")[0] == 1
     assert agent(world, "office")[0] == 2
     assert agent(world, "authority")[0] == 4
@@ -85,18 +85,19 @@ def test_each_agent_has_its_roles_and_its_own_number(world):
 
 
 @pytest.mark.parametrize("person", ["anchorer", "office", "all_roles", "stranger"])
-def test_only_the_authority_registers_agents(world, person):
+def test_registration_by_others_than_authority_is_refused(world, person):
     refused = world.refusal(person, "TraceLedger", "registerAgent", world.address(person), 7)
     assert refused.error == "AccessManagedUnauthorized"
 
 
 @pytest.mark.parametrize(("person", "roles"), [("stranger", 8), ("stranger", 255), ("anchorer", 8), ("stranger", 0)])
-def test_roles_that_do_not_exist_are_refused(world, person, roles):
+def test_unknown_roles_are_refused(world, person, roles):
     refused = world.refusal("authority", "TraceLedger", "registerAgent", world.address(person), roles)
     assert refused.error == "TraceLedgerRolesUnknown"
 
 
-def test_an_agent_without_roles_can_do_nothing_and_keeps_its_number(world):
+def test_agent_without_roles_is_refused_everything(world):
+    """It keeps its number and the count of its batches, and gets them back with its next role."""
     address = world.address("newcomer")
     world.act("authority", "TraceLedger", "registerAgent", address, 3)
     root = anchor(world, "newcomer", declaration_end=1)
@@ -112,7 +113,8 @@ def test_an_agent_without_roles_can_do_nothing_and_keeps_its_number(world):
 # ---- batches
 
 
-def test_an_anchored_batch_is_found_under_its_root_with_time_number_and_lanes(world):
+def test_anchored_batch_is_answered_in_full(world):
+    """With the time of its block, its number, its anchorer and the ends of its segments."""
     root = anchor(world, origin_end=2, inspection_end=3, declaration_end=5, size=7)
     anchored_at, number, anchorer, *ends = batch(world, root)
     assert anchored_at == world.chain.head().time.timestamp()
@@ -120,7 +122,7 @@ def test_an_anchored_batch_is_found_under_its_root_with_time_number_and_lanes(wo
     assert ends == [2, 3, 5, 7]
 
 
-def test_anchoring_is_announced(world):
+def test_anchoring_emits_event(world):
     root = secrets.token_bytes(32)
     (event,) = world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 0, 5).logs
     assert event.address == world.addresses["TraceLedger"]
@@ -129,11 +131,12 @@ def test_anchoring_is_announced(world):
     assert event.data == agent(world, "anchorer")[2].to_bytes(32, "big") + (5).to_bytes(32, "big")
 
 
-def test_a_root_that_was_never_anchored_has_no_batch(world):
+def test_unknown_root_has_no_batch(world):
     assert batch(world, secrets.token_bytes(32)) == (0,) * 7
 
 
-def test_a_root_is_anchored_once_by_whomever(world):
+def test_root_anchored_twice_is_refused(world):
+    """Whoever anchored it, and whoever tries again."""
     root = anchor(world)
     for person in ("anchorer", "other_anchorer"):
         refused = refused_anchor(world, person, root=root)
@@ -141,7 +144,7 @@ def test_a_root_is_anchored_once_by_whomever(world):
         assert refused.arguments == {"root": "0x" + root.hex(), "anchoredAt": batch(world, root)[0]}
 
 
-def test_several_batches_are_anchored_together_or_not_at_all(world):
+def test_several_batches_are_anchored_all_or_none(world):
     before = agent(world, "anchorer")[2]
     roots = [secrets.token_bytes(32) for _ in range(5)]
     batches = [(root, 1, 2, 3, 4 + step) for step, root in enumerate(roots)]
@@ -159,7 +162,7 @@ def test_several_batches_are_anchored_together_or_not_at_all(world):
     assert world.refusal("office", "TraceLedger", "anchorMany", again[:1]).error == "TraceLedgerRoleMissing"
 
 
-def test_numbers_have_no_gap_for_each_anchorer_whatever_was_refused(world):
+def test_batch_numbers_rise_without_gap_after_refusals(world):
     before = {person: agent(world, person)[2] for person in ("anchorer", "other_anchorer")}
     first = anchor(world, "anchorer")
     anchor(world, "other_anchorer")
@@ -171,18 +174,18 @@ def test_numbers_have_no_gap_for_each_anchorer_whatever_was_refused(world):
 
 
 @pytest.mark.parametrize("person", ["office", "authority", "other_office", "stranger"])
-def test_only_an_anchorer_anchors(world, person):
+def test_anchoring_by_others_than_anchorer_is_refused(world, person):
     refused = refused_anchor(world, person)
     assert refused.error == "TraceLedgerRoleMissing"
     assert refused.arguments["roles"] == 1
 
 
 @pytest.mark.parametrize("size", [0, LARGEST + 1, 2**32 - 1])
-def test_a_batch_has_at_least_one_entry_and_not_too_many(world, size):
+def test_batch_of_impossible_size_is_refused(world, size):
     assert refused_anchor(world, size=size).error == "TraceLedgerSizeRefused"
 
 
-def test_the_largest_batch_is_taken_and_its_last_place_can_change(world):
+def test_largest_batch_takes_status_at_last_leaf(world):
     root = anchor(world, origin_end=1, inspection_end=2, declaration_end=LARGEST, size=LARGEST)
     assert batch(world, root)[3:] == (1, 2, LARGEST, LARGEST)
     change(world, "office", root, {LARGEST - 1: DeclarationStatus.RELEASED})
@@ -191,7 +194,7 @@ def test_the_largest_batch_is_taken_and_its_last_place_can_change(world):
 
 
 @pytest.mark.parametrize("ends", [(2, 1, 3), (1, 3, 2), (1, 2, 5), (5, 5, 5), (2**32 - 1, 2**32 - 1, 4)])
-def test_lanes_must_rise_and_stay_within_the_batch(world, ends):
+def test_unordered_segments_are_refused(world, ends):
     assert refused_anchor(world, ends=ends, size=4).error == "TraceLedgerLanesUnordered"
 
 
@@ -211,15 +214,15 @@ def documents_path(wanted):
 
 @pytest.fixture(scope="module")
 def gallery(world):
-    """One batch in which every status of every lane stands somewhere: (root, {place: (lane, status)})."""
-    shown = [(lane, status) for lane in (Lane.ORIGIN, Lane.INSPECTION) for status in DocumentStatus]
+    """One batch in which every status of every segment stands somewhere: (root, {leaf_index: (segment, status)})."""
+    shown = [(segment, status) for segment in (Lane.ORIGIN, Lane.INSPECTION) for status in DocumentStatus]
     shown += [(Lane.DECLARATION, status) for status in DeclarationStatus]
     shown += [(Lane.OTHER, status) for status in DocumentStatus]
     root = anchor(world, origin_end=4, inspection_end=8, declaration_end=17, size=21)
-    for place, (lane, wanted) in enumerate(shown):
-        for person, step in path_to(wanted) if lane == Lane.DECLARATION else documents_path(wanted):
-            change(world, person, root, {place: step})
-        assert status(world, root, place) == wanted
+    for leaf_index, (segment, wanted) in enumerate(shown):
+        for person, step in path_to(wanted) if segment == Lane.DECLARATION else documents_path(wanted):
+            change(world, person, root, {leaf_index: step})
+        assert status(world, root, leaf_index) == wanted
     return root, dict(enumerate(shown))
 
 
@@ -236,34 +239,34 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("person", ALLOWED)
-def test_every_edge_is_allowed_or_refused_as_the_rules_say(world, gallery, person):
+def test_every_edge_follows_the_rules(world, gallery, person):
     root, shown = gallery
-    for place, (lane, standing) in shown.items():
-        ours = ALLOWED[person][lane == Lane.DECLARATION]
-        anyones = OFFICE_EDGES | WITHDRAWAL_EDGES if lane == Lane.DECLARATION else DOCUMENT_EDGES
+    for leaf_index, (segment, standing) in shown.items():
+        ours = ALLOWED[person][segment == Lane.DECLARATION]
+        anyones = OFFICE_EDGES | WITHDRAWAL_EDGES if segment == Lane.DECLARATION else DOCUMENT_EDGES
         for target in range(15):
-            refused = refused_change(world, person, root, {place: target})
+            refused = refused_change(world, person, root, {leaf_index: target})
             if (standing, target) in ours:
-                assert refused is None, (person, lane, standing, target)
+                assert refused is None, (person, segment, standing, target)
                 continue
             known = (standing, target) in anyones
             assert refused.error == ("TraceLedgerEdgeNotAllowed" if known else "TraceLedgerEdgeForbidden")
-            assert (refused.arguments["place"], refused.arguments["from"], refused.arguments["to"]) == (
-                place,
+            assert (refused.arguments["leafIndex"], refused.arguments["from"], refused.arguments["to"]) == (
+                leaf_index,
                 standing,
                 target,
             )
 
 
-def test_a_stranger_changes_nothing(world, gallery):
+def test_change_by_stranger_is_refused(world, gallery):
     root, _ = gallery
     assert refused_change(world, "stranger", root, {0: DocumentStatus.REVOKED}).error == "TraceLedgerRoleMissing"
 
 
-def test_somebody_with_every_role_may_withdraw_in_an_own_batch(world):
+def test_agent_with_every_role_withdraws_in_own_batch(world):
     root = anchor(world, "all_roles", declaration_end=2, size=2)
     change(world, "all_roles", root, {0: DeclarationStatus.WITHDRAWN, 1: DeclarationStatus.RELEASED})
-    assert [status(world, root, place) for place in (0, 1)] == [8, 4]
+    assert [status(world, root, leaf_index) for leaf_index in (0, 1)] == [8, 4]
 
 
 @pytest.mark.parametrize("edge", sorted(OFFICE_EDGES))
@@ -275,10 +278,10 @@ def test_every_office_edge_is_written(world, edge):
     assert status(world, root, 0) == edge[1]
 
 
-# ---- statuses: words and places
+# ---- statuses: words and leaf indices
 
 
-def test_changes_are_announced_with_the_digest_of_their_reasons(world):
+def test_change_emits_event_with_reason_digest(world):
     root = anchor(world, declaration_end=1)
     (event,) = change(world, "office", root, {0: DeclarationStatus.EXAMINATION}).logs
     assert event.topics[1] == root
@@ -286,46 +289,49 @@ def test_changes_are_announced_with_the_digest_of_their_reasons(world):
     assert event.data == DIGEST
 
 
-def test_a_change_leaves_its_neighbours_as_they_are(world):
+def test_change_leaves_neighbours_as_they_are(world):
     root = anchor(world, declaration_end=128, size=128)
     change(world, "office", root, {62: 2, 63: 3, 64: 4, 65: 5})
     change(world, "office", root, {63: DeclarationStatus.RELEASED})
-    assert [status(world, root, place) for place in (61, 62, 63, 64, 65, 66)] == [0, 2, 4, 4, 5, 0]
+    assert [status(world, root, leaf_index) for leaf_index in (61, 62, 63, 64, 65, 66)] == [0, 2, 4, 4, 5, 0]
     assert world.ask("TraceLedger", "statusWord", root, 1) == 0x54
 
 
-def test_one_call_changes_different_places_in_different_ways(world):
+def test_one_call_changes_statuses_in_different_ways(world):
     root = anchor(world, origin_end=10, inspection_end=70, declaration_end=140, size=150)
     wanted = {0: 1, 9: 2, 10: 3, 69: 1, 145: 2}
     change(world, "anchorer", root, wanted | {70: DeclarationStatus.WITHDRAWN})
     change(world, "office", root, {71: 1, 72: 2, 73: 3, 139: 4})
     expected = wanted | {70: 8, 71: 1, 72: 2, 73: 3, 139: 4}
-    assert {place: status(world, root, place) for place in range(150)} == dict.fromkeys(range(150), 0) | expected
+    assert {leaf_index: status(world, root, leaf_index) for leaf_index in range(150)} == dict.fromkeys(
+        range(150), 0
+    ) | expected
 
 
-def test_one_bad_change_refuses_all_of_them(world):
+def test_one_bad_change_refuses_all(world):
     root = anchor(world, origin_end=10, inspection_end=10, declaration_end=140, size=150)
     good = dict.fromkeys(range(10, 140), DeclarationStatus.RELEASED)
     assert refused_change(world, "office", root, good) is None
-    for place, target in ((9, 1), (10, 0), (139, 9), (140, 1), (149, 2), (77, DeclarationStatus.WITHDRAWN)):
-        refused = refused_change(world, "office", root, good | {place: target})
+    for leaf_index, target in ((9, 1), (10, 0), (139, 9), (140, 1), (149, 2), (77, DeclarationStatus.WITHDRAWN)):
+        refused = refused_change(world, "office", root, good | {leaf_index: target})
         assert refused.error in {"TraceLedgerEdgeForbidden", "TraceLedgerEdgeNotAllowed"}
-        assert refused.arguments["place"] == place
+        assert refused.arguments["leafIndex"] == leaf_index
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 130])
-def test_places_outside_the_batch_are_refused(world, size):
+def test_leaf_index_outside_batch_is_refused(world, size):
     root = anchor(world, declaration_end=size, size=size)
     change(world, "office", root, {size - 1: DeclarationStatus.RELEASED})
-    for place in (size, size + 1, size + 63, size + 64, size + 1000, 2**32, 2**200):
-        refused = refused_change(world, "office", root, {place: DeclarationStatus.RELEASED})
+    for leaf_index in (size, size + 1, size + 63, size + 64, size + 1000, 2**32, 2**200):
+        refused = refused_change(world, "office", root, {leaf_index: DeclarationStatus.RELEASED})
         assert refused.error == "TraceLedgerPlaceOutsideBatch"
-        assert refused.arguments["place"] == place
-        assert world.refusal("stranger", "TraceLedger", "statusOf", root, place).error == refused.error
+        assert refused.arguments["leafIndex"] == leaf_index
+        assert world.refusal("stranger", "TraceLedger", "statusOf", root, leaf_index).error == refused.error
 
 
 @pytest.mark.parametrize("index", [2**18, 2**18 + 1, 2**32, 2**250, 2**256 - 1])
-def test_an_index_beyond_all_batches_is_refused_too_and_reads_as_nothing(world, index):
+def test_word_index_beyond_all_batches_is_refused(world, index):
+    """A change is; a question is answered by nothing."""
     root = anchor(world, declaration_end=1)
     refused = world.refusal("office", "TraceLedger", "changeStatuses", root, [(index, 2)], DIGEST)
     assert refused.error == "TraceLedgerPlaceOutsideBatch"
@@ -333,7 +339,7 @@ def test_an_index_beyond_all_batches_is_refused_too_and_reads_as_nothing(world, 
     assert declarations(world, root, index) == (True, 0, 0)
 
 
-def test_a_call_that_changes_nothing_is_refused(world):
+def test_call_that_changes_nothing_is_refused(world):
     root = anchor(world, declaration_end=100, size=100)
     nothing = ("TraceLedger", "changeStatuses", root)
     assert world.refusal("office", *nothing, [], DIGEST).error == "TraceLedgerChangesMissing"
@@ -350,29 +356,33 @@ def test_indices_rise(world):
     assert world.refusal("office", *act, [(1, 2), (0, 2)], DIGEST).error == "TraceLedgerIndicesNotAscending"
 
 
-def test_what_a_draw_must_know_of_declarations_is_told_at_once(world):
+def test_declarations_word_answers_segment_and_statuses(world):
+    """All that a drawdown must know of declarations, in one question."""
     root = anchor(world, origin_end=10, inspection_end=70, declaration_end=131, size=150)
     change(world, "office", root, {72: DeclarationStatus.RELEASED})
-    lane = [sum(15 << 4 * (place % 64) for place in range(70, 131) if place // 64 == index) for index in range(3)]
+    segment = [
+        sum(15 << 4 * (leaf_index % 64) for leaf_index in range(70, 131) if leaf_index // 64 == index)
+        for index in range(3)
+    ]
     statuses = [0, DeclarationStatus.RELEASED << 4 * (72 - 64), 0]
     assert [declarations(world, root, index) for index in range(3)] == [
-        (True, lane[index], statuses[index]) for index in range(3)
+        (True, segment[index], statuses[index]) for index in range(3)
     ]
-    assert declarations(world, root, 1, "other_anchorer") == (False, lane[1], statuses[1])
+    assert declarations(world, root, 1, "other_anchorer") == (False, segment[1], statuses[1])
     assert declarations(world, secrets.token_bytes(32), 0) == (False, 0, 0)
     for agent in ("office", "authority", "stranger"):
         asked = ("declarationsOf", world.address(agent), root, 1)
         assert world.refusal("anchorer", "TraceLedger", *asked).error == "TraceLedgerRoleMissing"
 
 
-def test_a_batch_that_is_not_there_has_no_statuses(world):
+def test_unknown_batch_has_no_statuses(world):
     root = secrets.token_bytes(32)
     assert refused_change(world, "office", root, {0: 4}).error == "TraceLedgerBatchUnknown"
     assert world.refusal("stranger", "TraceLedger", "statusOf", root, 0).error == "TraceLedgerBatchUnknown"
     assert world.ask("TraceLedger", "statusWord", root, 0) == 0
 
 
-def test_many_random_changes_agree_with_the_rules_kept_in_a_dictionary(world):
+def test_random_changes_agree_with_rules_in_dictionary(world):
     chance = random.Random(1791)
     ends = {"origin_end": 40, "inspection_end": 75, "declaration_end": 230, "size": 260}
     root = anchor(world, **ends)
@@ -387,17 +397,17 @@ def test_many_random_changes_agree_with_the_rules_kept_in_a_dictionary(world):
         spoilt = wanted | {chance.randrange(260): chance.randrange(9, 15)}
         assert refused_change(world, person, root, spoilt).error == "TraceLedgerEdgeForbidden"
     read = [world.ask("TraceLedger", "statusWord", root, index) for index in range(5)]
-    assert {place: read[place // 64] >> 4 * (place % 64) & 15 for place in range(260)} == standing
+    assert {leaf_index: read[leaf_index // 64] >> 4 * (leaf_index % 64) & 15 for leaf_index in range(260)} == standing
 
 
 def _random_changes(chance, person, standing, ends):
     wanted = {}
-    for place in chance.sample(range(260), chance.choice([1, 5, 60, 200])):
-        is_declaration = ends["inspection_end"] <= place < ends["declaration_end"]
-        ways = [to for start, to in ALLOWED[person][is_declaration] if start == standing[place]]
-        # Mostly to what keeps the place open, or the walk would end soon.
+    for leaf_index in chance.sample(range(260), chance.choice([1, 5, 60, 200])):
+        is_declaration = ends["inspection_end"] <= leaf_index < ends["declaration_end"]
+        ways = [to for start, to in ALLOWED[person][is_declaration] if start == standing[leaf_index]]
+        # Mostly to what keeps the declaration open, or the walk would end soon.
         if ways and (to := chance.choice(ways)) in ((1, 2, 3) if is_declaration else (0, 1)):
-            wanted[place] = int(to)
+            wanted[leaf_index] = int(to)
     return wanted
 
 
@@ -416,14 +426,14 @@ def tree_root(leaves):
     return hashlib.sha256(b"\1" + tree_root(leaves[:split]) + tree_root(leaves[split:])).digest()
 
 
-def tree_proof(place, leaves):
+def tree_proof(leaf_index, leaves):
     """RFC 9162, section 2.1.3.1, as it is written there."""
     if len(leaves) == 1:
         return []
     split = _split(len(leaves))
-    if place < split:
-        return [*tree_proof(place, leaves[:split]), tree_root(leaves[split:])]
-    return [*tree_proof(place - split, leaves[split:]), tree_root(leaves[:split])]
+    if leaf_index < split:
+        return [*tree_proof(leaf_index, leaves[:split]), tree_root(leaves[split:])]
+    return [*tree_proof(leaf_index - split, leaves[split:]), tree_root(leaves[:split])]
 
 
 def _split(size):
@@ -440,31 +450,31 @@ def anchored_tree(world, size):
     return ours, leaves, anchor(world, root=tree_root(leaves), size=size)
 
 
-def verify(world, root, place, entry, proof):
-    return world.ask("TraceLedger", "verify", root, place, entry, proof)
+def verify(world, root, leaf_index, entry, proof):
+    return world.ask("TraceLedger", "verify", root, leaf_index, entry, proof)
 
 
 SIZES = sorted({*range(1, 10), 15, 16, 17, 31, 32, 33, 63, 64, 65, *random.Random(9162).sample(range(10, 71), 6)})
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_entry_is_verified_at_its_place(world, size):
+def test_every_entry_verifies_at_its_leaf_index(world, size):
     ours, leaves, root = anchored_tree(world, size)
-    for place in range(size):
-        assert verify(world, root, place, ours[place], tree_proof(place, leaves)), place
+    for leaf_index in range(size):
+        assert verify(world, root, leaf_index, ours[leaf_index], tree_proof(leaf_index, leaves)), leaf_index
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 8, 21, 33, 64, 70])
-def test_no_altered_proof_is_accepted(world, size):
+def test_altered_proof_fails(world, size):
     ours, leaves, root = anchored_tree(world, size)
-    for place in {0, size // 3, size // 2, size - 1}:
-        proof = tree_proof(place, leaves)
+    for leaf_index in {0, size // 3, size // 2, size - 1}:
+        proof = tree_proof(leaf_index, leaves)
         for altered in _altered(proof):
-            assert not verify(world, root, place, ours[place], altered)
-        for other in {*range(size), size, size + 1, 2 * size, place + 64, 2**255} - {place}:
-            assert not verify(world, root, other, ours[place], proof)
-        assert not verify(world, root, place, ours[place][:-1] + bytes([ours[place][-1] ^ 1]), proof)
-        assert not verify(world, secrets.token_bytes(32), place, ours[place], proof)
+            assert not verify(world, root, leaf_index, ours[leaf_index], altered)
+        for other in {*range(size), size, size + 1, 2 * size, leaf_index + 64, 2**255} - {leaf_index}:
+            assert not verify(world, root, other, ours[leaf_index], proof)
+        assert not verify(world, root, leaf_index, ours[leaf_index][:-1] + bytes([ours[leaf_index][-1] ^ 1]), proof)
+        assert not verify(world, secrets.token_bytes(32), leaf_index, ours[leaf_index], proof)
 
 
 def _altered(proof):
@@ -480,7 +490,7 @@ def _altered(proof):
         yield [*proof[1:], proof[0]]
 
 
-def test_an_inner_node_is_not_taken_for_an_entry(world):
+def test_inner_node_as_entry_fails(world):
     _, leaves, root = anchored_tree(world, 4)
     pair = leaves[0] + leaves[1]
     right = hashlib.sha256(b"\1" + leaves[2] + leaves[3]).digest()
@@ -488,7 +498,7 @@ def test_an_inner_node_is_not_taken_for_an_entry(world):
         assert not verify(world, root, 0, forged, [right])
 
 
-def test_a_tree_of_another_size_is_not_the_batch(world):
+def test_proof_of_another_tree_size_fails(world):
     ours = entries(6)
     leaves = [leaf_hash(entry) for entry in ours]
     root = anchor(world, root=tree_root(leaves), size=5)
@@ -496,13 +506,13 @@ def test_a_tree_of_another_size_is_not_the_batch(world):
     assert not verify(world, root, 4, ours[4], tree_proof(4, leaves))
 
 
-def test_nothing_stands_in_a_batch_that_is_not_there(world):
+def test_entry_of_unknown_batch_fails(world):
     (entry,) = entries(1)
     assert not verify(world, leaf_hash(entry), 0, entry, [])
 
 
 @pytest.mark.contracts
-def test_the_published_vectors_are_judged_as_published(world):
+def test_published_vectors_are_judged_as_published(world):
     if "PROVENPORT_SAMPLES" not in os.environ:
         pytest.skip("PROVENPORT_SAMPLES does not name the directory of published samples")
     vectors = json.loads(Path(os.environ["PROVENPORT_SAMPLES"], "rfc6962-merkle", "inclusion.json").read_text("utf-8"))
@@ -510,11 +520,11 @@ def test_the_published_vectors_are_judged_as_published(world):
     for vector in vectors:
         proof = [base64.b64decode(sibling) for sibling in vector["proof"] or []]
         root, leaf = base64.b64decode(vector["root"] or ""), base64.b64decode(vector["leafHash"] or "")
-        place, size = vector["leafIdx"], vector["treeSize"]
-        if not all(len(part) == 32 for part in (root, leaf, *proof)) or min(place, size) < 0:
+        leaf_index, size = vector["leafIdx"], vector["treeSize"]
+        if not all(len(part) == 32 for part in (root, leaf, *proof)) or min(leaf_index, size) < 0:
             assert vector["wantErr"], "what cannot be put into a call must be a refusal"
             continue
-        assert includes("includes", root, size, place, leaf, proof) != vector["wantErr"], vector["name"]
+        assert includes("includes", root, size, leaf_index, leaf, proof) != vector["wantErr"], vector["name"]
     assert len(vectors) == 98
 
 

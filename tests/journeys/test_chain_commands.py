@@ -57,7 +57,7 @@ def test_a_lost_chain_is_told_and_everything_is_anchored_anew(tmp_path: Path) ->
     assert "anchored again" in run(folder, "chain", "deploy", "--again")
     with running(Settings(folder)) as system:
         deadline = time.monotonic() + 60
-        while advance(system.at):
+        while advance(system.ctx):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert "no discrepancies" in run(folder, "audit")
@@ -98,12 +98,12 @@ class TestOnARealNode:
         node.mine(max(0, depth - 6))
         node.ask("anvil_reorg", depth, [])
         settle(system, node)
-        with system.at.work(reading=True) as work:
-            kept = work.store.get_record(record.id)
-        batch = system.at.ledger.batch(kept.batch.root)
+        with system.ctx.work(reading=True) as work:
+            kept = work.records.get(record.id)
+        batch = system.ctx.ledger.batch(kept.batch.root)
         assert kept.proof_state.value == "final"
         assert batch is not None
-        assert len(list(system.at.ledger.anchorings(kept.batch.root))) == 1
+        assert len(list(system.ctx.ledger.anchorings(kept.batch.root))) == 1
 
     def test_a_stuck_transaction_is_replaced_at_a_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
         from datetime import timedelta
@@ -114,30 +114,30 @@ class TestOnARealNode:
         monkeypatch.setattr(sending, "RAISE_AFTER", timedelta(seconds=0.5))
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.at)
-        with system.at.work(reading=True) as work:
-            first = work.store.get_record(record.id).batch.transaction_hash
+        advance(system.ctx)
+        with system.ctx.work(reading=True) as work:
+            first = work.records.get(record.id).batch.transaction_hash
         time.sleep(0.6)
-        advance(system.at)
-        with system.at.work(reading=True) as work:
-            (sending,) = work.store.open_sendings()
+        advance(system.ctx)
+        with system.ctx.work(reading=True) as work:
+            (sending,) = work.outbox.pending()
         assert first in sending.hashes
         assert len(sending.hashes) == 2
         node.ask("evm_setAutomine", True)
         settle(system, node)
-        with system.at.work(reading=True) as work:
-            assert work.store.get_record(record.id).batch.transaction_hash == sending.transaction_hash
+        with system.ctx.work(reading=True) as work:
+            assert work.records.get(record.id).batch.transaction_hash == sending.transaction_hash
 
     def test_dropped_transactions_are_sent_again(self, node_world: Any) -> None:
         node, system, issue = node_world
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.at)
+        advance(system.ctx)
         node.ask("anvil_dropAllTransactions")
         node.ask("evm_setAutomine", True)
         settle(system, node)
-        with system.at.work(reading=True) as work:
-            assert work.store.get_record(record.id).proof_state.value == "final"
+        with system.ctx.work(reading=True) as work:
+            assert work.records.get(record.id).proof_state.value == "final"
 
     def test_another_chain_id_while_running_stops_everything(self, node_world: Any) -> None:
         node, system, issue = node_world
@@ -146,39 +146,39 @@ class TestOnARealNode:
         node.ask("anvil_setChainId", 424242)
         issue()
         with pytest.raises(ForeignLedger):
-            advance(system.at)
-        with system.at.work(reading=True) as work:
-            assert not work.store.open_sendings()
+            advance(system.ctx)
+        with system.ctx.work(reading=True) as work:
+            assert not work.outbox.pending()
         node.ask("anvil_setChainId", right)
         settle(system, node)
 
     def test_without_gas_money_everything_waits_and_goes_on_when_there_is_some(self, node_world: Any) -> None:
         node, system, issue = node_world
         settle(system, node)
-        anchorer = next(iter(system.at.ledger.anchorings())).anchorer
+        anchorer = next(iter(system.ctx.ledger.anchorings())).anchorer
         node.ask("anvil_setBalance", anchorer, "0x0")
         record = issue()
-        advance(system.at)
-        with system.at.work(reading=True) as work:
-            assert "funds" in work.store.troubles()[0].lower()
-        assert system.at.ledger.transactions_left()["anchorer"] == 0
+        advance(system.ctx)
+        with system.ctx.work(reading=True) as work:
+            assert "funds" in work.outbox.troubles()[0].lower()
+        assert system.ctx.ledger.transactions_left()["anchorer"] == 0
         node.fund(anchorer)
         settle(system, node)
-        with system.at.work(reading=True) as work:
-            assert work.store.get_record(record.id).proof_state.value == "final"
+        with system.ctx.work(reading=True) as work:
+            assert work.records.get(record.id).proof_state.value == "final"
 
     def test_a_node_reset_underneath_us_is_noticed(self, tmp_path: Path) -> None:
         with on_a_node(tmp_path / "data") as (node, system):
-            system.at.ledger.head()
+            system.ctx.ledger.head()
             node.ask("anvil_reset")
             with pytest.raises(ForeignLedger):
-                system.at.ledger.head()
+                system.ctx.ledger.head()
 
 
 def settle(system: Any, node: Any) -> None:
     """Rounds and blocks until nothing is under way."""
     for _ in range(60):
-        if not advance(system.at):
+        if not advance(system.ctx):
             return
         node.mine(2)
     raise AssertionError("still under way")
@@ -202,10 +202,10 @@ def node_world(node_system: Any) -> Any:
     from tests.helpers.builders import certificate_fields
 
     node, system = node_system
-    chamber = join(system.at, Particulars(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
+    chamber = join(system.ctx, Particulars(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
 
     def issue() -> Any:
         fields = certificate_fields(certificateNumber=str(uuid4())[:20])
-        return issuance.issue(system.at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+        return issuance.issue(system.ctx, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
 
     return node, system, issue

@@ -111,8 +111,8 @@ def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
     assert copies(tmp_path / "safe") == []
 
 
-@pytest.mark.parametrize("at", ["while copying", "while moving", "at the very end"])
-def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypatch, at):
+@pytest.mark.parametrize("moment", ["while copying", "while moving", "at the very end"])
+def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypatch, moment):
     folder, sealed = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
     into = DataFolder(tmp_path / "again")
@@ -122,15 +122,15 @@ def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(backups.shutil, "rmtree", lambda *_, **__: None)  # a killed process tidies nothing
-        if at == "while copying":
+        if moment == "while copying":
             patched.setattr(backups, "_write", killed)
-        elif at == "while moving":
+        elif moment == "while moving":
             patched.setattr(type(into.path), "rename", killed)
         else:
             patched.setattr(type(into.path), "rmdir", killed)
         with pytest.raises(Killed):
             backups.restore(copy, into)
-    if at != "at the very end":
+    if moment != "at the very end":
         with pytest.raises(UnusableFolder, match="restore again"):
             DataFolder.open(into.path, "1")
         backups.restore(copy, into)

@@ -44,20 +44,20 @@ def _install(folder, master):
     settings = Settings(folder, master_key=master)
     kept = DataFolder.open(folder, "test")
     accounts = ledger_accounts(kept, opened_vault(kept.master_key, master))
-    with opened(settings) as at:
+    with opened(settings) as ctx:
         for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-            join(at, Particulars(role, role.value, f"{role.value}@x.org"))
+            join(ctx, Particulars(role, role.value, f"{role.value}@x.org"))
     return {name: account.address for name, account in accounts.items()}
 
 
 def everything_signs(settings, addresses, organisations=3):
-    with opened(settings) as at, at.work(reading=True) as work:
-        keys = work.store.signing_keys()
+    with opened(settings) as ctx, ctx.work(reading=True) as work:
+        keys = work.keys.all()
         assert len(keys) == organisations
         for key in keys:
-            assert verify(key.public_jwk, b"text", at.vault.sign(key.sealed_private, b"text"))
+            assert verify(key.public_jwk, b"text", ctx.vault.sign(key.sealed_private, b"text"))
         kept = DataFolder.open(settings.data_dir, "test")
-        assert {name: a.address for name, a in ledger_accounts(kept, at.vault).items()} == addresses
+        assert {name: a.address for name, a in ledger_accounts(kept, ctx.vault).items()} == addresses
 
 
 def crash_at(point):
@@ -76,10 +76,10 @@ def test_everything_opens_under_the_new_key_and_nothing_under_the_old(tmp_path):
     assert not next_to(tmp_path / "master.key").exists()
     assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
     everything_signs(settings, addresses)
-    with opened(Settings(tmp_path, master_key=old.decode())) as at, at.work(reading=True) as work:
-        for key in work.store.signing_keys():
+    with opened(Settings(tmp_path, master_key=old.decode())) as ctx, ctx.work(reading=True) as work:
+        for key in work.keys.all():
             with pytest.raises(WrongMasterKey):
-                at.vault.sign(key.sealed_private, b"text")
+                ctx.vault.sign(key.sealed_private, b"text")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -105,7 +105,7 @@ def test_a_running_server_signs_and_takes_in_organisations_throughout(tmp_path, 
         join(server, Particulars(Role.MERCHANT, "Late", "late@x.org"))
         rotate_master_key(settings)
         with server.work(reading=True) as work:
-            for key in work.store.signing_keys():
+            for key in work.keys.all():
                 assert verify(key.public_jwk, b"text", server.vault.sign(key.sealed_private, b"text"))
     everything_signs(settings, addresses, organisations=4)
 
@@ -138,8 +138,8 @@ def test_the_command_does_the_same(tmp_path):
     refused = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
     assert refused.exit_code == 1
     assert "there is no authority yet" in refused.output
-    with opened(settings) as at:
-        join(at, Particulars(Role.AUTHORITY, "Authority", "a@x.org"))
+    with opened(settings) as ctx:
+        join(ctx, Particulars(Role.AUTHORITY, "Authority", "a@x.org"))
     stopped = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
     assert "0 records signed since" in stopped.output
     assert "not trusted since 2026-01-01" in run("list").output
@@ -211,8 +211,8 @@ def test_a_lost_database_is_told_and_none_is_made_in_its_place(tmp_path):
 
 def test_two_new_operator_keys_at_once_both_stay_named(tmp_path):
     settings, _ = installed(tmp_path / "data")
-    with opened(settings) as at, ThreadPoolExecutor(8) as pool:
-        first = at.operator.thumbprints()
-        list(pool.map(lambda _: at.operator.renew(), range(8)))
-        assert len(at.operator.thumbprints()) == len(first) + 8
-        assert at.operator.thumbprints()[-1] == first[0]
+    with opened(settings) as ctx, ThreadPoolExecutor(8) as pool:
+        first = ctx.operator.thumbprints()
+        list(pool.map(lambda _: ctx.operator.renew(), range(8)))
+        assert len(ctx.operator.thumbprints()) == len(first) + 8
+        assert ctx.operator.thumbprints()[-1] == first[0]

@@ -20,15 +20,11 @@ from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
 from backend.services.anchoring import advance, give_up_turn
 from backend.services.organisations import Particulars, join
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.store.data_keys import RecordKeys
-from backend.store.database import (
-    SqlWork,
-    open_engine,
-    scrub,
-    upgrade,
-)
+from backend.store.database import open_engine, scrub, upgrade
 from backend.store.encrypted_types import keys_of
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 from tests.helpers.fakes import Clock, FakeLedger, QuickPasswords
 
@@ -48,7 +44,7 @@ NAMES = {
 class House:
     """Everything that a story needs; the people are accredited for what their roles issue."""
 
-    at: Surroundings
+    ctx: AppContext
     ledger: FakeLedger
     clock: Clock
     passwords: QuickPasswords
@@ -62,32 +58,32 @@ class House:
     def settle(self, rounds: int = 10) -> None:
         """Run rounds until nothing is under way."""
         for _ in range(rounds):
-            if not advance(self.at):
+            if not advance(self.ctx):
                 return
         raise AssertionError(f"still under way after {rounds} rounds")
 
     def issue_certificate(self, **changes: Any) -> RecordOnFile:
-        return issuance.issue(self.at, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
+        return issuance.issue(self.ctx, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
 
     def issue_report(self, **changes: Any) -> RecordOnFile:
-        return issuance.issue(self.at, self.laboratory, Kind.INSPECTION_REPORT, report_fields(**changes))
+        return issuance.issue(self.ctx, self.laboratory, Kind.INSPECTION_REPORT, report_fields(**changes))
 
     def lodge(self, papers: list[RecordOnFile] | None = None, **changes: Any) -> Consignment:
         """Lodge a declaration, with a good certificate and report unless told otherwise."""
         named = [self.issue_certificate(), self.issue_report()] if papers is None else papers
         fields = lodgement_fields(records=[paper.id for paper in named], **changes)
-        return declarations.lodge(self.at, self.merchant, fields)
+        return declarations.lodge(self.ctx, self.merchant, fields)
 
     def record(self, record_id: str) -> RecordOnFile:
-        with self.at.work(reading=True) as work:
-            return work.store.get_record(record_id)
+        with self.ctx.work(reading=True) as work:
+            return work.records.get(record_id)
 
     def consignment(self, declaration_id: str) -> Consignment:
-        with self.at.work(reading=True) as work:
-            return work.store.get_consignment(declaration_id)
+        with self.ctx.work(reading=True) as work:
+            return work.consignments.get(declaration_id)
 
     def with_confirmations(self, count: int) -> None:
-        self.at = replace(self.at, confirmations=count)
+        self.ctx = replace(self.ctx, confirmations=count)
 
 
 @dataclass(frozen=True)
@@ -101,12 +97,12 @@ class Blueprint:
     ids: dict[str, str]
 
 
-def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[Surroundings, Engine]:
+def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[AppContext, Engine]:
     keys = RecordKeys(folder / "record.keys")
     engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    at = Surroundings(
-        work=SqlWork(engine),
+    ctx = AppContext(
+        work=UnitOfWorkFactory(engine),
         ledger=ledger,
         vault=SealedVault(master),
         files=FolderFiles(folder / "files", keys),
@@ -116,7 +112,7 @@ def _surroundings(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes)
         now=clock,
         scrub=lambda: scrub(engine),
     )
-    return at, engine
+    return ctx, engine
 
 
 @pytest.fixture(scope="session")
@@ -124,15 +120,15 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     """Eight organisations; those who issue something are accredited for it."""
     folder, master, clock = tmp_path_factory.mktemp("house"), Fernet.generate_key(), Clock()
     ledger = FakeLedger(clock)
-    at, engine = _surroundings(folder, ledger, clock, master)
+    ctx, engine = _app_context(folder, ledger, clock, master)
     upgrade(engine)
-    people = {name: join(at, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
+    people = {name: join(ctx, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
     for person in people.values():
         if person.role in accreditation.KINDS_OF:
-            accreditation.accredit(at, people["authority"], person.organisation.id)
-    while advance(at):
+            accreditation.accredit(ctx, people["authority"], person.organisation.id)
+    while advance(ctx):
         continue
-    give_up_turn(at)
+    give_up_turn(ctx)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
     keys_of(engine.dialect).close()
     database = (folder / "db.sqlite").read_bytes()
@@ -147,9 +143,9 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     (tmp_path / "db.sqlite").write_bytes(blueprint.database)
     (tmp_path / "record.keys").write_bytes(blueprint.keys)
     ledger = deepcopy(blueprint.ledger)
-    at, engine = _surroundings(tmp_path, ledger, ledger.clock, blueprint.master)
-    with at.work(reading=True) as work:
-        people = {name: work.store.find_person(person_id) for name, person_id in blueprint.ids.items()}
-    yield House(at, ledger, ledger.clock, at.passwords, people)
+    ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master)
+    with ctx.work(reading=True) as work:
+        people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
+    yield House(ctx, ledger, ledger.clock, ctx.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()

@@ -12,15 +12,16 @@ from backend.services import erasure, selective_disclosure
 from backend.store import tables
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import KeyDestroyed, RecordKeys
-from backend.store.database import SqlWork, open_engine
+from backend.store.database import open_engine
 from backend.store.encrypted_types import Sealed, keys_of
+from backend.store.unit_of_work import UnitOfWorkFactory
 
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
 
 def shown(house, record, audience=None, *names):
-    choice = selective_disclosure.choose(house.at, house.merchant, record.id, audience, names)
-    return selective_disclosure.presentation(house.at, choice)
+    choice = selective_disclosure.choose(house.ctx, house.merchant, record.id, audience, names)
+    return selective_disclosure.presentation(house.ctx, choice)
 
 
 def held_certificate(house, **changes):
@@ -31,19 +32,19 @@ def held_certificate(house, **changes):
 
 
 def erase(house, record):
-    return erasure.erase(house.at, house.merchant, record.id)
+    return erasure.erase(house.ctx, house.merchant, record.id)
 
 
 def bytes_on_disk(house):
-    folder = house.at.files._folder.parent
+    folder = house.ctx.files._folder.parent
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def everything_sealed(house):
     """Each sealed value of the database and each attachment, as it lies there."""
-    found = [path.read_bytes() for path in house.at.files._folder.glob("??/*")]
-    with house.at.work(reading=True) as work:
-        connection = work.store._session.connection()
+    found = [path.read_bytes() for path in house.ctx.files._folder.glob("??/*")]
+    with house.ctx.work(reading=True) as work:
+        connection = work._session.connection()
         for table in tables.metadata.tables.values():
             for column in table.columns:
                 if isinstance(column.type, Sealed):
@@ -63,13 +64,13 @@ def readable_in(copies, house):
 
 def older_copy(house, folder):
     """The house's database and files as they are now, to be opened beside it."""
-    house.at.scrub()
-    shutil.copytree(house.at.files._folder.parent, folder)
+    house.ctx.scrub()
+    shutil.copytree(house.ctx.files._folder.parent, folder)
     return folder
 
 
 def put_newest_keys(house, copy):
-    shutil.copy(house.at.files._folder.parent / "record.keys", copy / "record.keys")
+    shutil.copy(house.ctx.files._folder.parent / "record.keys", copy / "record.keys")
 
 
 @contextmanager
@@ -79,13 +80,13 @@ def opened_again(house, copy):
         engine = open_engine(f"sqlite:///{copy / 'db.sqlite'}", newest)
         stored = FolderFiles(copy / "files", newest)
         erased = follow_the_keys(engine, stored, house.clock())
-        yield replace(house, at=replace(house.at, work=SqlWork(engine), files=stored)), erased
+        yield replace(house, ctx=replace(house.ctx, work=UnitOfWorkFactory(engine), files=stored)), erased
         engine.dispose()
 
 
 def engine_of(house):
-    with house.at.work(reading=True) as work:
-        return work.store._session.get_bind()
+    with house.ctx.work(reading=True) as work:
+        return work._session.get_bind()
 
 
 def keys(house):

@@ -33,8 +33,8 @@ def anchored_batches(house):
 
 
 def sendings(house):
-    with house.at.work(reading=True) as work:
-        return list(work.store.open_sendings())
+    with house.ctx.work(reading=True) as work:
+        return list(work.outbox.pending())
 
 
 # The ordinary way
@@ -44,17 +44,17 @@ def test_a_record_goes_from_stored_to_final(house):
     house.ledger.holding = True
     record = house.issue_certificate()
     assert state_of(house, record) is ProofState.STORED
-    seal_stored(house.at)
+    seal_stored(house.ctx)
     assert state_of(house, record) is ProofState.SEALED
-    anchor_sealed(house.at)
+    anchor_sealed(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
-    follow(house.at)
+    follow(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.mine()
-    follow(house.at)
+    follow(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
-    assert not is_under_way(house.at)
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.VALID
+    assert not is_under_way(house.ctx)
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
 
 
 def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
@@ -66,15 +66,15 @@ def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
 
 
 def test_nothing_waiting_makes_no_batch(house):
-    assert seal_stored(house.at) is None
-    assert advance(house.at) is False
+    assert seal_stored(house.ctx) is None
+    assert advance(house.ctx) is False
     assert not anchored_batches(house)
 
 
 def test_a_declaration_that_becomes_final_leaves_one_event(house):
     consignment = house.lodge()
     house.settle()
-    advance(house.at)
+    advance(house.ctx)
     steps = [event.step for event in house.consignment(consignment.id).events]
     assert steps == [Step.LODGED, Step.ANCHORED]
 
@@ -84,7 +84,7 @@ def test_a_declaration_that_becomes_final_leaves_one_event(house):
 
 def crashing(house, port, method, after):
     """The house with one method that fails once, before or after it has done its work."""
-    real = getattr(getattr(house.at, port), method)
+    real = getattr(getattr(house.ctx, port), method)
     left = [True]
 
     class Failing:
@@ -101,14 +101,14 @@ def crashing(house, port, method, after):
 
     failing = Failing()
     setattr(failing, method, fail_once)
-    return replace(house.at, **{port: failing})
+    return replace(house.ctx, **{port: failing})
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["head", "next_nonce", "sign", "send", "receipt"])
 def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, method, after):
     consignment = house.lodge()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look inside")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look inside")
     with pytest.raises(Crash):
         advance(crashing(house, "ledger", method, after))
     house.settle()
@@ -125,9 +125,9 @@ def assert_nonces_without_gaps(house):
         assert nonces == list(range(len(nonces)))
 
 
-def rounds(at, count):
+def rounds(ctx, count):
     for _ in range(count):
-        advance(at)
+        advance(ctx)
 
 
 class FailingWork:
@@ -156,8 +156,8 @@ class FailingWork:
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, after):
     consignment = house.lodge()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
-    failing = replace(house.at, work=FailingWork(house.at.work, nth, after))
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.DETAIN, "keep it")
+    failing = replace(house.ctx, work=FailingWork(house.ctx.work, nth, after))
     with pytest.raises(Crash):
         rounds(failing, 5)
     house.settle()
@@ -171,8 +171,8 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
 def test_what_was_signed_is_sent_again_with_the_same_bytes(house):
     house.ledger.swallowing = True
     record = house.issue_certificate()
-    advance(house.at)
-    advance(house.at)
+    advance(house.ctx)
+    advance(house.ctx)
     assert len(set(house.ledger.sent[-3:])) == 1
     house.ledger.swallowing = False
     house.settle()
@@ -185,7 +185,7 @@ def test_several_batches_wait_their_turn_without_gaps(house):
     records = []
     for number in range(4):
         records.append(house.issue_certificate(certificateNumber=f"N{number}"))
-        advance(house.at)
+        advance(house.ctx)
     assert [sending.nonce for sending in sendings(house)] == [0, 1, 2, 3]
     house.ledger.holding = False
     house.ledger.mine()
@@ -198,7 +198,7 @@ def test_receipts_that_come_late_are_waited_for(house):
     house.ledger.holding = True
     record = house.issue_certificate()
     for _ in range(5):
-        assert advance(house.at)
+        assert advance(house.ctx)
     house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -211,11 +211,11 @@ def test_receipts_that_come_late_are_waited_for(house):
 def test_a_ledger_that_was_down_loses_nothing(house):
     house.ledger.down = True
     consignment = house.lodge()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
-    accreditation.suspend(house.at, house.authority, house.other_chamber.organisation.id)
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
+    accreditation.suspend(house.ctx, house.authority, house.other_chamber.organisation.id)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
-            advance(house.at)
+            advance(house.ctx)
     house.ledger.down = False
     house.settle()
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
@@ -233,7 +233,7 @@ def statuses_sent(house, signer):
 def test_one_records_changes_reach_the_ledger_in_their_order(house):
     consignment = house.lodge()
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
-        decisions.decide(house.at, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
+        decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
     house.settle(20)
     assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
@@ -245,7 +245,7 @@ def test_many_changes_of_one_batch_travel_together(house):
     lodged = [house.lodge(papers, declarationReference=f"R{number}") for number in range(5)]
     house.settle()
     for consignment in lodged:
-        decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+        decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
     (act,) = statuses_sent(house, "office")
     assert len(act.places) == 5
@@ -254,7 +254,7 @@ def test_many_changes_of_one_batch_travel_together(house):
 def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
     record = house.issue_certificate()
     house.settle()
-    issuance.revoke(house.at, house.chamber, record.id, "a secret reason")
+    issuance.revoke(house.ctx, house.chamber, record.id, "a secret reason")
     house.settle()
     (act,) = statuses_sent(house, "anchorer")
     assert len(act.reason_digest) == 32
@@ -265,7 +265,7 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
 def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     """A merchant takes back a statement; the chamber confirms it all the same, and revokes another certificate."""
     statement = statements.state(
-        house.at,
+        house.ctx,
         house.merchant,
         Kind.CERTIFICATE_OF_ORIGIN,
         certificate_fields(certificateNumber=None),
@@ -273,13 +273,13 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     )
     bad = house.issue_certificate()
     house.settle()
-    issuance.revoke(house.at, house.merchant, statement.id, "stated in error")
+    issuance.revoke(house.ctx, house.merchant, statement.id, "stated in error")
     house.settle()
-    with house.at.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
     with suppress(Conflict):  # refusing to confirm what was taken back is as good
-        issuance.confirm(house.at, house.chamber, request.id, "N-2")
-    issuance.revoke(house.at, house.chamber, bad.id, "forged invoice")
+        issuance.confirm(house.ctx, house.chamber, request.id, "N-2")
+    issuance.revoke(house.ctx, house.chamber, bad.id, "forged invoice")
     house.settle(20)
     kept = house.record(bad.id)
     assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
@@ -292,12 +292,12 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
     house.ledger.refusing = True
     record = house.issue_certificate()
     for _ in range(3):
-        advance(house.at)
-    with house.at.work(reading=True) as work:
-        sending = work.store.get_sending(house.record(record.id).batch.transaction_id)
+        advance(house.ctx)
+    with house.ctx.work(reading=True) as work:
+        sending = work.outbox.get(house.record(record.id).batch.transaction_id)
     assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
     assert state_of(house, record) is not ProofState.FINAL
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
     house.ledger.refusing = False
     other = house.issue_certificate(certificateNumber="N-2")
     house.settle()
@@ -318,11 +318,11 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
 
     house.ledger.sign = strict
     with suppress(Invalid):  # refusing it at once is better still
-        accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, valid_from=start)
+        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, valid_from=start)
     record = house.issue_certificate()
     for _ in range(3):
         with suppress(ValueError):
-            advance(house.at)
+            advance(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
 
 
@@ -332,26 +332,26 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
 def test_an_anchor_becomes_final_after_its_confirmations(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
     house.ledger.mine(2)
-    advance(house.at)
+    advance(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
     house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
 
 
 def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     raw = house.ledger.sent[-1]
     house.ledger.holding = True
     house.ledger.reorganise(1)
-    advance(house.at)
+    advance(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     assert house.ledger.sent[-1] == raw
     house.ledger.mine(4)
@@ -363,12 +363,12 @@ def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(hou
 def test_a_reorganisation_moves_an_anchor_to_its_new_block(house):
     house.with_confirmations(2)
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     first = house.record(record.id).batch.block
     house.ledger.reorganise(1)
     house.ledger.mine(2)
     house.ledger.send(house.ledger.sent[-1])
-    advance(house.at)
+    advance(house.ctx)
     assert house.record(record.id).batch.block == first + 2
     house.ledger.mine(3)
     house.settle()
@@ -379,10 +379,10 @@ def test_a_reorganisation_never_reads_as_a_forgery(house):
     """Between the loss of a block and its return nothing is known: the record was not forged."""
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     house.ledger.holding = True
     house.ledger.reorganise(1)
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
 
 
 def test_a_status_whose_block_was_lost_is_written_again(house):
@@ -390,12 +390,12 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
     house.settle()
     house.with_confirmations(2)
     house.ledger.mine(2)
-    issuance.revoke(house.at, house.chamber, record.id, "wrong goods")
-    advance(house.at)
+    issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
+    advance(house.ctx)
     house.ledger.reorganise(1)
     house.ledger.mine(3)
     for _ in range(4):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     kept = house.record(record.id)
     assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
@@ -413,7 +413,7 @@ def test_the_clock_may_stand_still(house):
     """Two changes asked in one instant still reach the ledger in the order in which they were asked."""
     consignment = house.lodge()
     house.settle()
-    frozen = replace(house.at, now=lambda: house.clock.time + timedelta(seconds=1))
+    frozen = replace(house.ctx, now=lambda: house.clock.time + timedelta(seconds=1))
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.EXAMINE, Decision.REJECT):
         decisions.decide(frozen, house.officer, consignment.id, decision, "next")
     house.settle(20)

@@ -23,15 +23,15 @@ from tests.services.test_anchoring import anchored_batches, assert_nonces_withou
 
 def in_database(house, statement, **values):
     """Change something behind the application's back."""
-    with house.at.work() as work:
-        work.store._session.execute(text(statement), values)
+    with house.ctx.work() as work:
+        work._session.execute(text(statement), values)
         work.commit()
 
 
 def rewrite(house, record, column, change):
     """What an operator could do who has the keys: another content, properly sealed."""
-    with house.at.work() as work:
-        connection = work.store._session.connection()
+    with house.ctx.work() as work:
+        connection = work._session.connection()
         keys, where = keys_of(connection.dialect), {"i": record.id}
         sealed = connection.execute(text(f"SELECT {column} FROM record WHERE id = :i"), where).scalar_one()
         where["new"] = keys.seal(change(keys.open(sealed)))
@@ -51,7 +51,7 @@ def test_nothing_is_signed_or_sent_while_another_chain_answers(house):
     house.ledger.foreign = True
     for _ in range(3):
         with pytest.raises(ForeignLedger):
-            advance(house.at)
+            advance(house.ctx)
     assert len(house.ledger.sent) == sent
     assert state_of(house, record) is ProofState.SEALED
     assert not sendings(house)
@@ -67,7 +67,7 @@ def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(house):
     house.ledger.swallowing = True
     record = house.issue_certificate()
     for _ in range(4):
-        advance(house.at)
+        advance(house.ctx)
     assert len(set(house.ledger.sent[-4:])) == 1
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.swallowing = False
@@ -82,29 +82,29 @@ def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(house):
 def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(house):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     (sending,) = sendings(house)
     foreign = house.ledger.sign(UseUpNonce("anchorer"), sending.nonce)
     house.ledger._pool.clear()
     house.ledger.send(foreign.raw)
     house.ledger.mine()
     house.ledger.holding = False
-    advance(house.at)
+    advance(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED, "a late receipt gets its time"
     house.clock.pass_by(anchoring.PATIENCE)
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     assert len(anchored_batches(house)) == 1
-    with house.at.work(reading=True) as work:
-        assert work.store.get_sending(sending.id).state is SendingState.DISPLACED
+    with house.ctx.work(reading=True) as work:
+        assert work.outbox.get(sending.id).state is SendingState.DISPLACED
 
 
 def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     consignment = house.lodge()
     house.settle()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = True
-    advance(house.at)
+    advance(house.ctx)
     (sending,) = sendings(house)
     house.ledger._pool.clear()
     house.ledger.send(house.ledger.sign(UseUpNonce("office"), sending.nonce).raw)
@@ -119,9 +119,9 @@ def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
 def test_a_gap_before_open_transactions_is_filled(house):
     house.ledger.swallowing = True
     first = house.issue_certificate(certificateNumber="N-1")
-    advance(house.at)
+    advance(house.ctx)
     second = house.issue_certificate(certificateNumber="N-2")
-    advance(house.at)
+    advance(house.ctx)
     low, _ = sendings(house)
     in_database(house, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id)
     in_database(house, "DELETE FROM sending WHERE id = :i", i=low.id)
@@ -134,9 +134,9 @@ def test_a_gap_before_open_transactions_is_filled(house):
 def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     house.ledger.swallowing = True
     house.issue_certificate(certificateNumber="N-1")
-    advance(house.at)
+    advance(house.ctx)
     record = house.issue_certificate(certificateNumber="N-2")
-    advance(house.at)
+    advance(house.ctx)
     low, _ = sendings(house)
     in_database(house, "UPDATE sending SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
@@ -150,10 +150,10 @@ def test_a_number_is_open_once_whatever_a_worker_believes(house):
     """The database itself refuses a second open transaction under one number."""
     house.ledger.holding = True
     house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     (sending,) = sendings(house)
-    with pytest.raises(Conflict, match="recorded already"), house.at.work() as work:
-        work.store.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
+    with pytest.raises(Conflict, match="recorded already"), house.ctx.work() as work:
+        work.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
 
 
 # ---- 8: fees
@@ -164,7 +164,7 @@ def stuck(house):
     house.ledger.lowest_fee = 4
     record = house.issue_certificate()
     for _ in range(2):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     return record
 
@@ -175,12 +175,12 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
     assert state_of(house, record) is ProofState.SUBMITTED
     for _ in range(3):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    with house.at.work(reading=True) as work:
-        sending = work.store.get_sending(batch_of(house, record).transaction_id)
+    with house.ctx.work(reading=True) as work:
+        sending = work.outbox.get(batch_of(house, record).transaction_id)
     assert first in sending.hashes
     assert len(sending.hashes) == 3
     assert batch_of(house, record).transaction_hash == sending.transaction_hash
@@ -191,7 +191,7 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
 def test_a_fee_is_not_raised_before_its_time(house):
     record = stuck(house)
     before = len(house.ledger.sent)
-    advance(house.at)
+    advance(house.ctx)
     assert len(set(house.ledger.sent[before - 1 :])) == 1
     assert state_of(house, record) is ProofState.SUBMITTED
 
@@ -200,7 +200,7 @@ def test_an_earlier_bid_that_is_mined_after_all_counts(house):
     record = stuck(house)
     first = house.ledger.sent[-1]
     house.clock.pass_by(anchoring.RAISE_AFTER)
-    advance(house.at)
+    advance(house.ctx)
     assert house.ledger.sent[-1] != first
     house.ledger._pool[:] = [first]
     house.ledger.lowest_fee = 0
@@ -216,7 +216,7 @@ def test_the_highest_fee_is_never_exceeded(house):
     record = stuck(house)
     for _ in range(5):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.at)
+        advance(house.ctx)
     assert max(house.ledger._fees[raw] for raw in house.ledger.sent) == 2
     house.ledger.lowest_fee = 0
     house.ledger.mine()
@@ -232,15 +232,15 @@ def test_without_money_the_same_transaction_waits_and_is_told(house):
     record = house.issue_certificate()
     for _ in range(3):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.at)
-    with house.at.work(reading=True) as work:
-        assert "insufficient funds" in work.store.troubles()[0]
+        advance(house.ctx)
+    with house.ctx.work(reading=True) as work:
+        assert "insufficient funds" in work.outbox.troubles()[0]
     assert len(set(house.ledger.sent[-2:])) == 1
     house.ledger.poor = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    with house.at.work(reading=True) as work:
-        assert not work.store.troubles()
+    with house.ctx.work(reading=True) as work:
+        assert not work.outbox.troubles()
 
 
 # ---- 10, 12, 13: blocks that vanish
@@ -252,13 +252,13 @@ def test_blocks_that_vanish_are_made_up_for_at_every_depth(house, depth):
     records = []
     for number in range(3):
         records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine(4)
         house.settle()
     house.ledger.mine(max(0, 3 - depth))
     house.ledger.reorganise(min(depth, len(house.ledger._blocks) - 1))
     for _ in range(12):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     house.settle()
     assert {state_of(house, record) for record in records} == {ProofState.FINAL}
@@ -273,7 +273,7 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
     old = deepcopy((house.ledger._receipts, house.ledger._blocks, house.ledger._state))
     consignment = house.lodge()
     house.settle()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.DETAIN, "keep it")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.DETAIN, "keep it")
     house.settle()
     house.ledger._receipts, house.ledger._blocks, house.ledger._state = old
     house.settle()
@@ -284,8 +284,8 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
 
 
 def database_file(house):
-    with house.at.work(reading=True) as work:
-        return work.store._session.connection().engine.url.database
+    with house.ctx.work(reading=True) as work:
+        return work._session.connection().engine.url.database
 
 
 def restore_from(house, snapshot):
@@ -301,7 +301,7 @@ def save_to(house, snapshot):
 
 def test_a_restored_database_recognises_the_roots_that_are_already_there(house, tmp_path):
     record = house.issue_certificate()
-    seal_stored(house.at)
+    seal_stored(house.ctx)
     save_to(house, tmp_path / "old.sqlite")
     house.settle()
     transaction = batch_of(house, record).transaction_hash
@@ -321,7 +321,7 @@ def test_a_restored_database_recognises_the_roots_that_are_already_there(house, 
 def test_a_restored_database_finds_what_it_had_sent(house, tmp_path):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     save_to(house, tmp_path / "old.sqlite")
     house.ledger.holding = False
     house.ledger.mine()
@@ -339,10 +339,10 @@ def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_
     house.ledger.refusing = True
     record = house.issue_certificate()
     for _ in range(5):
-        advance(house.at)
+        advance(house.ctx)
     assert len(house.ledger.mined("anchorer")) == 1
-    with house.at.work(reading=True) as work:
-        assert "Refusing" in work.store.troubles()
+    with house.ctx.work(reading=True) as work:
+        assert "Refusing" in work.outbox.troubles()
     house.ledger.refusing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -354,11 +354,11 @@ def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_
     house.with_confirmations(3)
     house.ledger.refusing = True
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     house.ledger.reorganise(1)
     house.ledger.refusing = False
     for _ in range(8):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -371,10 +371,10 @@ def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_
 
 def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored(house):
     record = house.issue_certificate()
-    seal_stored(house.at)
+    seal_stored(house.ctx)
     rewrite(house, record, "signed_jwt", lambda content: content + b"x")
     for _ in range(3):
-        advance(house.at)
+        advance(house.ctx)
     assert not anchored_batches(house)
     assert "do not give its root; changed places: [0]" in batch_of(house, record).trouble
 
@@ -399,8 +399,8 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     house.settle()
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
     assert [act.lanes.size for act in anchored_batches(house)] == [2]
-    with house.at.work(reading=True) as work:
-        assert work.store.quarantined() == 1
+    with house.ctx.work(reading=True) as work:
+        assert work.batches.count_quarantined() == 1
 
 
 @pytest.mark.parametrize(
@@ -412,8 +412,8 @@ def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(house, column,
     rewrite(house, bad, column, lambda _: content)
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
-    with house.at.work(reading=True) as work:
-        assert work.store.quarantined() == 1
+    with house.ctx.work(reading=True) as work:
+        assert work.batches.count_quarantined() == 1
 
 
 def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(house):
@@ -424,7 +424,7 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
             in_database(house, "UPDATE record SET quarantined = 'looked at' WHERE id = :i", i=bad.id)
 
     with pytest.raises(Conflict):
-        seal_stored(replace(house.at, reached=meanwhile))
+        seal_stored(replace(house.ctx, reached=meanwhile))
     assert state_of(house, good) is ProofState.STORED
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
@@ -435,29 +435,29 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
 
 
 def test_of_two_workers_one_has_the_turn(house):
-    second = replace(house.at, holder="another process")
+    second = replace(house.ctx, holder="another process")
     record = house.issue_certificate()
-    assert claim_turn(house.at)
+    assert claim_turn(house.ctx)
     assert not claim_turn(second)
     assert advance(second) is False
     assert state_of(house, record) is ProofState.STORED
-    advance(house.at)
+    advance(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
 
 
 def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopped_at_once(house):
-    second = replace(house.at, holder="another process")
-    claim_turn(house.at)
+    second = replace(house.ctx, holder="another process")
+    claim_turn(house.ctx)
     house.clock.pass_by(anchoring.CLAIM)
     assert claim_turn(second)
-    assert not claim_turn(house.at)
+    assert not claim_turn(house.ctx)
     give_up_turn(second)
-    assert claim_turn(house.at)
+    assert claim_turn(house.ctx)
 
 
 def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkeypatch):
-    monkeypatch.setattr(rounds, "claim_turn", lambda at: True)
-    second = replace(house.at, holder="another process")
+    monkeypatch.setattr(rounds, "claim_turn", lambda ctx: True)
+    second = replace(house.ctx, holder="another process")
     house.ledger.holding = True
     real = house.ledger.sign
 
@@ -468,8 +468,8 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
 
     consignment = house.lodge()
     house.ledger.sign = sign_while_the_other_is_at_work
-    advance(house.at)
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    advance(house.ctx)
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = False
     house.ledger.mine()
     house.ledger.sign = sign_while_the_other_is_at_work
@@ -487,10 +487,10 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
 def test_a_clock_that_jumps_a_day_either_way_changes_nothing(house):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.at)
+    advance(house.ctx)
     for jump in (timedelta(days=-1), timedelta(days=2)):
         house.clock.pass_by(jump)
-        advance(house.at)
+        advance(house.ctx)
     house.ledger.holding = False
     house.ledger.mine()
     house.settle()
@@ -507,7 +507,7 @@ def test_a_queue_that_grew_for_hours_drains_oldest_first(house, monkeypatch):
         records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
         house.clock.pass_by(timedelta(minutes=10))
         with pytest.raises(LedgerUnavailable):
-            advance(house.at)
+            advance(house.ctx)
     house.ledger.down = False
     house.settle()
     assert {state_of(house, record) for record in records} == {ProofState.FINAL}

@@ -12,7 +12,7 @@ from tests.services.test_anchoring_faults import in_database, rewrite
 
 
 def names(house):
-    return sorted({found.name for found in audit(house.at).discrepancies})
+    return sorted({found.name for found in audit(house.ctx).discrepancies})
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def busy(house):
     """A house in which much has happened."""
     consignment = house.lodge()
     house.settle()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     revoked = house.issue_certificate(certificateNumber="N-2")
     house.settle()
-    issuance.revoke(house.at, house.chamber, revoked.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, revoked.id, "wrong goods")
     house.settle()
     return house
 
 
 def test_where_all_is_well_nothing_is_found(busy):
-    found = audit(busy.at)
+    found = audit(busy.ctx)
     assert found.discrepancies == ()
     assert (found.records, found.batches, found.batches_on_ledger) == (4, 2, 2)
 
@@ -37,7 +37,7 @@ def test_where_all_is_well_nothing_is_found(busy):
 def test_what_is_under_way_is_no_discrepancy(busy):
     busy.ledger.holding = True
     busy.issue_certificate(certificateNumber="N-3")
-    seal_stored(busy.at)
+    seal_stored(busy.ctx)
     assert names(busy) == []
 
 
@@ -78,8 +78,8 @@ def test_a_change_behind_the_application_is_found(busy, change, expected):
     ],
 )
 def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected):
-    with busy.at.work(reading=True) as work:
-        sealed = [record for batch in work.store.batches() for record in work.store.leaves(batch)]
+    with busy.ctx.work(reading=True) as work:
+        sealed = [record for batch in work.batches.all() for record in work.batches.leaves(batch)]
     rewrite(busy, busy.record(sealed[0].record_id), "signed_jwt", lambda _: content)
     assert expected <= set(names(busy))
 
@@ -98,4 +98,4 @@ def test_a_batch_that_the_ledger_has_lost_is_found(busy):
 def test_a_silent_ledger_is_no_finding(busy):
     busy.ledger.down = True
     with pytest.raises(LedgerUnavailable):
-        audit(busy.at)
+        audit(busy.ctx)

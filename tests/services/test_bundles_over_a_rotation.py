@@ -31,11 +31,11 @@ def blocks_in_whole_seconds(house):
 
 
 def file_of(house, record):
-    return bundles.text(bundle_of(house.at, house.record(record.id))).encode()
+    return bundles.text(bundle_of(house.ctx, house.record(record.id))).encode()
 
 
 def rotate(house):
-    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
     house.clock.pass_by(timedelta(seconds=2))
     house.settle()
     house.clock.pass_by(timedelta(seconds=2))
@@ -48,14 +48,14 @@ def settled(house, **changes):
 
 
 def by_the_ledger(house, content):
-    return verdict_on_bundle(house.at, strict_json.loads(content)).ruling
+    return verdict_on_bundle(house.ctx, strict_json.loads(content)).ruling
 
 
 def by_its_snapshot(house, content):
-    moment = house.at.now()
+    moment = house.ctx.now()
     read = bundle_verification.read(content, moment)
     assert not isinstance(read, Verdict), read
-    source = bundle_verification.by_snapshot(read, trust_of(house.at, "Operator"), moment, DAY)
+    source = bundle_verification.by_snapshot(read, trust_of(house.ctx, "Operator"), moment, DAY)
     return bundle_verification.verdict_on(read, source, moment)
 
 
@@ -77,12 +77,12 @@ def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(
 
 
 def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house):
-    with house.at.work(reading=True) as work:
-        old = work.store.active_key(house.chamber.organisation)
+    with house.ctx.work(reading=True) as work:
+        old = work.keys.active(house.chamber.organisation)
     rotate(house)
-    with house.at.work() as work:  # a thief who kept a copy of the old key
-        new = work.store.active_key(house.chamber.organisation)
-        kept = work.store.find_key(old.thumbprint)
+    with house.ctx.work() as work:  # a thief who kept a copy of the old key
+        new = work.keys.active(house.chamber.organisation)
+        kept = work.keys.find(old.thumbprint)
         new.is_active, kept.is_active, kept.successor = False, True, None
         work.commit()
     content = file_of(house, settled(house, certificateNumber="LATE-1"))

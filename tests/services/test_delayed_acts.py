@@ -22,18 +22,18 @@ def careful(house):
 
 
 def asked(house):
-    return accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, chapters=[94])
+    return accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=[94])
 
 
 def chapters(house):
-    with house.at.work(reading=True) as work:
-        key = work.store.active_key(house.chamber.organisation).thumbprint
+    with house.ctx.work(reading=True) as work:
+        key = work.keys.active(house.chamber.organisation).thumbprint
     return house.ledger.accreditation(bytes.fromhex(key)).chapters
 
 
 def kept(house, act):
-    with house.at.work(reading=True) as work:
-        return work.store.get_accreditation_act(act.id)
+    with house.ctx.work(reading=True) as work:
+        return work.accreditation_changes.get(act.id)
 
 
 def acts(house):
@@ -48,13 +48,13 @@ def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
     assert chapters(careful) == before
     due = kept(careful, act).due_at
     assert due - careful.clock.time > timedelta(hours=23)
-    assert not is_under_way(careful.at), "what waits for a day keeps nobody busy"
+    assert not is_under_way(careful.ctx), "what waits for a day keeps nobody busy"
     (standing,) = [
-        s for s in accreditation.standings(careful.at) if s.organisation.id == careful.chamber.organisation.id
+        s for s in accreditation.standings(careful.ctx) if s.organisation.id == careful.chamber.organisation.id
     ]
     assert standing.announced.due_at == due
     careful.clock.pass_by(DAY - timedelta(minutes=1))
-    advance(careful.at)
+    advance(careful.ctx)
     assert chapters(careful) == before
     careful.clock.pass_by(timedelta(minutes=2))
     careful.settle()
@@ -65,7 +65,7 @@ def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
 def test_the_guardian_cancels_what_was_announced(careful):
     before, act = chapters(careful), asked(careful)
     careful.settle()
-    accreditation.cancel(careful.at, act.id)
+    accreditation.cancel(careful.ctx, act.id)
     careful.settle()
     assert kept(careful, act).ended == CANCELLED
     assert len(careful.ledger.mined("guardian")) == 1
@@ -73,12 +73,12 @@ def test_the_guardian_cancels_what_was_announced(careful):
     careful.settle()
     assert chapters(careful) == before
     with pytest.raises(Conflict):
-        accreditation.cancel(careful.at, act.id)
+        accreditation.cancel(careful.ctx, act.id)
 
 
 def test_an_act_that_was_never_announced_is_cancelled_without_the_ledger(careful):
     act = asked(careful)
-    accreditation.cancel(careful.at, act.id)
+    accreditation.cancel(careful.ctx, act.id)
     careful.settle()
     assert kept(careful, act).ended == CANCELLED
     assert Announce not in acts(careful)
@@ -104,10 +104,10 @@ def test_an_announcement_that_expired_is_made_anew(careful):
 
 
 def test_a_suspension_takes_trust_away_at_once(careful):
-    accreditation.suspend(careful.at, careful.authority, careful.chamber.organisation.id)
+    accreditation.suspend(careful.ctx, careful.authority, careful.chamber.organisation.id)
     careful.settle()
-    with careful.at.work(reading=True) as work:
-        key = work.store.active_key(careful.chamber.organisation).thumbprint
+    with careful.ctx.work(reading=True) as work:
+        key = work.keys.active(careful.chamber.organisation).thumbprint
     assert careful.ledger.accreditation(bytes.fromhex(key)).suspended_since is not None
 
 
@@ -126,19 +126,19 @@ def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
             crashed.append(point)
             raise Killed(point)
 
-    calm, careful.at = careful.at, replace(careful.at, reached=crash)
+    calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(4):
         try:
-            advance(careful.at)
+            advance(careful.ctx)
         except Killed:
             continue
     careful.clock.pass_by(2 * DAY)
     for _ in range(4):
         try:
-            advance(careful.at)
+            advance(careful.ctx)
         except Killed:
             continue
-    careful.at = calm
+    careful.ctx = calm
     careful.settle()
     assert crashed
     assert acts(careful).count(Announce) == 1
@@ -150,20 +150,20 @@ def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
 def test_a_crash_while_cancelling_cancels(careful, point):
     act, crashed = asked(careful), []
     careful.settle()
-    accreditation.cancel(careful.at, act.id)
+    accreditation.cancel(careful.ctx, act.id)
 
     def crash(reached):
         if reached == point and not crashed:
             crashed.append(point)
             raise Killed(point)
 
-    calm, careful.at = careful.at, replace(careful.at, reached=crash)
+    calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(3):
         try:
-            advance(careful.at)
+            advance(careful.ctx)
         except Killed:
             continue
-    careful.at = calm
+    careful.ctx = calm
     careful.settle()
     assert crashed
     assert kept(careful, act).ended == CANCELLED

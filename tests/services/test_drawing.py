@@ -19,7 +19,7 @@ from tests.helpers.builders import goods_item, lodgement_fields
 
 
 def release(house, consignment, **changes):
-    return decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order", **changes)
+    return decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "Papers in order", **changes)
 
 
 def lodged(house, certificates, quantity="200", number=1):
@@ -45,13 +45,13 @@ def _where(house, certificate):
 
 
 def rows(house, consignment):
-    with house.at.work(reading=True) as work:
-        return work.store.draws_for(consignment.id)
+    with house.ctx.work(reading=True) as work:
+        return work.drawdowns.of_declaration(consignment.id)
 
 
 def quantity_check(house, consignment):
-    with house.at.work(reading=True) as work:
-        verdict = verdict_on_consignment(house.at, work.store, work.store.get_consignment(consignment.id)).verdict
+    with house.ctx.work(reading=True) as work:
+        verdict = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
     return next(check for check in verdict.checks if check.code == "QUANTITY_LEFT")
 
 
@@ -59,8 +59,8 @@ def draw_elsewhere(house, certificate, declaration, steps):
     """What another server does: draws the certificate for a declaration, past our database."""
     opened = house.ledger.opened_certificate(*_where(house, certificate))
     if opened is None:
-        with house.at.work(reading=True) as work:
-            kept = work.store.get_record(certificate.id)
+        with house.ctx.work(reading=True) as work:
+            kept = work.records.get(certificate.id)
         from backend.services.anchoring.opening import _act
 
         _send(house, _act(kept, place(kept)))
@@ -94,11 +94,11 @@ def test_the_release_is_not_sent_before_its_draws_are_final(house):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(20):
-        advance(house.at)
+        advance(house.ctx)
         released = [act for _, act in house.ledger.mined("office") if isinstance(act, ChangeStatuses)]
         (row,) = rows(house, consignment)
         assert bool(released) <= (row.made_at is not None)
@@ -133,7 +133,7 @@ def test_a_statement_that_was_accepted_draws_nothing(house):
     from tests.helpers.builders import certificate_fields
 
     statement = statements.state(
-        house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(), house.chamber.organisation.id
+        house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(), house.chamber.organisation.id
     )
     consignment = lodged(house, [statement])
     release(house, consignment, accept_cannot_tell=True)
@@ -148,7 +148,7 @@ def test_a_ledger_from_before_there_were_draws_goes_on_as_before(house):
     release(house, consignment)
     house.settle()
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 # Never beyond what there is
@@ -214,7 +214,7 @@ def test_a_release_whose_draw_the_ledger_refuses_is_undone_and_customs_are_told(
     assert kept.events[-1].note.startswith(why)
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.DETAINED
     assert not any(row.is_standing for row in rows(house, consignment))
-    found = audit(house.at).discrepancies
+    found = audit(house.ctx).discrepancies
     assert {one.name for one in found} <= {"draw-unknown-to-database", "status-differs"}, found
 
 
@@ -224,7 +224,7 @@ def test_after_an_undone_release_an_officer_may_release_with_another_certificate
     release(house, consignment)
     draw_elsewhere(house, certificate, other, 450_000)
     house.settle()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.REJECT, "Quantity used up")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.REJECT, "Quantity used up")
     house.settle()
     assert house.consignment(consignment.id).status is DeclarationStatus.REJECTED
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.REJECTED
@@ -250,7 +250,7 @@ def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
     draw_elsewhere(house, certificate, other, 400_000)
     release(house, consignment)
     house.ledger.holding = True
-    advance(house.at)  # our draw is signed and sent, and waits for its block
+    advance(house.ctx)  # our draw is signed and sent, and waits for its block
     ours = house.ledger._pool.pop()
     house.ledger.holding = False
     nonce = house.ledger.next_nonce("anchorer")
@@ -276,7 +276,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
 
     monkeypatch.setattr(house.ledger, "rehearse", paused)
     for _ in range(3):
-        assert advance(house.at)
+        assert advance(house.ctx)
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.LODGED
     monkeypatch.undo()
@@ -310,18 +310,18 @@ def test_a_crash_while_drawing_draws_once(house, point, times):
             count[0] -= 1
             raise Killed(point)
 
-    calm, house.at = house.at, replace(house.at, reached=crash)
+    calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.at)
+            advance(house.ctx)
         except Killed:
             continue
     assert count[0] < times, "the point was never reached"
-    house.at = calm
+    house.ctx = calm
     house.settle()
     assert left(house, certificate) == 300_000
     assert len(list(house.ledger.drawings())) == 1
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5, 8, 12])
@@ -330,20 +330,20 @@ def test_draws_whose_blocks_vanish_are_made_again(house, depth):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(16):
-        advance(house.at)
+        advance(house.ctx)
         house.ledger.mine()
     house.ledger.reorganise(depth)
     for _ in range(40):
         house.ledger.mine()
-        advance(house.at)
+        advance(house.ctx)
     assert left(house, certificate) == 300_000
     assert len(list(house.ledger.drawings())) == 1
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 def test_a_draw_that_an_older_copy_of_the_database_forgot_is_recognised(house):
@@ -356,7 +356,7 @@ def test_a_draw_that_an_older_copy_of_the_database_forgot_is_recognised(house):
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
@@ -365,11 +365,11 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
     release(house, consignment)
     house.settle()
     house.ledger.reorganise(len(house.ledger._blocks) - 1)
-    begin_anew(house.at)
+    begin_anew(house.ctx)
     house.settle()
     assert left(house, certificate) == 300_000
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 # Giving back
@@ -386,7 +386,7 @@ def test_what_was_drawn_is_given_back_where_the_declaration_ended_otherwise(hous
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.at)
+    advance(house.ctx)
     assert left(house, certificate) == 300_000
     rejected_elsewhere(house, consignment, status)
     house.settle()
@@ -397,7 +397,7 @@ def test_what_was_drawn_is_given_back_where_the_declaration_ended_otherwise(hous
     assert left(house, certificate) == 500_000
     (row,) = rows(house, consignment)
     assert row.given_back_at is not None
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 @pytest.mark.parametrize("point", ["back-signed", "back-kept", "back-sent", "before-receipt-commit"])
@@ -405,7 +405,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.at)
+    advance(house.ctx)
     rejected_elsewhere(house, consignment)
     crashed = []
 
@@ -414,23 +414,23 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
             crashed.append(point)
             raise Killed(point)
 
-    calm, house.at = house.at, replace(house.at, reached=crash)
+    calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.at)
+            advance(house.ctx)
         except Killed:
             continue
     assert crashed
-    house.at = calm
+    house.ctx = calm
     house.settle()
     assert left(house, certificate) == 500_000
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
 
 
 def test_a_withdrawal_forgets_what_was_never_drawn(house):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
-    declarations.withdraw(house.at, house.merchant, consignment.id)
+    declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
     assert rows(house, consignment) == []
     assert left(house, certificate) is None
@@ -442,8 +442,8 @@ def test_a_withdrawal_forgets_what_was_never_drawn(house):
 def in_database(house, statement):
     from sqlalchemy import text
 
-    with house.at.work() as work:
-        work.store._session.execute(text(statement))
+    with house.ctx.work() as work:
+        work._session.execute(text(statement))
         work.commit()
 
 
@@ -452,7 +452,7 @@ def drawn_house(house):
     first, second = lodged(house, [certificate], "100", 1), lodged(house, [certificate], "50", 2)
     release(house, first)
     house.settle()
-    assert not audit(house.at).discrepancies
+    assert not audit(house.ctx).discrepancies
     return certificate, first, second
 
 
@@ -470,25 +470,25 @@ def drawn_house(house):
 def test_the_audit_finds_what_was_changed_behind_the_application(house, statement, name):
     drawn_house(house)
     in_database(house, statement)
-    assert name in {one.name for one in audit(house.at).discrepancies}
+    assert name in {one.name for one in audit(house.ctx).discrepancies}
 
 
 def test_the_audit_finds_a_draw_for_our_declaration_that_we_did_not_make(house):
     certificate, _, second = drawn_house(house)
     draw_elsewhere(house, certificate, second, 50_000)
-    assert {one.name for one in audit(house.at).discrepancies} == {"draw-unknown-to-database"}
+    assert {one.name for one in audit(house.ctx).discrepancies} == {"draw-unknown-to-database"}
 
 
 def test_the_audit_finds_a_balance_that_the_draws_do_not_explain(house):
     certificate, *_ = drawn_house(house)
     where = place(house.record(certificate.id))
     house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], left=1)
-    assert {one.name for one in audit(house.at).discrepancies} == {"balance-differs"}
+    assert {one.name for one in audit(house.ctx).discrepancies} == {"balance-differs"}
 
 
 def test_revoking_after_the_draw_changes_nothing_about_the_release(house):
     certificate, first, _ = drawn_house(house)
-    issuance.revoke(house.at, house.chamber, certificate.id, "fraud")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "fraud")
     house.settle()
     assert house.consignment(first.id).status is DeclarationStatus.RELEASED
 
@@ -496,7 +496,7 @@ def test_revoking_after_the_draw_changes_nothing_about_the_release(house):
 def test_a_declaration_on_used_up_certificates_says_how_much_is_left(house):
     certificate, *_ = drawn_house(house)
     third = declarations.lodge(
-        house.at,
+        house.ctx,
         house.merchant,
         lodgement_fields(declarationReference="D9", records=[certificate.id], items=[goods_item(quantity="450")]),
     )

@@ -53,18 +53,18 @@ def test_what_is_erased_is_gone_from_every_file(house):
 
 
 def test_a_file_that_another_has_uploaded_too_stays(house):
-    stored = files.store_pdf(house.at, house.chamber, PDF)
-    files.store_pdf(house.at, house.other_chamber, PDF)
+    stored = files.store_pdf(house.ctx, house.chamber, PDF)
+    files.store_pdf(house.ctx, house.other_chamber, PDF)
     bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     assert erase(house, held_certificate(house, attachments=bound)).files == 0
-    assert house.at.files.get(stored.sha256) == PDF
-    with house.at.work(reading=True) as work:
-        assert work.store.find_file(stored.sha256, house.other_chamber.organisation) is not None
-        assert work.store.find_file(stored.sha256, house.chamber.organisation) is None
+    assert house.ctx.files.get(stored.sha256) == PDF
+    with house.ctx.work(reading=True) as work:
+        assert work.files.find(stored.sha256, house.other_chamber.organisation) is not None
+        assert work.files.find(stored.sha256, house.chamber.organisation) is None
 
 
 def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypatch):
-    stored = files.store_pdf(house.at, house.chamber, PDF)
+    stored = files.store_pdf(house.ctx, house.chamber, PDF)
     bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     record = held_certificate(house, attachments=bound)
     put = FolderFiles.put
@@ -76,19 +76,19 @@ def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypat
         return digest
 
     monkeypatch.setattr(FolderFiles, "put", slowly)
-    files.store_pdf(house.at, house.other_chamber, PDF)
-    assert house.at.files.get(stored.sha256) == PDF
+    files.store_pdf(house.ctx, house.other_chamber, PDF)
+    assert house.ctx.files.get(stored.sha256) == PDF
 
 
 def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
-    named, left, fresh = (house.at.files.put(PDF + bytes([n])) for n in range(3))
-    with house.at.work() as work:
-        work.store.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
+    named, left, fresh = (house.ctx.files.put(PDF + bytes([n])) for n in range(3))
+    with house.ctx.work() as work:
+        work.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
         work.commit()
     for digest in (named, left):
-        os.utime(house.at.files._path(digest), (1, 1))
-    assert erasure.finish(house.at) == 1
-    assert [house.at.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
+        os.utime(house.ctx.files._path(digest), (1, 1))
+    assert erasure.finish(house.ctx) == 1
+    assert [house.ctx.files.get(one) is None for one in (named, left, fresh)] == [False, True, False]
 
 
 def test_everybody_elses_proofs_in_the_batch_go_on(house):
@@ -101,57 +101,57 @@ def test_everybody_elses_proofs_in_the_batch_go_on(house):
         erase(house, victim)
     for record in [*records, *reports]:
         expected = Ruling.CANNOT_TELL if house.record(record.id).erased_at else Ruling.VALID
-        assert verdict_on(house.at, house.record(record.id)).ruling is expected
-        assert verdict_on_bundle(house.at, bundles[record.id]).ruling is Ruling.VALID  # who has a copy has a proof
-    assert audit(house.at).discrepancies == ()
+        assert verdict_on(house.ctx, house.record(record.id)).ruling is expected
+        assert verdict_on_bundle(house.ctx, bundles[record.id]).ruling is Ruling.VALID  # who has a copy has a proof
+    assert audit(house.ctx).discrepancies == ()
 
 
 def test_an_audit_notices_an_erased_place_whose_digest_was_changed(house):
     record = held_certificate(house)
     erase(house, record)
-    with house.at.work() as work:
-        work.store.get_record(record.id).digest = sha256(b"another").hexdigest()
+    with house.ctx.work() as work:
+        work.records.get(record.id).digest = sha256(b"another").hexdigest()
         work.commit()
-    assert {one.name for one in audit(house.at).discrepancies} == {"proof-broken", "root-differs"}
+    assert {one.name for one in audit(house.ctx).discrepancies} == {"proof-broken", "root-differs"}
 
 
 def test_the_verdict_says_that_it_was_erased(house):
     record = held_certificate(house)
     erase(house, record)
-    verdict = verdict_on(house.at, house.record(record.id))
+    verdict = verdict_on(house.ctx, house.record(record.id))
     assert verdict.ruling is Ruling.CANNOT_TELL
     assert outcomes(verdict.checks)["CONTENT"] == ("cannot_tell", "erased")
 
 
 def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_files(house):
-    stored = files.store_pdf(house.at, house.merchant, PDF)
+    stored = files.store_pdf(house.ctx, house.merchant, PDF)
     fields = {k: v for k, v in certificate_fields(description=SECRET).items() if k != "certificateNumber"}
     fields["attachments"] = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
-    with house.at.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
-    record = issuance.confirm(house.at, house.chamber, request.id, "CO-1")
+    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
+    record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-1")
     house.settle()
     gone = erase(house, record)
     assert {one.id for one in gone.records} == {record.id, statement.id}
     assert gone.files == 1
-    assert house.at.files.get(stored.sha256) is None
+    assert house.ctx.files.get(stored.sha256) is None
     assert SECRET.encode() not in bytes_on_disk(house)
 
 
 def test_a_file_that_another_record_binds_stays(house):
-    stored = files.store_pdf(house.at, house.chamber, PDF)
+    stored = files.store_pdf(house.ctx, house.chamber, PDF)
     bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     one = held_certificate(house, attachments=bound, certificateNumber="F-1")
     held_certificate(house, attachments=bound, certificateNumber="F-2")
     assert erase(house, one).files == 0
-    assert house.at.files.get(stored.sha256) == PDF
+    assert house.ctx.files.get(stored.sha256) == PDF
 
 
 def test_the_reason_of_a_revocation_goes_too(house):
     record = held_certificate(house)
-    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     erase(house, record)
     assert b"Mrs Wong" not in bytes_on_disk(house)
@@ -161,7 +161,7 @@ def test_the_reason_of_a_revocation_goes_too(house):
 def test_only_the_holder_erases(house, who):
     record = held_certificate(house)
     with pytest.raises(NotFound):
-        erasure.erase(house.at, house.people[who], record.id)
+        erasure.erase(house.ctx, house.people[who], record.id)
     assert house.record(record.id).erased_at is None
 
 
@@ -172,12 +172,12 @@ def test_what_customs_still_need_is_not_erased(house):
     with pytest.raises(Conflict, match="customs have not decided"):
         erase(house, certificate)
     with pytest.raises(NotAllowed):
-        erasure.erase(house.at, house.merchant, consignment.id)
-    declarations.withdraw(house.at, house.merchant, consignment.id)
+        erasure.erase(house.ctx, house.merchant, consignment.id)
+    declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
     erase(house, certificate)
-    with house.at.work(reading=True) as work:
-        dossier = verdict_on_consignment(house.at, work.store, work.store.get_consignment(consignment.id))
+    with house.ctx.work(reading=True) as work:
+        dossier = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id))
     assert "erased" in {check.reason for check in dossier.verdict.checks}
     assert "named-other" not in {check.reason for check in dossier.verdict.checks}
 
@@ -186,21 +186,21 @@ def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
     certificate = held_certificate(house)
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
-    decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "Papers in order")
     with pytest.raises(Conflict, match="on their way"):
         erase(house, certificate)
     house.settle()
     erase(house, certificate)
     house.settle()
     assert house.consignment(consignment.id).status.name == "RELEASED"
-    assert audit(house.at).discrepancies == ()
+    assert audit(house.ctx).discrepancies == ()
 
 
 def test_an_erased_record_is_named_by_no_new_declaration(house):
     certificate = held_certificate(house)
     erase(house, certificate)
     with pytest.raises(Invalid):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(records=[certificate.id]))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(records=[certificate.id]))
 
 
 def test_what_is_on_its_way_is_not_erased(house):
@@ -208,7 +208,7 @@ def test_what_is_on_its_way_is_not_erased(house):
     with pytest.raises(Conflict, match="on its way"):
         erase(house, record)
     house.settle()
-    issuance.revoke(house.at, house.chamber, record.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
     with pytest.raises(Conflict, match="on its way"):
         erase(house, record)
 

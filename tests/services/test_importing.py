@@ -10,7 +10,7 @@ from backend.domain.kinds import Kind
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
-from backend.services.joined_work import together
+from backend.services.joined_work import joined
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 
 HEADER = (
@@ -42,8 +42,8 @@ def invoice_fields(**changes):
 
 
 def bring(house, *files, issuers=(), **given):
-    plan = importing.plan(house.at, house.merchant, files, issuers, given)
-    return importing.store(house.at, plan) if plan.is_ready else plan
+    plan = importing.plan(house.ctx, house.merchant, files, issuers, given)
+    return importing.store(house.ctx, plan) if plan.is_ready else plan
 
 
 def blocked(plan):
@@ -51,29 +51,29 @@ def blocked(plan):
 
 
 def references(house):
-    with house.at.work(reading=True) as work:
-        return {c.reference for c in work.store.consignments(house.merchant.organisation, limit=5000)}
+    with house.ctx.work(reading=True) as work:
+        return {c.reference for c in work.consignments.search(house.merchant.organisation, limit=5000)}
 
 
 def records(house):
-    with house.at.work(reading=True) as work:
-        return list(work.store.records_of(house.merchant.organisation))
+    with house.ctx.work(reading=True) as work:
+        return list(work.records.of(house.merchant.organisation))
 
 
 def requests(house):
-    with house.at.work(reading=True) as work:
-        return list(work.store.requests(merchant=house.merchant.organisation, state=RequestState.WAITING))
+    with house.ctx.work(reading=True) as work:
+        return list(work.requests.search(merchant=house.merchant.organisation, state=RequestState.WAITING))
 
 
 # Who
 
 
 def test_only_a_merchant_s_person_imports(house):
-    assert importing.importer(house.at, " Merchant@X.org ").organisation.name == "Morning Star Trading Co., Ltd."
+    assert importing.importer(house.ctx, " Merchant@X.org ").organisation.name == "Morning Star Trading Co., Ltd."
     with pytest.raises(NotFound):
-        importing.importer(house.at, "nobody@x.org")
+        importing.importer(house.ctx, "nobody@x.org")
     with pytest.raises(NotAllowed):
-        importing.importer(house.at, "officer@x.org")
+        importing.importer(house.ctx, "officer@x.org")
 
 
 # Tables
@@ -132,10 +132,10 @@ def test_an_arrival_in_the_future_is_told_at_its_row(house):
 
 
 def test_somebody_quicker_makes_the_whole_import_fail(house):
-    plan = importing.plan(house.at, house.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
-    declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="MS-2"))
+    plan = importing.plan(house.ctx, house.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
+    declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="MS-2"))
     with pytest.raises(Conflict):
-        importing.store(house.at, plan)
+        importing.store(house.ctx, plan)
     assert references(house) == {"MS-2"}
 
 
@@ -149,7 +149,7 @@ def test_two_thousand_rows_are_lodged_at_once(house):
 def test_more_rows_than_one_unit_of_work_holds_are_refused_at_once(house):
     files = [table(*(row(f"{name}-{place}") for place in range(2500)), name=name) for name in "ab"]
     with pytest.raises(TooMuch):
-        importing.plan(house.at, house.merchant, files, [], {})
+        importing.plan(house.ctx, house.merchant, files, [], {})
 
 
 # Documents
@@ -280,9 +280,9 @@ def test_a_record_in_part_is_completed_or_kept_out(house):
 
 def test_a_key_in_wrong_hands_is_told(house):
     record = house.issue_certificate()
-    with house.at.work() as work:
-        key = work.store.active_key(house.chamber.organisation)
-        work.store.find_key(key.thumbprint).compromised_since = house.at.now()
+    with house.ctx.work() as work:
+        key = work.keys.active(house.chamber.organisation)
+        work.keys.find(key.thumbprint).compromised_since = house.ctx.now()
         work.commit()
     assert told(bring(house, presented(record)), "sd-signer-robbed")
 
@@ -300,7 +300,7 @@ def test_an_altered_credential_is_told_and_kept_out(house):
 
 def test_what_fails_at_the_end_undoes_what_went_before(house):
     def lodge_and_fail():
-        with together(house.at) as inside:
+        with joined(house.ctx) as inside:
             declarations.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
             raise RuntimeError
 

@@ -22,16 +22,16 @@ def state(house, kind=CERTIFICATE, issuer="chamber", **changes):
     fields = certificate_fields(certificateNumber=None) if kind is CERTIFICATE else report_fields(reportNumber=None)
     actor = house.people[changes.pop("actor", "merchant")]
     options = {name: changes.pop(name) for name in ("product_id", "instead_of") if name in changes}
-    return statements.state(house.at, actor, kind, fields | changes, house.people[issuer].organisation.id, **options)
+    return statements.state(house.ctx, actor, kind, fields | changes, house.people[issuer].organisation.id, **options)
 
 
 def request_about(house, record):
-    with house.at.work(reading=True) as work:
-        return work.store.find_request_about(record.id)
+    with house.ctx.work(reading=True) as work:
+        return work.requests.find_about(record.id)
 
 
 def confirm(house, statement, actor="chamber", number="N-1", **changes):
-    return issuance.confirm(house.at, house.people[actor], request_about(house, statement).id, number, changes or None)
+    return issuance.confirm(house.ctx, house.people[actor], request_about(house, statement).id, number, changes or None)
 
 
 # Issuing
@@ -57,10 +57,10 @@ def test_each_role_issues_its_own_kind_only(house, who, kind):
     own = {"chamber": CERTIFICATE, "laboratory": REPORT}.get(who)
     fields = {CERTIFICATE: certificate_fields, REPORT: report_fields}.get(kind, certificate_fields)()
     if own is kind:
-        issuance.issue(house.at, house.people[who], kind, fields)
+        issuance.issue(house.ctx, house.people[who], kind, fields)
         return
     with pytest.raises(NotAllowed):
-        issuance.issue(house.at, house.people[who], kind, fields)
+        issuance.issue(house.ctx, house.people[who], kind, fields)
 
 
 @pytest.mark.parametrize("spelling", ["zj-26-000123", "ZJ 26 000123", "ZJ26000123", "zj/26/000123", " ZJ-26-000123 "])
@@ -80,7 +80,7 @@ def test_a_number_in_wide_or_raised_letters_is_the_same_number(house, spelling):
 def test_a_number_is_free_for_another_issuer_and_another_kind(house):
     house.issue_certificate(certificateNumber="N-1")
     house.issue_report(reportNumber="N-1")
-    issuance.issue(house.at, house.other_chamber, CERTIFICATE, certificate_fields(certificateNumber="N-1"))
+    issuance.issue(house.ctx, house.other_chamber, CERTIFICATE, certificate_fields(certificateNumber="N-1"))
 
 
 def test_an_issued_document_needs_its_number(house):
@@ -90,7 +90,7 @@ def test_an_issued_document_needs_its_number(house):
 
 
 def test_an_attachment_must_have_been_uploaded(house):
-    stored = files.store_pdf(house.at, house.chamber, PDF)
+    stored = files.store_pdf(house.ctx, house.chamber, PDF)
     attachment = {"fileName": "a.pdf", "size": stored.size, "sha256": stored.sha256}
     house.issue_certificate(attachments=[attachment])
     for change in ({"size": 1}, {"sha256": "0" * 64}):
@@ -106,11 +106,11 @@ def test_a_certificate_without_an_end_in_sight_is_issued(house):
 def test_a_certificate_ends_with_its_last_day(house):
     record = house.issue_certificate(validUntil="2026-03-02")
     house.settle()
-    assert verdict_on(house.at, record := house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, record := house.record(record.id)).ruling is Ruling.VALID
     house.clock.time = house.clock.time.replace(hour=23, minute=59)
-    assert verdict_on(house.at, record).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, record).ruling is Ruling.VALID
     house.clock.time = house.clock.time.replace(day=3, hour=0, minute=1)
-    assert verdict_on(house.at, record).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, record).ruling is Ruling.INVALID
 
 
 # Stating and confirming
@@ -126,8 +126,8 @@ def test_a_confirmed_statement_is_superseded_by_the_issuers_record(house):
     assert new.sd_jwt.payload["supersedes"] == old.digest
     assert new.document.certificate_number == "N-1"
     assert new.holder.id == house.merchant.organisation.id
-    assert verdict_on(house.at, new).ruling is Ruling.VALID
-    assert verdict_on(house.at, old).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, new).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, old).ruling is Ruling.INVALID
     assert house.ledger.status(old.batch.root, old.place) == DocumentStatus.SUPERSEDED
     assert request_about(house, statement).state is RequestState.CONFIRMED
 
@@ -138,16 +138,16 @@ def test_a_statement_is_answered_once(house):
     with pytest.raises(Conflict):
         confirm(house, statement, number="N-2")
     with pytest.raises(Conflict):
-        issuance.send_back(house.at, house.chamber, request_about(house, statement).id, "too late")
+        issuance.send_back(house.ctx, house.chamber, request_about(house, statement).id, "too late")
 
 
 @pytest.mark.parametrize("who", ["other_chamber", "laboratory", "merchant", "rival", "officer", "authority"])
 def test_another_organisations_request_does_not_exist(house, who):
     request = request_about(house, state(house))
     with pytest.raises(NotFound):
-        issuance.confirm(house.at, house.people[who], request.id, "N-1")
+        issuance.confirm(house.ctx, house.people[who], request.id, "N-1")
     with pytest.raises(NotFound):
-        issuance.send_back(house.at, house.people[who], request.id, "no")
+        issuance.send_back(house.ctx, house.people[who], request.id, "no")
     assert request_about(house, request.statement).state is RequestState.WAITING
 
 
@@ -175,13 +175,13 @@ def test_an_issuer_adds_what_only_it_knows(house):
 def test_a_statement_sent_back_is_corrected(house):
     first = state(house)
     request = request_about(house, first)
-    issuance.send_back(house.at, house.chamber, request.id, "  the quantity is wrong ")
+    issuance.send_back(house.ctx, house.chamber, request.id, "  the quantity is wrong ")
     assert request_about(house, first).reason == "the quantity is wrong"
     second = state(house, quantity="400", instead_of=request.id)
     assert house.record(first.id).superseded_by_id == second.id
     confirmed = confirm(house, second)
     house.settle()
-    assert verdict_on(house.at, house.record(confirmed.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(confirmed.id)).ruling is Ruling.VALID
 
 
 def test_only_what_was_sent_back_is_corrected_and_only_once(house):
@@ -189,7 +189,7 @@ def test_only_what_was_sent_back_is_corrected_and_only_once(house):
     request = request_about(house, first)
     with pytest.raises(Conflict):
         state(house, instead_of=request.id)
-    issuance.send_back(house.at, house.chamber, request.id, "wrong")
+    issuance.send_back(house.ctx, house.chamber, request.id, "wrong")
     with pytest.raises(NotFound):
         state(house, instead_of=request.id, actor="rival")
     state(house, instead_of=request.id)
@@ -200,7 +200,7 @@ def test_only_what_was_sent_back_is_corrected_and_only_once(house):
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_sending_back_needs_a_reason(house, reason):
     with pytest.raises(Invalid):
-        issuance.send_back(house.at, house.chamber, request_about(house, state(house)).id, reason)
+        issuance.send_back(house.ctx, house.chamber, request_about(house, state(house)).id, reason)
 
 
 @pytest.mark.parametrize("issuer", ["laboratory", "officer", "authority", "merchant"])
@@ -212,7 +212,7 @@ def test_a_statement_is_laid_before_somebody_who_can_confirm_it(house, issuer):
 @pytest.mark.parametrize("issuer_id", ["", "nobody"])
 def test_a_statement_names_an_issuer_that_exists(house, issuer_id):
     with pytest.raises(Invalid):
-        statements.state(house.at, house.merchant, CERTIFICATE, certificate_fields(), issuer_id)
+        statements.state(house.ctx, house.merchant, CERTIFICATE, certificate_fields(), issuer_id)
 
 
 @pytest.mark.parametrize("who", ["chamber", "laboratory", "officer", "authority"])
@@ -220,12 +220,12 @@ def test_only_merchants_state(house, who):
     with pytest.raises(NotAllowed):
         state(house, actor=who)
     with pytest.raises(NotAllowed):
-        statements.sign_own(house.at, house.people[who], Kind.INVOICE, invoice_fields())
+        statements.sign_own(house.ctx, house.people[who], Kind.INVOICE, invoice_fields())
 
 
 def test_anothers_product_cannot_be_named(house):
     fields = {"name": "Lamp", "hsCode": "940521", "description": "A lamp"}
-    product = products.add_product(house.at, house.rival, fields)
+    product = products.add_product(house.ctx, house.rival, fields)
     with pytest.raises(NotFound):
         state(house, product_id=product.id)
 
@@ -236,37 +236,37 @@ def test_anothers_product_cannot_be_named(house):
 def test_a_revoked_record_is_invalid_for_good(house):
     record = house.issue_certificate()
     house.settle()
-    issuance.revoke(house.at, house.chamber, record.id, "wrong goods")
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
+    issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
     house.settle()
     with pytest.raises(Conflict):
-        issuance.revoke(house.at, house.chamber, record.id, "again")
+        issuance.revoke(house.ctx, house.chamber, record.id, "again")
 
 
 @pytest.mark.parametrize("who", ["other_chamber", "laboratory", "merchant", "rival", "officer", "authority"])
 def test_only_its_issuer_revokes_a_record(house, who):
     record = house.issue_certificate()
     with pytest.raises(NotFound):
-        issuance.revoke(house.at, house.people[who], record.id, "mine now")
+        issuance.revoke(house.ctx, house.people[who], record.id, "mine now")
     assert house.record(record.id).status == DocumentStatus.ACTIVE
 
 
 def test_a_declaration_is_not_revoked_but_withdrawn(house):
     consignment = house.lodge([])
     with pytest.raises(NotFound):
-        issuance.revoke(house.at, house.merchant, consignment.id, "changed my mind")
+        issuance.revoke(house.ctx, house.merchant, consignment.id, "changed my mind")
 
 
 @pytest.mark.parametrize("reason", ["", " "])
 def test_a_revocation_needs_its_reason(house, reason):
     record = house.issue_certificate()
     with pytest.raises(Invalid):
-        issuance.revoke(house.at, house.chamber, record.id, reason)
+        issuance.revoke(house.ctx, house.chamber, record.id, reason)
 
 
 def test_a_statement_that_was_taken_back_cannot_be_confirmed(house):
     statement = state(house)
-    issuance.revoke(house.at, house.merchant, statement.id, "stated in error")
+    issuance.revoke(house.ctx, house.merchant, statement.id, "stated in error")
     with pytest.raises(Conflict):
         confirm(house, statement)
     assert house.record(statement.id).status == DocumentStatus.REVOKED

@@ -21,16 +21,16 @@ from tests.helpers.builders import (
 
 
 def active(house, who):
-    with house.at.work(reading=True) as work:
-        return work.store.active_key(house.people[who].organisation)
+    with house.ctx.work(reading=True) as work:
+        return work.keys.active(house.people[who].organisation)
 
 
 def ruling(house, record):
-    return verdict_on(house.at, house.record(record.id)).ruling
+    return verdict_on(house.ctx, house.record(record.id)).ruling
 
 
 def rotate(house, who="chamber", given=None):
-    made = keys.rotate(house.at, house.authority, house.people[who].organisation.id, given)
+    made = keys.rotate(house.ctx, house.authority, house.people[who].organisation.id, given)
     house.clock.pass_by(timedelta(seconds=2))
     house.settle()
     house.clock.pass_by(timedelta(seconds=2))
@@ -59,30 +59,30 @@ def test_after_a_rotation_the_new_key_signs_and_what_the_old_one_signed_stays_va
 def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
     old = active(house, "chamber")
     rotate(house)
-    with house.at.work() as work:  # a thief, or a server that was not told
-        work.store.find_key(old.thumbprint).is_active = True
-        work.store.find_key(active(house, "chamber").thumbprint).is_active = False
-        work.store.find_key(old.thumbprint).successor = None
+    with house.ctx.work() as work:  # a thief, or a server that was not told
+        work.keys.find(old.thumbprint).is_active = True
+        work.keys.find(active(house, "chamber").thumbprint).is_active = False
+        work.keys.find(old.thumbprint).successor = None
         work.commit()
     late = house.issue_certificate(certificateNumber="LATE-1")
     house.settle()
-    verdict = verdict_on(house.at, house.record(late.id))
+    verdict = verdict_on(house.ctx, house.record(late.id))
     assert verdict.ruling is Ruling.INVALID
     assert outcomes(verdict.checks)["ISSUER_ACCREDITED"] == ("fail", "not-accredited-then")
 
 
 def test_nothing_is_signed_while_the_ledger_has_not_said_which_key_counts(house):
-    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
     with pytest.raises(Conflict, match="being replaced"):
         house.issue_certificate()
     with pytest.raises(Conflict, match="already"):
-        keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+        keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
 
 
 def test_a_rotation_that_the_ledger_refuses_leaves_the_old_key_signing(house):
     old = active(house, "chamber")
     house.ledger.refusing = True
-    keys.rotate(house.at, house.authority, house.chamber.organisation.id)
+    keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
     house.settle()
     house.ledger.refusing = False
     assert active(house, "chamber").thumbprint == old.thumbprint
@@ -101,7 +101,7 @@ def test_keys_rotate_again_and_again(house):
 
 
 def test_an_organisation_without_accreditation_changes_keys_at_once(house):
-    new = keys.rotate(house.at, house.authority, house.officer.organisation.id)
+    new = keys.rotate(house.ctx, house.authority, house.officer.organisation.id)
     assert active(house, "officer").thumbprint == new.thumbprint
 
 
@@ -109,11 +109,11 @@ def test_an_organisation_without_accreditation_changes_keys_at_once(house):
 def test_only_the_authority_replaces_and_stops_keys(house, who):
     key = active(house, "chamber").thumbprint
     with pytest.raises(NotAllowed):
-        keys.rotate(house.at, house.people[who], house.chamber.organisation.id)
+        keys.rotate(house.ctx, house.people[who], house.chamber.organisation.id)
     with pytest.raises(NotAllowed):
-        keys.compromised(house.at, house.people[who], key, house.clock())
+        keys.compromised(house.ctx, house.people[who], key, house.clock())
     with pytest.raises(NotAllowed):
-        keys.signed_since(house.at, house.people[who], key, house.clock())
+        keys.signed_since(house.ctx, house.people[who], key, house.clock())
 
 
 # Keys in wrong hands
@@ -130,7 +130,7 @@ def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(h
     house.settle()
     assert {ruling(house, record) for record in stolen} == {Ruling.VALID}
 
-    found = keys.compromised(house.at, house.authority, key, since)
+    found = keys.compromised(house.ctx, house.authority, key, since)
     house.settle()
     assert [record.id for record in found.records] == [record.id for record in stolen]
     assert before.id not in {record.id for record in found.records}
@@ -142,7 +142,7 @@ def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(h
     again = house.issue_certificate(certificateNumber="AFTER")
     house.settle()
     assert ruling(house, again) is Ruling.VALID
-    listed = keys.signed_since(house.at, house.authority, key, since)
+    listed = keys.signed_since(house.ctx, house.authority, key, since)
     assert [record.id for record in listed.records] == [record.id for record in stolen]
 
 
@@ -151,7 +151,7 @@ def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
     record = house.issue_certificate()
     house.settle()
     assert ruling(house, record) is Ruling.VALID
-    keys.compromised(house.at, house.authority, new.thumbprint, house.clock())
+    keys.compromised(house.ctx, house.authority, new.thumbprint, house.clock())
     house.settle()
     assert house.ledger.accreditation(bytes.fromhex(new.thumbprint)).suspended_since is not None
     house.clock.pass_by(timedelta(seconds=2))
@@ -160,8 +160,8 @@ def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
 
 def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
     key = active(house, "chamber").thumbprint
-    new = keys.rotate(house.at, house.authority, house.chamber.organisation.id)
-    keys.compromised(house.at, house.authority, key, house.clock())
+    new = keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
+    keys.compromised(house.ctx, house.authority, key, house.clock())
     house.clock.pass_by(timedelta(seconds=2))
     house.settle()
     assert active(house, "chamber").thumbprint == new.thumbprint
@@ -170,13 +170,13 @@ def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
 
 def test_a_key_that_nobody_has_is_not_found(house):
     with pytest.raises(NotFound):
-        keys.compromised(house.at, house.authority, "00" * 32, house.clock())
+        keys.compromised(house.ctx, house.authority, "00" * 32, house.clock())
 
 
 def test_a_key_cannot_be_stolen_in_the_future(house):
     key = active(house, "chamber").thumbprint
     with pytest.raises(Invalid):
-        keys.compromised(house.at, house.authority, key, house.clock() + timedelta(hours=1))
+        keys.compromised(house.ctx, house.authority, key, house.clock() + timedelta(hours=1))
     assert active(house, "chamber").is_active
 
 
@@ -193,13 +193,13 @@ def own(house):
 
 def prepare(house, **changes):
     arguments = {"kind": "certificate-of-origin", "document": certificate_fields(**changes)}
-    return external_signing.prepare(house.at, house.chamber, "issue", arguments)
+    return external_signing.prepare(house.ctx, house.chamber, "issue", arguments)
 
 
 def test_a_record_is_signed_outside_in_two_steps(house, own):
     made = prepare(house)
     assert made.thumbprint == own.thumbprint.hex()
-    record = external_signing.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    record = external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
     house.settle()
     assert house.record(record.id).signed_jwt.startswith(made.text.decode())
     assert ruling(house, record) is Ruling.VALID
@@ -207,42 +207,42 @@ def test_a_record_is_signed_outside_in_two_steps(house, own):
 
 def test_preparing_leaves_nothing_on_file(house, own):
     prepare(house)
-    with house.at.work(reading=True) as work:
-        assert not work.store.records_of(house.chamber.organisation)
+    with house.ctx.work(reading=True) as work:
+        assert not work.records.of(house.chamber.organisation)
 
 
 @pytest.mark.parametrize("forged", [b"", b"\x00" * 64, b"\x01" * 63, b"\xff" * 64])
 def test_what_is_no_signature_is_refused(house, own, forged):
     made = prepare(house)
     with pytest.raises(Invalid):
-        external_signing.submit(house.at, house.chamber, made.id, b64(forged))
+        external_signing.submit(house.ctx, house.chamber, made.id, b64(forged))
 
 
 def test_another_keys_signature_is_refused(house, own):
     made = prepare(house)
     with pytest.raises(Invalid, match="not this key's"):
-        external_signing.submit(house.at, house.chamber, made.id, b64(Key().sign(made.text)))
+        external_signing.submit(house.ctx, house.chamber, made.id, b64(Key().sign(made.text)))
 
 
 def test_a_signature_is_handed_in_once_by_whom_it_was_prepared_for_and_in_time(house, own):
     made = prepare(house)
     signature = b64(own.sign(made.text))
     with pytest.raises(NotFound):
-        external_signing.submit(house.at, house.other_chamber, made.id, signature)
-    external_signing.submit(house.at, house.chamber, made.id, signature)
+        external_signing.submit(house.ctx, house.other_chamber, made.id, signature)
+    external_signing.submit(house.ctx, house.chamber, made.id, signature)
     with pytest.raises(NotFound):
-        external_signing.submit(house.at, house.chamber, made.id, signature)
+        external_signing.submit(house.ctx, house.chamber, made.id, signature)
     late = prepare(house, certificateNumber="LATE")
     house.clock.pass_by(timedelta(hours=2))
     with pytest.raises(NotFound):
-        external_signing.submit(house.at, house.chamber, late.id, b64(own.sign(late.text)))
+        external_signing.submit(house.ctx, house.chamber, late.id, b64(own.sign(late.text)))
 
 
 def test_a_prepared_number_that_was_given_meanwhile_is_refused(house, own):
     one, two = prepare(house), prepare(house)
-    external_signing.submit(house.at, house.chamber, one.id, b64(own.sign(one.text)))
+    external_signing.submit(house.ctx, house.chamber, one.id, b64(own.sign(one.text)))
     with pytest.raises(Conflict):
-        external_signing.submit(house.at, house.chamber, two.id, b64(own.sign(two.text)))
+        external_signing.submit(house.ctx, house.chamber, two.id, b64(own.sign(two.text)))
 
 
 def test_who_keeps_its_key_cannot_be_signed_for_here(house, own):
@@ -253,18 +253,18 @@ def test_who_keeps_its_key_cannot_be_signed_for_here(house, own):
 def test_whose_key_is_kept_here_has_nothing_to_prepare(house):
     with pytest.raises(Conflict, match="kept here"):
         prepare(house)
-    with house.at.work(reading=True) as work:
-        assert not work.store.records_of(house.chamber.organisation)
+    with house.ctx.work(reading=True) as work:
+        assert not work.records.of(house.chamber.organisation)
 
 
 def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
     chamber = house.chamber.organisation.id
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
-    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
-    with house.at.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
-    made = external_signing.prepare(house.at, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
-    record = external_signing.submit(house.at, house.chamber, made.id, b64(own.sign(made.text)))
+    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
+    made = external_signing.prepare(house.ctx, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})
+    record = external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
     assert house.record(record.id).fields["certificateNumber"] == "CO-77"
     assert house.record(statement.id).superseded_by_id == record.id
 
@@ -273,12 +273,12 @@ def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
     key = Key()
     rotate(house, "merchant", kept_by(house, "merchant", key))
     for kind, document in (("declaration", lodgement_fields()), ("order", order_fields())):
-        made = external_signing.prepare(house.at, house.merchant, "issue", {"kind": kind, "document": document})
-        record = external_signing.submit(house.at, house.merchant, made.id, b64(key.sign(made.text)))
+        made = external_signing.prepare(house.ctx, house.merchant, "issue", {"kind": kind, "document": document})
+        record = external_signing.submit(house.ctx, house.merchant, made.id, b64(key.sign(made.text)))
         house.settle()
         assert ruling(house, record) is Ruling.VALID
     with pytest.raises(Conflict):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="OTHER"))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="OTHER"))
 
 
 def test_a_key_that_its_holder_cannot_use_is_not_taken(house):
@@ -286,23 +286,23 @@ def test_a_key_that_its_holder_cannot_use_is_not_taken(house):
     chamber = house.chamber.organisation.id
     for proof in (b64(other.sign(possession_text(chamber, key.thumbprint.hex()))), b64(bytes(64)), "!"):
         with pytest.raises(Invalid):
-            keys.rotate(house.at, house.authority, chamber, OutsideKey(key.jwk, proof))
+            keys.rotate(house.ctx, house.authority, chamber, OutsideKey(key.jwk, proof))
     elsewhere = b64(key.sign(possession_text(house.merchant.organisation.id, key.thumbprint.hex())))
     with pytest.raises(Invalid):
-        keys.rotate(house.at, house.authority, chamber, OutsideKey(key.jwk, elsewhere))
+        keys.rotate(house.ctx, house.authority, chamber, OutsideKey(key.jwk, elsewhere))
     private = {**key.jwk, "d": "AAAA"}
     with pytest.raises(Invalid, match=r"private"):
-        keys.rotate(house.at, house.authority, chamber, OutsideKey(private, kept_by(house, "chamber", key).proof))
+        keys.rotate(house.ctx, house.authority, chamber, OutsideKey(private, kept_by(house, "chamber", key).proof))
 
 
 def test_one_key_does_not_sign_for_two_organisations(house, own):
     with pytest.raises(Conflict, match="used before"):
-        keys.rotate(house.at, house.authority, house.laboratory.organisation.id, kept_by(house, "laboratory", own))
+        keys.rotate(house.ctx, house.authority, house.laboratory.organisation.id, kept_by(house, "laboratory", own))
 
 
 def test_an_accreditation_is_renewed_after_a_rotation(house):
     rotate(house)
-    accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, [94])
+    accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, [94])
     house.settle()
     held = house.ledger.accreditation(bytes.fromhex(active(house, "chamber").thumbprint))
     assert held.covers_chapter(94)
@@ -311,6 +311,6 @@ def test_an_accreditation_is_renewed_after_a_rotation(house):
 
 def test_an_issuer_is_told_of_a_wrong_act(house):
     with pytest.raises(Invalid):
-        external_signing.prepare(house.at, house.chamber, "release", {})
+        external_signing.prepare(house.ctx, house.chamber, "release", {})
     with pytest.raises(Invalid):
-        external_signing.prepare(house.at, house.chamber, "issue", {"kind": "poem", "document": {}})
+        external_signing.prepare(house.ctx, house.chamber, "issue", {"kind": "poem", "document": {}})

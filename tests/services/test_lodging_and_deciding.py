@@ -29,12 +29,12 @@ from tests.helpers.builders import (
 
 
 def decide(house, consignment, decision=Decision.RELEASE, actor=None, **changes):
-    return decisions.decide(house.at, actor or house.officer, consignment.id, decision, "Papers in order", **changes)
+    return decisions.decide(house.ctx, actor or house.officer, consignment.id, decision, "Papers in order", **changes)
 
 
 def ruling(house, consignment):
-    with house.at.work(reading=True) as work:
-        return verdict_on_consignment(house.at, work.store, work.store.get_consignment(consignment.id)).verdict
+    with house.ctx.work(reading=True) as work:
+        return verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
 
 
 # Lodging
@@ -42,7 +42,7 @@ def ruling(house, consignment):
 
 def test_a_declaration_is_the_merchants_own_whatever_was_sent(house):
     consignment = declarations.lodge(
-        house.at, house.merchant, lodgement_fields(merchant={"name": "Somebody else", "identifier": "X"})
+        house.ctx, house.merchant, lodgement_fields(merchant={"name": "Somebody else", "identifier": "X"})
     )
     assert consignment.record.document.merchant.name == house.merchant.organisation.name
     assert consignment.merchant.id == house.merchant.organisation.id
@@ -51,45 +51,45 @@ def test_a_declaration_is_the_merchants_own_whatever_was_sent(house):
 @pytest.mark.parametrize("who", ["chamber", "laboratory", "officer", "authority"])
 def test_only_merchants_lodge(house, who):
     with pytest.raises(NotAllowed):
-        declarations.lodge(house.at, house.people[who], lodgement_fields())
+        declarations.lodge(house.ctx, house.people[who], lodgement_fields())
 
 
 def test_a_reference_is_used_once_by_each_merchant(house):
-    declarations.lodge(house.at, house.merchant, lodgement_fields())
+    declarations.lodge(house.ctx, house.merchant, lodgement_fields())
     with pytest.raises(Conflict):
-        declarations.lodge(house.at, house.merchant, lodgement_fields())
-    declarations.lodge(house.at, house.rival, lodgement_fields())
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields())
+    declarations.lodge(house.ctx, house.rival, lodgement_fields())
 
 
 @pytest.mark.parametrize("records", ["x", {"id": "x"}, [1], [None], ["nothing"], [["x"]]], ids=str)
 def test_records_are_a_list_of_ids_of_ones_own(house, records):
     with pytest.raises(Invalid):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(records=records))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(records=records))
 
 
 def test_anothers_record_cannot_be_named(house):
     theirs = house.issue_certificate(exporter={"name": house.rival.organisation.name})
     with pytest.raises(Invalid, match="does not exist"):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(records=[theirs.id]))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(records=[theirs.id]))
 
 
 def test_a_declaration_cannot_name_a_declaration(house):
     first = house.lodge()
     with pytest.raises(Invalid):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B", records=[first.id]))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="B", records=[first.id]))
 
 
 @pytest.mark.parametrize("fields", [None, [], "x", 5])
 def test_a_declaration_is_an_object(house, fields):
     with pytest.raises(Invalid):
-        declarations.lodge(house.at, house.merchant, fields)
+        declarations.lodge(house.ctx, house.merchant, fields)
 
 
 def test_goods_cannot_have_come_tomorrow_or_years_ago(house):
     for span in (timedelta(minutes=6), timedelta(days=-366)):
         with pytest.raises(Invalid):
             declarations.lodge(
-                house.at, house.merchant, lodgement_fields(arrivalDateTime=(house.clock.time + span).isoformat())
+                house.ctx, house.merchant, lodgement_fields(arrivalDateTime=(house.clock.time + span).isoformat())
             )
 
 
@@ -98,10 +98,10 @@ def test_arrival_is_told_once_and_only_by_those_concerned(house):
     arrived = house.clock.time - timedelta(hours=1)
     for who in ("rival", "chamber", "authority"):
         with pytest.raises(NotFound):
-            declarations.report_arrival(house.at, house.people[who], consignment.id, arrived)
-    declarations.report_arrival(house.at, house.officer, consignment.id, arrived)
+            declarations.report_arrival(house.ctx, house.people[who], consignment.id, arrived)
+    declarations.report_arrival(house.ctx, house.officer, consignment.id, arrived)
     with pytest.raises(Conflict):
-        declarations.report_arrival(house.at, house.merchant, consignment.id, arrived)
+        declarations.report_arrival(house.ctx, house.merchant, consignment.id, arrived)
     assert house.consignment(consignment.id).arrived_at == arrived
 
 
@@ -111,19 +111,19 @@ def test_arrival_is_not_told_after_the_release(house):
     house.settle()
     decide(house, consignment)
     with pytest.raises(Conflict):
-        declarations.report_arrival(house.at, house.merchant, consignment.id, house.clock.time)
+        declarations.report_arrival(house.ctx, house.merchant, consignment.id, house.clock.time)
 
 
 def test_a_merchant_withdraws_its_own_declaration_only(house):
     consignment = house.lodge()
     for who in ("rival", "chamber", "authority"):
         with pytest.raises(NotFound):
-            declarations.withdraw(house.at, house.people[who], consignment.id)
+            declarations.withdraw(house.ctx, house.people[who], consignment.id)
     with pytest.raises(NotAllowed):
-        declarations.withdraw(house.at, house.officer, consignment.id)
-    assert declarations.withdraw(house.at, house.merchant, consignment.id).status is DeclarationStatus.WITHDRAWN
+        declarations.withdraw(house.ctx, house.officer, consignment.id)
+    assert declarations.withdraw(house.ctx, house.merchant, consignment.id).status is DeclarationStatus.WITHDRAWN
     with pytest.raises(Conflict):
-        declarations.withdraw(house.at, house.merchant, consignment.id)
+        declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.INVALID
 
@@ -157,7 +157,7 @@ def test_only_officers_decide(house, who, decision):
 def test_a_decision_needs_its_reason(house, reason):
     consignment = house.lodge([])
     with pytest.raises(Invalid):
-        decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, reason)
+        decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, reason)
 
 
 def spoil_quantity(house):
@@ -169,14 +169,14 @@ def spoil_revoked(house):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
-    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     return consignment
 
 
 def spoil_suspended(house):
     consignment = house.lodge()
     house.settle()
-    accreditation.suspend(house.at, house.authority, house.chamber.organisation.id)
+    accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id)
     return consignment
 
 
@@ -189,8 +189,8 @@ def spoil_database(house):
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
     other = house.issue_certificate(certificateNumber="N-2", quantity="9999")
-    with house.at.work() as work:
-        kept, swapped = work.store.get_record(certificate.id), work.store.get_record(other.id)
+    with house.ctx.work() as work:
+        kept, swapped = work.records.get(certificate.id), work.records.get(other.id)
         kept.disclosures = list(swapped.disclosures)
         work.commit()
     return consignment
@@ -216,7 +216,7 @@ def test_a_revocation_counts_at_once_even_while_the_ledger_is_slow(house):
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
     house.ledger.holding = True
-    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     with pytest.raises(NotReleasable):
         decide(house, consignment, accept_cannot_tell=True)
 
@@ -262,20 +262,20 @@ def test_an_end_is_an_end(house, last, then):
     with pytest.raises(Conflict):
         decide(house, consignment, then, accept_cannot_tell=True)
     with pytest.raises(Conflict):
-        declarations.withdraw(house.at, house.merchant, consignment.id)
+        declarations.withdraw(house.ctx, house.merchant, consignment.id)
     assert len(house.consignment(consignment.id).decisions) == 1
 
 
 def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     fields = certificate_fields(certificateNumber=None)
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     consignment = house.lodge([statement, house.issue_report()])
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
-    with house.at.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
-    issuance.confirm(house.at, house.chamber, request.id, "N-9")
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
+    issuance.confirm(house.ctx, house.chamber, request.id, "N-9")
     house.settle()
     found = ruling(house, consignment)
     assert found.ruling is Ruling.VALID
@@ -288,8 +288,8 @@ def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(house):
     house.settle()
     other = house.issue_certificate(certificateNumber="N-2", quantity="99999")
     house.settle()
-    with house.at.work() as work:
-        work.store.get_record(certificate.id).superseded_by_id = other.id
+    with house.ctx.work() as work:
+        work.records.get(certificate.id).superseded_by_id = other.id
         work.commit()
     found = ruling(house, consignment)
     assert found.ruling is Ruling.INVALID
@@ -319,7 +319,7 @@ def test_goods_that_customs_rejected_give_their_share_of_the_certificate_back(ho
     house.settle()
     assert ruling(house, first).ruling is Ruling.VALID
     assert ruling(house, second).ruling is Ruling.INVALID
-    decisions.decide(house.at, house.officer, first.id, Decision.REJECT, "Wrong goods")
+    decisions.decide(house.ctx, house.officer, first.id, Decision.REJECT, "Wrong goods")
     house.settle()
     assert ruling(house, second).ruling is Ruling.VALID
 
@@ -332,40 +332,40 @@ def a_key(house, digest="d", key="k", who="merchant"):
 
 
 def count(house):
-    with house.at.work(reading=True) as work:
-        return len(work.store.consignments())
+    with house.ctx.work(reading=True) as work:
+        return len(work.consignments.search())
 
 
 def test_the_same_key_and_request_are_answered_once(house):
-    first = declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
-    again = declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    first = declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house))
+    again = declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house))
     assert again.id == first.id
     assert count(house) == 1
 
 
 def test_the_same_key_with_another_request_is_refused(house):
-    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
+    declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house))
     with pytest.raises(IdempotencyKeyReused):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(declarationReference="B"), a_key(house, "other"))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="B"), a_key(house, "other"))
     assert count(house) == 1
 
 
 def test_a_key_is_its_owners(house):
-    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house))
-    theirs = declarations.lodge(house.at, house.rival, lodgement_fields(), a_key(house, "other", who="rival"))
+    declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house))
+    theirs = declarations.lodge(house.ctx, house.rival, lodgement_fields(), a_key(house, "other", who="rival"))
     assert theirs.merchant.id == house.rival.organisation.id
 
 
 def test_a_refused_request_does_not_use_its_key_up(house):
     with pytest.raises(Invalid):
-        declarations.lodge(house.at, house.merchant, lodgement_fields(items=[]), a_key(house))
-    declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house, "mended"))
+        declarations.lodge(house.ctx, house.merchant, lodgement_fields(items=[]), a_key(house))
+    declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house, "mended"))
     assert count(house) == 1
 
 
 def test_eight_at_once_with_one_key_make_one_declaration(house):
     def once(_):
-        return declarations.lodge(house.at, house.merchant, lodgement_fields(), a_key(house)).id
+        return declarations.lodge(house.ctx, house.merchant, lodgement_fields(), a_key(house)).id
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(once, range(8)))) == 1
@@ -397,7 +397,7 @@ def test_release_and_withdrawal_at_once_have_one_winner(house):
         with ThreadPoolExecutor(2) as pool:
             acts = [
                 pool.submit(decide, house, consignment),
-                pool.submit(declarations.withdraw, house.at, house.merchant, consignment.id),
+                pool.submit(declarations.withdraw, house.ctx, house.merchant, consignment.id),
             ]
         assert sum(act.exception() is None for act in acts) == 1
         house.settle()
@@ -422,11 +422,11 @@ def test_the_study_counts_released_goods_by_both_clocks(house):
     house.clock.pass_by(timedelta(hours=1))
     decide(house, consignment)
     house.lodge([], declarationReference="open")
-    study = release_times.study(house.at)
+    study = release_times.study(house.ctx)
     assert (study.arrival_to_release.count, study.lodgement_to_release.count) == (1, 1)
     assert study.arrival_to_release.median_hours == pytest.approx(3, abs=0.01)
     assert study.lodgement_to_release.median_hours == pytest.approx(1, abs=0.01)
-    assert release_times.study(house.at, house.rival.organisation).lodgement_to_release.count == 0
+    assert release_times.study(house.ctx, house.rival.organisation).lodgement_to_release.count == 0
 
 
 # What a bundle can claim about itself
@@ -442,9 +442,9 @@ def test_a_bundle_does_not_decide_on_its_own_finality(house):
     house.settle()
     house.with_confirmations(1000)
     honest = bundle_of(house, record)
-    assert verdict_on_bundle(house.at, honest).ruling is Ruling.CANNOT_TELL
+    assert verdict_on_bundle(house.ctx, honest).ruling is Ruling.CANNOT_TELL
     honest["anchor"]["block"] = 0
-    assert verdict_on_bundle(replace(house.at, confirmations=3), honest).ruling is not Ruling.VALID
+    assert verdict_on_bundle(replace(house.ctx, confirmations=3), honest).ruling is not Ruling.VALID
 
 
 @pytest.mark.parametrize(
@@ -454,9 +454,9 @@ def test_a_bundle_whose_anchor_was_altered_is_not_valid(house, change):
     record = house.issue_certificate()
     house.settle()
     bundle = bundle_of(house, record)
-    assert verdict_on_bundle(house.at, bundle).ruling is Ruling.VALID
+    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.VALID
     bundle["anchor"] |= change
-    assert verdict_on_bundle(house.at, bundle).ruling is not Ruling.VALID
+    assert verdict_on_bundle(house.ctx, bundle).ruling is not Ruling.VALID
 
 
 @pytest.mark.parametrize("switch", ["down", "foreign"])
@@ -465,7 +465,7 @@ def test_a_bundle_is_not_invalid_because_the_ledger_is_in_trouble(house, switch)
     house.settle()
     bundle = bundle_of(house, record)
     setattr(house.ledger, switch, True)
-    assert verdict_on_bundle(house.at, bundle).ruling is Ruling.CANNOT_TELL
+    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.CANNOT_TELL
 
 
 @pytest.mark.parametrize("change", [{"chainId": 1}, {"instanceId": "00" * 32}, {"ledger": "0x" + "00" * 20}])
@@ -474,7 +474,7 @@ def test_a_bundle_of_another_ledger_cannot_be_told(house, change):
     house.settle()
     bundle = bundle_of(house, record)
     bundle["anchor"] |= change
-    found = verdict_on_bundle(house.at, bundle)
+    found = verdict_on_bundle(house.ctx, bundle)
     assert found.ruling is Ruling.CANNOT_TELL
     assert "other-ledger" in {check.reason for check in found.checks}
 
@@ -484,9 +484,9 @@ def test_a_record_spoiled_in_the_database_is_invalid_and_can_still_be_looked_at(
     record = house.issue_certificate()
     consignment = house.lodge([record, house.issue_report()])
     house.settle()
-    with house.at.work() as work:
-        kept = work.store.get_record(record.id)
+    with house.ctx.work() as work:
+        kept = work.records.get(record.id)
         kept.signed_jwt = signed_text(header_of(kid=kid), dict(sd_jwt.parse(kept.signed_jwt).payload))
         work.commit()
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
     assert ruling(house, consignment).ruling is Ruling.INVALID

@@ -21,13 +21,13 @@ def newcomer(email="new@x.org", role=Role.CHAMBER):
 
 
 def test_the_first_person_signs_in_with_what_is_shown_once(house):
-    joined = register(house.at, house.authority, newcomer())
-    assert sign_in(house.at, "new@x.org", joined.password).id == joined.person.id
-    assert bearer(house.at, joined.token).id == joined.person.id
+    joined = register(house.ctx, house.authority, newcomer())
+    assert sign_in(house.ctx, "new@x.org", joined.password).id == joined.person.id
+    assert bearer(house.ctx, joined.token).id == joined.person.id
 
 
 def test_secrets_are_kept_only_as_hashes(house, tmp_path):
-    joined = join(house.at, newcomer(), Secrets("the-password-itself", "pp_the-token-itself"))
+    joined = join(house.ctx, newcomer(), Secrets("the-password-itself", "pp_the-token-itself"))
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("db.sqlite*"))
     assert joined.person.email.encode() in stored
     assert b"the-password-itself" not in stored
@@ -37,23 +37,23 @@ def test_secrets_are_kept_only_as_hashes(house, tmp_path):
 @pytest.mark.parametrize("who", ["merchant", "chamber", "laboratory", "officer"])
 def test_only_the_authority_registers(house, who):
     with pytest.raises(NotAllowed):
-        register(house.at, house.people[who], newcomer())
+        register(house.ctx, house.people[who], newcomer())
 
 
 @pytest.mark.parametrize("email", ["MERCHANT@X.ORG", " merchant@x.org ", "merchant@x.org"])
 def test_an_address_is_used_once_however_it_is_written(house, email):
     with pytest.raises(Conflict):
-        join(house.at, newcomer(email))
+        join(house.ctx, newcomer(email))
 
 
 @pytest.mark.parametrize("email", ["", "x", "a b@x.org", "a@x\n.org"])
 def test_an_address_must_be_one(house, email):
     with pytest.raises(Invalid):
-        join(house.at, newcomer(email))
+        join(house.ctx, newcomer(email))
 
 
 def test_nobody_signs_in_with_a_wrong_password_or_address(house):
-    joined = join(house.at, newcomer())
+    joined = join(house.ctx, newcomer())
     for email, password in [
         ("new@x.org", "wrong"),
         ("new@x.org", ""),
@@ -62,29 +62,29 @@ def test_nobody_signs_in_with_a_wrong_password_or_address(house):
         ("new@x.org' OR '1'='1", joined.password),
         ("new@x.org", joined.token),
     ]:
-        assert sign_in(house.at, email, password) is None
+        assert sign_in(house.ctx, email, password) is None
 
 
 def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(house):
     before = house.passwords.checked
-    sign_in(house.at, "merchant@x.org", "wrong")
+    sign_in(house.ctx, "merchant@x.org", "wrong")
     known = house.passwords.checked - before
-    sign_in(house.at, "nobody@x.org", "wrong")
+    sign_in(house.ctx, "nobody@x.org", "wrong")
     assert house.passwords.checked - before == 2 * known
 
 
 @pytest.mark.parametrize("token", ["", "pp_", "x" * 10_000, "' OR 1=1 --", "é"])
 def test_a_made_up_token_is_nobodys(house, token):
-    assert bearer(house.at, token) is None
+    assert bearer(house.ctx, token) is None
 
 
 def test_who_was_put_out_is_out(house):
-    joined = join(house.at, newcomer())
-    with house.at.work() as work:
-        work.store.find_person(joined.person.id).is_active = False
+    joined = join(house.ctx, newcomer())
+    with house.ctx.work() as work:
+        work.persons.find(joined.person.id).is_active = False
         work.commit()
-    assert sign_in(house.at, "new@x.org", joined.password) is None
-    assert bearer(house.at, joined.token) is None
+    assert sign_in(house.ctx, "new@x.org", joined.password) is None
+    assert bearer(house.ctx, joined.token) is None
 
 
 # Accrediting
@@ -92,12 +92,12 @@ def test_who_was_put_out_is_out(house):
 
 def standing(house, who):
     organisation = house.people[who].organisation.id
-    return next(one for one in accreditation.standings(house.at) if one.organisation.id == organisation)
+    return next(one for one in accreditation.standings(house.ctx) if one.organisation.id == organisation)
 
 
 def test_a_newcomer_is_accredited_for_nothing(house):
-    joined = join(house.at, newcomer())
-    found = next(one for one in accreditation.standings(house.at) if one.organisation.id == joined.organisation.id)
+    joined = join(house.ctx, newcomer())
+    found = next(one for one in accreditation.standings(house.ctx) if one.organisation.id == joined.organisation.id)
     assert found.accreditation is None
     assert not found.pending
 
@@ -121,35 +121,35 @@ def test_only_the_authority_acts_on_accreditations(house, who):
     actor, target = house.people[who], house.chamber.organisation.id
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         with pytest.raises(NotAllowed):
-            act(house.at, actor, target)
+            act(house.ctx, actor, target)
 
 
 def test_who_may_not_act_learns_nothing_about_who_takes_part(house):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         for target in (house.chamber.organisation.id, house.officer.organisation.id, "nobody"):
             with pytest.raises(NotAllowed):
-                act(house.at, house.merchant, target)
+                act(house.ctx, house.merchant, target)
 
 
 def test_chapters_limit_an_accreditation(house):
-    accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, chapters=[61, 62])
+    accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=[61, 62])
     house.settle()
     lamp, shirt = house.issue_certificate(), house.issue_certificate(certificateNumber="2", hsCode="610910")
     house.settle()
-    assert verdict_on(house.at, house.record(lamp.id)).ruling is Ruling.INVALID
-    assert verdict_on(house.at, house.record(shirt.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(lamp.id)).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(shirt.id)).ruling is Ruling.VALID
 
 
 @pytest.mark.parametrize("chapters", [[], [0], [98], [-1], [1, 100]], ids=str)
 def test_chapters_run_from_1_to_97(house, chapters):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, chapters=chapters)
+        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=chapters)
 
 
 def test_an_accreditation_cannot_end_before_it_begins(house):
     now = house.clock.time
     with pytest.raises(Invalid):
-        accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, None, now, now)
+        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, None, now, now)
 
 
 @pytest.mark.parametrize(
@@ -163,51 +163,51 @@ def test_an_accreditation_cannot_end_before_it_begins(house):
 )
 def test_a_period_that_the_ledger_cannot_hold_is_refused_at_once(house, start, end):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.at, house.authority, house.chamber.organisation.id, None, start, end)
+        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, None, start, end)
 
 
 def test_a_suspension_that_the_ledger_cannot_hold_is_refused_at_once(house):
     for since in (datetime(1960, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)):
         with pytest.raises(Invalid):
-            accreditation.suspend(house.at, house.authority, house.chamber.organisation.id, since)
+            accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, since)
 
 
 @pytest.mark.parametrize("who", ["officer", "authority"])
 def test_who_issues_nothing_is_not_accredited(house, who):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.at, house.authority, house.people[who].organisation.id)
+        accreditation.accredit(house.ctx, house.authority, house.people[who].organisation.id)
 
 
 def test_an_organisation_that_does_not_exist_is_not_found(house):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         with pytest.raises(NotFound):
-            act(house.at, house.authority, "nobody")
+            act(house.ctx, house.authority, "nobody")
 
 
 def test_suspending_ends_trust_and_reinstating_brings_it_back(house):
     record = house.issue_certificate()
     house.settle()
-    accreditation.suspend(house.at, house.authority, house.chamber.organisation.id)
+    accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id)
     assert standing(house, "chamber").pending
     house.settle()
     assert not standing(house, "chamber").pending
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
-    accreditation.reinstate(house.at, house.authority, house.chamber.organisation.id)
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
+    accreditation.reinstate(house.ctx, house.authority, house.chamber.organisation.id)
     house.settle()
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
 
 
 def test_a_suspension_does_not_lie_in_the_future(house):
     later = house.clock.time + timedelta(hours=1)
     with pytest.raises(Invalid):
-        accreditation.suspend(house.at, house.authority, house.chamber.organisation.id, later)
+        accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, later)
 
 
 def test_acts_reach_the_ledger_in_the_order_in_which_they_were_asked(house):
     target = house.chamber.organisation.id
-    accreditation.suspend(house.at, house.authority, target)
-    accreditation.reinstate(house.at, house.authority, target)
-    accreditation.suspend(house.at, house.authority, target)
+    accreditation.suspend(house.ctx, house.authority, target)
+    accreditation.reinstate(house.ctx, house.authority, target)
+    accreditation.suspend(house.ctx, house.authority, target)
     house.settle()
     assert standing(house, "chamber").accreditation.suspended_since is not None
 

@@ -27,19 +27,19 @@ def busy(house):
         house.settle()
         house.clock.pass_by(timedelta(hours=after, seconds=number))
         if number == 4:
-            decisions.decide(house.at, house.officer, consignment.id, Decision.REJECT, "not these")
+            decisions.decide(house.ctx, house.officer, consignment.id, Decision.REJECT, "not these")
         elif number != 5:
-            decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+            decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
             house.settle()
             house.clock.pass_by(timedelta(hours=1))
-            decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
+            decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "fits")
     return house
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.parquet"])
 def test_the_study_of_the_exported_events_has_the_very_same_figures(busy, tmp_path, name):
-    written = write_events(busy.at, tmp_path / name)
-    ours = release_times.study(busy.at)
+    written = write_events(busy.ctx, tmp_path / name)
+    ours = release_times.study(busy.ctx)
     theirs = study(read_log(tmp_path / name))
     assert written == theirs.events
     for clock in ("arrival_to_release", "lodgement_to_release"):
@@ -59,7 +59,7 @@ def test_the_study_of_the_exported_events_has_the_very_same_figures(busy, tmp_pa
 
 
 def test_events_tell_no_names_goods_or_references(busy):
-    text = "".join(release_times.as_csv(release_times.events(busy.at)))
+    text = "".join(release_times.as_csv(release_times.events(busy.ctx)))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {row["party"] for row in rows} == {"merchant", "officer", ""}  # the ledger's own events are nobody's
     for secret in (busy.merchant.organisation.name, busy.officer.organisation.name, "R1", "not these"):
@@ -68,10 +68,10 @@ def test_events_tell_no_names_goods_or_references(busy):
 
 
 def test_events_since_a_time_are_those_recorded_from_then_on(busy):
-    every = list(release_times.events(busy.at))
+    every = list(release_times.events(busy.ctx))
     since = every[7].recorded_at
-    assert list(release_times.events(busy.at, since)) == [event for event in every if event.recorded_at >= since]
-    assert every != list(release_times.events(busy.at, since))
+    assert list(release_times.events(busy.ctx, since)) == [event for event in every if event.recorded_at >= since]
+    assert every != list(release_times.events(busy.ctx, since))
 
 
 def test_an_office_that_reads_like_a_formula_cannot_run_in_a_spreadsheet(busy):
@@ -83,17 +83,17 @@ def test_an_office_that_reads_like_a_formula_cannot_run_in_a_spreadsheet(busy):
 @pytest.mark.parametrize("name", ["events.txt", "no-such-folder/events.csv"])
 def test_a_file_that_cannot_be_written_is_refused_with_its_reason(house, tmp_path, name):
     with pytest.raises(Invalid, match=r"choose such a name|cannot be written"):
-        write_events(house.at, tmp_path / name)
+        write_events(house.ctx, tmp_path / name)
 
 
 def test_a_large_export_comes_in_pieces(busy):
-    pieces = list(release_times.as_csv(release_times.events(busy.at), rows_a_piece=2))
+    pieces = list(release_times.as_csv(release_times.events(busy.ctx), rows_a_piece=2))
     assert len(pieces) > 5
-    assert "".join(pieces) == "".join(release_times.as_csv(release_times.events(busy.at)))
+    assert "".join(pieces) == "".join(release_times.as_csv(release_times.events(busy.ctx)))
 
 
 def test_parquet_keeps_times_as_times(busy, tmp_path):
-    write_events(busy.at, tmp_path / "events.parquet")
+    write_events(busy.ctx, tmp_path / "events.parquet")
     schema = pq.read_schema(tmp_path / "events.parquet")
     assert str(schema.field("occurred_at").type) == "timestamp[us, tz=UTC]"
 
@@ -102,13 +102,13 @@ def test_goods_released_before_they_came_wait_no_time_in_both_studies(house, tmp
     consignment = house.lodge()
     house.settle()
     house.clock.pass_by(timedelta(hours=2))
-    decisions.decide(house.at, house.officer, consignment.id, Decision.EXAMINE, "look")
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
-    declarations.report_arrival(house.at, house.officer, consignment.id, house.clock.time + timedelta(minutes=4))
-    decisions.decide(house.at, house.officer, consignment.id, Decision.RELEASE, "fits")
-    write_events(house.at, tmp_path / "events.csv")
+    declarations.report_arrival(house.ctx, house.officer, consignment.id, house.clock.time + timedelta(minutes=4))
+    decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "fits")
+    write_events(house.ctx, tmp_path / "events.csv")
     theirs = study(read_log(tmp_path / "events.csv"))
-    assert release_times.study(house.at).arrival_to_release.mean_hours == 0
+    assert release_times.study(house.ctx).arrival_to_release.mean_hours == 0
     assert theirs.interval("arrival_to_release").figures.mean.value == 0
     assert theirs.interval("arrival_to_release").before == 1
     assert any("before they arrived" in found.what for found in theirs.findings)

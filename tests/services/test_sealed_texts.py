@@ -13,7 +13,7 @@ from backend.domain.verdict import Ruling
 from backend.services import files, issuance
 from backend.services.audit import audit
 from backend.services.verification import verdict_on
-from backend.store import data_keys, database, tables
+from backend.store import data_keys, tables, unit_of_work
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.data_keys import KeyMissing, RecordKeys
 from backend.store.database import open_engine
@@ -36,8 +36,8 @@ from tests.services.sealed_texts import (
 
 def test_what_records_say_lies_nowhere_in_the_open(house):
     record = held_certificate(house, certificateNumber="Number-4711")
-    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
-    files.store_pdf(house.at, house.chamber, PDF)
+    issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
+    files.store_pdf(house.ctx, house.chamber, PDF)
     house.settle()
     lying = bytes_on_disk(house)
     planted = b"Zhejiang Chamber"  # the organisations' names are no record's secret: this search does find them
@@ -49,11 +49,11 @@ def test_what_records_say_lies_nowhere_in_the_open(house):
 
 
 def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, tmp_path):
-    bound = files.store_pdf(house.at, house.chamber, PDF)
+    bound = files.store_pdf(house.ctx, house.chamber, PDF)
     attached = [{"fileName": "lamp.pdf", "size": bound.size, "sha256": bound.sha256}]
     one = held_certificate(house, certificateNumber="F-1", attachments=attached)
     other = held_certificate(house, certificateNumber="F-2")
-    issuance.revoke(house.at, house.chamber, one.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.ctx, house.chamber, one.id, "Mrs Wong found a mistake")
     house.settle()
     copy = older_copy(house, tmp_path / "copy")
     erase(house, one)
@@ -61,13 +61,13 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
     with opened_again(house, copy) as (again, erased):
         assert erased == 1
         assert again.record(one.id).erased_at is not None
-        assert again.at.files.get(bound.sha256) is None
-        assert verdict_on(again.at, again.record(one.id)).ruling is Ruling.CANNOT_TELL
-        assert verdict_on(again.at, again.record(other.id)).ruling is Ruling.VALID
-        with again.at.work(reading=True) as work:
-            assert [change.reason for change in work.store.status_changes_of(one.id)] == [""]
-            assert work.store.find_file(bound.sha256, house.chamber.organisation) is None
-        assert audit(again.at).discrepancies == ()
+        assert again.ctx.files.get(bound.sha256) is None
+        assert verdict_on(again.ctx, again.record(one.id)).ruling is Ruling.CANNOT_TELL
+        assert verdict_on(again.ctx, again.record(other.id)).ruling is Ruling.VALID
+        with again.ctx.work(reading=True) as work:
+            assert [change.reason for change in work.status_changes.of_record(one.id)] == [""]
+            assert work.files.find(bound.sha256, house.chamber.organisation) is None
+        assert audit(again.ctx).discrepancies == ()
     with opened_again(house, copy) as (_, erased):
         assert erased == 0
 
@@ -76,7 +76,7 @@ def test_keys_older_than_the_database_stop_the_start_before_anything_is_done(hou
     older = tmp_path / "older"
     older.write_bytes((tmp_path / "record.keys").read_bytes()[:64])
     held_certificate(house)
-    house.at.scrub()
+    house.ctx.scrub()
     with closing(RecordKeys(older)) as old:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
         with pytest.raises(KeyMissing, match="put its newest copy back"):
@@ -89,10 +89,10 @@ def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_th
     record = held_certificate(house)
     before = everything_sealed(house)
     with monkeypatch.context() as patch:
-        patch.setattr(database, "destroy_forgotten", lambda _: None)  # the process ends here
+        patch.setattr(unit_of_work, "destroy_forgotten", lambda _: None)  # the process ends here
         erase(house, record)
     assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, house)))
-    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert readable_in(before, house) == []
 
 
@@ -112,8 +112,8 @@ def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house
     else:
         with closing(RecordKeys(older)) as others:
             others.reserve(5000)
-    with house.at.work() as work:
-        work.store._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+    with house.ctx.work() as work:
+        work._session.execute(insert(tables.forgotten_key), [{"number": 3}])
         work.commit()
     before = older.read_bytes()
     with closing(RecordKeys(older)) as old:
@@ -129,10 +129,10 @@ def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, t
     copy = older_copy(house, tmp_path / "copy")
     written = os.pwrite
 
-    def once(handle, content, at):
+    def once(handle, content, ctx):
         if content == bytes(32):
             monkeypatch.setattr(data_keys.os, "pwrite", crash)
-        return written(handle, content, at)
+        return written(handle, content, ctx)
 
     def crash(*_):
         raise KeyboardInterrupt
@@ -148,20 +148,20 @@ def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, t
         assert again.record(record.id).disclosures == []
         lost = [one for one in readable_in(sealed, again) if SECRET.encode() in one]
         assert lost == []
-    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert house.record(record.id).erased_at is not None
 
 
 def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
     record = held_certificate(house)
-    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     for text_set in ("another", None, "a third"):
-        with house.at.work() as work:
-            kept = work.store.get_record(record.id)
-            (change,) = work.store.status_changes_of(record.id)
+        with house.ctx.work() as work:
+            kept = work.records.get(record.id)
+            (change,) = work.status_changes.of_record(record.id)
             change.reason = kept.status_reason
-            work.store._session.flush()
+            work._session.flush()
             change.reason = text_set or kept.status_reason
             work.commit()
         assert house.record(record.id).status_reason == "Mrs Wong found a mistake"
@@ -169,12 +169,12 @@ def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
 
 def test_a_text_that_gives_way_unread_takes_its_key_along(house):
     record = held_certificate(house)
-    issuance.revoke(house.at, house.chamber, record.id, "Mrs Wong found a mistake")
+    issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
     before = everything_sealed(house)
-    with house.at.work() as work:
-        (change,) = work.store.status_changes_of(record.id)
-        work.store._session.expire(change)
+    with house.ctx.work() as work:
+        (change,) = work.status_changes.of_record(record.id)
+        work._session.expire(change)
         change.reason = "a better reason"
         work.commit()
     assert len(readable_in(before, house)) == len(before) - 1
@@ -191,11 +191,11 @@ def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeyp
 
 
 def test_thousands_of_keys_end_at_once(house):
-    with house.at.work() as work:
+    with house.ctx.work() as work:
         keys(house).reserve(50_000)
-        work.store._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
         work.commit()
-    follow_the_keys(engine_of(house), house.at.files, house.clock())
+    follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert keys(house).destroyed == 40_000
 
 
@@ -203,16 +203,16 @@ def test_thousands_of_keys_end_at_once(house):
 @pytest.mark.parametrize("column", ["signed_jwt", "disclosures"])
 def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column):
     record = held_certificate(house)
-    with house.at.work() as work:
-        session = work.store._session
+    with house.ctx.work() as work:
+        session = work._session
         lying = session.execute(text(f"SELECT {column} FROM record WHERE id = :id"), {"id": record.id}).scalar_one()
         altered = lying[:1] + number + lying[9:]
         assert altered != lying
         session.execute(text(f"UPDATE record SET {column} = :it WHERE id = :id"), {"it": altered, "id": record.id})
         work.commit()
-    assert verdict_on(house.at, house.record(record.id)).ruling is Ruling.INVALID
-    follow_the_keys(engine_of(house), house.at.files, house.clock())
-    audit(house.at)
+    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
+    follow_the_keys(engine_of(house), house.ctx.files, house.clock())
+    audit(house.ctx)
 
 
 def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_ones(house, monkeypatch):
@@ -230,11 +230,11 @@ def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_one
 
 def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
     record = held_certificate(house)
-    issuance.revoke(house.at, house.chamber, record.id, "the first reason")
+    issuance.revoke(house.ctx, house.chamber, record.id, "the first reason")
     house.settle()
     before = everything_sealed(house)
-    with house.at.work() as work:
-        work.store.get_record(record.id).status_reason = "a better reason"
+    with house.ctx.work() as work:
+        work.records.get(record.id).status_reason = "a better reason"
         work.commit()
     assert b"the first reason" in readable_in(before, house)  # of the change of status, which has its own
     assert len(readable_in(before, house)) == len(before) - 1
@@ -244,8 +244,8 @@ def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
 def test_a_change_that_is_not_committed_takes_no_key(house):
     record = held_certificate(house)
     before = everything_sealed(house)
-    with house.at.work() as work:
-        work.store.get_record(record.id).erase(house.clock())
-        work.store._session.flush()
+    with house.ctx.work() as work:
+        work.records.get(record.id).erase(house.clock())
+        work._session.flush()
     assert len(readable_in(before, house)) == len(before)
     assert house.record(record.id).fields["description"] == SECRET

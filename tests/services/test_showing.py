@@ -23,7 +23,7 @@ def test_what_is_shown_to_each_is_what_it_needs_and_is_still_proven(house, audie
     read = evidence.read(bundle)
     expected = set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) & set(record.fields)
     assert set(read.record.subject) == expected
-    assert verdict_on_bundle(house.at, bundle).ruling is Ruling.VALID
+    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.VALID
 
 
 def test_each_audience_is_shown_more_than_the_one_before():
@@ -58,4 +58,4 @@ def test_a_field_that_there_is_not_cannot_be_shown(house):
 def test_others_cannot_show_a_record(house, who):
     record = held_certificate(house)
     with pytest.raises(NotFound):
-        selective_disclosure.choose(house.at, house.people[who], record.id, Audience.BUYER)
+        selective_disclosure.choose(house.ctx, house.people[who], record.id, Audience.BUYER)

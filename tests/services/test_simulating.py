@@ -64,8 +64,8 @@ def simulator():
 
 
 @pytest.fixture
-def at(house, simulator):
-    return replace(house.at, simulator=simulator)
+def ctx(house, simulator):
+    return replace(house.ctx, simulator=simulator)
 
 
 @pytest.fixture
@@ -77,29 +77,29 @@ def never():
     return False
 
 
-def order(at, analyst, **wanted):
-    return simulations.order(at, analyst, Order(**({"scenario": "office"} | wanted)))
+def order(ctx, analyst, **wanted):
+    return simulations.order(ctx, analyst, Order(**({"scenario": "office"} | wanted)))
 
 
-def state(at, simulation):
-    with at.work(reading=True) as work:
-        found = work.store.find_simulation(simulation.id)
+def state(ctx, simulation):
+    with ctx.work(reading=True) as work:
+        found = work.simulations.find(simulation.id)
         return found and found.state
 
 
-def test_an_order_runs_when_its_turn_comes(at, analyst, simulator):
-    first = order(at, analyst, parameters={"desks": 4, "review": 0.9})
-    second = order(at, analyst)
-    assert state(at, first) is SimulationState.WAITING
-    assert simulations.run_next(at, never)
+def test_an_order_runs_when_its_turn_comes(ctx, analyst, simulator):
+    first = order(ctx, analyst, parameters={"desks": 4, "review": 0.9})
+    second = order(ctx, analyst)
+    assert state(ctx, first) is SimulationState.WAITING
+    assert simulations.run_next(ctx, never)
     assert simulator.ran == [("office", {"desks": 4}, None)]  # what was not changed is not set
-    assert state(at, first) is SimulationState.DONE
-    assert state(at, second) is SimulationState.WAITING
-    found = simulations.listed(at, analyst)
+    assert state(ctx, first) is SimulationState.DONE
+    assert state(ctx, second) is SimulationState.WAITING
+    found = simulations.listed(ctx, analyst)
     assert [s.id for s in found] == [second.id, first.id]
     assert (found[1].result, found[1].done, found[1].total) == ({"clocks": {}}, 2, 2)
-    assert simulations.run_next(at, never)
-    assert not simulations.run_next(at, never)
+    assert simulations.run_next(ctx, never)
+    assert not simulations.run_next(ctx, never)
     assert simulator.added == [first.id, second.id]
 
 
@@ -119,53 +119,53 @@ def test_an_order_runs_when_its_turn_comes(at, analyst, simulator):
         ({"text": " "}, ("scenarioText", "is missing")),
     ],
 )
-def test_nobody_can_order_more_than_the_machine_bears(at, analyst, wanted, fault):
+def test_nobody_can_order_more_than_the_machine_bears(ctx, analyst, wanted, fault):
     with pytest.raises(Invalid) as refused:
-        order(at, analyst, **wanted)
+        order(ctx, analyst, **wanted)
     assert refused.value.problems == [fault]
-    assert simulations.listed(at, analyst) == []
+    assert simulations.listed(ctx, analyst) == []
 
 
-def test_too_many_orders_at_once_are_refused(at, analyst):
+def test_too_many_orders_at_once_are_refused(ctx, analyst):
     for _ in range(MOST_PENDING):
-        order(at, analyst)
+        order(ctx, analyst)
     with pytest.raises(Conflict):
-        order(at, analyst)
+        order(ctx, analyst)
 
 
-def test_a_file_of_ones_own_is_looked_through_first(at, analyst, simulator):
+def test_a_file_of_ones_own_is_looked_through_first(ctx, analyst, simulator):
     with pytest.raises(WrongScenario) as refused:
-        order(at, analyst, text="wrong")
+        order(ctx, analyst, text="wrong")
     assert refused.value.problems == [("line 3", "stations: no station (add one)")]
-    order(at, analyst, text="fine", parameters={"desks": 2})
-    simulations.run_next(at, never)
+    order(ctx, analyst, text="fine", parameters={"desks": 2})
+    simulations.run_next(ctx, never)
     assert simulator.ran == [("own", {"desks": 2}, "fine")]
 
 
-def test_a_simulation_that_is_cancelled_while_it_runs_stops(at, analyst, simulator):
-    simulation = order(at, analyst)
-    simulator.at_step = lambda step: simulations.cancel(at, analyst, simulation.id) if step == 1 else None
-    simulations.run_next(at, never)
-    assert state(at, simulation) is SimulationState.CANCELLED
+def test_a_simulation_that_is_cancelled_while_it_runs_stops(ctx, analyst, simulator):
+    simulation = order(ctx, analyst)
+    simulator.at_step = lambda step: simulations.cancel(ctx, analyst, simulation.id) if step == 1 else None
+    simulations.run_next(ctx, never)
+    assert state(ctx, simulation) is SimulationState.CANCELLED
     with pytest.raises(Conflict):
-        simulations.cancel(at, analyst, simulation.id)
+        simulations.cancel(ctx, analyst, simulation.id)
 
 
-def test_a_simulation_that_fails_keeps_its_reasons(at, analyst, simulator):
+def test_a_simulation_that_fails_keeps_its_reasons(ctx, analyst, simulator):
     simulator.outcome = WrongScenario([Fault("", None, "took longer than 10 minutes")])
-    simulation = order(at, analyst)
-    simulations.run_next(at, never)
-    assert state(at, simulation) is SimulationState.FAILED
-    assert simulations.listed(at, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
+    simulation = order(ctx, analyst)
+    simulations.run_next(ctx, never)
+    assert state(ctx, simulation) is SimulationState.FAILED
+    assert simulations.listed(ctx, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
 
 
-def test_a_restart_shows_what_became_of_it(at, analyst, simulator):
-    simulation = order(at, analyst)
-    simulations.run_next(at, lambda: True)  # the server is told to stop while it runs
-    assert state(at, simulation) is SimulationState.LOST
+def test_a_restart_shows_what_became_of_it(ctx, analyst, simulator):
+    simulation = order(ctx, analyst)
+    simulations.run_next(ctx, lambda: True)  # the server is told to stop while it runs
+    assert state(ctx, simulation) is SimulationState.LOST
 
 
-def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(at, analyst, simulator, house):
+def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(ctx, analyst, simulator, house):
     class Killed(BaseException):
         pass
 
@@ -173,52 +173,52 @@ def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(at, anal
         raise Killed
 
     simulator.at_step = die
-    simulation = order(at, analyst)
+    simulation = order(ctx, analyst)
     with pytest.raises(Killed):
-        simulations.run_next(at, never)
-    assert state(at, simulation) is SimulationState.RUNNING
-    assert simulations.give_up_lost(at) == 0  # another process may be running it: it was heard of just now
+        simulations.run_next(ctx, never)
+    assert state(ctx, simulation) is SimulationState.RUNNING
+    assert simulations.give_up_lost(ctx) == 0  # another process may be running it: it was heard of just now
     house.clock.pass_by(timedelta(seconds=61))
-    assert simulations.give_up_lost(at) == 1
-    assert state(at, simulation) is SimulationState.LOST
+    assert simulations.give_up_lost(ctx) == 1
+    assert state(ctx, simulation) is SimulationState.LOST
 
 
-def test_an_ended_simulation_is_forgotten_with_its_files(at, analyst, simulator):
-    simulation = order(at, analyst)
+def test_an_ended_simulation_is_forgotten_with_its_files(ctx, analyst, simulator):
+    simulation = order(ctx, analyst)
     with pytest.raises(Conflict):
-        simulations.remove(at, analyst, simulation.id)
-    simulations.run_next(at, never)
-    assert simulations.files_of(at, simulations.listed(at, analyst)[0]) == ["result.json"]
-    simulations.remove(at, analyst, simulation.id)
+        simulations.remove(ctx, analyst, simulation.id)
+    simulations.run_next(ctx, never)
+    assert simulations.files_of(ctx, simulations.listed(ctx, analyst)[0]) == ["result.json"]
+    simulations.remove(ctx, analyst, simulation.id)
     assert simulator.forgotten == [simulation.id]
-    assert state(at, simulation) is None
+    assert state(ctx, simulation) is None
 
 
 @pytest.mark.parametrize("name", ["../../master.key", "scenario.toml", "errors.txt", ""])
-def test_only_what_it_left_for_reading_is_handed_out(at, analyst, name):
-    simulation = order(at, analyst)
+def test_only_what_it_left_for_reading_is_handed_out(ctx, analyst, name):
+    simulation = order(ctx, analyst)
     with pytest.raises(NotFound):
-        simulations.file_of(at, simulation, name)
+        simulations.file_of(ctx, simulation, name)
 
 
 @pytest.mark.parametrize("role", ["merchant", "officer", "authority", "chamber"])
-def test_nobody_but_analysts_simulates(at, house, analyst, role):
-    simulation = order(at, analyst)
+def test_nobody_but_analysts_simulates(ctx, house, analyst, role):
+    simulation = order(ctx, analyst)
     somebody = house.people[role]
-    for attempt in (lambda: order(at, somebody), lambda: simulations.listed(at, somebody)):
+    for attempt in (lambda: order(ctx, somebody), lambda: simulations.listed(ctx, somebody)):
         with pytest.raises(NotAllowed):
             attempt()
     with pytest.raises(NotFound):
-        simulations.cancel(at, somebody, simulation.id)
+        simulations.cancel(ctx, somebody, simulation.id)
 
 
-def test_the_worker_runs_what_is_ordered_and_ends_when_told(at, analyst, simulator):
+def test_the_worker_runs_what_is_ordered_and_ends_when_told(ctx, analyst, simulator):
     done = threading.Event()
     simulator.at_step = lambda step: done.set()
     worker = SimulationWorker(at_once=1)
-    at = replace(at, wake_simulating=worker.wake)
-    worker.start(at, alone=True)
-    simulation = order(at, analyst)
+    ctx = replace(ctx, wake_simulating=worker.wake)
+    worker.start(ctx, alone=True)
+    simulation = order(ctx, analyst)
     assert done.wait(5)
     worker.stop()
-    assert state(at, simulation) in (SimulationState.DONE, SimulationState.LOST)
+    assert state(ctx, simulation) in (SimulationState.DONE, SimulationState.LOST)

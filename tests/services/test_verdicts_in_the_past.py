@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 def then(house, record, moment):
-    return verdict_on(house.at, house.record(record.id), moment)
+    return verdict_on(house.ctx, house.record(record.id), moment)
 
 
 def deciding(house, record, moment):
@@ -34,7 +34,7 @@ def test_a_certificate_that_was_revoked_later_was_valid_before(house):
     begin = later(house)
     certificate = house.issue_certificate()
     good = later(house)
-    issuance.revoke(house.at, house.chamber, certificate.id, "the goods were made elsewhere")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "the goods were made elsewhere")
     bad = later(house)
     assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-issued-then")
     assert then(house, certificate, good).ruling is Ruling.VALID
@@ -64,9 +64,9 @@ def test_an_expired_certificate_was_valid_in_its_time(house):
 def test_an_issuer_who_was_suspended_for_a_while_did_not_stand_then(house):
     certificate = house.issue_certificate()
     first = later(house)
-    accreditation.suspend(house.at, house.authority, house.chamber.organisation.id)
+    accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id)
     second = later(house)
-    accreditation.reinstate(house.at, house.authority, house.chamber.organisation.id)
+    accreditation.reinstate(house.ctx, house.authority, house.chamber.organisation.id)
     third = later(house)
     assert [then(house, certificate, m).ruling for m in (first, second, third)] == [
         Ruling.VALID,
@@ -80,9 +80,9 @@ def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(ho
     good = later(house)
     stolen = later(house)
     unnoticed = later(house)
-    with house.at.work(reading=True) as work:
-        key = work.store.active_key(house.chamber.organisation)
-    keys.compromised(house.at, house.authority, key.thumbprint, stolen)
+    with house.ctx.work(reading=True) as work:
+        key = work.keys.active(house.chamber.organisation)
+    keys.compromised(house.ctx, house.authority, key.thumbprint, stolen)
     later(house)
     assert then(house, certificate, good).ruling is Ruling.VALID
     assert then(house, certificate, unnoticed).ruling is Ruling.INVALID
@@ -95,10 +95,10 @@ def test_a_replaced_statement_names_the_record_that_replaced_it(house):
 
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.at, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
-    with house.at.work(reading=True) as work:
-        request = work.store.find_request_about(statement.id)
-    record = issuance.confirm(house.at, house.chamber, request.id, "CO-9")
+    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
+    record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-9")
     later(house)
     status = next(check for check in then(house, statement, None).checks if check.code == "STATUS")
     assert status.reason == "superseded"
@@ -109,33 +109,33 @@ def test_a_replaced_statement_names_the_record_that_replaced_it(house):
 def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(house):
     certificate = house.issue_certificate()
     later(house)
-    issuance.revoke(house.at, house.chamber, certificate.id, "Mr Li signed it by mistake")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "Mr Li signed it by mistake")
     later(house)
     on_file = house.record(certificate.id)
-    verdict = verdict_on(house.at, on_file)
+    verdict = verdict_on(house.ctx, on_file)
     assert "Mr Li" in headline(verdict, "en")
     assert "Mr Li" in headline(verdict, "zh")
-    assert "Mr Li" not in str(verdict_on(house.at, on_file, for_everybody=True).checks)
+    assert "Mr Li" not in str(verdict_on(house.ctx, on_file, for_everybody=True).checks)
 
 
 def test_a_bundle_is_judged_at_a_past_moment(house):
     certificate = house.issue_certificate()
     good = later(house)
     bundle = evidence.write(evidence_of(house.record(certificate.id)))
-    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     bad = later(house)
-    assert verdict_on_bundle(house.at, bundle, good).ruling is Ruling.VALID
-    assert verdict_on_bundle(house.at, bundle, bad).ruling is Ruling.INVALID
+    assert verdict_on_bundle(house.ctx, bundle, good).ruling is Ruling.VALID
+    assert verdict_on_bundle(house.ctx, bundle, bad).ruling is Ruling.INVALID
 
 
 def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(house):
     certificate = house.issue_certificate()
     good = later(house)
-    issuance.revoke(house.at, house.chamber, certificate.id, "wrong goods")
+    issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     later(house)
-    with house.at.work() as work:  # somebody tidied our table
-        for change in work.store.status_changes_of(certificate.id):
-            work.store.remove(change)
+    with house.ctx.work() as work:  # somebody tidied our table
+        for change in work.status_changes.of_record(certificate.id):
+            work.remove(change)
         work.commit()
     verdict = then(house, certificate, good)
     assert verdict.ruling is Ruling.CANNOT_TELL

@@ -38,9 +38,10 @@ from backend.services import accreditation, anchoring, decisions, declarations, 
 from backend.services.anchoring import advance
 from backend.services.audit import audit
 from backend.services.organisations import Particulars, join
-from backend.services.ports import Ledger, Surroundings
+from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import RecordKeys
-from backend.store.database import SqlWork, open_engine, upgrade
+from backend.store.database import open_engine, upgrade
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, goods_item, lodgement_fields
 from tests.helpers.fakes import QuickPasswords
 
@@ -96,7 +97,7 @@ class Ground:
         return self.folder / "elsewhere"
 
     @contextmanager
-    def opened(self) -> Iterator[Surroundings]:
+    def opened(self) -> Iterator[AppContext]:
         accounts = accounts_from_keys(self.keys)
         keys = RecordKeys(self.folder / "record.keys")
         engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}", keys)
@@ -107,8 +108,8 @@ class Ground:
                 deployment = deploy(chain, accounts)
                 deployment.write(self.folder / "deployment.json")
                 upgrade(engine)
-            yield Surroundings(
-                work=SqlWork(engine),
+            yield AppContext(
+                work=UnitOfWorkFactory(engine),
                 ledger=EvmLedger(chain, deployment, accounts),
                 vault=SealedVault(self.master),
                 files=FolderFiles(self.folder / "files", keys),
@@ -131,15 +132,15 @@ def prepare(folder: Path) -> Ground:
 
 
 def _populate(ground: Ground) -> None:
-    with ground.opened() as at:
-        authority = join(at, Particulars(Role.AUTHORITY, "Authority", "authority@x.org")).person
-        chamber = join(at, Particulars(Role.CHAMBER, "Chamber", "chamber@x.org")).person
-        merchant = join(at, Particulars(Role.MERCHANT, "Merchant", "merchant@x.org")).person
-        join(at, Particulars(Role.OFFICER, "Office", "officer@x.org"))
+    with ground.opened() as ctx:
+        authority = join(ctx, Particulars(Role.AUTHORITY, "Authority", "authority@x.org")).person
+        chamber = join(ctx, Particulars(Role.CHAMBER, "Chamber", "chamber@x.org")).person
+        merchant = join(ctx, Particulars(Role.MERCHANT, "Merchant", "merchant@x.org")).person
+        join(ctx, Particulars(Role.OFFICER, "Office", "officer@x.org"))
         for issuer in (chamber, merchant):
-            accreditation.accredit(at, authority, issuer.organisation.id)
-        _settle(at)
-        anchoring.give_up_turn(at)
+            accreditation.accredit(ctx, authority, issuer.organisation.id)
+        _settle(ctx)
+        anchoring.give_up_turn(ctx)
 
 
 def _in_child(work) -> int:  # type: ignore[no-untyped-def]
@@ -161,18 +162,18 @@ def _in_child(work) -> int:  # type: ignore[no-untyped-def]
     return os.waitstatus_to_exitcode(status)
 
 
-def _settle(at: Surroundings, seconds: float = SECONDS_TO_RECOVER) -> float:
+def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
     """Anchor until nothing is under way; how long that took."""
     started = time.monotonic()
-    while advance(at):
+    while advance(ctx):
         assert time.monotonic() - started < seconds, "did not recover in time"
         time.sleep(0.002)
     return time.monotonic() - started
 
 
 def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> None:
-    with ground.opened() as at:
-        _free_turn(at)
+    with ground.opened() as ctx:
+        _free_turn(ctx)
         left = [nth]
 
         def kill_here(reached: str) -> None:
@@ -181,86 +182,86 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
                 if left[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        at = replace(at, reached=kill_here)
+        ctx = replace(ctx, reached=kill_here)
         if point == "sent-again":
-            at = replace(at, ledger=cast(Ledger, _Swallowing(at.ledger)))
-        chamber, authority = (_person(at, f"{name}@x.org") for name in ("chamber", "authority"))
+            ctx = replace(ctx, ledger=cast(Ledger, _Swallowing(ctx.ledger)))
+        chamber, authority = (_person(ctx, f"{name}@x.org") for name in ("chamber", "authority"))
         if point in DRAWING:
-            _release_until_killed(ground, at, point, f"{number}-{os.getpid()}")
+            _release_until_killed(ground, ctx, point, f"{number}-{os.getpid()}")
             return
         for turn in range(8):
             record = issuance.issue(
-                at,
+                ctx,
                 chamber,
                 Kind.CERTIFICATE_OF_ORIGIN,
                 certificate_fields(certificateNumber=f"T-{number}-{turn}-{os.getpid()}"),
             )
             _note(ground, record.id)
-            advance(at)
+            advance(ctx)
             if "status" in point or turn % 3 == 2:
-                issuance.revoke(at, chamber, record.id, "torture")
+                issuance.revoke(ctx, chamber, record.id, "torture")
             if "act" in point:
-                accreditation.accredit(at, authority, chamber.organisation.id)
-            advance(at)
+                accreditation.accredit(ctx, authority, chamber.organisation.id)
+            advance(ctx)
 
 
-def _release_until_killed(ground: Ground, at: Surroundings, point: str, name: str) -> None:
+def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str) -> None:
     """Lodge and release on one certificate; where the point asks for it, another server is quicker on the ledger."""
-    chamber, merchant, officer = (_person(at, f"{who}@x.org") for who in ("chamber", "merchant", "officer"))
+    chamber, merchant, officer = (_person(ctx, f"{who}@x.org") for who in ("chamber", "merchant", "officer"))
     for turn in range(3):
         fields = certificate_fields(certificateNumber=f"D-{name}-{turn}", exporter={"name": "Merchant"}, quantity="9")
-        certificate = issuance.issue(at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+        certificate = issuance.issue(ctx, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
         _note(ground, certificate.id)
         asked = lodgement_fields(
             declarationReference=f"L-{name}-{turn}", records=[certificate.id], items=[goods_item(quantity="2")]
         )
-        lodged = declarations.lodge(at, merchant, asked)
+        lodged = declarations.lodge(ctx, merchant, asked)
         _note(ground, lodged.id)
-        _until_final(at, lodged.id)
-        decisions.decide(at, officer, lodged.id, Decision.RELEASE, "torture", accept_cannot_tell=True)
+        _until_final(ctx, lodged.id)
+        decisions.decide(ctx, officer, lodged.id, Decision.RELEASE, "torture", accept_cannot_tell=True)
         if "undo" in point:
-            _revoke_elsewhere(ground, at, chamber, certificate.id)
+            _revoke_elsewhere(ground, ctx, chamber, certificate.id)
         if "back" in point:
-            while _is_being_drawn(at, lodged.id):
-                advance(at)
-            _write(ground, at, lodged.id, DeclarationStatus.REJECTED, "office")
+            while _is_being_drawn(ctx, lodged.id):
+                advance(ctx)
+            _write(ground, ctx, lodged.id, DeclarationStatus.REJECTED, "office")
         for _ in range(4):
-            advance(at)
+            advance(ctx)
 
 
-def _until_final(at: Surroundings, record_id: str) -> None:
+def _until_final(ctx: AppContext, record_id: str) -> None:
     for _ in range(500):
-        advance(at)
-        with at.work(reading=True) as work:
-            if work.store.get_record(record_id).proof_state is ProofState.FINAL:
+        advance(ctx)
+        with ctx.work(reading=True) as work:
+            if work.records.get(record_id).proof_state is ProofState.FINAL:
                 return
         time.sleep(0.002)
     raise AssertionError("not final in 500 rounds")
 
 
-def _is_being_drawn(at: Surroundings, declaration_id: str) -> bool:
-    with at.work(reading=True) as work:
-        return work.store.is_being_drawn(declaration_id)
+def _is_being_drawn(ctx: AppContext, declaration_id: str) -> bool:
+    with ctx.work(reading=True) as work:
+        return work.drawdowns.is_pending_for(declaration_id)
 
 
-def _revoke_elsewhere(ground: Ground, at: Surroundings, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
+def _revoke_elsewhere(ground: Ground, ctx: AppContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
     """The issuer revokes; what we queued for it comes to the ledger before our draw does."""
-    issuance.revoke(at, chamber, certificate_id, "torture")
-    _write(ground, at, certificate_id, DocumentStatus.REVOKED, "anchorer")
+    issuance.revoke(ctx, chamber, certificate_id, "torture")
+    _write(ground, ctx, certificate_id, DocumentStatus.REVOKED, "anchorer")
 
 
-def _write(ground: Ground, at: Surroundings, record_id: str, status: int, signer: str) -> None:
+def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer: str) -> None:
     """Change a status on the ledger past the database, as another server would."""
-    with at.work(reading=True) as work:
-        record = work.store.get_record(record_id)
-        taken = work.store.open_nonces(signer)
+    with ctx.work(reading=True) as work:
+        record = work.records.get(record_id)
+        taken = work.outbox.open_nonces(signer)
     act = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
-    nonce = max([at.ledger.next_nonce(signer), *(number + 1 for number in taken)])
-    at.ledger.send(at.ledger.sign(act, nonce).raw)
+    nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
+    ctx.ledger.send(ctx.ledger.sign(act, nonce).raw)
     with ground.elsewhere.open("a") as file:
         file.write(f"{signer}\n")
     for _ in range(500):
-        if at.ledger.status(record.batch.root, record.place) == status:
+        if ctx.ledger.status(record.batch.root, record.place) == status:
             return
         time.sleep(0.002)
 
@@ -280,16 +281,16 @@ class _Swallowing:
             self._real.send(raw)
 
 
-def _free_turn(at: Surroundings) -> None:
+def _free_turn(ctx: AppContext) -> None:
     """As the server does on the embedded chain, whose file lock says that nobody else is at work."""
-    with at.work() as work:
-        work.store.forget_claim("anchoring")
+    with ctx.work() as work:
+        work.leases.delete("anchoring")
         work.commit()
 
 
-def _person(at: Surroundings, email: str):  # type: ignore[no-untyped-def]
-    with at.work(reading=True) as work:
-        return work.store.find_person_by_email(email)
+def _person(ctx: AppContext, email: str):  # type: ignore[no-untyped-def]
+    with ctx.work(reading=True) as work:
+        return work.persons.find_by_email(email)
 
 
 def _note(ground: Ground, record_id: str) -> None:
@@ -333,27 +334,27 @@ def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | 
 
 
 def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
-    with ground.opened() as at:
-        _free_turn(at)
-        recovery = _settle(at)
+    with ground.opened() as ctx:
+        _free_turn(ctx)
+        recovery = _settle(ctx)
         answered = set(ground.answered.read_text().split())
-        with at.work(reading=True) as work:
-            lost = [i for i in answered if not _is_whole(at, work.store.get_record(i))]
-            batches = work.store.batches()
+        with ctx.work(reading=True) as work:
+            lost = [i for i in answered if not _is_whole(ctx, work.records.get(i))]
+            batches = work.batches.all()
             refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
             gaps, elsewhere = [], Counter(ground.elsewhere.read_text().split())
             for signer in ACCOUNT_NAMES:
                 ours = sorted(s.nonce for s in _sendings(work) if s.signer == signer and s.block is not None)
                 used = len(ours) + elsewhere[signer]
-                if len(set(ours)) != len(ours) or (ours and at.ledger.next_nonce(signer) != ours[0] + used):
+                if len(set(ours)) != len(ours) or (ours and ctx.ledger.next_nonce(signer) != ours[0] + used):
                     gaps.append(
                         f"{signer}: {len(ours)} transactions and {elsewhere[signer]} elsewhere, first {ours[0]}"
                     )
-        roots = Counter(anchoring_.root for anchoring_ in at.ledger.anchorings())
+        roots = Counter(anchoring_.root for anchoring_ in ctx.ledger.anchorings())
         twice = [root.hex() for root, count in roots.items() if count > 1]
         twice += [b.root.hex() for b in batches if roots[b.root] != 1]
         twice += [root.hex() for root in roots if root not in {b.root for b in batches}]
-        differences = [str(found) for found in audit(at).discrepancies]
+        differences = [str(found) for found in audit(ctx).discrepancies]
     return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery, differences)
 
 
@@ -362,15 +363,15 @@ def _sendings(work):  # type: ignore[no-untyped-def]
 
     from backend.domain.outbox import Sending
 
-    return work.store._session.scalars(select(Sending)).all()
+    return work._session.scalars(select(Sending)).all()
 
 
-def _is_whole(at: Surroundings, record) -> bool:  # type: ignore[no-untyped-def]
+def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]
     """Final, included under its root, and with its status on the ledger."""
     if record.proof_state is not ProofState.FINAL or record.proof is None:
         return False
     entry_is_signed = sha256(record.signed_jwt.encode()).hexdigest() == record.digest
-    on_ledger = at.ledger.status(record.batch.root, record.place) == record.status
+    on_ledger = ctx.ledger.status(record.batch.root, record.place) == record.status
     return entry_is_signed and on_ledger and record.proof.proves(record.entry.encode(), record.batch.root)
 
 

@@ -29,9 +29,10 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.services import files, issuance
 from backend.services.organisations import Particulars, join
-from backend.services.ports import Ledger, Surroundings
+from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import NotSealed, RecordKeys
-from backend.store.database import SqlWork, open_engine, upgrade
+from backend.store.database import open_engine, upgrade
+from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import PDF, certificate_fields
 from tests.helpers.fakes import QuickPasswords
 
@@ -52,11 +53,11 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def surroundings(folder: Path) -> Surroundings:
+def current_context(folder: Path) -> AppContext:
     """An installation without its ledger: records are only stored."""
     vault, keys = SealedVault((folder / "master").read_bytes()), RecordKeys(folder / "record.keys")
-    return Surroundings(
-        work=SqlWork(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
+    return AppContext(
+        work=UnitOfWorkFactory(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
         ledger=cast(Ledger, None),
         vault=vault,
         operator=OperatorKeys(folder / "operator-keys.sealed", vault),
@@ -71,22 +72,22 @@ def prepare(folder: Path) -> None:
     """A chamber that may sign."""
     (folder / "master").write_bytes(Fernet.generate_key())
     upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}", RecordKeys(folder / "record.keys")))
-    join(surroundings(folder), Particulars(Role.CHAMBER, "Chamber", "chamber@x.org"))
+    join(current_context(folder), Particulars(Role.CHAMBER, "Chamber", "chamber@x.org"))
 
 
 def work(folder: Path, told: int) -> None:
     """Store attachments and records; tell of each that was taken, and of each refusal."""
-    at = surroundings(folder)
-    with at.work(reading=True) as reading:
-        chamber = reading.store.find_person_by_email("chamber@x.org")
+    ctx = current_context(folder)
+    with ctx.work(reading=True) as reading:
+        chamber = reading.persons.find_by_email("chamber@x.org")
     assert chamber is not None
     for number in range(ROUNDS):
         try:
-            pdf = files.store_pdf(at, chamber, PDF + f"% {os.getpid()} {number}\n".encode())
+            pdf = files.store_pdf(ctx, chamber, PDF + f"% {os.getpid()} {number}\n".encode())
             attachment = {"fileName": "a.pdf", "size": pdf.size, "sha256": pdf.sha256}
             name = f"F-{os.getpid()}-{number}"
             fields = certificate_fields(certificateNumber=name, attachments=[attachment])
-            record = issuance.issue(at, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
+            record = issuance.issue(ctx, chamber, Kind.CERTIFICATE_OF_ORIGIN, fields)
         except StorageUnavailable:
             os.writev(told, [b"refused\n"])
         else:

@@ -129,10 +129,10 @@ def flips(name: str, question: Question, first: int) -> Tally:
     """One shard of altered bytes."""
     tally, what, given = Tally(), f"{name}, a byte altered", list[tuple[Question, Found]]()
     content = question.content
-    for at in range(first, min(first + FLIPPED, len(content))):
+    for ctx in range(first, min(first + FLIPPED, len(content))):
         for bit in range(8):
-            tally.judged(what, replace(question, content=flipped(content, at, 1 << bit)))
-        altered = replace(question, content=flipped(content, at))
+            tally.judged(what, replace(question, content=flipped(content, ctx, 1 << bit)))
+        altered = replace(question, content=flipped(content, ctx))
         given.append((altered, by_product(altered)))
         tally.compare(what, *given[-1])
     tally.compare_page(what, given)
@@ -141,7 +141,7 @@ def flips(name: str, question: Question, first: int) -> Tally:
 
 def found_out(question: Question) -> dict[str, int]:
     """How many altered bytes are taken by verifiers that have lost their check of inclusion."""
-    altered = [replace(question, content=flipped(question.content, at)) for at in range(len(question.content))]
+    altered = [replace(question, content=flipped(question.content, ctx)) for ctx in range(len(question.content))]
     with a_product_without_inclusion():
         taken = {"product": _taken(by_product(one) for one in altered)}
     weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])

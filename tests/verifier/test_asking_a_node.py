@@ -72,8 +72,8 @@ def serving(system, rule: Rule = lambda method, params, result: result) -> Itera
 
         def _result(self, asked: Any) -> Any:
             if asked["method"] == "provenport_trust":
-                return trust_of(system.at, "the node").as_json()
-            return system.at.node.answer(asked["method"], asked["params"])
+                return trust_of(system.ctx, "the node").as_json()
+            return system.ctx.node.answer(asked["method"], asked["params"])
 
         def _answer(self, raw: Raw) -> None:
             self.send_response(raw.status)
@@ -111,7 +111,7 @@ def content(api, settle):
 
 @pytest.fixture(scope="module")
 def trust(system):
-    return trust_of(system.at, "Operator")
+    return trust_of(system.ctx, "Operator")
 
 
 def ask(url, content, trust=None, moment=None, max_age=DAY, seconds=5.0):
@@ -330,7 +330,7 @@ def test_a_root_that_a_settled_ledger_never_held_is_a_forgery(system, content):
     own["snapshot"] = None
     with serving(system, rule) as url:
         assert ask(url, json.dumps(own).encode())[0] == "INVALID"
-        assert ask(url, content, trust_of(system.at, "Operator"))[0] == "CANNOT_TELL"
+        assert ask(url, content, trust_of(system.ctx, "Operator"))[0] == "CANNOT_TELL"
 
 
 def test_a_revoked_record_is_invalid(system, api, settle):

@@ -280,8 +280,8 @@ def test_bundles_and_trust_files_keep_to_their_published_schemas(api, client, se
 def test_a_labels_page_offers_the_bundle_and_the_verifier(api, client, system, settle):
     made = api.certificate()
     settle()
-    with system.at.work(reading=True) as work:
-        code = work.store.get_record(made["id"]).label_code
+    with system.ctx.work(reading=True) as work:
+        code = work.records.get(made["id"]).label_code
     page = client.get(f"/p/{code}").get_data(as_text=True)
     assert f"/p/{code}/bundle.json" in page
     assert f"/verify-offline?code={code}" in page
@@ -316,12 +316,12 @@ def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
     """They are judged by the trust file that the reader took at the time, and by the one of now."""
     settings = Settings(tmp_path / "data")
     with running(settings) as system:
-        demo.fill(system.at, system.folder, lambda step: None)
-        system.worker.start(system.at)
+        demo.fill(system.ctx, system.folder, lambda step: None)
+        system.worker.start(system.ctx)
         client = create_app(system).test_client()
         api = Api(client, people_in(settings.data_dir))
         made = api.certificate()
-        while is_under_way(system.at):
+        while is_under_way(system.ctx):
             time.sleep(0.05)
         content = api.get(f"/records/{made['id']}/evidence", "merchant").get_data()
         version_1 = api.get(f"/records/{made['id']}/evidence?version=1", "merchant").get_data()
@@ -331,8 +331,8 @@ def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
     with running(settings) as system:
         client = create_app(system).test_client()
         assert still_valid(system, content, earlier) == ("VALID", "VALID", "VALID")
-        assert isinstance(system.at.operator, OperatorKeys)
-        system.at.operator.renew()
+        assert isinstance(system.ctx.operator, OperatorKeys)
+        system.ctx.operator.renew()
         later = read_trust(client.get("/trust.json").get_json())
         assert [len(entry.keys) for entry in later.trusted] == [2]
         assert still_valid(system, content, later) == ("VALID", "VALID", "VALID")
@@ -346,7 +346,7 @@ def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
         old = Deployment.read(system.folder.deployment)
         assert old is not None
         old.write(system.folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
-        deploy(system.chain, ledger_accounts(system.folder, system.at.vault)).write(system.folder.deployment)
+        deploy(system.chain, ledger_accounts(system.folder, system.ctx.vault)).write(system.folder.deployment)
 
     with running(settings) as system:
         client = create_app(system).test_client()

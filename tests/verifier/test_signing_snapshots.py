@@ -69,7 +69,7 @@ def dossier(api, settle):
 def desk(system, content, tmp_path):
     """What lies on the office's desk: a bundle without a snapshot, the operator's trust file, a key."""
     (tmp_path / "bundle.json").write_bytes(without_snapshot(content))
-    (tmp_path / "operator.json").write_text(json.dumps(trust_of(system.at, "Operator").as_json()))
+    (tmp_path / "operator.json").write_text(json.dumps(trust_of(system.ctx, "Operator").as_json()))
     key_files.new_key(tmp_path / "office.pem", None)
     return tmp_path
 

@@ -91,12 +91,12 @@ def meaning(bundle):
 
 def test_no_altered_bundle_is_valid(system, bundle):
     chance, original, judged = random.Random(20260301), meaning(bundle), 0
-    assert verdict_on_bundle(system.at, bundle).ruling is Ruling.VALID
+    assert verdict_on_bundle(system.ctx, bundle).ruling is Ruling.VALID
     accepted = []
     for _ in range(MUTATIONS):
         mutated = mutate(bundle, chance)
         try:
-            found = verdict_on_bundle(system.at, mutated)
+            found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
         judged += 1
@@ -122,7 +122,7 @@ def test_no_altered_bytes_are_valid_or_a_crash(app, system, bundle):
                     content.insert(position, content[chance.randrange(len(content))])
         try:
             mutated = reader.loads(bytes(content))
-            found = verdict_on_bundle(system.at, mutated)
+            found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
         assert found.ruling is not Ruling.VALID or meaning(mutated) == original, bytes(content)

@@ -50,8 +50,8 @@ GOOD = {
 
 def rows(system):
     """How many rows there are of whatever a request could store."""
-    with system.at.work(reading=True) as work:
-        session = work.store._session
+    with system.ctx.work(reading=True) as work:
+        session = work._session
         kept = ("record", "consignment", "decision", "organisation", "person", "stored_file", "accreditation_act")
         return {name: len(session.execute(metadata.tables[name].select()).fetchall()) for name in kept}
 
@@ -301,7 +301,7 @@ def test_a_damaged_pdf_never_brings_a_crash(system):
                     )
             if len(content) < 20:
                 break
-        assert system.at.pdf.is_pdf(bytes(content)) in (True, False)
+        assert system.ctx.pdf.is_pdf(bytes(content)) in (True, False)
 
 
 # The same request twice

@@ -243,8 +243,8 @@ def test_thirty_at_once_are_all_stored_and_all_become_final(app, people, system,
     ids = {answer.get_json()["id"] for answer in answers}
     assert len(ids) == 30
     settle()
-    with system.at.work(reading=True) as work:
-        records = [work.store.get_record(one) for one in ids]
+    with system.ctx.work(reading=True) as work:
+        records = [work.records.get(one) for one in ids]
     assert {record.proof_state.value for record in records} == {"final"}
     assert all(record.proof.proves(record.entry.encode(), record.batch.root) for record in records)
     assert len({(record.batch.id, record.place) for record in records}) == 30

@@ -77,7 +77,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def api(app, people, system):
     api = Api(app.test_client(), people)
-    api.at = system.at
+    api.ctx = system.ctx
     api.admit_rival()
     api.bearers["wrong token"] = {"Authorization": "Bearer pp_somebody-elses"}
     return api
@@ -145,7 +145,7 @@ def path_for(api, route, lapsed):
         return path.replace("<declaration_id>", api.declaration([])["id"])
     if "<simulation_id>" in path:
         simulation = api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()["id"]
-        while "cancellation" not in path and run_next(api.at, lambda: False):
+        while "cancellation" not in path and run_next(api.ctx, lambda: False):
             continue
         return path.replace("<simulation_id>", simulation).replace("<name>", "result.json")
     if "<organisation_id>/key-rotation" in path or "<thumbprint>" in path:

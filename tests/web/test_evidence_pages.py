@@ -207,8 +207,8 @@ def test_every_stored_record_fits_the_schema_that_it_names(system, browser, api)
     api.invoice()
     addresses = {entry["id"]: entry["url"] for entry in json.loads(browser.get("/schemas"))["schemas"]}
     served = {name: Draft202012Validator(json.loads(browser.get(url))) for name, url in addresses.items()}
-    with system.at.work(reading=True) as work:
-        stored = [r for o in work.store.organisations() for r in work.store.readable_records_of(o)]
+    with system.ctx.work(reading=True) as work:
+        stored = [r for o in work.organisations.all() for r in work.records.readable_of(o)]
         records = {record.id: record.sd_jwt for record in stored}
         kinds = {record.kind for record in stored}
     assert kinds == set(Kind)

@@ -91,11 +91,11 @@ def on_chain(system, first: int = 0) -> bytes:
     last = system.chain.head().number
     blobs = []
     for number in range(first, last + 1):
-        block = system.at.node.answer("eth_getBlockByNumber", [hex(number), True])
+        block = system.ctx.node.answer("eth_getBlockByNumber", [hex(number), True])
         blobs += [bytes.fromhex(transaction["input"][2:]) for transaction in block["transactions"]]
     for start in range(first, last + 1, 500):
         span = {"fromBlock": hex(start), "toBlock": hex(min(last, start + 499))}
-        for log in system.at.node.answer("eth_getLogs", [span]):
+        for log in system.ctx.node.answer("eth_getLogs", [span]):
             blobs += [bytes.fromhex(part[2:]) for part in [log["data"], *log["topics"]]]
     return b"|".join(blobs)
 

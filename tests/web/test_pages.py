@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
-from backend.store.repositories import SqlStore
+from backend.store.repositories.batches import BatchRepository
 
 TODAY = date.today()
 
@@ -196,6 +196,42 @@ def test_a_request_that_was_sent_back_is_corrected_with_everything_filled_in(sig
     assert newest_request(chamber) != request
 
 
+def a_report(page: str, **changes: object) -> dict[str, object]:
+    """The form as the page offers it, with what a merchant adds."""
+    return {
+        "issuer": re.search(r'<option[^>]*value="([0-9a-f-]{36})"', page)[1],
+        "customer-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
+        "item_description": "Ceramic cups",
+        "item_identification": "LOT-7",
+        "hs_code": "6912.00",
+        "relates_to": "lot",
+        "performed_from": TODAY.isoformat(),
+        "performed_to": TODAY.isoformat(),
+        "method": "ISO 6486-1:2019",
+        "results-0-characteristic": "Lead release",
+        "results-0-value": "0.2",
+        "results-0-unit": "mg/l",
+        "results-0-meets_limit": "true",
+        "results-1-characteristic": "Cadmium release",
+        "results-1-value": "0.9",
+        "results-1-meets_limit": "false",
+        "results-2-meets_limit": "",
+        "specification": "GB 4806.4-2016",
+        "decision_rule": "Simple acceptance",
+        "conforms": "false",
+        "issue_date": TODAY.isoformat(),
+        **changes,
+    }
+
+
+def test_report_without_an_answer_is_asked_for_one(signed_in):
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/inspection-report/new?lang=en"
+    page = merchant.get(path)
+    assert "Please choose one." in merchant.post(path, a_report(page, conforms="perhaps"), 422).text
+    assert "Please choose one." in merchant.post(path, a_report(page, **{"results-0-meets_limit": "perhaps"}), 422).text
+
+
 def test_what_was_typed_survives_a_fault(signed_in):
     merchant = signed_in("merchant")
     path = f"{a_product(merchant)}/certificate-of-origin/new"
@@ -320,7 +356,7 @@ def test_the_overview_tells_how_far_proofs_lag_behind(signed_in, settle, role):
 def test_the_overview_tells_since_when_the_oldest_paper_waits(signed_in, settle, monkeypatch):
     settle()
     since = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
-    monkeypatch.setattr(SqlStore, "oldest_unanchored", lambda self: since)
+    monkeypatch.setattr(BatchRepository, "oldest_unanchored", lambda self: since)
     page = signed_in("merchant").get("/?lang=en")
     assert "still waits for its proof" in page
     assert "2026-11-01T08:30" in page

@@ -33,7 +33,7 @@ def deployment(system):
 @pytest.fixture(scope="module")
 def anchoring(system, settle):
     settle()
-    return next(iter(system.at.ledger.anchorings()))
+    return next(iter(system.ctx.ledger.anchorings()))
 
 
 def test_web3_reads_the_chain(web3, system, deployment, anchoring):
@@ -79,7 +79,7 @@ def test_nothing_can_be_sent(web3):
 def test_our_own_adapter_audits_over_it(rpc_url, system, deployment, settle):
     settle()
     ledger = EvmLedger(JsonRpcChain(rpc_url), deployment, {})
-    found = audit(replace(system.at, ledger=ledger))
+    found = audit(replace(system.ctx, ledger=ledger))
     assert found.batches == found.batches_on_ledger > 0
     assert [str(one) for one in found.discrepancies] == []
 

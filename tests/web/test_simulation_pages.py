@@ -26,7 +26,7 @@ def run(analyst, system):
     def run(**changes):
         analyst.get("/simulations/new?scenario=office")
         path = analyst.post("/simulations/new", {**SETTINGS, **changes}).headers["Location"]
-        while run_next(system.at, lambda: False):
+        while run_next(system.ctx, lambda: False):
             continue
         return path
 

@@ -9,9 +9,6 @@ from backend.domain.ledger import Anchoring, Draw, DrawCertificates, LedgerRecor
 BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
 DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
 
-DRAW_COUNT = 248
-"""Where the number of draws stands in a drawing's word; the bits below tell which were given back."""
-
 
 def anchoring(event: FoundLog) -> Anchoring:
     """A batch that was anchored."""
@@ -20,6 +17,6 @@ def anchoring(event: FoundLog) -> Anchoring:
 
 
 def drawn(event: FoundLog) -> DrawCertificates:
-    """Draws that were made together."""
+    """Drawdowns that were made together."""
     (draws,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
     return DrawCertificates(tuple(Draw(LedgerRecord(*draw[0:2]), LedgerRecord(*draw[2:4]), draw[4]) for draw in draws))

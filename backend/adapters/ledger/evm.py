@@ -44,7 +44,7 @@ from backend.domain.ledger import (
 from backend.domain.merkle import Tree
 from backend.domain.message import message_of
 
-PLACES_PER_WORD = 64
+STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
 """Four bits hold 16 values; one of them says "leave as it is"."""
 
@@ -58,17 +58,17 @@ PLAIN_GAS = 30_000
 ANCHOR_GAS = 150_000
 AUTHORITY_GAS = 600_000
 """Every change of an accreditation is kept beside the earlier ones, and a rotation writes two."""
-OPENING_GAS = 400_000
-GIVING_BACK_GAS = 200_000
-DRAWING_GAS = 100_000
-DRAW_GAS = 45_000
-"""Enough for a draw that shares nothing with its neighbours."""
-MOST_DRAWS = 248
+ACTIVATION_GAS = 400_000
+REFUND_GAS = 200_000
+DRAWDOWNS_GAS = 100_000
+DRAWDOWN_GAS = 45_000
+"""Enough for a drawdown that shares nothing with its neighbours."""
+MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
 STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
-"""Enough for a word that was never written and whose places take every edge there is."""
+"""Enough for a word that was never written and whose statuses take every edge there is."""
 
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
@@ -107,7 +107,7 @@ class EvmLedger:
 
     def status(self, root: bytes, place: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
-        index, position = divmod(place, PLACES_PER_WORD)
+        index, position = divmod(place, STATUSES_PER_WORD)
         word: int = self._ask_ledger("statusWord", _word(root, "root"), index)
         return word >> 4 * position & 15
 
@@ -129,8 +129,8 @@ class EvmLedger:
     def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
         answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), place)
-        quantity, left, issuer, valid_until = answer
-        return OpenedCertificate(quantity, left, issuer, _moment(valid_until)) if issuer else None
+        quantity, remaining, issuer, valid_until = answer
+        return OpenedCertificate(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
     def delay(self, act: Act) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
@@ -259,8 +259,8 @@ class EvmLedger:
 
     def statuses(self, root: bytes, size: int) -> list[int]:
         """The statuses of all places of a batch."""
-        words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // PLACES_PER_WORD))]
-        return [words[place // PLACES_PER_WORD] >> 4 * (place % PLACES_PER_WORD) & 15 for place in range(size)]
+        words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
+        return [words[place // STATUSES_PER_WORD] >> 4 * (place % STATUSES_PER_WORD) & 15 for place in range(size)]
 
     def _call(self, act: Act) -> Call:
         """The one place where acts become calls."""
@@ -281,12 +281,12 @@ class EvmLedger:
             case RotateKey(key, successor):
                 return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
             case OpenCertificate():
-                return self._balance_call(OPENING_GAS, "open", *_opening(act))
+                return self._balance_call(ACTIVATION_GAS, "open", *_activation(act))
             case DrawCertificates(draws):
-                gas = DRAWING_GAS + DRAW_GAS * len(draws)
-                return self._balance_call(gas, "draw", _drawing(act))
+                gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(draws)
+                return self._balance_call(gas, "draw", _drawdowns(act))
             case GiveBack(drawn, position):
-                return self._balance_call(GIVING_BACK_GAS, "giveBack", *_giving_back(drawn, position))
+                return self._balance_call(REFUND_GAS, "giveBack", *_refund(drawn, position))
             case Announce(announced):
                 inner = self._call(announced)
                 return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
@@ -396,25 +396,25 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
         if place in seen or place < 0 or not 0 <= status <= HIGHEST_STATUS:
             raise Invalid("a place is named twice, or no place or status has that number", place=place, status=status)
         seen.add(place)
-        index, position = divmod(place, PLACES_PER_WORD)
+        index, position = divmod(place, STATUSES_PER_WORD)
         wanted[index] |= status + 1 << 4 * position
     return dict(sorted(wanted.items()))
 
 
-def _opening(act: OpenCertificate) -> tuple[object, ...]:
+def _activation(act: OpenCertificate) -> tuple[object, ...]:
     valid_until = NO_END if act.valid_until is None else _seconds(act.valid_until)
     statement = (_word(act.issuer_key, "key"), act.chapter, _seconds(act.issued_at), valid_until)
     certificate = (_word(act.certificate.root, "root"), act.certificate.place)
     return certificate, act.entry, [_word(node, "node of a path") for node in act.path], statement
 
 
-def _drawing(drawn: DrawCertificates) -> list[tuple[object, ...]]:
-    if not 0 < len(drawn.draws) <= MOST_DRAWS:
+def _drawdowns(drawn: DrawCertificates) -> list[tuple[object, ...]]:
+    if not 0 < len(drawn.draws) <= MAX_DRAWDOWNS:
         raise Invalid("a transaction makes 1 to 248 draws", draws=len(drawn.draws))
-    return [_draw(draw) for draw in drawn.draws]
+    return [_drawdown(draw) for draw in drawn.draws]
 
 
-def _draw(draw: Draw) -> tuple[object, ...]:
+def _drawdown(draw: Draw) -> tuple[object, ...]:
     if not 0 < draw.quantity <= LARGEST_QUANTITY:
         raise Invalid("such a quantity cannot be drawn", quantity=draw.quantity)
     certificate, declaration = draw.certificate, draw.declaration
@@ -427,11 +427,11 @@ def _draw(draw: Draw) -> tuple[object, ...]:
     )
 
 
-def _giving_back(drawn: DrawCertificates, position: int) -> tuple[object, ...]:
+def _refund(drawn: DrawCertificates, position: int) -> tuple[object, ...]:
     if not 0 <= position < len(drawn.draws):
         raise Invalid("there is no such draw", position=position)
     path = Tree([draw.leaf for draw in drawn.draws]).proof(position).path
-    return _draw(drawn.draws[position]), drawn.drawing, position, list(path)
+    return _drawdown(drawn.draws[position]), drawn.drawing, position, list(path)
 
 
 def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | None:

@@ -13,7 +13,7 @@ from backend.domain.outbox import AccreditationAct, Sending, SendingState
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 log = structlog.get_logger()
 
@@ -26,105 +26,105 @@ CANCELLED = "cancelled by the guardian"
 Delayed = Accredit | SuspendAccreditation | RotateKey
 
 
-def send_accreditation_acts(at: Surroundings) -> None:
+def send_accreditation_acts(ctx: AppContext) -> None:
     """Sign, keep and send the authority's acts, in the order in which they were asked."""
-    with at.work(reading=True) as work:
-        waiting = [act.id for act in work.store.accreditation_acts_in_flight()]
+    with ctx.work(reading=True) as work:
+        waiting = [act.id for act in work.accreditation_changes.pending()]
     each = Each()
     for act_id in waiting:
-        each.attempt(_advance, at, act_id)
+        each.attempt(_advance, ctx, act_id)
     each.finish()
 
 
-def _advance(at: Surroundings, act_id: str) -> None:
-    act = _waiting(at, act_id)
+def _advance(ctx: AppContext, act_id: str) -> None:
+    act = _waiting(ctx, act_id)
     if act is None:
         return
     on_ledger = to_ledger(act)
     assert isinstance(on_ledger, Delayed), "these are the acts that the authority asks for"
     if act.cancel_asked_at is not None:
-        _cancel(at, act, on_ledger)
+        _cancel(ctx, act, on_ledger)
     elif act.announcement is None:
-        begin = _announce if at.ledger.delay(on_ledger) else _do
-        begin(at, act, on_ledger)
+        begin = _announce if ctx.ledger.delay(on_ledger) else _do
+        begin(ctx, act, on_ledger)
     elif act.announcement.state is SendingState.FINAL:
-        _follow_up(at, act, on_ledger)
+        _follow_up(ctx, act, on_ledger)
 
 
-def _waiting(at: Surroundings, act_id: str) -> AccreditationAct | None:
-    with at.work(reading=True) as work:
-        return next((act for act in work.store.accreditation_acts_in_flight() if act.id == act_id), None)
+def _waiting(ctx: AppContext, act_id: str) -> AccreditationAct | None:
+    with ctx.work(reading=True) as work:
+        return next((act for act in work.accreditation_changes.pending() if act.id == act_id), None)
 
 
-def _follow_up(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+def _follow_up(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
     """Do what was announced once its time has come; end it where the announcement is gone."""
-    due = at.ledger.announced(on_ledger)
+    due = ctx.ledger.announced(on_ledger)
     if due is None:
-        _end(at, act, _why_gone(at, act, on_ledger))
+        _end(ctx, act, _why_gone(ctx, act, on_ledger))
         return
     if act.due_at != due:
-        with at.work() as work:
-            work.store.get_accreditation_act(act.id).due_at = due
+        with ctx.work() as work:
+            work.accreditation_changes.get(act.id).due_at = due
             work.commit()
         log.info("an act of the authority is announced", act=act.id, due=due.isoformat())
-    if at.now() >= due + CLOCKS_MAY_DIFFER:
-        _do(at, act, on_ledger)
+    if ctx.now() >= due + CLOCKS_MAY_DIFFER:
+        _do(ctx, act, on_ledger)
 
 
-def _why_gone(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> str | None:
+def _why_gone(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> str | None:
     """Why nothing is announced any more; None where it only expired, so that it is announced anew."""
-    if isinstance(on_ledger, Accredit) and at.ledger.accreditation(on_ledger.key) == on_ledger.accreditation:
+    if isinstance(on_ledger, Accredit) and ctx.ledger.accreditation(on_ledger.key) == on_ledger.accreditation:
         return HAS_IT
-    if act.due_at is not None and at.now() > act.due_at + EXPIRES:
+    if act.due_at is not None and ctx.now() > act.due_at + EXPIRES:
         return None
     return CANCELLED
 
 
-def _end(at: Surroundings, act: AccreditationAct, why: str | None) -> None:
+def _end(ctx: AppContext, act: AccreditationAct, why: str | None) -> None:
     log.warning("an act of the authority ended", act=act.id, why=why or "its announcement expired; announced anew")
-    with at.work() as work:
-        kept = work.store.get_accreditation_act(act.id)
+    with ctx.work() as work:
+        kept = work.accreditation_changes.get(act.id)
         kept.ended = why
         if why is None:
             kept.announcement, kept.due_at = None, None
         work.commit()
 
 
-def _cancel(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
+def _cancel(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
     """What was never announced ends at once; what was is cancelled on the ledger by the guardian."""
     if act.announcement is None:
-        _end(at, act, CANCELLED)
+        _end(ctx, act, CANCELLED)
         return
     if act.announcement.state is not SendingState.FINAL:
         return
-    if at.ledger.announced(on_ledger) is None:
-        _end(at, act, CANCELLED)
+    if ctx.ledger.announced(on_ledger) is None:
+        _end(ctx, act, CANCELLED)
     elif act.cancelling is None:
-        sending = signed(at, CancelAnnounced(on_ledger), "guardian")
-        at.reached("cancel-signed")
-        _keep_and_send(at, act, sending, "cancelling", "cancel")
+        sending = signed(ctx, CancelAnnounced(on_ledger), "guardian")
+        ctx.reached("cancel-signed")
+        _keep_and_send(ctx, act, sending, "cancelling", "cancel")
 
 
-def _announce(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
-    sending = signed(at, Announce(on_ledger), "authority")
-    at.reached("announcement-signed")
-    _keep_and_send(at, act, sending, "announcement", "announcement")
+def _announce(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
+    sending = signed(ctx, Announce(on_ledger), "authority")
+    ctx.reached("announcement-signed")
+    _keep_and_send(ctx, act, sending, "announcement", "announcement")
 
 
-def _do(at: Surroundings, act: AccreditationAct, on_ledger: Delayed) -> None:
-    sending = signed(at, on_ledger, "authority")
-    at.reached("act-signed")
-    _keep_and_send(at, act, sending, "sending", "act")
+def _do(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
+    sending = signed(ctx, on_ledger, "authority")
+    ctx.reached("act-signed")
+    _keep_and_send(ctx, act, sending, "sending", "act")
 
 
-def _keep_and_send(at: Surroundings, act: AccreditationAct, sending: Sending, carried: str, point: str) -> None:
-    with at.work() as work:
-        kept = next((one for one in work.store.accreditation_acts_in_flight() if one.id == act.id), None)
+def _keep_and_send(ctx: AppContext, act: AccreditationAct, sending: Sending, carried: str, point: str) -> None:
+    with ctx.work() as work:
+        kept = next((one for one in work.accreditation_changes.pending() if one.id == act.id), None)
         if kept is None or getattr(kept, carried) is not None:
             return  # another worker was quicker, or it ended
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         setattr(kept, carried, sending)
         work.commit()
-    at.reached(f"{point}-kept")
-    send(at, sending)
-    at.reached(f"{point}-sent")
+    ctx.reached(f"{point}-kept")
+    send(ctx, sending)
+    ctx.reached(f"{point}-sent")

@@ -11,51 +11,51 @@ from backend.domain.records import ProofState, SealedBatch
 from backend.services.anchoring.outcomes import note_anchored
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 log = structlog.get_logger()
 
 
-def anchor_sealed(at: Surroundings) -> None:
+def anchor_sealed(ctx: AppContext) -> None:
     """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
-    with at.work(reading=True) as work:
-        sealed = [batch for batch in work.store.batches_in_flight() if batch.state is ProofState.SEALED]
+    with ctx.work(reading=True) as work:
+        sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
     each = Each()
     for batch in sealed:
-        each.attempt(_anchor, at, batch)
+        each.attempt(_anchor, ctx, batch)
     each.finish()
 
 
-def _anchor(at: Surroundings, batch: SealedBatch) -> None:
-    found = at.ledger.batch(batch.root)
+def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
+    found = ctx.ledger.batch(batch.root)
     if found is not None:
-        _recognise(at, batch, found)
+        _recognise(ctx, batch, found)
         return
-    if (trouble := _why_not(at, batch)) is not None:
-        _note_trouble(at, batch, trouble)
+    if (trouble := _why_not(ctx, batch)) is not None:
+        _note_trouble(ctx, batch, trouble)
         return
-    head = at.ledger.head()
-    sending = signed(at, AnchorBatch(batch.root, batch.lanes), "anchorer")
-    at.reached("anchor-signed")
-    with at.work() as work:
-        kept = work.store.get_batch(batch.id)
+    head = ctx.ledger.head()
+    sending = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    ctx.reached("anchor-signed")
+    with ctx.work() as work:
+        kept = work.batches.get(batch.id)
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, sending.id, None
         kept.transaction_hash = sending.transaction_hash
         _note_ledger(kept, head)
-        at.reached("before-anchor-commit")
+        ctx.reached("before-anchor-commit")
         work.commit()
-    at.reached("anchor-kept")
-    send(at, sending)
-    at.reached("anchor-sent")
+    ctx.reached("anchor-kept")
+    send(ctx, sending)
+    ctx.reached("anchor-sent")
 
 
-def _why_not(at: Surroundings, batch: SealedBatch) -> str | None:
+def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     """Why a batch must not be signed now: its records no longer give its root, or the ledger refused it before."""
-    with at.work(reading=True) as work:
-        leaves = work.store.leaves(batch)
+    with ctx.work(reading=True) as work:
+        leaves = work.batches.leaves(batch)
     try:
         root = Tree([leaf.entry for leaf in leaves]).root if leaves else b""
     except (ValueError, OverflowError) as error:
@@ -66,18 +66,18 @@ def _why_not(at: Surroundings, batch: SealedBatch) -> str | None:
     if batch.trouble is None:
         return None
     try:
-        at.ledger.rehearse(AnchorBatch(batch.root, batch.lanes))
+        ctx.ledger.rehearse(AnchorBatch(batch.root, batch.lanes))
     except LedgerRefused as refusal:
         return str(refusal)[:200]
     return None
 
 
-def _note_trouble(at: Surroundings, batch: SealedBatch, trouble: str) -> None:
+def _note_trouble(ctx: AppContext, batch: SealedBatch, trouble: str) -> None:
     if batch.trouble == trouble:
         return
     log.error("a batch is not anchored", root=batch.root.hex(), why=trouble)
-    with at.work() as work:
-        work.store.get_batch(batch.id).trouble = trouble
+    with ctx.work() as work:
+        work.batches.get(batch.id).trouble = trouble
         work.commit()
 
 
@@ -85,18 +85,18 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
     batch.chain_id, batch.ledger_address, batch.instance_id = head.chain_id, head.ledger_address, head.instance_id
 
 
-def _recognise(at: Surroundings, batch: SealedBatch, found: AnchoredBatch) -> None:
+def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> None:
     """Note a batch that the ledger has although no open transaction of ours says so: the database is an older copy."""
     if found.lanes != batch.lanes:
-        _note_trouble(at, batch, "the ledger holds this root with other lanes")
+        _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return
-    anchoring, head = at.ledger.anchoring_of(batch.root, found), at.ledger.head()
-    if anchoring is None or head.number - anchoring.block_number < at.confirmations:
+    anchoring, head = ctx.ledger.anchoring_of(batch.root, found), ctx.ledger.head()
+    if anchoring is None or head.number - anchoring.block_number < ctx.confirmations:
         return  # asked again at the next round, until it is deep enough
     log.warning("a batch was found on the ledger", root=batch.root.hex(), block=anchoring.block_number)
-    with at.work() as work:
-        kept = work.store.get_batch(batch.id)
+    with ctx.work() as work:
+        kept = work.batches.get(batch.id)
         kept.transaction_id, kept.transaction_hash, kept.trouble = None, anchoring.transaction_hash, None
         _note_ledger(kept, head)
-        note_anchored(at, work.store, kept, found.anchored_at, anchoring.block_number, is_final=True)
+        note_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
         work.commit()

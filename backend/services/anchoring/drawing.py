@@ -12,7 +12,8 @@ from backend.services.anchoring.opening import ledger_record
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
 from backend.services.anchoring.undoing import undo_release
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -36,26 +37,26 @@ Wants = list[list[Wanted]]
 """Draws by declaration: those of one are made together or not at all."""
 
 
-def draw_certificates(at: Surroundings) -> None:
+def draw_certificates(ctx: AppContext) -> None:
     """Sign, keep and send the draws that wait, as many together as the ledger takes."""
-    with at.work(reading=True) as work:
-        wants = _ready(work.store)
-    wants = _without_known(at, wants)
+    with ctx.work(reading=True) as work:
+        wants = _ready(work)
+    wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
-        willing = _willing(at, chosen)
+        willing = _willing(ctx, chosen)
         for refused in [want for want in chosen if want not in willing]:
-            _settle_refused(at, refused)
+            _settle_refused(ctx, refused)
         if willing:
-            _send_draws(at, willing)
+            _send_draws(ctx, willing)
 
 
-def _ready(store: Store) -> Wants:
+def _ready(work: UnitOfWork) -> Wants:
     """What waits and whose records are on the ledger, in the order of asking."""
     found: dict[str, list[Wanted]] = {}
     held_up: set[str] = set()
-    for row in store.draws_in_flight(LOOKED_AT):
-        draw = _draw(store, row)
+    for row in work.drawdowns.pending(LOOKED_AT):
+        draw = _draw(work, row)
         if draw is None:
             held_up.add(row.declaration_id)
         else:
@@ -79,47 +80,47 @@ def _act(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
     return DrawCertificates(tuple(one.draw for one in ordered)), ordered
 
 
-def _willing(at: Surroundings, wants: Wants) -> Wants:
+def _willing(ctx: AppContext, wants: Wants) -> Wants:
     """Those of the draws that the ledger would make now, found by halving."""
     try:
-        at.ledger.rehearse(_act(wants)[0])
+        ctx.ledger.rehearse(_act(wants)[0])
     except LedgerRefused:
         if len(wants) == 1:
             return []
         middle = len(wants) // 2
-        first = _willing(at, wants[:middle])
+        first = _willing(ctx, wants[:middle])
         # What the first half takes is not there for the second: they are asked for together.
-        return _added(at, first, wants[middle:])
+        return _added(ctx, first, wants[middle:])
     return wants
 
 
-def _added(at: Surroundings, first: Wants, more: Wants) -> Wants:
+def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
     try:
-        at.ledger.rehearse(_act([*first, *more])[0])
+        ctx.ledger.rehearse(_act([*first, *more])[0])
     except LedgerRefused:
         if len(more) == 1:
             return first
         middle = len(more) // 2
-        return _added(at, _added(at, first, more[:middle]), more[middle:])
+        return _added(ctx, _added(ctx, first, more[:middle]), more[middle:])
     return [*first, *more]
 
 
-def _settle_refused(at: Surroundings, wanted: list[Wanted]) -> None:
+def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     """What becomes of the draws of one declaration that the ledger would not make."""
     act = _act([wanted])[0]
     try:
-        at.ledger.rehearse(act)
+        ctx.ledger.rehearse(act)
         return  # it is only together with others that they are too much: asked again at the next round
     except LedgerRefused as refusal:
         why = _told(refusal)
     if why.startswith("CertificateBalanceAlreadyDrawn"):
-        _note_known(at, _act([wanted])[1], act.drawing)
+        _note_known(ctx, _act([wanted])[1], act.drawing)
     elif why.startswith("CertificateBalanceNotOpened"):
-        _ask_to_open(at, wanted)
+        _ask_to_open(ctx, wanted)
     elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
-        at.reached("before-undo-commit")
-        with at.work() as work:
-            undo_release(at, work.store, wanted[0].row.declaration_id, why)
+        ctx.reached("before-undo-commit")
+        with ctx.work() as work:
+            undo_release(ctx, work, wanted[0].row.declaration_id, why)
             work.commit()
     else:
         log.error("draws wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why)
@@ -129,54 +130,54 @@ def _told(refusal: LedgerRefused) -> str:
     arguments = refusal.values.get("arguments")
     if not isinstance(arguments, dict):
         return str(refusal)[:200]
-    about = [f"{name}={arguments[name]}" for name in ("left", "quantity", "status") if name in arguments]
+    about = [f"{name}={arguments[name]}" for name in ("remaining", "quantity", "status") if name in arguments]
     return " ".join([str(refusal), *about])[:200]
 
 
-def _ask_to_open(at: Surroundings, wanted: list[Wanted]) -> None:
+def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
     """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
-    with at.work() as work:
+    with ctx.work() as work:
         for one in wanted:
-            opening = work.store.find_opening(one.row.certificate_id)
+            opening = work.drawdowns.find_activation(one.row.certificate_id)
             if opening is None:
-                work.store.add(Opening(one.row.certificate_id, at.now()))
+                work.add(Opening(one.row.certificate_id, ctx.now()))
             elif opening.is_known:
                 opening.is_known = False
         work.commit()
 
 
-def _send_draws(at: Surroundings, wants: Wants) -> None:
+def _send_draws(ctx: AppContext, wants: Wants) -> None:
     act, ordered = _act(wants)
-    sending = signed(at, act, "anchorer")
-    at.reached("draw-signed")
+    sending = signed(ctx, act, "anchorer")
+    ctx.reached("draw-signed")
     ids = {one.row.id for one in ordered}
-    with at.work() as work:
-        waiting = {row.id: row for row in work.store.draws_in_flight(LOOKED_AT) if row.id in ids}
+    with ctx.work() as work:
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
         if len(waiting) != len(ids):
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         for position, one in enumerate(ordered):
             row = waiting[one.row.id]
             row.sending, row.drawing, row.position = sending, act.drawing, position
         work.commit()
-    at.reached("draw-kept")
-    send(at, sending)
-    at.reached("draw-sent")
+    ctx.reached("draw-kept")
+    send(ctx, sending)
+    ctx.reached("draw-sent")
 
 
 # ---- what the ledger has already
 
 
-def _without_known(at: Surroundings, wants: Wants) -> Wants:
+def _without_known(ctx: AppContext, wants: Wants) -> Wants:
     """Recognise draws that the ledger has although no transaction of ours says so: the database is an older copy.
 
     The events are read only where the two counts of a certificate differ.
     """
-    suspects = {one.draw.certificate for wanted in wants for one in wanted if _counts_differ(at, one)}
+    suspects = {one.draw.certificate for wanted in wants for one in wanted if _counts_differ(ctx, one)}
     if not suspects:
         return wants
     known = {}
-    for drawing in at.ledger.drawings():
+    for drawing in ctx.ledger.drawings():
         for position, draw in enumerate(drawing.drawn.draws):
             if draw.certificate in suspects and position not in drawing.given_back:
                 known[draw] = (drawing.drawn.drawing, position)
@@ -184,98 +185,100 @@ def _without_known(at: Surroundings, wants: Wants) -> Wants:
     for wanted in wants:
         if all(one.draw in known for one in wanted):
             for one in wanted:
-                _note_known(at, [one], *known[one.draw])
+                _note_known(ctx, [one], *known[one.draw])
         else:
             rest.append(wanted)
     return rest
 
 
-def _counts_differ(at: Surroundings, one: Wanted) -> bool:
+def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
     certificate = one.draw.certificate
-    opened = at.ledger.opened_certificate(certificate.root, certificate.place)
+    opened = ctx.ledger.opened_certificate(certificate.root, certificate.place)
     if opened is None:
         return False
-    with at.work(reading=True) as work:
-        sent = sum(row.quantity for row in work.store.draws_on(one.row.certificate_id) if row.drawing is not None)
+    with ctx.work(reading=True) as work:
+        sent = sum(
+            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.drawing is not None
+        )
     return opened.quantity - opened.left > sent
 
 
-def _note_known(at: Surroundings, ordered: Sequence[Wanted], drawing: bytes, position: int = 0) -> None:
+def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawing: bytes, position: int = 0) -> None:
     log.warning("draws were found on the ledger", drawing=drawing.hex())
-    with at.work() as work:
-        waiting = {row.id: row for row in work.store.draws_in_flight(LOOKED_AT)}
+    with ctx.work() as work:
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
         for number, one in enumerate(ordered, position):
             row = waiting.get(one.row.id)
             if row is not None:
-                row.drawing, row.position, row.made_at = drawing, number, at.now()
+                row.drawing, row.position, row.made_at = drawing, number, ctx.now()
         work.commit()
 
 
 # ---- giving back
 
 
-def give_back_draws(at: Surroundings) -> None:
+def give_back_draws(ctx: AppContext) -> None:
     """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
-    with at.work(reading=True) as work:
-        waiting = list(work.store.draws_to_give_back())
+    with ctx.work(reading=True) as work:
+        waiting = list(work.drawdowns.to_refund())
     each = Each()
     for row in waiting:
-        each.attempt(_give_back, at, row)
+        each.attempt(_give_back, ctx, row)
     each.finish()
 
 
-def _give_back(at: Surroundings, row: CertificateDraw) -> None:
+def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
     assert row.drawing is not None, "only what was sent is given back"
     assert row.position is not None, "a draw has its position with its drawing"
-    given = at.ledger.is_given_back(row.drawing, row.position)
+    given = ctx.ledger.is_given_back(row.drawing, row.position)
     if given is None:
         return  # the draw itself is not mined yet
     if given:
-        _note_given_back(at, row)
+        _note_given_back(ctx, row)
         return
-    drawn = _drawing_of(at, row.drawing)
+    drawn = _drawing_of(ctx, row.drawing)
     if drawn is None:
         log.error("a draw cannot be given back: its drawing is not known", draw=row.id)
         return
     act = GiveBack(drawn, row.position)
     try:
-        at.ledger.rehearse(act)
+        ctx.ledger.rehearse(act)
     except LedgerRefused as refusal:
         log.warning("a draw waits to be given back", draw=row.id, why=str(refusal)[:200])
         return
-    sending = signed(at, act, "anchorer")
-    at.reached("back-signed")
-    with at.work() as work:
-        kept = next((one for one in work.store.draws_to_give_back() if one.id == row.id), None)
+    sending = signed(ctx, act, "anchorer")
+    ctx.reached("back-signed")
+    with ctx.work() as work:
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is None:
             return  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         kept.back_sending = sending
         work.commit()
-    at.reached("back-kept")
-    send(at, sending)
-    at.reached("back-sent")
+    ctx.reached("back-kept")
+    send(ctx, sending)
+    ctx.reached("back-sent")
 
 
-def _drawing_of(at: Surroundings, drawing: bytes) -> DrawCertificates | None:
+def _drawing_of(ctx: AppContext, drawing: bytes) -> DrawCertificates | None:
     """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
-    with at.work(reading=True) as work:
-        rows = work.store.draws_in(drawing)
-        draws = [draw for row in rows if (draw := _draw(work.store, row)) is not None]
+    with ctx.work(reading=True) as work:
+        rows = work.drawdowns.in_set(drawing)
+        draws = [draw for row in rows if (draw := _draw(work, row)) is not None]
     if draws and DrawCertificates(tuple(draws)).drawing == drawing:
         return DrawCertificates(tuple(draws))
-    return next((found.drawn for found in at.ledger.drawings() if found.drawn.drawing == drawing), None)
+    return next((found.drawn for found in ctx.ledger.drawings() if found.drawn.drawing == drawing), None)
 
 
-def _draw(store: Store, row: CertificateDraw) -> Draw | None:
-    certificate = ledger_record(store.get_record(row.certificate_id))
-    declaration = ledger_record(store.get_record(row.declaration_id))
+def _draw(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+    certificate = ledger_record(work.records.get(row.certificate_id))
+    declaration = ledger_record(work.records.get(row.declaration_id))
     return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
 
 
-def _note_given_back(at: Surroundings, row: CertificateDraw) -> None:
-    with at.work() as work:
-        kept = next((one for one in work.store.draws_to_give_back() if one.id == row.id), None)
+def _note_given_back(ctx: AppContext, row: CertificateDraw) -> None:
+    with ctx.work() as work:
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is not None:
-            kept.given_back_at = at.now()
+            kept.given_back_at = ctx.now()
             work.commit()

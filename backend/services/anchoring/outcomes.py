@@ -11,109 +11,110 @@ from backend.domain.ledger import Receipt
 from backend.domain.outbox import Sending, SendingState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 
-def note_sent(at: Surroundings, sending: Sending) -> None:
+def note_sent(ctx: AppContext, sending: Sending) -> None:
     """Note that the chain took a transaction."""
     if sending.state is SendingState.SENT:
         return
-    with at.work() as work:
-        send_back(at, work.store, work.store.get_sending(sending.id))
+    with ctx.work() as work:
+        send_back(ctx, work, work.outbox.get(sending.id))
         work.commit()
 
 
-def note_mined(at: Surroundings, sending: Sending, receipt: Receipt) -> None:
+def note_mined(ctx: AppContext, sending: Sending, receipt: Receipt) -> None:
     """Note the block that a transaction stands in, and what it brought about."""
-    is_final = at.ledger.head().number - receipt.block_number >= at.confirmations
+    is_final = ctx.ledger.head().number - receipt.block_number >= ctx.confirmations
     if sending.state is SendingState.MINED and sending.block_hash == receipt.block_hash and not is_final:
         return
-    with at.work() as work:
-        kept = work.store.get_sending(sending.id)
+    with ctx.work() as work:
+        kept = work.outbox.get(sending.id)
         kept.settle_on(receipt.transaction_hash)
         kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
         kept.state, kept.trouble = SendingState.FINAL if is_final else SendingState.MINED, None
-        batch = work.store.batch_sent_by(kept)
+        batch = work.batches.sent_by(kept)
         if not receipt.succeeded:
-            _note_refused(work.store, kept, batch, receipt)
+            _note_refused(work, kept, batch, receipt)
         else:
             if batch is not None:
                 batch.transaction_hash = receipt.transaction_hash
-                note_anchored(at, work.store, batch, receipt.block_time, receipt.block_number, is_final)
+                note_anchored(ctx, work, batch, receipt.block_time, receipt.block_number, is_final)
             if is_final:
-                _note_drawn(work.store, kept, receipt.block_time)
-        settle_rotations(work.store, kept, receipt.block_time, receipt.succeeded)
-        at.reached("before-receipt-commit")
+                _note_drawn(work, kept, receipt.block_time)
+        settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
+        ctx.reached("before-receipt-commit")
         work.commit()
-    at.reached("receipt-noted")
+    ctx.reached("receipt-noted")
 
 
-def _note_refused(store: Store, kept: Sending, batch: SealedBatch | None, receipt: Receipt) -> None:
+def _note_refused(work: UnitOfWork, kept: Sending, batch: SealedBatch | None, receipt: Receipt) -> None:
     """The contract said no. A batch waits until a rehearsal goes well; changes that travelled together part."""
     kept.state, kept.refusal = SendingState.REFUSED, receipt.refusal or "refused"
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         seal_again(batch, trouble=kept.refusal)
-    if len(store.status_changes_sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
-        ask_again(store, kept)
-    _ask_draws_again(store, kept)
+    if len(work.status_changes.sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
+        ask_again(work, kept)
+    _ask_draws_again(work, kept)
 
 
-def _note_drawn(store: Store, kept: Sending, time: datetime) -> None:
-    for draw in store.draws_sent_by(kept):
+def _note_drawn(work: UnitOfWork, kept: Sending, time: datetime) -> None:
+    for draw in work.drawdowns.sent_by(kept):
         draw.made_at = draw.made_at or time
-    for draw in store.draws_given_back_by(kept):
+    for draw in work.drawdowns.refunded_by(kept):
         draw.given_back_at = time
 
 
-def _ask_draws_again(store: Store, kept: Sending) -> None:
+def _ask_draws_again(work: UnitOfWork, kept: Sending) -> None:
     """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
-    for opening in store.openings_sent_by(kept):
+    for opening in work.drawdowns.activations_sent_by(kept):
         opening.sending = None
-    for draw in store.draws_sent_by(kept):
+    for draw in work.drawdowns.sent_by(kept):
         draw.ask_again()
-    for draw in store.draws_given_back_by(kept):
+    for draw in work.drawdowns.refunded_by(kept):
         draw.back_sending = None
 
 
 def note_anchored(
-    at: Surroundings, store: Store, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
+    ctx: AppContext, work: UnitOfWork, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
 ) -> None:
     """Note that a batch stands on the ledger, and for good where it does."""
     batch.state = ProofState.FINAL if is_final else ProofState.ANCHORED
     batch.anchored_at, batch.block = anchored_at, block
     if not is_final:
         return
-    for consignment in store.consignments_in(batch):
+    for consignment in work.consignments.in_batch(batch):
         if not any(event.step is Step.ANCHORED for event in consignment.events):
-            now = at.now()
+            now = ctx.now()
             consignment.events.append(Event(str(uuid4()), Step.ANCHORED, now, now))
     log.info("batch final", size=batch.size, block=batch.block)
 
 
-def displace(at: Surroundings, sending: Sending) -> None:
+def displace(ctx: AppContext, sending: Sending) -> None:
     """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
     log.error("another transaction took a number of ours", signer=sending.signer, nonce=sending.nonce)
-    with at.work() as work:
-        kept = work.store.get_sending(sending.id)
+    with ctx.work() as work:
+        kept = work.outbox.get(sending.id)
         kept.state, kept.trouble = SendingState.DISPLACED, None
-        batch = work.store.batch_sent_by(kept)
+        batch = work.batches.sent_by(kept)
         if batch is not None:
             seal_again(batch)
-        ask_again(work.store, kept)
+        ask_again(work, kept)
         work.commit()
 
 
-def send_back(at: Surroundings, store: Store, kept: Sending) -> None:
+def send_back(ctx: AppContext, work: UnitOfWork, kept: Sending) -> None:
     """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
-    kept.state, kept.sent_at = SendingState.SENT, at.now()
+    kept.state, kept.sent_at = SendingState.SENT, ctx.now()
     kept.block = kept.block_hash = kept.block_time = None
-    batch = store.batch_sent_by(kept)
+    batch = work.batches.sent_by(kept)
     if batch is not None:
         batch.state, batch.anchored_at, batch.block = ProofState.SUBMITTED, None, None
-    for draw in store.draws_given_back_by(kept):
+    for draw in work.drawdowns.refunded_by(kept):
         draw.given_back_at = None
 
 
@@ -122,14 +123,14 @@ def seal_again(batch: SealedBatch, trouble: str | None = None) -> None:
     batch.state, batch.anchored_at, batch.block, batch.trouble = ProofState.SEALED, None, None, trouble
 
 
-def ask_again(store: Store, sending: Sending) -> None:
+def ask_again(work: UnitOfWork, sending: Sending) -> None:
     """Let what a transaction carried, other than a batch, wait for a new one."""
-    for change in store.status_changes_sent_by(sending):
+    for change in work.status_changes.sent_by(sending):
         change.sending = None
-    for act in store.accreditation_acts_sent_by(sending):
+    for act in work.accreditation_changes.sent_by(sending):
         act.sending = None
-    for act in store.accreditation_acts_announced_by(sending):
+    for act in work.accreditation_changes.announced_by(sending):
         act.announcement, act.due_at = None, None
-    for act in store.accreditation_acts_cancelled_by(sending):
+    for act in work.accreditation_changes.cancelled_by(sending):
         act.cancelling = None
-    _ask_draws_again(store, sending)
+    _ask_draws_again(work, sending)

@@ -7,43 +7,43 @@ import structlog
 from backend.domain.outbox import Sending, SendingState
 from backend.services.anchoring.acts import HAS_IT
 from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 log = structlog.get_logger()
 
 
-def has_vanished(at: Surroundings) -> bool:
+def has_vanished(ctx: AppContext) -> bool:
     """Whether the newest final transaction is no longer where it was: the chain went back deeper than agreed."""
-    with at.work(reading=True) as work:
-        newest = work.store.final_sendings(1)
-    return bool(newest) and _is_gone(at, newest[0])
+    with ctx.work(reading=True) as work:
+        newest = work.outbox.final(1)
+    return bool(newest) and _is_gone(ctx, newest[0])
 
 
-def _is_gone(at: Surroundings, sending: Sending) -> bool:
-    receipt = at.ledger.receipt(sending.transaction_hash)
+def _is_gone(ctx: AppContext, sending: Sending) -> bool:
+    receipt = ctx.ledger.receipt(sending.transaction_hash)
     return receipt is None or receipt.block_hash != sending.block_hash
 
 
-def reopen_vanished(at: Surroundings) -> None:
+def reopen_vanished(ctx: AppContext) -> None:
     """Take up again what was final and whose block is gone, from the newest down to the first that still stands."""
-    gone = list(_all_vanished(at))
+    gone = list(_all_vanished(ctx))
     if not gone:
         return
     log.error("final blocks are gone: the chain was reorganised or restored; sending again", count=len(gone))
-    with at.work() as work:
+    with ctx.work() as work:
         for sending in gone:
-            send_back(at, work.store, work.store.get_sending(sending.id))
-        at.reached("before-reopen-commit")
+            send_back(ctx, work, work.outbox.get(sending.id))
+        ctx.reached("before-reopen-commit")
         work.commit()
 
 
-def _all_vanished(at: Surroundings) -> Iterable[Sending]:
+def _all_vanished(ctx: AppContext) -> Iterable[Sending]:
     offset, chunk = 0, 50
     while True:
-        with at.work(reading=True) as work:
-            sendings: Sequence[Sending] = work.store.final_sendings(chunk, offset)
+        with ctx.work(reading=True) as work:
+            sendings: Sequence[Sending] = work.outbox.final(chunk, offset)
         for sending in sendings:
-            if not _is_gone(at, sending):
+            if not _is_gone(ctx, sending):
                 return
             yield sending
         if len(sendings) < chunk:
@@ -51,26 +51,25 @@ def _all_vanished(at: Surroundings) -> Iterable[Sending]:
         offset += chunk
 
 
-def begin_anew(at: Surroundings) -> int:
+def begin_anew(ctx: AppContext) -> int:
     """Take everything to a new ledger, since the old one is lost: every batch, act and status is written again.
 
     How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
     """
-    with at.work() as work:
-        store = work.store
-        for sending in store.sendings():
+    with ctx.work() as work:
+        for sending in work.outbox.all():
             sending.state, sending.trouble = SendingState.DISPLACED, None
-            ask_again(store, sending)
-        for act in store.accreditation_acts_ended(HAS_IT):
+            ask_again(work, sending)
+        for act in work.accreditation_changes.ended(HAS_IT):
             act.ended = None
-        for opening in store.openings():
+        for opening in work.drawdowns.activations():
             opening.is_known = False
-        for draw in store.draws():
+        for draw in work.drawdowns.all():
             if draw.is_standing:
                 draw.ask_again()
-        for change in store.status_changes_settled():
+        for change in work.status_changes.settled():
             change.settled = None
-        batches = store.batches()
+        batches = work.batches.all()
         for batch in batches:
             seal_again(batch)
             batch.transaction_id = batch.transaction_hash = None

@@ -11,7 +11,7 @@ from backend.services.anchoring.sealing import seal_stored
 from backend.services.anchoring.statuses import send_status_changes
 from backend.services.anchoring.steps import Each
 from backend.services.anchoring.turns import claim_turn
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 
 STEPS = (
     reopen_vanished,
@@ -26,45 +26,44 @@ STEPS = (
 """What a round does, in this order: certificates are drawn before their releases are sent."""
 
 
-def advance(at: Surroundings) -> bool:
+def advance(ctx: AppContext) -> bool:
     """Take every step that can be taken now; tells whether anything is still under way.
 
     One thing that goes wrong does not keep the others waiting; the first such fault is raised at the end. Does nothing
     while another worker has the turn.
     """
-    if not _has_work(at) and not has_vanished(at):
+    if not _has_work(ctx) and not has_vanished(ctx):
         return False
-    if not claim_turn(at):
+    if not claim_turn(ctx):
         return False
-    seal_stored(at)
-    at.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
+    seal_stored(ctx)
+    ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
     each = Each()
     for step in STEPS:
-        each.attempt(step, at)
+        each.attempt(step, ctx)
     each.finish()
-    return is_under_way(at)
+    return is_under_way(ctx)
 
 
-def is_under_way(at: Surroundings) -> bool:
+def is_under_way(ctx: AppContext) -> bool:
     """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
-    with at.work(reading=True) as work:
-        store = work.store
+    with ctx.work(reading=True) as work:
         return bool(
-            store.open_sendings()
-            or store.has_unsealed()
-            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in store.batches_in_flight())
-            or store.status_changes_in_flight()
-            or any(not act.is_waiting(at.now()) for act in store.accreditation_acts_in_flight())
-            or store.openings_in_flight()
-            or store.draws_in_flight(1)
-            or store.draws_to_give_back()
+            work.outbox.pending()
+            or work.batches.has_unsealed()
+            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in work.batches.pending())
+            or work.status_changes.pending()
+            or any(not act.is_waiting(ctx.now()) for act in work.accreditation_changes.pending())
+            or work.drawdowns.activations_pending()
+            or work.drawdowns.pending(1)
+            or work.drawdowns.to_refund()
         )
 
 
-def _has_work(at: Surroundings) -> bool:
-    with at.work(reading=True) as work:
+def _has_work(ctx: AppContext) -> bool:
+    with ctx.work(reading=True) as work:
         try:
-            stuck = any(batch.trouble for batch in work.store.batches_in_flight())
-            return stuck or is_under_way(at)
+            stuck = any(batch.trouble for batch in work.batches.pending())
+            return stuck or is_under_way(ctx)
         except (ValueError, TypeError, LookupError, AttributeError):
             return True  # a row that cannot be read: sealing sets it aside

@@ -9,7 +9,8 @@ from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Act, UseUpNonce
 from backend.domain.outbox import Sending, SendingState
 from backend.services.anchoring.outcomes import note_sent
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -18,100 +19,100 @@ RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
 
-def signed(at: Surroundings, act: Act, signer: str) -> Sending:
+def signed(ctx: AppContext, act: Act, signer: str) -> Sending:
     """Sign an act under the first number that neither the chain nor an open transaction of ours has used.
 
     Outside of any unit of work: a slow node must not keep others from the database.
     """
-    with at.work(reading=True) as work:
-        taken = work.store.open_nonces(signer)
-    nonce = at.ledger.next_nonce(signer)
+    with ctx.work(reading=True) as work:
+        taken = work.outbox.open_nonces(signer)
+    nonce = ctx.ledger.next_nonce(signer)
     while nonce in taken:
         nonce += 1
-    return sign(at, act, signer, nonce)
+    return sign(ctx, act, signer, nonce)
 
 
-def sign(at: Surroundings, act: Act, signer: str, nonce: int) -> Sending:
+def sign(ctx: AppContext, act: Act, signer: str, nonce: int) -> Sending:
     """Sign an act under a number."""
-    signed = at.ledger.sign(act, nonce)
-    return Sending(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, at.now())
+    signed = ctx.ledger.sign(act, nonce)
+    return Sending(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
 
-def keep(store: Store, sending: Sending) -> Sending:
+def keep(work: UnitOfWork, sending: Sending) -> Sending:
     """Keep a transaction before it is sent.
 
     The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
     that is gone, or with a chain that is lost, that row is opened again.
     """
-    earlier = store.find_sending(sending.transaction_hash)
+    earlier = work.outbox.find_by_hash(sending.transaction_hash)
     if earlier is None:
-        store.add(sending)
+        work.add(sending)
         return sending
     earlier.state, earlier.made_at, earlier.sent_at = SendingState.SIGNED, sending.made_at, None
     earlier.block = earlier.block_hash = earlier.block_time = earlier.refusal = earlier.trouble = None
     return earlier
 
 
-def send(at: Surroundings, sending: Sending) -> bool:
+def send(ctx: AppContext, sending: Sending) -> bool:
     """Hand a kept transaction to the chain; where the chain does not take it, note why and try again next round."""
     try:
-        at.ledger.send(sending.raw)
+        ctx.ledger.send(sending.raw)
         trouble = None
     except LedgerRefused as refusal:
         trouble = str(refusal)[:200]
     if trouble != sending.trouble:
         if trouble:
             log.error("the chain does not take a transaction", signer=sending.signer, nonce=sending.nonce, why=trouble)
-        with at.work() as work:
-            work.store.get_sending(sending.id).trouble = trouble
+        with ctx.work() as work:
+            work.outbox.get(sending.id).trouble = trouble
             work.commit()
     return trouble is None
 
 
-def send_again(at: Surroundings, sending: Sending, is_next: bool) -> None:
+def send_again(ctx: AppContext, sending: Sending, is_next: bool) -> None:
     """Send the same bytes again, or for a higher fee where the account has waited long for this one."""
     since = sending.raised_at or sending.sent_at
     is_poor = sending.trouble is not None and "insufficient" in sending.trouble
-    if is_next and not is_poor and since is not None and has_waited(at, since, RAISE_AFTER):
-        sending = _raise_fee(at, sending)
-    if send(at, sending):
-        note_sent(at, sending)
-        at.reached("sent-again")
+    if is_next and not is_poor and since is not None and has_waited(ctx, since, RAISE_AFTER):
+        sending = _raise_fee(ctx, sending)
+    if send(ctx, sending):
+        note_sent(ctx, sending)
+        ctx.reached("sent-again")
 
 
-def has_waited(at: Surroundings, since: datetime, span: timedelta) -> bool:
+def has_waited(ctx: AppContext, since: datetime, span: timedelta) -> bool:
     """Whether that much time has passed."""
-    return at.now() - since >= span
+    return ctx.now() - since >= span
 
 
-def _raise_fee(at: Surroundings, sending: Sending) -> Sending:
+def _raise_fee(ctx: AppContext, sending: Sending) -> Sending:
     """Take the place of a transaction that no block wants, by the same act for more; every hash is kept."""
-    higher = at.ledger.outbid(sending.signer, sending.raw)
+    higher = ctx.ledger.outbid(sending.signer, sending.raw)
     if higher is None:
         log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=sending.nonce)
         return sending
-    with at.work() as work:
-        kept = work.store.get_sending(sending.id)
+    with ctx.work() as work:
+        kept = work.outbox.get(sending.id)
         if kept.transaction_hash != sending.transaction_hash or not kept.is_open:
             return kept
-        kept.raise_fee(higher.raw, higher.transaction_hash, at.now())
+        kept.raise_fee(higher.raw, higher.transaction_hash, ctx.now())
         work.commit()
     log.warning("raised a transaction's fee", signer=sending.signer, nonce=sending.nonce, bids=len(kept.earlier) + 1)
-    at.reached("fee-raised")
+    ctx.reached("fee-raised")
     return kept
 
 
-def fill_gaps(at: Surroundings, signer: str, mined: int) -> None:
+def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
     """Use up numbers that are missing before open transactions, which would otherwise wait for ever."""
-    with at.work(reading=True) as work:
-        taken = work.store.open_nonces(signer)
+    with ctx.work(reading=True) as work:
+        taken = work.outbox.open_nonces(signer)
     for nonce in range(mined, max(taken, default=0)):
         if nonce in taken:
             continue
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
-        sending = sign(at, UseUpNonce(signer), signer, nonce)
-        with at.work() as work:
-            sending = keep(work.store, sending)
+        sending = sign(ctx, UseUpNonce(signer), signer, nonce)
+        with ctx.work() as work:
+            sending = keep(work, sending)
             work.commit()
-        at.reached("gap-kept")
-        send(at, sending)
+        ctx.reached("gap-kept")
+        send(ctx, sending)

@@ -11,7 +11,8 @@ from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.undoing import follow_ledger
-from backend.services.ports import Store, Surroundings
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -22,39 +23,39 @@ _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
 """How the ledger's refusals begin that no waiting will change."""
 
 
-def send_status_changes(at: Surroundings) -> None:
+def send_status_changes(ctx: AppContext) -> None:
     """Sign, keep and send changes of status, one transaction for each batch and signer.
 
     One is open at a time: the chain keeps no order between accounts, and a withdrawal must not overtake a decision.
     A change that the ledger would refuse is found out beforehand, so that it takes no others with it.
     """
     while True:
-        with at.work(reading=True) as work:
-            if not work.store.status_changes_in_flight() or work.store.status_sendings_open():
+        with ctx.work(reading=True) as work:
+            if not work.status_changes.pending() or work.status_changes.is_in_flight():
                 return
-            chosen = _next_statuses(work.store)
+            chosen = _next_statuses(work)
         if not chosen:
             return
-        willing = _willing(at, chosen)
-        if willing and not _send_statuses(at, willing):
+        willing = _willing(ctx, chosen)
+        if willing and not _send_statuses(ctx, willing):
             return
-        if not willing and not _settle_refused(at, chosen):
+        if not willing and not _settle_refused(ctx, chosen):
             return  # refused for now only: asked again at the next round
 
 
 Chosen = list[tuple[StatusChange, RecordOnFile]]
 
 
-def _next_statuses(store: Store) -> Chosen:
+def _next_statuses(work: UnitOfWork) -> Chosen:
     """The oldest change whose batch is on the ledger, with those that can travel with it: one for each record."""
     chosen: dict[str, tuple[StatusChange, RecordOnFile]] = {}
     first: tuple[bytes, str] | None = None
     passed: set[str] = set()
-    for change in store.status_changes_in_flight():
-        record = store.get_record(change.record_id)
+    for change in work.status_changes.pending():
+        record = work.records.get(change.record_id)
         batch = record.batch
         ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
-        ready = ready and not _is_release_before_its_draws(store, change, record)
+        ready = ready and not _is_release_before_its_draws(work, change, record)
         if batch is None or not ready or change.record_id in passed:
             passed.add(change.record_id)
             continue
@@ -65,10 +66,10 @@ def _next_statuses(store: Store) -> Chosen:
     return list(chosen.values())
 
 
-def _is_release_before_its_draws(store: Store, change: StatusChange, record: RecordOnFile) -> bool:
+def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
     """A release that is on the ledger cannot be undone, so its draws must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
-    return is_release and store.is_being_drawn(record.id)
+    return is_release and work.drawdowns.is_pending_for(record.id)
 
 
 def _act(chosen: Chosen) -> ChangeStatuses:
@@ -80,43 +81,43 @@ def _act(chosen: Chosen) -> ChangeStatuses:
     return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
 
 
-def _willing(at: Surroundings, chosen: Chosen) -> Chosen:
+def _willing(ctx: AppContext, chosen: Chosen) -> Chosen:
     """Those of the changes that the ledger would take now, found by halving."""
     try:
-        at.ledger.rehearse(_act(chosen))
+        ctx.ledger.rehearse(_act(chosen))
     except LedgerRefused:
         if len(chosen) == 1:
             return []
         middle = len(chosen) // 2
-        return _willing(at, chosen[:middle]) + _willing(at, chosen[middle:])
+        return _willing(ctx, chosen[:middle]) + _willing(ctx, chosen[middle:])
     return chosen
 
 
-def _settle_refused(at: Surroundings, chosen: Chosen) -> bool:
+def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
     """End changes that the ledger has already or will never take; tells whether there was any."""
-    settled = {change.id: why for change, record in chosen if (why := _end_of(at, change, record)) is not None}
+    settled = {change.id: why for change, record in chosen if (why := _end_of(ctx, change, record)) is not None}
     if not settled:
         return False
-    on_ledger = {change.id: _status(at, record) for change, record in chosen}
-    with at.work() as work:
-        for change in work.store.status_changes_in_flight():
+    on_ledger = {change.id: _status(ctx, record) for change, record in chosen}
+    with ctx.work() as work:
+        for change in work.status_changes.pending():
             change.settled = change.settled or settled.get(change.id)
             if change.settled not in (None, ALREADY_THERE) and change.id in on_ledger:
-                follow_ledger(at, work.store, change, on_ledger[change.id], change.settled)
+                follow_ledger(ctx, work, change, on_ledger[change.id], change.settled)
         work.commit()
     return True
 
 
-def _status(at: Surroundings, record: RecordOnFile) -> int:
+def _status(ctx: AppContext, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
-    return at.ledger.status(record.batch.root, record.place or 0)
+    return ctx.ledger.status(record.batch.root, record.place or 0)
 
 
-def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str | None:
-    if _status(at, record) == change.new_status:
+def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str | None:
+    if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
-        at.ledger.rehearse(_act([(change, record)]))
+        ctx.ledger.rehearse(_act([(change, record)]))
     except LedgerRefused as refusal:
         why = str(refusal)[:200]
         log.error("the ledger refuses a change of status", record=record.id, why=why)
@@ -124,20 +125,20 @@ def _end_of(at: Surroundings, change: StatusChange, record: RecordOnFile) -> str
     return None
 
 
-def _send_statuses(at: Surroundings, chosen: Chosen) -> bool:
+def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
     act = _act(chosen)
-    sending = signed(at, act, act.by)
-    at.reached("status-signed")
+    sending = signed(ctx, act, act.by)
+    ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
-    with at.work() as work:
-        waiting = [change for change in work.store.status_changes_in_flight() if change.id in ids]
+    with ctx.work() as work:
+        waiting = [change for change in work.status_changes.pending() if change.id in ids]
         if len(waiting) != len(ids):
             return False  # another worker was quicker
-        sending = keep(work.store, sending)
+        sending = keep(work, sending)
         for change in waiting:
             change.sending = sending
         work.commit()
-    at.reached("status-kept")
-    send(at, sending)
-    at.reached("status-sent")
+    ctx.reached("status-kept")
+    send(ctx, sending)
+    ctx.reached("status-sent")
     return True

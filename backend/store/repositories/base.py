@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from backend.domain.errors import Conflict, NotFound
 
-Thing = TypeVar("Thing")
+Entity = TypeVar("Entity")
 
 
 @contextmanager
-def as_conflicts(session: Session) -> Iterator[None]:
+def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
     """What the database refuses because it is there already is a Conflict in our words."""
     try:
         yield
@@ -23,8 +23,8 @@ def as_conflicts(session: Session) -> Iterator[None]:
         raise Conflict("this was recorded already", fact=str(error.orig)) from error
 
 
-class Queries:
-    """Queries inside one session."""
+class Repository:
+    """Finds and keeps one kind of entity inside one session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -32,13 +32,13 @@ class Queries:
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._session.scalars(query).unique().all()
 
-    def _one(self, query: Select[Any], kind: type[Thing]) -> Thing | None:
+    def _one(self, query: Select[Any], kind: type[Entity]) -> Entity | None:
         found = self._session.scalars(query.limit(1)).unique().first()
         assert found is None or isinstance(found, kind)
         return found
 
-    def _get(self, kind: type[Thing], key: str) -> Thing:
-        thing = self._session.get(kind, key)
-        if thing is None:
+    def _get(self, kind: type[Entity], key: str) -> Entity:
+        entity = self._session.get(kind, key)
+        if entity is None:
             raise NotFound("no such {kind}", id=key, kind=kind.__name__.lower())
-        return thing
+        return entity

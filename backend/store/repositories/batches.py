@@ -17,13 +17,13 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
 
 
-class BatchQueries(Queries):
-    """The Store port's part about batches."""
+class BatchRepository(Repository):
+    """Sealed batches, and the records that wait for one."""
 
     def has_unsealed(self) -> bool:
         """Whether a record waits for its batch."""
@@ -43,7 +43,7 @@ class BatchQueries(Queries):
         rows = self._session.execute(whole, execution_options={"yield_per": 500})
         return [_waiting(row) for row in rows]
 
-    def enter(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
+    def assign(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
         """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
         taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
         self._session.connection().execute(
@@ -54,7 +54,7 @@ class BatchQueries(Queries):
         if self._session.execute(entered).scalar_one() != len(proofs):
             raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
 
-    def set_aside(self, record_id: str, why: str) -> None:
+    def quarantine(self, record_id: str, why: str) -> None:
         """Keep a record out of every batch."""
         self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
 
@@ -63,37 +63,25 @@ class BatchQueries(Queries):
         ids = self._session.scalars(select(t.record.c.id).where(*_UNSEALED).limit(limit)).all()
         return sum(self._is_set_aside(record_id) for record_id in ids)
 
-    def _is_set_aside(self, record_id: str) -> bool:
-        try:
-            self._session.expunge_all()
-            row = self._session.execute(select(t.record).where(t.record.c.id == record_id)).one()
-            if row.signed_jwt.is_whole and row.disclosures.is_whole:
-                return False
-            raise ValueError("altered since it was sealed")
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            why = f"its row cannot be read: {error}"[:200]
-            self.set_aside(record_id, why)
-            return True
-
-    def quarantined(self) -> int:
+    def count_quarantined(self) -> int:
         """How many records were set aside."""
         query = select(func.count()).select_from(t.record).where(t.record.c.quarantined.is_not(None))
         return int(self._session.execute(query).scalar_one())
 
-    def batches(self) -> Sequence[SealedBatch]:
+    def all(self) -> Sequence[SealedBatch]:
         """Every batch, oldest first."""
         return self._all(select(SealedBatch).order_by(t.batch.c.sealed_at))
 
-    def get_batch(self, batch_id: str) -> SealedBatch:
+    def get(self, batch_id: str) -> SealedBatch:
         """The batch with this id."""
         return self._get(SealedBatch, batch_id)
 
-    def batches_in_flight(self) -> Sequence[SealedBatch]:
+    def pending(self) -> Sequence[SealedBatch]:
         """Batches that are not final yet, oldest first."""
         query = select(SealedBatch).where(t.batch.c.state != ProofState.FINAL)
         return self._all(query.order_by(t.batch.c.sealed_at))
 
-    def batch_sent_by(self, sending: Sending) -> SealedBatch | None:
+    def sent_by(self, sending: Sending) -> SealedBatch | None:
         """The batch that this transaction anchors."""
         return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
 
@@ -133,6 +121,18 @@ class BatchQueries(Queries):
             return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())
         sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(on_the_way))
         return int(self._session.execute(unsealed).scalar_one()) + int(self._session.execute(sealed).scalar_one())
+
+    def _is_set_aside(self, record_id: str) -> bool:
+        try:
+            self._session.expunge_all()
+            row = self._session.execute(select(t.record).where(t.record.c.id == record_id)).one()
+            if row.signed_jwt.is_whole and row.disclosures.is_whole:
+                return False
+            raise ValueError("altered since it was sealed")
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            why = f"its row cannot be read: {error}"[:200]
+            self.quarantine(record_id, why)
+            return True
 
 
 def _waiting(row: Row[Any]) -> WaitingRecord:

@@ -14,17 +14,17 @@ from backend.domain.records import (
     SealedBatch,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 
-class ConsignmentQueries(Queries):
-    """The Store port's part about consignments."""
+class ConsignmentRepository(Repository):
+    """Consignments under their declarations, and their events."""
 
-    def get_consignment(self, declaration_id: str) -> Consignment:
+    def get(self, declaration_id: str) -> Consignment:
         """The consignment under this declaration."""
         return self._get(Consignment, declaration_id)
 
-    def consignments(
+    def search(
         self,
         merchant: Organisation | None = None,
         status: DeclarationStatus | None = None,
@@ -39,13 +39,13 @@ class ConsignmentQueries(Queries):
         if status is not None:
             query = query.where(c.status == status)
         if after is not None:
-            last = self.get_consignment(after)
+            last = self.get(after)
             if merchant is not None and last.merchant.id != merchant.id:
                 raise NotFound("no such consignment", id=after)
             query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
         return self._all(query)
 
-    def consignments_naming(self, record_id: str) -> Sequence[Consignment]:
+    def naming(self, record_id: str) -> Sequence[Consignment]:
         """Consignments whose declaration names this record."""
         query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
         return self._all(query.where(t.paper.c.record_id == record_id))
@@ -74,7 +74,7 @@ class ConsignmentQueries(Queries):
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
         return self._all(query.order_by(t.consignment.c.released_at))
 
-    def clearance_events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
+    def events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
         """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
         e, c, o = t.event.c, t.consignment.c, t.organisation.c
         query = (
@@ -88,7 +88,7 @@ class ConsignmentQueries(Queries):
         for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
             yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
-    def consignments_in(self, batch: SealedBatch) -> Sequence[Consignment]:
+    def in_batch(self, batch: SealedBatch) -> Sequence[Consignment]:
         """Consignments whose declaration stands in this batch."""
         query = select(Consignment).join(t.record, t.record.c.id == t.consignment.c.id)
         return self._all(query.where(t.record.c.batch_id == batch.id))

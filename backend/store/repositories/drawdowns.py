@@ -7,68 +7,68 @@ from sqlalchemy import ColumnElement, select
 from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.outbox import Sending
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 
-class DrawQueries(Queries):
-    """The Store port's part about draws."""
+class DrawdownRepository(Repository):
+    """Drawdowns on certificates, and certificates' activations."""
 
-    def find_opening(self, certificate_id: str) -> Opening | None:
+    def find_activation(self, certificate_id: str) -> Opening | None:
         """How far the opening of this certificate has come, where one was asked for."""
         return self._session.get(Opening, certificate_id)
 
-    def openings(self) -> Sequence[Opening]:
+    def activations(self) -> Sequence[Opening]:
         """Every opening, in the order of asking."""
         return self._all(select(Opening).order_by(t.opening.c.asked_at))
 
-    def openings_in_flight(self) -> Sequence[Opening]:
+    def activations_pending(self) -> Sequence[Opening]:
         """Openings that were not sent yet, in order."""
         c = t.opening.c
         query = select(Opening).where(c.sending_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
         return self._all(query.order_by(c.asked_at))
 
-    def openings_sent_by(self, sending: Sending) -> Sequence[Opening]:
+    def activations_sent_by(self, sending: Sending) -> Sequence[Opening]:
         """The opening that travels with this transaction."""
         return self._all(select(Opening).where(t.opening.c.sending_id == sending.id))
 
-    def draws(self) -> Sequence[CertificateDraw]:
+    def all(self) -> Sequence[CertificateDraw]:
         """Every draw, in the order of asking."""
         return self._all(select(CertificateDraw).order_by(t.certificate_draw.c.asked_at))
 
-    def draws_for(self, declaration_id: str) -> Sequence[CertificateDraw]:
+    def of_declaration(self, declaration_id: str) -> Sequence[CertificateDraw]:
         """The draws for one declaration, in order."""
         return self._draws(t.certificate_draw.c.declaration_id == declaration_id)
 
-    def draws_on_line(self, line_id: str) -> Sequence[CertificateDraw]:
+    def of_original(self, line_id: str) -> Sequence[CertificateDraw]:
         """The draws on a certificate and on those that it replaced, that stand."""
         c = t.certificate_draw.c
         return self._draws(c.line_id == line_id, c.refusal.is_(None), c.given_back_at.is_(None))
 
-    def draws_on(self, certificate_id: str) -> Sequence[CertificateDraw]:
+    def of_certificate(self, certificate_id: str) -> Sequence[CertificateDraw]:
         """The draws on one certificate that stand."""
         c = t.certificate_draw.c
         return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.given_back_at.is_(None))
 
-    def draws_in_flight(self, limit: int) -> Sequence[CertificateDraw]:
+    def pending(self, limit: int) -> Sequence[CertificateDraw]:
         """Draws that were not sent yet, in order."""
         c = t.certificate_draw.c
         query = select(CertificateDraw).where(c.drawing.is_(None), c.refusal.is_(None))
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
-    def draws_in(self, drawing: bytes) -> Sequence[CertificateDraw]:
+    def in_set(self, drawing: bytes) -> Sequence[CertificateDraw]:
         """The draws of one drawing, by their positions."""
         query = select(CertificateDraw).where(t.certificate_draw.c.drawing == drawing)
         return self._all(query.order_by(t.certificate_draw.c.position))
 
-    def draws_sent_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+    def sent_by(self, sending: Sending) -> Sequence[CertificateDraw]:
         """The draws that travel with this transaction."""
         return self._draws(t.certificate_draw.c.sending_id == sending.id)
 
-    def draws_given_back_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+    def refunded_by(self, sending: Sending) -> Sequence[CertificateDraw]:
         """The draws that this transaction gives back."""
         return self._draws(t.certificate_draw.c.back_sending_id == sending.id)
 
-    def draws_to_give_back(self) -> Sequence[CertificateDraw]:
+    def to_refund(self) -> Sequence[CertificateDraw]:
         """Draws that are to be given back and whose transaction for it was not made yet."""
         c = t.certificate_draw.c
         return self._draws(
@@ -79,7 +79,7 @@ class DrawQueries(Queries):
             c.refusal.is_(None),
         )
 
-    def is_being_drawn(self, declaration_id: str) -> bool:
+    def is_pending_for(self, declaration_id: str) -> bool:
         """Whether a draw for this declaration has never been final on the ledger yet."""
         c = t.certificate_draw.c
         return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))

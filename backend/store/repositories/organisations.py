@@ -9,31 +9,35 @@ from backend.domain.errors import NotFound
 from backend.domain.outbox import Prepared
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 
-class PartyQueries(Queries):
-    """The Store port's part about parties."""
+class OrganisationRepository(Repository):
+    """Organisations."""
 
-    def get_organisation(self, organisation_id: str) -> Organisation:
+    def get(self, organisation_id: str) -> Organisation:
         """The organisation with this id."""
         return self._get(Organisation, organisation_id)
 
-    def organisations(self, role: Role | None = None) -> Sequence[Organisation]:
+    def all(self, role: Role | None = None) -> Sequence[Organisation]:
         """All organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
         return self._all(query if role is None else query.where(t.organisation.c.role == role))
 
-    def find_person_by_email(self, email: str) -> Person | None:
+
+class PersonRepository(Repository):
+    """People who act for organisations, and their tokens."""
+
+    def find_by_email(self, email: str) -> Person | None:
         """The person who signs in with this address."""
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
-    def first_person(self, organisation: Organisation) -> Person | None:
+    def first_of(self, organisation: Organisation) -> Person | None:
         """Somebody who acts for the organisation."""
         query = select(Person).where(t.person.c.organisation_id == organisation.id, t.person.c.is_active.is_(True))
         return self._one(query, Person)
 
-    def find_person(self, person_id: str) -> Person | None:
+    def find(self, person_id: str) -> Person | None:
         """The person with this id."""
         return self._session.get(Person, person_id)
 
@@ -41,29 +45,37 @@ class PartyQueries(Queries):
         """The token with this SHA-256."""
         return self._session.get(ApiToken, digest)
 
-    def active_key(self, organisation: Organisation) -> SigningKey:
+
+class KeyRepository(Repository):
+    """Organisations' signing keys."""
+
+    def active(self, organisation: Organisation) -> SigningKey:
         """The key that the organisation signs with now; where it has none at the moment, the one it had last."""
-        keys = self.signing_keys(organisation)
+        keys = self.all(organisation)
         if not keys:
             raise NotFound("the organisation has no signing key", organisation=organisation.id)
         return next((key for key in keys if key.is_active), keys[0])
 
-    def find_key(self, thumbprint: str) -> SigningKey | None:
+    def find(self, thumbprint: str) -> SigningKey | None:
         """The key with this thumbprint (hex)."""
         return self._session.get(SigningKey, thumbprint)
 
-    def signing_keys(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
+    def all(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
         """The keys of an organisation, or all of them, newest first."""
         query = select(SigningKey).order_by(t.signing_key.c.made_at.desc())
         if organisation is not None:
             query = query.where(t.signing_key.c.organisation_id == organisation.id)
         return self._all(query)
 
-    def find_prepared(self, prepared_id: str) -> Prepared | None:
+
+class SigningRequestRepository(Repository):
+    """Texts that wait for a signature made outside."""
+
+    def find(self, prepared_id: str) -> Prepared | None:
         """The act that waits for a signature from outside."""
         return self._session.get(Prepared, prepared_id)
 
-    def forget_prepared(self, before: datetime) -> None:
+    def delete_before(self, before: datetime) -> None:
         """Forget what nobody signed in time."""
         for prepared in self._all(select(Prepared).where(t.prepared.c.moment < before)):
             self._session.delete(prepared)

@@ -15,32 +15,19 @@ from backend.domain.records import (
     ProofState,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 _OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
 
 
-class SendingQueries(Queries):
-    """The Store port's part about sendings."""
+class OutboxRepository(Repository):
+    """Outbound transactions."""
 
-    def sendings(self) -> Sequence[Sending]:
+    def all(self) -> Sequence[Sending]:
         """Every transaction of ours, in the order of making."""
         return self._all(select(Sending).order_by(t.sending.c.made_at))
 
-    def status_changes_settled(self) -> Sequence[StatusChange]:
-        """Changes of status that needed no transaction any more."""
-        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
-
-    def find_claim(self, name: str) -> Claim | None:
-        """Who does the work of this name."""
-        return self._session.get(Claim, name)
-
-    def forget_claim(self, name: str, holder: str | None = None) -> None:
-        """Let others do the work; with a holder, only where it is theirs."""
-        mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
-        self._session.execute(delete(t.claim).where(mine))
-
-    def find_sending(self, transaction_hash: bytes) -> Sending | None:
+    def find_by_hash(self, transaction_hash: bytes) -> Sending | None:
         """The transaction that goes by this hash now."""
         return self._one(select(Sending).where(t.sending.c.transaction_hash == transaction_hash), Sending)
 
@@ -49,34 +36,10 @@ class SendingQueries(Queries):
         query = select(t.sending.c.nonce).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
         return set(self._session.scalars(query))
 
-    def final_sendings(self, limit: int, offset: int = 0) -> Sequence[Sending]:
+    def final(self, limit: int, offset: int = 0) -> Sequence[Sending]:
         """Final transactions, from the newest block down."""
         query = select(Sending).where(t.sending.c.state == SendingState.FINAL)
         return self._all(query.order_by(t.sending.c.block.desc(), t.sending.c.nonce.desc()).limit(limit).offset(offset))
-
-    def status_changes_sent_by(self, sending: Sending) -> Sequence[StatusChange]:
-        """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
-
-    def accreditation_acts_sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
-        """The authority's acts that travel with this transaction."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
-
-    def accreditation_acts_announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
-        """The authority's acts that this transaction announces."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
-
-    def accreditation_acts_cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
-        """The authority's acts that this transaction cancels."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
-
-    def accreditation_acts_ended(self, why: str) -> Sequence[AccreditationAct]:
-        """The authority's acts that ended for this reason."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
-
-    def get_accreditation_act(self, act_id: str) -> AccreditationAct:
-        """The authority's act with this id."""
-        return self._get(AccreditationAct, act_id)
 
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
@@ -89,38 +52,87 @@ class SendingQueries(Queries):
         found = [row for query in (stuck, refused, batches) for row in self._session.execute(query)]
         return [why for why, _ in sorted(found, key=lambda row: row[1], reverse=True)[:20]]
 
-    def status_changes_in_flight(self) -> Sequence[StatusChange]:
+    def pending(self) -> Sequence[Sending]:
+        """Transactions whose end is still to be seen, in the order of their nonces."""
+        query = select(Sending).where(t.sending.c.state.in_(_OPEN))
+        return self._all(query.order_by(t.sending.c.signer, t.sending.c.nonce))
+
+    def get(self, sending_id: str) -> Sending:
+        """The transaction with this id."""
+        return self._get(Sending, sending_id)
+
+
+class StatusChangeRepository(Repository):
+    """Changes of status on their way to the ledger."""
+
+    def settled(self) -> Sequence[StatusChange]:
+        """Changes of status that needed no transaction any more."""
+        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
+
+    def sent_by(self, sending: Sending) -> Sequence[StatusChange]:
+        """The changes of status that travel with this transaction."""
+        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
+
+    def pending(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
         c = t.status_change.c
         query = select(StatusChange).where(c.sending_id.is_(None), c.settled.is_(None))
         return self._all(query.order_by(t.status_change.c.asked_at))
 
-    def status_sendings_open(self) -> bool:
+    def is_in_flight(self) -> bool:
         """Whether a transaction that changes statuses is still under way."""
         query = select(t.status_change.c.id).join(t.sending).where(t.sending.c.state.in_(_OPEN))
         return self._session.execute(query.limit(1)).first() is not None
 
-    def status_changes_of(self, record_id: str) -> Sequence[StatusChange]:
+    def of_record(self, record_id: str) -> Sequence[StatusChange]:
         """A record's changes of status, in order."""
         query = select(StatusChange).where(t.status_change.c.record_id == record_id)
         return self._all(query.order_by(t.status_change.c.asked_at))
 
-    def accreditation_acts_in_flight(self) -> Sequence[AccreditationAct]:
+
+class LeaseRepository(Repository):
+    """Which process holds which lease."""
+
+    def find(self, name: str) -> Claim | None:
+        """Who does the work of this name."""
+        return self._session.get(Claim, name)
+
+    def delete(self, name: str, holder: str | None = None) -> None:
+        """Let others do the work; with a holder, only where it is theirs."""
+        mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
+        self._session.execute(delete(t.claim).where(mine))
+
+
+class AccreditationChangeRepository(Repository):
+    """The authority's changes of accreditations on their way to the ledger."""
+
+    def sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that travel with this transaction."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
+
+    def announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction announces."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
+
+    def cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+        """The authority's acts that this transaction cancels."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
+
+    def ended(self, why: str) -> Sequence[AccreditationAct]:
+        """The authority's acts that ended for this reason."""
+        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
+
+    def get(self, act_id: str) -> AccreditationAct:
+        """The authority's act with this id."""
+        return self._get(AccreditationAct, act_id)
+
+    def pending(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
         c = t.accreditation_act.c
         query = select(AccreditationAct).where(c.sending_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
 
-    def accreditation_acts_on(self, thumbprint: str) -> Sequence[AccreditationAct]:
+    def of_key(self, thumbprint: str) -> Sequence[AccreditationAct]:
         """The authority's acts on one key, in order."""
         query = select(AccreditationAct).where(t.accreditation_act.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_act.c.asked_at))
-
-    def open_sendings(self) -> Sequence[Sending]:
-        """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(Sending).where(t.sending.c.state.in_(_OPEN))
-        return self._all(query.order_by(t.sending.c.signer, t.sending.c.nonce))
-
-    def get_sending(self, sending_id: str) -> Sending:
-        """The transaction with this id."""
-        return self._get(Sending, sending_id)

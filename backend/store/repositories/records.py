@@ -18,57 +18,47 @@ from backend.domain.records import (
     plain_number,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 
-class RecordQueries(Queries):
-    """The Store port's part about records."""
+class ProductRepository(Repository):
+    """Merchants' products."""
 
-    def get_product(self, product_id: str, merchant: Organisation) -> Product:
+    def get(self, product_id: str, merchant: Organisation) -> Product:
         """The merchant's product with this id; another's is not found."""
         product = self._get(Product, product_id)
         if product.merchant.id != merchant.id:
             raise NotFound("no such product", id=product_id)
         return product
 
-    def products(self, merchant: Organisation) -> Sequence[Product]:
+    def of(self, merchant: Organisation) -> Sequence[Product]:
         """The merchant's products, newest first."""
         query = select(Product).where(t.product.c.merchant_id == merchant.id)
         return self._all(query.order_by(t.product.c.added_at.desc()))
 
-    def get_record(self, record_id: str) -> RecordOnFile:
+
+class RecordRepository(Repository):
+    """Signed records on file."""
+
+    def get(self, record_id: str) -> RecordOnFile:
         """The record with this id."""
         return self._get(RecordOnFile, record_id)
 
-    def readable_records_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
+    def readable_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
         """Everything that the organisation holds or signed and that was not erased, a few at a time."""
         mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
         query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
         return iter(self._session.scalars(query.execution_options(yield_per=500)))
 
-    def forget_answers(self, resource_id: str) -> None:
-        """Forget which requests led to a thing."""
-        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
-
-    def forget_file(self, sha256: str, owners: Collection[str]) -> None:
-        """Forget that these organisations uploaded a file; others may have uploaded the same."""
-        c = t.stored_file.c
-        self._session.execute(delete(t.stored_file).where(c.sha256 == sha256, c.owner_id.in_(owners)))
-
-    def file_is_named(self, sha256: str) -> bool:
-        """Whether any organisation has uploaded this file."""
-        query = select(t.stored_file.c.sha256).where(t.stored_file.c.sha256 == sha256)
-        return self._session.execute(query.limit(1)).first() is not None
-
-    def find_record_by_digest(self, digest: str) -> RecordOnFile | None:
+    def find_by_digest(self, digest: str) -> RecordOnFile | None:
         """The record whose signed text has this SHA-256 (hex)."""
         return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
 
-    def find_record_by_label(self, label_code: str) -> RecordOnFile | None:
+    def find_by_label(self, label_code: str) -> RecordOnFile | None:
         """The record that a label's code stands for."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
 
-    def records_of(
+    def of(
         self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
     ) -> Sequence[RecordOnFile]:
         """Records that the organisation holds or issued, newest first, at most 500."""
@@ -80,7 +70,7 @@ class RecordQueries(Queries):
             query = query.where(t.record.c.product_id == product.id)
         return self._all(query)
 
-    def records_signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
+    def signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
         """What came onto file under an organisation's signature from a moment on, oldest first."""
         query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
         return self._all(query.order_by(t.record.c.recorded_at))
@@ -92,19 +82,49 @@ class RecordQueries(Queries):
         )
         return self._session.execute(query.limit(1)).first() is not None
 
-    def find_file(self, sha256: str, owner: Organisation) -> StoredFile | None:
+
+class IdempotencyRepository(Repository):
+    """Answers that were given under an idempotency key."""
+
+    def delete_for(self, resource_id: str) -> None:
+        """Forget which requests led to a thing."""
+        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+
+    def find(self, person_id: str, key: str) -> Answer | None:
+        """What this person's request with this idempotency key led to."""
+        return self._session.get(Answer, (person_id, key))
+
+
+class FileRepository(Repository):
+    """Which attachments are kept, and for whom."""
+
+    def delete(self, sha256: str, owners: Collection[str]) -> None:
+        """Forget that these organisations uploaded a file; others may have uploaded the same."""
+        c = t.stored_file.c
+        self._session.execute(delete(t.stored_file).where(c.sha256 == sha256, c.owner_id.in_(owners)))
+
+    def is_named(self, sha256: str) -> bool:
+        """Whether any organisation has uploaded this file."""
+        query = select(t.stored_file.c.sha256).where(t.stored_file.c.sha256 == sha256)
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def find(self, sha256: str, owner: Organisation) -> StoredFile | None:
         """The attachment with this digest, as this organisation uploaded it."""
         return self._session.get(StoredFile, (sha256, owner.id))
 
-    def stored_files(self) -> Sequence[StoredFile]:
+    def all(self) -> Sequence[StoredFile]:
         """Every attachment, once for each organisation that uploaded it."""
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
-    def get_request(self, request_id: str) -> ConfirmationRequest:
+
+class RequestRepository(Repository):
+    """Merchants' requests to issuers."""
+
+    def get(self, request_id: str) -> ConfirmationRequest:
         """The request with this id."""
         return self._get(ConfirmationRequest, request_id)
 
-    def requests(
+    def search(
         self,
         issuer: Organisation | None = None,
         merchant: Organisation | None = None,
@@ -120,11 +140,7 @@ class RecordQueries(Queries):
             query = query.where(t.request.c.state == state)
         return self._all(query)
 
-    def find_request_about(self, record_id: str) -> ConfirmationRequest | None:
+    def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """The request that a statement was laid in, or that a record confirmed."""
         about = or_(t.request.c.statement_id == record_id, t.request.c.confirmed_id == record_id)
         return self._one(select(ConfirmationRequest).where(about), ConfirmationRequest)
-
-    def find_answer(self, person_id: str, key: str) -> Answer | None:
-        """What this person's request with this idempotency key led to."""
-        return self._session.get(Answer, (person_id, key))

@@ -7,26 +7,26 @@ from sqlalchemy import select
 from backend.domain.parties import Organisation
 from backend.domain.simulation import Simulation, SimulationState
 from backend.store import tables as t
-from backend.store.repositories.base import Queries
+from backend.store.repositories.base import Repository
 
 
-class SimulationQueries(Queries):
-    """The Store port's part about simulations."""
+class SimulationRepository(Repository):
+    """Simulations that analysts ordered."""
 
-    def simulations(self, organisation: Organisation) -> Sequence[Simulation]:
+    def of(self, organisation: Organisation) -> Sequence[Simulation]:
         """An organisation's simulations, newest first."""
         query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
         return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
 
-    def simulations_in(self, state: SimulationState) -> Sequence[Simulation]:
+    def in_state(self, state: SimulationState) -> Sequence[Simulation]:
         """All simulations in a state, those that were ordered first at the front."""
         query = select(Simulation).where(t.simulation.c.state == state)
         return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
 
-    def get_simulation(self, simulation_id: str) -> Simulation:
+    def get(self, simulation_id: str) -> Simulation:
         """The simulation with this id."""
         return self._get(Simulation, simulation_id)
 
-    def find_simulation(self, simulation_id: str) -> Simulation | None:
+    def find(self, simulation_id: str) -> Simulation | None:
         """The simulation with this id, where there is one."""
         return self._session.get(Simulation, simulation_id)

@@ -13,7 +13,7 @@ from backend.web.api.access import answer_key, auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/certificates-of-origin")
@@ -24,7 +24,7 @@ from backend.web.context import surroundings
 def post_certificate(document: CertificateOfOrigin) -> dict[str, Any]:
     """A chamber signs a certificate of origin with its own key. Needs a chamber's token and the number it gives."""
     kind = Kind.CERTIFICATE_OF_ORIGIN
-    return views.receipt(issuance.issue(surroundings(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
 
 
 @blueprint.post("/inspection-reports")
@@ -35,7 +35,7 @@ def post_certificate(document: CertificateOfOrigin) -> dict[str, Any]:
 def post_report(document: InspectionReport) -> dict[str, Any]:
     """A laboratory signs an inspection report with its own key. Needs a laboratory's token."""
     kind = Kind.INSPECTION_REPORT
-    return views.receipt(issuance.issue(surroundings(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
 
 
 @blueprint.post("/records/<record_id>/revocation")
@@ -45,7 +45,7 @@ def post_report(document: InspectionReport) -> dict[str, Any]:
 @blueprint.doc(summary="Revoke a record", tags=["Issuers"], responses=[401, 404, 409, 422])
 def post_revocation(record_id: str, body: ReasonInput) -> dict[str, Any]:
     """The issuer takes back a record for good; from the next block on the ledger says so to everybody."""
-    return views.receipt(issuance.revoke(surroundings(), person(), record_id, body.reason))
+    return views.receipt(issuance.revoke(current_context(), person(), record_id, body.reason))
 
 
 @blueprint.post("/files")
@@ -58,5 +58,5 @@ def post_file() -> dict[str, Any]:
     content = uploaded.read() if uploaded is not None else request.get_data()
     if not content:
         raise Invalid("no file was sent", [("file", "is missing")])
-    stored = files.store_pdf(surroundings(), person(), content)
+    stored = files.store_pdf(current_context(), person(), content)
     return {"sha256": stored.sha256, "size": stored.size, "mediaType": stored.media_type}

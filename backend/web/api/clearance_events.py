@@ -11,7 +11,7 @@ from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import Shape
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 _READERS = ("officer", "analyst")
 _CSV: dict[int | str, Any] = {
@@ -39,7 +39,7 @@ def get_clearance_events(query: EventsQuery) -> Response:
     """
     if person().role.value not in _READERS:
         raise NotAllowed("only customs and analysts read the events of all declarations")
-    lines = release_times.as_csv(release_times.events(surroundings(), query.since))
+    lines = release_times.as_csv(release_times.events(current_context(), query.since))
     response = Response(stream_with_context(lines), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
     return response

@@ -26,7 +26,7 @@ from backend.web.api.shapes import (
     ReleaseTimesShape,
 )
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/declarations")
@@ -36,7 +36,7 @@ from backend.web.context import surroundings
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(declarations.lodge(surroundings(), person(), fields_of(document), answer_key()).record)
+    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document), answer_key()).record)
 
 
 @blueprint.get("/declarations")
@@ -49,8 +49,8 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
     actor = person()
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
-    with surroundings().work(reading=True) as work:
-        found = work.store.consignments(merchant, status, query.limit, query.after)
+    with current_context().work(reading=True) as work:
+        found = work.consignments.search(merchant, status, query.limit, query.after)
     return {
         "declarations": [views.summary(consignment) for consignment in found],
         "next": found[-1].id if len(found) == query.limit else None,
@@ -73,11 +73,11 @@ def _status(name: str | None) -> DeclarationStatus | None:
 @blueprint.doc(summary="Read a declaration", tags=["Customs", "Merchants"], responses=[401, 404])
 def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        changes = work.store.status_changes_of(consignment.record.id)
-        return views.declaration(consignment, verdict_on_consignment(at, work.store, consignment), changes)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        consignment = declarations.visible(work, person(), declaration_id)
+        changes = work.status_changes.of_record(consignment.record.id)
+        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment), changes)
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")
@@ -88,7 +88,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
     """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
     taken = decisions.decide(
-        surroundings(), person(), declaration_id, body.decision, body.reason, body.accept_cannot_tell, answer_key()
+        current_context(), person(), declaration_id, body.decision, body.reason, body.accept_cannot_tell, answer_key()
     )
     return views.decision(declaration_id, taken)
 
@@ -100,7 +100,7 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
 @blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
 def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
     """Tell when goods that were declared beforehand came under customs' control."""
-    return views.summary(declarations.report_arrival(surroundings(), person(), declaration_id, body.arrived_at))
+    return views.summary(declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at))
 
 
 @blueprint.post("/declarations/<declaration_id>/withdrawal")
@@ -109,7 +109,7 @@ def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
 @blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
 def post_withdrawal(declaration_id: str) -> dict[str, Any]:
     """Take a declaration back, as long as customs have not begun to act on the goods."""
-    return views.summary(declarations.withdraw(surroundings(), person(), declaration_id))
+    return views.summary(declarations.withdraw(current_context(), person(), declaration_id))
 
 
 @blueprint.get("/release-times")
@@ -119,5 +119,5 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 def get_release_times() -> dict[str, Any]:
     """Count, mean, median and 90th percentile of both clocks, in hours. A merchant sees its own goods only."""
     actor = person()
-    study = release_times.study(surroundings(), actor.organisation if actor.role is Role.MERCHANT else None)
+    study = release_times.study(current_context(), actor.organisation if actor.role is Role.MERCHANT else None)
     return asdict(study)

@@ -9,7 +9,7 @@ from backend.domain.errors import Invalid
 from backend.domain.parties import Person
 from backend.services.organisations import bearer
 from backend.web.api.access import auth
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.problems import problem
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -37,7 +37,7 @@ def only_json_objects() -> None:
 @auth.verify_token  # type: ignore[untyped-decorator]
 def who(token: str) -> Person | None:
     """The person whose token was sent."""
-    found = bearer(surroundings(), token) if token else None
+    found = bearer(current_context(), token) if token else None
     g.bearer = found
     return found
 

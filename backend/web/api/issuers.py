@@ -22,7 +22,7 @@ from backend.web.api.shapes import (
     SuspensionInput,
 )
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/organisations")
@@ -33,7 +33,7 @@ from backend.web.context import surroundings
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
     """Let an organisation join, with its first person. It is accredited for nothing yet."""
     fields = body.model_dump()
-    joined = register(surroundings(), person(), Particulars(**{**fields, "role": Role(body.role)}))
+    joined = register(current_context(), person(), Particulars(**{**fields, "role": Role(body.role)}))
     return {
         "id": joined.organisation.id,
         "role": body.role,
@@ -53,9 +53,9 @@ def list_issuers() -> dict[str, Any]:
     """Every organisation that may be accredited, with what the ledger says of its key now."""
     if person().role not in (Role.AUTHORITY, Role.OFFICER):
         raise NotAllowed("only the authority and customs list issuers")
-    at = surroundings()
-    now = at.now()
-    return {"issuers": [_standing(standing, now) for standing in accreditation.standings(at)]}
+    ctx = current_context()
+    now = ctx.now()
+    return {"issuers": [_standing(standing, now) for standing in accreditation.standings(ctx)]}
 
 
 def _standing(standing: Standing, now: datetime) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
 def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
     """Accredit its key for what its role issues. Takes effect with the next block."""
     terms = body.chapters, body.valid_from, body.valid_until
-    return _act(accreditation.accredit(surroundings(), person(), organisation_id, *terms))
+    return _act(accreditation.accredit(current_context(), person(), organisation_id, *terms))
 
 
 @blueprint.post("/issuers/<organisation_id>/suspension")
@@ -105,7 +105,7 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
 @blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 422])
 def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
     """Stop standing behind a key: what it signed counts no more, in any check from then on."""
-    return _act(accreditation.suspend(surroundings(), person(), organisation_id, body.since))
+    return _act(accreditation.suspend(current_context(), person(), organisation_id, body.since))
 
 
 @blueprint.post("/issuers/<organisation_id>/reinstatement")
@@ -114,7 +114,7 @@ def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, An
 @blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404])
 def post_reinstatement(organisation_id: str) -> dict[str, Any]:
     """Stand behind the key again."""
-    return _act(accreditation.reinstate(surroundings(), person(), organisation_id))
+    return _act(accreditation.reinstate(current_context(), person(), organisation_id))
 
 
 def _act(act: AccreditationAct) -> dict[str, Any]:

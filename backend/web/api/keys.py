@@ -23,7 +23,7 @@ from backend.web.api.shapes import (
     SinceQuery,
 )
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/issuers/<organisation_id>/key-rotation")
@@ -39,7 +39,7 @@ def post_key_rotation(organisation_id: str, body: RotationInput) -> dict[str, An
     ended by a line feed.
     """
     given = OutsideKey(body.jwk, body.proof or "") if body.jwk is not None else None
-    new = keys.rotate(surroundings(), person(), organisation_id, given)
+    new = keys.rotate(current_context(), person(), organisation_id, given)
     return {"key": new.thumbprint, "outside": new.is_outside, "state": "signs" if new.is_active else "waits"}
 
 
@@ -50,7 +50,7 @@ def post_key_rotation(organisation_id: str, body: RotationInput) -> dict[str, An
 @blueprint.doc(summary="Stop a key that is in wrong hands", tags=["Authority"], responses=[401, 403, 404, 422])
 def post_compromise(thumbprint: str, body: CompromiseInput) -> dict[str, Any]:
     """The key signs nothing more, the ledger is told, and what it signed since then is listed."""
-    return _compromise(keys.compromised(surroundings(), person(), thumbprint, body.since))
+    return _compromise(keys.compromised(current_context(), person(), thumbprint, body.since))
 
 
 @blueprint.get("/keys/<thumbprint>/records")
@@ -61,7 +61,7 @@ def post_compromise(thumbprint: str, body: CompromiseInput) -> dict[str, Any]:
 def get_signed_since(thumbprint: str, query: SinceQuery) -> dict[str, Any]:
     """By the time at which each record was taken in here: what a record says of its own time, its signer wrote."""
     since = query.since or datetime(2000, 1, 1, tzinfo=UTC)
-    return _compromise(keys.signed_since(surroundings(), person(), thumbprint, since))
+    return _compromise(keys.signed_since(current_context(), person(), thumbprint, since))
 
 
 def _compromise(found: Compromise) -> dict[str, Any]:
@@ -90,7 +90,9 @@ def post_signing_request(body: SigningRequestInput) -> dict[str, Any]:
     """Step one for organisations that keep their key: says which bytes to sign. Nothing is on file yet."""
     if body.act != "confirm" and body.document is None:
         raise Invalid("a document is needed", [("document", "is missing")])
-    made = external_signing.prepare(surroundings(), person(), body.act, body.model_dump(exclude={"act"}, mode="json"))
+    made = external_signing.prepare(
+        current_context(), person(), body.act, body.model_dump(exclude={"act"}, mode="json")
+    )
     return {
         "id": made.id,
         "key": made.thumbprint,
@@ -106,4 +108,4 @@ def post_signing_request(body: SigningRequestInput) -> dict[str, Any]:
 @blueprint.doc(summary="Hand in the signature", tags=["Issuers", "Merchants"], responses=[401, 404, 409, 422])
 def post_signature(request_id: str, body: SignatureInput) -> dict[str, Any]:
     """Step two: with your signature the record is stored. Refused where things have moved on in between."""
-    return views.receipt(external_signing.submit(surroundings(), person(), request_id, body.signature))
+    return views.receipt(external_signing.submit(current_context(), person(), request_id, body.signature))

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from backend.domain.errors import Invalid
 from backend.domain.faults import problems_of
 from backend.messages.catalogue import languages, say
+from backend.web.api import examples
 from backend.web.presentation.languages import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
@@ -49,13 +50,37 @@ _TRADE = ("/invoices", "/orders", "/payment-receipts", "/waybills", "/movement-e
 _KEYED = ("/certificates-of-origin", "/inspection-reports", "/declarations", "/decisions", *_TRADE)
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
-        "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+        "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": examples.PDF},
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+            "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+            "example": {"file": examples.PDF},
         },
     },
-    "/api/v1/verify": {"application/json": {"schema": {"type": "object", "description": "An evidence bundle"}}},
+    "/api/v1/verify": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "description": "An evidence bundle, as GET /records/{record_id}/evidence gives it",
+            },
+            "example": examples.BUNDLE,
+        }
+    },
 }
+_BUNDLE = {"description": "An evidence bundle", "content": {"application/json": {"schema": {"type": "object"}}}}
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "/evidence": _BUNDLE,
+    "/presentation": _BUNDLE,
+    "/files/{name}": {
+        "description": "The file",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "application/octet-stream": _FILE,
+            "text/html": {"schema": {"type": "string"}},
+        },
+    },
+}
+"""Of operations that answer with a file: by the end of their path."""
 
 
 def complete_specification(app: APIFlask) -> None:
@@ -94,7 +119,17 @@ def complete_specification(app: APIFlask) -> None:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if path in _BODIES:
         operation["requestBody"] = {"required": True, "content": _BODIES[path]}
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        operation["requestBody"]["required"] = True
+        if (reference := media["schema"].get("$ref")) in examples.BY_SCHEMA:
+            media["example"] = examples.BY_SCHEMA[reference]
+    for ending, answer in _ANSWERS.items():
+        if method == "get" and path.endswith(ending):
+            operation["responses"] = {"200": answer, **operation["responses"]}
     parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        if parameter["name"] in examples.PARAMETERS:
+            parameter["example"] = examples.PARAMETERS[parameter["name"]]
     if method == "post" and path.endswith(_KEYED):
         parameters.append(_IDEMPOTENCY_KEY)
     parameters.append(_LANGUAGE)

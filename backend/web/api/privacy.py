@@ -9,7 +9,7 @@ from backend.web.api.access import auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import ErasureInput, ErasureShape, PresentationQuery
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.get("/records/<record_id>/presentation")
@@ -22,8 +22,10 @@ def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]
         raise Invalid("say what to show", [("audience", "is missing: give it, or fields, and not both")])
     audience = Audience(query.audience) if query.audience is not None else None
     names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
-    at = surroundings()
-    return selective_disclosure.presentation(at, selective_disclosure.choose(at, person(), record_id, audience, names))
+    ctx = current_context()
+    return selective_disclosure.presentation(
+        ctx, selective_disclosure.choose(ctx, person(), record_id, audience, names)
+    )
 
 
 @blueprint.post("/records/<record_id>/erasure")
@@ -33,7 +35,7 @@ def get_presentation(record_id: str, query: PresentationQuery) -> dict[str, Any]
 @blueprint.doc(summary="Erase a record", tags=["Merchants", "Issuers"], responses=[401, 403, 404, 409, 422])
 def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
     """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only."""
-    gone = erasure.erase(surroundings(), person(), record_id)
+    gone = erasure.erase(current_context(), person(), record_id)
     first, *others = gone.records
     return {
         "id": first.id,

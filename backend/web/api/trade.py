@@ -12,7 +12,7 @@ from backend.web.api.access import answer_key, auth
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import RecordReceipt
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 
 @blueprint.post("/invoices")
@@ -66,4 +66,4 @@ def post_movement_event(document: MovementEvent) -> dict[str, Any]:
 
 
 def _signed(kind: Kind, document: Document) -> dict[str, Any]:
-    return views.receipt(statements.sign_own(surroundings(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(statements.sign_own(current_context(), person(), kind, fields_of(document), answer_key()))

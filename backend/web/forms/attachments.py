@@ -8,21 +8,21 @@ from flask import request
 
 from backend.domain.errors import Invalid
 from backend.services.files import store_pdf
-from backend.services.ports import Surroundings
+from backend.services.ports import AppContext
 from backend.web.auth import person
 
 LONGEST_NAME = 200
 
 
-def receive(at: Surroundings) -> tuple[list[dict[str, Any]], list[str]]:
+def receive(ctx: AppContext) -> tuple[list[dict[str, Any]], list[str]]:
     """The attachments of the form at hand, those kept from before and those new; and what is wrong with others."""
-    attachments, faults = _kept(at, request.form.getlist("kept")), []
+    attachments, faults = _kept(ctx, request.form.getlist("kept")), []
     for upload in request.files.getlist("pdf"):
         if not upload.filename:
             continue
         name = PurePath(upload.filename.replace("\\", "/")).name[-LONGEST_NAME:]
         try:
-            stored = store_pdf(at, person(), upload.read())
+            stored = store_pdf(ctx, person(), upload.read())
         except Invalid as error:
             faults += [f"{name}|{message}" for _where, message in error.problems]
             continue
@@ -31,13 +31,13 @@ def receive(at: Surroundings) -> tuple[list[dict[str, Any]], list[str]]:
     return attachments, faults
 
 
-def _kept(at: Surroundings, values: Sequence[str]) -> list[dict[str, Any]]:
+def _kept(ctx: AppContext, values: Sequence[str]) -> list[dict[str, Any]]:
     """Files that an earlier attempt at this form has left here, as ``sha256|name``."""
     attachments = []
-    with at.work(reading=True) as work:
+    with ctx.work(reading=True) as work:
         for value in dict.fromkeys(values):
             sha256, _bar, name = value.partition("|")
-            stored = work.store.find_file(sha256, person().organisation)
+            stored = work.files.find(sha256, person().organisation)
             if stored is not None and name:
                 attachments.append({"fileName": name[:LONGEST_NAME], "size": stored.size, "sha256": sha256})
     return attachments

@@ -65,12 +65,20 @@ class ChoiceField(SelectField):
         self.choices = [SelectChoice(value, name) for value, name in pairs]
 
 
+_ANSWERS = {"true": True, "false": False}
+
+
+def yes_or_no(answer: Any) -> Any:
+    """The answer to a yes/no question as the domain wants it; what is no answer stays, for the domain to refuse."""
+    return _ANSWERS.get(answer, answer)
+
+
 class YesNoField(RadioField):
-    """A question with two answers."""
+    """A question with two answers, ``true`` and ``false`` on the page."""
 
     def __init__(self, label: Any = None, choices: Iterable[tuple[str, Any]] = (), **kwargs: Any) -> None:
         offered = [SelectChoice(value, name) for value, name in choices]
-        super().__init__(label, choices=offered, validate_choice=False, **kwargs)
+        super().__init__(label, choices=offered, coerce=yes_or_no, validate_choice=False, **kwargs)
 
 
 class CodeField(TextField):
@@ -105,7 +113,7 @@ class Row(Form):
     @property
     def is_blank(self) -> bool:
         """Whether nobody filled it in."""
-        return not any(_stated(field) for name, field in self._fields.items() if name not in self.preset)
+        return all(_stated(field) is None for name, field in self._fields.items() if name not in self.preset)
 
 
 class PaperForm(FlaskForm):  # type: ignore[misc]
@@ -116,6 +124,10 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
         """The document's fields by their JSON names; what was left empty is not there."""
         fields = ((name, _stated(field)) for name, field in self._fields.items() if name not in _NOT_STATED)
         return {to_camel(name): value for name, value in fields if value is not None}
+
+    def has_place_for(self, name: str) -> bool:
+        """Whether a document's field, by its JSON name, can be typed here."""
+        return to_snake(name) in self._fields
 
     def show(self, problems: Problems) -> None:
         """Put each fault where it belongs, in the reader's language."""
@@ -133,7 +145,8 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
     @property
     def has_faults(self) -> bool:
         """Whether anything needs the reader's attention."""
-        return bool(self.loose or self.errors)
+        rows = (entry for field in self if isinstance(field, FieldList) for entry in field.entries)
+        return bool(self.loose or self.errors or any(entry.errors for entry in rows))
 
 
 def _stated(field: Field) -> Any:
@@ -142,6 +155,8 @@ def _stated(field: Field) -> Any:
         return {name: value for name, value in parts.items() if value is not None} or None
     if isinstance(field, FieldList):
         return [_stated(entry) for entry in field.entries if not entry.form.is_blank] or None
+    if isinstance(field.data, bool):
+        return field.data
     text = "" if field.data is None else str(field.data).strip()
     return text or None
 
@@ -170,8 +185,6 @@ def _start(value: Any) -> Any:
         return filled_in(value)
     if isinstance(value, list):
         return [_start(item) for item in value]
-    if isinstance(value, bool):
-        return "true" if value else "false"
     return value
 
 

@@ -16,6 +16,7 @@ from backend.web.forms.base import (
     Row,
     TextField,
     YesNoField,
+    yes_or_no,
 )
 
 _HS_HELP = _("6 to 13 digits, with or without dots.")
@@ -68,6 +69,10 @@ class OriginForm(PaperForm):
     import_country = CountryField(_("Country of import"), description=_COUNTRY_HELP)
     free_trade_agreement_name = ChoiceField(_("Trade agreement"), choices=choices.agreement_choices, default="NONE")
     origin_criteria = ChoiceField(_("Origin criterion"), choices=choices.criterion_choices, default="NP")
+    free_on_board_amount = NumberField(
+        _("FOB value"), optional=True, description=_("Needed where the criterion is RVC, with its currency.")
+    )
+    currency = CurrencyField(_("Currency"), optional=True)
     invoice_reference = TextField(_("Invoice number"), optional=True)
     issue_date = DayField(_("Date"))
     valid_until = DayField(_("Valid until"), optional=True, description=_("Last day. RCEP certificates hold one year."))
@@ -81,7 +86,10 @@ class ResultRow(Row):
     unit = TextField(_("Unit"), optional=True)
     limit = TextField(_("Limit"), optional=True)
     meets_limit = ChoiceField(
-        _("Within limit"), choices=[("", "–"), ("true", _("Yes")), ("false", _("No"))], optional=True
+        _("Within limit"),
+        choices=[("", "–"), ("true", _("Yes")), ("false", _("No"))],
+        coerce=yes_or_no,
+        optional=True,
     )
 
 

@@ -14,7 +14,7 @@ from backend.domain.verdict import Unknown
 from backend.services import accreditation, organisations
 from backend.services.organisations import Particulars
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint
 from backend.web.presentation.labels import Shown
@@ -27,9 +27,9 @@ _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 @only(Role.AUTHORITY)
 def accreditations() -> str:
     """Every organisation that signs, with its standing on the ledger."""
-    at = surroundings()
-    now = at.now()
-    found = [(standing, _state(standing, now)) for standing in accreditation.standings(at)]
+    ctx = current_context()
+    now = ctx.now()
+    found = [(standing, _state(standing, now)) for standing in accreditation.standings(ctx)]
     return render_template("pages/accreditations.html", standings=found, chapters_of=chapters_of)
 
 
@@ -64,7 +64,7 @@ def accredit(organisation_id: str) -> ResponseReturnValue:
     """Accredit an organisation's signature."""
     try:
         chapters, until = _chapters(request.form.get("chapters", "")), _day(request.form.get("valid_until", ""))
-        accreditation.accredit(surroundings(), person(), organisation_id, chapters, valid_until=until)
+        accreditation.accredit(current_context(), person(), organisation_id, chapters, valid_until=until)
     except Invalid as error:
         flash(in_words(error.problems[0][1]), "wrong")
     else:
@@ -98,7 +98,7 @@ def _day(typed: str) -> datetime | None:
 @only(Role.AUTHORITY)
 def suspend(organisation_id: str) -> ResponseReturnValue:
     """Stop standing behind a signature, from now on."""
-    accreditation.suspend(surroundings(), person(), organisation_id)
+    accreditation.suspend(current_context(), person(), organisation_id)
     flash(_("Suspended. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -107,7 +107,7 @@ def suspend(organisation_id: str) -> ResponseReturnValue:
 @only(Role.AUTHORITY)
 def reinstate(organisation_id: str) -> ResponseReturnValue:
     """Stand behind it again."""
-    accreditation.reinstate(surroundings(), person(), organisation_id)
+    accreditation.reinstate(current_context(), person(), organisation_id)
     flash(_("Reinstated. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -124,7 +124,7 @@ def register() -> ResponseReturnValue:
             faults["country_code"] = _("Choose a country from the list.")
         if not faults:
             try:
-                joined = organisations.register(surroundings(), person(), _particulars(country))
+                joined = organisations.register(current_context(), person(), _particulars(country))
                 answer = make_response(render_template("pages/registered.html", joined=joined))
                 answer.headers["Cache-Control"] = "no-store"
                 return answer

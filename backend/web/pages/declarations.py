@@ -14,10 +14,10 @@ from backend.domain.kinds import WITHDRAWAL_EDGES, DeclarationStatus, DocumentSt
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
 from backend.services import declarations as use_cases
-from backend.services.ports import Store
 from backend.services.verification import verdict_on_consignment
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.base import add_blank_rows, filled_in
 from backend.web.forms.documents import DeclarationForm
 from backend.web.forms.numbering import next_number
@@ -45,8 +45,8 @@ def status_asked() -> DeclarationStatus | None:
 def declarations() -> str:
     """The merchant's declarations, newest first."""
     status = status_asked()
-    with surroundings().work(reading=True) as work:
-        found = work.store.consignments(person().organisation, status, PAGE, request.args.get("after"))
+    with current_context().work(reading=True) as work:
+        found = work.consignments.search(person().organisation, status, PAGE, request.args.get("after"))
     return render_template(
         "pages/declarations.html", consignments=found, status=status, statuses=list(DeclarationStatus), page=PAGE
     )
@@ -56,19 +56,19 @@ def declarations() -> str:
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
     """First choose papers and products; then everything that they say is filled in already."""
-    with surroundings().work(reading=True) as work:
-        mine = _current_papers(work.store)
-        products = list(work.store.products(person().organisation))
+    with current_context().work(reading=True) as work:
+        mine = _current_papers(work)
+        products = list(work.products.of(person().organisation))
         named = set(request.values.getlist("records"))
         chosen = [paper for paper in mine if paper.id in named]
         goods = [product for product in products if product.id in request.values.getlist("products")]
-        start = _start(work.store, chosen, goods)
+        start = _start(work, chosen, goods)
     if request.method == "GET" and not (chosen or goods):
         return render_template("pages/declaration_choose.html", papers=mine, products=products)
     form = DeclarationForm(data=start)
     if request.method == "POST":
         try:
-            lodged = use_cases.lodge(surroundings(), person(), _stated(form, chosen))
+            lodged = use_cases.lodge(current_context(), person(), _stated(form, chosen))
         except Invalid as error:
             form.show(error.problems)
         except Conflict as error:
@@ -99,25 +99,25 @@ def in_trade_zone(typed: str) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=TRADE_ZONE)).isoformat()
 
 
-def _current_papers(store: Store) -> list[RecordOnFile]:
+def _current_papers(work: UnitOfWork) -> list[RecordOnFile]:
     """Papers that a declaration may rely on: the merchant's own, in force."""
     own = person().organisation
-    found = store.records_of(own, _KINDS)
+    found = work.records.of(own, _KINDS)
     return [
         r for r in found if r.status == DocumentStatus.ACTIVE and r.superseded_by_id is None and r.holder.id == own.id
     ]
 
 
-def _start(store: Store, papers: list[RecordOnFile], products: list[Product]) -> dict[str, Any]:
+def _start(work: UnitOfWork, papers: list[RecordOnFile], products: list[Product]) -> dict[str, Any]:
     """The form's beginning: goods from papers and products, the rest as in the declaration before."""
     own = person().organisation
-    last = next(iter(store.consignments(own, limit=1)), None)
+    last = next(iter(work.consignments.search(own, limit=1)), None)
     before = _fields(last.record) if last else {}
     certificates = [_fields(p) for p in papers if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-    first = f"D{surroundings().now():%Y%m%d}-01"
+    first = f"D{current_context().now():%Y%m%d}-01"
     start = filled_in({name: before[name] for name in _REPEATED if name in before})
     start["declaration_reference"] = next_number(
-        last.reference if last else None, first, lambda number: store.reference_is_taken(own, number)
+        last.reference if last else None, first, lambda number: work.consignments.reference_is_taken(own, number)
     )
     start["items"] = [_item(fields) for fields in certificates] + [_item_of(product) for product in products]
     if certificates:
@@ -160,10 +160,10 @@ def declaration(declaration_id: str) -> str:
 
 
 def _page(declaration_id: str, wrong: str | None = None) -> str:
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = use_cases.visible(work.store, person(), declaration_id)
-        dossier = verdict_on_consignment(at, work.store, found)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = use_cases.visible(work, person(), declaration_id)
+        dossier = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/declaration.html",
         consignment=found,
@@ -173,7 +173,7 @@ def _page(declaration_id: str, wrong: str | None = None) -> str:
         verdict=dossier.verdict,
         table=match_table(dossier),
         can_withdraw=_can_withdraw(found),
-        now=at.now(),
+        now=ctx.now(),
         arrival=request.form.get("arrived", ""),
         wrong=wrong,
     )
@@ -187,7 +187,7 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
     """Take it back."""
-    use_cases.withdraw(surroundings(), person(), declaration_id)
+    use_cases.withdraw(current_context(), person(), declaration_id)
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
 
@@ -198,7 +198,7 @@ def report_arrival(declaration_id: str) -> ResponseReturnValue:
     """Tell when the goods came under customs' control."""
     try:
         arrived = datetime.fromisoformat(in_trade_zone(request.form.get("arrived", "")))
-        use_cases.report_arrival(surroundings(), person(), declaration_id, arrived)
+        use_cases.report_arrival(current_context(), person(), declaration_id, arrived)
     except ValueError:
         return _page(declaration_id, _("Give date and time as 2026-03-31 14:05.")), 422
     except Invalid as error:

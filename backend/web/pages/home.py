@@ -9,10 +9,10 @@ from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
 from backend.services import accreditation
-from backend.services.ports import Store
 from backend.services.release_times import study
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.auth import person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
@@ -26,46 +26,48 @@ def home() -> str:
     if not current_user.is_authenticated:
         return render_template("pages/landing.html")
     actor = person()
-    with surroundings().work(reading=True) as work:
-        proofs = {"oldest_without_proof": work.store.oldest_unanchored()}
+    with current_context().work(reading=True) as work:
+        proofs = {"oldest_without_proof": work.batches.oldest_unanchored()}
         if actor.role is Role.MERCHANT:
-            return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work.store, actor))
+            return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work, actor))
         if actor.role.issues is not None:
-            return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work.store, actor))
+            return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work, actor))
         if actor.role is Role.OFFICER:
-            return render_template("pages/home_officer.html", **proofs, **_for_officer(work.store))
+            return render_template("pages/home_officer.html", **proofs, **_for_officer(work))
         if actor.role is Role.ANALYST:
-            latest = work.store.simulations(actor.organisation)[:SHOWN]
-            return render_template("pages/home_analyst.html", **proofs, simulations=latest, study=study(surroundings()))
-    return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(surroundings()))
+            latest = work.simulations.of(actor.organisation)[:SHOWN]
+            return render_template(
+                "pages/home_analyst.html", **proofs, simulations=latest, study=study(current_context())
+            )
+    return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(current_context()))
 
 
-def _for_merchant(store: Store, actor: Person) -> dict[str, Any]:
+def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
-    consignments = store.consignments(own, limit=50)
-    requests = store.requests(merchant=own)
+    consignments = work.consignments.search(own, limit=50)
+    requests = work.requests.search(merchant=own)
     return {
         "sent_back": [r for r in requests if r.state is RequestState.SENT_BACK and not r.statement.superseded_by_id],
         "waiting": [r for r in requests if r.state is RequestState.WAITING][:SHOWN],
         "halted": [c for c in consignments if c.status in _NEEDS_MERCHANT],
         "consignments": consignments[:SHOWN],
-        "has_products": bool(store.products(own)),
-        "has_papers": bool(store.records_of(own)),
-        "study": study(surroundings(), own),
+        "has_products": bool(work.products.of(own)),
+        "has_papers": bool(work.records.of(own)),
+        "study": study(current_context(), own),
     }
 
 
-def _for_issuer(store: Store, actor: Person) -> dict[str, Any]:
+def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
-    signed = [r for r in store.records_of(own) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
-    waiting = store.requests(issuer=own, state=RequestState.WAITING)
+    signed = [r for r in work.records.of(own) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
+    waiting = work.requests.search(issuer=own, state=RequestState.WAITING)
     return {"waiting": waiting[:SHOWN], "count": len(waiting), "signed": signed[:SHOWN]}
 
 
-def _for_officer(store: Store) -> dict[str, Any]:
-    counts = {status: len(store.consignments(status=status, limit=100)) for status in _OPEN}
+def _for_officer(work: UnitOfWork) -> dict[str, Any]:
+    counts = {status: len(work.consignments.search(status=status, limit=100)) for status in _OPEN}
     return {
         "counts": counts,
-        "oldest": store.consignments(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
-        "study": study(surroundings()),
+        "oldest": work.consignments.search(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
+        "study": study(current_context()),
     }

@@ -10,7 +10,7 @@ from backend.domain.errors import Conflict, Invalid
 from backend.domain.parties import Role
 from backend.services import keys
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
 from backend.web.presentation.languages import in_words
@@ -23,7 +23,7 @@ USUALLY = timedelta(days=1)
 def new_key(organisation_id: str) -> ResponseReturnValue:
     """Give an organisation a new key."""
     try:
-        made = keys.rotate(surroundings(), person(), organisation_id)
+        made = keys.rotate(current_context(), person(), organisation_id)
     except Conflict:
         flash(_("Its key is being replaced already: look again in a few seconds."), "wrong")
     else:
@@ -35,16 +35,16 @@ def new_key(organisation_id: str) -> ResponseReturnValue:
 @only(Role.AUTHORITY)
 def key(thumbprint: str) -> ResponseReturnValue:
     """What a key signed since a moment; stops it where that is asked for."""
-    at = surroundings()
-    since, fault = _since(request.values.get("since", ""), at.now())
+    ctx = current_context()
+    since, fault = _since(request.values.get("since", ""), ctx.now())
     if request.method == "POST" and fault is None:
         try:
-            keys.compromised(at, person(), thumbprint, since)
+            keys.compromised(ctx, person(), thumbprint, since)
             flash(_("Stopped. The key signs nothing more, and the ledger says so within seconds."))
             return redirect(url_for("pages.key", thumbprint=thumbprint, since=_typed(since)))
         except Invalid as error:
             fault = in_words(error.problems[0][1])
-    found = keys.signed_since(at, person(), thumbprint, since)
+    found = keys.signed_since(ctx, person(), thumbprint, since)
     page = render_template("pages/key.html", found=found, since=_typed(since), fault=fault)
     return page, 422 if fault else 200
 

@@ -17,7 +17,7 @@ from backend.services import decisions, declarations
 from backend.services.release_times import study
 from backend.services.verification import DossierVerdict, Judged, verdict_on_consignment
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import status_asked
 from backend.web.presentation.languages import in_words
@@ -41,12 +41,12 @@ def desk() -> str:
     """Declarations with their verdicts; those that wait for a first decision unless told otherwise."""
     everything = request.args.get("status") == "all"
     status = None if everything else status_asked() or DeclarationStatus.LODGED
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = work.store.consignments(None, status, PAGE, request.args.get("after"))
-        lines = [(c, verdict_on_consignment(at, work.store, c).verdict) for c in found]
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.consignments.search(None, status, PAGE, request.args.get("after"))
+        lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
-        "pages/desk.html", lines=lines, status=status, statuses=list(DeclarationStatus), study=study(at), page=PAGE
+        "pages/desk.html", lines=lines, status=status, statuses=list(DeclarationStatus), study=study(ctx), page=PAGE
     )
 
 
@@ -66,7 +66,7 @@ def decide(declaration_id: str) -> ResponseReturnValue:
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
     accepts = request.form.get("accept_cannot_tell") == "yes"
     try:
-        decisions.decide(surroundings(), person(), declaration_id, Decision(chosen), reason, accepts)
+        decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts)
     except Invalid as error:
         return _dossier(declaration_id, {where: in_words(message) for where, message in error.problems}), 422
     except decisions.NotReleasable as error:
@@ -84,10 +84,10 @@ def _not_releasable(verdict: Verdict) -> str:
 
 
 def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = declarations.visible(work.store, person(), declaration_id)
-        judged = verdict_on_consignment(at, work.store, found)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = declarations.visible(work, person(), declaration_id)
+        judged = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",
         consignment=found,
@@ -99,7 +99,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
         decisions=_possible(found),
         faults=faults or {},
         typed=request.form,
-        now=at.now(),
+        now=ctx.now(),
     )
 
 

@@ -8,7 +8,7 @@ from backend.domain.errors import Invalid
 from backend.domain.parties import Role
 from backend.services.products import add_product
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.documents import ProductForm
 from backend.web.pages import blueprint
 
@@ -17,8 +17,8 @@ from backend.web.pages import blueprint
 @only(Role.MERCHANT)
 def products() -> str:
     """All of them."""
-    with surroundings().work(reading=True) as work:
-        own = work.store.products(person().organisation)
+    with current_context().work(reading=True) as work:
+        own = work.products.of(person().organisation)
     return render_template("pages/products.html", products=own)
 
 
@@ -29,7 +29,7 @@ def new_product() -> ResponseReturnValue:
     form = ProductForm()
     if request.method == "POST":
         try:
-            product = add_product(surroundings(), person(), form.document)
+            product = add_product(current_context(), person(), form.document)
         except Invalid as error:
             form.show(error.problems)
             return render_template("pages/product_new.html", form=form), 422
@@ -42,8 +42,8 @@ def new_product() -> ResponseReturnValue:
 @only(Role.MERCHANT)
 def product(product_id: str) -> str:
     """One product with its papers."""
-    with surroundings().work(reading=True) as work:
+    with current_context().work(reading=True) as work:
         own = person().organisation
-        found = work.store.get_product(product_id, own)
-        papers = work.store.records_of(own, product=found)
+        found = work.products.get(product_id, own)
+        papers = work.records.of(own, product=found)
     return render_template("pages/product.html", product=found, papers=papers)

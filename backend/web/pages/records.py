@@ -19,7 +19,7 @@ from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
 from backend.web.presentation.bundle_files import bundle_file
@@ -35,9 +35,9 @@ def records() -> str:
     """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
     actor = person()
     chosen, all_of_them = KINDS.get(request.args.get("kind", "")), "replaced" in request.args
-    with surroundings().work(reading=True) as work:
-        found = work.store.records_of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
-        asked = {r.statement.id: r for r in work.store.requests(merchant=actor.organisation)}
+    with current_context().work(reading=True) as work:
+        found = work.records.of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
+        asked = {r.statement.id: r for r in work.requests.search(merchant=actor.organisation)}
     if actor.role.issues is not None:
         found = [r for r in found if r.issuer.id == actor.organisation.id]
     shown = [r for r in found if all_of_them or r.superseded_by_id is None]
@@ -59,11 +59,11 @@ def record(record_id: str) -> ResponseReturnValue:
 
 
 def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
-    at, actor = surroundings(), person()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, actor, record_id)
-        asked = work.store.find_request_about(record_id)
-        named_by = [c for c in work.store.consignments_naming(record_id) if actor.role is Role.MERCHANT]
+    ctx, actor = current_context(), person()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, actor, record_id)
+        asked = work.requests.find_about(record_id)
+        named_by = [c for c in work.consignments.naming(record_id) if actor.role is Role.MERCHANT]
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
     verdict, past_fault = _verdict(found)
@@ -87,15 +87,15 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
 
 def _verdict(found: RecordOnFile) -> tuple[Verdict, str | None]:
     """The verdict now, or at the time that was asked about; and what is wrong with that time."""
-    at = surroundings()
+    ctx = current_context()
     if not request.args.get("at"):
-        return verdict_on(at, found), None
+        return verdict_on(ctx, found), None
     try:
-        return verdict_on(at, found, datetime.fromisoformat(in_trade_zone(request.args["at"]))), None
+        return verdict_on(ctx, found, datetime.fromisoformat(in_trade_zone(request.args["at"]))), None
     except Invalid as error:
-        return verdict_on(at, found), in_words(error.problems[0][1])
+        return verdict_on(ctx, found), in_words(error.problems[0][1])
     except ValueError:
-        return verdict_on(at, found), _("Give date and time as 2026-03-31 14:05.")
+        return verdict_on(ctx, found), _("Give date and time as 2026-03-31 14:05.")
 
 
 def _declaration_page(found: RecordOnFile) -> str:
@@ -121,7 +121,7 @@ def _can_revoke(found: RecordOnFile) -> bool:
 def revoke(record_id: str) -> ResponseReturnValue:
     """The issuer takes it back for good."""
     try:
-        issuance.revoke(surroundings(), person(), record_id, request.form.get("reason", ""))
+        issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
         return _sheet(record_id, in_words(error.problems[0][1] if error.problems else error.message))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
@@ -132,11 +132,11 @@ def revoke(record_id: str) -> ResponseReturnValue:
 @only(*READERS)
 def attached_file(record_id: str, sha256: str) -> Response:
     """A file attached to a record, for those who may read the record."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
-    content = at.files.get(sha256) if named else None
+    content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)
     answer = make_response(content)
@@ -150,17 +150,17 @@ def attached_file(record_id: str, sha256: str) -> Response:
 @only(*READERS)
 def evidence(record_id: str) -> Response:
     """The bundle that can be checked elsewhere, without us."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = visible_record(work.store, person(), record_id)
-    return bundle_file(bundle_of(at, found), record_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(work, person(), record_id)
+    return bundle_file(bundle_of(ctx, found), record_id)
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence.json")
 @only(Role.MERCHANT, Role.OFFICER)
 def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        consignment = declarations.visible(work.store, person(), declaration_id)
-        return bundle_file(bundle_of_consignment(at, work.store, consignment), declaration_id)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        consignment = declarations.visible(work, person(), declaration_id)
+        return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)

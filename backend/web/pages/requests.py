@@ -12,10 +12,10 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuance
-from backend.services.ports import Store
 from backend.services.verification import verdict_on
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
 from backend.web.presentation.languages import in_words
@@ -31,8 +31,8 @@ def requests() -> str:
     """Requests, those waiting first."""
     asked_for = request.args.get("state", RequestState.WAITING.value)
     state = RequestState(asked_for) if asked_for in set(RequestState) else None
-    with surroundings().work(reading=True) as work:
-        found = work.store.requests(issuer=person().organisation, state=state)
+    with current_context().work(reading=True) as work:
+        found = work.requests.search(issuer=person().organisation, state=state)
     return render_template("pages/requests.html", requests=found, state=state, states=list(RequestState))
 
 
@@ -49,7 +49,9 @@ def confirm(request_id: str) -> ResponseReturnValue:
     """Sign the statement under the issuer's own number."""
     changes = {name: request.form[field].strip() for field, name in _OWN_FIELDS.items() if request.form.get(field)}
     try:
-        signed = issuance.confirm(surroundings(), person(), request_id, request.form.get("number", "").strip(), changes)
+        signed = issuance.confirm(
+            current_context(), person(), request_id, request.form.get("number", "").strip(), changes
+        )
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     except Conflict as error:
@@ -65,7 +67,7 @@ def confirm(request_id: str) -> ResponseReturnValue:
 def send_back(request_id: str) -> ResponseReturnValue:
     """Return the statement with what is to be corrected."""
     try:
-        issuance.send_back(surroundings(), person(), request_id, request.form.get("reason", ""))
+        issuance.send_back(current_context(), person(), request_id, request.form.get("reason", ""))
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     flash(_("Sent back. The merchant reads your reason and can correct it."))
@@ -78,31 +80,31 @@ def _faults(error: Invalid) -> dict[str, str]:
 
 
 def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
-    at, own = surroundings(), person().organisation
-    with at.work(reading=True) as work:
-        found = work.store.get_request(request_id)
+    ctx, own = current_context(), person().organisation
+    with ctx.work(reading=True) as work:
+        found = work.requests.get(request_id)
         if found.issuer.id != own.id:
             raise NotFound("no such request", id=request_id)
-        start = {**_start(work.store, own, found), **typed}
+        start = {**_start(work, own, found), **typed}
     return render_template(
         "pages/request.html",
         request_made=found,
         record=found.statement,
         fields=_readable([found.statement]) or None,
-        verdict=verdict_on(at, found.statement),
+        verdict=verdict_on(ctx, found.statement),
         start=start,
         faults=faults,
         is_waiting=found.state is RequestState.WAITING,
     )
 
 
-def _start(store: Store, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
+def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
     """What the form holds from the start: the next number, and what the last report was signed with."""
     kind = found.statement.kind
-    signed = [r for r in store.records_of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
+    signed = [r for r in work.records.of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
     last = _readable(signed)
     first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
-    number = next_number(last.get(NUMBERS[kind]), first, lambda number: store.number_is_taken(own, kind, number))
+    number = next_number(last.get(NUMBERS[kind]), first, lambda number: work.records.number_is_taken(own, kind, number))
     stated = _readable([found.statement])
     return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
 

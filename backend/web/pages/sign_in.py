@@ -7,7 +7,7 @@ from flask_login import current_user, login_user, logout_user
 
 from backend.services import organisations
 from backend.web.auth import SignedIn
-from backend.web.context import instance, surroundings
+from backend.web.context import current_context, instance
 from backend.web.pages import blueprint
 from backend.web.presentation.languages import COOKIE, languages
 
@@ -23,7 +23,7 @@ def sign_in() -> ResponseReturnValue:
     email, onward = request.form.get("email", ""), request.args.get("next", "")
     if request.method == "GET":
         return render_template("pages/sign_in.html", email=email)
-    person = organisations.sign_in(surroundings(), email, request.form.get("password", ""))
+    person = organisations.sign_in(current_context(), email, request.form.get("password", ""))
     if person is None:
         wrong = _("E-mail address or password is not right. Please try again.")
         return render_template("pages/sign_in.html", email=email, wrong=wrong), 401

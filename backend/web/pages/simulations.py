@@ -13,7 +13,7 @@ from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation, S
 from backend.services import simulations as use_cases
 from backend.services.simulations import Order
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.presentation.languages import in_words, own
 from backend.web.presentation.simulation_figures import compared, tables
@@ -27,10 +27,10 @@ _FIELD = "parameter:"
 def simulations() -> str:
     """What can be simulated, and what was."""
     try:
-        scenarios, missing = use_cases.scenarios(surroundings(), person()), False
+        scenarios, missing = use_cases.scenarios(current_context(), person()), False
     except SimulatorMissing:
         scenarios, missing = (), True
-    mine = use_cases.listed(surroundings(), person())
+    mine = use_cases.listed(current_context(), person())
     return render_template("pages/simulations.html", scenarios=scenarios, missing=missing, simulations=mine)
 
 
@@ -46,7 +46,7 @@ def new_simulation() -> ResponseReturnValue:
         request.form.get("scenario"), text, typed["parameters"], typed.get("replications", 20), typed.get("seed", 1)
     )
     try:
-        scenario = use_cases.find_scenario(surroundings(), person(), wanted)
+        scenario = use_cases.find_scenario(current_context(), person(), wanted)
     except WrongScenario as error:
         return render_template("pages/simulation_file.html", text=text, faults=error.faults), 422
     except Invalid as error:
@@ -55,7 +55,7 @@ def new_simulation() -> ResponseReturnValue:
         return _form(scenario, {}, {})
     if not faults:
         try:
-            ordered = use_cases.order(surroundings(), person(), wanted)
+            ordered = use_cases.order(current_context(), person(), wanted)
             return redirect(url_for("pages.simulation", simulation_id=ordered.id))
         except Invalid as error:
             faults = {where: in_words(what) for where, what in error.problems}
@@ -68,7 +68,7 @@ def _start() -> ResponseReturnValue:
     """A form with the scenario's own values, or with those of an earlier simulation."""
     if earlier_id := request.args.get("from"):
         earlier = _visible(earlier_id)
-        scenario = use_cases.find_scenario(surroundings(), person(), Order(earlier.scenario, earlier.text))
+        scenario = use_cases.find_scenario(current_context(), person(), Order(earlier.scenario, earlier.text))
         values = {f"{_FIELD}{key}": f"{value:g}" for key, value in earlier.settings.items()}
         values |= {"replications": str(earlier.replications), "seed": str(earlier.seed)}
         return _form(scenario, values, {})
@@ -76,7 +76,7 @@ def _start() -> ResponseReturnValue:
     if name is None:
         return render_template("pages/simulation_file.html", text="")
     try:
-        return _form(use_cases.find_scenario(surroundings(), person(), Order(name)), {}, {})
+        return _form(use_cases.find_scenario(current_context(), person(), Order(name)), {}, {})
     except Invalid:
         abort(404)
 
@@ -142,16 +142,16 @@ def simulation(simulation_id: str) -> str:
         simulation=found,
         tables=tables(found.result),
         names=_names(found),
-        files=use_cases.files_of(surroundings(), found),
-        files_are_coming=use_cases.files_are_coming(surroundings(), found),
-        now=surroundings().now(),
+        files=use_cases.files_of(current_context(), found),
+        files_are_coming=use_cases.files_are_coming(current_context(), found),
+        now=current_context().now(),
     )
 
 
 def _names(found: Simulation) -> dict[str, str]:
     """The changed parameters by their titles, where the scenario still has them."""
     try:
-        scenario = use_cases.find_scenario(surroundings(), person(), Order(found.scenario, found.text))
+        scenario = use_cases.find_scenario(current_context(), person(), Order(found.scenario, found.text))
     except (Invalid, SimulatorMissing):
         return {}
     return {parameter.key: own(parameter.title) for parameter in scenario.parameters}
@@ -162,7 +162,7 @@ def _names(found: Simulation) -> dict[str, str]:
 def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
     """End it."""
     try:
-        use_cases.cancel(surroundings(), person(), simulation_id)
+        use_cases.cancel(current_context(), person(), simulation_id)
     except Conflict:
         flash(_("It had ended already."))
     else:
@@ -174,7 +174,7 @@ def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
 @only(Role.ANALYST)
 def delete_simulation(simulation_id: str) -> ResponseReturnValue:
     """Forget it with its files."""
-    use_cases.remove(surroundings(), person(), simulation_id)
+    use_cases.remove(current_context(), person(), simulation_id)
     flash(_("Deleted."))
     return redirect(url_for("pages.simulations"))
 
@@ -183,7 +183,7 @@ def delete_simulation(simulation_id: str) -> ResponseReturnValue:
 @only(Role.ANALYST)
 def simulation_file(simulation_id: str, name: str) -> ResponseReturnValue:
     """A file to keep."""
-    found = use_cases.file_of(surroundings(), _visible(simulation_id), name)
+    found = use_cases.file_of(current_context(), _visible(simulation_id), name)
     return send_file(found, as_attachment=True, download_name=f"simulation-{simulation_id[:8]}-{name}")
 
 
@@ -201,5 +201,5 @@ def compare_simulations() -> ResponseReturnValue:
 
 
 def _visible(simulation_id: str) -> Simulation:
-    with surroundings().work(reading=True) as work:
-        return use_cases.visible(work.store, person(), simulation_id)
+    with current_context().work(reading=True) as work:
+        return use_cases.visible(work, person(), simulation_id)

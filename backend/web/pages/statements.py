@@ -14,11 +14,12 @@ from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState
 from backend.services.statements import state
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import InspectionForm, OriginForm
 from backend.web.pages import blueprint
+from backend.web.pages.declarations import TRADE_ZONE
 from backend.web.presentation.labels import name_of
 from backend.web.presentation.languages import in_words
 
@@ -68,8 +69,8 @@ def new_report(product_id: str) -> ResponseReturnValue:
 @only(Role.MERCHANT)
 def correct_request(request_id: str) -> ResponseReturnValue:
     """Correct a statement that was sent back: everything is there already."""
-    with surroundings().work(reading=True) as work:
-        found = work.store.get_request(request_id)
+    with current_context().work(reading=True) as work:
+        found = work.requests.get(request_id)
     if found.merchant.id != person().organisation.id:
         raise NotFound("no such request", id=request_id)
     is_there = found.statement.superseded_by_id is None and found.statement.erased_at is None
@@ -82,19 +83,22 @@ def correct_request(request_id: str) -> ResponseReturnValue:
 def _state(
     kind: Kind, start: dict[str, Any], product: Product | None, sent_back: ConfirmationRequest | None = None
 ) -> ResponseReturnValue:
-    at = surroundings()
+    ctx = current_context()
     form = _FORMS[kind](data=start)
     form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
-    attachments = sent_back.statement.fields.get("attachments", []) if sent_back else []
+    before = sent_back.statement.fields if sent_back else {}
+    attachments = before.get("attachments", [])
     if request.method == "POST":
-        attachments, refused = receive(at)
-        fields = {**form.document, **({"attachments": attachments} if attachments else {})}
+        attachments, refused = receive(ctx)
+        # What an import or a program stated and the form has no place for stays: a correction must not lose it.
+        kept = {name: value for name, value in before.items() if name != "attachments" and not form.has_place_for(name)}
+        fields = {**kept, **form.document, **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
                 documents.read(kind, fields)
             else:
                 made = state(
-                    at,
+                    ctx,
                     person(),
                     kind,
                     fields,
@@ -127,13 +131,13 @@ def _in_form(problems: Problems) -> Problems:
 
 
 def _issuers(kind: Kind) -> list[Organisation]:
-    with surroundings().work(reading=True) as work:
-        return list(work.store.organisations(_ISSUERS[kind]))
+    with current_context().work(reading=True) as work:
+        return list(work.organisations.all(_ISSUERS[kind]))
 
 
 def _product(product_id: str) -> Product:
-    with surroundings().work(reading=True) as work:
-        return work.store.get_product(product_id, person().organisation)
+    with current_context().work(reading=True) as work:
+        return work.products.get(product_id, person().organisation)
 
 
 def own_party() -> dict[str, str | None]:
@@ -148,5 +152,5 @@ def own_party() -> dict[str, str | None]:
 
 
 def today() -> str:
-    """The day, as forms take it."""
-    return surroundings().now().date().isoformat()
+    """The day in the zone of the trade here, as forms take it."""
+    return current_context().now().astimezone(TRADE_ZONE).date().isoformat()

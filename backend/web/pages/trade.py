@@ -12,7 +12,7 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.services.statements import sign_own
 from backend.web.auth import only, person
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.forms.base import add_blank_rows
 from backend.web.forms.trade import FORMS, OWN_PARTY
 from backend.web.pages import blueprint
@@ -40,7 +40,7 @@ def new_paper(slug: str) -> ResponseReturnValue:
     form = FORMS[kind](data=_start(kind))
     if request.method == "POST":
         try:
-            made = sign_own(surroundings(), person(), kind, _stated(form.document))
+            made = sign_own(current_context(), person(), kind, _stated(form.document))
         except Invalid as error:
             form.show(error.problems)
         except Conflict:

@@ -281,8 +281,8 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
         (_("Final"), _("Settled for good: anybody can check it, also without us."), batch and batch.anchored_at),
     ]
     return [
-        {"word": word, "says": says, "at": at, "done": place <= reached.index(state)}
-        for place, (word, says, at) in enumerate(texts)
+        {"word": word, "says": says, "at": reached_at, "done": place <= reached.index(state)}
+        for place, (word, says, reached_at) in enumerate(texts)
     ]
 
 

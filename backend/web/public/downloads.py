@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, jsonify, request, send_file
 from flask.typing import ResponseReturnValue
 
 from backend.services.bundles import trust_of
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
@@ -53,7 +53,7 @@ verifier.__dict__["talisman_view_options"] = {"content_security_policy": _policy
 @blueprint.get("/trust.json")
 def trust_file() -> Response:
     """Our entry for a reader's trust file. Whoever needs certainty compares it with what we say elsewhere."""
-    answer = jsonify(trust_of(surroundings(), request.host).as_json())
+    answer = jsonify(trust_of(current_context(), request.host).as_json())
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from backend.domain.errors import ForeignLedger, TraceabilityError
 from backend.domain.records import ProofState
-from backend.web.context import instance, surroundings
+from backend.web.context import current_context, instance
 
 blueprint = Blueprint("health", __name__)
 LATE_SECONDS = 600
@@ -78,11 +78,11 @@ def _asked(question: Any) -> dict[str, Any]:
 
 
 def _database() -> dict[str, Any]:
-    at = surroundings()
-    with at.work(reading=True) as work:
-        store, now = work.store, at.now()
-        oldest, ages = store.oldest_unanchored(), store.proof_ages()
-        quarantined, troubles = store.quarantined(), list(store.troubles())
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        work, now = work, ctx.now()
+        oldest, ages = work.batches.oldest_unanchored(), work.batches.proof_ages()
+        quarantined, troubles = work.batches.count_quarantined(), list(work.outbox.troubles())
     proofs = {
         state.value: {"count": count, "oldestSeconds": round((now - since).total_seconds(), 1)}
         for state, (count, since) in ages.items()
@@ -96,7 +96,7 @@ def _database() -> dict[str, Any]:
 
 
 def _ledger() -> dict[str, Any]:
-    ledger = surroundings().ledger
+    ledger = current_context().ledger
     head, left = ledger.head(), ledger.transactions_left()
     told: dict[str, Any] = {"chainId": head.chain_id, "block": head.number, "instanceId": head.instance_id.hex()}
     low = sorted(name for name, number in left.items() if number < FEW_TRANSACTIONS)

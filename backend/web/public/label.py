@@ -13,7 +13,7 @@ from backend.domain.presentations import Audience, fields_for
 from backend.domain.records import RecordOnFile
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on
-from backend.web.context import surroundings
+from backend.web.context import current_context
 from backend.web.presentation.bundle_files import bundle_file
 
 blueprint = Blueprint("public", __name__)
@@ -37,19 +37,22 @@ def enter_code() -> ResponseReturnValue:
 @blueprint.get("/p/<label_code>")
 def label(label_code: str) -> ResponseReturnValue:
     """Tell a buyer whether the paper behind a label is genuine."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.records.find_by_label(label_code.strip().lower())
         newest = found
         while newest is not None and newest.superseded_by_id is not None:
-            newest = work.store.get_record(newest.superseded_by_id)
+            newest = work.records.get(newest.superseded_by_id)
     if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return render_template("public/unknown.html", code=label_code), 404
     if newest is not found:
         return redirect(url_for("public.label", label_code=newest.label_code))
     answer = make_response(
         render_template(
-            "public/label.html", record=newest, facts=_facts(newest), verdict=verdict_on(at, newest, for_everybody=True)
+            "public/label.html",
+            record=newest,
+            facts=_facts(newest),
+            verdict=verdict_on(ctx, newest, for_everybody=True),
         )
     )
     answer.headers["Cache-Control"] = "no-store"
@@ -67,19 +70,19 @@ def _facts(record: RecordOnFile) -> dict[str, Any]:
 @blueprint.get("/p/<label_code>/bundle.json")
 def label_bundle(label_code: str) -> ResponseReturnValue:
     """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
-    at = surroundings()
-    with at.work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.records.find_by_label(label_code.strip().lower())
     if found is None or found.kind not in SHOWN:
         return render_template("public/unknown.html", code=label_code), 404
-    return bundle_file(bundle_of(at, found, PROVEN[found.kind]), found.label_code)
+    return bundle_file(bundle_of(ctx, found, PROVEN[found.kind]), found.label_code)
 
 
 @blueprint.get("/p/<label_code>/label.svg")
 def label_image(label_code: str) -> ResponseReturnValue:
     """The QR code to print on a label."""
-    with surroundings().work(reading=True) as work:
-        found = work.store.find_record_by_label(label_code.strip().lower())
+    with current_context().work(reading=True) as work:
+        found = work.records.find_by_label(label_code.strip().lower())
     if found is None or found.kind not in SHOWN:
         return render_template("public/unknown.html", code=label_code), 404
     drawn = io.BytesIO()

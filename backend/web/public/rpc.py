@@ -9,7 +9,7 @@ from backend.domain.errors import LedgerUnavailable
 from backend.domain.strict_json import HostileJson, loads
 from backend.services.bundles import trust_of
 from backend.services.ports import Node, NodeRefused
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 blueprint = Blueprint("rpc", __name__)
 
@@ -23,7 +23,7 @@ _PARSE_ERROR, _INVALID_REQUEST, _UNAVAILABLE = -32700, -32600, -32002
 @blueprint.route("/rpc", methods=["POST"])
 def rpc() -> ResponseReturnValue:
     """Answer one request or a batch of at most 20. 404 where the ledger is on a node of the operator's."""
-    node = surroundings().node
+    node = current_context().node
     if node is None:
         abort(404)
     if (request.content_length or 0) > LARGEST_REQUEST:
@@ -55,7 +55,7 @@ def _answer(node: Node, asked: Any) -> dict[str, Any]:
         return _error(number, _INVALID_REQUEST, "params is a list")
     try:
         if asked["method"] == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
-            own = trust_of(surroundings(), request.host).as_json()
+            own = trust_of(current_context(), request.host).as_json()
             return {"jsonrpc": "2.0", "id": number, "result": own}
         return {"jsonrpc": "2.0", "id": number, "result": node.answer(asked["method"], params)}
     except NodeRefused as refusal:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from backend.domain import schemas
 from backend.domain.documents import CREDENTIAL_TYPES, KINDS, SLUGS
 from backend.domain.kinds import Kind
-from backend.web.context import surroundings
+from backend.web.context import current_context
 
 blueprint = Blueprint("schemas", __name__, url_prefix="/schemas")
 
@@ -22,7 +22,7 @@ def _entry(kind: Kind) -> dict[str, object]:
         "kind": SLUGS[kind],
         "type": CREDENTIAL_TYPES[kind],
         "version": schemas.VERSION,
-        "id": schemas.address(kind, surroundings().public_url),
+        "id": schemas.address(kind, current_context().public_url),
         "url": url_for("schemas.schema", slug=SLUGS[kind], version=schemas.VERSION),
     }
 
@@ -33,7 +33,9 @@ def schema(slug: str, version: int) -> ResponseReturnValue:
     if slug not in KINDS or version != schemas.VERSION:
         abort(404)
     kind = KINDS[slug]
-    answer = make_response(jsonify(schemas.credential_schema(kind, schemas.address(kind, surroundings().public_url))))
+    answer = make_response(
+        jsonify(schemas.credential_schema(kind, schemas.address(kind, current_context().public_url)))
+    )
     answer.mimetype = "application/schema+json"
     answer.headers["Cache-Control"] = "public, max-age=86400"
     answer.headers["Access-Control-Allow-Origin"] = "*"

@@ -1,8 +1,8 @@
 """Rebuild ``contracts/artifacts`` from ``contracts/src``, the same bytes every time.
 
-``python -m contracts.compile`` writes them; ``--check`` builds aside and compares. The compiler is the JavaScript build
-of solc, pinned with the library in ``package-lock.json``, since it runs wherever node does; a small executable makes it
-look like the native one to py-solc-x.
+``python -m contracts.tools.compile`` writes them; ``--check`` builds aside and compares. The compiler is the JavaScript
+build of solc, pinned with the library in ``package-lock.json``, since it runs wherever node does; a small executable
+makes it look like the native one to py-solc-x.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 ARTIFACTS = HERE / "artifacts"
 SOURCES = HERE / "src"
 MODULES = HERE / "node_modules"
@@ -135,7 +135,7 @@ def differences(directory: Path = ARTIFACTS) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; answer the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m contracts.compile", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m contracts.tools.compile", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare the committed artefacts with a fresh build")
     options = parser.parse_args(arguments)
     try:

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import compile as build
+from contracts.tools import compile as build
 
 INVARIANTS = {
     1: "an anchored root stays as it is",
     2: "numbers rise by one, without gaps",
-    3: "drawn and left make the quantity",
+    3: "drawn down and remaining make the quantity",
     4: "statuses move along allowed edges only",
     5: "only accredited issuers, only those who may",
-    6: "nothing is drawn that does not stand",
+    6: "nothing is drawn down that does not stand",
     7: "no role, no slot changed",
     8: "each thing is done once",
     9: "a pause stops writes, no read, no revocation",
@@ -25,7 +25,7 @@ INVARIANTS = {
     11: "no cost grows with what is stored",
     12: "no power undoes a decision",
     13: "what the ledger said it still says",
-    14: "a key that gave way signs no more",
+    14: "a rotated key signs no more",
 }
 
 
@@ -75,10 +75,10 @@ MUTANTS = (
     _balance(
         3,
         "overdrawn",
-        "if (quantity == 0 || quantity > left) revert",
-        "if (quantity > left) quantity = left;\n        if (quantity == 0) revert",
+        "if (quantity == 0 || quantity > remaining) {",
+        "if (quantity > remaining) quantity = remaining;\n        if (quantity == 0) {",
     ),
-    _balance(3, "given back too early", "if ((GIVING_BACK >> status) & 1 == 0) {", "if (status == 0) {"),
+    _balance(3, "refunded too early", "if ((REFUNDING >> status) & 1 == 0) {", "if (status == 0) {"),
     _ledger(
         4,
         "released goods detained",
@@ -86,7 +86,7 @@ MUTANTS = (
         "((REQUIRE | EXAMINE | OFFICE_ENDS) << (16 * uint256(DeclarationStatus.Detained))) |\n"
         "        (DETAIN << (16 * uint256(DeclarationStatus.Released)));",
     ),
-    _ledger(4, "neighbours overwritten", "return (word & ~(places * 15)) | target;", "return target;"),
+    _ledger(4, "neighbours overwritten", "return (word & ~(bits * 15)) | target;", "return target;"),
     _balance(
         5,
         "issuer not asked for",
@@ -95,7 +95,7 @@ MUTANTS = (
     ),
     _balance(
         5,
-        "opened by any anchorer",
+        "activated by any anchorer",
         "if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);",
         "if (batch.anchorer == 0 || anchorer == 0) revert CertificateBalanceNotOwnBatch(msg.sender, root);",
     ),
@@ -105,22 +105,23 @@ MUTANTS = (
         "if (agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {",
         "if (agent & ANCHORER != 0) {",
     ),
-    _balance(6, "revoked but drawn", "        _requireActive(root, place, known.certificateWord);\n"),
-    _balance(6, "suspended issuer drawn", "if (known.issuer != issuer) {", "if (known.issuer > issuer) {"),
-    _balance(6, "expired but drawn", "if (validUntil <= block.timestamp) revert", "if (validUntil == 0) revert"),
+    _balance(6, "revoked but drawn down", "        _requireActive(root, leafIndex, cache.certificateWord);\n"),
+    _balance(6, "suspended issuer drawn down", "if (cache.issuer != issuer) {", "if (cache.issuer > issuer) {"),
+    _balance(6, "expired but drawn down", "if (validUntil <= block.timestamp) revert", "if (validUntil == 0) revert"),
     _balance(
         6,
-        "drawn for no declaration",
-        "if (_statusIn(known.declarations, place) == 0) revert CertificateBalanceDeclarationUnknown(root, place);",
+        "no declaration to draw for",
+        "if (_statusIn(cache.declarations, leafIndex) == 0) revert",
+        "if (false) revert",
     ),
     _balance(
         6,
-        "drawn for a fallen one",
-        "if ((GIVING_BACK >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, place, status);",
+        "drawn down for an ended one",
+        "if ((REFUNDING >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, leafIndex, status);",
     ),
     _ledger(
         7,
-        "drawn for another's",
+        "drawn down for another's",
         "isOwn = _field(_anchorerAt(agent), ID) == _field(batch, BATCH_ANCHORER);",
         "isOwn = _anchorerAt(agent) != 0;",
     ),
@@ -131,20 +132,25 @@ MUTANTS = (
         "function registerAgent(address agent, uint8 roles) external restricted {",
         "function registerAgent(address agent, uint8 roles) external {",
     ),
-    _balance(8, "given back twice", "_drawings[drawing] = word | (1 << position);", "_drawings[drawing] = word;"),
+    _balance(
+        8,
+        "refunded twice",
+        "_drawdownSets[drawdownsRoot] = word | (1 << position);",
+        "_drawdownSets[drawdownsRoot] = word;",
+    ),
     _balance(
         8,
         "a second position",
-        "InclusionProof.includes(drawing, word >> DRAW_COUNT, position, leaf, proof)",
-        "InclusionProof.includes(drawing, position + 1, position, leaf, proof)",
+        "InclusionProof.includes(drawdownsRoot, word >> DRAWDOWN_COUNT, position, leaf, proof)",
+        "InclusionProof.includes(drawdownsRoot, position + 1, position, leaf, proof)",
     ),
     _balance(
         8,
-        "opened twice",
-        "if (_balances[root][place].word != 0) revert CertificateBalanceAlreadyOpened(root, place);",
+        "activated twice",
+        "if (_balances[root][leafIndex].word != 0) revert CertificateBalanceAlreadyOpened(root, leafIndex);",
     ),
     _ledger(9, "anchored in a pause", "        if (_paused) revert TraceLedgerPaused();\n    }", "    }"),
-    _ledger(9, "drawn in a pause", "_field(_anchorerAt(agent), ID) ==", "_field(_agents[agent], ID) =="),
+    _ledger(9, "drawn down in a pause", "_field(_anchorerAt(agent), ID) ==", "_field(_agents[agent], ID) =="),
     _ledger(9, "revocations paused", "rights &= REVOCATION_EDGES << DOCUMENTS;", "rights = 0;"),
     _ledger(
         10,
@@ -152,7 +158,7 @@ MUTANTS = (
         "emit BatchAnchored(root, msg.sender, number, size);",
         "emit BatchAnchored(root, msg.sender, number + 1, size);",
     ),
-    _balance(10, "nothing told", "emit GivenBack(drawing, position, msg.sender, taken);"),
+    _balance(10, "nothing told", "emit GivenBack(drawdownsRoot, position, msg.sender, drawdown);"),
     _ledger(
         11,
         "earlier batches looked at",

@@ -1,7 +1,7 @@
 """Run the invariants with forge, on the committed code and on every planted mutant.
 
-``python -m contracts.invariants`` prints "invariant | mutant | killed" and fails where an invariant does not hold, a
-mutant survives, or forge did not in fact run what it was told to.
+``python -m contracts.tools.invariants`` prints "invariant | mutant | killed" and fails where an invariant does not
+hold, a mutant survives, or forge did not in fact run what it was told to.
 """
 
 import json
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import compile as build
-from contracts.mutants import INVARIANTS, MUTANTS, Mutant, write
+from contracts.tools import compile as build
+from contracts.tools.mutants import INVARIANTS, MUTANTS, Mutant, write
 
 FORGE = build.MODULES / "@foundry-rs" / "forge-linux-amd64" / "bin" / "forge"
 MUTANT_CODE = build.HERE.parent / "build" / "mutants"

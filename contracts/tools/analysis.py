@@ -1,7 +1,8 @@
 """Run slither over the contracts, and refuse every finding that nobody has explained.
 
-``python -m contracts.analysis SLITHER`` works on a copy of the project with one more contract, whose fault slither must
-report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found fails too.
+``python -m contracts.tools.analysis SLITHER`` works on a copy of the project with one more contract, whose fault
+slither must report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found
+fails too.
 """
 
 import json
@@ -15,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts import compile as build
-from contracts.invariants import FORGE, environment
+from contracts.tools import compile as build
+from contracts.tools.invariants import FORGE, environment
 
 OURS = {"Accreditation", "CertificateBalance", "InclusionProof", "TraceLedger"}
 PLANTED = ("tx-origin", "Planted", "act")
@@ -35,10 +36,12 @@ contract Planted {
 }
 """
 
-_TRUSTED = "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 draws."
+_TRUSTED = (
+    "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 drawdowns."
+)
 _PACKED = (
     "The word compared is packed and holds the block's time among other things, so slither takes every comparison of "
-    "its parts for one of time. Zero means that nothing was written; roles, lanes and edges are exact numbers."
+    "its parts for one of time. Zero means that nothing was written; roles, segments and edges are exact numbers."
 )
 _MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
 
@@ -49,7 +52,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "_nodeInput",
     ): "Where that buffer stands; its first byte is the same for every node.",
     ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
-    ("assembly", "CertificateBalance", "_announce"): "Copies call data into an event, without encoding them again.",
+    ("assembly", "CertificateBalance", "_emitDrawn"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
     ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
@@ -63,7 +66,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("timestamp", "Accreditation", "isSuspended"): _MINUTES,
     ("timestamp", "Accreditation", "rotate"): _MINUTES,
     ("timestamp", "Accreditation", "wasAccredited"): _MINUTES,
-    ("timestamp", "CertificateBalance", "_take"): _MINUTES,
+    ("timestamp", "CertificateBalance", "_drawDown"): _MINUTES,
     ("timestamp", "TraceLedger", "_anchor"): _PACKED,
     ("timestamp", "TraceLedger", "_before"): _PACKED,
     ("timestamp", "TraceLedger", "_changed"): _PACKED,
@@ -78,7 +81,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "changeStatuses",
     ): "The first index has none before it, and is not compared.",
     ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
-    ("uninitialized-local", "CertificateBalance", "draw"): "An empty memory is what is wanted: nothing is known yet.",
+    ("uninitialized-local", "CertificateBalance", "draw"): "An empty cache is what is wanted: nothing is known yet.",
     ("unused-return", "Accreditation", "_write"): "The values before and after a checkpoint are not needed.",
     (
         "unused-return",
@@ -135,10 +138,10 @@ def _analysed(slither: str, project: Path, around: Mapping[str, str]) -> set[str
 def _findings(slither: str, project: Path, around: Mapping[str, str]) -> dict[tuple[str, str, str], str]:
     """What slither reports: detector, contract and function, with its description."""
     results = _slither(slither, project, around).get("detectors", [])
-    return {_place(result): result["description"] for result in results}
+    return {_where(result): result["description"] for result in results}
 
 
-def _place(result: Mapping[str, Any]) -> tuple[str, str, str]:
+def _where(result: Mapping[str, Any]) -> tuple[str, str, str]:
     element = result["elements"][0]
     while element["type"] not in {"function", "contract"}:
         element = element["type_specific_fields"]["parent"]
@@ -153,9 +156,9 @@ def _report(names: set[str], found: dict[tuple[str, str, str], str]) -> int:
         wrong.append(f"not analysed: {', '.join(sorted(OURS - names))}")
     if PLANTED not in found:
         wrong.append("the planted fault was not reported")
-    ours = {place: said for place, said in found.items() if place[1] != PLANTED[1]}
-    wrong += [f"not explained: {place}\n{said}" for place, said in ours.items() if place not in EXPLAINED]
-    wrong += [f"explained, but not found: {place}" for place in EXPLAINED if place not in ours]
+    ours = {where: said for where, said in found.items() if where[1] != PLANTED[1]}
+    wrong += [f"not explained: {where}\n{said}" for where, said in ours.items() if where not in EXPLAINED]
+    wrong += [f"explained, but not found: {where}" for where in EXPLAINED if where not in ours]
     explained = len(ours.keys() & EXPLAINED.keys())
     print(f"slither: {len(names)} contracts analysed, {len(ours)} findings, {explained} of them explained")
     print("slither: planted fault reported" if PLANTED in found else "slither: planted fault NOT reported")

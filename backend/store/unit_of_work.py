@@ -1,0 +1,163 @@
+"""Units of work: one transaction on the database, with a repository for each aggregate.
+
+All or nothing: what was not committed at the end never happened.
+"""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.domain.errors import StorageFull, StorageUnavailable
+from backend.store.crypto_shredding import destroy_forgotten, watch
+from backend.store.repositories.base import integrity_errors_as_conflict
+from backend.store.repositories.batches import BatchRepository
+from backend.store.repositories.consignments import ConsignmentRepository
+from backend.store.repositories.drawdowns import DrawdownRepository
+from backend.store.repositories.organisations import (
+    KeyRepository,
+    OrganisationRepository,
+    PersonRepository,
+    SigningRequestRepository,
+)
+from backend.store.repositories.outbox import (
+    AccreditationChangeRepository,
+    LeaseRepository,
+    OutboxRepository,
+    StatusChangeRepository,
+)
+from backend.store.repositories.records import (
+    FileRepository,
+    IdempotencyRepository,
+    ProductRepository,
+    RecordRepository,
+    RequestRepository,
+)
+from backend.store.repositories.simulations import SimulationRepository
+
+log = structlog.get_logger()
+
+
+class Repositories:
+    """The repositories over one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.organisations = OrganisationRepository(session)
+        self.persons = PersonRepository(session)
+        self.keys = KeyRepository(session)
+        self.signing_requests = SigningRequestRepository(session)
+        self.products = ProductRepository(session)
+        self.records = RecordRepository(session)
+        self.files = FileRepository(session)
+        self.requests = RequestRepository(session)
+        self.idempotency = IdempotencyRepository(session)
+        self.consignments = ConsignmentRepository(session)
+        self.drawdowns = DrawdownRepository(session)
+        self.batches = BatchRepository(session)
+        self.outbox = OutboxRepository(session)
+        self.leases = LeaseRepository(session)
+        self.status_changes = StatusChangeRepository(session)
+        self.accreditation_changes = AccreditationChangeRepository(session)
+        self.simulations = SimulationRepository(session)
+
+    def add(self, entity: object) -> None:
+        """Keep something new; later queries of the same unit of work find it. Raises Conflict where it is there."""
+        self._session.add(entity)
+        with integrity_errors_as_conflict(self._session):
+            self._session.flush()
+
+    def remove(self, entity: object) -> None:
+        """Keep it no longer."""
+        self._session.delete(entity)
+
+
+def _in_our_words(error: OperationalError) -> StorageUnavailable:
+    """A database that cannot write: whatever was to be kept is not."""
+    why = str(error.orig)
+    if "full" in why:
+        return StorageFull("no room is left on the disk that holds the database")
+    return StorageUnavailable("the database could not be written or read: {why}", why=why)
+
+
+class UnitOfWork(Repositories):
+    """One transaction on the database."""
+
+    def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, reading: bool) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._reading = reading
+
+    def __enter__(self) -> Self:
+        self._session = self._sessions()
+        if self._reading:
+            self._session.connection(execution_options={"reading": True})
+        super().__init__(self._session)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._session.close()
+        finally:
+            if isinstance(error, OperationalError):
+                raise _in_our_words(error) from error
+            if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
+                raise error.orig from error  # no key could be made for a text of it
+
+    def commit(self) -> None:
+        """Write everything to disk; raises Conflict where another unit of work was quicker."""
+        assert not self._reading, "a reading unit of work has nothing to commit"
+        with integrity_errors_as_conflict(self._session):
+            self._session.commit()
+        if self._session.info.pop("forgotten", False):
+            self._destroy_forgotten()
+
+    def _destroy_forgotten(self) -> None:
+        """What is committed stands: keys that cannot be destroyed now go with the next ones, or at the next start."""
+        try:
+            destroy_forgotten(self._engine)
+        except (OperationalError, OSError):
+            log.exception("keys of what was erased or replaced are not destroyed yet")
+
+
+class JoinedUnitOfWork(UnitOfWork):
+    """A unit of work inside another: it uses the same session, and leaves the commit to the outer one."""
+
+    def __init__(self, outer: UnitOfWork) -> None:
+        Repositories.__init__(self, outer._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the end to the outer one."""
+
+    def commit(self) -> None:
+        """Leave it to the outer one."""
+
+
+class Work(Protocol):
+    """Opens units of work."""
+
+    def __call__(self, *, reading: bool = False) -> UnitOfWork:
+        """A unit of work; ``reading`` ones take no write lock and must not commit."""
+
+
+class UnitOfWorkFactory:
+    """Opens units of work on one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+        watch(self._sessions)
+
+    def __call__(self, *, reading: bool = False) -> UnitOfWork:
+        """A unit of work."""
+        return UnitOfWork(self._engine, self._sessions, reading=reading)

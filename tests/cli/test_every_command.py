@@ -1,0 +1,222 @@
+"""Every command of ``provenport`` runs once with real arguments, over a copy of the demonstration."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.main import cli
+from tests.helpers.builders import Api
+from tests.helpers.click_tree import without_a_run
+
+SERVE = "from backend.cli.main import cli; cli()"
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/consignments.csv"
+
+
+@dataclass
+class Desk:
+    """A terminal before an installation of its own, with the files that commands take."""
+
+    data: Path
+    files: Path
+    rpc: str
+    accredited: str
+    invoice: str
+
+    def run(self, *arguments: object, code: int = 0, data: Path | None = None) -> Result:
+        given = [str(one) for one in arguments]
+        done = CliRunner(env={"DATA_DIR": str(data or self.data)}).invoke(cli, given)
+        assert done.exit_code == code, (given, done.output, done.exception)
+        return done
+
+    def copy(self) -> Path:
+        """The same installation once more, for what changes much of it."""
+        return Path(shutil.copytree(self.data, self.files / f"copy-{time.monotonic_ns()}"))
+
+    def trust(self) -> Path:
+        return self.written("trust.json", self.run("trust-file", "--name", "Operator").stdout)
+
+    def key(self) -> Path:
+        file = self.files / f"office-{time.monotonic_ns()}.pem"
+        self.run("snapshot", "new-key", "--no-passphrase", file)
+        return file
+
+    def written(self, name: str, text: str) -> Path:
+        (self.files / name).write_text(text, encoding="utf-8")
+        return self.files / name
+
+
+@pytest.fixture(scope="module")
+def desk(app, system, people, settle, rpc_url, tmp_path_factory):
+    """Made from the running demonstration as an operator would: by ``backup`` and ``restore``."""
+    api, files = Api(app.test_client(), people), tmp_path_factory.mktemp("desk")
+    body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
+    issuer = api.post("/organisations", "authority", body).get_json()["id"]
+    api.post(f"/issuers/{issuer}/accreditation", "authority", {})
+    certificate, invoice = api.certificate()["id"], api.invoice()["id"]
+    settle()
+    bundle = api.get(f"/records/{certificate}/evidence", "merchant").get_data()
+    (files / "bundle.json").write_bytes(bundle)
+    made = Desk(files / "data", files, rpc_url, issuer, invoice)
+    made.run("backup", files / "safe", data=system.folder.path)
+    (copy,) = (path for path in (files / "safe").iterdir() if path.is_dir())
+    made.run("restore", copy)
+    return made
+
+
+def serve(desk: Desk) -> None:
+    """A process of its own, asked once and ended by a signal."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {**os.environ, "DATA_DIR": str(desk.copy()), "PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-c", SERVE, "serve"], env=given, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(f"http://127.0.0.1:{port}/healthz"):
+            assert process.poll() is None, "it ended by itself"
+            assert time.monotonic() < deadline, "it does not answer"
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, ConnectionError):
+        return False
+
+
+def restore(desk: Desk) -> None:
+    desk.run("backup", desk.files / "again")
+    (copy,) = (path for path in (desk.files / "again").iterdir() if path.is_dir())
+    desk.run("restore", copy, data=desk.files / "restored")
+    assert "ours" in desk.run("chain", "status", data=desk.files / "restored").output
+
+
+def act(desk: Desk, verb: str, data: Path) -> str:
+    asked = ("chain", verb, desk.accredited, "--as", "authority@example.org", "--json")
+    told: dict[str, str] = json.loads(desk.run(*asked, data=data).stdout)
+    assert told["state"] == "asked"
+    return told["id"]
+
+
+def reinstate(desk: Desk) -> None:
+    data = desk.copy()
+    act(desk, "suspend", data)
+    act(desk, "reinstate", data)
+
+
+def cancel(desk: Desk) -> None:
+    data = desk.copy()
+    announced = act(desk, "accredit", data)
+    assert announced in desk.run("chain", "pending", data=data).output
+    assert "Asked" in desk.run("chain", "cancel", announced, data=data).output
+
+
+def sign(desk: Desk) -> None:
+    own = ("--rpc", desk.rpc, "--key", desk.key(), "--trust", desk.trust(), "--out", desk.files / "signed.json")
+    desk.run("snapshot", "sign", desk.files / "bundle.json", *own)
+    assert json.loads((desk.files / "signed.json").read_text())["snapshot"]
+
+
+def trs(desk: Desk) -> None:
+    assert "lodgement" in desk.run("trs").output
+    desk.run("trs", "--events", desk.files / "events.csv")
+    assert (desk.files / "events.csv").stat().st_size
+
+
+def import_records(desk: Desk) -> None:
+    asked = ("import", EXAMPLE, "--as", "merchant@example.org", "--json")
+    assert json.loads(desk.run(*asked, data=desk.copy()).stdout)
+
+
+def rotate(desk: Desk) -> None:
+    assert re.match("[0-9a-f]{64} sign", desk.run("keys", "rotate", desk.accredited, data=desk.copy()).output)
+
+
+def compromised(desk: Desk) -> None:
+    key = desk.run("keys", "list").stdout.split()[0]
+    since = f"{datetime.now(UTC):%Y-%m-%dT00:00Z}"
+    assert "signs nothing more" in desk.run("keys", "compromised", key, "--since", since, data=desk.copy()).output
+
+
+def erase(desk: Desk) -> None:
+    assert "Nothing was erased" in desk.run("erase", desk.invoice).output
+    assert "Erased 1 record" in desk.run("erase", desk.invoice, "--yes", data=desk.copy()).output
+
+
+def says(words: str, *arguments: object) -> Callable[[Desk], None]:
+    """A run of one command whose answer holds these words."""
+
+    def run(desk: Desk) -> None:
+        given = [one(desk) if callable(one) else one for one in arguments]
+        assert words in desk.run(*given).output
+
+    return run
+
+
+MEMBER = ("--role", "merchant", "--name", "Evening Star", "--email", "evening@example.org")
+RUNS: dict[str, Callable[[Desk], None]] = {
+    "audit": says("no discrepancies", "audit"),
+    "backup": says("bytes", "backup", lambda desk: desk.files / "copies"),
+    "chain accredit": lambda desk: act(desk, "accredit", desk.copy()) and None,
+    "chain cancel": cancel,
+    "chain deploy": lambda desk: desk.run("chain", "deploy", data=desk.files / "empty") and None,
+    "chain pending": says("No acts wait", "chain", "pending"),
+    "chain reinstate": reinstate,
+    "chain status": says("ours", "chain", "status"),
+    "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
+    "erase": erase,
+    "import": import_records,
+    "join": says("has joined", "join", *MEMBER),
+    "keys compromised": compromised,
+    "keys list": says("signs", "keys", "list"),
+    "keys rotate": rotate,
+    "keys rotate-master": lambda desk: desk.run("keys", "rotate-master", data=desk.copy()) and None,
+    "restore": restore,
+    "serve": serve,
+    "snapshot new-key": lambda desk: desk.key() and None,
+    "snapshot sign": sign,
+    "snapshot trust-file": says(
+        '"Customs"', "snapshot", "trust-file", "--name", "Customs", "--key", Desk.key, "--trust", Desk.trust
+    ),
+    "trs": trs,
+    "trust-file": lambda desk: desk.trust() and None,
+    "verify": says("VALID", "verify", lambda desk: desk.files / "bundle.json", "--trust", Desk.trust),
+}
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_command_with_real_arguments_is_done(desk, command):
+    RUNS[command](desk)
+
+
+def test_every_command_of_the_tree_has_a_run():
+    assert without_a_run(cli, RUNS) == []
+
+
+def test_command_without_a_run_is_named():
+    ctx = click.Context(cli)
+    commands = {name: cli.get_command(ctx, name) for name in cli.list_commands(ctx)}
+    planted = click.Group("planted", {**commands, "planted": click.Command("planted")})
+    assert without_a_run(planted, RUNS) == ["planted"]

@@ -1,0 +1,399 @@
+"""Every form of the pages is filled in from what its page offers, and sent as its reader sends it.
+
+Which forms there are comes from the url map: an address that takes a form, and that no case here sends, fails the test.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from backend.domain.kinds import Kind
+from backend.domain.records import RecordOnFile
+from backend.runtime.app import System
+from backend.services import statements
+from backend.services.simulations import run_next
+from tests.conftest import Somebody
+from tests.helpers.builders import Api, certificate_fields
+from tests.helpers.forms import Form, Page, fill, read_page
+
+OWN_SCENARIO = "servers = 1\n"
+"""The stand-in for the simulator takes any text but a negative count."""
+ISSUERS = {"certificate-of-origin": "chamber", "inspection-report": "laboratory"}
+STATED_ON = {"certificate-of-origin": "pages.new_certificate", "inspection-report": "pages.new_report"}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A form that was taken: how many choices it offers, where it led, and what was sent."""
+
+    variants: int
+    location: str
+    fields: tuple[tuple[str, Any], ...]
+
+
+@dataclass
+class House:
+    """The running system, seen through the browsers of its people."""
+
+    app: Flask
+    system: System
+    people: Mapping[str, Somebody]
+    api: Api
+    settle: Callable[[], None]
+    sent: set[tuple[str, str]] = field(default_factory=set)
+    """(page, form) by their endpoints."""
+    stock: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.browser = cache(self.sign_in)
+
+    def sign_in(self, role: str) -> FlaskClient:
+        client = self.app.test_client()
+        if role:
+            own = {"email": self.people[role].email, "password": self.people[role].password}
+            self.send(client, "/sign-in", "pages.sign_in", own=own)
+        return client
+
+    def load(self, client: FlaskClient, path: str) -> tuple[str, Page]:
+        """The address that a path ends at, and its page."""
+        answer = client.get(path, follow_redirects=True)
+        assert answer.status_code == 200, f"{path} answers {answer.status}"
+        return answer.request.full_path.rstrip("?"), read_page(answer.text)
+
+    def send(self, client: FlaskClient, path: str, endpoint: str, variant: int = 0, **more: Any) -> Sent:
+        """Fill the form that leads to the endpoint, send it, and see that it was taken."""
+        where, page = self.load(client, path)
+        form = self.form_on(where, page, endpoint, more.get("arguments", {}))
+        fields = fill(form, page, variant, more.get("own"))
+        answer = self.post(client, where, form, fields)
+        while answer.status_code == 200 and (later := self._next(answer, endpoint)):
+            where, page = answer.request.full_path, read_page(answer.text)
+            answer = self.post(client, where, later, fill(later, page, variant))
+        return Sent(form.variants, answer.location or where, tuple(fields))
+
+    def form_on(self, where: str, page: Page, endpoint: str, arguments: Mapping[str, str]) -> Form:
+        for form in page.forms:
+            leads_to, found = self.endpoint_of(urljoin(where, form.action or where), "POST")
+            if form.method == "post" and leads_to == endpoint and arguments.items() <= found.items():
+                return form
+        raise AssertionError(f"{where} has no form for {endpoint} {dict(arguments)}")
+
+    def post(self, client: FlaskClient, where: str, form: Form, fields: list[tuple[str, Any]]) -> TestResponse:
+        data: dict[str, list[Any]] = {}
+        for name, value in fields:
+            data.setdefault(name, []).append(value)
+        action = urljoin(where, form.action or where)
+        answer = client.post(action, data=data)
+        shown = read_page(answer.text)
+        typed = {name: value for name, value in fields if name != "csrf_token"}
+        told = f"{action} answered {answer.status} {shown.faults} to {typed}"
+        assert answer.status_code in (200, 302), told
+        assert answer.status_code == 302 or not shown.faults, told
+        self.sent.add((self.endpoint_of(where, "GET")[0], self.endpoint_of(action, "POST")[0]))
+        if answer.status_code == 302:
+            self._see_no_refusal(client, answer.location, told)
+        return answer
+
+    def _see_no_refusal(self, client: FlaskClient, location: str, told: str) -> None:
+        """Some refusals are told on the page that a form leads to."""
+        answer = client.get(location, follow_redirects=True)
+        assert answer.status_code == 200, f"{told}, and {location} {answer.status}"
+        assert 'class="notice notice-bad" role="status"' not in answer.text, f"{told}, and {location} tells a refusal"
+
+    def _next(self, answer: TestResponse, endpoint: str) -> Form | None:
+        """The form of a page that a form was answered with."""
+        where = answer.request.full_path
+        for form in read_page(answer.text).forms:
+            leads_to = self.endpoint_of(urljoin(where, form.action or where), "POST")[0]
+            if form.in_main and leads_to == endpoint:
+                return form
+        return None
+
+    def endpoint_of(self, address: str, method: str) -> tuple[str, dict[str, Any]]:
+        try:
+            return self.app.url_map.bind("").match(urlsplit(address).path, method)
+        except HTTPException:
+            return "", {}
+
+    # What the forms need to be there already
+
+    def product(self) -> str:
+        with self.system.ctx.work(reading=True) as work:
+            return work.products.of(self._organisation("merchant"))[0].id
+
+    def _organisation(self, role: str) -> Any:
+        with self.system.ctx.work(reading=True) as work:
+            found = work.persons.find_by_email(self.people[role].email)
+        assert found is not None
+        return found.organisation
+
+    def record(self, record_id: str) -> RecordOnFile:
+        with self.system.ctx.work(reading=True) as work:
+            return work.records.get(record_id)
+
+    def request(self, what: str, variant: int = 0) -> str:
+        """A statement of the merchant's, laid before its issuer on the page; the request's path."""
+        own = {"issuer": self._organisation(ISSUERS[what]).id}
+        path, endpoint = f"/products/{self.product()}/{what}/new", STATED_ON[what]
+        stated = self.send(self.browser("merchant"), path, endpoint, variant, own=own).location.rsplit("/", 1)[1]
+        with self.system.ctx.work(reading=True) as work:
+            asked = work.requests.find_about(stated)
+        assert asked is not None
+        return f"/requests/{asked.id}"
+
+    def sent_back(self, what: str, variant: int = 0) -> str:
+        request = self.request(what, variant)
+        self.send(self.browser(ISSUERS[what]), request, "pages.send_back")
+        return request
+
+    def take(self, what: str) -> str:
+        """The id of something that lies on the ledger already; made in store, because the ledger takes a while."""
+        if not self.stock.get(what):
+            self._fill_stock()
+        return self.stock[what].pop()
+
+    def _fill_stock(self) -> None:
+        self.stock = {
+            "declaration": [self.api.declaration()["id"] for _ in range(6)],
+            "invoice": [self.api.invoice()["id"] for _ in range(2)],
+            "accredited": [self.accredited() for _ in range(2)],
+            "suspended": [self.accredited() for _ in range(2)],
+        }
+        self.settle()
+        for issuer in self.stock["suspended"]:
+            assert self.api.post(f"/issuers/{issuer}/suspension", "authority", {}).status_code == 202
+        self.settle()
+
+    def issuer(self) -> dict[str, str]:
+        """A chamber that nobody else needs."""
+        body = {"role": "chamber", "name": "Passing Chamber", "email": f"{self.api.fresh('passing')}@example.org"}
+        joined: dict[str, str] = self.api.post("/organisations", "authority", body).get_json()
+        return joined
+
+    def accredited(self) -> str:
+        """Such a chamber, accredited; its id."""
+        joined = self.issuer()["id"]
+        assert self.api.post(f"/issuers/{joined}/accreditation", "authority", {}).status_code == 202
+        return joined
+
+    def simulation(self, *, done: bool = False) -> str:
+        self.run_simulations()
+        ordered = self.api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()
+        if done:
+            self.run_simulations()
+        return f"/simulations/{ordered['id']}"
+
+    def run_simulations(self) -> None:
+        while run_next(self.system.ctx, lambda: False):
+            continue
+
+    def chosen_declaration(self) -> str:
+        """The address that the page for choosing papers leads to."""
+        self.api.certificate()
+        where, page = self.load(self.browser("merchant"), "/declarations/new")
+        chooser = next(form for form in page.forms if form.in_main and form.method == "get")
+        return f"{urlsplit(where).path}?{urlencode(fill(chooser, page))}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A form, whose reader it is, and how the page that holds it comes about: its path, which form, what is typed."""
+
+    endpoint: str
+    role: str
+    page: Callable[[House], str | tuple[str, dict[str, str]]]
+    own: Callable[[House], dict[str, str]] = field(default=lambda house: {})
+    variants: int | None = None
+    """How often it is sent; else as often as it has choices."""
+    is_fresh: bool = False
+    """Whether it wants a browser of its own, because it ends the session."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.endpoint.removeprefix('pages.')}-{self.role or 'anybody'}"
+
+
+def _about(issuer: str) -> tuple[str, dict[str, str]]:
+    """The form of this organisation, among those of others."""
+    return "/accreditations", {"organisation_id": issuer}
+
+
+PAPERS = ("order", "payment-receipt", "waybill", "invoice", "movement-event")
+CASES = [
+    Case("pages.choose_language", "", lambda house: "/", variants=1),
+    Case("pages.choose_language", "officer", lambda house: "/desk?status=all", variants=1, is_fresh=True),
+    Case(
+        "pages.sign_in",
+        "",
+        lambda house: "/sign-in",
+        lambda house: {"email": house.people["officer"].email, "password": house.people["officer"].password},
+        variants=1,
+        is_fresh=True,
+    ),
+    Case("pages.sign_out", "merchant", lambda house: "/", is_fresh=True),
+    Case("pages.new_product", "merchant", lambda house: "/products/new"),
+    Case("pages.new_certificate", "merchant", lambda house: f"/products/{house.product()}/certificate-of-origin/new"),
+    Case("pages.new_report", "merchant", lambda house: f"/products/{house.product()}/inspection-report/new"),
+    Case("pages.correct_request", "merchant", lambda house: house.sent_back("certificate-of-origin") + "/correct"),
+    Case("pages.correct_request", "merchant", lambda house: house.sent_back("inspection-report") + "/correct"),
+    *(Case("pages.new_paper", "merchant", lambda house, slug=slug: f"/papers/new/{slug}") for slug in PAPERS),
+    Case("pages.new_declaration", "merchant", House.chosen_declaration),
+    Case("pages.report_arrival", "merchant", lambda house: f"/declarations/{house.api.declaration([])['id']}"),
+    Case("pages.withdraw", "merchant", lambda house: f"/declarations/{house.api.declaration([])['id']}"),
+    Case("pages.decide", "officer", lambda house: f"/desk/{house.take('declaration')}"),
+    Case("pages.decide", "officer", lambda house: f"/desk/{house.api.declaration([])['id']}", variants=1),
+    Case("pages.confirm", "chamber", lambda house: house.request("certificate-of-origin")),
+    Case("pages.confirm", "laboratory", lambda house: house.request("inspection-report")),
+    Case("pages.send_back", "chamber", lambda house: house.request("certificate-of-origin")),
+    Case("pages.send_back", "laboratory", lambda house: house.request("inspection-report")),
+    Case("pages.revoke", "chamber", lambda house: f"/records/{house.api.certificate()['id']}"),
+    Case("pages.revoke", "laboratory", lambda house: f"/records/{house.api.report()['id']}"),
+    Case("pages.revoke", "merchant", lambda house: f"/records/{house.api.invoice()['id']}"),
+    Case("pages.erase", "merchant", lambda house: f"/records/{house.take('invoice')}/erase"),
+    Case("pages.accredit", "authority", lambda house: _about(house.issuer()["id"])),
+    Case("pages.suspend", "authority", lambda house: _about(house.take("accredited"))),
+    Case("pages.reinstate", "authority", lambda house: _about(house.take("suspended"))),
+    Case("pages.new_key", "authority", lambda house: _about(house.issuer()["id"])),
+    Case("pages.key", "authority", lambda house: f"/keys/{house.issuer()['key']}"),
+    Case("pages.register", "authority", lambda house: "/accreditations/register"),
+    Case("pages.new_simulation", "analyst", lambda house: "/simulations/new?scenario=office"),
+    Case("pages.new_simulation", "analyst", lambda house: "/simulations/new", lambda house: {"text": OWN_SCENARIO}),
+    Case("pages.new_simulation", "analyst", lambda house: f"/simulations/new?from={house.simulation()[13:]}"),
+    Case("pages.cancel_simulation", "analyst", House.simulation),
+    Case("pages.delete_simulation", "analyst", lambda house: house.simulation(done=True)),
+]
+
+
+@pytest.fixture(scope="module")
+def house(app, system, people, settle):
+    return House(app, system, people, Api(app.test_client(), people), settle)
+
+
+def unsent(app: Flask, cases: list[Case]) -> list[str]:
+    """Endpoints of the pages that take a form which no case sends."""
+    taking = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    return sorted({name for name in taking if name.startswith("pages.")} - {case.endpoint for case in cases})
+
+
+def send(house: House, case: Case, variant: int, language: str) -> Sent:
+    client = house.sign_in(case.role) if case.is_fresh else house.browser(case.role)
+    client.set_cookie("language", language)
+    prepared = case.page(house)
+    path, arguments = prepared if isinstance(prepared, tuple) else (prepared, {})
+    return house.send(client, path, case.endpoint, variant, arguments=arguments, own=case.own(house))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_form_filled_from_its_page_is_taken(house, case):
+    """In both languages, and once with every choice that the form offers."""
+    variants = send(house, case, 0, "en").variants
+    for variant in range(1, max(2, case.variants or variants)):
+        send(house, case, variant, ("en", "zh")[variant % 2])
+
+
+def test_every_form_of_the_url_map_has_a_case(app):
+    assert unsent(app, CASES) == [], "no case in this file sends these forms"
+
+
+def test_form_that_nobody_sends_is_named():
+    planted = Flask("planted")
+    planted.add_url_rule("/planted", "pages.planted", lambda: "", methods=["GET", "POST"])
+    assert unsent(planted, CASES) == ["pages.planted"]
+
+
+def test_every_form_on_a_page_was_sent(house):
+    """Walks the links of everybody's pages: a form that stands on a page of another kind is a form of its own."""
+    for case in CASES:
+        if not any(endpoint == case.endpoint for _page, endpoint in house.sent):
+            send(house, case, 0, "en")
+    shown = {pair for role in ("", *house.people) for pair in forms_shown(house, role)}
+    assert len(shown) > len(CASES) / 2
+    assert sorted(shown - house.sent) == []
+
+
+def forms_shown(house: House, role: str) -> set[tuple[str, str]]:
+    """(page, form) of what a reader comes by; each kind of page is looked at three times."""
+    client, shown = house.browser(role), set()
+    waiting, looked_at = ["/"], Counter[str]()
+    while waiting:
+        where = waiting.pop(0)
+        endpoint, _arguments = house.endpoint_of(where, "GET")
+        if not endpoint.startswith("pages.") or looked_at[endpoint] == 3 or "lang=" in where:
+            continue
+        looked_at[endpoint] += 1
+        answer = client.get(where, follow_redirects=True)
+        if answer.mimetype != "text/html":
+            continue
+        page = read_page(answer.text)
+        waiting += [link for link in (urljoin(where, link) for link in page.links) if link not in waiting]
+        for form in page.forms:
+            leads_to = house.endpoint_of(urljoin(where, form.action or where), form.method.upper())[0]
+            assert leads_to, f"a form on {where} leads nowhere: {form.action}"
+            if form.method == "post" and form.in_main:
+                shown.add((endpoint, leads_to))
+    return shown
+
+
+def test_form_that_is_refused_fails(house):
+    """On the page that answers, and on the page that it leads to."""
+    with pytest.raises(AssertionError, match="422"):
+        house.send(house.browser("merchant"), "/products/new", "pages.new_product", own={"hs_code": "none"})
+    path, arguments = _about(house.issuer()["id"])
+    with pytest.raises(AssertionError, match="tells a refusal"):
+        house.send(
+            house.browser("authority"), path, "pages.accredit", arguments=arguments, own={"chapters": "from 1 on"}
+        )
+
+
+def test_page_with_forms_is_read_whole():
+    page = read_page(
+        '<form action="/out"><button name="go" value="1">Go</button></form><main><form method="post">'
+        '<input name="code" list="codes"><datalist id="codes"><option value="KE"></option></datalist>'
+        '<select name="kind"><option value="">–</option><option value="a" selected>A</option></select>'
+        '<input type="radio" name="sure" value="true"><input type="radio" name="sure" value="false" checked>'
+        '<input name="off" disabled><textarea name="why">\r\nBecause</textarea>'
+        '<p class="fault">No.</p></form></main>'
+    )
+    assert [(form.action, form.method, form.in_main) for form in page.forms] == [
+        ("/out", "get", False),
+        ("", "post", True),
+    ]
+    assert fill(page.forms[1], page) == [("code", "KE"), ("kind", "a"), ("sure", "false"), ("why", "Because")]
+    assert dict(fill(page.forms[1], page, variant=2))["sure"] == "true"
+    assert page.faults == ["No."]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("what", ["certificate-of-origin", "inspection-report"])
+def test_statement_sent_back_is_corrected_without_loss(house, what, language):
+    """What the form was filled with stands in it again, so that sent once more it says the same."""
+    request = house.sent_back(what, variant=1)
+    with house.system.ctx.work(reading=True) as work:
+        before = work.requests.get(request.rsplit("/", 1)[1]).statement
+    merchant = house.browser("merchant")
+    merchant.set_cookie("language", language)
+    sent = house.send(merchant, f"{request}/correct", "pages.correct_request", 0)
+    after = house.record(sent.location.rsplit("/", 1)[1])
+    assert {**after.fields, "attachments": None} == {**before.fields, "attachments": None}
+
+
+def test_field_without_a_place_survives_a_correction(house):
+    """An import states more than the form shows."""
+    with house.system.ctx.work(reading=True) as work:
+        merchant, chamber = (work.persons.find_by_email(house.people[who].email) for who in ("merchant", "chamber"))
+    fields = certificate_fields(shippingMarks="MS 1-10") | {"certificateNumber": None}
+    stated = statements.state(house.system.ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id)
+    with house.system.ctx.work(reading=True) as work:
+        request = f"/requests/{work.requests.find_about(stated.id).id}"
+    house.send(house.browser("chamber"), request, "pages.send_back")
+    sent = house.send(house.browser("merchant"), f"{request}/correct", "pages.correct_request")
+    assert house.record(sent.location.rsplit("/", 1)[1]).fields["shippingMarks"] == "MS 1-10"
