@@ -24,7 +24,7 @@ SIGNS = {
     Mark.LACKS: ("–", "magenta"),
     Mark.WRONG: ("✗", "red"),
 }
-_CHROME = {
+CHROME = {
     "table": "table of consignments",
     "unknown": "not read",
     "row": "row {row}",
@@ -50,7 +50,7 @@ Line = tuple[Mark, str, str]
 
 def chrome(code: str, language: Language, **values: object) -> str:
     """A sentence around the notes."""
-    return gettext(_CHROME[code], language, **values)
+    return gettext(CHROME[code], language, **values)
 
 
 def summary_of(file: FilePlan, language: Language) -> str:

@@ -121,20 +121,24 @@ def _csrf(error: CSRFError) -> Response:
     return problem(HTTPStatus.BAD_REQUEST, "csrf", say(error.description, language()))
 
 
+CODES = {
+    400: "invalid",
+    401: "not-signed-in",
+    403: "not-allowed",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid",
+    429: "too-many-requests",
+}
+
+
 def code_of(status: int) -> str:
     """The problem that an HTTP status stands for where nothing more is known."""
-    codes = {
-        400: "malformed-json" if request.is_json else "invalid",
-        401: "not-signed-in",
-        403: "not-allowed",
-        404: "not-found",
-        405: "method-not-allowed",
-        413: "too-large",
-        415: "unsupported-media-type",
-        422: "invalid",
-        429: "too-many-requests",
-    }
-    return codes.get(status, "internal")
+    if status == HTTPStatus.BAD_REQUEST and request.is_json:
+        return "malformed-json"
+    return CODES.get(status, "internal")
 
 
 def _http(error: HTTPException) -> Response:

@@ -8,7 +8,7 @@ from backend.domain import documents
 from backend.domain.interop.draft import with_field
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Mark, UnknownFormat, Unusable
-from backend.domain.interop.sentences import tell
+from backend.messages.imports import tell
 from backend.domain.kinds import Kind
 
 

@@ -11,7 +11,7 @@ from backend.domain import sd_jwt, selective_disclosure
 from backend.domain.interop import secured
 from backend.domain.interop.files import is_document, read_file
 from backend.domain.interop.reading import Mark, Note, UnknownFormat
-from backend.domain.interop.sentences import SENTENCES, tell
+from backend.messages.imports import SENTENCES, tell
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
 from tests.helpers.builders import (
     CHAMBER,

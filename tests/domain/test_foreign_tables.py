@@ -14,7 +14,7 @@ from backend.domain.interop.columns import (
 )
 from backend.domain.interop.consignments import read_consignments
 from backend.domain.interop.reading import Mark, UnknownFormat
-from backend.domain.interop.sentences import tell
+from backend.messages.imports import tell
 from backend.domain.interop.table import MOST_ROWS
 
 ROW = {

@@ -14,7 +14,7 @@ from backend.domain.interop.conversions import (
 from backend.domain.interop.files import read_file
 from backend.domain.interop.formats import NAMES, read_document
 from backend.domain.interop.reading import UnknownFormat, Unusable
-from backend.domain.interop.sentences import SENTENCES, clear
+from backend.messages.imports import SENTENCES, clear
 from backend.domain.strict_json import HostileJson
 
 # Values

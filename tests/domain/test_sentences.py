@@ -7,7 +7,7 @@ from string import Formatter
 import pytest
 
 import backend
-from backend.domain.sentences import CHECKS, MENDERS, REASONS, RULINGS, headline, sentence
+from backend.messages.verdict import CHECKS, MENDERS, REASONS, RULINGS, headline, sentence
 from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
 from tests.helpers.builders import NOON
 

@@ -6,7 +6,7 @@ import pytest
 
 from backend.domain import evidence
 from backend.domain.errors import Invalid
-from backend.domain.sentences import headline
+from backend.messages.verdict import headline
 from backend.domain.verdict import Ruling
 from backend.services import accreditation, issuance, keys
 from backend.services.verification import evidence_of, verdict_on, verdict_on_bundle

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from backend.domain.sentences import CHECKS, REASONS, RULINGS  # noqa: E402
+from backend.messages.verdict import CHECKS, REASONS, RULINGS  # noqa: E402
 
 PAGE = ROOT / "verifier" / "verifier.html"
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)

@@ -120,19 +120,21 @@ def kind_name(kind: Kind) -> str:
     return names[Kind(kind)]
 
 
+SHEET_TITLES: dict[Kind, str] = {
+    Kind.CERTIFICATE_OF_ORIGIN: "Certificate of Origin",
+    Kind.INSPECTION_REPORT: "Inspection Report",
+    Kind.DECLARATION: "Declaration",
+    Kind.INVOICE: "Commercial Invoice",
+    Kind.ORDER: "Order",
+    Kind.PAYMENT_RECEIPT: "Payment Receipt",
+    Kind.WAYBILL: "Waybill",
+    Kind.MOVEMENT_EVENT: "Movement of the Goods",
+}
+
+
 def sheet_titles(kind: Kind) -> list[tuple[Language, str]]:
     """What a paper is headed with: a sheet names itself in every language that there is."""
-    titles: dict[Kind, str] = {
-        Kind.CERTIFICATE_OF_ORIGIN: "Certificate of Origin",
-        Kind.INSPECTION_REPORT: "Inspection Report",
-        Kind.DECLARATION: "Declaration",
-        Kind.INVOICE: "Commercial Invoice",
-        Kind.ORDER: "Order",
-        Kind.PAYMENT_RECEIPT: "Payment Receipt",
-        Kind.WAYBILL: "Waybill",
-        Kind.MOVEMENT_EVENT: "Movement of the Goods",
-    }
-    return [(code, pgettext("sheet", titles[Kind(kind)], code)) for code in languages()]
+    return [(code, pgettext("sheet", SHEET_TITLES[Kind(kind)], code)) for code in languages()]
 
 
 def kind_help(kind: Kind) -> str:

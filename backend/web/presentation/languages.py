@@ -103,5 +103,9 @@ def duration(value: timedelta) -> str:
         return gettext("{count} s", language(), count=seconds)
     days, minutes = divmod(seconds // 60, 1440)
     hours, minutes = divmod(minutes, 60)
-    parts = [(days, "{count} d"), (hours, "{count} h"), (minutes, "{count} min")]
-    return " ".join(gettext(unit, language(), count=count) for count, unit in [part for part in parts if part[0]][:2])
+    parts = [
+        gettext("{count} d", language(), count=days) if days else "",
+        gettext("{count} h", language(), count=hours) if hours else "",
+        gettext("{count} min", language(), count=minutes) if minutes else "",
+    ]
+    return " ".join([part for part in parts if part][:2])
