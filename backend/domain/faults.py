@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from backend.domain.message import Message
 
 _OURS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a field of this document",
+    "missing": Message("is missing"),
+    "extra_forbidden": Message("is not a field of this document"),
 }
 """What we say in place of pydantic."""
 _TEMPLATE = "template"
@@ -41,7 +41,7 @@ def what(fault: Any) -> Message:
     """What one fault says, with the template that pydantic or our validator filled."""
     kind, values = fault["type"], dict(fault.get("ctx") or {})
     if kind in _OURS:
-        return Message(_OURS[kind])
+        return _OURS[kind]
     template = values.pop(_TEMPLATE, None) or _template(kind, values)
     # Pydantic puts this into its English templates, and does not hand it out.
     counts = [values[name] for name in _COUNTS if name in values]

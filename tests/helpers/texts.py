@@ -1,6 +1,7 @@
 """Every text of ours that the catalogue must have, read off the sources, templates and tables."""
 
 import ast
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ ROOT = Path(backend.__file__).parent
 Key = tuple[str | None, str]
 """Context and text."""
 
-_FIRST = {"_", "gettext", "Message", "_unclear", "_damaged", "ChainUnavailable", "TransactionRejected"}
+_FIRST = {"_", "gettext", "Message", "_unclear", "ChainUnavailable", "TransactionRejected"}
 _CODED = {"Unusable", "UnknownFormat", "WrongScenario", "NotReleasable"}
 """Errors whose first argument is a code: ``imports.SENTENCES`` has their texts."""
 
@@ -40,7 +41,7 @@ def _said(node: ast.AST, error_classes: frozenset[str]) -> Iterator[Key]:
     if name == "pgettext":
         yield from ((given[0], given[1]),) if given[1] else ()
     elif name == "ngettext":
-        yield (None, str(given[0]))
+        yield from ((None, text) for text in given[:1] if isinstance(text, str))
     elif name == "fault":
         yield from ((None, text) for text in given[1:2] if isinstance(text, str))
     elif name in _FIRST | error_classes:
@@ -102,6 +103,20 @@ def of_tables() -> set[Key]:
     return {(None, text) for text in bare} | {(name, text) for name, texts in in_context.items() for text in texts}
 
 
+_CLICK_FOR_DEVELOPERS = {
+    "Name '{name}' defined twice",
+    "No options defined but a name was passed ({name}). Did you mean to declare an argument instead? Did you mean to"
+    " pass '--{name}'?",
+    "Arguments take exactly one parameter declaration, got {length}: {decls}.",
+    "Boolean option {decl!r} cannot use the same flag for true/false.",
+    "Could not determine name for option with declarations {decls!r}",
+    "DeprecationWarning: The command {name!r} is deprecated.{extra_message}",
+    "DeprecationWarning: The {param_type} {name!r} is deprecated.{extra_message}",
+    "Invalid start character for option ({option})",
+    "Unknown color {colour!r}",
+}
+
+
 def of_click() -> set[Key]:
     """What click says by itself."""
     folder = Path(click.__file__).parent
@@ -109,7 +124,8 @@ def of_click() -> set[Key]:
     return {
         (context, message if isinstance(message, str) else message[0])
         for file, _line, message, _comments, context in found
-        if file in {"core.py", "exceptions.py", "types.py", "parser.py", "termui.py", "formatting.py", "decorators.py"}
+        if message not in _CLICK_FOR_DEVELOPERS
+        and file in {"core.py", "exceptions.py", "types.py", "parser.py", "termui.py", "formatting.py", "decorators.py"}
     }
 
 
@@ -121,6 +137,9 @@ def of_werkzeug() -> set[Key]:
 def of_pydantic(models: list[type[BaseModel]]) -> set[Key]:
     """The templates of every fault that pydantic can find with these models."""
     kinds = set().union(*(_kinds(model.__pydantic_core_schema__) for model in models))
+    # Bounds after a validator of ours stand in no core schema: pydantic wraps them into functions.
+    annotations = [(field.annotation, field.metadata) for model in models for field in model.model_fields.values()]
+    kinds |= {kind for annotation in annotations for kind in _bounds(annotation)}
     return {(None, PydanticKnownError(kind, _CONTEXTS.get(kind)).message_template) for kind in kinds}
 
 
@@ -174,6 +193,29 @@ _CONTEXTS = {
     "datetime_object_invalid": {"error": ""}, "datetime_from_date_parsing": {"error": ""},
     "literal_error": {"expected": ""}, "enum": {"expected": ""}, "model_type": {"class_name": ""},
 }  # fmt: skip
+
+
+_BOUND = {
+    **_NUMBER,
+    "max_digits": "decimal_max_digits",
+    "decimal_places": "decimal_max_places",
+}
+
+
+def _bounds(annotation: object) -> Iterator[str]:
+    """The faults that the bounds written at a type, and inside it, can find."""
+    if isinstance(annotation, list | tuple):
+        inside = list(annotation)
+    else:
+        inside = [*getattr(annotation, "__metadata__", ()), *typing.get_args(annotation)]
+        inside += getattr(annotation, "metadata", None) or []
+    for name, kind in _BOUND.items():
+        if getattr(annotation, name, None) is not None:
+            yield kind
+            if name == "max_digits":
+                yield "decimal_whole_digits"
+    for part in inside:
+        yield from _bounds(part)
 
 
 def _kinds(schema: object) -> set[str]:
