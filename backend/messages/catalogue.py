@@ -1,6 +1,7 @@
 """Looks texts up in the translators' own files (.po): there is no compiled copy that could be stale."""
 
 import io
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,11 @@ def gettext(text: str, language: Language, /, **values: Any) -> str:
 def pgettext(context: str, text: str, language: Language) -> str:
     """A word that means several things, in the sense of its context."""
     return text if language == SOURCE else str(translations(language).pgettext(context, text))
+
+
+def name_in(names: Mapping[Language, str], context: str, language: Language) -> str:
+    """The name in a language of something that brings names along; where it lacks that one, the catalogue's."""
+    return names.get(language) or pgettext(context, names[SOURCE], language)
 
 
 def ngettext(one: str, several: str, count: int, language: Language, /, **values: Any) -> str:

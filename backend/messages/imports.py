@@ -6,7 +6,7 @@ from backend.domain.interop.field_help import Meaning
 from backend.domain.interop.reading import Mark, Note, UnknownFormat, Unusable
 from backend.domain.message import Message, filled
 from backend.domain.units import UNITS
-from backend.messages.catalogue import SOURCE, Language, gettext, ngettext, pgettext, say
+from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
 
 _LONGEST = {"value": 80, "raw": 80}
 """Characters that are shown of a value; explanations may be longer."""
@@ -179,7 +179,7 @@ def words(code: str, values: Mapping[str, object], language: Language) -> str:
         shown["example"] = meaning.example
     if code == "china-unit":
         unit = str(values["value"])
-        shown["unit"] = pgettext("unit", UNITS[unit], language) if unit in UNITS else unit
+        shown["unit"] = name_in(UNITS[unit], "unit", language) if unit in UNITS else unit
     if code == "no-place" and values.get("value") is None:
         shown["value"] = ngettext("{count} value", "{count} values", _count(values.get("count")), language)
     if "told" in values:

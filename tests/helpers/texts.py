@@ -13,7 +13,7 @@ from werkzeug.exceptions import default_exceptions
 
 import backend
 from backend.cli import import_report
-from backend.domain import codes, errors, units
+from backend.domain import codes, errors
 from backend.domain.interop import field_help
 from backend.messages import fields, imports, verdict
 from backend.web import problems
@@ -97,7 +97,6 @@ def of_tables() -> set[Key]:
     ]
     in_context = {
         "check": verdict.CHECKS.values(),
-        "unit": units.UNITS.values(),
         "sheet": labels.SHEET_TITLES.values(),
     }
     return {(None, text) for text in bare} | {(name, text) for name, texts in in_context.items() for text in texts}
@@ -131,7 +130,9 @@ def of_click() -> set[Key]:
 
 def of_werkzeug() -> set[Key]:
     """The descriptions of the HTTP errors that we answer with."""
-    return {(None, str(default_exceptions[status].description)) for status in problems.CODES if status in default_exceptions}
+    return {
+        (None, str(default_exceptions[status].description)) for status in problems.CODES if status in default_exceptions
+    }
 
 
 def of_pydantic(models: list[type[BaseModel]]) -> set[Key]:

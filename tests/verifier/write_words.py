@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from backend.messages.catalogue import gettext, pgettext  # noqa: E402
 from backend.messages.verdict import CHECKS, REASONS, RULINGS  # noqa: E402
 
 PAGE = ROOT / "verifier" / "verifier.html"
@@ -24,13 +25,25 @@ KINDS = {
 }
 
 
+LANGUAGES = ("en", "zh")
+
+
+def said(text: str) -> list[str]:
+    """The text in the languages that the page speaks, in their order there."""
+    return [gettext(text, language) for language in LANGUAGES]
+
+
 def words_for(page: str) -> str:
     """What the page must carry: the sentences whose reason its script names, and no other."""
     script = page.partition('<script id="verifier">')[2]
-    named = {reason: texts for reason, texts in REASONS.items() if f'"{reason}"' in script}
-    codes = {code: texts for code, texts in CHECKS.items() if f'"{code}"' in script}
+    named = {reason: said(text) for reason, text in REASONS.items() if f'"{reason}"' in script}
+    codes = {
+        code: [pgettext("check", text, language) for language in LANGUAGES]
+        for code, text in CHECKS.items()
+        if f'"{code}"' in script
+    }
     parts = {
-        "rulings": {ruling.value: texts for ruling, texts in RULINGS.items()},
+        "rulings": {ruling.value: said(text) for ruling, text in RULINGS.items()},
         "kinds": KINDS,
         "checks": codes,
         "reasons": named,

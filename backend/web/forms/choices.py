@@ -9,7 +9,7 @@ from babel import Locale
 
 from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.units import UNITS
-from backend.messages.catalogue import Language, gettext, languages, pgettext
+from backend.messages.catalogue import Language, gettext, languages, name_in
 from backend.web.presentation.languages import language
 
 Names = dict[str, dict[Language, str]]
@@ -89,7 +89,7 @@ def country(code: str) -> str:
 
 def unit(code: str) -> str:
     """A unit's name in the reader's language."""
-    return pgettext("unit", UNITS[code], language()) if code in UNITS else code
+    return name_in(UNITS[code], "unit", language()) if code in UNITS else code
 
 
 def criterion(code: str) -> str:
