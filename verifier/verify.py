@@ -3,7 +3,7 @@
 
     python verify.py BUNDLE.json [TRUST.json] [--max-age-hours 24] [--at 2026-03-02T12:00:00Z]
 
-Exit code 0 VALID, 1 INVALID, 2 CANNOT TELL. bundle.md, beside this file, says what is checked and why; the numbers in
+Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. bundle.md, beside this file, says what is checked and why; the numbers in
 brackets below are its steps. Nothing is asked of any network: what the ledger holds counts as far as the trust file
 lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
@@ -28,7 +28,7 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
-# Kind of record: type of its credential, its lane in a batch, and the bit in an accreditation that covers it.
+# Kind of record: type of its credential, its segment of a batch, and the bit in an accreditation that covers it.
 KINDS = {
     1: ("CertificateOfOrigin", 0, 1),
     2: ("InspectionReport", 1, 2),
@@ -41,7 +41,7 @@ CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 LARGEST = 16 * 1024 * 1024
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
-PASS, FAIL, CANNOT_TELL, NOTE = "pass", "fail", "cannot_tell", "note"
+PASS, FAIL, INDETERMINATE, NOTE = "pass", "fail", "indeterminate", "note"
 MOMENT = re.compile(
     r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
@@ -140,7 +140,7 @@ def moment(text):
 
 
 def seconds(text):
-    """A time as bundles of version 2 write it."""
+    """A time as bundles write it."""
     need(is_("text", text) and len(text) == 20, "a time is written as 2026-03-02T12:00:00Z")
     try:
         return moment(text)
@@ -158,57 +158,39 @@ def read_bundle(content):
     except (ValueError, RecursionError) as error:
         raise Malformed(str(error)) from error
     need(isinstance(bundle, dict) and bundle.get("format") == "provenport-evidence", "not a bundle")
-    version = bundle.get("version")
-    need(type(version) is int and version in (1, 2), "an unknown version")
-    if version == 1:
-        return {"records": [read_version_1(bundle)], "line": [], "snapshot": None}
-    need(has(bundle, "format version records line snapshot"), "other members than a bundle's")
-    records, line, snapshot = bundle["records"], bundle["line"], bundle["snapshot"]
+    need(type(bundle.get("version")) is int and bundle["version"] == 1, "an unknown version")
+    need(has(bundle, "format version records superseded snapshot"), "other members than a bundle's")
+    records, superseded, snapshot = bundle["records"], bundle["superseded"], bundle["snapshot"]
     need(isinstance(records, list) and 1 <= len(records) <= 500, "records")
-    need(isinstance(line, list) and len(line) <= 500 and all(is_("text", t) and t.isascii() for t in line), "line")
+    need(isinstance(superseded, list) and len(superseded) <= 500, "superseded")
+    need(all(is_("text", jwt) and jwt.isascii() for jwt in superseded), "superseded")
     need(snapshot is None or is_("text", snapshot), "snapshot")
     for one in records:
         need(has(one, "record entry proof anchor") and is_("text", one["record"]), "other members than a record's")
-        need(has(one["entry"], "kind quantity"), "other members than an entry's")
         check_forms(one["entry"], one["proof"], one["anchor"])
-        if one["proof"] is not None:
-            need(has(one["proof"], "place size path"), "other members than a proof's")
-        if (anchor := one["anchor"]) is not None:
-            need(has(anchor, "chainId ledger instanceId root transaction block blockTime"), "an anchor's members")
-            need(is_("address", anchor["ledger"]), "an address has lower-case letters")
-            anchor["time"] = seconds(anchor["blockTime"])
     need(len(records) == 1 or records[0]["entry"]["kind"] == DECLARATION, "several records need their declaration")
     for one in records:
         one["record"] = read_record(one["record"])
     return bundle
 
 
-def read_version_1(bundle):
-    need(is_("text", bundle.get("record")), "record")
-    one = {"record": read_record(bundle["record"]), "proof": bundle.get("proof"), "anchor": bundle.get("anchor")}
-    one["entry"] = bundle.get("entry")
-    check_forms(one["entry"], one["proof"], one["anchor"])
-    if one["anchor"] is not None:
-        need(is_("text", one["anchor"].get("ledger"), one["anchor"].get("blockTime")), "anchor")
-        try:
-            one["anchor"]["time"] = moment(one["anchor"]["blockTime"])
-        except ValueError as error:
-            raise Malformed(str(error)) from error
-    return one
-
-
 def check_forms(entry, proof, anchor):
-    need(isinstance(entry, dict) and is_("natural", entry.get("kind")) and entry["kind"] in KINDS, "kind")
-    quantity = entry.get("quantity")
+    need(has(entry, "kind quantity") and is_("natural", entry["kind"]) and entry["kind"] in KINDS, "kind")
+    quantity = entry["quantity"]
     need(is_("text", quantity) and re.fullmatch("0|[1-9][0-9]{0,38}", quantity), "quantity")
     need(int(quantity) < 2**128, "quantity")
     if proof is not None:
-        need(isinstance(proof, dict) and is_("natural", proof.get("place"), proof.get("size")), "proof")
-        path = proof.get("path")
-        need(isinstance(path, list) and len(path) <= 64 and is_("hash", *path), "path")
+        need(has(proof, "leafIndex treeSize inclusionPath"), "other members than a proof's")
+        need(is_("natural", proof["leafIndex"], proof["treeSize"]), "proof")
+        path = proof["inclusionPath"]
+        need(isinstance(path, list) and len(path) <= 64 and is_("hash", *path), "inclusionPath")
     if anchor is not None:
-        need(isinstance(anchor, dict) and is_("natural", anchor.get("chainId"), anchor.get("block")), "anchor")
-        need(is_("hash", *(anchor.get(name) for name in ("instanceId", "root", "transaction"))), "anchor")
+        need(
+            has(anchor, "chainId ledger instanceId root transaction block blockTime"), "other members than an anchor's"
+        )
+        need(is_("natural", anchor["chainId"], anchor["block"]) and is_("address", anchor["ledger"]), "anchor")
+        need(is_("hash", anchor["instanceId"], anchor["root"], anchor["transaction"]), "anchor")
+        anchor["time"] = seconds(anchor["blockTime"])
 
 
 # ---- [3] the record: SD-JWT (RFC 9901)
@@ -357,11 +339,12 @@ def read_snapshot(text):
 
 
 def reading(fields):
-    need(has(fields, "root place transaction block blockTime final lanes status key accreditation"), "a reading")
+    need(has(fields, "root leafIndex transaction block blockTime state segments status key accreditation"), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
-    need(is_("natural", fields["place"], fields["block"], fields["status"]), "a reading")
-    need(isinstance(fields["lanes"], list) and len(fields["lanes"]) == 4 and is_("natural", *fields["lanes"]), "lanes")
-    need(type(fields["final"]) is bool, "final")
+    need(is_("natural", fields["leafIndex"], fields["block"], fields["status"]), "a reading")
+    segments = fields["segments"]
+    need(isinstance(segments, list) and len(segments) == 4 and is_("natural", *segments), "segments")
+    need(fields["state"] in ("anchored", "final"), "state")
     held = fields["accreditation"]
     if held is not None:
         need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
@@ -398,48 +381,48 @@ def same_ledger(one, other):
     return all(one[n] == other[n] for n in names) and one["ledger"].lower() == other["ledger"].lower()
 
 
-def judge_snapshot(bundle, trusted, at, max_age):
+def evaluate_snapshot(bundle, trusted, at, max_age):
     """The check of the snapshot, and its statement where it counts."""
     if bundle["snapshot"] is None:
-        return ("SNAPSHOT", CANNOT_TELL, "snapshot-missing", None), None
+        return ("SNAPSHOT", INDETERMINATE, "snapshot-missing", None), None
     try:
         stated = read_snapshot(bundle["snapshot"])
     except Malformed:
-        return ("SNAPSHOT", CANNOT_TELL, "snapshot-altered", None), None
+        return ("SNAPSHOT", INDETERMINATE, "snapshot-altered", None), None
     speaking = [entry for entry in trusted if stated["signer"] in entry["keys"]]
     about = [e for e in speaking if same_ledger(e, stated) and e["accreditation"] == stated["accreditation"]]
     reason = "snapshot-trusted"
     if not speaking:
-        reason = "snapshot-untrusted"
+        reason = "snapshot-signer-untrusted"
     elif not about:
-        reason = "snapshot-other-ledger"
+        reason = "snapshot-ledger-untrusted"
     elif stated["read"] - at > CLOCKS_MAY_DIFFER:
-        reason = "snapshot-later"
+        reason = "snapshot-too-new"
     elif at - stated["read"] > max_age:
         reason = "snapshot-too-old"
     if reason != "snapshot-trusted":
-        return ("SNAPSHOT", CANNOT_TELL, reason, None), None
+        return ("SNAPSHOT", INDETERMINATE, reason, None), None
     return ("SNAPSHOT", PASS, reason, None), stated | {"name": about[0]["name"]}
 
 
 # ---- [6] one record
 
 
-def judge(one, stated, at):
+def evaluate(one, stated, at):
     """(code, outcome, reason) of each check."""
     record, kind = one["record"], one["entry"]["kind"]
     if not is_signed_by_its_key(record):
-        return [("SIGNATURE", FAIL, "signature-broken")]
-    checks = [("SIGNATURE", PASS, "signed"), judge_content(one, record, kind)]
+        return [("SIGNATURE", FAIL, "signature-invalid")]
+    checks = [("SIGNATURE", PASS, "signature-valid"), evaluate_content(one, record, kind)]
     if checks[1][1] == FAIL:
         return checks
     found, why = find_reading(one, stated)
     if one["proof"] is None or one["anchor"] is None:
-        checks += [("INCLUSION", CANNOT_TELL, "not-sealed-yet"), ("ANCHOR", CANNOT_TELL, "not-anchored-yet")]
+        checks += [("INCLUSION", INDETERMINATE, "not-sealed"), ("ANCHOR", INDETERMINATE, "not-anchored")]
     else:
-        checks += [judge_inclusion(one, record, kind), judge_anchor(one, found, why, kind)]
-    checks.append(judge_status(one, found, why, kind))
-    return [*checks, *judge_issuer(one, found, why, at), judge_dates(record, at)]
+        checks += [evaluate_inclusion(one, record, kind), evaluate_anchor(one, found, why, kind)]
+    checks.append(evaluate_status(one, found, why, kind))
+    return [*checks, *evaluate_issuer(one, found, why, at), evaluate_dates(record, at)]
 
 
 def issued_at(record):
@@ -449,16 +432,16 @@ def issued_at(record):
         return None
 
 
-def judge_content(one, record, kind):
+def evaluate_content(one, record, kind):
     types, stated = record["payload"].get("type"), record["subject"].get("quantity")
     if not isinstance(types, list) or KINDS[kind][0] not in types or issued_at(record) is None:
-        return ("CONTENT", FAIL, "other-kind")
+        return ("CONTENT", FAIL, "entry-kind-mismatch")
     quantity = int(one["entry"]["quantity"])
     if (kind != 1 and quantity) or (kind == 1 and stated is not None and thousandths(stated) != quantity):
-        return ("CONTENT", FAIL, "other-quantity")
+        return ("CONTENT", FAIL, "entry-quantity-mismatch")
     if record["withheld"]:
         return ("CONTENT", NOTE, "fields-withheld")
-    return ("CONTENT", PASS, "content-whole")
+    return ("CONTENT", PASS, "content-complete")
 
 
 def thousandths(stated):
@@ -466,10 +449,12 @@ def thousandths(stated):
     return int(found[1] + (found[2] or "").ljust(3, "0")) if found else None
 
 
-def judge_inclusion(one, record, kind):
+def evaluate_inclusion(one, record, kind):
     entry = bytes([kind]) + int(one["entry"]["quantity"]).to_bytes(16, "big") + record["digest"]
     proof = one["proof"]
-    root = root_from(proof["place"], proof["size"], [bytes.fromhex(node) for node in proof["path"]], entry)
+    root = root_from(
+        proof["leafIndex"], proof["treeSize"], [bytes.fromhex(node) for node in proof["inclusionPath"]], entry
+    )
     is_in = root is not None and root.hex() == one["anchor"]["root"]
     return ("INCLUSION", PASS, "included") if is_in else ("INCLUSION", FAIL, "not-included")
 
@@ -477,107 +462,107 @@ def judge_inclusion(one, record, kind):
 def find_reading(one, stated):
     """What the snapshot says of a record, or None and why not."""
     if stated is None:
-        return None, "ledger-not-at-hand"
+        return None, "ledger-not-consulted"
     anchor, proof = one["anchor"], one["proof"]
     if anchor is None or proof is None:
-        return None, "ledger-not-read"
-    wanted = anchor["root"], proof["place"]
-    found = next((r for r in stated["records"] if (r["root"], r["place"]) == wanted), None)
+        return None, "ledger-unavailable"
+    wanted = anchor["root"], proof["leafIndex"]
+    found = next((r for r in stated["records"] if (r["root"], r["leafIndex"]) == wanted), None)
     if found is None or not same_ledger(stated, anchor):
-        return None, "snapshot-other-record"
+        return None, "snapshot-record-mismatch"
     if (found["transaction"], found["key"]) != (anchor["transaction"], one["record"]["header"].get("kid")):
-        return None, "snapshot-other-record"
+        return None, "snapshot-record-mismatch"
     return found, None
 
 
-def judge_anchor(one, found, why, kind):
+def evaluate_anchor(one, found, why, kind):
     if found is None:
-        return ("ANCHOR", CANNOT_TELL, why)
-    *ends, size = found["lanes"]
-    lane = next((lane for lane, end in enumerate(ends) if one["proof"]["place"] < end), 3)
-    if size != one["proof"]["size"] or lane != KINDS[kind][1]:
-        return ("ANCHOR", FAIL, "wrong-lane")
+        return ("ANCHOR", INDETERMINATE, why)
+    *ends, size = found["segments"]
+    segment = next((number for number, end in enumerate(ends) if one["proof"]["leafIndex"] < end), 3)
+    if size != one["proof"]["treeSize"] or segment != KINDS[kind][1]:
+        return ("ANCHOR", FAIL, "wrong-segment")
     if (one["anchor"]["block"], one["anchor"]["time"]) != (found["block"], found["time"]):
-        return ("ANCHOR", CANNOT_TELL, "anchor-differs")
-    return ("ANCHOR", PASS, "anchored") if found["final"] else ("ANCHOR", CANNOT_TELL, "not-final-yet")
+        return ("ANCHOR", INDETERMINATE, "anchor-mismatch")
+    return ("ANCHOR", PASS, "anchor-final") if found["state"] == "final" else ("ANCHOR", INDETERMINATE, "not-final")
 
 
-def judge_status(one, found, why, kind):
+def evaluate_status(one, found, why, kind):
     if one["anchor"] is None:
-        return ("STATUS", CANNOT_TELL, "not-anchored-yet")
+        return ("STATUS", INDETERMINATE, "not-anchored")
     if found is None:
-        return ("STATUS", CANNOT_TELL, why)
+        return ("STATUS", INDETERMINATE, why)
     status = found["status"]
     if status > (8 if kind == DECLARATION else 3):
-        return ("STATUS", CANNOT_TELL, "status-unknown")
+        return ("STATUS", INDETERMINATE, "status-unknown")
     if kind == DECLARATION:
-        return ("STATUS", FAIL, "withdrawn") if status == 8 else ("STATUS", PASS, "declaration-stands")
+        return ("STATUS", FAIL, "withdrawn") if status == 8 else ("STATUS", PASS, "declaration-in-force")
     if status == 0:
         return ("STATUS", PASS, "in-force")
     return ("STATUS", FAIL, ("suspended", "revoked", "superseded")[status - 1])
 
 
-def judge_issuer(one, found, why, at):
+def evaluate_issuer(one, found, why, at):
     record, kind = one["record"], one["entry"]["kind"]
     if record["payload"].get("assurance") == "stated":
-        return [("ISSUER_ACCREDITED", CANNOT_TELL, "merchants-statement")]
+        return [("ISSUER_ACCREDITED", INDETERMINATE, "self-attested")]
     if found is None:
-        return [("ISSUER_ACCREDITED", CANNOT_TELL, "ledger-not-at-hand" if why == "ledger-not-read" else why)]
+        return [("ISSUER_ACCREDITED", INDETERMINATE, "ledger-not-consulted" if why == "ledger-unavailable" else why)]
     held = found["accreditation"]
     if held is None or held["kinds"] == 0:
         return [("ISSUER_ACCREDITED", FAIL, "never-accredited")]
-    outcome, reason = judge_accreditation(record, kind, found["time"], held)
+    outcome, reason = evaluate_accreditation(record, kind, found["time"], held)
     standing = ("ISSUER_STANDING", PASS, "good-standing")
     if held["since"] is not None and held["since"] <= at:
         standing = ("ISSUER_STANDING", FAIL, "accreditation-revoked")
     elif held["until"] <= at:
-        standing = ("ISSUER_STANDING", NOTE, "accreditation-lapsed")
+        standing = ("ISSUER_STANDING", NOTE, "accreditation-expired")
     return [("ISSUER_ACCREDITED", outcome, reason), standing]
 
 
-def judge_accreditation(record, kind, anchored, held):
+def evaluate_accreditation(record, kind, anchored, held):
     issued, since = issued_at(record), held["since"]
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
     if kind in (1, 2):
         code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
         if code is None and not all_chapters:
-            return CANNOT_TELL, "chapter-withheld"
+            return INDETERMINATE, "hs-code-withheld"
         if code is not None and not (isinstance(code, str) and re.fullmatch("[0-9]{6,13}", code)):
-            return FAIL, "fields-wrong"
+            return FAIL, "fields-invalid"
         if code is not None and not all_chapters and not held["chapters"] >> int(code[:2]) & 1:
             return FAIL, "chapter-not-covered"
     if issued - anchored > CLOCKS_MAY_DIFFER:
-        return FAIL, "issued-in-the-future"
+        return FAIL, "issued-after-anchoring"
     if since is not None and since <= anchored:
         return FAIL, "accreditation-revoked"
     if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
-        return FAIL, "not-accredited-then"
+        return FAIL, "not-accredited-at-issue"
     if anchored - held["until"] >= CLOCKS_MAY_DIFFER:
-        return CANNOT_TELL, "anchored-after-lapse"
+        return INDETERMINATE, "anchored-after-expiry"
     return PASS, "accredited"
 
 
-def judge_dates(record, at):
+def evaluate_dates(record, at):
     try:
         until = moment(record["payload"].get("validUntil"))
     except ValueError:
-        return ("VALIDITY", FAIL, "fields-wrong")
+        return ("VALIDITY", FAIL, "fields-invalid")
     if issued_at(record) - at > CLOCKS_MAY_DIFFER:
-        return ("VALIDITY", FAIL, "not-issued-then")
+        return ("VALIDITY", FAIL, "not-yet-issued")
     if until is not None and until <= at:
         return ("VALIDITY", FAIL, "expired")
-    return ("VALIDITY", PASS, "within-dates")
+    return ("VALIDITY", PASS, "within-validity")
 
 
 # ---- [7] a consignment's papers
 
 
-def judge_named(bundle):
+def evaluate_named(bundle):
     used = []
     checks = link_papers(bundle, used)
-    if used != bundle["line"]:
-        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+    if used != bundle["superseded"]:
+        checks.append(("BUNDLE", INDETERMINATE, "bundle-malformed", None))
     return checks
 
 
@@ -587,27 +572,27 @@ def link_papers(bundle, used):
         return []
     subject = declaration["record"]["subject"]
     if "records" not in subject and declaration["record"]["withheld"]:
-        return [("NAMED_RECORD", CANNOT_TELL, "papers-withheld", "1")]
+        return [("NAMED_RECORD", INDETERMINATE, "documents-withheld", "1")]
     listed, named = subject.get("records"), {}  # by digest: where it stands first, and the kind that it is named as
     for at, one in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(one, dict) and isinstance(one.get("sha256"), str):
             named.setdefault(one["sha256"], (at, one.get("kind")))
-    replaced = {sha256(text.encode()).hexdigest(): signed_link(text) for text in dict.fromkeys(bundle["line"])}
+    replaced = {sha256(text.encode()).hexdigest(): signed_link(text) for text in dict.fromkeys(bundle["superseded"])}
     found, checks = [], []
     for number, paper in enumerate(papers, 2):
         own = paper["record"]["digest"].hex()
         digest = own if own in named else leads_to(paper, named, replaced, used)
         if digest is None:
-            checks.append(("NAMED_RECORD", FAIL, "named-other", str(number)))
+            checks.append(("NAMED_RECORD", FAIL, "document-not-named", str(number)))
         else:
             found.append(named[digest][0])
             checks.append(
-                ("NAMED_RECORD", PASS, "named-as-signed" if digest == own else "named-confirmed", str(number))
+                ("NAMED_RECORD", PASS, "document-named" if digest == own else "document-confirmed", str(number))
             )
     if any(later <= earlier for earlier, later in pairwise(found)):
-        checks.append(("BUNDLE", CANNOT_TELL, "bundle-malformed", None))
+        checks.append(("BUNDLE", INDETERMINATE, "bundle-malformed", None))
     if len(set(found)) < len(named):
-        checks.append(("NAMED_RECORD", CANNOT_TELL, "papers-missing", "1"))
+        checks.append(("NAMED_RECORD", INDETERMINATE, "documents-missing", "1"))
     return checks
 
 
@@ -639,21 +624,32 @@ def signed_link(text):
 
 
 def verify(content, trusted, at, max_age):
-    """The verdict, its checks as (code, outcome, reason, record), and the statement that it rests on."""
+    """The verdict, its checks as (code, outcome, reason, record), how far all records have come, and the statement."""
     try:
         bundle = read_bundle(content)
     except Malformed:
-        return "CANNOT_TELL", [("BUNDLE", CANNOT_TELL, "bundle-malformed", None)], None
+        return "INDETERMINATE", [("BUNDLE", INDETERMINATE, "bundle-malformed", None)], None, None
     except Altered:
-        return "INVALID", [("SIGNATURE", FAIL, "record-altered", None)], None
-    check, stated = judge_snapshot(bundle, trusted, at, max_age)
+        return "INVALID", [("SIGNATURE", FAIL, "record-altered", None)], None, None
+    check, stated = evaluate_snapshot(bundle, trusted, at, max_age)
     checks = [check]
     for number, one in enumerate(bundle["records"], 1):
-        checks += [(*found, str(number)) for found in judge(one, stated, at)]
-    checks += judge_named(bundle)
+        checks += [(*found, str(number)) for found in evaluate(one, stated, at)]
+    checks += evaluate_named(bundle)
     outcomes = {outcome for _, outcome, _, _ in checks}
-    verdict = "INVALID" if FAIL in outcomes else "CANNOT_TELL" if CANNOT_TELL in outcomes else "VALID"
-    return verdict, checks, stated
+    verdict = "INVALID" if FAIL in outcomes else "INDETERMINATE" if INDETERMINATE in outcomes else "VALID"
+    return verdict, checks, proof_state(bundle, checks), stated
+
+
+def proof_state(bundle, checks):
+    """The least of the records' states, or None where one of them is not known."""
+    order = ("stored", "sealed", "submitted", "anchored", "final")
+    states = []
+    for code, _, reason, number in checks:
+        if code == "ANCHOR":
+            waiting = "stored" if bundle["records"][int(number) - 1]["proof"] is None else "sealed"
+            states.append({"anchor-final": "final", "not-final": "anchored", "not-anchored": waiting}.get(reason))
+    return None if None in states else min(states, key=order.index, default=None)
 
 
 def hours(text):
@@ -678,12 +674,13 @@ def main():
     if asked.at > datetime.now(UTC):
         parser.error("nobody knows yet what the ledger will hold then")
     trusted = read_trust(read(asked.trust)) if asked.trust else []
-    verdict, checks, stated = verify(read(asked.bundle), trusted, asked.at, asked.max_age_hours)
+    verdict, checks, state, stated = verify(read(asked.bundle), trusted, asked.at, asked.max_age_hours)
     whose = f" as of {stated['readAt']}, according to {COMMANDING.sub('?', stated['name'])}" if stated else ""
-    print(verdict.replace("_", " ") + whose)
+    print(verdict + whose)
+    print(f"  proof state: {state or 'not known'}")
     for code, outcome, reason, record in checks:
         print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}", flush=True)
-    return {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}[verdict]
+    return {"VALID": 0, "INVALID": 1, "INDETERMINATE": 2}[verdict]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A ledger's facts about a bundle, asked of any EVM node by plain JSON-RPC: for a reader who has nothing but its URL.
 
 Needs no library and no contract's interface: four views and one event, by their constants (a test compares them with
-the artefacts). All is read at one block. Whatever the node does not say clearly is "cannot tell".
+the artefacts). All is read at one block. Whatever the node does not say clearly makes it INDETERMINATE.
 """
 
 import http.client
@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 
 from backend.domain import bundle_verification, strict_json, trust
 from backend.domain.bundle import Bundle
-from backend.domain.bundle_verification import Source, ledger_of
+from backend.domain.bundle_verification import FactSource, ledger_of
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
 from backend.domain.message import Message, message_of
+from backend.domain.records import ProofState
 from backend.domain.trust import MalformedTrust, Trust, Trusted
-from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Mender, Outcome, Unknown
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Check, LedgerFacts, Outcome, Unknown
 
 INSTANCE_ID = "04fad28d"
 BATCH_OF = "aee05732"
@@ -39,7 +40,7 @@ LARGEST_ANSWER = 4 * 1024 * 1024
 _LAST_MOMENT = 253402300799
 
 
-class Unclear(Exception):
+class NodeResponseError(Exception):
     """The node said nothing that can be relied on; ``reason`` names the sentence, ``values`` fill it."""
 
     def __init__(self, reason: str, **values: Any) -> None:
@@ -66,41 +67,41 @@ class Node:
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._url = url
         self._timeout = timeout_seconds
-        self._apart = _Apart()
+        self._worker = _TimeoutWorker()
         self.name = urlsplit(url).hostname or "the node"
         # The reader names the node: neither a proxy variable nor a redirect may send the question elsewhere.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The result; raises Unclear, also for an error object."""
+        """The result; raises NodeResponseError, also for an error object."""
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
-            raise self._unclear(Message("it answered an error: {error}", error=message_of(error))) from error
+            raise self._response_error(Message("it answered an error: {error}", error=message_of(error))) from error
 
     def answer(self, method: str, *params: Any) -> Any:
-        """The result; raises _ErrorAnswer for an error object, Unclear for anything else that is no result."""
+        """The result; raises _ErrorAnswer for an error object, NodeResponseError for all else that is no result."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
         try:
             content = self._posted(body)
             answer = strict_json.loads(content)
         except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
-            raise self._unclear(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
+            raise self._response_error(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
         except strict_json.HostileJson as fault:
-            raise self._unclear("it answered no JSON") from fault
+            raise self._response_error("it answered no JSON") from fault
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
             message = answer["error"].get("message")
             raise _ErrorAnswer(message[:200] if isinstance(message, str) else "")
         if not isinstance(answer, dict) or not _is_one(answer.get("id")) or "result" not in answer:
-            raise self._unclear("it answered something that is no JSON-RPC answer")
+            raise self._response_error("it answered something that is no JSON-RPC answer")
         return answer["result"]
 
     def _posted(self, body: bytes) -> bytes:
-        """The answer's content, or Unclear when the time is over: also for a node that dribbles headers."""
+        """The answer's content, or NodeResponseError when the time is over: also for a node that dribbles headers."""
         try:
-            return self._apart.within(self._timeout, lambda: self._read(body))
+            return self._worker.within(self._timeout, lambda: self._read(body))
         except TimeoutError as late:
-            raise self._unclear("it answered too much or too slowly") from late
+            raise self._response_error("it answered too much or too slowly") from late
 
     def _read(self, body: bytes) -> bytes:
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
@@ -110,7 +111,7 @@ class Node:
             while chunk := response.read1(64 * 1024):
                 content += chunk
                 if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
-                    raise self._unclear("it answered too much or too slowly")
+                    raise self._response_error("it answered too much or too slowly")
             return content
 
     def block(self, which: int | str) -> Block | None:
@@ -119,19 +120,19 @@ class Node:
         if found is None:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("hash"), str):
-            raise self._unclear("it showed no block")
+            raise self._response_error("it showed no block")
         number, seconds = self.quantity(found.get("number")), min(self.quantity(found.get("timestamp")), _LAST_MOMENT)
         if isinstance(which, int) and number != which:
-            raise self._unclear("it showed another block than was asked for")
+            raise self._response_error("it showed another block than was asked for")
         return Block(number, found["hash"], datetime.fromtimestamp(seconds, UTC))
 
     def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
         """The 32-byte words that a view answers at a block."""
         answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
         if answer == "0x":
-            raise Unclear("other-instance", node=self.name)  # no contract stands there
+            raise NodeResponseError("deployment-mismatch", node=self.name)  # no contract stands there
         if not isinstance(answer, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{64 * count}}}", answer):
-            raise self._unclear("a contract answered in another form than ours")
+            raise self._response_error("a contract answered in another form than ours")
         content = bytes.fromhex(answer[2:])
         return [int.from_bytes(content[at : at + 32], "big") for at in range(0, len(content), 32)]
 
@@ -139,13 +140,13 @@ class Node:
         """A number as JSON-RPC writes it."""
         if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,13}", value):  # what JavaScript counts exactly
             return int(value, 16)
-        raise self._unclear("it answered no number where one was asked for")
+        raise self._response_error("it answered no number where one was asked for")
 
-    def _unclear(self, why: str) -> Unclear:
-        return Unclear("ledger-not-read", why=Message("{node}: {why}", node=self.name, why=Message(why)))
+    def _response_error(self, why: str) -> NodeResponseError:
+        return NodeResponseError("ledger-unavailable", why=Message("{node}: {why}", node=self.name, why=Message(why)))
 
 
-class _Apart:
+class _TimeoutWorker:
     """Makes calls in a thread beside this one, so that a call that does not come back can be left behind there."""
 
     def __init__(self) -> None:
@@ -185,38 +186,38 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 @dataclass(frozen=True)
-class Told:
+class NodeFacts:
     """What a node told of a bundle; where it could be read, at which block and of which trusted ledger."""
 
-    source: Source
+    source: FactSource
     node: str
     block: Block | None = None
     ledger: Trusted | None = None
 
 
-def by_node(bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> Source:
+def facts_by_node(bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> FactSource:
     """The ledger's facts about a bundle at ``moment``, as a node tells them. Never raises for what the node does."""
-    return told_by(bundle, node, trusted, moment, max_age).source
+    return node_facts(bundle, node, trusted, moment, max_age).source
 
 
-def told_by(
+def node_facts(
     bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, *, node_may_name: bool = True
-) -> Told:
+) -> NodeFacts:
     """The same with where it was read. Unless ``node_may_name``, only the reader's trust names the right ledger."""
     checks = bundle_verification.integrity(bundle)
     try:
         reading = _Reading(bundle, node, trusted, moment, max_age, node_may_name)
         facts = {id(one): reading.facts(one) for one in bundle.records}
         reading.require_unchanged()
-    except Unclear as unclear:
-        told = Check("LEDGER", Outcome.CANNOT_TELL, unclear.reason, unclear.values, Mender.OPERATOR)
-        unknown = Unknown(unclear.values.get("why", ""), "ledger-not-at-hand")
+    except NodeResponseError as unclear:
+        told = Check("LEDGER", Outcome.INDETERMINATE, unclear.reason, unclear.values, ActionBy.OPERATOR)
+        unknown = Unknown(unclear.values.get("why", ""), "ledger-not-consulted")
         nothing = LedgerFacts(moment, unknown, unknown, unknown)
-        return Told(Source((*checks, told), lambda _: nothing, moment), node.name)
+        return NodeFacts(FactSource((*checks, told), lambda _: nothing, moment), node.name)
     values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
-    read = Check("LEDGER", Outcome.PASS, "ledger-read", values)
-    source = Source((*checks, read), lambda one: facts[id(one)], moment)
-    return Told(source, node.name, reading.block, reading.ledger)
+    read = Check("LEDGER", Outcome.PASS, "ledger-consulted", values)
+    source = FactSource((*checks, read), lambda one: facts[id(one)], moment)
+    return NodeFacts(source, node.name, reading.block, reading.ledger)
 
 
 class _Reading:
@@ -236,16 +237,16 @@ class _Reading:
                 if head
                 else {"why": Message("{node}: no newest block", node=node.name)}
             )
-            raise Unclear("node-stale" if head else "ledger-not-read", **values)
+            raise NodeResponseError("node-stale" if head else "ledger-unavailable", **values)
         self._head = head
         self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
-        self._snapshot = bundle_verification.by_snapshot(bundle, trusted, moment, timedelta.max)
+        self._snapshot = bundle_verification.facts_by_snapshot(bundle, trusted, moment, timedelta.max)
 
     def require_unchanged(self) -> None:
         """Refuse what was read across a reorganisation of the chain."""
         again = self._node.block(self.block.number)
         if again is None or again.block_hash != self.block.block_hash:
-            raise Unclear("node-reorganised", node=self._node.name)
+            raise NodeResponseError("chain-reorganised", node=self._node.name)
 
     def facts(self, one: Evidence) -> LedgerFacts:
         """What the ledger holds of one record."""
@@ -259,14 +260,14 @@ class _Reading:
             )
         ledger = self._trusted_ledger(anchor)
         batch = self._batch(anchor)
-        block, is_final = self._anchoring(anchor, ledger)
+        block, state = self._anchoring(anchor, ledger)
         accreditation = self._accreditation(ledger, one)
         if batch is None:
-            gone = Unknown(str(anchor.block), "anchor-gone") if self._may_be_gone(one, anchor, ledger) else None
-            absent = gone or Unknown("the ledger shows no such record", "ledger-not-at-hand")
+            gone = Unknown(str(anchor.block), "anchor-missing") if self._may_be_gone(one, anchor, ledger) else None
+            absent = gone or Unknown("the ledger shows no such record", "ledger-not-consulted")
             return LedgerFacts(self._as_of, gone, absent, accreditation)
         status = self._status(anchor, proof.place) if proof.place < batch.lanes.size else 0
-        return LedgerFacts(self._as_of, batch, status, accreditation, is_final, block)
+        return LedgerFacts(self._as_of, batch, status, accreditation, state, block)
 
     def _trusted_ledger(self, anchor: Anchor) -> Trusted:
         """The entry that vouches for the ledger of an anchor: of the reader's file, else of the node itself.
@@ -275,20 +276,22 @@ class _Reading:
         """
         name = ledger_of(anchor)
         if self._chain_id != name.chain_id:
-            raise Unclear("other-chain", node=self._node.name, chain=self._chain_id)
+            raise NodeResponseError("chain-mismatch", node=self._node.name, chain=self._chain_id)
         found = self._trusted.of(name) or (self._node_own().of(name) if self._node_may_name else ())
         (instance,) = self._node.words(name.address, INSTANCE_ID, 1, self.block.number)
         if instance != int.from_bytes(name.instance_id, "big"):
-            raise Unclear("other-instance", node=self._node.name)
+            raise NodeResponseError("deployment-mismatch", node=self._node.name)
         if not found:
-            raise Unclear("ledger-unnamed" if self._node_may_name else "ledger-untrusted", ledger=name.address)
+            raise NodeResponseError(
+                "ledger-unknown" if self._node_may_name else "ledger-untrusted", ledger=name.address
+            )
         self.ledger = found[0]
         return found[0]
 
     def _node_own(self) -> Trust:
         try:
             return trust.read(self._node.answer("provenport_trust"))
-        except (_ErrorAnswer, Unclear, MalformedTrust):
+        except (_ErrorAnswer, NodeResponseError, MalformedTrust):
             return Trust()
 
     def _batch(self, anchor: Anchor) -> AnchoredBatch | None:
@@ -312,18 +315,19 @@ class _Reading:
             return None
         return Accreditation(kinds, chapters, _moment(start), _moment(end), _moment(since) if since else None)
 
-    def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, bool]:
+    def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, ProofState]:
         """The block in which the named transaction anchored the root, and whether that is final."""
         receipt = self._node.ask("eth_getTransactionReceipt", "0x" + anchor.transaction.hex())
         if not isinstance(receipt, dict) or receipt.get("blockNumber") is None:
-            return None, False
+            return None, ProofState.ANCHORED
         if receipt.get("status") != "0x1" or not _anchors(receipt.get("logs"), anchor):
-            return -1, False  # no block: the named transaction did something else
+            return -1, ProofState.ANCHORED  # no block: the named transaction did something else
         number = self._node.quantity(receipt["blockNumber"])
         block = self._node.block(number)
         if block is None or block.block_hash != receipt.get("blockHash"):
-            raise Unclear("node-reorganised", node=self._node.name)
-        return number, self.block.number - number >= ledger.confirmations
+            raise NodeResponseError("chain-reorganised", node=self._node.name)
+        is_final = self.block.number - number >= ledger.confirmations
+        return number, ProofState.FINAL if is_final else ProofState.ANCHORED
 
     def _may_be_gone(self, one: Evidence, anchor: Anchor, ledger: Trusted) -> bool:
         """Whether an absent root may have been there: then its absence is no forgery."""
@@ -357,14 +361,16 @@ def _last_before(node: Node, head: Block, moment: datetime) -> Block:
     while first <= last:
         middle = node.block((first + last) // 2)
         if middle is None:
-            raise Unclear("ledger-not-read", why=Message("{node}: it does not show its blocks", node=node.name))
+            raise NodeResponseError(
+                "ledger-unavailable", why=Message("{node}: it does not show its blocks", node=node.name)
+            )
         if middle.time <= moment:
             found, first = middle, middle.number + 1
         else:
             last = middle.number - 1
     if found is None:
-        raise Unclear(
-            "ledger-not-read", why=Message("{node}: the chain is younger than the time asked about", node=node.name)
+        raise NodeResponseError(
+            "ledger-unavailable", why=Message("{node}: the chain is younger than the time asked about", node=node.name)
         )
     return found
 

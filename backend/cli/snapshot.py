@@ -96,7 +96,7 @@ def sign_command(
     Exit codes: 0 signed; 1 nothing signed, since the bundle was altered or is forged; 2 nothing signed, since the
     ledger could not be told (or wrong usage).
     """
-    from backend.adapters.node_client import Node, told_by
+    from backend.adapters.node_client import Node, node_facts
     from backend.domain import bundle as bundles
     from backend.domain import bundle_verification, snapshot, snapshot_statement
     from backend.domain.verdict import Verdict
@@ -109,12 +109,12 @@ def sign_command(
     with bundle.open("rb") as opened:
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
-        _refuse(snapshot_statement.hindrances(None, read), language)
-    told = told_by(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
-    against = snapshot_statement.hindrances(read, bundle_verification.verdict_on(read, told.source, moment))
+        _refuse(snapshot_statement.blockers(None, read), language)
+    told = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
+    against = snapshot_statement.blockers(read, bundle_verification.verdict_on(read, told.source, moment))
     if against or told.block is None or told.ledger is None:
         _refuse(against, language)
-    stated = snapshot_statement.stated(read, told.source, told.ledger, told.block.number, told.block.time, moment)
+    stated = snapshot_statement.statement_of(read, told.source, told.ledger, told.block.number, told.block.time, moment)
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
     _write(bundles.text(signed), out)
     _tell(signed, stated, told.node, _thumbprint(key), language)
@@ -242,27 +242,27 @@ def _refuse(against: "Iterable[Check]", language: Language) -> NoReturn:
         mark = "■" if check.outcome is Outcome.FAIL else "◐"
         about = f" {check.record}" if check.record else ""
         click.echo(f"  {mark}{about:>3}  {check_title(check.code, language)}: {sentence(check, language)}", err=True)
-    sys.exit(EXIT[verdict.ruling.value])
+    sys.exit(EXIT[verdict.conclusion.value])
 
 
 def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: Language) -> None:
     """Tell what was signed, by reading it as somebody will who trusts the key."""
     from backend.domain import bundle_verification
     from backend.domain.trust import Trust, Trusted
-    from backend.messages.verdict import headline, ruling_word
+    from backend.messages.verdict import conclusion_word, headline
 
     trust = Trust((Trusted("", stated.ledger, stated.accreditation, keys=(signer,)),))
-    source = bundle_verification.by_snapshot(signed, trust, stated.read_at, timedelta.max)
+    source = bundle_verification.facts_by_snapshot(signed, trust, stated.read_at, timedelta.max)
     verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
     time = f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
-    ruling, why = ruling_word(verdict.ruling, language), headline(verdict, language)
+    word, why = conclusion_word(verdict.conclusion, language), headline(verdict, language)
     click.secho(
         _("Signed: what {node} showed in block {block} of {time}.", node=node, block=stated.block, time=time),
         bold=True,
         err=True,
     )
     click.echo(
-        _("Key: {signer}. Who trusts it reads: {ruling}. {why}", signer=signer, ruling=ruling.upper(), why=why),
+        _("Key: {signer}. Who trusts it reads: {conclusion}. {why}", signer=signer, conclusion=word, why=why),
         err=True,
     )
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
 
-EXIT = {"VALID": 0, "INVALID": 1, "CANNOT_TELL": 2}
-_MARKS = {"pass": "●", "fail": "■", "cannot_tell": "◐", "note": "○"}
+EXIT = {"VALID": 0, "INVALID": 1, "INDETERMINATE": 2}
+_MARKS = {"pass": "●", "fail": "■", "indeterminate": "◐", "note": "○"}
 
 
 class Age(click.ParamType[timedelta]):
@@ -51,10 +51,10 @@ class _Moment(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """A moment as RFC 3339 writes it, and not in the future."""
-        from backend.domain.rfc3339 import moment_of
+        from backend.domain.rfc3339 import parse_timestamp
 
         try:
-            moment = moment_of(value)
+            moment = parse_timestamp(value)
         except ValueError:
             moment = None
         if moment is None:
@@ -84,7 +84,7 @@ class VerdictCommand(click.Command):
             )
             if isinstance(error, OSError):
                 sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
-            sys.exit(EXIT["CANNOT_TELL"])
+            sys.exit(EXIT["INDETERMINATE"])
 
 
 @click.command("verify", cls=VerdictCommand)
@@ -106,7 +106,7 @@ def verify_command(
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
-    Exit codes: 0 VALID, 1 INVALID, 2 CANNOT TELL (or wrong usage, or not finished).
+    Exit codes: 0 VALID, 1 INVALID, 2 INDETERMINATE (or wrong usage, or not finished).
     Offline, what the ledger holds counts as far as your trust file lets the signer of the bundle's snapshot speak for
     it; with --rpc the contracts are asked.
     """
@@ -120,22 +120,22 @@ def verify_command(
     with file.open("rb") as opened:
         read = bundle_verification.read(opened.read(LARGEST + 1), moment)
     trusted = trust_in(trust)
-    verdict = read if isinstance(read, Verdict) else _judged(read, trusted, moment, max_age, rpc)
+    verdict = read if isinstance(read, Verdict) else _verdict(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
     _tell(verdict, remarks, language, as_json)
-    sys.exit(EXIT[verdict.ruling.value])
+    sys.exit(EXIT[verdict.conclusion.value])
 
 
-def _judged(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
+def _verdict(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timedelta, rpc: str | None) -> "Verdict":
     from backend.domain import bundle_verification
 
     if rpc is None:
         return bundle_verification.verdict_on(
-            bundle, bundle_verification.by_snapshot(bundle, trust, moment, max_age), moment
+            bundle, bundle_verification.facts_by_snapshot(bundle, trust, moment, max_age), moment
         )
-    from backend.adapters.node_client import Node, by_node
+    from backend.adapters.node_client import Node, facts_by_node
 
-    return bundle_verification.verdict_on(bundle, by_node(bundle, Node(rpc), trust, moment, max_age), moment)
+    return bundle_verification.verdict_on(bundle, facts_by_node(bundle, Node(rpc), trust, moment, max_age), moment)
 
 
 def require_address(rpc: str) -> None:
@@ -165,17 +165,20 @@ def trust_in(path: Path | None) -> "Trust":
 
 def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
     from backend.messages.verdict import (
+        actor_name,
         check_title,
+        conclusion_word,
         headline,
-        mender_name,
         on_one_line,
-        ruling_word,
+        proof_state_name,
         sentence,
         short_of_form,
     )
     from backend.web.presentation.verdict_json import verdict_json
 
-    who = next((check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-read")), {})
+    who = next(
+        (check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-consulted")), {}
+    )
     according_to = on_one_line(who.get("name") or who.get("node") or "")
     if as_json:
         told = verdict_json(verdict, language) | {"accordingTo": according_to or None}
@@ -187,22 +190,22 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_js
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
-    colour = {"VALID": "green", "INVALID": "red", "CANNOT_TELL": "yellow"}[verdict.ruling.value]
-    click.secho(ruling_word(verdict.ruling, language).upper(), fg=colour, bold=True, nl=False)
+    colour = {"VALID": "green", "INVALID": "red", "INDETERMINATE": "yellow"}[verdict.conclusion.value]
+    click.secho(conclusion_word(verdict.conclusion, language), fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(_(" as of {time}, according to {who}", time=time, who=according_to))
     else:
         click.echo()
     click.echo(headline(verdict, language))
+    if verdict.proof_state:
+        click.echo("  " + _("Proof: {state}", state=proof_state_name(verdict.proof_state, language)))
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
-        click.echo(
-            f"  {_MARKS[check.outcome.value]}{about:>3}  {check_title(check.code, language)}: "
-            f"{sentence(check, language)}"
-        )
-        if check.mender and check.outcome.value in ("fail", "cannot_tell") and check.mender.value != "nobody":
-            click.echo("        " + _("Who can mend it: {mender}", mender=mender_name(check.mender, language)))
+        title = check_title(check.code, language)
+        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {sentence(check, language)}")
+        if check.action_by and check.outcome.value in ("fail", "indeterminate") and check.action_by.value != "nobody":
+            click.echo("        " + _("Who can fix it: {who}", who=actor_name(check.action_by, language)))
     for one in remarks:
         click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, language)))
 

@@ -1,7 +1,7 @@
-"""Bundles of version 2: a record, or a consignment's papers, with proofs, anchors and a signed snapshot, in one file.
+"""Evidence bundles: a record, or a consignment's papers, with proofs, anchors and a signed snapshot, in one file.
 
 Nothing in the file stands unbound: every member is needed, no other is taken, and each value has one spelling, so
-that no letter of it can be changed without notice. Version 1 (``domain/evidence.py``) is still read.
+that no letter of it can be changed without notice.
 """
 
 import json
@@ -12,41 +12,48 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import evidence, sd_jwt, strict_json
-from backend.domain.evidence import FORMAT, Anchor, Evidence, MalformedBundle
+from backend.domain import sd_jwt, strict_json
+from backend.domain.errors import Invalid
+from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
 from backend.domain.message import Message, message_of
 from backend.domain.snapshot import address, bytes32, natural, time_of, time_text
 
-VERSION = 2
+FORMAT = "provenport-evidence"
+VERSION = 1
 LARGEST = 16 * 1024 * 1024
 """In bytes; a file beyond it is not opened."""
 MOST_RECORDS = 500
 LONGEST_PATH = 64
 
 
+class MalformedBundle(Invalid):
+    """A file that is no bundle, with what is wrong in it."""
+
+    code = "malformed-bundle"
+
+
 @dataclass(frozen=True)
 class Bundle:
     """What a file brings: the record it is about comes first, then the papers that it names.
 
-    ``line`` holds the issuer-signed JWTs of records that a paper replaced, where a declaration still names those.
+    ``superseded`` holds the issuer-signed JWTs of records that a paper replaced, where a declaration names those still.
     ``snapshot`` is the signed text as it stands in the file.
     """
 
     records: tuple[Evidence, ...]
-    line: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
     snapshot: str | None = None
-    version: int = VERSION
 
     def replaced(self, digest: str) -> sd_jwt.Record | None:
-        """The record of this digest in the line, where it is one that its own key signed."""
+        """The record of this digest among the superseded, where it is one that its own key signed."""
         return self._replaced.get(digest)
 
     @cached_property
     def _replaced(self) -> dict[str, sd_jwt.Record | None]:
-        """Every text of the line is read once, however many papers lead through it."""
-        return {sha256(text.encode("ascii")).hexdigest(): _signed(text) for text in dict.fromkeys(self.line)}
+        """Every text is read once, however many papers lead through it."""
+        return {sha256(text.encode("ascii")).hexdigest(): _signed(text) for text in dict.fromkeys(self.superseded)}
 
 
 def _signed(text: str) -> sd_jwt.Record | None:
@@ -68,7 +75,7 @@ def write(bundle: Bundle) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "records": [_written(one) for one in bundle.records],
-        "line": list(bundle.line),
+        "superseded": list(bundle.superseded),
         "snapshot": bundle.snapshot,
     }
 
@@ -78,7 +85,12 @@ def _written(one: Evidence) -> dict[str, Any]:
     return {
         "record": one.record.compact,
         "entry": {"kind": int(one.kind), "quantity": str(one.quantity)},
-        "proof": proof and {"place": proof.place, "size": proof.size, "path": [node.hex() for node in proof.path]},
+        "proof": proof
+        and {
+            "leafIndex": proof.place,
+            "treeSize": proof.size,
+            "inclusionPath": [node.hex() for node in proof.path],
+        },
         "anchor": anchor
         and {
             "chainId": anchor.chain_id,
@@ -93,25 +105,27 @@ def _written(one: Evidence) -> dict[str, Any]:
 
 
 def read(content: Any) -> Bundle:
-    """The bundle in JSON values of either version; raises MalformedBundle or MalformedRecord. Believes nothing yet."""
-    if not isinstance(content, Mapping) or content.get("version") != VERSION or type(content["version"]) is not int:
-        return Bundle((evidence.read(content),), version=evidence.VERSION)
-    _require(content, {"format", "version", "records", "line", "snapshot"}, "bundle")
-    if content["format"] != FORMAT:
+    """The bundle in JSON values; raises MalformedBundle or MalformedRecord. Believes nothing of it yet."""
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise MalformedBundle(
             "not a bundle: the member format must read {format}", [("format", "is not a bundle's")], format=FORMAT
         )
-    records, line, snapshot = content["records"], content["line"], content["snapshot"]
+    if type(content.get("version")) is not int or content["version"] != VERSION:
+        raise MalformedBundle(
+            "this version of bundle is not known here", [("version", Message("must be {version}", version=VERSION))]
+        )
+    _require(content, {"format", "version", "records", "superseded", "snapshot"}, "bundle")
+    records, superseded, snapshot = content["records"], content["superseded"], content["snapshot"]
     if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS:
         raise _damaged("records", f"must be a list of 1 to {MOST_RECORDS}")
-    if not isinstance(line, list) or len(line) > MOST_RECORDS or not all(_is_ascii(one) for one in line):
-        raise _damaged("line", "must be a list of signed JWTs")
+    if not isinstance(superseded, list) or len(superseded) > MOST_RECORDS or not all(map(_is_ascii, superseded)):
+        raise _damaged("superseded", "must be a list of signed JWTs")
     if snapshot is not None and not isinstance(snapshot, str):
         raise _damaged("snapshot", "must be a signed text, or null")
     found = [_checked(one) for one in records]
     if len(found) > 1 and found[0][1] is not Kind.DECLARATION:
         raise _damaged("records", "several records need the declaration that names them, as the first")
-    return Bundle(tuple(_evidence(one) for one in found), tuple(line), snapshot)
+    return Bundle(tuple(_evidence(one) for one in found), tuple(superseded), snapshot)
 
 
 _Checked = tuple[str, Kind, int, InclusionProof | None, Anchor | None]
@@ -142,11 +156,13 @@ def _evidence(checked: _Checked) -> Evidence:
 
 
 def _proof(fields: Any) -> InclusionProof:
-    _require(fields, {"place", "size", "path"}, "proof")
-    path = fields["path"]
+    _require(fields, {"leafIndex", "treeSize", "inclusionPath"}, "proof")
+    path = fields["inclusionPath"]
     if not isinstance(path, list) or len(path) > LONGEST_PATH:
-        raise ValueError(Message("a path is a list of at most {most} hashes", most=LONGEST_PATH))
-    return InclusionProof(natural(fields["place"]), natural(fields["size"]), tuple(bytes32(node) for node in path))
+        raise ValueError(Message("an inclusion path is a list of at most {most} hashes", most=LONGEST_PATH))
+    return InclusionProof(
+        natural(fields["leafIndex"]), natural(fields["treeSize"]), tuple(bytes32(node) for node in path)
+    )
 
 
 def _anchor(fields: Any) -> Anchor:

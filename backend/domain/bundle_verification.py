@@ -1,7 +1,7 @@
 """The verdict on a bundle that somebody holds: by the snapshot in it and the reader's trust, or by a ledger just read.
 
 Without the ledger its facts count only as far as somebody whom the reader trusts has signed them, and no longer than
-the reader allows. What is not known so is CANNOT TELL, never INVALID, and never VALID.
+the reader allows. What is not known so is INDETERMINATE, never INVALID, and never VALID.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,32 +11,32 @@ from hashlib import sha256
 
 from backend.domain import bundle as bundles
 from backend.domain import sd_jwt, snapshot, strict_json
-from backend.domain.bundle import Bundle
-from backend.domain.evidence import Anchor, Evidence, MalformedBundle
+from backend.domain.bundle import Bundle, MalformedBundle
+from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.snapshot import MalformedSnapshot, SignedSnapshot
 from backend.domain.trust import LedgerName, Trust
 from backend.domain.verdict import (
     CLOCKS_MAY_DIFFER,
+    ActionBy,
     Check,
     LedgerFacts,
-    Mender,
     Outcome,
     Unknown,
     Verdict,
     about,
+    evaluate_as_signed,
     faults_of_form,
     issuer_name,
-    judge_as_signed,
 )
 
 NOT_SEALED = Unknown("not sealed yet")
-NOT_AT_HAND = Unknown("nobody trusted has said what it holds", "ledger-not-at-hand")
-_SNAPSHOT, _CANNOT_TELL = "SNAPSHOT", Outcome.CANNOT_TELL
+NOT_AT_HAND = Unknown("nobody trusted has said what it holds", "ledger-not-consulted")
+_SNAPSHOT, _INDETERMINATE = "SNAPSHOT", Outcome.INDETERMINATE
 
 
 @dataclass(frozen=True)
-class Source:
+class FactSource:
     """Where the ledger's facts about each record come from: checks that say so, the facts, and how old they are."""
 
     checks: tuple[Check, ...]
@@ -51,7 +51,7 @@ def read(content: bytes, moment: datetime) -> Bundle | Verdict:
             raise MalformedBundle("longer than {most} bytes", most=bundles.LARGEST)
         return _read(strict_json.loads(content), moment)
     except (MalformedBundle, strict_json.HostileJson) as error:
-        check = Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": error.message}, Mender.NOBODY)
+        check = Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": error.message}, ActionBy.NOBODY)
         return Verdict.of([check], moment)
 
 
@@ -59,18 +59,18 @@ def _read(values: object, moment: datetime) -> Bundle | Verdict:
     try:
         return bundles.read(values)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": error.message}, Mender.ISSUER)
+        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": error.message}, ActionBy.ISSUER)
         return Verdict.of([check], moment)
 
 
-def verdict_on(bundle: Bundle, source: Source, moment: datetime) -> Verdict:
+def verdict_on(bundle: Bundle, source: FactSource, moment: datetime) -> Verdict:
     """The verdict on every record in a bundle, and on whether they are those that the declaration names.
 
     Nothing here knows the forms of papers: verifier/verify.py and the HTML file do not either, and must rule alike.
     """
     checks = list(source.checks)
     for number, one in enumerate(bundle.records, 1):
-        checks += about(str(number), judge_as_signed(one, source.facts(one), moment).checks)
+        checks += about(str(number), evaluate_as_signed(one, source.facts(one), moment).checks)
     return Verdict.of([*checks, *named(bundle)], source.as_of)
 
 
@@ -84,7 +84,7 @@ class Remark:
 
 def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
     """What to say of the records whose content passed as signed."""
-    whole = {check.record for check in verdict.checks if check.reason == "content-whole"}
+    whole = {check.record for check in verdict.checks if check.reason == "content-complete"}
     found = [(str(number), faults_of_form(one)) for number, one in enumerate(bundle.records, 1)]
     return [Remark(number, tuple(faults)) for number, faults in found if faults and number in whole]
 
@@ -92,13 +92,13 @@ def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
 # ---- by the snapshot
 
 
-def by_snapshot(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> Source:
+def facts_by_snapshot(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> FactSource:
     """The ledger's facts as the snapshot states them, where the reader's trust and its age allow it."""
     signed = _signed(bundle)
     check = signed if isinstance(signed, Check) else _trusted(signed, trust, moment, max_age)
     if check.outcome is not Outcome.PASS or not isinstance(signed, SignedSnapshot):
-        return Source((check,), lambda _: LedgerFacts(moment, NOT_AT_HAND, NOT_AT_HAND, NOT_AT_HAND), moment)
-    return Source((check,), lambda one: _facts(one, signed), signed.snapshot.read_at)
+        return FactSource((check,), lambda _: LedgerFacts(moment, NOT_AT_HAND, NOT_AT_HAND, NOT_AT_HAND), moment)
+    return FactSource((check,), lambda one: _facts(one, signed), signed.snapshot.read_at)
 
 
 def integrity(bundle: Bundle) -> tuple[Check, ...]:
@@ -110,28 +110,28 @@ def integrity(bundle: Bundle) -> tuple[Check, ...]:
 
 def _signed(bundle: Bundle) -> SignedSnapshot | Check:
     if bundle.snapshot is None:
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-missing", mender=Mender.OPERATOR)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-missing", action_by=ActionBy.OPERATOR)
     try:
         return snapshot.read(bundle.snapshot)
     except MalformedSnapshot as error:
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-altered", {"why": error.message}, Mender.OPERATOR)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-altered", {"why": error.message}, ActionBy.OPERATOR)
 
 
 def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: timedelta) -> Check:
     stated = signed.snapshot
     values = {"signer": signed.signer, "read_at": stated.read_at}
     if not trust.knows(signed.signer):
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-untrusted", values, Mender.NOBODY)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-signer-untrusted", values, ActionBy.NOBODY)
     entries = [
         e for e in trust.of(stated.ledger) if signed.signer in e.keys and e.accreditation == stated.accreditation
     ]
     if not entries:
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-other-ledger", values, Mender.NOBODY)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-ledger-untrusted", values, ActionBy.NOBODY)
     values["name"] = entries[0].name
     if stated.read_at - moment > CLOCKS_MAY_DIFFER:
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-later", values, Mender.OPERATOR)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-too-new", values, ActionBy.OPERATOR)
     if moment - stated.read_at > max_age:
-        return Check(_SNAPSHOT, _CANNOT_TELL, "snapshot-too-old", values, Mender.OPERATOR)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-too-old", values, ActionBy.OPERATOR)
     return Check(_SNAPSHOT, Outcome.PASS, "snapshot-trusted", {**values, "block": stated.block})
 
 
@@ -160,14 +160,14 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
         or stated.ledger != ledger_of(anchor)
         or (reading.transaction, reading.key) != (anchor.transaction, kept)
     ):
-        unknown = Unknown("the snapshot speaks of another record", "snapshot-other-record")
+        unknown = Unknown("the snapshot speaks of another record", "snapshot-record-mismatch")
         return LedgerFacts(stated.read_at, unknown, unknown, unknown)
     return LedgerFacts(
         as_of=stated.read_at,
         batch=reading.batch,
         status=reading.status,
         accreditation=reading.accreditation,
-        is_final=reading.is_final,
+        state=reading.state,
         anchor_block=reading.block,
     )
 
@@ -179,15 +179,15 @@ def named(bundle: Bundle) -> list[Check]:
     """Whether the papers are those that the declaration's signature binds, or replace them by signed links."""
     used: list[str] = []
     checks = list(_named(bundle, used))
-    if used != list(bundle.line):
-        why = "its line of replaced records has others than are needed, or another order"
-        checks.append(Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY))
+    if used != list(bundle.superseded):
+        why = "its superseded records are others than are needed, or in another order"
+        checks.append(Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": why}, ActionBy.NOBODY))
     return checks
 
 
 def _out_of_order() -> Check:
     why = "its papers stand in another order than the declaration names them in"
-    return Check("BUNDLE", _CANNOT_TELL, "bundle-malformed", {"why": why}, Mender.NOBODY)
+    return Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": why}, ActionBy.NOBODY)
 
 
 def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
@@ -196,7 +196,7 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         return
     subject = declaration.record.subject
     if "records" not in subject and declaration.record.withheld:
-        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-withheld", {}, Mender.MERCHANT, "1")
+        yield Check("NAMED_RECORD", _INDETERMINATE, "documents-withheld", {}, ActionBy.MERCHANT, "1")
         return
     listed = _listed(subject.get("records"))
     found = list[str]()
@@ -204,16 +204,18 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         values = {"issuer": issuer_name(paper.record)}
         digest, is_direct = _leads_to(bundle, paper, listed, used)
         if digest is None:
-            yield Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT, str(number))
+            yield Check("NAMED_RECORD", Outcome.FAIL, "document-not-named", values, ActionBy.MERCHANT, str(number))
             continue
         found.append(digest)
-        reason = "named-as-signed" if is_direct else "named-confirmed"
+        reason = "document-named" if is_direct else "document-confirmed"
         yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
     positions = [listed[digest].position for digest in found]
     if positions != sorted(set(positions)):
         yield _out_of_order()
     if missing := set(listed) - set(found):
-        yield Check("NAMED_RECORD", _CANNOT_TELL, "papers-missing", {"count": len(missing)}, Mender.MERCHANT, "1")
+        yield Check(
+            "NAMED_RECORD", _INDETERMINATE, "documents-missing", {"count": len(missing)}, ActionBy.MERCHANT, "1"
+        )
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,12 @@ def _listed(records: object) -> dict[str, _Named]:
 def _leads_to(
     bundle: Bundle, paper: Evidence, listed: Mapping[str, _Named], used: list[str]
 ) -> tuple[str | None, bool]:
-    """Which named digest a paper is or replaces, and whether it is the very one; adds what it used of the line."""
+    """Which named digest a paper is or replaces, and whether it is the very one; adds to ``used`` what led there."""
     digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
     if digest in listed:
         return digest, True
     current: sd_jwt.Record | None = paper.record
-    for _ in range(len(bundle.line) + 1):
+    for _ in range(len(bundle.superseded) + 1):
         link = current.payload.get("supersedes") if current is not None else None
         if not isinstance(link, str):
             return None, False

@@ -9,7 +9,7 @@ from typing import Any
 from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import Draw
 from backend.domain.documents import AnyDocument, CertificateOfOrigin, Declaration, InspectionReport
-from backend.domain.verdict import Check, Mender, Outcome
+from backend.domain.verdict import ActionBy, Check, Outcome
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ def _uncovered(declaration: Declaration, papers: Sequence[Paper], reason: str) -
     about_goods = [p.document for p in papers if isinstance(p.document, CertificateOfOrigin | InspectionReport)]
     covered = {document.hs_code[:6] for document in about_goods}
     bare = sorted({item.hs_code[:6] for item in declaration.items} - covered)
-    return [Check("DOCUMENTS", Outcome.CANNOT_TELL, reason, {"declared": code}, Mender.MERCHANT) for code in bare]
+    return [Check("DOCUMENTS", Outcome.INDETERMINATE, reason, {"declared": code}, ActionBy.MERCHANT) for code in bare]
 
 
 def _lacking(kind: str) -> Check:
-    return Check("DOCUMENTS", Outcome.CANNOT_TELL, f"no-{kind}", mender=Mender.MERCHANT)
+    return Check("DOCUMENTS", Outcome.INDETERMINATE, f"{kind}-missing", action_by=ActionBy.MERCHANT)
 
 
 def _certificate(declaration: Declaration, paper: Paper) -> list[Check]:
@@ -87,7 +87,7 @@ def _report(declaration: Declaration, paper: Paper) -> list[Check]:
         Outcome.PASS if report.conforms else Outcome.FAIL,
         "conforms" if report.conforms else "does-not-conform",
         {"specification": report.specification},
-        None if report.conforms else Mender.MERCHANT,
+        None if report.conforms else ActionBy.MERCHANT,
         paper.record,
     )
     return [_goods(declaration, report.hs_code, paper), conforms]
@@ -124,22 +124,22 @@ def _quantity(
     unit = goods[1]
     values = {"declared": f"{quantity} {unit}"}
     if certified is None:
-        outcome = Outcome.CANNOT_TELL
-        return Check("MATCH_QUANTITY", outcome, "units-differ", values, Mender.MERCHANT, paper.record)
+        outcome = Outcome.INDETERMINATE
+        return Check("MATCH_QUANTITY", outcome, "units-differ", values, ActionBy.MERCHANT, paper.record)
     values["stated"] = f"{certified} {unit}"
     used = Decimal(sum(draw.quantity for draw in drawn)) / QUANTITY_STEPS
     if quantity > certified or quantity + used <= certified:
         return _match("MATCH_QUANTITY", quantity <= certified, "quantity", values, paper)
     # Where an earlier declaration had several certificates to draw from, this one may have been spared.
-    outcome = Outcome.CANNOT_TELL if any(draw.is_shared for draw in drawn) else Outcome.FAIL
+    outcome = Outcome.INDETERMINATE if any(draw.is_shared for draw in drawn) else Outcome.FAIL
     values["used"] = f"{used.normalize():f} {unit}"
-    return Check("MATCH_QUANTITY", outcome, "quantity-used-up", values, Mender.MERCHANT, paper.record)
+    return Check("MATCH_QUANTITY", outcome, "quantity-already-declared", values, ActionBy.MERCHANT, paper.record)
 
 
 def _match(code: str, same: bool, what: str, values: Mapping[str, Any], paper: Paper) -> Check:
     if same:
         return Check(code, Outcome.PASS, f"{what}-matches", values, None, paper.record)
-    return Check(code, Outcome.FAIL, f"{what}-differs", values, Mender.MERCHANT, paper.record)
+    return Check(code, Outcome.FAIL, f"{what}-differs", values, ActionBy.MERCHANT, paper.record)
 
 
 def _same_name(one: str, other: str) -> bool:

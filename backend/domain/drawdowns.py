@@ -13,7 +13,7 @@ from decimal import Decimal
 from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import Draw
 from backend.domain.outbox import Sending
-from backend.domain.verdict import Check, Mender, Outcome
+from backend.domain.verdict import ActionBy, Check, Outcome
 
 
 @dataclass(eq=False)
@@ -136,20 +136,22 @@ def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) ->
     left, about = sum(count.left for count in covering), covering[0].certificate_id
     values = {"declared": shown(quantity, unit), "left": shown(left, unit)}
     if missing:
-        return Check("QUANTITY_LEFT", Outcome.FAIL, "quantity-not-left", values, Mender.MERCHANT, about)
+        return Check("QUANTITY_AVAILABLE", Outcome.FAIL, "quantity-exceeded", values, ActionBy.MERCHANT, about)
     unread = next((count.unread for count in covering if count.unread), None)
     if unread:
-        return Check("QUANTITY_LEFT", Outcome.CANNOT_TELL, "ledger-not-read", {"why": unread}, Mender.OPERATOR, about)
-    return Check("QUANTITY_LEFT", Outcome.PASS, "quantity-left", values, None, about)
+        return Check(
+            "QUANTITY_AVAILABLE", Outcome.INDETERMINATE, "ledger-unavailable", {"why": unread}, ActionBy.OPERATOR, about
+        )
+    return Check("QUANTITY_AVAILABLE", Outcome.PASS, "quantity-available", values, None, about)
 
 
 def drawn(draws: Sequence[CertificateDraw], unit_of: Mapping[str, str]) -> list[Check]:
     """What a declaration has drawn already, and whether the ledger has it."""
     return [
         Check(
-            "QUANTITY_LEFT",
+            "QUANTITY_AVAILABLE",
             Outcome.NOTE,
-            "quantity-being-drawn" if draw.made_at is None else "quantity-drawn",
+            "drawdown-pending" if draw.made_at is None else "drawdown-recorded",
             {"quantity": shown(draw.quantity, unit_of[draw.certificate_id])},
             None,
             draw.certificate_id,

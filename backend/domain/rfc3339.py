@@ -10,7 +10,7 @@ _RFC_3339 = re.compile(
 )
 
 
-def moment_of(text: Any) -> datetime | None:
+def parse_timestamp(text: Any) -> datetime | None:
     """An RFC 3339 time as aware UTC; None for None; ValueError otherwise, also for a leap second."""
     if text is None:
         return None

@@ -16,15 +16,17 @@ from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
 from backend.domain.message import message_of
-from backend.domain.rfc3339 import moment_of
+from backend.domain.records import ProofState
+from backend.domain.rfc3339 import parse_timestamp
 from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"
 HALF_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
 _DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "block", "blockTime", "readAt", "records"})
 _READ = frozenset(
-    {"root", "place", "transaction", "block", "blockTime", "final", "lanes", "status", "key", "accreditation"}
+    {"root", "leafIndex", "transaction", "block", "blockTime", "state", "segments", "status", "key", "accreditation"}
 )
+_STATES = (ProofState.ANCHORED, ProofState.FINAL)
 _HASH = re.compile("[0-9a-f]{64}")
 _ADDRESS = re.compile("0x[0-9a-f]{40}")
 _TERMS = frozenset({"kinds", "chapters", "validFrom", "validUntil", "suspendedSince"})
@@ -38,13 +40,16 @@ class MalformedSnapshot(Invalid):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the ledger held of one record: its anchoring, its status, and the accreditation of its issuer's key."""
+    """What the ledger held of one record: its anchoring, its status, and its issuer's accreditation.
+
+    ``state`` is ANCHORED or FINAL.
+    """
 
     root: bytes
     place: int
     transaction: bytes
     block: int
-    is_final: bool
+    state: ProofState
     lanes: Lanes
     block_time: datetime
     status: int
@@ -148,12 +153,12 @@ def _reading_written(reading: Reading) -> dict[str, Any]:
     lanes, terms = reading.lanes, reading.accreditation
     return {
         "root": reading.root.hex(),
-        "place": reading.place,
+        "leafIndex": reading.place,
         "transaction": reading.transaction.hex(),
         "block": reading.block,
         "blockTime": time_text(reading.block_time),
-        "final": reading.is_final,
-        "lanes": [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size],
+        "state": reading.state.value,
+        "segments": [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size],
         "status": reading.status,
         "key": reading.key,
         "accreditation": terms
@@ -183,17 +188,17 @@ def _snapshot(fields: Any) -> Snapshot:
 
 def _reading(fields: Any) -> Reading:
     _require(fields, _READ)
-    lanes, terms = fields["lanes"], fields["accreditation"]
-    if not isinstance(lanes, list) or len(lanes) != 4 or type(fields["final"]) is not bool:
-        raise MalformedSnapshot("lanes are four numbers, final is true or false")
+    lanes, terms = fields["segments"], fields["accreditation"]
+    if not isinstance(lanes, list) or len(lanes) != 4 or fields["state"] not in _STATES:
+        raise MalformedSnapshot("segments are four numbers, state is anchored or final")
     if not isinstance(fields["key"], str):
         raise MalformedSnapshot("key is a thumbprint")
     return Reading(
         root=bytes32(fields["root"]),
-        place=natural(fields["place"]),
+        place=natural(fields["leafIndex"]),
         transaction=bytes32(fields["transaction"]),
         block=natural(fields["block"]),
-        is_final=fields["final"],
+        state=ProofState(fields["state"]),
         lanes=Lanes(*(natural(end) for end in lanes)),
         block_time=time_of(fields["blockTime"]),
         status=natural(fields["status"]),
@@ -225,13 +230,13 @@ def _require(fields: Any, members: frozenset[str]) -> None:
 
 
 def time_text(moment: datetime) -> str:
-    """A time as bundles of version 2 write it: UTC, whole seconds."""
+    """A time as bundles write it: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def time_of(text: Any) -> datetime:
     """The time that such a text states; ValueError where it has another form."""
-    moment = moment_of(text)
+    moment = parse_timestamp(text)
     if moment is None or len(text) != len("2026-03-02T12:00:00Z"):
         raise ValueError("a time is written as 2026-03-02T12:00:00Z")
     return moment

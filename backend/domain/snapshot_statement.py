@@ -6,58 +6,56 @@ operator. What the ledger holds against a record is stated like what it holds fo
 
 from datetime import datetime
 
-from backend.domain import evidence, sd_jwt
+from backend.domain import sd_jwt
 from backend.domain.bundle import Bundle
-from backend.domain.bundle_verification import Source, key_named, ledger_of
+from backend.domain.bundle_verification import FactSource, key_named, ledger_of
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import Trusted
-from backend.domain.verdict import Check, LedgerFacts, Mender, Outcome, Verdict
+from backend.domain.verdict import ActionBy, Check, LedgerFacts, Outcome, Verdict
 
 _MUST_STAND = frozenset({"BUNDLE", "SNAPSHOT", "LEDGER", "SIGNATURE", "CONTENT", "INCLUSION", "ANCHOR"})
 """Checks of the file itself, and of whether the right ledger was read and holds these very records for good."""
 
 
-class NothingToState(Invalid):
+class NothingToSign(Invalid):
     """The ledger was not read, or holds no such record."""
 
-    code = "nothing-to-state"
+    code = "nothing-to-sign"
 
 
-def hindrances(bundle: Bundle | None, verdict: Verdict) -> tuple[Check, ...]:
+def blockers(bundle: Bundle | None, verdict: Verdict) -> tuple[Check, ...]:
     """For what nothing may be stated; ``bundle`` is None where the file held none.
 
     A revoked record, a suspended key or a paper that is not in the file hinders nothing: readers are told of it.
     """
-    found = [*_of_form(bundle), *(check for check in verdict.checks if _hinders(check))]
+    found = [*_of_form(bundle), *(check for check in verdict.checks if _blocks(check))]
     if any(check.code == "LEDGER" for check in found):  # what follows from it, record by record, need not be told
-        found = [check for check in found if check.reason != "ledger-not-at-hand"]
+        found = [check for check in found if check.reason != "ledger-not-consulted"]
     return tuple(found)
 
 
 def _of_form(bundle: Bundle | None) -> list[Check]:
     if bundle is None:
         return []
-    if bundle.version == evidence.VERSION:
-        return [Check("BUNDLE", Outcome.CANNOT_TELL, "bundle-version-1", mender=Mender.NOBODY)]
     ledgers = {ledger_of(one.anchor) for one in bundle.records if one.anchor is not None}
     if len(ledgers) > 1:
-        return [Check("LEDGER", Outcome.CANNOT_TELL, "ledgers-several", {"count": len(ledgers)}, Mender.NOBODY)]
+        return [Check("LEDGER", Outcome.INDETERMINATE, "multiple-ledgers", {"count": len(ledgers)}, ActionBy.NOBODY)]
     return []
 
 
-def _hinders(check: Check) -> bool:
-    if check.outcome is Outcome.CANNOT_TELL:
+def _blocks(check: Check) -> bool:
+    if check.outcome is Outcome.INDETERMINATE:
         return check.code in _MUST_STAND or check.code == "STATUS"  # a status that nobody knows
     return check.outcome is Outcome.FAIL and (check.code in _MUST_STAND or check.code == "NAMED_RECORD")
 
 
-def stated(
-    bundle: Bundle, source: Source, ledger: Trusted, block: int, block_time: datetime, read_at: datetime
+def statement_of(
+    bundle: Bundle, source: FactSource, ledger: Trusted, block: int, block_time: datetime, read_at: datetime
 ) -> Snapshot:
-    """The snapshot of what was read of every record in the bundle; raises NothingToState."""
+    """The snapshot of what was read of every record in the bundle; raises NothingToSign."""
     return Snapshot(
         ledger=ledger.ledger,
         accreditation=ledger.accreditation,
@@ -71,17 +69,17 @@ def stated(
 def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
     anchor, proof, key, held = one.anchor, one.proof, key_named(one.record), facts.accreditation
     if anchor is None or proof is None or key is None or facts.anchor_block is None:
-        raise NothingToState("a record is not on the ledger, or names no key")
+        raise NothingToSign("a record is not on the ledger, or names no key")
     if not isinstance(facts.batch, AnchoredBatch) or not isinstance(facts.status, int):
-        raise NothingToState("the ledger did not show a record")
+        raise NothingToSign("the ledger did not show a record")
     if held is not None and not isinstance(held, Accreditation):
-        raise NothingToState("the ledger did not show what an issuer's key may sign")
+        raise NothingToSign("the ledger did not show what an issuer's key may sign")
     return Reading(
         root=anchor.root,
         place=proof.place,
         transaction=anchor.transaction,
         block=facts.anchor_block,
-        is_final=facts.is_final,
+        state=facts.state,
         lanes=facts.batch.lanes,
         block_time=facts.batch.anchored_at,
         status=facts.status,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from backend.domain.documents import CertificateOfOrigin, Declaration
 from backend.domain.dossier import Paper
 from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
-from backend.domain.verdict import Check, Mender, Outcome
+from backend.domain.verdict import ActionBy, Check, Outcome
 
 
 def match_trade(declaration: Declaration, papers: Sequence[Paper]) -> list[Check]:
@@ -55,7 +55,7 @@ def _paid(receipt: PaymentReceipt, order: Order, paper: Paper) -> Check:
     }
     if (receipt.amount, receipt.currency) == (order.total_amount, order.currency):
         return Check("MATCH_PAYMENT", Outcome.PASS, "payment-matches", values, None, paper.record)
-    return Check("MATCH_PAYMENT", Outcome.CANNOT_TELL, "payment-differs", values, Mender.MERCHANT, paper.record)
+    return Check("MATCH_PAYMENT", Outcome.INDETERMINATE, "payment-differs", values, ActionBy.MERCHANT, paper.record)
 
 
 _REASONS = {
@@ -71,7 +71,7 @@ def _same(what: str, stated: str, declared: str, paper: Paper) -> Check:
     matches, differs = _REASONS[what]
     if _plain(stated) == _plain(declared):
         return Check(f"MATCH_{what}", Outcome.PASS, matches, values, None, paper.record)
-    return Check(f"MATCH_{what}", Outcome.FAIL, differs, values, Mender.MERCHANT, paper.record)
+    return Check(f"MATCH_{what}", Outcome.FAIL, differs, values, ActionBy.MERCHANT, paper.record)
 
 
 def _plain(number: str) -> str:

@@ -1,4 +1,4 @@
-"""The verdict: VALID, INVALID or CANNOT TELL, from a record, its proof and what the ledger says.
+"""The verdict: VALID, INVALID or INDETERMINATE, from a record, its proof and what the ledger says.
 
 One function for the pages, the programming interface, and whoever verifies. It asks nobody: facts come in as values,
 and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
@@ -16,17 +16,18 @@ from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
-from backend.domain.rfc3339 import moment_of
+from backend.domain.records import ProofState
+from backend.domain.rfc3339 import parse_timestamp
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
-class Ruling(StrEnum):
-    """The three values of a verdict."""
+class Conclusion(StrEnum):
+    """The three values of a verdict (ETSI EN 319 102-1 calls the third one so)."""
 
     VALID = "VALID"
     INVALID = "INVALID"
-    CANNOT_TELL = "CANNOT_TELL"
+    INDETERMINATE = "INDETERMINATE"
 
 
 class Outcome(StrEnum):
@@ -34,18 +35,18 @@ class Outcome(StrEnum):
 
     PASS = "pass"
     FAIL = "fail"
-    CANNOT_TELL = "cannot_tell"
+    INDETERMINATE = "indeterminate"
     NOTE = "note"
 
 
-class Mender(StrEnum):
-    """Who can put right what a check found."""
+class ActionBy(StrEnum):
+    """Who can fix what a check found; ``wait``: nobody needs to, it is on its way to the ledger."""
 
     MERCHANT = "merchant"
     ISSUER = "issuer"
     AUTHORITY = "authority"
     OPERATOR = "operator"
-    TIME = "time"
+    WAIT = "wait"
     NOBODY = "nobody"
 
 
@@ -54,7 +55,7 @@ class Unknown:
     """A fact that could not be read, and why; ``reason`` names the sentence that tells so."""
 
     why: str
-    reason: str = "ledger-not-read"
+    reason: str = "ledger-unavailable"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class LedgerFacts:
     batch: AnchoredBatch | Unknown | None
     status: int | Unknown
     accreditation: Accreditation | Unknown | None
-    is_final: bool = False
+    state: ProofState = ProofState.ANCHORED
     anchor_block: int | None = None
     is_on_its_way: bool = False
 
@@ -82,54 +83,60 @@ class Check:
     outcome: Outcome
     reason: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    mender: Mender | None = None
+    action_by: ActionBy | None = None
     record: str | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The ruling and every check that led to it."""
+    """The conclusion and every check that led to it."""
 
-    ruling: Ruling
+    conclusion: Conclusion
     checks: tuple[Check, ...]
     as_of: datetime
     at: datetime | None = None
 
     @classmethod
     def of(cls, checks: Iterable[Check], as_of: datetime, at: datetime | None = None) -> "Verdict":
-        """INVALID where any check failed; else CANNOT TELL where any could not be made; else VALID.
+        """INVALID where any check failed; else INDETERMINATE where any could not be made; else VALID.
 
         ``as_of`` is when the ledger was asked; ``at`` is the past moment that was asked about, if one was.
         """
         checks = tuple(checks)
         outcomes = {check.outcome for check in checks}
         if Outcome.FAIL in outcomes:
-            return cls(Ruling.INVALID, checks, as_of, at)
-        if Outcome.CANNOT_TELL in outcomes or not checks:
-            return cls(Ruling.CANNOT_TELL, checks, as_of, at)
-        return cls(Ruling.VALID, checks, as_of, at)
+            return cls(Conclusion.INVALID, checks, as_of, at)
+        if Outcome.INDETERMINATE in outcomes or not checks:
+            return cls(Conclusion.INDETERMINATE, checks, as_of, at)
+        return cls(Conclusion.VALID, checks, as_of, at)
+
+    @property
+    def proof_state(self) -> ProofState | None:
+        """How far all of its records have come: the least of their states, None where one of them is not known."""
+        states = {check.values.get("state") for check in self.checks if check.code == "ANCHOR"}
+        return None if None in states else next((state for state in ProofState if state in states), None)
 
     @property
     def deciding(self) -> Check | None:
         """The first check that kept the verdict from being VALID."""
-        for outcome in (Outcome.FAIL, Outcome.CANNOT_TELL):
+        for outcome in (Outcome.FAIL, Outcome.INDETERMINATE):
             for check in self.checks:
                 if check.outcome is outcome:
                     return check
         return None
 
 
-def judge(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+def evaluate(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
     """The verdict on one record at ``moment`` (aware UTC), held to the form of its kind as well."""
     return Verdict.of(_checks(evidence, facts, moment), facts.as_of)
 
 
-def judge_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+def evaluate_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
     """The verdict on what was signed, whatever papers of its kind should say: what every verifier can find out."""
     return Verdict.of(_checks(evidence, facts, moment, is_held_to_form=False), facts.as_of)
 
 
-def judge_then(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+def evaluate_at(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
     """Whether a record was valid at a past moment; ``facts.status`` and the accreditation are those of that moment.
 
     What was anchored later cannot be shown to have existed then, so that is no VALID.
@@ -141,11 +148,11 @@ def judge_then(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verd
 def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
     is_anchored = check.code == "ANCHOR" and check.outcome is Outcome.PASS and isinstance(facts.batch, AnchoredBatch)
     if is_anchored and check.values["anchored_at"] > moment:
-        return replace(check, outcome=Outcome.CANNOT_TELL, reason="anchored-later", mender=Mender.NOBODY)
+        return replace(check, outcome=Outcome.INDETERMINATE, reason="anchored-after-moment", action_by=ActionBy.NOBODY)
     return check
 
 
-def held_then(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
+def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
     """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
 
     A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
@@ -164,7 +171,7 @@ def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime, *, is_held
         return [signature]
     content = _content(evidence)
     if is_held_to_form and content.outcome is not Outcome.FAIL and faults_of_form(evidence):
-        content = Check("CONTENT", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
+        content = Check("CONTENT", Outcome.FAIL, "fields-invalid", action_by=ActionBy.ISSUER)
     if content.outcome is Outcome.FAIL:
         return [signature, content]
     return [
@@ -180,8 +187,8 @@ def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime, *, is_held
 
 def _signature(evidence: Evidence) -> Check:
     if sd_jwt.is_signed_by_its_key(evidence.record):
-        return Check("SIGNATURE", Outcome.PASS, "signed", {"issuer": issuer_name(evidence.record)})
-    return Check("SIGNATURE", Outcome.FAIL, "signature-broken", mender=Mender.ISSUER)
+        return Check("SIGNATURE", Outcome.PASS, "signature-valid", {"issuer": issuer_name(evidence.record)})
+    return Check("SIGNATURE", Outcome.FAIL, "signature-invalid", action_by=ActionBy.ISSUER)
 
 
 def _content(evidence: Evidence) -> Check:
@@ -189,15 +196,15 @@ def _content(evidence: Evidence) -> Check:
     record, kind = evidence.record, evidence.kind
     types = record.payload.get("type")
     if not isinstance(types, list) or documents.CREDENTIAL_TYPES[kind] not in types or issued_at(record) is None:
-        return Check("CONTENT", Outcome.FAIL, "other-kind", mender=Mender.ISSUER)
+        return Check("CONTENT", Outcome.FAIL, "entry-kind-mismatch", action_by=ActionBy.ISSUER)
     stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
     if kind is not Kind.CERTIFICATE_OF_ORIGIN and evidence.quantity != 0:
-        return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
+        return Check("CONTENT", Outcome.FAIL, "entry-quantity-mismatch", action_by=ActionBy.ISSUER)
     if stated is not None and _steps(stated) != evidence.quantity:
-        return Check("CONTENT", Outcome.FAIL, "other-quantity", mender=Mender.ISSUER)
+        return Check("CONTENT", Outcome.FAIL, "entry-quantity-mismatch", action_by=ActionBy.ISSUER)
     if record.withheld:
         return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
-    return Check("CONTENT", Outcome.PASS, "content-whole")
+    return Check("CONTENT", Outcome.PASS, "content-complete")
 
 
 def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
@@ -222,40 +229,42 @@ def _steps(stated: Any) -> int | None:
 
 def _included(evidence: Evidence) -> Check:
     if evidence.proof is None or evidence.anchor is None:
-        return Check("INCLUSION", Outcome.CANNOT_TELL, "not-sealed-yet", mender=Mender.TIME)
+        return Check("INCLUSION", Outcome.INDETERMINATE, "not-sealed", action_by=ActionBy.WAIT)
     if evidence.proof.proves(evidence.entry.encode(), evidence.anchor.root):
         return Check("INCLUSION", Outcome.PASS, "included", {"size": evidence.proof.size})
-    return Check("INCLUSION", Outcome.FAIL, "not-included", mender=Mender.ISSUER)
+    return Check("INCLUSION", Outcome.FAIL, "not-included", action_by=ActionBy.ISSUER)
 
 
 def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
     if evidence.anchor is None or evidence.proof is None:
-        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
+        state = ProofState.STORED if evidence.proof is None else ProofState.SEALED
+        return Check("ANCHOR", Outcome.INDETERMINATE, "not-anchored", {"state": state}, ActionBy.WAIT)
     if isinstance(facts.batch, Unknown):
         return _not_read("ANCHOR", facts.batch)
     if facts.batch is None and facts.is_on_its_way:
-        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
+        values: dict[str, Any] = {"state": ProofState.SUBMITTED}
+        return Check("ANCHOR", Outcome.INDETERMINATE, "not-anchored", values, ActionBy.WAIT)
     if facts.batch is None:
-        return Check("ANCHOR", Outcome.FAIL, "root-unknown", mender=Mender.ISSUER)
+        return Check("ANCHOR", Outcome.FAIL, "root-not-on-ledger", action_by=ActionBy.ISSUER)
     if (
         facts.batch.lanes.size != evidence.proof.size
         or _lane_at(facts.batch, evidence.proof.place) != evidence.kind.lane
     ):
-        return Check("ANCHOR", Outcome.FAIL, "wrong-lane", mender=Mender.ISSUER)
+        return Check("ANCHOR", Outcome.FAIL, "wrong-segment", action_by=ActionBy.ISSUER)
     anchor = evidence.anchor
     if facts.anchor_block is not None and (anchor.block, anchor.block_time) != (
         facts.anchor_block,
         facts.batch.anchored_at,
     ):
-        return Check("ANCHOR", Outcome.CANNOT_TELL, "anchor-differs", mender=Mender.OPERATOR)
-    values = {"anchored_at": facts.batch.anchored_at, "final": facts.is_final, "block": anchor.block}
-    if not facts.is_final:
-        return Check("ANCHOR", Outcome.CANNOT_TELL, "not-final-yet", values, Mender.TIME)
-    return Check("ANCHOR", Outcome.PASS, "anchored", values)
+        return Check("ANCHOR", Outcome.INDETERMINATE, "anchor-mismatch", action_by=ActionBy.OPERATOR)
+    values = {"anchored_at": facts.batch.anchored_at, "state": facts.state, "block": anchor.block}
+    if facts.state is not ProofState.FINAL:
+        return Check("ANCHOR", Outcome.INDETERMINATE, "not-final", values, ActionBy.WAIT)
+    return Check("ANCHOR", Outcome.PASS, "anchor-final", values)
 
 
 def _not_read(code: str, fact: Unknown) -> Check:
-    return Check(code, Outcome.CANNOT_TELL, fact.reason, {"why": fact.why}, Mender.OPERATOR)
+    return Check(code, Outcome.INDETERMINATE, fact.reason, {"why": fact.why}, ActionBy.OPERATOR)
 
 
 def _lane_at(batch: AnchoredBatch, place: int) -> Lane:
@@ -265,7 +274,7 @@ def _lane_at(batch: AnchoredBatch, place: int) -> Lane:
 
 def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
     if evidence.anchor is None:
-        return Check("STATUS", Outcome.CANNOT_TELL, "not-anchored-yet", mender=Mender.TIME)
+        return Check("STATUS", Outcome.INDETERMINATE, "not-anchored", action_by=ActionBy.WAIT)
     if isinstance(facts.status, Unknown):
         return _not_read("STATUS", facts.status)
     if evidence.kind.lane is Lane.DECLARATION:
@@ -273,33 +282,33 @@ def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
     try:
         status = DocumentStatus(facts.status)
     except ValueError:
-        return Check("STATUS", Outcome.CANNOT_TELL, "status-unknown", {"status": facts.status}, Mender.OPERATOR)
+        return Check("STATUS", Outcome.INDETERMINATE, "status-unknown", {"status": facts.status}, ActionBy.OPERATOR)
     if status is DocumentStatus.ACTIVE:
         return Check("STATUS", Outcome.PASS, "in-force")
     reason = {1: "suspended", 2: "revoked", 3: "superseded"}[status]
-    return Check("STATUS", Outcome.FAIL, reason, {"issuer": issuer_name(evidence.record)}, Mender.ISSUER)
+    return Check("STATUS", Outcome.FAIL, reason, {"issuer": issuer_name(evidence.record)}, ActionBy.ISSUER)
 
 
 def _declaration_status(value: int) -> Check:
     try:
         status = DeclarationStatus(value)
     except ValueError:
-        return Check("STATUS", Outcome.CANNOT_TELL, "status-unknown", {"status": value}, Mender.OPERATOR)
+        return Check("STATUS", Outcome.INDETERMINATE, "status-unknown", {"status": value}, ActionBy.OPERATOR)
     if status is DeclarationStatus.WITHDRAWN:
-        return Check("STATUS", Outcome.FAIL, "withdrawn", mender=Mender.MERCHANT)
-    return Check("STATUS", Outcome.PASS, "declaration-stands", {"status": status.name})
+        return Check("STATUS", Outcome.FAIL, "withdrawn", action_by=ActionBy.MERCHANT)
+    return Check("STATUS", Outcome.PASS, "declaration-in-force", {"status": status.name})
 
 
 def _issuer(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
     record = evidence.record
     values = {"issuer": issuer_name(record)}
     if is_statement(record):
-        return [Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "merchants-statement", values, Mender.ISSUER)]
+        return [Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "self-attested", values, ActionBy.ISSUER)]
     held = facts.accreditation
     if isinstance(held, Unknown):
         return [_not_read("ISSUER_ACCREDITED", held)]
     if held is None or held.kinds == 0:
-        return [Check("ISSUER_ACCREDITED", Outcome.FAIL, "never-accredited", values, Mender.AUTHORITY)]
+        return [Check("ISSUER_ACCREDITED", Outcome.FAIL, "never-accredited", values, ActionBy.AUTHORITY)]
     return [_accredited_at_issue(evidence, facts, held), _good_standing(held, values, moment)]
 
 
@@ -310,56 +319,58 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
     values = {"issuer": issuer_name(record), "issued_at": issued}
     failed = "ISSUER_ACCREDITED", Outcome.FAIL
     if not held.covers_kind(evidence.kind.accredited_as):
-        return Check(*failed, "kind-not-covered", values, Mender.AUTHORITY)
+        return Check(*failed, "kind-not-covered", values, ActionBy.AUTHORITY)
     hs_code = record.subject.get("hsCode")
     if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
         if hs_code is None and not held.covers_chapter(0):
-            return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "chapter-withheld", values, Mender.MERCHANT)
+            return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "hs-code-withheld", values, ActionBy.MERCHANT)
         if hs_code is not None and not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):
-            return Check(*failed, "fields-wrong", values, Mender.ISSUER)
+            return Check(*failed, "fields-invalid", values, ActionBy.ISSUER)
         if hs_code is not None and not held.covers_chapter(int(hs_code[:2])):
-            return Check(*failed, "chapter-not-covered", {**values, "chapter": hs_code[:2]}, Mender.AUTHORITY)
+            return Check(*failed, "chapter-not-covered", {**values, "chapter": hs_code[:2]}, ActionBy.AUTHORITY)
     # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
     if isinstance(facts.batch, AnchoredBatch):
         if issued - facts.batch.anchored_at > CLOCKS_MAY_DIFFER:
-            return Check(*failed, "issued-in-the-future", values, Mender.ISSUER)
+            return Check(*failed, "issued-after-anchoring", values, ActionBy.ISSUER)
         latest = facts.batch.anchored_at
         if held.suspended_since is not None and held.suspended_since <= latest:
-            return Check(*failed, "accreditation-revoked", {**values, "since": held.suspended_since}, Mender.AUTHORITY)
+            return Check(
+                *failed, "accreditation-revoked", {**values, "since": held.suspended_since}, ActionBy.AUTHORITY
+            )
     if not held.held_at(issued):
-        return Check(*failed, "not-accredited-then", values, Mender.AUTHORITY)
+        return Check(*failed, "not-accredited-at-issue", values, ActionBy.AUTHORITY)
     if isinstance(facts.batch, AnchoredBatch) and facts.batch.anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
         values = {**values, "until": held.valid_until}
-        return Check("ISSUER_ACCREDITED", Outcome.CANNOT_TELL, "anchored-after-lapse", values, Mender.ISSUER)
+        return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "anchored-after-expiry", values, ActionBy.ISSUER)
     return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
 
 
 def _good_standing(held: Accreditation, values: Mapping[str, Any], moment: datetime) -> Check:
     if held.suspended_since is not None and held.suspended_since <= moment:
         values = {**values, "since": held.suspended_since}
-        return Check("ISSUER_STANDING", Outcome.FAIL, "accreditation-revoked", values, Mender.ISSUER)
+        return Check("ISSUER_STANDING", Outcome.FAIL, "accreditation-revoked", values, ActionBy.ISSUER)
     if held.valid_until <= moment:
-        return Check("ISSUER_STANDING", Outcome.NOTE, "accreditation-lapsed", {**values, "until": held.valid_until})
+        return Check("ISSUER_STANDING", Outcome.NOTE, "accreditation-expired", {**values, "until": held.valid_until})
     return Check("ISSUER_STANDING", Outcome.PASS, "good-standing", values)
 
 
 def _dates(evidence: Evidence, moment: datetime) -> Check:
     try:
-        until = moment_of(evidence.record.payload.get("validUntil"))
+        until = parse_timestamp(evidence.record.payload.get("validUntil"))
     except ValueError:
-        return Check("VALIDITY", Outcome.FAIL, "fields-wrong", mender=Mender.ISSUER)
+        return Check("VALIDITY", Outcome.FAIL, "fields-invalid", action_by=ActionBy.ISSUER)
     issued = issued_at(evidence.record)
     if issued is not None and issued - moment > CLOCKS_MAY_DIFFER:
-        return Check("VALIDITY", Outcome.FAIL, "not-issued-then", {"issued_at": issued}, Mender.NOBODY)
+        return Check("VALIDITY", Outcome.FAIL, "not-yet-issued", {"issued_at": issued}, ActionBy.NOBODY)
     if until is not None and until <= moment:
-        return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, Mender.ISSUER)
-    return Check("VALIDITY", Outcome.PASS, "within-dates")
+        return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, ActionBy.ISSUER)
+    return Check("VALIDITY", Outcome.PASS, "within-validity")
 
 
 def issued_at(record: sd_jwt.Record) -> datetime | None:
     """The time of issue that the record states, or None where it states none that can be read."""
     try:
-        return moment_of(record.payload.get("validFrom"))
+        return parse_timestamp(record.payload.get("validFrom"))
     except ValueError:
         return None
 

@@ -38,7 +38,7 @@ from backend.services import erasure
 from backend.services.ports import AppContext, Intake
 from backend.settings import Settings
 from backend.web.api import blueprint as api
-from backend.web.api.json_input import StrictJson
+from backend.web.api.interface import StrictJson
 from backend.web.api.openapi import complete_specification
 from backend.web.auth import install_sign_in
 from backend.web.context import Instance, install

@@ -10,7 +10,7 @@ from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Evidence
 from backend.domain.ledger import Head
-from backend.domain.records import RecordOnFile
+from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.services.ports import AppContext
@@ -104,12 +104,13 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     batch, receipt = ctx.ledger.batch(anchor.root), ctx.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
+    is_final = head.number - receipt.block_number >= ctx.confirmations
     return Reading(
         root=anchor.root,
         place=proof.place,
         transaction=anchor.transaction,
         block=receipt.block_number,
-        is_final=head.number - receipt.block_number >= ctx.confirmations,
+        state=ProofState.FINAL if is_final else ProofState.ANCHORED,
         lanes=batch.lanes,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.

@@ -9,7 +9,7 @@ from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.verdict import Outcome, Ruling, Verdict
+from backend.domain.verdict import Conclusion, Outcome, Verdict
 from backend.services.drawdowns import (
     Elsewhere,
     draw_for,
@@ -34,7 +34,7 @@ class NotReleasable(Conflict):
     code = "not-releasable"
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(f"the verdict is {verdict.ruling}", verdict=verdict.ruling.value)
+        super().__init__(f"the verdict is {verdict.conclusion}", verdict=verdict.conclusion.value)
         self.verdict = verdict
 
 
@@ -53,13 +53,13 @@ def decide(
     declaration_id: str,
     decision: Decision,
     reason: str,
-    accept_cannot_tell: bool = False,
+    accept_indeterminate: bool = False,
     answer: AnswerKey | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws its certificates.
 
-    Release needs the verdict VALID. Where it is CANNOT TELL the officer may release on ``accept_cannot_tell``, which
-    stays on record; INVALID cannot be released at all.
+    Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
+    which stays on record; INVALID cannot be released at all.
     """
     if actor.role is not Role.OFFICER:
         raise NotAllowed("only customs officers decide")
@@ -75,7 +75,7 @@ def decide(
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
-                draw_for(ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_cannot_tell))
+                draw_for(ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_indeterminate))
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
@@ -105,15 +105,17 @@ def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int]
 
 
 def _releasable(
-    ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_cannot_tell: bool
+    ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_indeterminate: bool
 ) -> Shares:
     """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
     given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):
-        others = [check for check in verdict.checks if check.code != "QUANTITY_LEFT"]
+        others = [check for check in verdict.checks if check.code != "QUANTITY_AVAILABLE"]
         verdict = Verdict.of([*others, *given.checks], verdict.as_of)
-    if verdict.ruling is Ruling.INVALID or (verdict.ruling is Ruling.CANNOT_TELL and not accept_cannot_tell):
+    if verdict.conclusion is Conclusion.INVALID or (
+        verdict.conclusion is Conclusion.INDETERMINATE and not accept_indeterminate
+    ):
         raise NotReleasable(verdict)
     return given
 

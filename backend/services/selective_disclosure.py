@@ -1,17 +1,17 @@
 """A holder shows a record in part: the bundle proves as much as the whole one, and tells less."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from backend.domain import evidence as bundles
+from backend.domain.bundle import Bundle
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.parties import Person
 from backend.domain.presentations import Audience, chosen, fields_for
 from backend.domain.records import RecordOnFile
 from backend.services.access_policy import visible_record
+from backend.services.bundles import bundle_of
 from backend.services.ports import AppContext
-from backend.services.verification import evidence_of, snapshot, verdict_on
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,6 @@ def _readable(on_file: RecordOnFile) -> dict[str, Any]:
         raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
-def presentation(ctx: AppContext, choice: Choice) -> dict[str, Any]:
+def present(ctx: AppContext, choice: Choice) -> Bundle:
     """The bundle with the chosen fields, and no more, in the open."""
-    found = evidence_of(choice.record)
-    names = {name for name, is_shown in choice.shown.items() if is_shown}
-    shown = replace(found, record=found.record.disclosing(sorted(names)))
-    return bundles.write(shown, snapshot(verdict_on(ctx, choice.record, for_everybody=True)))
+    return bundle_of(ctx, choice.record, sorted(name for name, is_shown in choice.shown.items() if is_shown))

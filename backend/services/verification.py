@@ -23,17 +23,17 @@ from backend.domain.ledger import Accreditation, Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.trade_match import match_trade
 from backend.domain.verdict import (
+    ActionBy,
     Check,
+    Conclusion,
     LedgerFacts,
-    Mender,
     Outcome,
-    Ruling,
     Unknown,
     Verdict,
     about,
-    held_then,
-    judge,
-    judge_then,
+    accreditation_at,
+    evaluate,
+    evaluate_at,
 )
 from backend.services.drawdowns import quantity_checks
 from backend.services.ports import AppContext
@@ -46,7 +46,7 @@ _BOUND_BY = ("fileName", "sha256")
 
 
 @dataclass(frozen=True)
-class Judged:
+class RecordVerdict:
     """A record with its verdict, for a page or an answer."""
 
     record: RecordOnFile
@@ -85,9 +85,9 @@ def verdict_on(
     except Invalid as error:
         return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
-    verdict = _judge(ctx, found, kept) if then is None else _judge_then(ctx, found, on_file, then)
+    verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
     checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
-    return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.CANNOT_TELL)], verdict.as_of, verdict.at)
+    return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.INDETERMINATE)], verdict.as_of, verdict.at)
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:
@@ -107,12 +107,12 @@ def _check_past(ctx: AppContext, then: datetime | None) -> None:
 
 
 def _erased(ctx: AppContext, on_file: RecordOnFile) -> Verdict:
-    check = Check("CONTENT", Outcome.CANNOT_TELL, "erased", {"erased_at": on_file.erased_at}, Mender.NOBODY)
+    check = Check("CONTENT", Outcome.INDETERMINATE, "erased", {"erased_at": on_file.erased_at}, ActionBy.NOBODY)
     return Verdict.of([check], ctx.now())
 
 
 def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None) -> Verdict:
-    """The verdict on a bundle of any version, now or at a past moment; raises MalformedBundle where it is none at all.
+    """The verdict on a bundle, now or at a past moment; raises MalformedBundle where it is none at all.
 
     The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
     """
@@ -131,12 +131,12 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
 def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict:
     """The verdict on one record that somebody brings."""
     if then is None:
-        verdict = _judge(ctx, found, _Kept())
+        verdict = _evaluate(ctx, found, _Kept())
     else:
         with ctx.work(reading=True) as work:
             on_file = work.records.find_by_digest(found.entry.digest.hex())
-        verdict = _judge_then(ctx, found, on_file, then)
-    if verdict.ruling is Ruling.INVALID:
+        verdict = _evaluate_at(ctx, found, on_file, then)
+    if verdict.conclusion is Conclusion.INVALID:
         return verdict
     return Verdict.of([*verdict.checks, *_attachments(ctx, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
 
@@ -158,46 +158,46 @@ def _attachments(ctx: AppContext, record: sd_jwt.Record, when_missing: Outcome) 
         name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
         content = ctx.files.get(digest)
         if content is None:
-            return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, Mender.OPERATOR)]
+            return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, ActionBy.OPERATOR)]
         if sha256(content).hexdigest() != digest:
-            return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, Mender.OPERATOR)]
+            return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, ActionBy.OPERATOR)]
     return [Check("ATTACHMENTS", Outcome.PASS, "attachments-intact", {"count": len(bound)})]
 
 
 def _altered(why: str, now: datetime) -> Verdict:
-    return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, Mender.ISSUER)], now)
+    return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, ActionBy.ISSUER)], now)
 
 
-def _judge(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
+def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
     now = ctx.now()
     head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
-        elsewhere = Check("ANCHOR", Outcome.CANNOT_TELL, "other-ledger", mender=Mender.NOBODY)
+        elsewhere = Check("ANCHOR", Outcome.INDETERMINATE, "ledger-mismatch", action_by=ActionBy.NOBODY)
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
-        checks = [c for c in judge(found, facts, now).checks if c.reason != "ledger-not-read"]
+        checks = [c for c in evaluate(found, facts, now).checks if c.reason != "ledger-unavailable"]
         return Verdict.of([*checks, elsewhere], now)
     facts = _facts(ctx, found, head, now)
     if facts.status == 0 and kept.status:
         facts = replace(facts, status=kept.status)
     is_on_its_way = kept.batch is not None and _may_be_reorganised(ctx, kept.batch, head)
-    return judge(found, replace(facts, is_on_its_way=is_on_its_way), now)
+    return evaluate(found, replace(facts, is_on_its_way=is_on_its_way), now)
 
 
-def _judge_then(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
+def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
     """The verdict at a past moment, from what the ledger holds now and held then."""
     now = ctx.now()
     head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
-        here = _judge(ctx, found, _Kept())
+        here = _evaluate(ctx, found, _Kept())
         return Verdict.of(here.checks, here.as_of, then)
     facts = _facts(ctx, found, head, now)
     key = _key_named(found.record)
     if key is not None and isinstance(facts.accreditation, Accreditation):
         earlier = _ask(lambda: ctx.ledger.accreditation_at(key, then))
-        held = earlier if isinstance(earlier, Unknown) else held_then(earlier, facts.accreditation)
+        held = earlier if isinstance(earlier, Unknown) else accreditation_at(earlier, facts.accreditation)
         facts = replace(facts, accreditation=held)
     status = facts.status if isinstance(facts.status, Unknown) else _status_then(ctx, facts.status, on_file, then)
-    return judge_then(found, replace(facts, status=status), then)
+    return evaluate_at(found, replace(facts, status=status), then)
 
 
 def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
@@ -242,13 +242,13 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     anchor, proof = found.anchor, found.proof
     if anchor is None or proof is None:
         return LedgerFacts(now, _WAITING, _WAITING, accreditation)
-    is_final, anchor_block = _finality(ctx, anchor, head)
+    state, anchor_block = _finality(ctx, anchor, head)
     return LedgerFacts(
         as_of=now,
         batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
         status=_ask(lambda: ctx.ledger.status(anchor.root, proof.place)),
         accreditation=accreditation,
-        is_final=is_final,
+        state=state,
         anchor_block=anchor_block,
     )
 
@@ -261,12 +261,13 @@ def _key_named(record: sd_jwt.Record) -> bytes | None:
     return key if len(key) == 32 else None
 
 
-def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[bool, int | None]:
-    """Whether the anchoring is final, and in which block it stands: by the ledger's receipt, not the bundle's word."""
+def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[ProofState, int | None]:
+    """How settled the anchoring is, and in which block it stands: by the ledger's receipt, not the bundle's word."""
     receipt = _ask(lambda: ctx.ledger.receipt(anchor.transaction))
     if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
-        return False, None
-    return head.number - receipt.block_number >= ctx.confirmations, receipt.block_number
+        return ProofState.ANCHORED, None
+    is_final = head.number - receipt.block_number >= ctx.confirmations
+    return ProofState.FINAL if is_final else ProofState.ANCHORED, receipt.block_number
 
 
 def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
@@ -284,20 +285,20 @@ class DossierVerdict:
     """The verdict on a declaration and everything it relies on, paper by paper and together."""
 
     verdict: Verdict
-    declaration: Judged
-    papers: tuple[Judged, ...]
+    declaration: RecordVerdict
+    papers: tuple[RecordVerdict, ...]
 
 
 def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     """The verdict on a declaration with its papers, each followed to the record that replaced it."""
-    declaration = Judged(consignment.record, verdict_on(ctx, consignment.record))
+    declaration = RecordVerdict(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     judged, papers = [], []
     followed = [(named_id, newest_of_line(work, work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(ctx, on_file)
-        judged.append(Judged(on_file, verdict))
+        judged.append(RecordVerdict(on_file, verdict))
         checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
         if (document := _document(on_file)) is not None:
             papers.append(dossier.Paper(on_file.id, document))
@@ -332,7 +333,7 @@ def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: R
     while link != named_digest and current.supersedes_id is not None:
         if current.erased_at is not None:
             gone = {"erased_at": current.erased_at}
-            return Check("NAMED_RECORD", Outcome.CANNOT_TELL, "erased", gone, Mender.NOBODY)
+            return Check("NAMED_RECORD", Outcome.INDETERMINATE, "erased", gone, ActionBy.NOBODY)
         try:
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:
@@ -341,16 +342,16 @@ def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: R
         if link != current.digest:
             break
     if link != named_digest:
-        return Check("NAMED_RECORD", Outcome.FAIL, "named-other", values, Mender.MERCHANT)
+        return Check("NAMED_RECORD", Outcome.FAIL, "document-not-named", values, ActionBy.MERCHANT)
     if on_file.id == named_id:
-        return Check("NAMED_RECORD", Outcome.PASS, "named-as-signed", values)
-    return Check("NAMED_RECORD", Outcome.PASS, "named-confirmed", values)
+        return Check("NAMED_RECORD", Outcome.PASS, "document-named", values)
+    return Check("NAMED_RECORD", Outcome.PASS, "document-confirmed", values)
 
 
 def snapshot(verdict: Verdict) -> dict[str, Any]:
     """The verdict as plain values, kept with a decision."""
     return {
-        "verdict": verdict.ruling.value,
+        "verdict": verdict.conclusion.value,
         "asOf": verdict.as_of.isoformat(),
         "checks": [
             {

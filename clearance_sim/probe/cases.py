@@ -92,11 +92,13 @@ class Lodged:
             nonlocal last
             last = at.get(f"/declarations/{self.id}", "officer")
             now = time.perf_counter() - self.started
-            if last["verdict"]["verdict"] != "CANNOT_TELL":
+            if last["verdict"]["verdict"] != "INDETERMINATE":
                 self.moments.setdefault(last["verdict"]["verdict"], now)
             if last["proofState"] in ON_CHAIN:
                 self.moments.setdefault("anchored", now)
-            if last["proofState"] == "final" and all(check["final"] for check in last["verdict"]["checks"]):
+            if last["proofState"] == "final" and all(
+                check["actionBy"] != "wait" for check in last["verdict"]["checks"]
+            ):
                 self.moments.setdefault("final", now)
             return "final" in self.moments
 
@@ -143,7 +145,7 @@ def good(case: Case) -> Fate:
     genuine = [_is_verified(case, record) for record in records]
     if verdict == "VALID" and released and all(genuine):
         return "passed"
-    return "undecided" if verdict == "CANNOT_TELL" else "caught"
+    return "undecided" if verdict == "INDETERMINATE" else "caught"
 
 
 def _follow_decision(case: Case, lodged: Lodged) -> None:

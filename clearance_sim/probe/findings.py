@@ -74,7 +74,7 @@ def proportion(hits: int, tried: int) -> Estimate:
 class Fates:
     """What became of consignments of one kind.
 
-    ``undecided``: the verdict was CANNOT TELL, so that nothing was released without an officer's express word.
+    ``undecided``: the verdict was INDETERMINATE, so that nothing was released without an officer's express word.
     """
 
     caught: int = 0

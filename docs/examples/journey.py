@@ -118,7 +118,7 @@ print(f"declaration           {declaration['id']} lodged by {declaration['issuer
 
 while True:
     verdict = call("GET", f"/declarations/{declaration['id']}", "officer")["verdict"]
-    if all(check["final"] for check in verdict["checks"]):
+    if all(check["actionBy"] != "wait" for check in verdict["checks"]):
         break
     time.sleep(0.1)
 print(f"verdict               {verdict['verdict']} on {len(verdict['checks'])} checks: {verdict['summary']}")

@@ -18,9 +18,10 @@ from backend.adapters.files import FolderFiles
 from backend.domain.kinds import Kind
 from backend.domain.outbox import Prepared, StatusChange
 from backend.domain.records import RecordOnFile
+from backend.messages.verdict import REASONS
 from backend.store.data_keys import RecordKeys
 from backend.store.database import open_engine, upgrade
-from backend.store.tables import metadata
+from backend.store.tables import decision, metadata
 from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +98,42 @@ INSERT INTO status_change (id, record_id, new_status, signer, reason, reason_sal
     '2026-03-02 12:00:00');
 INSERT INTO prepared (id, person_id, thumbprint, act, arguments, moment, seed, text_digest)
   VALUES ('p', 'q', 't', 'issue', '{"document": {"number": "4711"}}', '2026-03-02 12:00:00', x'00', 'x');
+"""
+
+
+def test_a_verdict_kept_with_a_decision_is_told_in_words_of_today(tmp_path):
+    path = tmp_path / "db.sqlite"
+    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(f"sqlite:///{path}", keys)
+        upgrade(engine, "0005")
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(_DECISION_OF_0005)
+        assert upgrade(engine)
+        with Session(engine) as session:
+            kept = session.scalars(select(decision.c.verdict)).one()
+        engine.dispose()
+    assert (kept["verdict"], kept["asOf"]) == ("INDETERMINATE", "2026-03-02T12:00:00+00:00")
+    told = [(check["code"], check["outcome"], check["reason"], check["values"]) for check in kept["checks"]]
+    assert told == [
+        ("SIGNATURE", "pass", "signature-valid", {"issuer": "A"}),
+        ("ANCHOR", "pass", "anchor-final", {"state": "final", "block": "7"}),
+        ("DOCUMENTS", "indeterminate", "certificate-of-origin-missing", {}),
+        ("QUANTITY_AVAILABLE", "pass", "quantity-available", {"left": "5 KGM"}),
+        ("STATUS", "pass", "in-force", {}),
+    ]
+    assert {check["reason"] for check in kept["checks"]} <= set(REASONS)
+
+
+_DECISION_OF_0005 = """
+INSERT INTO decision (id, consignment_id, decision, reason, officer_id, office_id, decided_at, verdict)
+  VALUES ('d', 'c', 'release', 'In order', 'q', 'o', '2026-03-02 12:00:00', '{
+    "verdict": "CANNOT_TELL", "asOf": "2026-03-02T12:00:00+00:00", "checks": [
+    {"code": "SIGNATURE", "outcome": "pass", "reason": "signed", "record": "r", "values": {"issuer": "A"}},
+    {"code": "ANCHOR", "outcome": "pass", "reason": "anchored", "record": "r",
+     "values": {"final": "True", "block": "7"}},
+    {"code": "DOCUMENTS", "outcome": "cannot_tell", "reason": "no-certificate-of-origin", "record": null, "values": {}},
+    {"code": "QUANTITY_LEFT", "outcome": "pass", "reason": "quantity-left", "record": "r", "values": {"left": "5 KGM"}},
+    {"code": "STATUS", "outcome": "pass", "reason": "in-force", "record": "r", "values": {}}]}');
 """
 
 

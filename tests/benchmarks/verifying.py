@@ -14,8 +14,9 @@ from backend.domain import bundle, bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import Kind
+from backend.domain.records import ProofState
 from backend.domain.snapshot import read as read_snapshot
-from backend.domain.verdict import LedgerFacts, Ruling, Verdict, judge
+from backend.domain.verdict import Conclusion, LedgerFacts, Verdict, evaluate
 from tests.benchmarks.figure import Figure
 from tests.helpers.builders import NOON, a_record, certificate_fields
 from tests.verifier.samples import Sample, a_dossier, a_sample
@@ -62,20 +63,22 @@ def _facts(sample: Sample) -> LedgerFacts:
     text = sample.bundle.snapshot
     assert text is not None
     (reading,) = read_snapshot(text).snapshot.readings
-    return LedgerFacts(NOON, reading.batch, 0, reading.accreditation, is_final=True, anchor_block=reading.block)
+    return LedgerFacts(
+        NOON, reading.batch, 0, reading.accreditation, state=ProofState.FINAL, anchor_block=reading.block
+    )
 
 
 def _judged(content: bytes, facts: LedgerFacts) -> None:
     read: Bundle = bundle.read(strict_json.loads(content))
     one: Evidence = read.records[0]
-    _is(judge(one, facts, NOON).ruling is Ruling.VALID)
+    _is(evaluate(one, facts, NOON).conclusion is Conclusion.VALID)
 
 
 def _by_snapshot(question: Question) -> None:
     read = bundle_verification.read(question.content, question.moment)
     assert not isinstance(read, Verdict)
-    source = bundle_verification.by_snapshot(read, question.trust, question.moment, timedelta(days=1))
-    _is(bundle_verification.verdict_on(read, source, question.moment).ruling is Ruling.VALID)
+    source = bundle_verification.facts_by_snapshot(read, question.trust, question.moment, timedelta(days=1))
+    _is(bundle_verification.verdict_on(read, source, question.moment).conclusion is Conclusion.VALID)
 
 
 def _is(valid: bool) -> None:

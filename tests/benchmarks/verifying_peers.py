@@ -26,7 +26,7 @@ from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, Act, AnchorBatch
 from backend.domain.trust import LedgerName, Trust, Trusted
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from tests.benchmarks.figure import Figure
 from tests.helpers.builders import (
     CHAMBER,
@@ -122,4 +122,4 @@ def _rate(files: list[bytes], url: str, trust: Trust, moment: datetime) -> float
 def _is_valid(content: bytes, url: str, trust: Trust, moment: datetime) -> bool:
     read = bundles.read(strict_json.loads(content))
     source = by_node(read, Node(url), trust, moment, DAY)
-    return bundle_verification.verdict_on(read, source, moment).ruling is Ruling.VALID
+    return bundle_verification.verdict_on(read, source, moment).conclusion is Conclusion.VALID

@@ -71,8 +71,8 @@ def from_disk(browser: Browser) -> Any:
     assert set(asked) <= {UNREACHABLE}
 
 
-def ruled(page: Page, ruling: str) -> None:
-    expect(page.locator("body")).to_have_attribute("data-verdict", ruling)
+def ruled(page: Page, conclusion: str) -> None:
+    expect(page.locator("body")).to_have_attribute("data-verdict", conclusion)
     expect(page.locator("#outcome")).to_be_visible()
 
 
@@ -86,7 +86,7 @@ def test_a_bundle_is_verified_from_the_disk_without_a_network(
 ) -> None:
     page = from_disk(language, width)
     page.set_input_files("#bundle", files["certificate"])
-    ruled(page, "CANNOT_TELL")
+    ruled(page, "INDETERMINATE")
     page.set_input_files("#trust", files["trust"])
     ruled(page, "VALID")
     expect(page.locator("#outcome")).to_have_text({"en": "Valid", "zh": "有效"}[language])
@@ -101,10 +101,10 @@ def test_a_bundle_is_verified_from_the_disk_without_a_network(
     ruled(page, "VALID")
     picture(page, f"verifier-dossier-{language}-{width}")
     page.set_input_files("#bundle", files["trust"])
-    ruled(page, "CANNOT_TELL")
+    ruled(page, "INDETERMINATE")
     page.fill("#rpc", UNREACHABLE)
     page.set_input_files("#bundle", files["certificate"])
-    ruled(page, "CANNOT_TELL")
+    ruled(page, "INDETERMINATE")
 
 
 def test_a_file_can_be_dropped_and_the_language_changed(from_disk: Callable[..., Page], files: dict[str, Path]) -> None:

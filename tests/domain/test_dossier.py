@@ -5,7 +5,7 @@ import pytest
 from backend.domain import documents
 from backend.domain.dossier import Paper, match
 from backend.domain.kinds import Kind
-from backend.domain.verdict import Ruling, Verdict
+from backend.domain.verdict import Conclusion, Verdict
 from tests.helpers.builders import (
     NOON,
     certificate_fields,
@@ -37,8 +37,8 @@ def matched(declaration=None, papers=None):
     return match(declaration or a_declaration(), [a_certificate(), a_report()] if papers is None else papers)
 
 
-def ruling(checks):
-    return Verdict.of(checks, NOON).ruling
+def conclusion(checks):
+    return Verdict.of(checks, NOON).conclusion
 
 
 def found(checks, code):
@@ -47,7 +47,7 @@ def found(checks, code):
 
 def test_papers_that_fit_are_valid():
     checks = matched()
-    assert ruling(checks) is Ruling.VALID
+    assert conclusion(checks) is Conclusion.VALID
     assert outcomes(checks) == {
         "MATCH_HS_CODE": ("pass", "hs-code-matches"),
         "MATCH_ORIGIN": ("pass", "origin-matches"),
@@ -67,19 +67,19 @@ def test_each_check_names_the_paper_that_it_is_about():
 @pytest.mark.parametrize(
     ("papers", "reasons"),
     [
-        ([], ["no-certificate-of-origin", "no-inspection-report"]),
-        ([a_certificate()], ["no-inspection-report"]),
-        ([a_report()], ["no-certificate-of-origin"]),
+        ([], ["certificate-of-origin-missing", "inspection-report-missing"]),
+        ([a_certificate()], ["inspection-report-missing"]),
+        ([a_report()], ["certificate-of-origin-missing"]),
         (
             [paper(Kind.INVOICE, invoice_fields())],
-            ["no-certificate-of-origin", "no-inspection-report"],
+            ["certificate-of-origin-missing", "inspection-report-missing"],
         ),
     ],
 )
 def test_missing_papers_cannot_be_told(papers, reasons):
     checks = matched(papers=papers)
-    assert ruling(checks) is Ruling.CANNOT_TELL
-    assert found(checks, "DOCUMENTS") == [("cannot_tell", reason) for reason in reasons]
+    assert conclusion(checks) is Conclusion.INDETERMINATE
+    assert found(checks, "DOCUMENTS") == [("indeterminate", reason) for reason in reasons]
 
 
 @pytest.mark.parametrize(
@@ -94,66 +94,66 @@ def test_missing_papers_cannot_be_told(papers, reasons):
 )
 def test_a_certificate_of_other_goods_is_invalid(change, code, reason):
     checks = matched(papers=[a_certificate(**change), a_report()])
-    assert ruling(checks) is Ruling.INVALID
+    assert conclusion(checks) is Conclusion.INVALID
     assert ("fail", reason) in found(checks, code)
 
 
 def test_a_report_on_other_goods_is_invalid():
     checks = matched(papers=[a_certificate(), a_report(hsCode="961700")])
-    assert ruling(checks) is Ruling.INVALID
+    assert conclusion(checks) is Conclusion.INVALID
     assert found(checks, "MATCH_HS_CODE") == [("pass", "hs-code-matches"), ("fail", "hs-code-differs")]
 
 
 def test_goods_that_do_not_conform_are_invalid():
     checks = matched(papers=[a_certificate(), a_report(conforms=False)])
-    assert ruling(checks) is Ruling.INVALID
+    assert conclusion(checks) is Conclusion.INVALID
     assert found(checks, "CONFORMITY") == [("fail", "does-not-conform")]
 
 
 def test_one_good_report_does_not_outweigh_a_bad_one():
     checks = matched(papers=[a_certificate(), a_report("one"), a_report("two", conforms=False)])
-    assert ruling(checks) is Ruling.INVALID
+    assert conclusion(checks) is Conclusion.INVALID
 
 
 def test_quantities_are_added_up_on_both_sides():
     two_lines = a_declaration(items=[goods_item(quantity="300"), goods_item(quantity="200.001")])
-    assert ruling(matched(two_lines)) is Ruling.INVALID
+    assert conclusion(matched(two_lines)) is Conclusion.INVALID
     both = [a_certificate("one"), a_certificate("two", quantity="0.001"), a_report()]
-    assert ruling(matched(two_lines, both)) is Ruling.VALID
+    assert conclusion(matched(two_lines, both)) is Conclusion.VALID
 
 
 def test_exactly_the_certified_quantity_is_covered():
-    assert ruling(matched(a_declaration(items=[goods_item(quantity="500")]))) is Ruling.VALID
+    assert conclusion(matched(a_declaration(items=[goods_item(quantity="500")]))) is Conclusion.VALID
 
 
 def test_units_are_never_guessed():
     checks = matched(a_declaration(items=[goods_item(unitCode="DZN")]))
-    assert ruling(checks) is Ruling.CANNOT_TELL
-    assert found(checks, "MATCH_QUANTITY") == [("cannot_tell", "units-differ")]
+    assert conclusion(checks) is Conclusion.INDETERMINATE
+    assert found(checks, "MATCH_QUANTITY") == [("indeterminate", "units-differ")]
 
 
 def test_codes_agree_on_their_first_six_digits():
-    assert ruling(matched(a_declaration(items=[goods_item(hsCode="9405210090")]))) is Ruling.VALID
+    assert conclusion(matched(a_declaration(items=[goods_item(hsCode="9405210090")]))) is Conclusion.VALID
 
 
 def test_an_importers_name_is_not_the_exporters():
     checks = matched(a_declaration(direction="import"), [a_certificate(exporter={"name": "Somebody"}), a_report()])
     assert not found(checks, "MATCH_EXPORTER")
-    assert ruling(checks) is Ruling.VALID
+    assert conclusion(checks) is Conclusion.VALID
 
 
 @pytest.mark.parametrize("name", ["MORNING STAR TRADING CO., LTD.", "Morning  Star Trading Co., Ltd."])
 def test_a_name_is_the_same_however_it_is_spaced_and_cased(name):
-    assert ruling(matched(papers=[a_certificate(exporter={"name": name}), a_report()])) is Ruling.VALID
+    assert conclusion(matched(papers=[a_certificate(exporter={"name": name}), a_report()])) is Conclusion.VALID
 
 
 def test_goods_that_no_certificate_covers_are_not_valid():
     """One line with a certificate must not carry another line through that has none."""
     smuggled = a_declaration(items=[goods_item(), goods_item(hsCode="930190", description="Something else")])
-    assert ruling(matched(smuggled)) is not Ruling.VALID
+    assert conclusion(matched(smuggled)) is not Conclusion.VALID
 
 
 def test_goods_that_no_report_covers_are_not_valid():
     two = a_declaration(items=[goods_item(), goods_item(hsCode="961700")])
     certificates = [a_certificate("one"), a_certificate("two", hsCode="961700")]
-    assert ruling(matched(two, [*certificates, a_report()])) is not Ruling.VALID
+    assert conclusion(matched(two, [*certificates, a_report()])) is not Conclusion.VALID

@@ -6,7 +6,7 @@ from backend.domain import documents
 from backend.domain.dossier import Paper
 from backend.domain.kinds import Kind
 from backend.domain.trade_match import match_trade
-from backend.domain.verdict import Ruling, Verdict
+from backend.domain.verdict import Conclusion, Verdict
 from tests.helpers.builders import FIELDS, NOON, declaration_fields
 
 SEVEN = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
@@ -31,7 +31,7 @@ def reasons(checks, outcome):
 
 def test_a_whole_dossier_that_fits_is_valid():
     checks = checked(papers(certificate_of_origin={"invoiceReference": "inv-1"}))
-    assert Verdict.of(checks, NOON).ruling is Ruling.VALID
+    assert Verdict.of(checks, NOON).conclusion is Conclusion.VALID
     assert {check.code for check in checks} == {
         "MATCH_ORDER",
         "MATCH_WAYBILL",
@@ -67,7 +67,7 @@ def test_a_paper_of_another_sale_is_invalid(kind, change, reason):
 @pytest.mark.parametrize("change", [{"amount": "1299.99"}, {"currency": "EUR"}])
 def test_a_payment_of_another_amount_is_for_a_person_to_see(change):
     checks = checked(papers(payment_receipt=change))
-    assert reasons(checks, "cannot_tell") == {("payment-differs", "PAYMENT_RECEIPT")}
+    assert reasons(checks, "indeterminate") == {("payment-differs", "PAYMENT_RECEIPT")}
     assert not reasons(checks, "fail")
 
 

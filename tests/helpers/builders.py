@@ -17,6 +17,7 @@ from backend.domain.batch import Batch, Entry, quantity_steps, seal
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.records import ProofState
 from backend.domain.verdict import LedgerFacts
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -268,7 +269,7 @@ def facts_for(evidence: Evidence, **changes: Any) -> LedgerFacts:
     assert evidence.anchor is not None
     batch, _ = sealed_with_others(evidence.entry)
     anchored = AnchoredBatch(evidence.anchor.root, NOON - timedelta(hours=1), 1, 1, batch.lanes)
-    facts = LedgerFacts(NOON, anchored, 0, an_accreditation(), is_final=True, anchor_block=None)
+    facts = LedgerFacts(NOON, anchored, 0, an_accreditation(), state=ProofState.FINAL, anchor_block=None)
     return replace(facts, **changes)
 
 

@@ -368,7 +368,8 @@ class FakeLedger:
             self._mine_one()
 
     def _mine_one(self) -> None:
-        block = _Block(len(self._blocks), self.clock.time, fork=self._fork)
+        whole_second = (self.clock.time + timedelta(microseconds=999_999)).replace(microsecond=0)  # as chains count
+        block = _Block(len(self._blocks), whole_second, fork=self._fork)
         results = []
         while due := [raw for raw in self._pool if self._is_due(raw)]:
             for raw in due:

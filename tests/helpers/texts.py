@@ -23,7 +23,7 @@ ROOT = Path(backend.__file__).parent
 Key = tuple[str | None, str]
 """Context and text."""
 
-_FIRST = {"_", "gettext", "Message", "_unclear", "ChainUnavailable", "TransactionRejected"}
+_FIRST = {"_", "gettext", "Message", "_response_error", "ChainUnavailable", "TransactionRejected"}
 _CODED = {"Unusable", "UnknownFormat", "WrongScenario", "NotReleasable"}
 """Errors whose first argument is a code: ``imports.SENTENCES`` has their texts."""
 
@@ -82,10 +82,11 @@ def of_templates() -> set[Key]:
 def of_tables() -> set[Key]:
     """What tables of sentences and names say."""
     bare = [
-        *verdict.RULINGS.values(),
+        *verdict.CONCLUSIONS.values(),
         *verdict.REASONS.values(),
         *verdict.BECAUSE.values(),
-        *verdict.MENDERS.values(),
+        *verdict.ACTION_BY.values(),
+        *verdict.PROOF_STATES.values(),
         verdict.SHORT_OF_FORM,
         *imports.SENTENCES.values(),
         *fields.PATTERNS.values(),
@@ -97,6 +98,7 @@ def of_tables() -> set[Key]:
     ]
     in_context = {
         "check": verdict.CHECKS.values(),
+        "terminal": [conclusion.value for conclusion in verdict.CONCLUSIONS],
         "sheet": labels.SHEET_TITLES.values(),
     }
     return {(None, text) for text in bare} | {(name, text) for name, texts in in_context.items() for text in texts}

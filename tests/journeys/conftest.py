@@ -66,7 +66,7 @@ class Server:
 
         def final() -> Any:
             found = self.get(f"/declarations/{declaration_id}", "officer")["verdict"]
-            return found if all(check["final"] for check in found["checks"]) else None
+            return found if all(check["actionBy"] != "wait" for check in found["checks"]) else None
 
         verdict: dict[str, Any] = self.until(final)
         return verdict

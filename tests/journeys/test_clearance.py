@@ -59,7 +59,7 @@ def test_evidence_verifies_by_itself_and_an_altered_certificate_does_not(server:
 
     (one,) = bundle["records"]
     other_quantity = {**bundle, "records": [{**one, "entry": {**one["entry"], "quantity": "9000000"}}]}
-    assert "other-quantity" in _reasons(server.post("/verify", None, other_quantity, 200), "fail")
+    assert "entry-quantity-mismatch" in _reasons(server.post("/verify", None, other_quantity, 200), "fail")
     jwt, *disclosures = one["record"].split("~")
     altered = "~".join([jwt, disclosures[0][:-2] + ("AA" if disclosures[0][-2:] != "AA" else "BB"), *disclosures[1:]])
     forged = {**bundle, "records": [{**one, "record": altered}]}
@@ -96,7 +96,7 @@ def test_a_record_by_an_issuer_who_was_never_accredited_cannot_release_goods(ser
     verdict = server.settled_verdict(declaration)
     assert verdict["verdict"] == "INVALID"
     assert _reasons(verdict, "fail") == {"never-accredited"}
-    refused = _release(server, declaration, 409, acceptCannotTell=True)
+    refused = _release(server, declaration, 409, acceptIndeterminate=True)
     assert refused["code"] == "not-releasable"
     assert refused["verdict"]["verdict"] == "INVALID"
 
@@ -145,10 +145,10 @@ def test_goods_pass_through_examination_and_a_closed_case_stays_closed(server: S
 def test_goods_without_papers_are_released_only_on_an_officers_express_word(server: Server) -> None:
     declaration = _lodged(server, [])
     verdict = server.settled_verdict(declaration)
-    assert verdict["verdict"] == "CANNOT_TELL"
-    assert _reasons(verdict, "cannot_tell") == {"no-certificate-of-origin", "no-inspection-report"}
+    assert verdict["verdict"] == "INDETERMINATE"
+    assert _reasons(verdict, "indeterminate") == {"certificate-of-origin-missing", "inspection-report-missing"}
     _release(server, declaration, 409)
-    assert _release(server, declaration, acceptCannotTell=True)["verdict"] == "CANNOT_TELL"
+    assert _release(server, declaration, acceptIndeterminate=True)["verdict"] == "INDETERMINATE"
 
 
 def _new_issuer(server: Server, role: str, name: str) -> dict[str, Any]:

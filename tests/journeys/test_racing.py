@@ -54,7 +54,7 @@ def test_a_hundred_parallel_draws_on_fifty_units_take_exactly_fifty(server: Serv
         released = [one for one in found if one["status"] == "RELEASED"]
         assert len(released) == 50
         reasons = Counter(c["reason"] for one in released for c in one["verdict"]["checks"])
-        return reasons["quantity-drawn"] == 50
+        return reasons["drawdown-recorded"] == 50
 
     server.until(drawn, 60)
     audit = subprocess.run(
@@ -73,7 +73,7 @@ def test_of_two_officers_at_once_exactly_one_decides(server: Server) -> None:
     with ThreadPoolExecutor(4) as pool:
         lodged = list(pool.map(lambda _: server.post("/declarations", "merchant", a_declaration([])), range(PAIRS)))
     bodies: list[dict[str, Any]] = [
-        {"decision": "release", "reason": "In order", "acceptCannotTell": True},
+        {"decision": "release", "reason": "In order", "acceptIndeterminate": True},
         {"decision": "reject", "reason": "Not in order"},
     ]
     winners: Counter[str] = Counter()

@@ -7,9 +7,10 @@ from string import Formatter
 import pytest
 
 import backend
+from backend.domain.records import ProofState
+from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages.catalogue import languages
-from backend.messages.verdict import CHECKS, MENDERS, REASONS, RULINGS, headline, sentence
-from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
+from backend.messages.verdict import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, sentence
 from tests.helpers.builders import NOON
 
 ROOT = Path(backend.__file__).parent
@@ -40,7 +41,7 @@ def reasons_named():
     return (
         named
         | {f"{what}-{how}" for what in matched for how in ("matches", "differs")}
-        | {"no-certificate-of-origin", "no-inspection-report", "suspended", "revoked", "superseded"}
+        | {"certificate-of-origin-missing", "inspection-report-missing", "suspended", "revoked", "superseded"}
     )
 
 
@@ -49,7 +50,13 @@ def placeholders(template):
 
 
 def test_the_reasons_are_found_in_the_code():
-    assert {"signed", "signature-broken", "snapshot-too-old", "units-differ", "named-other"} <= reasons_named()
+    assert {
+        "signature-valid",
+        "signature-invalid",
+        "snapshot-too-old",
+        "units-differ",
+        "document-not-named",
+    } <= reasons_named()
     assert len(reasons_named()) > 40
 
 
@@ -80,14 +87,15 @@ def test_a_time_is_shown_the_readers_way():
 
 def test_the_headline_is_the_deciding_sentence():
     revoked = Check("STATUS", Outcome.FAIL, "revoked", {"issuer": "Zhejiang Chamber"})
-    found = Verdict.of([Check("X", Outcome.PASS, "signed", {"issuer": "A"}), revoked], NOON)
+    found = Verdict.of([Check("X", Outcome.PASS, "signature-valid", {"issuer": "A"}), revoked], NOON)
     assert headline(found, "en") == sentence(revoked, "en")
     assert headline(found, "zh") == sentence(revoked, "zh")
-    assert headline(Verdict.of([Check("X", Outcome.PASS, "signed")], NOON), "en") == "All checks passed."
+    assert headline(Verdict.of([Check("X", Outcome.PASS, "signature-valid")], NOON), "en") == "All checks passed."
 
 
 def test_everything_has_its_name_in_both_languages():
-    assert set(RULINGS) == set(Ruling)
-    assert set(MENDERS) == {mender.value for mender in Mender}
+    assert set(CONCLUSIONS) == set(Conclusion)
+    assert set(PROOF_STATES) == set(ProofState)
+    assert set(ACTION_BY) == {action_by.value for action_by in ActionBy}
     codes = {word for path in SOURCES for word in words_in(path) if word.isupper() and word.replace("_", "").isalpha()}
-    assert codes - set(CHECKS) <= {"VALID", "INVALID", "CANNOT_TELL"}
+    assert codes - set(CHECKS) <= {"VALID", "INVALID", "INDETERMINATE"}

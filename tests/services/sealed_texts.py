@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from backend.adapters.files import FolderFiles
+from backend.domain import bundle
 from backend.services import erasure, selective_disclosure
 from backend.store import tables
 from backend.store.crypto_shredding import follow_the_keys
@@ -21,7 +22,7 @@ SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
 def shown(house, record, audience=None, *names):
     choice = selective_disclosure.choose(house.ctx, house.merchant, record.id, audience, names)
-    return selective_disclosure.presentation(house.ctx, choice)
+    return bundle.write(selective_disclosure.present(house.ctx, choice))
 
 
 def held_certificate(house, **changes):

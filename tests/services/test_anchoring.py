@@ -13,7 +13,7 @@ from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
 from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
 from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
 from backend.services.verification import verdict_on
@@ -54,7 +54,7 @@ def test_a_record_goes_from_stored_to_final(house):
     follow(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
     assert not is_under_way(house.ctx)
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
 
 
 def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
@@ -233,7 +233,7 @@ def statuses_sent(house, signer):
 def test_one_records_changes_reach_the_ledger_in_their_order(house):
     consignment = house.lodge()
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
-        decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_cannot_tell=True)
+        decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_indeterminate=True)
     house.settle(20)
     assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
@@ -297,7 +297,7 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
         sending = work.outbox.get(house.record(record.id).batch.transaction_id)
     assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
     assert state_of(house, record) is not ProofState.FINAL
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.refusing = False
     other = house.issue_certificate(certificateNumber="N-2")
     house.settle()
@@ -334,14 +334,14 @@ def test_an_anchor_becomes_final_after_its_confirmations(house):
     record = house.issue_certificate()
     advance(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.mine(2)
     advance(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
     house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
 
 
 def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(house):
@@ -382,7 +382,7 @@ def test_a_reorganisation_never_reads_as_a_forgery(house):
     advance(house.ctx)
     house.ledger.holding = True
     house.ledger.reorganise(1)
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.CANNOT_TELL
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
 
 
 def test_a_status_whose_block_was_lost_is_written_again(house):

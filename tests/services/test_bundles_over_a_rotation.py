@@ -6,7 +6,7 @@ import pytest
 
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
-from backend.domain.verdict import Ruling, Verdict
+from backend.domain.verdict import Conclusion, Verdict
 from backend.services import keys
 from backend.services.bundles import bundle_of, trust_of
 from backend.services.verification import verdict_on_bundle
@@ -48,22 +48,22 @@ def settled(house, **changes):
 
 
 def by_the_ledger(house, content):
-    return verdict_on_bundle(house.ctx, strict_json.loads(content)).ruling
+    return verdict_on_bundle(house.ctx, strict_json.loads(content)).conclusion
 
 
 def by_its_snapshot(house, content):
     moment = house.ctx.now()
     read = bundle_verification.read(content, moment)
     assert not isinstance(read, Verdict), read
-    source = bundle_verification.by_snapshot(read, trust_of(house.ctx, "Operator"), moment, DAY)
+    source = bundle_verification.facts_by_snapshot(read, trust_of(house.ctx, "Operator"), moment, DAY)
     return bundle_verification.verdict_on(read, source, moment)
 
 
 def test_a_bundle_made_before_its_issuers_key_was_rotated_is_still_valid(house):
     content = file_of(house, settled(house))
     rotate(house)
-    assert by_the_ledger(house, content) is Ruling.VALID
-    assert by_its_snapshot(house, content).ruling is Ruling.VALID
+    assert by_the_ledger(house, content) is Conclusion.VALID
+    assert by_its_snapshot(house, content).conclusion is Conclusion.VALID
 
 
 def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(house):
@@ -72,8 +72,8 @@ def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(
     rotate(house)
     after = file_of(house, record)
     assert after != before
-    assert by_the_ledger(house, after) is Ruling.VALID
-    assert by_its_snapshot(house, after).ruling is Ruling.VALID
+    assert by_the_ledger(house, after) is Conclusion.VALID
+    assert by_its_snapshot(house, after).conclusion is Conclusion.VALID
 
 
 def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house):
@@ -86,5 +86,5 @@ def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house
         new.is_active, kept.is_active, kept.successor = False, True, None
         work.commit()
     content = file_of(house, settled(house, certificateNumber="LATE-1"))
-    assert by_the_ledger(house, content) is Ruling.INVALID
-    assert by_its_snapshot(house, content).ruling is Ruling.INVALID
+    assert by_the_ledger(house, content) is Conclusion.INVALID
+    assert by_its_snapshot(house, content).conclusion is Conclusion.INVALID

@@ -9,7 +9,7 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.errors import LedgerRefused
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
-from backend.domain.verdict import Outcome, Ruling
+from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
 from backend.services.anchoring import advance, begin_anew
 from backend.services.audit import audit
@@ -52,7 +52,7 @@ def rows(house, consignment):
 def quantity_check(house, consignment):
     with house.ctx.work(reading=True) as work:
         verdict = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
-    return next(check for check in verdict.checks if check.code == "QUANTITY_LEFT")
+    return next(check for check in verdict.checks if check.code == "QUANTITY_AVAILABLE")
 
 
 def draw_elsewhere(house, certificate, declaration, steps):
@@ -86,7 +86,7 @@ def test_a_release_draws_its_certificate_and_only_then_stands_on_the_ledger(hous
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
-    assert quantity_check(house, consignment).reason == "quantity-drawn"
+    assert quantity_check(house, consignment).reason == "drawdown-recorded"
 
 
 def test_the_release_is_not_sent_before_its_draws_are_final(house):
@@ -136,7 +136,7 @@ def test_a_statement_that_was_accepted_draws_nothing(house):
         house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(), house.chamber.organisation.id
     )
     consignment = lodged(house, [statement])
-    release(house, consignment, accept_cannot_tell=True)
+    release(house, consignment, accept_indeterminate=True)
     house.settle()
     assert rows(house, consignment) == []
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -161,7 +161,7 @@ def test_what_another_server_drew_is_not_released_again(house):
     assert quantity_check(house, ours).outcome is Outcome.FAIL
     with pytest.raises(NotReleasable) as refused:
         release(house, ours)
-    assert refused.value.verdict.ruling is Ruling.INVALID
+    assert refused.value.verdict.conclusion is Conclusion.INVALID
     assert quantity_check(house, theirs).values["left"] == "200 H87"
 
 

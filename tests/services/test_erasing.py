@@ -6,14 +6,13 @@ from hashlib import sha256
 import pytest
 
 from backend.adapters.files import FolderFiles
-from backend.domain import evidence
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience
 from backend.domain.records import StoredFile
 from backend.domain.sd_jwt import unb64
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import decisions, declarations, erasure, files, issuance, statements
 from backend.services.audit import audit
 from backend.services.verification import verdict_on, verdict_on_bundle, verdict_on_consignment
@@ -96,13 +95,15 @@ def test_everybody_elses_proofs_in_the_batch_go_on(house):
     reports = [house.issue_report(reportNumber=f"B-{n}") for n in range(4)]
     house.settle()
     assert len({house.record(r.id).batch.root for r in [*records, *reports]}) == 1
-    bundles = {r.id: evidence.write(evidence.read(shown(house, r, Audience.CUSTOMS))) for r in [*records, *reports]}
+    bundles = {r.id: shown(house, r, Audience.CUSTOMS) for r in [*records, *reports]}
     for victim in (records[0], records[3], reports[3]):
         erase(house, victim)
     for record in [*records, *reports]:
-        expected = Ruling.CANNOT_TELL if house.record(record.id).erased_at else Ruling.VALID
-        assert verdict_on(house.ctx, house.record(record.id)).ruling is expected
-        assert verdict_on_bundle(house.ctx, bundles[record.id]).ruling is Ruling.VALID  # who has a copy has a proof
+        expected = Conclusion.INDETERMINATE if house.record(record.id).erased_at else Conclusion.VALID
+        assert verdict_on(house.ctx, house.record(record.id)).conclusion is expected
+        assert (
+            verdict_on_bundle(house.ctx, bundles[record.id]).conclusion is Conclusion.VALID
+        )  # who has a copy has a proof
     assert audit(house.ctx).discrepancies == ()
 
 
@@ -119,8 +120,8 @@ def test_the_verdict_says_that_it_was_erased(house):
     record = held_certificate(house)
     erase(house, record)
     verdict = verdict_on(house.ctx, house.record(record.id))
-    assert verdict.ruling is Ruling.CANNOT_TELL
-    assert outcomes(verdict.checks)["CONTENT"] == ("cannot_tell", "erased")
+    assert verdict.conclusion is Conclusion.INDETERMINATE
+    assert outcomes(verdict.checks)["CONTENT"] == ("indeterminate", "erased")
 
 
 def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_files(house):
@@ -179,7 +180,7 @@ def test_what_customs_still_need_is_not_erased(house):
     with house.ctx.work(reading=True) as work:
         dossier = verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id))
     assert "erased" in {check.reason for check in dossier.verdict.checks}
-    assert "named-other" not in {check.reason for check in dossier.verdict.checks}
+    assert "document-not-named" not in {check.reason for check in dossier.verdict.checks}
 
 
 def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):

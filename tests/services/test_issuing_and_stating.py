@@ -5,7 +5,7 @@ import pytest
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.records import Assurance, RequestState
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import files, issuance, products, statements
 from backend.services.verification import verdict_on
 from tests.helpers.builders import (
@@ -106,11 +106,11 @@ def test_a_certificate_without_an_end_in_sight_is_issued(house):
 def test_a_certificate_ends_with_its_last_day(house):
     record = house.issue_certificate(validUntil="2026-03-02")
     house.settle()
-    assert verdict_on(house.ctx, record := house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, record := house.record(record.id)).conclusion is Conclusion.VALID
     house.clock.time = house.clock.time.replace(hour=23, minute=59)
-    assert verdict_on(house.ctx, record).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, record).conclusion is Conclusion.VALID
     house.clock.time = house.clock.time.replace(day=3, hour=0, minute=1)
-    assert verdict_on(house.ctx, record).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, record).conclusion is Conclusion.INVALID
 
 
 # Stating and confirming
@@ -126,8 +126,8 @@ def test_a_confirmed_statement_is_superseded_by_the_issuers_record(house):
     assert new.sd_jwt.payload["supersedes"] == old.digest
     assert new.document.certificate_number == "N-1"
     assert new.holder.id == house.merchant.organisation.id
-    assert verdict_on(house.ctx, new).ruling is Ruling.VALID
-    assert verdict_on(house.ctx, old).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, new).conclusion is Conclusion.VALID
+    assert verdict_on(house.ctx, old).conclusion is Conclusion.INVALID
     assert house.ledger.status(old.batch.root, old.place) == DocumentStatus.SUPERSEDED
     assert request_about(house, statement).state is RequestState.CONFIRMED
 
@@ -181,7 +181,7 @@ def test_a_statement_sent_back_is_corrected(house):
     assert house.record(first.id).superseded_by_id == second.id
     confirmed = confirm(house, second)
     house.settle()
-    assert verdict_on(house.ctx, house.record(confirmed.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(confirmed.id)).conclusion is Conclusion.VALID
 
 
 def test_only_what_was_sent_back_is_corrected_and_only_once(house):
@@ -237,7 +237,7 @@ def test_a_revoked_record_is_invalid_for_good(house):
     record = house.issue_certificate()
     house.settle()
     issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INVALID
     house.settle()
     with pytest.raises(Conflict):
         issuance.revoke(house.ctx, house.chamber, record.id, "again")

@@ -7,7 +7,7 @@ import pytest
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.sd_jwt import b64
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import accreditation, declarations, external_signing, keys, statements
 from backend.services.keys import OutsideKey, possession_text
 from backend.services.verification import verdict_on
@@ -25,8 +25,8 @@ def active(house, who):
         return work.keys.active(house.people[who].organisation)
 
 
-def ruling(house, record):
-    return verdict_on(house.ctx, house.record(record.id)).ruling
+def conclusion(house, record):
+    return verdict_on(house.ctx, house.record(record.id)).conclusion
 
 
 def rotate(house, who="chamber", given=None):
@@ -52,8 +52,8 @@ def test_after_a_rotation_the_new_key_signs_and_what_the_old_one_signed_stays_va
     house.settle()
     assert active(house, "chamber").thumbprint == new.thumbprint != old.thumbprint
     assert house.record(after.id).key_named == b64(bytes.fromhex(new.thumbprint))
-    assert ruling(house, before) is Ruling.VALID
-    assert ruling(house, after) is Ruling.VALID
+    assert conclusion(house, before) is Conclusion.VALID
+    assert conclusion(house, after) is Conclusion.VALID
 
 
 def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
@@ -67,8 +67,8 @@ def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
     late = house.issue_certificate(certificateNumber="LATE-1")
     house.settle()
     verdict = verdict_on(house.ctx, house.record(late.id))
-    assert verdict.ruling is Ruling.INVALID
-    assert outcomes(verdict.checks)["ISSUER_ACCREDITED"] == ("fail", "not-accredited-then")
+    assert verdict.conclusion is Conclusion.INVALID
+    assert outcomes(verdict.checks)["ISSUER_ACCREDITED"] == ("fail", "not-accredited-at-issue")
 
 
 def test_nothing_is_signed_while_the_ledger_has_not_said_which_key_counts(house):
@@ -86,7 +86,7 @@ def test_a_rotation_that_the_ledger_refuses_leaves_the_old_key_signing(house):
     house.settle()
     house.ledger.refusing = False
     assert active(house, "chamber").thumbprint == old.thumbprint
-    assert ruling(house, house.issue_certificate()) is Ruling.CANNOT_TELL  # signed; not sealed yet
+    assert conclusion(house, house.issue_certificate()) is Conclusion.INDETERMINATE  # signed; not sealed yet
 
 
 def test_keys_rotate_again_and_again(house):
@@ -96,7 +96,7 @@ def test_keys_rotate_again_and_again(house):
         rotate(house)
         records.append(house.issue_certificate(certificateNumber=f"R-{turn}"))
     house.settle()
-    assert {ruling(house, record) for record in records} == {Ruling.VALID}
+    assert {conclusion(house, record) for record in records} == {Conclusion.VALID}
     assert len({house.record(record.id).key_named for record in records}) == 4
 
 
@@ -128,20 +128,20 @@ def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(h
     key = active(house, "chamber").thumbprint
     house.clock.pass_by(timedelta(hours=1))
     house.settle()
-    assert {ruling(house, record) for record in stolen} == {Ruling.VALID}
+    assert {conclusion(house, record) for record in stolen} == {Conclusion.VALID}
 
     found = keys.compromised(house.ctx, house.authority, key, since)
     house.settle()
     assert [record.id for record in found.records] == [record.id for record in stolen]
     assert before.id not in {record.id for record in found.records}
-    assert {ruling(house, record) for record in stolen} == {Ruling.INVALID}
+    assert {conclusion(house, record) for record in stolen} == {Conclusion.INVALID}
     with pytest.raises(Conflict, match="withdrawn"):
         house.issue_certificate(certificateNumber="AFTER")
 
     rotate(house)
     again = house.issue_certificate(certificateNumber="AFTER")
     house.settle()
-    assert ruling(house, again) is Ruling.VALID
+    assert conclusion(house, again) is Conclusion.VALID
     listed = keys.signed_since(house.ctx, house.authority, key, since)
     assert [record.id for record in listed.records] == [record.id for record in stolen]
 
@@ -150,12 +150,12 @@ def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
     new = rotate(house)
     record = house.issue_certificate()
     house.settle()
-    assert ruling(house, record) is Ruling.VALID
+    assert conclusion(house, record) is Conclusion.VALID
     keys.compromised(house.ctx, house.authority, new.thumbprint, house.clock())
     house.settle()
     assert house.ledger.accreditation(bytes.fromhex(new.thumbprint)).suspended_since is not None
     house.clock.pass_by(timedelta(seconds=2))
-    assert ruling(house, record) is Ruling.INVALID
+    assert conclusion(house, record) is Conclusion.INVALID
 
 
 def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
@@ -202,7 +202,7 @@ def test_a_record_is_signed_outside_in_two_steps(house, own):
     record = external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
     house.settle()
     assert house.record(record.id).signed_jwt.startswith(made.text.decode())
-    assert ruling(house, record) is Ruling.VALID
+    assert conclusion(house, record) is Conclusion.VALID
 
 
 def test_preparing_leaves_nothing_on_file(house, own):
@@ -276,7 +276,7 @@ def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
         made = external_signing.prepare(house.ctx, house.merchant, "issue", {"kind": kind, "document": document})
         record = external_signing.submit(house.ctx, house.merchant, made.id, b64(key.sign(made.text)))
         house.settle()
-        assert ruling(house, record) is Ruling.VALID
+        assert conclusion(house, record) is Conclusion.VALID
     with pytest.raises(Conflict):
         declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="OTHER"))
 

@@ -6,16 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from backend.domain import evidence, sd_jwt
+from backend.domain import bundle, sd_jwt
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.verdict import Ruling
-from backend.services import accreditation, decisions, declarations, issuance, release_times, statements
+from backend.domain.verdict import Conclusion
+from backend.services import accreditation, bundles, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import AnswerKey, IdempotencyKeyReused
 from backend.services.verification import (
-    evidence_of,
     verdict_on,
     verdict_on_bundle,
     verdict_on_consignment,
@@ -32,7 +31,7 @@ def decide(house, consignment, decision=Decision.RELEASE, actor=None, **changes)
     return decisions.decide(house.ctx, actor or house.officer, consignment.id, decision, "Papers in order", **changes)
 
 
-def ruling(house, consignment):
+def conclusion(house, consignment):
     with house.ctx.work(reading=True) as work:
         return verdict_on_consignment(house.ctx, work, work.consignments.get(consignment.id)).verdict
 
@@ -125,7 +124,7 @@ def test_a_merchant_withdraws_its_own_declaration_only(house):
     with pytest.raises(Conflict):
         declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
-    assert ruling(house, consignment).ruling is Ruling.INVALID
+    assert conclusion(house, consignment).conclusion is Conclusion.INVALID
 
 
 # Deciding
@@ -134,7 +133,7 @@ def test_a_merchant_withdraws_its_own_declaration_only(house):
 def test_sound_papers_are_released_and_the_ledger_knows(house):
     consignment = house.lodge()
     house.settle()
-    assert ruling(house, consignment).ruling is Ruling.VALID
+    assert conclusion(house, consignment).conclusion is Conclusion.VALID
     taken = decide(house, consignment)
     house.settle()
     kept = house.consignment(consignment.id)
@@ -149,7 +148,7 @@ def test_sound_papers_are_released_and_the_ledger_knows(house):
 def test_only_officers_decide(house, who, decision):
     consignment = house.lodge([])
     with pytest.raises(NotAllowed):
-        decide(house, consignment, decision, house.people[who], accept_cannot_tell=True)
+        decide(house, consignment, decision, house.people[who], accept_indeterminate=True)
     assert not house.consignment(consignment.id).decisions
 
 
@@ -203,11 +202,11 @@ SPOILED = [spoil_quantity, spoil_revoked, spoil_suspended, spoil_report, spoil_d
 def test_what_is_invalid_cannot_be_released_by_anybody(house, spoil):
     consignment = spoil(house)
     house.settle()
-    assert ruling(house, consignment).ruling is Ruling.INVALID
+    assert conclusion(house, consignment).conclusion is Conclusion.INVALID
     for accept in (False, True):
         with pytest.raises(NotReleasable) as refusal:
-            decide(house, consignment, accept_cannot_tell=accept)
-        assert refusal.value.verdict.ruling is Ruling.INVALID
+            decide(house, consignment, accept_indeterminate=accept)
+        assert refusal.value.verdict.conclusion is Conclusion.INVALID
     assert house.consignment(consignment.id).status is DeclarationStatus.LODGED
 
 
@@ -218,7 +217,7 @@ def test_a_revocation_counts_at_once_even_while_the_ledger_is_slow(house):
     house.ledger.holding = True
     issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     with pytest.raises(NotReleasable):
-        decide(house, consignment, accept_cannot_tell=True)
+        decide(house, consignment, accept_indeterminate=True)
 
 
 @pytest.mark.parametrize("switch", ["down", "unsealed", "bare"])
@@ -227,10 +226,10 @@ def test_what_cannot_be_told_is_released_only_on_the_officers_word(house, switch
     if switch != "unsealed":
         house.settle()
     house.ledger.down = switch == "down"
-    assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
+    assert conclusion(house, consignment).conclusion is Conclusion.INDETERMINATE
     with pytest.raises(NotReleasable):
         decide(house, consignment)
-    assert decide(house, consignment, accept_cannot_tell=True).verdict["verdict"] == "CANNOT_TELL"
+    assert decide(house, consignment, accept_indeterminate=True).verdict["verdict"] == "INDETERMINATE"
     house.ledger.down = False
     house.settle()
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
@@ -241,7 +240,7 @@ def test_trouble_with_the_ledger_is_never_held_against_papers(house):
     house.settle()
     for switch in ("down", "foreign"):
         setattr(house.ledger, switch, True)
-        assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL, switch
+        assert conclusion(house, consignment).conclusion is Conclusion.INDETERMINATE, switch
         setattr(house.ledger, switch, False)
 
 
@@ -260,7 +259,7 @@ def test_an_end_is_an_end(house, last, then):
     house.settle()
     decide(house, consignment, last)
     with pytest.raises(Conflict):
-        decide(house, consignment, then, accept_cannot_tell=True)
+        decide(house, consignment, then, accept_indeterminate=True)
     with pytest.raises(Conflict):
         declarations.withdraw(house.ctx, house.merchant, consignment.id)
     assert len(house.consignment(consignment.id).decisions) == 1
@@ -272,14 +271,14 @@ def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     consignment = house.lodge([statement, house.issue_report()])
     house.settle()
-    assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
+    assert conclusion(house, consignment).conclusion is Conclusion.INDETERMINATE
     with house.ctx.work(reading=True) as work:
         request = work.requests.find_about(statement.id)
     issuance.confirm(house.ctx, house.chamber, request.id, "N-9")
     house.settle()
-    found = ruling(house, consignment)
-    assert found.ruling is Ruling.VALID
-    assert "named-confirmed" in {check.reason for check in found.checks}
+    found = conclusion(house, consignment)
+    assert found.conclusion is Conclusion.VALID
+    assert "document-confirmed" in {check.reason for check in found.checks}
 
 
 def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(house):
@@ -291,9 +290,9 @@ def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(house):
     with house.ctx.work() as work:
         work.records.get(certificate.id).superseded_by_id = other.id
         work.commit()
-    found = ruling(house, consignment)
-    assert found.ruling is Ruling.INVALID
-    assert "named-other" in {check.reason for check in found.checks}
+    found = conclusion(house, consignment)
+    assert found.conclusion is Conclusion.INVALID
+    assert "document-not-named" in {check.reason for check in found.checks}
 
 
 def test_one_certificate_does_not_cover_more_goods_than_it_certifies(house):
@@ -310,18 +309,18 @@ def test_one_certificate_does_not_cover_more_goods_than_it_certifies(house):
         house.settle()
         released += 1
     assert released == 2
-    assert {check.reason for check in ruling(house, lodged[2]).checks} >= {"quantity-used-up"}
+    assert {check.reason for check in conclusion(house, lodged[2]).checks} >= {"quantity-already-declared"}
 
 
 def test_goods_that_customs_rejected_give_their_share_of_the_certificate_back(house):
     papers = [house.issue_certificate(quantity="300"), house.issue_report()]
     first, second = (house.lodge(papers, declarationReference=f"S{number}") for number in range(2))
     house.settle()
-    assert ruling(house, first).ruling is Ruling.VALID
-    assert ruling(house, second).ruling is Ruling.INVALID
+    assert conclusion(house, first).conclusion is Conclusion.VALID
+    assert conclusion(house, second).conclusion is Conclusion.INVALID
     decisions.decide(house.ctx, house.officer, first.id, Decision.REJECT, "Wrong goods")
     house.settle()
-    assert ruling(house, second).ruling is Ruling.VALID
+    assert conclusion(house, second).conclusion is Conclusion.VALID
 
 
 # The same request twice
@@ -433,7 +432,7 @@ def test_the_study_counts_released_goods_by_both_clocks(house):
 
 
 def bundle_of(house, record):
-    return evidence.write(evidence_of(house.record(record.id)))
+    return bundle.write(bundles.bundle_of(house.ctx, house.record(record.id)))
 
 
 def test_a_bundle_does_not_decide_on_its_own_finality(house):
@@ -442,41 +441,39 @@ def test_a_bundle_does_not_decide_on_its_own_finality(house):
     house.settle()
     house.with_confirmations(1000)
     honest = bundle_of(house, record)
-    assert verdict_on_bundle(house.ctx, honest).ruling is Ruling.CANNOT_TELL
-    honest["anchor"]["block"] = 0
-    assert verdict_on_bundle(replace(house.ctx, confirmations=3), honest).ruling is not Ruling.VALID
+    assert verdict_on_bundle(house.ctx, honest).conclusion is Conclusion.INDETERMINATE
+    honest["records"][0]["anchor"]["block"] = 0
+    assert verdict_on_bundle(replace(house.ctx, confirmations=3), honest).conclusion is not Conclusion.VALID
 
 
-@pytest.mark.parametrize(
-    "change", [{"block": 1}, {"transaction": "ff" * 32}, {"blockTime": "2001-01-01T00:00:00+00:00"}]
-)
+@pytest.mark.parametrize("change", [{"block": 1}, {"transaction": "ff" * 32}, {"blockTime": "2001-01-01T00:00:00Z"}])
 def test_a_bundle_whose_anchor_was_altered_is_not_valid(house, change):
     record = house.issue_certificate()
     house.settle()
-    bundle = bundle_of(house, record)
-    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.VALID
-    bundle["anchor"] |= change
-    assert verdict_on_bundle(house.ctx, bundle).ruling is not Ruling.VALID
+    content = bundle_of(house, record)
+    assert verdict_on_bundle(house.ctx, content).conclusion is Conclusion.VALID
+    content["records"][0]["anchor"] |= change
+    assert verdict_on_bundle(house.ctx, content).conclusion is not Conclusion.VALID
 
 
 @pytest.mark.parametrize("switch", ["down", "foreign"])
 def test_a_bundle_is_not_invalid_because_the_ledger_is_in_trouble(house, switch):
     record = house.issue_certificate()
     house.settle()
-    bundle = bundle_of(house, record)
+    content = bundle_of(house, record)
     setattr(house.ledger, switch, True)
-    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.CANNOT_TELL
+    assert verdict_on_bundle(house.ctx, content).conclusion is Conclusion.INDETERMINATE
 
 
 @pytest.mark.parametrize("change", [{"chainId": 1}, {"instanceId": "00" * 32}, {"ledger": "0x" + "00" * 20}])
 def test_a_bundle_of_another_ledger_cannot_be_told(house, change):
     record = house.issue_certificate()
     house.settle()
-    bundle = bundle_of(house, record)
-    bundle["anchor"] |= change
-    found = verdict_on_bundle(house.ctx, bundle)
-    assert found.ruling is Ruling.CANNOT_TELL
-    assert "other-ledger" in {check.reason for check in found.checks}
+    content = bundle_of(house, record)
+    content["records"][0]["anchor"] |= change
+    found = verdict_on_bundle(house.ctx, content)
+    assert found.conclusion is Conclusion.INDETERMINATE
+    assert "ledger-mismatch" in {check.reason for check in found.checks}
 
 
 @pytest.mark.parametrize("kid", ["!!!", "AA=", "A"])
@@ -488,5 +485,5 @@ def test_a_record_spoiled_in_the_database_is_invalid_and_can_still_be_looked_at(
         kept = work.records.get(record.id)
         kept.signed_jwt = signed_text(header_of(kid=kid), dict(sd_jwt.parse(kept.signed_jwt).payload))
         work.commit()
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
-    assert ruling(house, consignment).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INVALID
+    assert conclusion(house, consignment).conclusion is Conclusion.INVALID

@@ -7,7 +7,7 @@ import pytest
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role
-from backend.domain.verdict import Ruling, Unknown
+from backend.domain.verdict import Conclusion, Unknown
 from backend.services import accreditation
 from backend.services.organisations import Particulars, Secrets, bearer, join, register, sign_in
 from backend.services.verification import verdict_on
@@ -136,8 +136,8 @@ def test_chapters_limit_an_accreditation(house):
     house.settle()
     lamp, shirt = house.issue_certificate(), house.issue_certificate(certificateNumber="2", hsCode="610910")
     house.settle()
-    assert verdict_on(house.ctx, house.record(lamp.id)).ruling is Ruling.INVALID
-    assert verdict_on(house.ctx, house.record(shirt.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(lamp.id)).conclusion is Conclusion.INVALID
+    assert verdict_on(house.ctx, house.record(shirt.id)).conclusion is Conclusion.VALID
 
 
 @pytest.mark.parametrize("chapters", [[], [0], [98], [-1], [1, 100]], ids=str)
@@ -191,10 +191,10 @@ def test_suspending_ends_trust_and_reinstating_brings_it_back(house):
     assert standing(house, "chamber").pending
     house.settle()
     assert not standing(house, "chamber").pending
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INVALID
     accreditation.reinstate(house.ctx, house.authority, house.chamber.organisation.id)
     house.settle()
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.VALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
 
 
 def test_a_suspension_does_not_lie_in_the_future(house):

@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 from backend.adapters.files import FolderFiles
 from backend.domain.errors import StorageFull
 from backend.domain.sd_jwt import unb64
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import files, issuance
 from backend.services.audit import audit
 from backend.services.verification import verdict_on
@@ -62,8 +62,8 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
         assert erased == 1
         assert again.record(one.id).erased_at is not None
         assert again.ctx.files.get(bound.sha256) is None
-        assert verdict_on(again.ctx, again.record(one.id)).ruling is Ruling.CANNOT_TELL
-        assert verdict_on(again.ctx, again.record(other.id)).ruling is Ruling.VALID
+        assert verdict_on(again.ctx, again.record(one.id)).conclusion is Conclusion.INDETERMINATE
+        assert verdict_on(again.ctx, again.record(other.id)).conclusion is Conclusion.VALID
         with again.ctx.work(reading=True) as work:
             assert [change.reason for change in work.status_changes.of_record(one.id)] == [""]
             assert work.files.find(bound.sha256, house.chamber.organisation) is None
@@ -210,7 +210,7 @@ def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column
         assert altered != lying
         session.execute(text(f"UPDATE record SET {column} = :it WHERE id = :id"), {"it": altered, "id": record.id})
         work.commit()
-    assert verdict_on(house.ctx, house.record(record.id)).ruling is Ruling.INVALID
+    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INVALID
     follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     audit(house.ctx)
 

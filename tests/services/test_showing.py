@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from backend.domain import evidence
+from backend.domain import bundle
 from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.presentations import Audience, every_field, fields_for
 from backend.domain.sd_jwt import unb64
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services import selective_disclosure
 from backend.services.verification import verdict_on_bundle
 from tests.helpers.builders import FIELDS
@@ -19,11 +19,11 @@ from tests.services.sealed_texts import SECRET, held_certificate, shown
 @pytest.mark.parametrize("audience", Audience)
 def test_what_is_shown_to_each_is_what_it_needs_and_is_still_proven(house, audience):
     record = held_certificate(house)
-    bundle = shown(house, record, audience)
-    read = evidence.read(bundle)
+    content = shown(house, record, audience)
+    (read,) = bundle.read(content).records
     expected = set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) & set(record.fields)
     assert set(read.record.subject) == expected
-    assert verdict_on_bundle(house.ctx, bundle).ruling is Ruling.VALID
+    assert verdict_on_bundle(house.ctx, content).conclusion is Conclusion.VALID
 
 
 def test_each_audience_is_shown_more_than_the_one_before():
@@ -40,12 +40,12 @@ def test_choices_name_only_fields_that_there_are(kind, audience):
 
 def test_what_is_withheld_is_nowhere_in_the_bundle(house):
     record = held_certificate(house)
-    bundle = json.dumps(shown(house, record, None, "originCountry"))
-    read = evidence.read(json.loads(bundle)).record
+    content = json.dumps(shown(house, record, None, "originCountry"))
+    read = bundle.read(json.loads(content)).records[0].record
     assert read.subject == {"originCountry": "CN"}
-    assert SECRET not in bundle
+    assert SECRET not in content
     assert SECRET not in "".join(unb64(d).decode() for d in read.disclosures)
-    assert "Morning Star" not in bundle.replace("Zhejiang", "")
+    assert "Morning Star" not in content.replace("Zhejiang", "")
     assert read.withheld == len(record.fields) - 1
 
 

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from backend.domain import evidence
+from backend.domain import bundle
 from backend.domain.errors import Invalid
+from backend.domain.verdict import Conclusion
 from backend.messages.verdict import headline
-from backend.domain.verdict import Ruling
 from backend.services import accreditation, issuance, keys
-from backend.services.verification import evidence_of, verdict_on, verdict_on_bundle
+from backend.services.bundles import bundle_of
+from backend.services.verification import verdict_on, verdict_on_bundle
 from tests.helpers.builders import outcomes
 
 HOUR = timedelta(hours=1)
@@ -36,8 +37,8 @@ def test_a_certificate_that_was_revoked_later_was_valid_before(house):
     good = later(house)
     issuance.revoke(house.ctx, house.chamber, certificate.id, "the goods were made elsewhere")
     bad = later(house)
-    assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-issued-then")
-    assert then(house, certificate, good).ruling is Ruling.VALID
+    assert deciding(house, certificate, begin - HOUR) == ("VALIDITY", "not-yet-issued")
+    assert then(house, certificate, good).conclusion is Conclusion.VALID
     assert deciding(house, certificate, bad) == ("STATUS", "revoked")
     assert then(house, certificate, good).at == good
 
@@ -48,16 +49,16 @@ def test_before_it_was_anchored_nothing_can_be_shown(house):
     house.clock.pass_by(HOUR)
     later(house)
     verdict = then(house, certificate, between)
-    assert verdict.ruling is Ruling.CANNOT_TELL
-    assert outcomes(verdict.checks)["ANCHOR"] == ("cannot_tell", "anchored-later")
-    assert then(house, certificate, house.clock()).ruling is Ruling.VALID
+    assert verdict.conclusion is Conclusion.INDETERMINATE
+    assert outcomes(verdict.checks)["ANCHOR"] == ("indeterminate", "anchored-after-moment")
+    assert then(house, certificate, house.clock()).conclusion is Conclusion.VALID
 
 
 def test_an_expired_certificate_was_valid_in_its_time(house):
     certificate = house.issue_certificate(validUntil="2026-03-10")
     good = later(house)
     late = later(house, timedelta(days=30))
-    assert then(house, certificate, good).ruling is Ruling.VALID
+    assert then(house, certificate, good).conclusion is Conclusion.VALID
     assert deciding(house, certificate, late) == ("VALIDITY", "expired")
 
 
@@ -68,10 +69,10 @@ def test_an_issuer_who_was_suspended_for_a_while_did_not_stand_then(house):
     second = later(house)
     accreditation.reinstate(house.ctx, house.authority, house.chamber.organisation.id)
     third = later(house)
-    assert [then(house, certificate, m).ruling for m in (first, second, third)] == [
-        Ruling.VALID,
-        Ruling.INVALID,
-        Ruling.VALID,
+    assert [then(house, certificate, m).conclusion for m in (first, second, third)] == [
+        Conclusion.VALID,
+        Conclusion.INVALID,
+        Conclusion.VALID,
     ]
 
 
@@ -84,8 +85,8 @@ def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(ho
         key = work.keys.active(house.chamber.organisation)
     keys.compromised(house.ctx, house.authority, key.thumbprint, stolen)
     later(house)
-    assert then(house, certificate, good).ruling is Ruling.VALID
-    assert then(house, certificate, unnoticed).ruling is Ruling.INVALID
+    assert then(house, certificate, good).conclusion is Conclusion.VALID
+    assert then(house, certificate, unnoticed).conclusion is Conclusion.INVALID
 
 
 def test_a_replaced_statement_names_the_record_that_replaced_it(house):
@@ -121,11 +122,11 @@ def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(h
 def test_a_bundle_is_judged_at_a_past_moment(house):
     certificate = house.issue_certificate()
     good = later(house)
-    bundle = evidence.write(evidence_of(house.record(certificate.id)))
+    content = bundle.write(bundle_of(house.ctx, house.record(certificate.id)))
     issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
     bad = later(house)
-    assert verdict_on_bundle(house.ctx, bundle, good).ruling is Ruling.VALID
-    assert verdict_on_bundle(house.ctx, bundle, bad).ruling is Ruling.INVALID
+    assert verdict_on_bundle(house.ctx, content, good).conclusion is Conclusion.VALID
+    assert verdict_on_bundle(house.ctx, content, bad).conclusion is Conclusion.INVALID
 
 
 def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(house):
@@ -138,15 +139,15 @@ def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(hou
             work.remove(change)
         work.commit()
     verdict = then(house, certificate, good)
-    assert verdict.ruling is Ruling.CANNOT_TELL
-    assert outcomes(verdict.checks)["STATUS"] == ("cannot_tell", "ledger-not-read")
+    assert verdict.conclusion is Conclusion.INDETERMINATE
+    assert outcomes(verdict.checks)["STATUS"] == ("indeterminate", "ledger-unavailable")
 
 
 def test_a_silent_ledger_says_nothing_about_the_past_either(house):
     certificate = house.issue_certificate()
     good = later(house)
     house.ledger.down = True
-    assert then(house, certificate, good).ruling is Ruling.CANNOT_TELL
+    assert then(house, certificate, good).conclusion is Conclusion.INDETERMINATE
 
 
 def test_the_future_is_not_judged(house):

@@ -218,7 +218,7 @@ def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str
         lodged = declarations.lodge(ctx, merchant, asked)
         _note(ground, lodged.id)
         _until_final(ctx, lodged.id)
-        decisions.decide(ctx, officer, lodged.id, Decision.RELEASE, "torture", accept_cannot_tell=True)
+        decisions.decide(ctx, officer, lodged.id, Decision.RELEASE, "torture", accept_indeterminate=True)
         if "undo" in point:
             _revoke_elsewhere(ground, ctx, chamber, certificate.id)
         if "back" in point:

@@ -154,7 +154,7 @@ def found_out(question: Question) -> dict[str, int]:
 
 
 def _taken(answers: Iterable[Found]) -> int:
-    return sum(ruling == "VALID" for ruling, _ in answers)
+    return sum(conclusion == "VALID" for conclusion, *_ in answers)
 
 
 def sizes(upto: int = 1_025) -> int:

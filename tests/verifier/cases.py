@@ -6,6 +6,7 @@ from datetime import timedelta
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.records import ProofState
 from backend.domain.trust import Trust
 from tests.helpers.builders import (
     NOON,
@@ -59,7 +60,7 @@ def incomplete() -> dict[str, tuple[Question, str, str]]:
         "a waybill that says nothing": (Kind.WAYBILL, {}),
     }
     signed = {name: sample(records=[(a_record(kind, fields), kind)]) for name, (kind, fields) in papers.items()}
-    return {name: (one.question(), "VALID", "content-whole") for name, one in signed.items()}
+    return {name: (one.question(), "VALID", "content-complete") for name, one in signed.items()}
 
 
 def with_another_signature(one: Sample, number: int, signature: str) -> Question:
@@ -87,7 +88,7 @@ def tangled(papers: int, links: int) -> Question:
         newest = a_record(fields={}, supersedes=digest_of(newest))
     lodged = a_record(Kind.DECLARATION, declaration_fields(records=[{"sha256": "00" * 32}]))
     own = [(a_record(supersedes=digest_of(newest)), Kind.CERTIFICATE_OF_ORIGIN) for _ in range(papers)]
-    made = a_sample([(lodged, Kind.DECLARATION), *own], papers + 1, line=[newest.signed_jwt, *reversed(line)])
+    made = a_sample([(lodged, Kind.DECLARATION), *own], papers + 1, superseded=[newest.signed_jwt, *reversed(line)])
     return made.question()
 
 
@@ -113,66 +114,70 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     exchanged = replace(dossier, bundle=replace(dossier.bundle, records=(first, *papers[::-1])))
     twice = replace(dossier, bundle=replace(dossier.bundle, records=(first, papers[0], *papers)))
     other = a_dossier(1)
-    unlinked = replace(a_dossier(3), bundle=replace(a_dossier(3).bundle, line=()))
+    unlinked = replace(a_dossier(3), bundle=replace(a_dossier(3).bundle, superseded=()))
     waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
     return incomplete() | {
-        "no trust": (plain.question(trust=Trust()), "CANNOT_TELL", "snapshot-untrusted"),
+        "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
         "another's trust": (
             with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
-            "CANNOT_TELL",
-            "snapshot-untrusted",
+            "INDETERMINATE",
+            "snapshot-signer-untrusted",
         ),
         "another ledger trusted": (
             with_trust(plain, ledger=replace(ledger, chain_id=1)),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
         ),
         "another deployment trusted": (
             with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
         ),
         "another accreditation": (
             with_trust(plain, accreditation="0x" + "ee" * 20),
-            "CANNOT_TELL",
-            "snapshot-other-ledger",
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
         ),
-        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "CANNOT_TELL", "snapshot-too-old"),
+        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "INDETERMINATE", "snapshot-too-old"),
         "a day later, allowed": (
             plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
             "VALID",
-            "within-dates",
+            "within-validity",
         ),
-        "before it was read": (plain.question(moment=NOON - HOUR), "CANNOT_TELL", "snapshot-later"),
+        "before it was read": (plain.question(moment=NOON - HOUR), "INDETERMINATE", "snapshot-too-new"),
         "no snapshot": (
             replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
-            "CANNOT_TELL",
+            "INDETERMINATE",
             "snapshot-missing",
         ),
         "a stranger's snapshot": (
             plain.stating(plain.stated, STRANGER).question(),
-            "CANNOT_TELL",
-            "snapshot-untrusted",
+            "INDETERMINATE",
+            "snapshot-signer-untrusted",
         ),
         "another's snapshot": (
             replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
-            "CANNOT_TELL",
-            "snapshot-other-record",
+            "INDETERMINATE",
+            "snapshot-record-mismatch",
         ),
         "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
         "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
         "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
-        "an odd status": (plain.reading(status=9).question(), "CANNOT_TELL", "status-unknown"),
-        "released": (declaration.reading(status=DeclarationStatus.RELEASED).question(), "VALID", "declaration-stands"),
+        "an odd status": (plain.reading(status=9).question(), "INDETERMINATE", "status-unknown"),
+        "released": (
+            declaration.reading(status=DeclarationStatus.RELEASED).question(),
+            "VALID",
+            "declaration-in-force",
+        ),
         "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
-        "not final": (plain.reading(is_final=False).question(), "CANNOT_TELL", "not-final-yet"),
-        "another block": (plain.reading(block=8).question(), "CANNOT_TELL", "anchor-differs"),
+        "not final": (plain.reading(state=ProofState.ANCHORED).question(), "INDETERMINATE", "not-final"),
+        "another block": (plain.reading(block=8).question(), "INDETERMINATE", "anchor-mismatch"),
         "another transaction": (
             plain.reading(transaction=bytes(32)).question(),
-            "CANNOT_TELL",
-            "snapshot-other-record",
+            "INDETERMINATE",
+            "snapshot-record-mismatch",
         ),
         "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
         "another kind": (
@@ -192,11 +197,11 @@ def cases() -> dict[str, tuple[Question, str, str]]:
         ),
         "chapter withheld": (
             sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
-            "CANNOT_TELL",
-            "chapter-withheld",
+            "INDETERMINATE",
+            "hs-code-withheld",
         ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-then"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "CANNOT_TELL", "anchored-after-lapse"),
+        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
+        "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
         "suspended key": (
             plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
             "INVALID",
@@ -204,8 +209,8 @@ def cases() -> dict[str, tuple[Question, str, str]]:
         ),
         "a merchant's statement": (
             sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "CANNOT_TELL",
-            "merchants-statement",
+            "INDETERMINATE",
+            "self-attested",
         ),
         "expired": (
             sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
@@ -215,41 +220,41 @@ def cases() -> dict[str, tuple[Question, str, str]]:
         "an odd end": (
             sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
             "INVALID",
-            "fields-wrong",
+            "fields-invalid",
         ),
         "dated ahead": (
             sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
             "INVALID",
-            "issued-in-the-future",
+            "issued-after-anchoring",
         ),
         "waiting": (
             replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
-            "CANNOT_TELL",
-            "not-sealed-yet",
+            "INDETERMINATE",
+            "not-sealed",
         ),
-        "a paper missing": (unmatched.question(), "CANNOT_TELL", "papers-missing"),
+        "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
         "a paper too many": (
             replace(
                 dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
             ).question(),
             "INVALID",
-            "named-other",
+            "document-not-named",
         ),
         "another's papers": (
             replace(
                 dossier, bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:]))
             ).question(),
             "INVALID",
-            "named-other",
+            "document-not-named",
         ),
-        "papers that lead through one another": (tangled(30, 60), "INVALID", "named-other"),
-        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "named-other"),
-        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "named-confirmed"),
-        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "named-confirmed"),
-        "a broken line": (unlinked.question(), "INVALID", "named-other"),
-        "papers first": (reordered.question(), "CANNOT_TELL", "bundle-malformed"),
-        "papers exchanged": (exchanged.question(), "CANNOT_TELL", "bundle-malformed"),
-        "a paper twice": (twice.question(), "CANNOT_TELL", "bundle-malformed"),
+        "papers that lead through one another": (tangled(30, 60), "INVALID", "document-not-named"),
+        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "document-not-named"),
+        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "document-confirmed"),
+        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "document-confirmed"),
+        "a broken line": (unlinked.question(), "INVALID", "document-not-named"),
+        "papers first": (reordered.question(), "INDETERMINATE", "bundle-malformed"),
+        "papers exchanged": (exchanged.question(), "INDETERMINATE", "bundle-malformed"),
+        "a paper twice": (twice.question(), "INDETERMINATE", "bundle-malformed"),
         "another key's record": (
             replace(
                 plain,
@@ -267,25 +272,25 @@ def cases() -> dict[str, tuple[Question, str, str]]:
                 ]
             ).question(),
             "VALID",
-            "within-dates",
+            "within-validity",
         ),
         "a paper's signature in other letters": (
             with_another_signature(dossier, 1, "é"),
             "INVALID",
-            "signature-broken",
+            "signature-invalid",
         ),
-        "other digits": (spelt(plain), "INVALID", "other-kind"),
-        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-dates"),
+        "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
         "longer than allowed": (
             plain.question(content=plain.content.ljust(LARGEST + 1)),
-            "CANNOT_TELL",
+            "INDETERMINATE",
             "bundle-malformed",
         ),
-        "no bundle": (plain.question(content=b"{}"), "CANNOT_TELL", "bundle-malformed"),
-        "no JSON": (plain.question(content=b"\xff"), "CANNOT_TELL", "bundle-malformed"),
+        "no bundle": (plain.question(content=b"{}"), "INDETERMINATE", "bundle-malformed"),
+        "no JSON": (plain.question(content=b"\xff"), "INDETERMINATE", "bundle-malformed"),
         "a key twice": (
-            plain.question(content=plain.content.replace(b'"version":2', b'"version":2,"version":2')),
-            "CANNOT_TELL",
+            plain.question(content=plain.content.replace(b'"version":1', b'"version":1,"version":1')),
+            "INDETERMINATE",
             "bundle-malformed",
         ),
         "a record that is none": (

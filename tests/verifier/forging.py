@@ -200,15 +200,19 @@ class Forger:
         return mutated
 
     def proof(self, number: int) -> Any:
-        """Another place, size or path."""
+        """Another leaf index, tree size or path."""
         mutated = copy.deepcopy(self._values[number])
         one = self.chance.choice(mutated["records"])
         proof, how = one["proof"], self.chance.randint(0, 5)
-        path = proof["path"]
+        path = proof["inclusionPath"]
         if how == 0:
-            proof["place"] = self.chance.choice([0, 1, proof["place"] + 1, proof["place"] ^ 1, proof["size"], 2**40])
+            proof["leafIndex"] = self.chance.choice(
+                [0, 1, proof["leafIndex"] + 1, proof["leafIndex"] ^ 1, proof["treeSize"], 2**40]
+            )
         elif how == 1:
-            proof["size"] = self.chance.choice([0, 1, proof["size"] + 1, proof["size"] * 2, proof["size"] - 1])
+            proof["treeSize"] = self.chance.choice(
+                [0, 1, proof["treeSize"] + 1, proof["treeSize"] * 2, proof["treeSize"] - 1]
+            )
         elif how == 2 and path:
             path[self.chance.randrange(len(path))] = self.chance.randbytes(32).hex()
         elif how == 3 and path:

@@ -23,7 +23,7 @@ async function answer(question) {
     maxAge: question.maxAge === null ? null : BigInt(question.maxAge),
     node: question.rpc ? nodeAt(question.rpc) : null,
   });
-  return { verdict: found.verdict, checks: found.checks.map(({ code, outcome, reason, record }) => [code, outcome, reason, record]) };
+  return { verdict: found.verdict, proofState: found.proofState, checks: found.checks.map(({ code, outcome, reason, record }) => [code, outcome, reason, record]) };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

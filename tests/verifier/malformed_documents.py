@@ -71,9 +71,8 @@ class OddIssuer:
         """A bundle of one odd paper, or of a declaration with its papers, and what was done."""
         self.done = []
         records, line = self._consignment() if self._is(0.3) else ([self._odd(Paper.plain(self._pick(list(Kind))))], [])
-        sample = a_sample(records, size=self._pick([3, 4, 5, 8]), line=line, held=self._held())
-        is_version_1 = len(records) == 1 and self._is(0.1)
-        content = self._version_1(sample) if is_version_1 else sample.content
+        sample = a_sample(records, size=self._pick([3, 4, 5, 8]), superseded=line, held=self._held())
+        content = self._odd_member(sample) if len(records) == 1 and self._is(0.12) else sample.content
         return " + ".join(self.done), sample.question(content=content)
 
     def _pick(self, values: Sequence[Any]) -> Any:
@@ -259,14 +258,14 @@ class OddIssuer:
         member = value if text[0] == "[" else f'"{name}":{value}'
         return f"{text[:-1]},{member}{text[-1]}" if how < 9 else f"{text[0]}{member},{text[1:]}"
 
-    def _version_1(self, sample: Sample) -> bytes:
-        self.done.append("version 1")
-        (one,) = json.loads(sample.content)["records"]
-        made: dict[str, Any] = {"format": "provenport-evidence", "version": 1, "snapshot": None} | one
-        holder = self._pick([made, made["entry"], made["proof"], made["anchor"]])
-        if self._is(0.6):
-            odd = [*ANYTHING, *ODD["times"], "0x" + "AB" * 20, "00", 2, 1.0]
-            holder[self._pick([*holder, "extra", "time"])] = self._pick(odd)
+    def _odd_member(self, sample: Sample) -> bytes:
+        """The file itself has an odd value in one of its members."""
+        self.done.append("member")
+        made = json.loads(sample.content)
+        (one,) = made["records"]
+        holder = self._pick([made, one, one["entry"], one["proof"], one["anchor"]])
+        odd = [*ANYTHING, *ODD["times"], "0x" + "AB" * 20, "00", 2, 1.0]
+        holder[self._pick([*holder, "extra", "time"])] = self._pick(odd)
         return json.dumps(made, ensure_ascii=self._is(0.5)).encode()
 
 

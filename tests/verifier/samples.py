@@ -13,6 +13,7 @@ from backend.domain.bundle import Bundle
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation
+from backend.domain.records import ProofState
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import Trust, Trusted
 from tests.helpers.builders import (
@@ -81,7 +82,7 @@ def a_sample(
     records: Sequence[tuple[sd_jwt.Record, Kind]] | None = None,
     size: int = 10,
     shown: Sequence[str] | None = None,
-    line: Sequence[str] = (),
+    superseded: Sequence[str] = (),
     held: Accreditation | None = None,
 ) -> Sample:
     """A valid bundle; by default of one certificate of origin."""
@@ -99,7 +100,7 @@ def a_sample(
                 place=place,
                 transaction=anchor.transaction,
                 block=anchor.block,
-                is_final=True,
+                state=ProofState.FINAL,
                 lanes=batch.lanes,
                 block_time=anchor.block_time,
                 status=0,
@@ -111,7 +112,7 @@ def a_sample(
     stated = Snapshot(ledger, ACCREDITATION, 9, NOON - timedelta(minutes=30), READ_AT, tuple(readings))
     trusted = Trusted("Operator", ledger, ACCREDITATION, 0, (sd_jwt.b64(OPERATOR.thumbprint),))
     text = snapshot.sign(stated, OPERATOR.jwk, OPERATOR.sign)
-    return Sample(Bundle(tuple(evidence), tuple(line), text), stated, trust=Trust((trusted,)))
+    return Sample(Bundle(tuple(evidence), tuple(superseded), text), stated, trust=Trust((trusted,)))
 
 
 def digest_of(record: sd_jwt.Record) -> str:
@@ -139,7 +140,7 @@ def a_dossier(replacements: int = 0, size: int = 12) -> Sample:
         (newest, Kind.CERTIFICATE_OF_ORIGIN),
         (report, Kind.INSPECTION_REPORT),
     ]
-    return a_sample(records, size, line=list(reversed(line)))
+    return a_sample(records, size, superseded=list(reversed(line)))
 
 
 def the_samples() -> dict[str, Sample]:

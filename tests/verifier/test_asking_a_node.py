@@ -15,7 +15,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from backend.adapters import node_client
-from backend.adapters.node_client import Node, by_node
+from backend.adapters.node_client import Node, facts_by_node
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.trust import Trust
@@ -118,9 +118,9 @@ def ask(url, content, trust=None, moment=None, max_age=DAY, seconds=5.0):
     """The verdict, and the reasons of the checks that are not passed."""
     bundle = bundles.read(strict_json.loads(content))
     moment = moment or datetime.now(UTC)
-    source = by_node(bundle, Node(url, seconds), trust or Trust(), moment, max_age)
+    source = facts_by_node(bundle, Node(url, seconds), trust or Trust(), moment, max_age)
     found = bundle_verification.verdict_on(bundle, source, moment)
-    return found.ruling.value, [c.reason for c in found.checks if c.outcome.value in ("fail", "cannot_tell")]
+    return found.conclusion.value, [c.reason for c in found.checks if c.outcome.value in ("fail", "indeterminate")]
 
 
 def test_the_constants_are_those_of_the_contracts():
@@ -149,7 +149,7 @@ def test_a_node_of_ours_confirms_a_record(system, content):
 def test_any_node_confirms_it_where_the_reader_trusts_the_ledger(system, content, trust):
     with serving(system, foreign) as url:
         assert ask(url, content, trust) == ("VALID", [])
-        assert ask(url, content)[0] == "CANNOT_TELL"
+        assert ask(url, content)[0] == "INDETERMINATE"
 
 
 def foreign(method, params, result):
@@ -228,7 +228,7 @@ def with_an_address_in_a_list(receipt):
     return receipt and {**receipt, "logs": [{**log, "address": [log["address"]]} for log in receipt["logs"]]}
 
 
-NOT_READ = "ledger-not-read"
+NOT_READ = "ledger-unavailable"
 FAULTS: dict[str, tuple[Rule, str]] = {
     "HTML instead of JSON": (lambda *_: Raw(b"<html>Bad gateway</html>", 200), NOT_READ),
     "an error page": (lambda *_: Raw(b"<html>Bad gateway</html>", 502), NOT_READ),
@@ -243,17 +243,17 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "an answer beside an error of its own": (with_status(500), NOT_READ),
     "too long an answer": (lambda *_: Raw(b'"' + b" " * 5_000_000 + b'"'), NOT_READ),
     "blocks that nobody asked for": (always_block_zero, NOT_READ),
-    "its own trust refused": (with_status(404, "provenport_trust"), "ledger-unnamed"),
-    "an address in a list": (changing("eth_getTransactionReceipt", with_an_address_in_a_list), "anchor-differs"),
+    "its own trust refused": (with_status(404, "provenport_trust"), "ledger-unknown"),
+    "an address in a list": (changing("eth_getTransactionReceipt", with_an_address_in_a_list), "anchor-mismatch"),
     "a redirect": (lambda *_: Raw(b"", 307), NOT_READ),
-    "another chain": (changing("eth_chainId", lambda _: "0x1"), "other-chain"),
+    "another chain": (changing("eth_chainId", lambda _: "0x1"), "chain-mismatch"),
     "a chain that is no number": (changing("eth_chainId", lambda _: "one"), NOT_READ),
     "a chain in Python's digits": (changing("eth_chainId", lambda chain: f"{chain[:3]}_{chain[3:]}"), NOT_READ),
     "a chain of more digits than doubles hold": (changing("eth_chainId", lambda chain: chain + "0" * 12), NOT_READ),
     "words with spaces between": (calls(node_client.INSTANCE_ID, "0x" + "01 " * 21 + "0"), NOT_READ),
-    "another deployment": (calls(node_client.INSTANCE_ID, "0x" + "01" * 32), "other-instance"),
-    "no contract there": (calls(node_client.INSTANCE_ID, "0x"), "other-instance"),
-    "a ledger that nobody names": (foreign, "ledger-unnamed"),
+    "another deployment": (calls(node_client.INSTANCE_ID, "0x" + "01" * 32), "deployment-mismatch"),
+    "no contract there": (calls(node_client.INSTANCE_ID, "0x"), "deployment-mismatch"),
+    "a ledger that nobody names": (foreign, "ledger-unknown"),
     "an old head": (
         changing("eth_getBlockByNumber", lambda b: {**b, "timestamp": hex(int(b["timestamp"], 16) - 2 * 86400)}),
         "node-stale",
@@ -262,16 +262,16 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "a batch of another form": (calls(node_client.BATCH_OF, "0x" + "00" * 32), NOT_READ),
     "a status that is none": (calls(node_client.STATUS_OF, "0x" + "00" * 31 + "0e"), "status-unknown"),
     "an accreditation of another form": (calls(node_client.ACCREDITATION_OF, "0xzz"), NOT_READ),
-    "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final-yet"),
-    "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-differs"),
+    "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final"),
+    "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-mismatch"),
     "a receipt of a block that is gone": (
         changing("eth_getTransactionReceipt", lambda r: {**r, "blockHash": "0x" + "ab" * 32}),
-        "node-reorganised",
+        "chain-reorganised",
     ),
-    "a reorganisation meanwhile": (reorganised_while_asked(), "node-reorganised"),
+    "a reorganisation meanwhile": (reorganised_while_asked(), "chain-reorganised"),
     "a root that is gone, its transaction waiting": (
         without_the_batch(eth_getTransactionReceipt=lambda _: None),
-        "anchor-gone",
+        "anchor-missing",
     ),
     "a root that is gone with its block": (
         without_the_batch(
@@ -279,7 +279,7 @@ FAULTS: dict[str, tuple[Rule, str]] = {
             eth_getTransactionByHash=lambda _: None,
             eth_getBlockByNumber=lambda b: {**b, "timestamp": hex(int(b["timestamp"], 16) - 1)},
         ),
-        "anchor-gone",
+        "anchor-missing",
     ),
 }
 
@@ -289,13 +289,13 @@ def test_a_node_at_fault_never_makes_a_record_valid_or_invalid(system, content, 
     rule, reason = FAULTS[fault]
     with serving(system, rule) as url:
         verdict, reasons = ask(url, content)
-    assert (verdict, reason in reasons) == ("CANNOT_TELL", True), reasons
+    assert (verdict, reason in reasons) == ("INDETERMINATE", True), reasons
 
 
 @pytest.mark.parametrize("rule", [hang, hang_later], ids=["at once", "later"])
 def test_a_node_that_hangs_is_given_up(system, content, rule):
     with serving(system, rule) as url:
-        assert ask(url, content, seconds=0.5)[0] == "CANNOT_TELL"
+        assert ask(url, content, seconds=0.5)[0] == "INDETERMINATE"
 
 
 @pytest.mark.parametrize("dribble", [b"X-More: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["headers", "continue"])
@@ -314,13 +314,13 @@ def test_a_node_that_dribbles_is_given_up_in_time(content, dribble):
         threading.Thread(target=answer, daemon=True).start()
         began = time.monotonic()
         verdict, reasons = ask(f"http://127.0.0.1:{listener.getsockname()[1]}/", content, seconds=0.5)
-    assert (verdict, reasons[0]) == ("CANNOT_TELL", NOT_READ)
+    assert (verdict, reasons[0]) == ("INDETERMINATE", NOT_READ)
     assert time.monotonic() - began < 10, "it would have dribbled for half a minute"
 
 
 def test_a_node_that_is_not_there_is_told(content):
     verdict, reasons = ask("http://127.0.0.1:9/", content)
-    assert (verdict, reasons[0]) == ("CANNOT_TELL", NOT_READ)
+    assert (verdict, reasons[0]) == ("INDETERMINATE", NOT_READ)
 
 
 def test_a_root_that_a_settled_ledger_never_held_is_a_forgery(system, content):
@@ -330,7 +330,7 @@ def test_a_root_that_a_settled_ledger_never_held_is_a_forgery(system, content):
     own["snapshot"] = None
     with serving(system, rule) as url:
         assert ask(url, json.dumps(own).encode())[0] == "INVALID"
-        assert ask(url, content, trust_of(system.ctx, "Operator"))[0] == "CANNOT_TELL"
+        assert ask(url, content, trust_of(system.ctx, "Operator"))[0] == "INDETERMINATE"
 
 
 def test_a_revoked_record_is_invalid(system, api, settle):
@@ -349,7 +349,7 @@ def test_an_altered_snapshot_is_told_although_the_ledger_is_asked(system, conten
     changed = json.loads(content)
     changed["snapshot"] = changed["snapshot"][:-4] + "AAAA"
     with serving(system) as url:
-        assert ask(url, json.dumps(changed).encode()) == ("CANNOT_TELL", ["snapshot-altered"])
+        assert ask(url, json.dumps(changed).encode()) == ("INDETERMINATE", ["snapshot-altered"])
 
 
 @pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
@@ -358,13 +358,13 @@ def test_the_page_asks_a_node_and_comes_to_the_same(system, content, tmp_path):
     page = changed_page(tmp_path, [("const TIMEOUT = 10_000", "const TIMEOUT = 1_000")])
     question = Question(content, Trust(), datetime.now(UTC))
     sound: dict[str, tuple[Rule, str]] = {
-        "none": (lambda m, p, result: result, "ledger-read"),
+        "none": (lambda m, p, result: result, "ledger-consulted"),
         "hangs": (hang, NOT_READ),
     }
     for fault, (rule, reason) in (sound | FAULTS).items():
         if fault == "a reorganisation meanwhile":
             rule = reorganised_while_asked()
         with serving(system, rule) as url:
-            ((verdict, checks),) = by_page([replace(question, rpc=url)], page)
-        assert verdict == ("VALID" if fault == "none" else "CANNOT_TELL"), (fault, checks)
+            ((verdict, checks, _),) = by_page([replace(question, rpc=url)], page)
+        assert verdict == ("VALID" if fault == "none" else "INDETERMINATE"), (fault, checks)
         assert reason in {check[2] for check in checks}, (fault, checks)

@@ -64,7 +64,7 @@ def test_a_sound_bundle_is_valid_for_the_product_and_the_program(name):
 @with_node
 def test_a_sound_bundle_is_valid_for_the_page():
     questions = [sample.question() for sample in SAMPLES.values()]
-    assert {verdict for verdict, _ in by_page(questions)} == {"VALID"}
+    assert {verdict for verdict, *_ in by_page(questions)} == {"VALID"}
     assert differences(questions) == []
 
 
@@ -112,7 +112,7 @@ def test_no_forged_bundle_is_valid_and_both_programs_agree():
 @with_node
 def test_no_forged_bundle_is_valid_for_the_page():
     questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
-    assert "VALID" not in {verdict for verdict, _ in by_page(questions)}
+    assert "VALID" not in {verdict for verdict, *_ in by_page(questions)}
     assert differences(questions) == []
 
 
@@ -128,7 +128,7 @@ def flips() -> list[Question]:
 
 
 def taken(answers) -> int:
-    return sum(ruling == "VALID" for ruling, _ in answers)
+    return sum(conclusion == "VALID" for conclusion, *_ in answers)
 
 
 def test_a_byte_flipped_anywhere_is_never_valid():
@@ -178,4 +178,4 @@ def test_a_program_that_lost_a_check_is_found_out(lost):
 def test_a_page_that_lost_a_check_is_found_out(lost, tmp_path):
     weak = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE[lost]))
     questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
-    assert any(verdict == "VALID" for verdict, _ in by_page(questions, weak))
+    assert any(verdict == "VALID" for verdict, *_ in by_page(questions, weak))

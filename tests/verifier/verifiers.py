@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.domain import bundle_verification
 from backend.domain.trust import Trust
@@ -22,8 +22,13 @@ PAGE = ROOT / "verifier" / "verifier.html"
 PROGRAM = ROOT / "verifier" / "verify.py"
 DAY = timedelta(days=1)
 
-Found = tuple[str, tuple[tuple[Any, ...], ...]]
-"""The ruling, and (code, outcome, reason, number of the record) of each check."""
+
+class Found(NamedTuple):
+    """What a verifier found; a check is (code, outcome, reason, number of the record)."""
+
+    verdict: str
+    checks: tuple[tuple[Any, ...], ...]
+    proof_state: str | None
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,10 @@ def by_product(question: Question) -> Found:
     """What ``provenport verify`` does."""
     read = bundle_verification.read(question.content, question.moment)
     if not isinstance(read, Verdict):
-        source = bundle_verification.by_snapshot(read, question.trust, question.moment, question.max_age)
+        source = bundle_verification.facts_by_snapshot(read, question.trust, question.moment, question.max_age)
         read = bundle_verification.verdict_on(read, source, question.moment)
-    return read.ruling.value, tuple((c.code, c.outcome.value, c.reason, c.record) for c in read.checks)
+    checks = tuple((c.code, c.outcome.value, c.reason, c.record) for c in read.checks)
+    return Found(read.conclusion.value, checks, read.proof_state)
 
 
 def _changed(text: str, changes: Sequence[tuple[str, str]]) -> str:
@@ -68,8 +74,8 @@ PROGRAM_AS_IT_IS = program()
 def by_program(question: Question, module: ModuleType = PROGRAM_AS_IT_IS) -> Found:
     """What verifier/verify.py does."""
     trusted = question.trust.as_json()["trusted"]
-    verdict, checks, _ = module.verify(question.content, trusted, question.moment, question.max_age)
-    return verdict, tuple(checks)
+    verdict, checks, state, _ = module.verify(question.content, trusted, question.moment, question.max_age)
+    return Found(verdict, tuple(checks), state)
 
 
 def node() -> str | None:
@@ -92,7 +98,7 @@ def by_page(questions: Iterable[Question], page: Path = PAGE) -> Iterator[Found]
             for _ in few:
                 told = json.loads(process.stdout.readline())
                 assert "crash" not in told, told["crash"]
-                yield told["verdict"], tuple(tuple(check) for check in told["checks"])
+                yield Found(told["verdict"], tuple(tuple(check) for check in told["checks"]), told["proofState"])
         process.stdin.close()
 
 

@@ -4,16 +4,16 @@ import copy
 import json
 import random
 import time
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
-from backend.domain import evidence, sd_jwt
+from backend.domain import bundle as bundles
+from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
-from backend.domain.verdict import Ruling
+from backend.domain.verdict import Conclusion
 from backend.services.verification import verdict_on_bundle
-from backend.web.api.json_input import StrictJson
+from backend.web.api.interface import StrictJson
 from tests.helpers.builders import (
     SOMEBODY_ELSE,
     Api,
@@ -37,7 +37,7 @@ def bundle(api, settle):
         api.certificate()
         api.invoice()
     settle()
-    return api.get(f"/records/{made['id']}/evidence?version=1", "merchant").get_json()
+    return api.get(f"/records/{made['id']}/evidence", "merchant").get_json()
 
 
 LETTERS = "0123456789abcdefABCDEFghijkXYZ-_~.=+ "
@@ -79,19 +79,18 @@ def mutate(bundle, chance):
     return mutated
 
 
-def meaning(bundle):
-    """What a bundle says about its record: fields may be withheld, and letters of an address are not its value."""
+def meaning(content):
+    """What a bundle says about its record; fields may be withheld."""
     try:
-        read = evidence.read(bundle)
+        (read,) = bundles.read(content).records
     except Invalid:
         return None
-    anchor = read.anchor and replace(read.anchor, ledger=read.anchor.ledger.lower())
-    return read.record.signed_jwt, read.kind, read.quantity, read.proof, anchor
+    return read.record.signed_jwt, read.kind, read.quantity, read.proof, read.anchor
 
 
 def test_no_altered_bundle_is_valid(system, bundle):
     chance, original, judged = random.Random(20260301), meaning(bundle), 0
-    assert verdict_on_bundle(system.ctx, bundle).ruling is Ruling.VALID
+    assert verdict_on_bundle(system.ctx, bundle).conclusion is Conclusion.VALID
     accepted = []
     for _ in range(MUTATIONS):
         mutated = mutate(bundle, chance)
@@ -100,7 +99,7 @@ def test_no_altered_bundle_is_valid(system, bundle):
         except Invalid:
             continue
         judged += 1
-        if found.ruling is Ruling.VALID and meaning(mutated) != original:
+        if found.conclusion is Conclusion.VALID and meaning(mutated) != original:
             accepted.append({k: (bundle.get(k), mutated.get(k)) for k in bundle if bundle[k] != mutated.get(k)})
     assert judged > MUTATIONS / 10
     assert not accepted, (len(accepted), accepted[:3])
@@ -125,7 +124,7 @@ def test_no_altered_bytes_are_valid_or_a_crash(app, system, bundle):
             found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
-        assert found.ruling is not Ruling.VALID or meaning(mutated) == original, bytes(content)
+        assert found.conclusion is not Conclusion.VALID or meaning(mutated) == original, bytes(content)
 
 
 def test_every_altered_bundle_is_answered_in_one_form(api, bundle):
@@ -139,15 +138,20 @@ def test_every_altered_bundle_is_answered_in_one_form(api, bundle):
 
 def forged(bundle, **payload):
     """The same certificate signed by a stranger, in the chamber's name."""
-    record = sd_jwt.parse(bundle["record"])
+    record = sd_jwt.parse(bundle["records"][0]["record"])
     text = signed_text(header_of(SOMEBODY_ELSE), {**record.payload, **payload}, SOMEBODY_ELSE)
-    return bundle | {"record": "~".join([text, *record.disclosures, ""])}
+    return with_record(bundle, record="~".join([text, *record.disclosures, ""]))
+
+
+def with_record(bundle, **members):
+    """The same bundle with other members of its record."""
+    return bundle | {"records": [bundle["records"][0] | members]}
 
 
 def test_a_strangers_signature_in_the_chambers_name_is_invalid(api, bundle):
     answer = api.post("/verify", None, forged(bundle)).get_json()
     assert answer["verdict"] == "INVALID"
-    answer = api.post("/verify", None, forged(bundle) | {"proof": None, "anchor": None}).get_json()
+    answer = api.post("/verify", None, with_record(forged(bundle), proof=None, anchor=None)).get_json()
     assert answer["verdict"] == "INVALID"
 
 
@@ -174,14 +178,18 @@ def test_whatever_a_stranger_signs_brings_no_crash(api, bundle, payload):
 def test_another_records_proof_serves_nobody(api, bundle, settle):
     other = api.certificate(quantity="999999")
     settle()
-    theirs = api.get(f"/records/{other['id']}/evidence?version=1", "merchant").get_json()
+    theirs = api.get(f"/records/{other['id']}/evidence", "merchant").get_json()
     for member in ("proof", "anchor", "entry", "record"):
         for one, two in ((bundle, theirs), (theirs, bundle)):
-            assert api.post("/verify", None, one | {member: two[member]}).get_json()["verdict"] != "VALID"
+            assert (
+                api.post("/verify", None, with_record(one, **{member: two["records"][0][member]})).get_json()["verdict"]
+                != "VALID"
+            )
 
 
 def test_a_snapshot_convinces_nobody(api, bundle):
-    claimed = forged(bundle) | {"snapshot": {"verdict": "VALID", "checks": []}}
+    claimed = forged(bundle)
+    assert claimed["snapshot"] == bundle["snapshot"], "a signed one, of the genuine record"
     assert api.post("/verify", None, claimed).get_json()["verdict"] == "INVALID"
 
 
@@ -191,6 +199,6 @@ def test_a_large_bundle_is_answered_quickly(api, bundle):
     digests = [sd_jwt.b64(sha256(disclosure.encode()).digest()) for disclosure in disclosures]
     text = signed_text(header_of(SOMEBODY_ELSE), {"credentialSubject": {"_sd": digests}}, SOMEBODY_ELSE)
     began = time.perf_counter()
-    answer = api.post("/verify", None, bundle | {"record": "~".join([text, *disclosures, ""])})
+    answer = api.post("/verify", None, with_record(bundle, record="~".join([text, *disclosures, ""])))
     assert answer.status_code in (200, 413, 422)
     assert time.perf_counter() - began < 1.8

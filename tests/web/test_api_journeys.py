@@ -138,7 +138,7 @@ def test_a_release_that_the_papers_do_not_bear_is_refused_with_the_verdict(api, 
     settle()
     path = f"/declarations/{lodged['id']}/decisions"
     for accept in (False, True):
-        body = {"decision": "release", "reason": "all the same", "acceptCannotTell": accept}
+        body = {"decision": "release", "reason": "all the same", "acceptIndeterminate": accept}
         problem = check(api.post(path, "officer", body), "/declarations/{declaration_id}/decisions", "post")
         assert (problem["status"], problem["code"]) == (409, "not-releasable")
         assert problem["verdict"]["verdict"] == "INVALID"
@@ -150,8 +150,8 @@ def test_what_cannot_be_told_is_released_on_the_officers_word_only(api, settle):
     settle()
     path, body = f"/declarations/{lodged['id']}/decisions", {"decision": "release", "reason": "known goods"}
     assert api.post(path, "officer", body).status_code == 409
-    taken = api.post(path, "officer", body | {"acceptCannotTell": True})
-    assert taken.get_json()["verdict"] == "CANNOT_TELL"
+    taken = api.post(path, "officer", body | {"acceptIndeterminate": True})
+    assert taken.get_json()["verdict"] == "INDETERMINATE"
     assert api.post(path, "officer", body | {"decision": "reject"}).status_code == 409
 
 

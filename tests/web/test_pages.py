@@ -330,7 +330,7 @@ def test_a_declaration_is_filled_in_from_its_certificate_and_decided_at_the_desk
     assert "The declaration names no inspection report." in officer.get(f"{dossier}?lang=en")
     decision = {"decision": "release", "reason": "checked by hand"}
     assert "checked by hand" in officer.post(f"{dossier}/decide", decision, 409).text
-    officer.post(f"{dossier}/decide", {**decision, "accept_cannot_tell": "yes"})
+    officer.post(f"{dossier}/decide", {**decision, "accept_indeterminate": "yes"})
     assert "Released" in merchant.get(f"{lodged}?lang=en")
 
 

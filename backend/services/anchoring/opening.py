@@ -7,7 +7,7 @@ from backend.domain.drawdowns import Opening
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import LedgerRecord, OpenCertificate
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.rfc3339 import moment_of
+from backend.domain.rfc3339 import parse_timestamp
 from backend.domain.verdict import issued_at
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
@@ -87,7 +87,7 @@ def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
         issuer_key=sd_jwt.unb64(str(record.header.get("kid", ""))),
         chapter=int(str(record.subject["hsCode"])[:2]),
         issued_at=issued,
-        valid_until=moment_of(record.payload.get("validUntil")),
+        valid_until=parse_timestamp(record.payload.get("validUntil")),
     )
 
 

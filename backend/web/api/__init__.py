@@ -1,27 +1,15 @@
 """The programming interface, version 1: JSON in, JSON out, bearer tokens, OpenAPI 3.1."""
 
-from backend.web.api import (
-    certifying,
-    clearance_events,
-    customs,
-    evidence,
-    issuers,
-    keys,
-    privacy,
-    simulations,
-    trade,
-)
+from backend.web.api import certifying, customs, evidence, issuers, keys, simulations, trade
 from backend.web.api.interface import blueprint
 
 __all__ = [
     "blueprint",
     "certifying",
-    "clearance_events",
     "customs",
     "evidence",
     "issuers",
     "keys",
-    "privacy",
     "simulations",
     "trade",
 ]

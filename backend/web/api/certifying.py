@@ -9,8 +9,7 @@ from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.services import files, issuance
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import answer_key, auth, blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.auth import person
 from backend.web.context import current_context

@@ -2,31 +2,32 @@
 
 from typing import Any
 
-from flask import jsonify, request
+from flask import request
 from flask.typing import ResponseReturnValue
 
-from backend.domain import evidence
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.records import RecordOnFile
-from backend.services import declarations
+from backend.domain.presentations import Audience
+from backend.services import declarations, erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
-from backend.services.ports import AppContext
-from backend.services.verification import (
-    evidence_of,
-    snapshot,
-    verdict_on,
-    verdict_on_bundle,
-)
+from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.web.api import views
-from backend.web.api.access import auth
-from backend.web.api.interface import blueprint
-from backend.web.api.shapes import EvidenceQuery, MomentQuery, PersonShape, RecordShape, VerdictShape
+from backend.web.api.interface import auth, blueprint
+from backend.web.api.shapes import (
+    ErasureInput,
+    ErasureShape,
+    EvidenceQuery,
+    MomentQuery,
+    PersonShape,
+    PresentationQuery,
+    RecordShape,
+    VerdictShape,
+)
 from backend.web.auth import person
 from backend.web.context import current_context
-from backend.web.presentation.bundle_files import bundle_file
 from backend.web.presentation.languages import language
 from backend.web.presentation.verdict_json import verdict_json
+from backend.web.public.downloads import bundle_file
 
 
 @blueprint.get("/me")
@@ -68,17 +69,8 @@ def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
         on_file = visible_record(work, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
-    if query.version == evidence.VERSION:
-        return jsonify(_version_1(ctx, on_file))
     shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
     return bundle_file(bundle_of(ctx, on_file, shown), record_id)
-
-
-def _version_1(ctx: AppContext, on_file: RecordOnFile) -> dict[str, Any]:
-    try:
-        return evidence.write(evidence_of(on_file), snapshot(verdict_on(ctx, on_file, for_everybody=True)))
-    except Invalid as error:
-        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
 
 
 @blueprint.get("/declarations/<declaration_id>/evidence")
@@ -100,3 +92,35 @@ def post_verify(query: MomentQuery) -> dict[str, Any]:
     """A bundle in, a verdict out: now, or ``at`` a past moment. Needs no token."""
     bundle = request.get_json(force=True)
     return verdict_json(verdict_on_bundle(current_context(), bundle, query.at), language())
+
+
+@blueprint.get("/records/<record_id>/presentation")
+@blueprint.auth_required(auth)
+@blueprint.input(PresentationQuery, location="query", arg_name="query")
+@blueprint.doc(summary="Show a record in part", tags=["Everybody"], responses=[401, 404, 409, 422])
+def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturnValue:
+    """The evidence bundle with only those fields in the open that the ``audience`` needs, or that ``fields`` names."""
+    if (query.audience is None) == (query.fields is None):
+        raise Invalid("say what to show", [("audience", "is missing: give it, or fields, and not both")])
+    audience = Audience(query.audience) if query.audience is not None else None
+    names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
+    ctx = current_context()
+    choice = selective_disclosure.choose(ctx, person(), record_id, audience, names)
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+
+
+@blueprint.post("/records/<record_id>/erasure")
+@blueprint.auth_required(auth)
+@blueprint.input(ErasureInput, location="json", arg_name="body")
+@blueprint.output(ErasureShape, status_code=201)
+@blueprint.doc(summary="Erase a record", tags=["Merchants", "Issuers"], responses=[401, 403, 404, 409, 422])
+def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
+    """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only."""
+    gone = erasure.erase(current_context(), person(), record_id)
+    first, *others = gone.records
+    return {
+        "id": first.id,
+        "erasedAt": first.erased_at,
+        "alsoErased": [other.id for other in others],
+        "files": gone.files,
+    }

@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backend.domain.bundle import VERSION
+from backend.domain.bundle import FORMAT, VERSION
 from backend.domain.documents import CertificateOfOrigin, InspectionReport
-from backend.domain.evidence import FORMAT
 from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
 from backend.web.api import shapes
 from backend.web.api.simulations import SimulationInput

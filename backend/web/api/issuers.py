@@ -11,8 +11,7 @@ from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
 from backend.services.organisations import Particulars, register
-from backend.web.api.access import auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     AccreditationInput,
     ActShape,

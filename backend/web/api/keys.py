@@ -9,8 +9,7 @@ from backend.domain.sd_jwt import b64
 from backend.services import external_signing, keys
 from backend.services.keys import Compromise, OutsideKey
 from backend.web.api import views
-from backend.web.api.access import auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     CompromiseInput,
     CompromiseShape,

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
 from backend.domain.documents import Declaration
 from backend.domain.fields import Reference, Text
-
-Ruling = Literal["VALID", "INVALID", "CANNOT_TELL"]
+from backend.domain.records import ProofState
+from backend.domain.verdict import ActionBy, Conclusion, Outcome
 
 
 class Shape(BaseModel):
@@ -23,22 +23,26 @@ class CheckShape(Shape):
     """One check of a verdict."""
 
     code: str = Field(description="Stable name of the check")
-    outcome: Literal["pass", "fail", "cannot_tell", "note"]
+    outcome: Outcome
     title: str
     message: str = Field(description="One plain sentence, in the language of Accept-Language")
     reason: str = Field(description="Stable name of the sentence")
     evidence: dict[str, Any] = Field(description="The values that the check rests on")
-    final: bool = Field(description="False while the answer is still on its way to the ledger")
     as_of: datetime
-    who_can_mend: str | None = None
+    action_by: ActionBy | None = Field(
+        None, description="Who can fix what the check found; wait: nobody needs to, it is on its way to the ledger"
+    )
     record: str | None = Field(None, description="The record that the check is about")
 
 
 class VerdictShape(Shape):
-    """A verdict: INVALID where a check failed, else CANNOT_TELL where one could not be made, else VALID."""
+    """A verdict: INVALID where a check failed, else INDETERMINATE where one could not be made, else VALID."""
 
-    verdict: Ruling
+    verdict: Conclusion
     summary: str
+    proof_state: ProofState | None = Field(
+        None, description="How far the record, or the least of several, has come; null where the ledger was not read"
+    )
     as_of: datetime = Field(description="When the ledger was asked")
     at: datetime | None = Field(None, description="The past moment that was asked about; null: now")
     checks: list[CheckShape]
@@ -74,7 +78,7 @@ class RecordShape(Shape):
     holder: str
     status: str
     status_reason: str | None = None
-    proof_state: Literal["stored", "sealed", "submitted", "anchored", "final"]
+    proof_state: ProofState
     issued_at: datetime
     recorded_at: datetime
     digest: str
@@ -105,7 +109,7 @@ class DecisionShape(Shape):
     decided_at: datetime
     office: str
     status: str = Field(description="The status that the decision gave")
-    verdict: Ruling = Field(description="The verdict at that moment")
+    verdict: Conclusion = Field(description="The verdict at that moment")
     proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
         description="How far the decision has come on its way to the ledger"
     )
@@ -123,7 +127,7 @@ class DeclarationSummary(Shape):
     lodged_at: datetime
     arrived_at: datetime | None = None
     released_at: datetime | None = None
-    proof_state: str
+    proof_state: ProofState
     url: str
 
 
@@ -147,15 +151,9 @@ class DeclarationList(Shape):
 class EvidenceQuery(Shape):
     """Which bundle to make of a record."""
 
-    version: Literal[1, 2] = Field(2, description="1 has no signed snapshot, so that only the ledger can confirm it")
     fields: str | None = Field(
         None, max_length=2000, description="Names of the fields to disclose, with commas between; all where not given"
     )
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _as_number(cls, value: object) -> object:
-        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class DeclarationQuery(Shape):
@@ -178,7 +176,7 @@ class DecisionInput(Shape):
 
     decision: Decision
     reason: str = Field(min_length=1, max_length=2000)
-    accept_cannot_tell: bool = Field(False, description="Release although some checks could not be made")
+    accept_indeterminate: bool = Field(False, description="Release although some checks could not be made")
 
 
 class ReasonInput(Shape):

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation
 from backend.services import simulations
-from backend.web.api.access import auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import Shape
 from backend.web.auth import person
 from backend.web.context import current_context

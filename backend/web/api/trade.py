@@ -8,8 +8,7 @@ from backend.domain.kinds import Kind
 from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
 from backend.services import statements
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
-from backend.web.api.interface import blueprint
+from backend.web.api.interface import answer_key, auth, blueprint
 from backend.web.api.shapes import RecordReceipt
 from backend.web.auth import person
 from backend.web.context import current_context

@@ -50,17 +50,14 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
 
 
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
+    account,
     accreditations,
     declarations,
     home,
-    keys,
     officer_queue,
-    privacy,
     products,
     records,
-    release_times,
     requests,
-    sign_in,
     simulations,
     statements,
     trade,

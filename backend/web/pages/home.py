@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from flask import render_template
+from flask import Response, render_template
 from flask_login import current_user
 
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
 from backend.services import accreditation
+from backend.services import release_times as timing
 from backend.services.release_times import study
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import person
+from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 
@@ -71,3 +72,20 @@ def _for_officer(work: UnitOfWork) -> dict[str, Any]:
         "oldest": work.consignments.search(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
         "study": study(current_context()),
     }
+
+
+@blueprint.get("/release-times")
+@only(Role.ANALYST)
+def release_times() -> str:
+    """Both clocks over everything released, and the events behind them."""
+    return render_template("pages/release_times.html", study=timing.study(current_context()))
+
+
+@blueprint.get("/release-times/events.csv")
+@only(Role.ANALYST)
+def release_events() -> Response:
+    """Every step of every declaration; no names, no goods."""
+    lines = timing.as_csv(timing.events(current_context()))
+    answer = Response("".join(lines), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
+    return answer

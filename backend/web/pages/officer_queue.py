@@ -12,10 +12,10 @@ from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
-from backend.domain.verdict import Check, Outcome, Ruling, Verdict
+from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study
-from backend.services.verification import DossierVerdict, Judged, verdict_on_consignment
+from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
@@ -28,10 +28,10 @@ _ORDER = (Decision.RELEASE, Decision.DOCUMENTS_REQUIRED, Decision.EXAMINE, Decis
 
 
 @dataclass(frozen=True)
-class PaperJudged:
+class DocumentVerdict:
     """A paper of the dossier with every check about it, its own and those across the papers."""
 
-    judged: Judged
+    judged: RecordVerdict
     verdict: Verdict
 
 
@@ -64,7 +64,7 @@ def decide(declaration_id: str) -> ResponseReturnValue:
     chosen, reason = request.form.get("decision", ""), request.form.get("reason", "")
     if chosen not in set(Decision):
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
-    accepts = request.form.get("accept_cannot_tell") == "yes"
+    accepts = request.form.get("accept_indeterminate") == "yes"
     try:
         decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts)
     except Invalid as error:
@@ -78,7 +78,7 @@ def decide(declaration_id: str) -> ResponseReturnValue:
 
 
 def _not_releasable(verdict: Verdict) -> str:
-    if verdict.ruling is Ruling.CANNOT_TELL:
+    if verdict.conclusion is Conclusion.INDETERMINATE:
         return str(_("Some checks could not be made. Tick that you release nevertheless, or decide otherwise."))
     return str(_("The papers do not bear a release: a check failed. Read it above, then decide otherwise."))
 
@@ -103,10 +103,10 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
     )
 
 
-def papers_of(judged: DossierVerdict) -> list[PaperJudged]:
+def papers_of(judged: DossierVerdict) -> list[DocumentVerdict]:
     """Each paper with the checks about it, the declaration first."""
     return [
-        PaperJudged(one, Verdict.of(_about(judged.verdict.checks, one.record.id), judged.verdict.as_of))
+        DocumentVerdict(one, Verdict.of(_about(judged.verdict.checks, one.record.id), judged.verdict.as_of))
         for one in (judged.declaration, *judged.papers)
     ]
 

@@ -9,12 +9,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.documents import KINDS, SLUGS
-from backend.domain.errors import Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Role
+from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import declarations, issuance
+from backend.services import declarations, erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on
@@ -22,8 +23,8 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.presentation.bundle_files import bundle_file
 from backend.web.presentation.languages import in_words
+from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
 _PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
@@ -164,3 +165,52 @@ def consignment_evidence(declaration_id: str) -> Response:
     with ctx.work(reading=True) as work:
         consignment = declarations.visible(work, person(), declaration_id)
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
+
+
+_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+
+
+@blueprint.get("/records/<record_id>/show")
+@only(*_HOLDERS)
+def show(record_id: str) -> str:
+    """Choose what to show to whom."""
+    wanted = request.args.get("audience", Audience.BUYER.value)
+    audience = Audience(wanted) if wanted in set(Audience) else Audience.BUYER
+    choice = selective_disclosure.choose(current_context(), person(), record_id, audience)
+    return render_template(
+        "pages/show.html",
+        record=choice.record,
+        fields=choice.record.fields,
+        shown=choice.shown,
+        audience=audience,
+        audiences=list(Audience),
+    )
+
+
+@blueprint.get("/records/<record_id>/presentation.json")
+@only(*_HOLDERS)
+def presentation(record_id: str) -> Response:
+    """The bundle with the fields that were ticked."""
+    ctx = current_context()
+    choice = selective_disclosure.choose(ctx, person(), record_id, None, request.args.getlist("field"))
+    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+
+
+@blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])
+@only(*_HOLDERS)
+def erase(record_id: str) -> ResponseReturnValue:
+    """Say what erasing means, and do it."""
+    ctx, actor = current_context(), person()
+    with ctx.work(reading=True) as work:
+        found = work.records.get(record_id)
+        refusal = erasure.why_not(work, actor, found)
+    if refusal is not None and not isinstance(refusal, Conflict):
+        raise refusal
+    is_sure = request.form.get("sure") == "yes"
+    if request.method == "POST" and refusal is None and is_sure:
+        erasure.erase(ctx, actor, record_id)
+        flash(_("Erased. What this paper said is gone for good."))
+        return redirect(url_for("pages.record", record_id=record_id))
+    unsure = request.method == "POST" and not is_sure
+    page = render_template("pages/erase.html", record=found, refusal=refusal, unsure=unsure)
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if unsure or refusal else HTTPStatus.OK

@@ -16,13 +16,12 @@ from backend.domain.parties import LOCAL_LANGUAGE, Role
 from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
-from backend.domain.verdict import Check, Mender, Outcome, Ruling, Verdict
+from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, languages, pgettext
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value
 from backend.web.presentation.languages import duration, in_words, language, moment
-from backend.web.presentation.ledger_refusals import undone
 
 
 class Shown(NamedTuple):
@@ -44,12 +43,12 @@ def install_words(app: Flask) -> None:
         simulation_state=simulation_state,
         step_name=step_name,
         proof_stages=proof_stages,
-        ruling=ruling,
+        conclusion=conclusion,
         why=why,
         check_title=check_title,
         check_sentence=check_sentence,
         outcome=outcome,
-        mender=mender,
+        action_by=action_by,
         undone=undone,
         options=choices.options,
         name_of=name_of,
@@ -288,11 +287,11 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
     ]
 
 
-def ruling(value: Ruling | str) -> Shown:
+def conclusion(value: Conclusion | str) -> Shown:
     """A verdict's one word."""
-    tones = {Ruling.VALID: "good", Ruling.INVALID: "bad", Ruling.CANNOT_TELL: "wait"}
-    value = Ruling(value)
-    return Shown(verdicts.ruling_word(value, language()), tones[value])
+    tones = {Conclusion.VALID: "good", Conclusion.INVALID: "bad", Conclusion.INDETERMINATE: "wait"}
+    value = Conclusion(value)
+    return Shown(verdicts.conclusion_name(value, language()), tones[value])
 
 
 def why(verdict: Verdict) -> str:
@@ -315,7 +314,7 @@ def check_sentence(check: Check) -> str:
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
-    named["QUANTITY_LEFT"] = _quantity
+    named["QUANTITY_AVAILABLE"] = _quantity
     shown = named.get(check.code)
     if shown is None:
         return check
@@ -333,15 +332,15 @@ def outcome(value: Outcome) -> Shown:
     names = {
         Outcome.PASS: Shown(_("passed"), "good"),
         Outcome.FAIL: Shown(_("failed"), "bad"),
-        Outcome.CANNOT_TELL: Shown(_("cannot tell"), "wait"),
+        Outcome.INDETERMINATE: Shown(_("cannot tell"), "wait"),
         Outcome.NOTE: Shown(_("note"), "plain"),
     }
     return names[value]
 
 
-def mender(who: Mender) -> str:
+def action_by(who: ActionBy) -> str:
     """Who can put it right."""
-    return verdicts.mender_name(who, language())
+    return verdicts.actor_name(who, language())
 
 
 def size(count: int) -> str:
@@ -352,3 +351,23 @@ def size(count: int) -> str:
 def hours(count: float | None) -> str:
     """A number of hours as people say it."""
     return duration(timedelta(hours=count)) if count is not None else "–"
+
+
+def undone(why: str) -> str:
+    """Why a decision was undone. What is not known here is shown as the ledger said it."""
+    error = why.split(" ", 1)[0]
+    return _sentences().get(error, why)
+
+
+def _sentences() -> dict[str, str]:
+    return {
+        "CertificateBalanceOverdrawn": _("Less is left of the certificate than was to be drawn: others were quicker."),
+        "CertificateBalanceNotActive": _("The certificate was suspended, revoked or replaced meanwhile."),
+        "CertificateBalanceExpired": _("The certificate expired meanwhile."),
+        "CertificateBalanceIssuerSuspended": _("The issuer's accreditation was suspended meanwhile."),
+        "CertificateBalanceIssuerNotAccredited": _(
+            "The issuer had no accreditation for this certificate when it signed."
+        ),
+        "CertificateBalanceDeclarationEnded": _("The declaration was rejected, returned or withdrawn meanwhile."),
+        "TraceLedgerEdgeForbidden": _("Another decision stood on the ledger already; it counts."),
+    }

@@ -3,16 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from backend.domain.verdict import Check, Mender, Verdict
+from backend.domain.verdict import Check, Verdict
 from backend.messages.catalogue import Language
-from backend.messages.verdict import check_title, headline, mender_name, sentence
+from backend.messages.verdict import check_title, headline, sentence
 
 
 def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
-    """The ruling, one sentence why, and every check with its sentence, evidence and age."""
+    """The conclusion, one sentence why, and every check with its sentence, evidence and age."""
     return {
-        "verdict": verdict.ruling.value,
+        "verdict": verdict.conclusion.value,
         "summary": headline(verdict, language),
+        "proofState": verdict.proof_state,
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
         "at": verdict.at and verdict.at.isoformat(timespec="milliseconds"),
         "checks": [_check(check, verdict, language) for check in verdict.checks],
@@ -27,9 +28,8 @@ def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]
         "message": sentence(check, language),
         "reason": check.reason,
         "evidence": {name: _value(value) for name, value in check.values.items()},
-        "final": check.mender is not Mender.TIME,
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
-        "whoCanMend": mender_name(check.mender, language) if check.mender else None,
+        "actionBy": check.action_by,
         "record": check.record,
     }
 

@@ -8,13 +8,14 @@ from hashlib import sha256
 from flask import Blueprint, Response, abort, jsonify, request, send_file
 from flask.typing import ResponseReturnValue
 
+from backend.domain.bundle import Bundle, text
 from backend.services.bundles import trust_of
 from backend.web.context import current_context
 from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
 
-_SCHEMAS = {("evidence-bundle", 2), ("trust-file", 1)}
+_SCHEMAS = {("evidence-bundle", 1), ("trust-file", 1)}
 
 
 @blueprint.get("/verify-offline")
@@ -66,4 +67,12 @@ def schema(name: str, version: int) -> ResponseReturnValue:
         abort(404)
     answer = send_file(FOLDER / f"{name}-v{version}.schema.json", mimetype="application/schema+json", max_age=86400)
     answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+def bundle_file(bundle: Bundle, name: str) -> Response:
+    """The file, named after what it is about: the very bytes that count, not JSON written anew."""
+    answer = Response(text(bundle), mimetype="application/json")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{name[:8]}.json")
+    answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -14,7 +14,7 @@ from backend.domain.records import RecordOnFile
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on
 from backend.web.context import current_context
-from backend.web.presentation.bundle_files import bundle_file
+from backend.web.public.downloads import bundle_file
 
 blueprint = Blueprint("public", __name__)
 

@@ -27,9 +27,8 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.exceptions import ValidationError
 from filelock import FileLock, Timeout
 
-from backend.adapters.chains.embedded.genesis import BLOCK_GAS_LIMIT, ensure_genesis
 from backend.adapters.chains.embedded.pool import Pool, Waiting
-from backend.adapters.chains.embedded.store import BlockStore, CommittedStore
+from backend.adapters.chains.embedded.store import BLOCK_GAS_LIMIT, BlockStore, CommittedStore, ensure_genesis
 from backend.adapters.ledger.chain import (
     Block,
     CallReverted,

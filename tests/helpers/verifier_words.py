@@ -1,17 +1,18 @@
-"""Writes the sentences that the one-file verifier says into it: python tests/verifier/write_words.py."""
+"""Keep the sentences in verifier/verifier.html those of the code.
 
+python -m tests.helpers.verifier_words            # write them into the page
+python -m tests.helpers.verifier_words --check    # exit code 1 where they differ
+"""
+
+import argparse
 import json
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from backend.messages.catalogue import gettext, pgettext
+from backend.messages.verdict import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
+from verifier import PAGE
 
-from backend.messages.catalogue import gettext, pgettext  # noqa: E402
-from backend.messages.verdict import CHECKS, REASONS, RULINGS  # noqa: E402
-
-PAGE = ROOT / "verifier" / "verifier.html"
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
 KINDS = {
     1: ("Certificate of origin", "原产地证"),
@@ -43,7 +44,8 @@ def words_for(page: str) -> str:
         if f'"{code}"' in script
     }
     parts = {
-        "rulings": {ruling.value: said(text) for ruling, text in RULINGS.items()},
+        "conclusions": {conclusion.value: said(text) for conclusion, text in CONCLUSIONS.items()},
+        "states": {state: said(text) for state, text in PROOF_STATES.items()},
         "kinds": KINDS,
         "checks": codes,
         "reasons": named,
@@ -59,5 +61,17 @@ def with_words(page: str) -> str:
     return _BLOCK.sub(lambda found: found[1] + words_for(page) + found[2], page, count=1)
 
 
+def main() -> int:
+    """Write the page, or with --check only compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where the page is out of date")
+    asked = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    if asked.check:
+        return int(with_words(page) != page)
+    PAGE.write_text(with_words(page), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    PAGE.write_text(with_words(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(main())

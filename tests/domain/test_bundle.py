@@ -5,32 +5,39 @@ from dataclasses import replace
 
 import pytest
 
-from backend.domain import evidence
+from backend.domain import bundle as bundles
+from backend.domain.bundle import Bundle, MalformedBundle
 from backend.domain.errors import Invalid
-from backend.domain.evidence import MalformedBundle
 from tests.helpers.builders import a_record, evidence_for
 
 EVIDENCE = evidence_for(a_record())
 
 
+def whole(**changes):
+    return json.loads(bundles.text(Bundle((EVIDENCE,)))) | changes
+
+
 def bundle(**changes):
-    return json.loads(json.dumps(evidence.write(EVIDENCE))) | changes
+    """A bundle whose one record has other members."""
+    (one,) = whole()["records"]
+    return whole(records=[one | changes])
 
 
 def within(member, **changes):
-    return bundle(**{member: bundle()[member] | changes})
+    return bundle(**{member: whole()["records"][0][member] | changes})
 
 
 def test_a_bundle_is_read_as_it_was_written():
-    assert evidence.read(bundle()) == EVIDENCE
-    assert evidence.read(bundle(snapshot={"verdict": "VALID"})) == EVIDENCE
+    assert bundles.read(whole()) == Bundle((EVIDENCE,))
+    assert bundles.read(whole(snapshot="a.b.c", superseded=["x"])) == Bundle((EVIDENCE,), ("x",), "a.b.c")
 
 
 def test_a_record_that_waits_has_neither_proof_nor_anchor():
-    waiting = replace(EVIDENCE, proof=None, anchor=None)
-    written = evidence.write(waiting)
-    assert (written["proof"], written["anchor"], written["snapshot"]) == (None, None, None)
-    assert evidence.read(written) == waiting
+    waiting = Bundle((replace(EVIDENCE, proof=None, anchor=None),))
+    written = bundles.write(waiting)
+    (one,) = written["records"]
+    assert (one["proof"], one["anchor"], written["snapshot"]) == (None, None, None)
+    assert bundles.read(written) == waiting
 
 
 H64 = "0" * 64
@@ -38,10 +45,18 @@ DAMAGED = {
     "nothing": None,
     "a list": [],
     "a text": "bundle",
-    "another format": bundle(format="other"),
-    "no format": {"record": "x"},
-    "another version": bundle(version=2),
-    "a version as text": bundle(version="1"),
+    "another format": whole(format="other"),
+    "no format": {"version": 1},
+    "another version": whole(version=2),
+    "a version as text": whole(version="1"),
+    "another member": whole(extra=1),
+    "no records": whole(records=[]),
+    "too many records": whole(records=[None] * 501),
+    "two records without a declaration": whole(records=whole()["records"] * 2),
+    "a superseded record that is none": whole(superseded=[5]),
+    "superseded records as a text": whole(superseded="x.y.z"),
+    "a snapshot that is no text": whole(snapshot={"verdict": "VALID"}),
+    "another member of a record": bundle(extra=1),
     "no record": bundle(record=None),
     "a record that is a list": bundle(record=[]),
     "no entry": bundle(entry=None),
@@ -56,26 +71,28 @@ DAMAGED = {
     "a quantity beyond 128 bits": within("entry", quantity=str(2**128)),
     "a quantity of 10,000 digits": within("entry", quantity="1" * 10_000),
     "a proof that is a list": bundle(proof=[]),
-    "a proof without a path": within("proof", path=None),
-    "a path that is a text": within("proof", path=H64),
-    "a path of numbers": within("proof", path=[1]),
-    "a path of short nodes": within("proof", path=["00"]),
-    "a path in capitals": within("proof", path=["AB" * 32]),
-    "a path with spaces": within("proof", path=[" ".join(["00"] * 32)]),
-    "a path with a prefix": within("proof", path=["0x" + H64]),
-    "a path without an end": within("proof", path=[H64] * 65),
-    "a negative place": within("proof", place=-1),
-    "a place in quotes": within("proof", place="1"),
-    "half a place": within("proof", place=1.5),
-    "a true place": within("proof", place=True),
-    "a size that is null": within("proof", size=None),
+    "a proof without a path": within("proof", inclusionPath=None),
+    "a path that is a text": within("proof", inclusionPath=H64),
+    "a path of numbers": within("proof", inclusionPath=[1]),
+    "a path of short nodes": within("proof", inclusionPath=["00"]),
+    "a path in capitals": within("proof", inclusionPath=["AB" * 32]),
+    "a path with spaces": within("proof", inclusionPath=[" ".join(["00"] * 32)]),
+    "a path with a prefix": within("proof", inclusionPath=["0x" + H64]),
+    "a path without an end": within("proof", inclusionPath=[H64] * 65),
+    "a negative place": within("proof", leafIndex=-1),
+    "a place in quotes": within("proof", leafIndex="1"),
+    "half a place": within("proof", leafIndex=1.5),
+    "a true place": within("proof", leafIndex=True),
+    "a size that is null": within("proof", treeSize=None),
     "an anchor that is a list": bundle(anchor=[]),
-    "an anchor without its root": {**bundle(), "anchor": {k: v for k, v in bundle()["anchor"].items() if k != "root"}},
+    "an anchor without its root": bundle(anchor={"root": H64}),
     "a root that is a number": within("anchor", root=5),
     "a short root": within("anchor", root="00"),
     "a chain in words": within("anchor", chainId="1337"),
     "a negative block": within("anchor", block=-1),
     "a ledger that is a number": within("anchor", ledger=5),
+    "a ledger in capitals": within("anchor", ledger="0x" + "AB" * 20),
+    "a block time of another zone": within("anchor", blockTime="2026-03-02T12:00:00+00:00"),
     "a block time that is none": within("anchor", blockTime="yesterday"),
     "a block time that is a number": within("anchor", blockTime=5),
 }
@@ -84,20 +101,20 @@ DAMAGED = {
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
 def test_a_damaged_bundle_is_refused_with_the_place_of_the_damage(damaged):
     with pytest.raises(MalformedBundle) as refusal:
-        evidence.read(damaged)
+        bundles.read(damaged)
     assert refusal.value.problems
 
 
 def test_a_damaged_record_is_refused_as_such():
     with pytest.raises(Invalid):
-        evidence.read(bundle(record="x.y.z~"))
+        bundles.read(bundle(record="x.y.z~"))
 
 
 @pytest.mark.parametrize(
     "loose",
     [
-        bundle(version=True),
-        bundle(version=1.0),
+        whole(version=True),
+        whole(version=1.0),
         within("entry", kind=True),
         within("entry", kind=1.0),
         within("entry", quantity=" 500_000 "),
@@ -110,4 +127,4 @@ def test_a_damaged_record_is_refused_as_such():
 def test_a_value_has_one_spelling(loose):
     """Two readers of one bundle must not differ on whether it can be read."""
     with pytest.raises(MalformedBundle):
-        evidence.read(loose)
+        bundles.read(loose)
