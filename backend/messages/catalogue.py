@@ -21,8 +21,12 @@ FOLDER = Path(__file__).parent
 
 def languages() -> tuple[Language, ...]:
     """The languages that texts are there in: those of the folder, then the code's own."""
-    found = sorted(file.parts[-3] for file in FOLDER.glob("*/LC_MESSAGES/messages.po"))
-    return (*found, SOURCE)
+    return _languages(FOLDER)
+
+
+@cache
+def _languages(folder: Path) -> tuple[Language, ...]:
+    return (*sorted(file.parts[-3] for file in folder.glob("*/LC_MESSAGES/messages.po")), SOURCE)
 
 
 def known(code: str) -> Language | None:
@@ -33,15 +37,16 @@ def known(code: str) -> Language | None:
 
 def translations(language: Language) -> "NullTranslations":
     """The catalogue of a language; what it lacks, and the code's own language, comes out as it stands in the code."""
-    return _read(FOLDER / language / "LC_MESSAGES" / "messages.po", language)
+    return _read(FOLDER, language)
 
 
 @cache
-def _read(source: Path, language: Language) -> "NullTranslations":
+def _read(folder: Path, language: Language) -> "NullTranslations":
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
     from babel.support import NullTranslations, Translations
 
+    source = folder / language / "LC_MESSAGES" / "messages.po"
     if not source.exists():
         return NullTranslations()
     compiled = io.BytesIO()

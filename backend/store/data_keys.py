@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from backend.domain.errors import TraceabilityError
+from backend.domain.message import Message
 from backend.store.disk import alone, not_kept, sync
 
 _FORMAT = b"provenport keys\x01"
@@ -131,7 +132,7 @@ class RecordKeys:
             try:
                 self._append()
             except OSError as error:
-                raise not_kept("no keys could be made", error) from error
+                raise not_kept(Message("no keys could be made"), error) from error
 
     def _append(self) -> None:
         keys = os.urandom(_LENGTH * _BLOCK)

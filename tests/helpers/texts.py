@@ -3,6 +3,7 @@
 import ast
 import typing
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -63,11 +64,11 @@ def error_classes() -> frozenset[str]:
     return frozenset(below(errors.TraceabilityError)) - _CODED
 
 
-def of_code() -> set[Key]:
-    """What all modules say."""
+def of_code(folder: Path = ROOT) -> set[Key]:
+    """What all modules in a folder say."""
     classes = error_classes()
     found: set[Key] = set()
-    for path in ROOT.rglob("*.py"):
+    for path in folder.rglob("*.py"):
         in_domain = path.is_relative_to(ROOT / "domain")
         found |= in_source(path.read_text(encoding="utf-8"), classes | {"ValueError"} if in_domain else classes)
     return found
@@ -131,10 +132,10 @@ def of_click() -> set[Key]:
 
 
 def of_werkzeug() -> set[Key]:
-    """The descriptions of the HTTP errors that we answer with."""
-    return {
-        (None, str(default_exceptions[status].description)) for status in problems.CODES if status in default_exceptions
-    }
+    """The descriptions of the HTTP errors that we answer with, and the phrases that APIFlask says in their place."""
+    phrases = {(None, HTTPStatus(status).phrase) for status in problems.CODES}
+    known = [default_exceptions[status] for status in problems.CODES if status in default_exceptions]
+    return phrases | {(None, str(error.description)) for error in known}
 
 
 def of_pydantic(models: list[type[BaseModel]]) -> set[Key]:
@@ -143,7 +144,7 @@ def of_pydantic(models: list[type[BaseModel]]) -> set[Key]:
     # Bounds after a validator of ours stand in no core schema: pydantic wraps them into functions.
     annotations = [(field.annotation, field.metadata) for model in models for field in model.model_fields.values()]
     kinds |= {kind for annotation in annotations for kind in _bounds(annotation)}
-    return {(None, PydanticKnownError(kind, _CONTEXTS.get(kind)).message_template) for kind in kinds}
+    return {(None, PydanticKnownError(kind, _VALUES).message_template) for kind in kinds}
 
 
 _NUMBER = {"gt": "greater_than", "ge": "greater_than_equal", "lt": "less_than", "le": "less_than_equal"}
@@ -184,18 +185,14 @@ _BOUNDS = {
 _STRUCTURE = {
     "model-field", "model-fields", "nullable", "default", "definitions", "definition-ref",
     "function-after", "function-before", "function-plain", "function-wrap", "no-info", "with-info",
-    "format", "function", "to-string", "union", "chain", "json-or-python", "is-instance", "model-ref", "include-exclude-sequence",
+    "format", "function", "to-string", "union", "chain", "json-or-python", "is-instance",
 }  # fmt: skip
-_CONTEXTS = {
-    "greater_than": {"gt": 0}, "greater_than_equal": {"ge": 0}, "less_than": {"lt": 0}, "less_than_equal": {"le": 0},
-    "string_too_long": {"max_length": 1}, "string_too_short": {"min_length": 1}, "string_pattern_mismatch": {"pattern": ""},
-    "too_long": {"field_type": "", "max_length": 1, "actual_length": 1},
-    "too_short": {"field_type": "", "min_length": 1, "actual_length": 1},
-    "decimal_max_digits": {"max_digits": 1}, "decimal_max_places": {"decimal_places": 1}, "decimal_whole_digits": {"whole_digits": 1},
-    "date_parsing": {"error": ""}, "date_from_datetime_parsing": {"error": ""}, "datetime_parsing": {"error": ""},
-    "datetime_object_invalid": {"error": ""}, "datetime_from_date_parsing": {"error": ""},
-    "literal_error": {"expected": ""}, "enum": {"expected": ""}, "model_type": {"class_name": ""},
+_VALUES = {
+    "gt": 0, "ge": 0, "lt": 0, "le": 0, "max_length": 1, "min_length": 1, "actual_length": 1, "max_digits": 1,
+    "decimal_places": 1, "whole_digits": 1, "field_type": "", "pattern": "", "error": "", "expected": "",
+    "class_name": "",
 }  # fmt: skip
+"""What pydantic wants to know before it shows a template: any value will do, and it leaves alone what it needs not."""
 
 
 _BOUND = {

@@ -9,7 +9,7 @@ from babel import Locale
 
 from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.units import UNITS
-from backend.messages.catalogue import Language, gettext, languages, name_in
+from backend.messages.catalogue import SOURCE, Language, gettext, languages, name_in
 from backend.web.presentation.languages import language
 
 Names = dict[str, dict[Language, str]]
@@ -18,24 +18,35 @@ Names = dict[str, dict[Language, str]]
 _CODE_IN_BRACKETS = re.compile(r"\(([A-Z]{2,3})\)\s*$")
 
 
-@cache
 def countries() -> Names:
     """ISO 3166-1 codes with their names (CLDR)."""
-    codes = (country.alpha_2 for country in pycountry.countries)
-    return _named(sorted(codes), {code: Locale(code).territories for code in languages()})
+    return _countries(languages())
 
 
 @cache
+def _countries(wanted: tuple[Language, ...]) -> Names:
+    codes = (country.alpha_2 for country in pycountry.countries)
+    return _named(sorted(codes), {code: Locale(code).territories for code in wanted})
+
+
 def currencies() -> Names:
     """ISO 4217 codes with their names (CLDR); those of the trade come first."""
+    return _currencies(languages())
+
+
+@cache
+def _currencies(wanted: tuple[Language, ...]) -> Names:
     codes = sorted(currency.alpha_3 for currency in pycountry.currencies)
     first = ("USD", "CNY", "EUR", "GBP", "JPY")
     ordered = [*first, *(code for code in codes if code not in first)]
-    return _named(ordered, {code: Locale(code).currencies for code in languages()})
+    return _named(ordered, {code: Locale(code).currencies for code in wanted})
 
 
 def _named(codes: Iterable[str], names: Mapping[Language, Mapping[str, str]]) -> Names:
-    return {code: {language: names[language].get(code, code) for language in names} for code in codes}
+    return {
+        code: {language: names[language].get(code, names[SOURCE].get(code, code)) for language in names}
+        for code in codes
+    }
 
 
 LISTS = {"countries": countries, "currencies": currencies}

@@ -18,7 +18,7 @@ from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestS
 from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
-from backend.messages.catalogue import Language, languages, pgettext
+from backend.messages.catalogue import Language, languages, pgettext, say
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value
 from backend.web.presentation.languages import duration, in_words, language, moment
@@ -168,7 +168,7 @@ def refusal_words(refusal: Exception) -> str:
         "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }
-    return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
+    return next((words for part, words in known.items() if part in str(refusal)), say(refusal, language()))
 
 
 def role_name(role: Role) -> str:
