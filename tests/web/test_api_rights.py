@@ -104,7 +104,8 @@ def test_every_route_has_its_expectation(app):
 
 
 def body_for(api, route):
-    bundle = {"format": "provenport-evidence", "version": 1, "record": "x"}
+    one = {"record": "x", "entry": {"kind": 1, "quantity": "0"}, "proof": None, "anchor": None}
+    bundle = {"format": "provenport-evidence", "version": 1, "records": [one], "superseded": [], "snapshot": None}
     return {
         "POST /certificates-of-origin": lambda: certificate_fields(certificateNumber=api.fresh("C")),
         "POST /inspection-reports": lambda: report_fields(reportNumber=api.fresh("R")),

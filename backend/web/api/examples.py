@@ -181,7 +181,7 @@ BUNDLE = {
         {
             "record": "eyJhbGciOiJFUzI1NiIs…",
             "entry": {"kind": 1, "quantity": "500000"},
-            "proof": {"place": 3, "size": 10, "path": ["67fd4f46517bce4b…"]},
+            "proof": {"leafIndex": 3, "treeSize": 10, "inclusionPath": ["67fd4f46517bce4b…"]},
             "anchor": {
                 "chainId": 1337,
                 "ledger": "0x8f3a…",
@@ -193,7 +193,7 @@ BUNDLE = {
             },
         }
     ],
-    "line": [],
+    "superseded": [],
     "snapshot": "eyJhbGciOiJFUzI1NiIs…",
 }
 """Cut short where it says …: a whole one is given out by GET /records/{record_id}/evidence."""
