@@ -54,12 +54,12 @@ class SimulationState(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a scenario file: where, in which line, what, and how to mend it."""
+    """What is wrong with a scenario file: where, in which line, what, and how to fix it."""
 
     where: str
     line: int | None
     what: str
-    mend: str = ""
+    fix: str = ""
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Fault":
@@ -69,12 +69,12 @@ class Fault:
             str(fields.get("key") or fields.get("where") or ""),
             line if isinstance(line, int) and line > 0 else None,
             str(fields.get("what") or ""),
-            str(fields.get("mend") or ""),
+            str(fields.get("fix") or ""),
         )
 
     def plain(self) -> dict[str, Any]:
         """As plain values."""
-        return {"where": self.where, "line": self.line, "what": self.what, "mend": self.mend}
+        return {"where": self.where, "line": self.line, "what": self.what, "fix": self.fix}
 
 
 class WrongScenario(Invalid):
@@ -90,7 +90,7 @@ class WrongScenario(Invalid):
 
 def _in_one_line(fault: Fault) -> str:
     what = f"{fault.where}: {fault.what}" if fault.where and fault.line else fault.what
-    return f"{what} ({fault.mend})" if fault.mend else what
+    return f"{what} ({fault.fix})" if fault.fix else what
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_a_scenario_file_is_refused_with_its_lines(simulator):
     with pytest.raises(WrongScenario) as refused:
         simulator.read("[stations.review]\nservers = -1\n")
     (fault,) = refused.value.faults
-    assert (fault.line, fault.where, fault.mend) == (7, "stations.review.servers", "give zero or more")
+    assert (fault.line, fault.where, fault.fix) == (7, "stations.review.servers", "give zero or more")
     assert simulator.read("fine = true").text == "fine = true"
 
 

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.browser
 PATIENCE = 180_000
 """Milliseconds: the first run on a machine compiles the simulator."""
 FAULTY = (
-    'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\nservice = { law = "exponential", mean_h = 1 }\n'
+    'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\n'
+    'service = { distribution = "exponential", mean_h = 1 }\n'
 )
 
 

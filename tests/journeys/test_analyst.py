@@ -17,7 +17,7 @@ name = "desk"
 
 [stations.desk]
 servers = 2
-service = { law = "exponential", mean_h = { value = 0.4, range = [0.1, 0.6] } }
+service = { distribution = "exponential", mean_h = { value = 0.4, range = [0.1, 0.6] } }
 next = "exit"
 
 [arrivals.all]

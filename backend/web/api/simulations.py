@@ -58,7 +58,7 @@ class FaultShape(Shape):
     where: str
     line: int | None
     what: str
-    mend: str
+    fix: str
 
 
 class SimulationSummary(Shape):
