@@ -77,16 +77,16 @@ class ProgramSimulator:
             told = self._ask(Path(folder), "scenarios", "--json")
         return tuple(_scenario(fields) for fields in told)
 
-    def read(self, text: str) -> Scenario:
-        """Look through a scenario file."""
+    def read(self, text: str, language: str) -> Scenario:
+        """Look through a scenario file; its faults are told in this language, where the simulator speaks it."""
         with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
             Path(folder, OWN_SCENARIO).write_text(text, encoding="utf-8")
-            told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO)
+            told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO, language=language)
         return _scenario(told[0], text)
 
-    def _ask(self, folder: Path, *arguments: str) -> list[Any]:
+    def _ask(self, folder: Path, *arguments: str, language: str = "en") -> list[Any]:
         """What a short command prints: a JSON list."""
-        with self._started(folder, arguments, self._bounds.look_through_seconds) as program:
+        with self._started(folder, arguments, self._bounds.look_through_seconds, language) as program:
             lines = list(program.lines(lambda: True))
         content = "\n".join(lines)
         program.raise_if_failed(content)
@@ -160,14 +160,16 @@ class ProgramSimulator:
         return ["run", source, "--seed", str(simulation.seed), *settings, "--progress-json"]
 
     @contextmanager
-    def _started(self, folder: Path, arguments: Sequence[str], seconds: float) -> Iterator["_Program"]:
+    def _started(
+        self, folder: Path, arguments: Sequence[str], seconds: float, language: str = "en"
+    ) -> Iterator["_Program"]:
         environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
         with (folder / "errors.txt").open("w+b") as errors:
             try:
                 process = subprocess.Popen(
                     [*self._program, *arguments],
                     cwd=folder,
-                    env={**environment, "LANGUAGE": "en", "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
+                    env={**environment, "LANGUAGE": language, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -243,9 +245,7 @@ class _Program:
             return
         faults = _object(printed).get("errors")
         if isinstance(faults, list) and faults:
-            raise WrongScenario(
-                [Fault.read(fault) for fault in faults if isinstance(fault, dict)]
-            )
+            raise WrongScenario([Fault.read(fault) for fault in faults if isinstance(fault, dict)])
         if "MemoryError" in self._told or self._process.returncode in (-signal.SIGKILL, -signal.SIGSEGV):
             gigabytes = self._bounds.memory_bytes // 1024**3
             raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])

@@ -44,6 +44,8 @@ class Order:
     parameters: Mapping[str, float] = field(default_factory=dict)
     replications: int = 20
     seed: int = 1
+    language: str = "en"
+    """In which the faults of a file are told."""
 
 
 def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
@@ -52,7 +54,7 @@ def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
     return tuple(_simulator(ctx).scenarios())
 
 
-def read_scenario(ctx: AppContext, actor: Person, text: str) -> Scenario:
+def read_scenario(ctx: AppContext, actor: Person, text: str, language: str = "en") -> Scenario:
     """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
@@ -67,13 +69,13 @@ def read_scenario(ctx: AppContext, actor: Person, text: str) -> Scenario:
         )
     if not text.strip():
         raise Invalid("the file is empty", [("scenarioText", "is missing")])
-    return _simulator(ctx).read(text)
+    return _simulator(ctx).read(text, language)
 
 
 def find_scenario(ctx: AppContext, actor: Person, order: Order) -> Scenario:
     """The scenario that an order is about."""
     if order.text is not None:
-        return read_scenario(ctx, actor, order.text)
+        return read_scenario(ctx, actor, order.text, order.language)
     found = next((s for s in scenarios(ctx, actor) if s.name == order.scenario), None)
     if found is None:
         raise Invalid("no such scenario", [("scenario", "is no scenario of ours")])

@@ -69,7 +69,7 @@ def test_page_follows_the_browsers_wish(client):
 def test_verdict_speaks_it():
     why = Message("nested deeper than {most} levels", most=64)
     failed = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, ActionBy.ISSUER)
-    passed = Check("VALIDITY", Outcome.PASS, "within-dates")
+    passed = Check("VALIDITY", Outcome.PASS, "within-validity")
     told = verdict_json(Verdict.of([failed, passed], NOON), LANGUAGE)
     assert [check["title"] for check in told["checks"]] == ["«Signature»", "«Dates»"]
     assert "«nested deeper than 64 levels»" in told["summary"]

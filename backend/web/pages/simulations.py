@@ -15,7 +15,7 @@ from backend.services.simulations import Order
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
-from backend.web.presentation.languages import in_words, own
+from backend.web.presentation.languages import in_words, language, own
 from backend.web.presentation.simulation_figures import compared, tables
 
 MOST_COMPARED = 4
@@ -43,7 +43,12 @@ def new_simulation() -> ResponseReturnValue:
     typed, faults = _numbers(request.form)
     text = _own_text()
     wanted = Order(
-        request.form.get("scenario"), text, typed["parameters"], typed.get("replications", 20), typed.get("seed", 1)
+        request.form.get("scenario"),
+        text,
+        typed["parameters"],
+        typed.get("replications", 20),
+        typed.get("seed", 1),
+        language(),
     )
     try:
         scenario = use_cases.find_scenario(current_context(), person(), wanted)
