@@ -28,14 +28,18 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
-# Kind of record: type of its credential, its segment of a batch, and the bit in an accreditation that covers it.
+# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and whether
+# that must cover the HS chapter of its goods too.
 KINDS = {
-    1: ("CertificateOfOrigin", 0, 1),
-    2: ("InspectionReport", 1, 2),
-    3: ("Declaration", 2, 3),
-    4: ("Invoice", 3, 4),
+    1: ("CertificateOfOrigin", 0, 1, True),
+    2: ("InspectionReport", 1, 2, True),
+    3: ("Declaration", 2, 3, False),
+    4: ("Invoice", 3, 4, False),
+    5: ("Order", 3, 5, False),
+    6: ("PaymentReceipt", 3, 6, False),
+    7: ("Waybill", 3, 7, False),
+    8: ("MovementEvent", 3, 7, False),
 }
-KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 LARGEST = 16 * 1024 * 1024
@@ -524,7 +528,7 @@ def evaluate_accreditation(record, kind, anchored, held):
     issued, since = issued_at(record), held["since"]
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
-    if kind in (1, 2):
+    if KINDS[kind][3]:
         code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
         if code is None and not all_chapters:
             return INDETERMINATE, "hs-code-withheld"

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from backend.domain.documents import SLUGS
 from backend.domain.interop.formats import NAMES
 from backend.domain.interop.reading import Mark, Note
 from backend.domain.kinds import Kind
@@ -58,7 +57,7 @@ def summary_of(file: FilePlan, language: Language) -> str:
     if file.table is not None:
         what = chrome("table", language)
     elif file.reading is not None:
-        what = f"{SLUGS[file.reading.kind]} ({NAMES[file.format]})"
+        what = f"{file.reading.kind.slug} ({NAMES[file.format]})"
     else:
         what = chrome("unknown", language)
     return f"{clear(file.name)}: {what}"
@@ -119,7 +118,7 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
     for one in file.stored:
         code = "invoiced" if one.kind is Kind.INVOICE else "stated"
         issuer = file.issuer.name if file.issuer else ""
-        reference, kind = clear(one.reference), SLUGS[one.kind]
+        reference, kind = clear(one.reference), one.kind.slug
         told.append(
             "  "
             + chrome(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.ledger import Lanes
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.message import Message
@@ -57,7 +57,7 @@ class Batch:
     @property
     def lanes(self) -> Lanes:
         """Where the lanes end."""
-        standing = [entry.kind.lane for entry in self.entries]
+        standing = [KINDS[entry.kind].lane for entry in self.entries]
         ends = [bisect_right(standing, lane) for lane in Lane]
         return Lanes(ends[0], ends[1], ends[2], len(self.entries))
 
@@ -72,7 +72,7 @@ class Batch:
 
 def seal(entries: Sequence[Entry]) -> Batch:
     """Close a batch. The entries must already stand in the order of their lanes."""
-    lanes = [entry.kind.lane for entry in entries]
+    lanes = [KINDS[entry.kind].lane for entry in entries]
     if lanes != sorted(lanes):
         raise ValueError("entries must stand in the order of their lanes")
     if len(entries) > LARGEST_BATCH:

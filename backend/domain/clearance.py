@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from backend.domain.errors import Conflict
-from backend.domain.kinds import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
+from backend.domain.statuses import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 
 
 class Decision(StrEnum):

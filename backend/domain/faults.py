@@ -16,7 +16,7 @@ _OURS = {
 _TEMPLATE = "template"
 
 
-def fault(kind: str, template: str, **values: Any) -> PydanticCustomError:
+def fault(kind: str, template: str, /, **values: Any) -> PydanticCustomError:
     """A fault that a validator of ours raises: its kind for programs, and the template of what it says."""
     return PydanticCustomError(kind, template, {**values, _TEMPLATE: template})
 

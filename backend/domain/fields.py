@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from stdnum.cn import uscc
 
-from backend.domain.codes import CountryCode, is_read_as_signed
+from backend.domain.codes import CountryCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.faults import fault
 
 
@@ -97,6 +97,7 @@ Percent = Annotated[
     PlainSerializer(_decimal_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}(\\.[0-9]{1,2})?$"}),
 ]
+Packages = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 class Document(BaseModel):
@@ -134,3 +135,13 @@ class Attachment(Document):
     media_type: Literal["application/pdf"] = "application/pdf"
     size: int = Field(gt=0, description="Bytes")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class TradeLine(Document):
+    """One line of an order or an invoice."""
+
+    description: LongText
+    quantity: Quantity
+    unit_code: UnitCode
+    amount: Amount
+    hs_code: HsCode | None = None

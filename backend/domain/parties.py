@@ -1,10 +1,9 @@
 """Who takes part: organisations, the people who act for them, and how they prove who they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
-from backend.domain.kinds import Kind
 
 
 class Role(StrEnum):
@@ -18,9 +17,19 @@ class Role(StrEnum):
     ANALYST = "analyst"
 
     @property
-    def issues(self) -> Kind | None:
-        """The kind of record that this role certifies for others."""
-        return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
+    def names(self) -> str:
+        """What the pages call it."""
+        return _ROLE_NAMES[self]
+
+
+_ROLE_NAMES: Mapping[Role, str] = {
+    Role.MERCHANT: "Merchant",
+    Role.CHAMBER: "Chamber of commerce",
+    Role.LABORATORY: "Laboratory",
+    Role.OFFICER: "Customs office",
+    Role.AUTHORITY: "Accrediting authority",
+    Role.ANALYST: "Analyst",
+}
 
 
 LOCAL_LANGUAGE = "zh"

@@ -1,6 +1,7 @@
 """Faults of fields, in the reader's words, with what to do about them."""
 
 import re
+from collections.abc import Callable
 
 from backend.messages.catalogue import Language, gettext, say
 
@@ -34,6 +35,7 @@ PATTERNS: dict[str, str] = {
     r"performedFrom, performedTo": (
         "Testing begins before it ends, and the report is dated after that: check the three dates."
     ),
+    r"must not lie before (?P<field>\w+)": "This must not lie before: {field}.",
     r"cannot be seen": "There are invisible characters in this text: type it anew.",
     r"at least 1 item": "At least one line is needed.",
     r"valid boolean|Input should be '": "Please choose one.",
@@ -69,11 +71,12 @@ _PLACES = {
 }
 
 
-def in_words(fault: str, language: Language) -> str:
-    """The fault as people are told it."""
+def in_words(fault: str, language: Language, name_of: Callable[[str], str] = str) -> str:
+    """The fault as people are told it; ``name_of`` gives the name of a field that it speaks of."""
     for pattern, sentence in _COMPILED:
         if found := pattern.search(fault):
-            return gettext(sentence, language, **found.groupdict())
+            values = {name: name_of(value) if name == "field" else value for name, value in found.groupdict().items()}
+            return gettext(sentence, language, **values)
     return say(fault, language)
 
 

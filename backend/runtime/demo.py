@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from backend.domain.clearance import Decision
-from backend.domain.kinds import Kind
+from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder
@@ -142,8 +142,9 @@ def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> No
     tell("organisations and their keys")
     people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PARTICULARS})
     tell("accreditations on the ledger")
-    for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-        _accredit(ctx, people, role)
+    for role in people.people:
+        if accreditation_bits(role):
+            _accredit(ctx, people, role)
     settle(ctx)
     tell("products, certificates of origin, inspection reports")
     goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment
-from backend.domain.documents import CertificateOfOrigin
 from backend.domain.drawdowns import (
     CertificateDraw,
     Count,
@@ -21,6 +20,7 @@ from backend.domain.drawdowns import (
 )
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Check
 from backend.services.ports import AppContext

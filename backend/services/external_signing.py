@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 from uuid import uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.documents import KINDS
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
 from backend.domain.message import Message
 from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
@@ -34,11 +33,15 @@ class _Act(Protocol):
 
 def _issue(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
     kind = _kind(arguments)
-    if kind is Kind.DECLARATION:
-        return declarations.lodge(ctx, actor, arguments["document"]).record
-    if kind.lane is Lane.OTHER:
-        return statements.sign_own(ctx, actor, kind, arguments["document"])
-    return issuance.issue(ctx, actor, kind, arguments["document"])
+    match KINDS[kind].signing:
+        case Signing.LODGED:
+            return declarations.lodge(ctx, actor, arguments["document"]).record
+        case Signing.OWN:
+            return statements.sign_own(ctx, actor, kind, arguments["document"])
+        case Signing.CERTIFIED:
+            return issuance.issue(ctx, actor, kind, arguments["document"])
+        case other:
+            assert_never(other)
 
 
 def _state(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
@@ -53,10 +56,10 @@ def _confirm(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> Recor
 
 def _kind(arguments: dict[str, Any]) -> Kind:
     try:
-        return KINDS[str(arguments.get("kind"))]
+        return BY_SLUG[str(arguments.get("kind"))]
     except KeyError:
         raise Invalid(
-            "no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(KINDS)))]
+            "no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(BY_SLUG)))]
         ) from None
 
 

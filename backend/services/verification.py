@@ -15,10 +15,10 @@ from backend.domain import (
     strict_json,
 )
 from backend.domain.consignment import Consignment
-from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
+from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.trade_match import match_trade

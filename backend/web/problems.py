@@ -14,7 +14,8 @@ from backend.domain.simulation import SimulatorMissing
 from backend.messages.catalogue import SOURCE, say
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import IdempotencyKeyReused
-from backend.web.presentation.languages import in_words, language
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import language
 from backend.web.presentation.verdict_json import verdict_json
 
 MEDIA_TYPE = "application/problem+json"

@@ -12,7 +12,6 @@ from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import EvmLedger, deploy
 from backend.adapters.ledger.chain import CallReverted, TransactionRejected
 from backend.domain.errors import LedgerRefused
-from backend.domain.kinds import DeclarationStatus, DocumentStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -22,6 +21,7 @@ from backend.domain.ledger import (
     SuspendAccreditation,
     UseUpNonce,
 )
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
 from tests.helpers.nodes import NEEDS_ANVIL, anvil

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain.batch import Entry, quantity_steps, seal
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.ledger import Lanes
 from tests.helpers.builders import an_entry
 
@@ -61,7 +61,7 @@ def test_lanes_end_where_the_next_kind_begins():
 def test_a_batch_of_one_kind_has_all_entries_in_its_lane(kind):
     lanes = seal([an_entry(kind)]).lanes
     ends = [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size]
-    assert ends == [int(kind.lane <= lane) for lane in Lane]
+    assert ends == [int(KINDS[kind].lane <= lane) for lane in Lane]
 
 
 def test_entries_out_of_the_order_of_lanes_are_refused():

@@ -9,13 +9,7 @@ from backend.domain import clearance
 from backend.domain.clearance import Clearance, Decision, Step, decide, release_times, withdraw
 from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.errors import Conflict
-from backend.domain.kinds import (
-    DOCUMENT_EDGES,
-    OFFICE_EDGES,
-    WITHDRAWAL_EDGES,
-    DeclarationStatus,
-    DocumentStatus,
-)
+from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from tests.helpers.builders import NOON
 
 LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, REJECTED, RETURNED, SEIZED, WITHDRAWN = DeclarationStatus

@@ -6,10 +6,20 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import sd_jwt
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import Lanes
 from backend.domain.records import ProofState
-from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Unknown, Verdict, evaluate, parse_timestamp
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.verdict import (
+    ActionBy,
+    Check,
+    Conclusion,
+    Outcome,
+    Unknown,
+    Verdict,
+    evaluate,
+    parse_timestamp,
+)
 from tests.helpers.builders import (
     NOON,
     SOMEBODY_ELSE,

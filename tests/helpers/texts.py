@@ -16,9 +16,11 @@ import backend
 from backend.cli import import_report
 from backend.domain import codes, errors
 from backend.domain.interop import field_help
+from backend.domain.kinds import KINDS
+from backend.domain.kinds.base import RecordKind
+from backend.domain.parties import Role
 from backend.messages import fields, imports, verdict
 from backend.web import problems
-from backend.web.presentation import labels
 
 ROOT = Path(backend.__file__).parent
 Key = tuple[str | None, str]
@@ -96,11 +98,12 @@ def of_tables() -> set[Key]:
         *codes.AGREEMENTS.values(),
         *import_report.CHROME.values(),
         *errors.ForeignLedger.choices,
+        *(role.names for role in Role),
+        *(text for stated in KINDS.values() for text in _of_kind(stated)),
     ]
     in_context = {
         "check": verdict.CHECKS.values(),
         "terminal": [conclusion.value for conclusion in verdict.CONCLUSIONS],
-        "sheet": labels.SHEET_TITLES.values(),
     }
     return {(None, text) for text in bare} | {(name, text) for name, texts in in_context.items() for text in texts}
 
@@ -117,6 +120,14 @@ _CLICK_FOR_DEVELOPERS = {
     "Invalid start character for option ({option})",
     "Unknown color {colour!r}",
 }
+
+
+def _of_kind(stated: RecordKind) -> Iterator[str]:
+    yield from (stated.names, stated.help)
+    if stated.certification:
+        yield from (stated.certification.signer, stated.certification.sentence)
+    for words in stated.words.values():
+        yield from (words.label, words.meaning)
 
 
 def of_click() -> set[Key]:

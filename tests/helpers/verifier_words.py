@@ -9,21 +9,12 @@ import json
 import re
 import sys
 
+from backend.domain.kinds import KINDS, Kind
 from backend.messages.catalogue import gettext, pgettext
 from backend.messages.verdict import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
 from verifier import PAGE
 
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
-KINDS = {
-    1: ("Certificate of origin", "原产地证"),
-    2: ("Inspection report", "检验报告"),
-    3: ("Declaration", "报关单"),
-    4: ("Invoice", "发票"),
-    5: ("Order", "订单"),
-    6: ("Payment receipt", "支付凭证"),
-    7: ("Waybill", "运单"),
-    8: ("Movement event", "物流事件"),
-}
 
 
 LANGUAGES = ("en", "zh")
@@ -46,7 +37,7 @@ def words_for(page: str) -> str:
     parts = {
         "conclusions": {conclusion.value: said(text) for conclusion, text in CONCLUSIONS.items()},
         "states": {state: said(text) for state, text in PROOF_STATES.items()},
-        "kinds": KINDS,
+        "kinds": {str(kind.value): said(KINDS[kind].names) for kind in Kind},
         "checks": codes,
         "reasons": named,
     }

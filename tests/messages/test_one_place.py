@@ -13,7 +13,7 @@ BRANCH = re.compile(
     r"""[=!]=\s*["']zh["'] | \[\s*["']zh["']\s*\] | \bif\s+(?:zh|chinese)\b | startswith\(["']zh["']\)""", re.VERBOSE
 )
 DATA = {
-    "domain/documents.py": "words that are no result by themselves, as laboratories write them",
+    "domain/kinds/inspection_report.py": "words that are no result by themselves, as laboratories write them",
     "domain/interop/columns.py": "the full-width separator of record ids",
     "domain/units.py": "units that people type in tables",
     "web/api/examples.py": "an organisation's second name",

@@ -9,10 +9,11 @@ import pytest
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
 from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
 from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing

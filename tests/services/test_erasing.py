@@ -8,8 +8,7 @@ import pytest
 from backend.adapters.files import FolderFiles
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import Kind
-from backend.domain.presentations import Audience
+from backend.domain.kinds import Audience, Kind
 from backend.domain.records import StoredFile
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Conclusion

@@ -6,12 +6,13 @@ import pytest
 
 from backend.domain.errors import Conflict, NotAllowed, NotFound
 from backend.domain.interop.reading import Mark
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
 from backend.services.joined_work import joined
-from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
+from tests.helpers.builders import FIELDS, certificate_fields, lodgement_fields, report_fields
+from tests.services.conftest import somebody
 
 HEADER = (
     "copNo,customsCode,orderNo,logisticsNo,country,packNo,grossWeight,gcode,gname,qty,unit,price,currency,originCountry"
@@ -307,3 +308,25 @@ def test_what_fails_at_the_end_undoes_what_went_before(house):
     with pytest.raises(RuntimeError):
         lodge_and_fail()
     assert references(house) == set()
+
+
+# Every kind, new ones too
+
+
+@pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is None])
+def test_own_document_of_any_kind_comes_in(house, kind):
+    stated, issuers = KINDS[kind], []
+    if stated.signing is Signing.CERTIFIED:
+        issuers = [somebody(house, min(stated.signed_by)).organisation.name]
+    fields = lodgement_fields() if stated.signing is Signing.LODGED else FIELDS[kind]()
+    fields = {"packageQuantity": 1} | fields if stated.signing is Signing.LODGED else fields
+    if stated.signing is Signing.CERTIFIED:
+        fields = {name: value for name, value in fields.items() if name != stated.number_field}
+    plan = bring(house, own(kind.slug, fields), issuers=issuers)
+    assert blocked(plan) == []
+    assert [one.kind for file in plan.files for one in file.stored] == [kind]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
+def test_own_document_of_a_kind_that_is_not_imported_is_refused(house, kind):
+    assert blocked(bring(house, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]

@@ -6,8 +6,8 @@ import pytest
 
 from backend.domain import bundle
 from backend.domain.errors import Invalid, NotFound
-from backend.domain.kinds import Kind
-from backend.domain.presentations import Audience, every_field, fields_for
+from backend.domain.kinds import Audience, Kind
+from backend.domain.presentations import every_field, fields_for
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Conclusion
 from backend.services import selective_disclosure

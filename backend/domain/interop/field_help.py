@@ -5,8 +5,10 @@ The English is the key in the catalogue.
 
 import re
 from dataclasses import dataclass
+from typing import TypeGuard, get_args, get_origin
 
-from backend.domain.kinds import Kind
+from backend.domain.fields import Document
+from backend.domain.kinds import KINDS, Kind, own_words
 
 
 @dataclass(frozen=True)
@@ -71,31 +73,23 @@ MEANINGS: dict[str, Meaning] = {
     "grossWeightMeasure": Meaning("the gross weight in kilograms", "96.5"),
 }
 
-_NEEDED: dict[Kind, dict[str, tuple[str, ...]]] = {
-    Kind.CERTIFICATE_OF_ORIGIN: {"exporter": ("exporter.name",)},
-    Kind.INSPECTION_REPORT: {
-        "customer": ("customer.name",),
-        "results": ("results.0.characteristic", "results.0.value"),
-    },
-    Kind.INVOICE: {
-        "seller": ("seller.name",),
-        "buyer": ("buyer.name",),
-        "items": tuple(f"items.0.{name}" for name in ("description", "quantity", "unitCode", "amount")),
-    },
-    Kind.DECLARATION: {
-        "items": tuple(
-            f"items.0.{name}"
-            for name in ("hsCode", "description", "quantity", "unitCode", "unitPrice", "currency", "originCountry")
-        ),
-    },
-}
-
 
 def needed_for(kind: Kind, field: str) -> tuple[str, ...]:
     """The plain fields that must be given where this one is missing."""
-    return _NEEDED[kind].get(field, (field,))
+    info = next((i for i in KINDS[kind].model.model_fields.values() if i.alias == field), None)
+    element = info and next((one for one in get_args(info.annotation) or (info.annotation,) if _is_group(one)), None)
+    if info is None or element is None:
+        return (field,)
+    path = f"{field}.0" if get_origin(info.annotation) is tuple else field
+    return tuple(f"{path}.{one.alias}" for one in element.model_fields.values() if one.is_required())
+
+
+def _is_group(annotation: object) -> TypeGuard[type[Document]]:
+    return isinstance(annotation, type) and issubclass(annotation, Document)
 
 
 def meaning_of(field: str) -> Meaning:
     """What a field means; a field without an entry speaks for itself."""
+    if (own := own_words(field)) is not None:
+        return Meaning(own.meaning, own.example)
     return MEANINGS.get(re.sub(r"(?<=\.)[0-9]+", "#", field), Meaning(field, "…"))

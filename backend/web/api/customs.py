@@ -8,9 +8,9 @@ from pydantic import AwareDatetime, Field
 
 from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid, NotAllowed
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.message import Message
 from backend.domain.parties import Role
+from backend.domain.statuses import DeclarationStatus
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views

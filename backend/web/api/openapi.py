@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from backend.domain.errors import Invalid
 from backend.domain.faults import problems_of
+from backend.domain.kinds import KINDS
 from backend.messages.catalogue import languages, say
 from backend.web.api import examples
 from backend.web.presentation.languages import language
@@ -46,8 +47,7 @@ _LANGUAGE = {
     "description": f"The language of sentences: {', '.join(languages())}",
     "schema": {"type": "string"},
 }
-_TRADE = ("/invoices", "/orders", "/payment-receipts", "/waybills", "/movement-events")
-_KEYED = ("/certificates-of-origin", "/inspection-reports", "/declarations", "/decisions", *_TRADE)
+KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": examples.PDF},
@@ -130,7 +130,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for parameter in parameters:
         if parameter["name"] in examples.PARAMETERS:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    if method == "post" and path.endswith(_KEYED):
+    if method == "post" and path.endswith(KEYED):
         parameters.append(_IDEMPOTENCY_KEY)
     parameters.append(_LANGUAGE)
     if method == "post":

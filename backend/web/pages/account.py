@@ -14,7 +14,8 @@ from backend.web.auth import SignedIn, only, person
 from backend.web.context import current_context, instance
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
-from backend.web.presentation.languages import COOKIE, in_words, languages
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import COOKIE, languages
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""

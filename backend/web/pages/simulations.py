@@ -15,7 +15,8 @@ from backend.services.simulations import Order
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
-from backend.web.presentation.languages import in_words, language, own
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import language, own
 from backend.web.presentation.simulation_figures import compared, tables
 
 MOST_COMPARED = 4

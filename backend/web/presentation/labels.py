@@ -9,19 +9,18 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
-from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
-from backend.domain.parties import LOCAL_LANGUAGE, Role
-from backend.domain.presentations import Audience
+from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
+from backend.domain.parties import LOCAL_LANGUAGE
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
-from backend.messages.catalogue import Language, languages, pgettext, say
+from backend.messages.catalogue import Language, gettext, languages, say
 from backend.web.forms import choices
-from backend.web.presentation.field_names import field_name, field_value
-from backend.web.presentation.languages import duration, in_words, language, moment
+from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
+from backend.web.presentation.languages import duration, language, moment
 
 
 class Shown(NamedTuple):
@@ -59,7 +58,10 @@ def install_words(app: Flask) -> None:
         field_value=field_value,
         audience_name=audience_name,
         kind_help=kind_help,
+        record_kinds=KINDS,
         sheet_titles=sheet_titles,
+        said=said,
+        issuer_roles=ISSUERS,
         refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
@@ -80,8 +82,7 @@ def name_of(organisation: Any) -> str:
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    name = NUMBERS.get(record.kind, "declarationReference")
-    return str(_fields(record).get(name, ""))
+    return str(_fields(record).get(KINDS[record.kind].number_field, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
@@ -104,48 +105,25 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
         return {}
 
 
-def kind_name(kind: Kind) -> str:
-    """A kind of record."""
-    names: dict[Kind, str] = {
-        Kind.CERTIFICATE_OF_ORIGIN: _("Certificate of origin"),
-        Kind.INSPECTION_REPORT: _("Inspection report"),
-        Kind.DECLARATION: _("Declaration"),
-        Kind.INVOICE: _("Invoice"),
-        Kind.ORDER: _("Order"),
-        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
-        Kind.WAYBILL: _("Waybill"),
-        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
-    }
-    return names[Kind(kind)]
+def kind_name(kind: Kind, inside: bool = False) -> str:
+    """A kind of record; ``inside`` a sentence, where English begins it with a small letter."""
+    name = gettext(KINDS[kind].names, language())
+    return name[0].lower() + name[1:] if inside else name
 
 
-SHEET_TITLES: dict[Kind, str] = {
-    Kind.CERTIFICATE_OF_ORIGIN: "Certificate of Origin",
-    Kind.INSPECTION_REPORT: "Inspection Report",
-    Kind.DECLARATION: "Declaration",
-    Kind.INVOICE: "Commercial Invoice",
-    Kind.ORDER: "Order",
-    Kind.PAYMENT_RECEIPT: "Payment Receipt",
-    Kind.WAYBILL: "Waybill",
-    Kind.MOVEMENT_EVENT: "Movement of the Goods",
-}
+def said(text: str) -> str:
+    """A text of the domain, in the reader's language."""
+    return gettext(text, language())
 
 
 def sheet_titles(kind: Kind) -> list[tuple[Language, str]]:
     """What a paper is headed with: a sheet names itself in every language that there is."""
-    return [(code, pgettext("sheet", SHEET_TITLES[Kind(kind)], code)) for code in languages()]
+    return [(code, gettext(KINDS[Kind(kind)].names, code)) for code in languages()]
 
 
 def kind_help(kind: Kind) -> str:
-    """What a paper of the trade is, in one line."""
-    names: dict[Kind, str] = {
-        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
-        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
-        Kind.WAYBILL: _("What the carrier took over, and where to."),
-        Kind.INVOICE: _("What you charge the buyer."),
-        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
-    }
-    return names[kind]
+    """What a paper is, in one line."""
+    return gettext(KINDS[kind].help, language())
 
 
 def audience_name(audience: Audience) -> str:
@@ -171,24 +149,11 @@ def refusal_words(refusal: Exception) -> str:
     return next((words for part, words in known.items() if part in str(refusal)), say(refusal, language()))
 
 
-def role_name(role: Role) -> str:
-    """A role."""
-    names: dict[Role, str] = {
-        Role.MERCHANT: _("Merchant"),
-        Role.CHAMBER: _("Chamber of commerce"),
-        Role.LABORATORY: _("Laboratory"),
-        Role.OFFICER: _("Customs office"),
-        Role.AUTHORITY: _("Accrediting authority"),
-        Role.ANALYST: _("Analyst"),
-    }
-    return names[role]
-
-
 def record_state(record: RecordOnFile) -> Shown:
     """Whether a record is in force."""
     if record.erased_at is not None:
         return Shown(_("Erased"), "plain")
-    if record.kind is Kind.DECLARATION:
+    if KINDS[record.kind].signing is Signing.LODGED:
         return declaration_state(DeclarationStatus(record.status))
     if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
         return Shown(_("Not confirmed yet"), "wait")

@@ -11,7 +11,7 @@ from flask import Flask, has_request_context, request
 from flask_babel import Babel, Domain
 
 from backend.domain.parties import LOCAL_LANGUAGE
-from backend.messages import catalogue, fields
+from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, gettext, known, translations
 
 COOKIE = "language"
@@ -68,11 +68,6 @@ def language() -> Language:
 def own(words: Mapping[Language, str]) -> str:
     """A text that comes with its translations, in the reader's language, else in English."""
     return words.get(language()) or words.get(SOURCE, "")
-
-
-def in_words(fault: str) -> str:
-    """A field's fault as the reader is told it."""
-    return fields.in_words(fault, language())
 
 
 def tag(code: Language) -> str:

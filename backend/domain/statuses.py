@@ -1,52 +1,9 @@
-"""Kinds of record, the lanes of a batch, and the statuses that the ledger enforces.
+"""The statuses that the ledger enforces, and who may take which edge between them.
 
 The numbers are those of the contracts: ``contracts/src/ITraceLedger.sol`` states the same ones.
 """
 
 from enum import IntEnum
-
-
-class Kind(IntEnum):
-    """What a record is: the first byte of its entry, and its bit in an accreditation."""
-
-    CERTIFICATE_OF_ORIGIN = 1
-    INSPECTION_REPORT = 2
-    DECLARATION = 3
-    INVOICE = 4
-    ORDER = 5
-    PAYMENT_RECEIPT = 6
-    WAYBILL = 7
-    MOVEMENT_EVENT = 8
-
-    @property
-    def slug(self) -> str:
-        """Its name in addresses and in what a declaration names."""
-        return self.name.lower().replace("_", "-")
-
-    @property
-    def accredited_as(self) -> "Kind":
-        """The kind whose bit in an accreditation covers this one: an accreditation has room for kinds 1 to 7.
-
-        Who may sign waybills may tell where the goods are.
-        """
-        return Kind.WAYBILL if self is Kind.MOVEMENT_EVENT else self
-
-    @property
-    def lane(self) -> "Lane":
-        """The part of a batch where records of this kind stand."""
-        return _LANES[self]
-
-
-class Lane(IntEnum):
-    """A batch's entries stand in four runs, in this order, so that one number tells which rules a place obeys."""
-
-    ORIGIN = 0
-    INSPECTION = 1
-    DECLARATION = 2
-    OTHER = 3
-
-
-_LANES = {kind: Lane(min(kind - 1, Lane.OTHER)) for kind in Kind}
 
 
 class DocumentStatus(IntEnum):

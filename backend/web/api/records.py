@@ -1,13 +1,14 @@
-"""Issuers' and merchants' records, and the files that belong to them."""
+"""Records of every kind that is signed as it is sent, and the files that belong to them."""
 
 from typing import Any
 
 from flask import request
 
-from backend.domain.documents import CertificateOfOrigin, InspectionReport, fields_of
+from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
-from backend.domain.kinds import Kind
-from backend.services import files, issuance
+from backend.domain.fields import Document
+from backend.domain.kinds import CERTIFIED, KINDS, OWN, RecordKind, Signing
+from backend.services import files, issuance, statements
 from backend.web.api import views
 from backend.web.api.interface import answer_key, auth, blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
@@ -15,26 +16,27 @@ from backend.web.auth import person
 from backend.web.context import current_context
 
 
-@blueprint.post("/certificates-of-origin")
-@blueprint.auth_required(auth)
-@blueprint.input(CertificateOfOrigin, location="json", arg_name="document")
-@blueprint.output(RecordReceipt, status_code=201)
-@blueprint.doc(summary="Issue a certificate of origin", tags=["Issuers"], responses=[401, 403, 409, 422])
-def post_certificate(document: CertificateOfOrigin) -> dict[str, Any]:
-    """A chamber signs a certificate of origin with its own key. Needs a chamber's token and the number it gives."""
-    kind = Kind.CERTIFICATE_OF_ORIGIN
-    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
+def _offer(stated: RecordKind) -> None:
+    """Add the operation that signs a document of one kind."""
+    sign = issuance.issue if stated.signing is Signing.CERTIFIED else statements.sign_own
+    roles = " or ".join(sorted(stated.signed_by))
+
+    @blueprint.post(f"/{stated.collection}", endpoint=f"post_{stated.kind.name.lower()}")
+    @blueprint.auth_required(auth)
+    @blueprint.input(stated.model, location="json", arg_name="document")
+    @blueprint.output(RecordReceipt, status_code=201)
+    @blueprint.doc(
+        summary=stated.operation,
+        description=f"{stated.help} Signed with the key of whoever asks, which needs a token of the role {roles}.",
+        tags=["Issuers" if stated.signing is Signing.CERTIFIED else "Merchants"],
+        responses=[401, 403, 409, 422],
+    )
+    def post(document: Document) -> dict[str, Any]:
+        return views.receipt(sign(current_context(), person(), stated.kind, fields_of(document), answer_key()))
 
 
-@blueprint.post("/inspection-reports")
-@blueprint.auth_required(auth)
-@blueprint.input(InspectionReport, location="json", arg_name="document")
-@blueprint.output(RecordReceipt, status_code=201)
-@blueprint.doc(summary="Issue an inspection report", tags=["Issuers"], responses=[401, 403, 409, 422])
-def post_report(document: InspectionReport) -> dict[str, Any]:
-    """A laboratory signs an inspection report with its own key. Needs a laboratory's token."""
-    kind = Kind.INSPECTION_REPORT
-    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
+for _kind in CERTIFIED + OWN:
+    _offer(KINDS[_kind])
 
 
 @blueprint.post("/records/<record_id>/revocation")
