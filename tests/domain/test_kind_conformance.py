@@ -131,7 +131,7 @@ def offered(stated: RecordKind) -> Iterator[str]:
         given = {stated.merchant_field} if stated.signing is Signing.LODGED else set()  # by who lodges it
         required = [info.alias or name for name, info in stated.model.model_fields.items() if info.is_required()]
         needed = [one for name in required if name not in given for one in needed_for(stated.kind, name)]
-        unknown = [name for name in needed if meaning_of(name).english == name]
+        unknown = [name for name in needed if meaning_of(name).text == name]
         yield from (f"an importer is not told what {name} means" for name in unknown)
 
 

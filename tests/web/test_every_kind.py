@@ -53,7 +53,7 @@ def test_label_names_issuer_and_its_act(api, people, settle, browser, kind):  # 
     assert stated.certification.sentence.format(issuer=issuer) in english
     assert stated.certification.signer in english
     assert gettext(stated.certification.signer, "zh") in chinese
-    before, _, after = stated.certification.sentence.zh.partition("{issuer}")
+    before, _, after = gettext(stated.certification.sentence, "zh").partition("{issuer}")
     assert re.search(re.escape(before) + ".+" + re.escape(after), chinese)
 
 
