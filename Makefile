@@ -57,11 +57,12 @@ slow: $(TEST)  ## Run the slow tests: kills, races, full disks, lost chains, clu
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not browser and not contracts" $(ARGS)
 
 .PHONY: check
-check: $(TEST)  ## Check formatting, lint, types and who may import whom
+check: $(TEST)  ## Check formatting, lint, types, who may import whom, and words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/checks/private_words.py
 
 .PHONY: format
 format: $(TEST)  ## Format the Python code and mend what lint can mend

@@ -3,9 +3,9 @@
 
     python verify.py BUNDLE.json [TRUST.json] [--max-age-hours 24] [--at 2026-03-02T12:00:00Z]
 
-Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. bundle.md, beside this file, says what is checked and why; the numbers in
-brackets below are its steps. Nothing is asked of any network: what the ledger holds counts as far as the trust file
-lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
+Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. docs/bundle.md says what is checked and why (the numbers in brackets are
+its steps), docs/codes.md lists the codes. Nothing is asked of any network: what the ledger holds counts as far as
+the trust file lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
 
 import argparse
@@ -28,8 +28,8 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
-# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and whether
-# that must cover the HS chapter of its goods too.
+# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and
+# whether that must cover the HS chapter of its goods too.
 KINDS = {
     1: ("CertificateOfOrigin", 0, 1, True),
     2: ("InspectionReport", 1, 2, True),
@@ -39,6 +39,7 @@ KINDS = {
     6: ("PaymentReceipt", 3, 6, False),
     7: ("Waybill", 3, 7, False),
     8: ("MovementEvent", 3, 7, False),
+    9: ("PhytosanitaryCertificate", 3, 0, True),
 }
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)

@@ -12,6 +12,7 @@ class Role(StrEnum):
     MERCHANT = "merchant"
     CHAMBER = "chamber"
     LABORATORY = "laboratory"
+    PLANT_PROTECTION = "plant-protection"
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
@@ -26,6 +27,7 @@ _ROLE_NAMES: Mapping[Role, str] = {
     Role.MERCHANT: "Merchant",
     Role.CHAMBER: "Chamber of commerce",
     Role.LABORATORY: "Laboratory",
+    Role.PLANT_PROTECTION: "Plant protection organization",
     Role.OFFICER: "Customs office",
     Role.AUTHORITY: "Accrediting authority",
     Role.ANALYST: "Analyst",

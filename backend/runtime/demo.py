@@ -54,6 +54,13 @@ PARTICULARS = (
         "300 Xuelin Street, Hangzhou",
     ),
     Particulars(
+        Role.PLANT_PROTECTION,
+        "Zhejiang Plant Protection Office (demo)",
+        "plants@example.org",
+        "浙江植物检疫站（演示）",
+        "29 Fengqi East Road, Hangzhou",
+    ),
+    Particulars(
         Role.OFFICER,
         "Yiwu Customs Office (demo)",
         "officer@example.org",

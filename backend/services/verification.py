@@ -86,8 +86,15 @@ def verdict_on(
         return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
     verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
-    checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
+    checks = [_as_far_as_sent(check, on_file) for check in verdict.checks]
+    checks = checks if for_everybody else [_explained(check, on_file) for check in checks]
     return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.INDETERMINATE)], verdict.as_of, verdict.at)
+
+
+def _as_far_as_sent(check: Check, on_file: RecordOnFile) -> Check:
+    """Evidence without an anchor is sealed to whoever holds it; we know whether its batch was sent already."""
+    is_waiting = check.code == "ANCHOR" and check.values.get("state") is ProofState.SEALED
+    return replace(check, values={**check.values, "state": on_file.proof_state}) if is_waiting else check
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:

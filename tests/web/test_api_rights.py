@@ -176,7 +176,7 @@ def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
 @pytest.mark.parametrize(
     "made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"]
 )
-def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
+def test_unknown_id_is_not_found_by_permitted_roles(api, route, made_up):
     who = next((role for role in ROLES if EXPECTED[route][role] in (200, 201, 202)), "chamber")
     path = route.split()[1]
     answer = ask(api, route, path[: path.index("<")] + made_up + path[path.index(">") + 1 :], who)
@@ -196,7 +196,7 @@ def test_no_other_form_of_token_opens_the_door(api, header):
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_session_of_the_pages_does_not_serve_the_interface(app, people):
+def test_session_cookie_does_not_open_the_api(app, people):
     """Only bearer tokens count, so a forged form of another site cannot act through a cookie."""
     client = app.test_client()
     somebody = people["merchant"]
@@ -232,7 +232,7 @@ def test_a_merchants_study_is_of_its_own_goods(api):
     assert api.get("/release-times", "officer").get_json()["lodgementToRelease"]["count"] > 0
 
 
-def test_an_officer_reads_only_papers_that_a_declaration_relies_on(api):
+def test_officer_cannot_read_papers_outside_any_declaration(api):
     loose = api.certificate()["id"]
     assert api.get(f"/records/{loose}", "officer").status_code == 404
     assert api.get(f"/records/{api.invoice()['id']}", "officer").status_code == 404

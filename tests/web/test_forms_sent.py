@@ -302,7 +302,7 @@ def test_form_filled_from_its_page_is_taken(house, case):
         send(house, case, variant, ("en", "zh")[variant % 2])
 
 
-def test_every_form_of_the_url_map_has_a_case(app):
+def test_every_url_map_form_has_a_case(app):
     assert unsent(app, CASES) == [], "no case in this file sends these forms"
 
 

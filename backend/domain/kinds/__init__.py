@@ -10,6 +10,7 @@ from backend.domain.kinds import (
     movement_event,
     order,
     payment_receipt,
+    phytosanitary_certificate,
     waybill,
 )
 from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, Lane, RecordKind, Signing
@@ -20,6 +21,7 @@ KINDS: Mapping[Kind, RecordKind] = {
     for stated in (
         certificate_of_origin.KIND,
         inspection_report.KIND,
+        phytosanitary_certificate.KIND,
         declaration.KIND,
         # In the order in which a sale leaves them.
         order.KIND,

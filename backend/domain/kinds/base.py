@@ -20,6 +20,7 @@ class Kind(IntEnum):
     PAYMENT_RECEIPT = 6
     WAYBILL = 7
     MOVEMENT_EVENT = 8
+    PHYTOSANITARY_CERTIFICATE = 9
 
     @property
     def slug(self) -> str:

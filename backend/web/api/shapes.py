@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from backend.domain.clearance import Decision
+from backend.domain.faults import fault
 from backend.domain.fields import Reference, Text
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
@@ -219,7 +219,7 @@ class FileShape(Shape):
 
 def _may_join(role: Role) -> Role:
     if role is Role.AUTHORITY:
-        raise PydanticCustomError("role", "an authority is not registered by an authority")
+        raise fault("role", "an authority is not registered by an authority")
     return role
 
 

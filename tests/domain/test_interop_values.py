@@ -23,12 +23,12 @@ from backend.messages.imports import clear
     ("written", "code"),
     [("CN", "CN"), ("cn", "CN"), ("CHN", "CN"), ("Viet Nam", "VN"), ("Vietnam", "VN"), ("mexico", "MX"), ("USA", "US")],
 )
-def test_a_country_is_known_by_its_codes_and_exact_names(written, code):
+def test_country_is_known_by_codes_and_exact_names(written, code):
     assert country(written)[0] == code
 
 
 @pytest.mark.parametrize("written", ["U.S.", "142", "Cote d'Ivoire", "Chin", "XX", "China (mainland)", ""])
-def test_a_country_that_is_not_exact_is_not_guessed(written):
+def test_inexact_country_is_not_guessed(written):
     with pytest.raises(Unusable):
         country(written)
 
@@ -36,7 +36,7 @@ def test_a_country_that_is_not_exact_is_not_guessed(written):
 @pytest.mark.parametrize(
     "written", ["12/11/2019", "12 Jan", "2026-02-30", "20260301", "2026-03-01T25:00Z", "1 March 2026"]
 )
-def test_a_date_that_could_mean_two_days_or_none_is_not_guessed(written):
+def test_ambiguous_or_impossible_date_is_not_guessed(written):
     with pytest.raises(Unusable):
         day(written)
 
@@ -44,7 +44,7 @@ def test_a_date_that_could_mean_two_days_or_none_is_not_guessed(written):
 @pytest.mark.parametrize(
     "written", ["1,000", "1 000", "NaN", "Infinity", "1e3", "-5", "１２", "1_0", "=1+1", ".5", "5.", True]
 )
-def test_a_number_in_any_other_writing_is_not_guessed(written):
+def test_number_in_other_writing_is_not_guessed(written):
     with pytest.raises(Unusable):
         number(written)
 
@@ -71,7 +71,7 @@ def test_json_that_programs_would_read_differently_is_refused(text):
         read_document(text.encode(), {})
 
 
-def test_an_unknown_document_is_told_with_the_known_ones():
+def test_unknown_document_is_told_with_known_ones():
     with pytest.raises(UnknownFormat) as refusal:
         read_document(b'{"type": ["VerifiableCredential", "BillOfLadingCredential"]}', {})
     assert "BillOfLadingCredential" in refusal.value.values["seen"]
@@ -92,7 +92,7 @@ def test_an_unknown_document_is_told_with_the_known_ones():
         (b"hello", "no-columns"),
     ],
 )
-def test_a_file_is_known_by_its_first_bytes_and_a_strange_one_is_told_as_what_it_is(content, reason):
+def test_strange_file_is_told_by_its_first_bytes(content, reason):
     with pytest.raises(UnknownFormat) as refusal:
         read_file(content, {})
     assert refusal.value.reason == reason

@@ -108,7 +108,8 @@ def lacking(reading):
 # TradeTrust
 
 
-def test_a_tradetrust_certificate_lacks_only_what_its_schema_has_no_place_for():
+def test_tradetrust_certificate_lacks_only_quantity_and_unit():
+    """Its schema has no place for these."""
     reading = read(tradetrust())
     assert lacking(reading) == {"quantity", "unitCode"}
     assert not marked(reading, Mark.WRONG)
@@ -125,7 +126,8 @@ def test_what_the_merchant_gives_completes_a_tradetrust_certificate():
     assert str(certificate.issue_date) == "2026-03-01"
 
 
-def test_pounds_become_kilograms_by_the_exact_factor_and_the_report_says_so():
+def test_pounds_become_kilograms_exactly_and_the_report_says():
+    """By the exact factor, rounded to the gram."""
     note = next(n for n in read(tradetrust()).notes if n.field == "grossWeightMeasure")
     assert note.mark is Mark.CONVERTED
     assert tell(note) == "220 lbs × 0.45359237 kg = 99.790 kg, rounded to the gram"
@@ -141,20 +143,20 @@ def test_an_export_country_is_no_country_of_origin():
     assert ("/supplyChainConsignment/exportCountry", "") in marked(reading, Mark.EXCESS)
 
 
-def test_a_certificate_for_two_kinds_of_goods_is_refused():
+def test_certificate_for_two_goods_is_refused():
     document = tradetrust()
     lines = document["supplyChainConsignment"]["includedConsignmentItems"][0]["tradeLineItems"]
     lines.append(lines[0])
     assert "several-goods" in {note.code for note in read(document).notes if note.mark is Mark.WRONG}
 
 
-def test_an_agreement_unknown_here_is_never_recorded_as_no_preference():
+def test_unknown_agreement_is_not_recorded_as_no_preference():
     reading = read(tradetrust(freeTradeAgreement="CPTPP"), quantity="1", unitCode="H87")
     assert not reading.is_complete
     assert ("/freeTradeAgreement", "freeTradeAgreementName") in marked(reading, Mark.WRONG)
 
 
-def test_a_preference_without_an_agreement_is_wrong_and_none_claimed_is_none():
+def test_preference_needs_an_agreement_and_none_means_none():
     claimed = tradetrust(isPreferential=True)
     del claimed["freeTradeAgreement"]
     assert not read(claimed, quantity="1", unitCode="H87").is_complete
@@ -162,7 +164,9 @@ def test_a_preference_without_an_agreement_is_wrong_and_none_claimed_is_none():
     assert read(claimed, quantity="1", unitCode="H87").fields["freeTradeAgreementName"] == "NONE"
 
 
-def test_a_wrapped_document_is_read_through_its_salts_and_its_proof_is_said_to_be_unchecked():
+def test_wrapped_document_is_read_without_checking_its_proof():
+    """It is read through its salts, and the report says that the proof is unchecked."""
+
     def salted(node):
         if isinstance(node, dict):
             return {name: salted(member) for name, member in node.items()}
@@ -180,14 +184,17 @@ def test_a_wrapped_document_is_read_through_its_salts_and_its_proof_is_said_to_b
 # Traceability
 
 
-def test_a_certification_of_origin_lacks_exporter_destination_criterion_and_quantity():
+def test_certification_of_origin_lacks_what_its_vocabulary_omits():
+    """That is exporter, destination, criterion and quantity."""
     item = {"description": "Espresso makers", "product": {"commodity": {"commodityCode": "851671"}}}
     reading = read(credential("CertificationOfOrigin", {"items": [item], "manufacturingCountry": "IT"}))
     assert lacking(reading) == {"exporter.name", "importCountry", "originCriteria", "quantity", "unitCode"}
     assert reading.fields["issueDate"] == "2026-03-05"
 
 
-def test_a_count_of_items_is_a_quantity_in_pieces_and_a_net_weight_one_in_kilograms():
+def test_quantity_comes_from_item_count_or_net_weight():
+    """A count gives pieces, a net weight kilograms, a gross weight nothing."""
+
     def goods(**line):
         document = credential("CertificationOfOrigin", {"items": [{"description": "x", **line}]})
         return {k: v for k, v in read(document).fields.items() if k in ("quantity", "unitCode")}
@@ -197,7 +204,7 @@ def test_a_count_of_items_is_a_quantity_in_pieces_and_a_net_weight_one_in_kilogr
     assert goods(grossWeight={"value": "2", "unitCode": "lbs"}) == {}
 
 
-def test_a_food_grade_inspection_becomes_a_report_with_its_results():
+def test_food_grade_inspection_becomes_report_with_results():
     reading = read(food_grade(lot()), **REST_OF_A_REPORT)
     assert reading.is_complete
     report = documents.read(reading.kind, reading.fields)
@@ -216,7 +223,7 @@ def test_two_lots_are_refused():
     assert "several-lots" in {note.code for note in read(food_grade(lot(), lot())).notes}
 
 
-def test_a_mill_test_report_states_results_but_neither_method_nor_conformity():
+def test_mill_test_report_lacks_method_and_conformity():
     inspection = {
         "heatNumber": "61316",
         "chemicalComposition": {"type": ["ChemicalComposition"], "c": 0.0189},
@@ -229,7 +236,7 @@ def test_a_mill_test_report_states_results_but_neither_method_nor_conformity():
     assert {"method", "conforms", "decisionRule"} <= lacking(reading)
 
 
-def test_an_observation_without_its_day_gives_no_period_to_the_report():
+def test_observation_without_day_gives_report_no_period():
     observation = {"property": {"name": "Charpy", "identifier": "ISO 148"}, "measurement": {"value": "2.25"}}
     reading = read({"type": ["InspectionReport"], "mechanicalObservation": [observation]})
     assert reading.fields["results"] == [{"characteristic": "Charpy (ISO 148)", "value": "2.25"}]
@@ -243,24 +250,24 @@ def test_an_invoice_is_read_whole():
     assert reading.fields["totalAmount"] == "1300.5"
 
 
-def test_a_day_of_payment_is_no_day_of_invoice():
+def test_day_of_payment_is_not_the_invoice_day():
     document = invoice(purchaseDate="2026-02-21")
     del document["credentialSubject"]["invoiceDate"]
     assert lacking(read(document)) == {"issueDate"}
 
 
-def test_a_line_priced_in_another_currency_than_the_total_is_wrong():
+def test_line_in_another_currency_than_total_is_wrong():
     reading = read(invoice(totalPaymentDue={"price": 9000, "priceCurrency": "CNY"}))
     assert [note.code for note in reading.notes if note.mark is Mark.WRONG] == ["unusable"]
 
 
-def test_a_line_that_says_nothing_lacks_each_of_its_fields():
+def test_line_that_says_nothing_lacks_each_field():
     document = invoice()
     document["credentialSubject"]["itemsShipped"].insert(0, {"packageQuantity": 3})
     assert lacking(read(document)) == {f"items.0.{f}" for f in ("description", "quantity", "unitCode", "amount")}
 
 
-def test_an_observation_that_measures_nothing_is_told_as_unused():
+def test_observation_without_measurement_is_told_as_unused():
     whole = {"property": {"name": "Charpy"}, "measurement": {"value": "2"}, "date": "2026-03-01"}
     reading = read({"type": ["InspectionReport"], "chemicalObservation": [whole, {"property": {"name": "Lead"}}]})
     assert ("/chemicalObservation/1", "") in marked(reading, Mark.EXCESS)
@@ -269,7 +276,8 @@ def test_an_observation_that_measures_nothing_is_told_as_unused():
 # Our own
 
 
-def test_our_own_document_is_taken_as_it_is_and_an_unknown_field_in_it_is_wrong():
+def test_own_document_with_an_unknown_field_is_wrong():
+    """Without one it is complete; an unknown member beside the document is only told as unused."""
     fields = read(tradetrust(), quantity="1", unitCode="H87").fields
     document = {"kind": "certificate-of-origin", "document": fields, "comment": "for Mr Li"}
     assert read(document).is_complete
@@ -278,7 +286,7 @@ def test_our_own_document_is_taken_as_it_is_and_an_unknown_field_in_it_is_wrong(
     assert ("/document/quantitty", "quantitty") in marked(read(document), Mark.WRONG)
 
 
-def test_our_own_declaration_is_checked_without_the_merchant_that_it_names():
+def test_own_declaration_is_checked_without_its_named_merchant():
     document = {"kind": "declaration", "document": {"merchant": {"name": "Somebody else"}}}
     reading = read(document)
     assert "merchant" not in reading.fields
@@ -288,14 +296,14 @@ def test_our_own_declaration_is_checked_without_the_merchant_that_it_names():
 # Lacking, in excess, given
 
 
-def test_everything_in_excess_is_told_once_at_its_highest_place():
+def test_excess_is_told_once_at_its_highest_place():
     reading = read(tradetrust(status="issued", issueLocation={"iD": "AUADL", "name": "Adelaide"}, proof={"jws": "x"}))
     excess = {note.where: tell(note) for note in reading.notes if note.mark is Mark.EXCESS}
     assert excess == {"/status": "not used: issued", "/issueLocation": "not used: 2 values"}
     assert "proof-not-checked" in {note.code for note in reading.notes}
 
 
-def test_what_is_given_replaces_what_the_document_says_and_the_report_tells_both():
+def test_given_value_replaces_documents_and_report_tells_both():
     note = next(n for n in read(tradetrust(), hsCode="220410").notes if n.code == "given-instead")
     assert tell(note) == "220410 (given by you instead of 2204.21)"
 
@@ -314,7 +322,7 @@ def test_a_path_that_leads_nowhere_is_told(path):
         with_field({"exporter": {"name": "A"}, "results": [{"value": "1"}]}, path, "x")
 
 
-def test_a_given_field_that_does_not_exist_is_wrong():
+def test_given_field_that_does_not_exist_is_wrong():
     reading = read_document(json.dumps(tradetrust()).encode(), {"quantitty": "3", "exporter.name.first": "A"})
     assert {note.field for note in reading.notes if note.mark is Mark.WRONG} == {"quantitty", "exporter.name.first"}
 
@@ -338,7 +346,7 @@ def _with(node, path, value):
 
 
 @pytest.mark.parametrize("junk", [None, True, 0, -1.5, "", "x.y", [], {}, [None], {"": 1, "a.b": 2, "0": []}])
-def test_whatever_stands_anywhere_is_told_and_never_a_crash(junk):
+def test_junk_in_any_place_is_told_without_crash(junk):
     own = {"kind": "inspection-report", "document": {"results": [{"value": "1"}]}}
     mill = {"heatNumber": "1", "chemicalComposition": {"c": 1}, "mechanicalProperties": {"yield": {"value": "1"}}}
     observed = {"property": {"name": "n"}, "measurement": {"value": "1"}, "date": "2026-03-01"}

@@ -58,7 +58,7 @@ def blocked(read):
     return [tell(note) for note in read.notes if note.mark.blocks]
 
 
-def test_the_9610_list_s_names_lead_to_our_fields():
+def test_9610_list_column_names_lead_to_our_fields():
     read = read_consignments(table({}))
     assert not blocked(read)
     fields = read.declarations[0].fields
@@ -75,7 +75,7 @@ def test_our_own_names_lead_to_the_same_declaration():
     assert read_consignments(f"{renamed}\r\n{rest}".encode()).declarations == read_consignments(table({})).declarations
 
 
-def test_rows_with_one_reference_are_one_declaration_even_with_others_between():
+def test_scattered_rows_with_one_reference_are_one_declaration():
     read = read_consignments(table({}, {"copNo": "MS-2"}, {"gname": "Flask", "gcode": "961700"}))
     assert [(d.reference, d.rows, len(d.fields["items"])) for d in read.declarations] == [
         ("MS-1", (2, 4), 2),
@@ -83,7 +83,7 @@ def test_rows_with_one_reference_are_one_declaration_even_with_others_between():
     ]
 
 
-def test_later_rows_may_leave_the_declaration_s_own_cells_empty():
+def test_later_rows_may_leave_declaration_cells_empty():
     rest = dict.fromkeys(["customsCode", "orderNo", "logisticsNo", "country", "packNo", "grossWeight"], "")
     assert not blocked(read_consignments(table({}, rest)))
 
@@ -130,12 +130,12 @@ def test_rows_of_one_declaration_that_disagree_are_told():
         ("arrivalDateTime", "2026-03-32T08:30Z", "fault"),
     ],
 )
-def test_each_kind_of_bad_cell_is_told_at_its_row_and_column(column, cell, code):
+def test_bad_cell_is_told_at_row_and_column(column, cell, code):
     read = read_consignments(table({"copNo": "MS-0"}, {column: cell}, {"copNo": "MS-2"}))
     assert wrong(read) == {(3, column): code}
 
 
-def test_every_bad_cell_of_every_row_is_told_at_once():
+def test_bad_cells_of_all_rows_are_told_together():
     read = read_consignments(table({"qty": "x", "unit": "?"}, {"copNo": "MS-2", "price": "y"}, {"copNo": ""}))
     assert set(wrong(read)) == {(2, "qty"), (2, "unit"), (3, "price"), (4, "copNo")}
 
@@ -158,7 +158,8 @@ def test_encodings_and_delimiters_are_recognised_and_told(encoding, told, delimi
     assert next(note for note in read.notes if note.code == "table").values["encoding"] == told
 
 
-def test_units_are_known_by_code_by_china_customs_code_and_by_name():
+def test_units_are_known_by_both_codes_and_name():
+    """The codes are those of UN/ECE and of China Customs."""
     for cell, unit in [("KGM", "KGM"), ("kgm", "KGM"), ("035", "KGM"), ("千克", "KGM"), ("kilogram", "KGM")]:
         assert read_consignments(table({"unit": cell})).declarations[0].fields["items"][0]["unitCode"] == unit
     assert CHINA_UNITS["011"] == "H87"
@@ -171,7 +172,7 @@ def test_conversions_are_told_once_with_how_many_rows():
     assert "SGP is SG (3 rows)" in told
 
 
-def test_columns_that_are_not_held_are_told_apart_from_unknown_ones():
+def test_columns_not_kept_differ_from_unknown_ones():
     read = read_consignments(table({"totalPrice": "130", "colour": "red"}))
     assert {(n.where, n.code) for n in read.notes if n.mark is Mark.EXCESS} == {
         ("totalPrice", "list-only"),
@@ -179,7 +180,7 @@ def test_columns_that_are_not_held_are_told_apart_from_unknown_ones():
     }
 
 
-def test_a_missing_column_is_told_once_and_not_for_every_row():
+def test_missing_column_is_told_once_not_per_row():
     read = read_consignments(table({}, {"copNo": "MS-2"}, without=("packNo", "originCountry")))
     assert [n.field for n in read.notes if n.mark.blocks] == ["packageQuantity", "originCountry"]
 
@@ -188,7 +189,7 @@ def test_a_column_under_both_names_is_wrong():
     assert "column-twice" in wrong(read_consignments(table({"quantity": "3"}))).values()
 
 
-def test_what_is_not_said_is_recorded_by_default_and_told():
+def test_values_not_given_take_defaults_and_are_told():
     read = read_consignments(table({}, without=("tradeMode", "ieFlag")))
     assert [n.field for n in read.notes if n.code == "default-rows"] == ["previousProcedureTypeCode", "direction"]
 
@@ -197,7 +198,7 @@ def test_record_ids_stand_in_one_cell():
     assert read_consignments(table({"records": "a; b；c"})).declarations[0].fields["records"] == ["a", "b", "c"]
 
 
-def test_a_row_with_more_cells_than_columns_is_told():
+def test_row_with_too_many_cells_is_told():
     content = table({}) + b",".join([b"x"] * 25) + b"\r\n"
     assert wrong(read_consignments(content))[(3, "")] == "too-many-cells"
 
@@ -221,13 +222,13 @@ def test_a_table_without_rows_is_wrong():
         (b"copNo,orderNo\r\n" + b"x,y\r\n" * (MOST_ROWS + 1), "too-many-rows"),
     ],
 )
-def test_what_is_no_table_of_consignments_is_told_as_what_it_is(content, reason):
+def test_file_without_consignment_table_is_refused_saying_why(content, reason):
     with pytest.raises(UnknownFormat) as refusal:
         read_consignments(content)
     assert refusal.value.reason == reason
 
 
-def test_every_column_and_every_code_of_china_customs_is_documented():
+def test_every_column_and_china_customs_code_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert f"| `{column.field}` | {f'`{column.alias}`' if column.alias else ''}" in page

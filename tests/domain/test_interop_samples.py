@@ -50,7 +50,8 @@ SAMPLE_FILES = {
 
 @needs_samples
 @pytest.mark.parametrize("path", SAMPLE_FILES)
-def test_a_published_example_lacks_what_its_vocabulary_does_not_hold_and_is_whole_with_it(path):
+def test_published_example_is_whole_with_what_it_lacks(path):
+    """It lacks only what its vocabulary does not hold."""
     reading = read_document(embedded(path), {})
     assert lacking(reading) == SAMPLE_FILES[path]
     assert wrong(reading) == set()
@@ -68,7 +69,7 @@ def marked(value):
 
 @needs_samples
 @pytest.mark.parametrize("path", SAMPLE_FILES)
-def test_a_published_example_secured_by_others_says_what_it_says_in_plain(path):
+def test_secured_published_example_reads_like_the_plain_one(path):
     key = JWK.generate(kty="EC", crv="P-256")
     document = strict_json.loads(embedded(path))
     header = {"typ": "vc+sd-jwt", "jwk": key.export_public(as_dict=True)}
@@ -79,7 +80,7 @@ def test_a_published_example_secured_by_others_says_what_it_says_in_plain(path):
 
 
 @needs_samples
-def test_the_published_tradetrust_certificate_is_a_form_filled_with_placeholders():
+def test_published_tradetrust_certificate_is_filled_with_placeholders():
     content = (Path(SAMPLES) / "tradetrust-coo" / "sample-data.json").read_bytes()
     reading = read_document(content, {})
     assert wrong(reading) == {"importCountry", "issueDate"}

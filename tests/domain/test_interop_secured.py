@@ -72,7 +72,7 @@ def refused(content):
 # What is read
 
 
-def test_what_was_shown_is_read_like_the_plain_document():
+def test_shown_fields_read_like_the_plain_document():
     reading = read(MAKERS, DESCRIPTION, COUNT, ORIGIN)
     assert reading.is_complete, [tell(note) for note in reading.notes if note.mark.blocks]
     assert reading.format == "traceability-certification-of-origin"
@@ -85,7 +85,7 @@ def test_what_was_shown_is_read_like_the_plain_document():
     }
 
 
-def test_what_was_withheld_is_told_where_it_stands_and_not_read():
+def test_withheld_fields_are_told_in_place_not_read():
     reading = read(MAKERS, DESCRIPTION)
     assert {where: tell.split()[0] for where, tell in told(reading, "sd-withheld")} == {
         "/credentialSubject": "2",
@@ -97,7 +97,8 @@ def test_what_was_withheld_is_told_where_it_stands_and_not_read():
 
 
 @pytest.mark.parametrize("ending", ["", "\n", " \r\n"], ids=["", "a line's end", "a space"])
-def test_a_text_file_may_end_as_text_files_do(ending):
+def test_credential_file_may_end_as_text_files_do(ending):
+    """A byte order mark at its start is harmless too."""
     content = b"\xef\xbb\xbf" + text(MAKERS).encode() + ending.encode()
     assert is_document(content)
     assert read_file(content, {}).fields["description"] == "Machines"
@@ -113,7 +114,7 @@ def test_the_json_forms_say_the_same(form):
     assert len(told(reading, "sd-signed")) == 1
 
 
-def test_a_credential_of_the_other_type_may_hold_its_claims_on_top():
+def test_sd_jwt_vc_holds_its_claims_on_top():
     """SD-JWT VC: ``vct`` names the type, ``iss`` the issuer, and there is no subject."""
     fields = certificate_fields()
     shown = [disclosure(f"s{name}", name, value) for name, value in fields.items()]
@@ -134,13 +135,13 @@ def test_a_credential_of_the_other_type_may_hold_its_claims_on_top():
     assert not any(note.code == "no-place" for note in reading.notes)
 
 
-def test_a_type_may_be_named_by_its_vct_alone():
+def test_type_may_be_named_by_vct_alone():
     subject = {"credentialSubject": {"items": [{"description": "Lamps"}]}}
     payload = {"vct": "https://w3id.org/traceability#CertificationOfOrigin", **subject}
     assert read(payload=payload).fields["description"] == "Lamps"
 
 
-def test_a_record_of_ours_is_read_by_the_schema_that_it_names():
+def test_own_record_is_read_by_its_named_schema():
     for name in (
         "urn:provenport:schema:certificate-of-origin:v1",
         "https://a.b/x/schemas/certificate-of-origin/v1.json",
@@ -151,7 +152,7 @@ def test_a_record_of_ours_is_read_by_the_schema_that_it_names():
         assert reading.is_complete
 
 
-def test_what_a_record_of_ours_does_not_show_is_told_by_name():
+def test_own_records_withheld_fields_are_told_by_name():
     record = a_record(credentialSchema={"id": "urn:provenport:schema:certificate-of-origin:v1"})
     shown = [name for name in certificate_fields() if name not in ("quantity", "exporter")]
     reading = read_file(record.disclosing(shown).compact.encode(), {})
@@ -161,7 +162,7 @@ def test_what_a_record_of_ours_does_not_show_is_told_by_name():
     assert {note.field for note in completed.notes if note.mark.blocks} == {"exporter.name"}
 
 
-def test_a_record_of_a_kind_that_is_not_imported_is_unknown():
+def test_record_of_a_kind_never_imported_is_unknown():
     payload = {"type": ["Order"], "credentialSchema": {"id": "urn:provenport:schema:order:v1"}}
     with pytest.raises(UnknownFormat) as refusal:
         read(payload=payload)
@@ -171,7 +172,8 @@ def test_a_record_of_a_kind_that_is_not_imported_is_unknown():
 # Who signed
 
 
-def test_a_signature_is_checked_by_the_key_in_the_file_which_is_named():
+def test_report_names_the_key_that_checked_the_signature():
+    """It is the key in the file."""
     (line,) = told(read(MAKERS), "sd-signed")
     assert b64(CHAMBER.thumbprint) in line[1]
 
