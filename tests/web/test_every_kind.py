@@ -6,12 +6,10 @@ import pytest
 
 from backend.domain import schemas
 from backend.domain.kinds import CERTIFIED, KINDS, OWN
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.field_names import field_value
+from backend.messages.catalogue import gettext, languages
+from backend.web.presentation.field_names import field_value, in_words
 from tests.helpers.builders import FIELDS, Api
 from tests.web.test_pages import browser, signed_in  # noqa: F401
-
-LANGUAGES = ("en", "zh")
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +31,13 @@ def made(api, kind):
 def test_sheet_shows_kind_number_and_party(app, api, signed_in, kind):  # noqa: F811
     fields, record = made(api, kind)
     stated = KINDS[kind]
-    for language in LANGUAGES:
+    for language in languages():
         page = signed_in("merchant").get(f"/records/{record['id']}?lang={language}")
-        assert stated.names.zh in page
-        assert stated.names.en in page
+        assert gettext(stated.names, "zh") in page
+        assert stated.names in page
         assert fields[stated.number_field] in page
         for name in stated.words.keys() & fields.keys():
-            assert stated.words[name].label.of(language) in page
+            assert gettext(stated.words[name].label, language) in page
             with app.test_request_context():
                 assert field_value(name, fields[name]) in page
 
@@ -51,11 +49,11 @@ def test_label_names_issuer_and_its_act(api, people, settle, browser, kind):  # 
     stated = KINDS[kind]
     (issuer,) = [people[role].organisation for role in stated.signed_by]
     path = f"/p/{record['labelUrl'].rsplit('/', 1)[1]}"
-    english, chinese = (browser.get(f"{path}?lang={language}") for language in LANGUAGES)
-    assert stated.certification.sentence.en.format(issuer=issuer) in english
-    assert stated.certification.signer.en in english
-    assert stated.certification.signer.zh in chinese
-    before, _, after = stated.certification.sentence.zh.partition("{issuer}")
+    english, chinese = (browser.get(f"{path}?lang={language}") for language in ("en", "zh"))
+    assert stated.certification.sentence.format(issuer=issuer) in english
+    assert stated.certification.signer in english
+    assert gettext(stated.certification.signer, "zh") in chinese
+    before, _, after = gettext(stated.certification.sentence, "zh").partition("{issuer}")
     assert re.search(re.escape(before) + ".+" + re.escape(after), chinese)
 
 
