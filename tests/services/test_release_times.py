@@ -112,4 +112,4 @@ def test_goods_released_early_wait_nothing_in_both_studies(house, tmp_path):
     assert release_times.study(house.ctx).arrival_to_release.mean_hours == 0
     assert theirs.interval("arrival_to_release").figures.mean.value == 0
     assert theirs.interval("arrival_to_release").before == 1
-    assert any("before they arrived" in found.what for found in theirs.findings)
+    assert any("before they arrived" in str(found.what) for found in theirs.findings)
