@@ -108,7 +108,7 @@ def test_shown_text_cannot_move_the_cursor():
     assert clear("a\x1b[2J\nb\u202e") == "a\\u001b[2J\\u000ab\\u202e"
 
 
-def test_sentences_take_equal_values_in_both_languages():
+def test_every_sentence_takes_the_same_values_in_both_languages():
     for code, pair in SENTENCES.items():
         english, chinese = ({name for _, name, _, _ in string.Formatter().parse(text) if name} for text in pair)
         assert chinese <= english, code
