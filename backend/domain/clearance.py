@@ -68,9 +68,7 @@ def withdraw(status: DeclarationStatus) -> DeclarationStatus:
 
 def _take(status: DeclarationStatus, new: DeclarationStatus, allowed: bool) -> DeclarationStatus:
     if not allowed:
-        raise Conflict(
-            f"a declaration that is {status.name} cannot become {new.name}", status=status.name, wanted=new.name
-        )
+        raise Conflict("a declaration that is {status} cannot become {wanted}", status=status.name, wanted=new.name)
     return new
 
 

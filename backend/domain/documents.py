@@ -21,7 +21,7 @@ def read(kind: Kind, fields: Any) -> Document:
     try:
         return KINDS[kind].model.model_validate(fields)
     except ValidationError as error:
-        raise Invalid(f"not a valid {kind.slug}", problems_of(error)) from error
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
 
 
 def as_signed(kind: Kind, fields: Any) -> Document:
@@ -29,7 +29,7 @@ def as_signed(kind: Kind, fields: Any) -> Document:
     try:
         return KINDS[kind].model.model_validate(fields, context=AS_SIGNED)
     except ValidationError as error:
-        raise Invalid(f"not a valid {kind.slug}", problems_of(error)) from error
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
 
 
 def problems_of(error: ValidationError) -> list[tuple[str, str]]:

@@ -23,16 +23,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 from stdnum.cn import uscc
 
 from backend.domain.codes import CountryCode, HsCode, UnitCode, is_read_as_signed
+from backend.domain.faults import fault
 
 
 def _plain_text(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable() and any(_is_hidden(character) for character in text):
-        raise PydanticCustomError("hidden_characters", "the text holds characters that cannot be seen")
+        raise fault("hidden_characters", "the text holds characters that cannot be seen")
     return text
 
 
@@ -50,7 +50,7 @@ def _from_text(value: Any) -> Any:
 def _day(value: Any) -> Any:
     # A date-time is no date: which day it is depends on the reader's zone.
     if isinstance(value, datetime) or (isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)):
-        raise PydanticCustomError("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
+        raise fault("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
     return value
 
 
@@ -62,7 +62,7 @@ def _readable(moment: datetime) -> datetime:
     try:
         moment.astimezone(UTC)
     except OverflowError as error:
-        raise PydanticCustomError("moment", "Input should be a valid datetime within the calendar") from error
+        raise fault("moment", "Input should be a valid datetime within the calendar") from error
     return moment
 
 
@@ -124,7 +124,7 @@ class Party(Document):
     def _company_number(self, info: ValidationInfo) -> Self:
         number = self.identifier if self.country_code == "CN" else None
         if number and len(number) == 18 and not is_read_as_signed(info) and not uscc.is_valid(number):
-            raise PydanticCustomError("uscc", "identifier is mistyped: the check character of the USCC differs")
+            raise fault("uscc", "identifier is mistyped: the check character of the USCC differs")
         return self
 
 

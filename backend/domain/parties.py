@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from backend.domain.names import Names
-
 
 class Role(StrEnum):
     """What an organisation does here; everything a person may do follows from it."""
@@ -20,20 +18,24 @@ class Role(StrEnum):
     ANALYST = "analyst"
 
     @property
-    def names(self) -> Names:
+    def names(self) -> str:
         """What the pages call it."""
         return _ROLE_NAMES[self]
 
 
-_ROLE_NAMES: Mapping[Role, Names] = {
-    Role.MERCHANT: Names("Merchant", "商户"),
-    Role.CHAMBER: Names("Chamber of commerce", "商会"),
-    Role.LABORATORY: Names("Laboratory", "实验室"),
-    Role.PLANT_PROTECTION: Names("Plant protection organization", "植物检疫机构"),
-    Role.OFFICER: Names("Customs office", "申报海关"),
-    Role.AUTHORITY: Names("Accrediting authority", "资质主管机关"),
-    Role.ANALYST: Names("Analyst", "分析机构"),
+_ROLE_NAMES: Mapping[Role, str] = {
+    Role.MERCHANT: "Merchant",
+    Role.CHAMBER: "Chamber of commerce",
+    Role.LABORATORY: "Laboratory",
+    Role.PLANT_PROTECTION: "Plant protection organization",
+    Role.OFFICER: "Customs office",
+    Role.AUTHORITY: "Accrediting authority",
+    Role.ANALYST: "Analyst",
 }
+
+
+LOCAL_LANGUAGE = "zh"
+"""The language of the second name that organisations and products have here."""
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Audience, Kind
+from backend.domain.message import Message
 
 
 def fields_for(audience: Audience, kind: Kind) -> tuple[str, ...]:
@@ -27,5 +28,7 @@ def chosen(kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
     known = every_field(kind)
     for name in names:
         if name not in known:
-            raise Invalid("no such field", [("fields", f"{name} is no field of a {kind.slug}")])
+            raise Invalid(
+                "no such field", [("fields", Message("{name} is no field of a {kind}", name=name, kind=kind.slug))]
+            )
     return tuple(dict.fromkeys(names))

@@ -78,7 +78,7 @@ class LedgerFacts:
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer; ``reason`` names the sentence to show (domain/sentences.py), ``values`` fill it."""
+    """One question and its answer; ``reason`` names the sentence to show (messages/verdict.py), ``values`` fill it."""
 
     code: str
     outcome: Outcome

@@ -8,6 +8,7 @@ from uuid import uuid4
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
+from backend.domain.message import Message
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
@@ -51,7 +52,9 @@ def accredit(
         organisation = work.organisations.get(organisation_id)
     kinds = accreditation_bits(organisation.role)
     if not kinds:
-        raise Invalid("this organisation issues nothing", [("organisation", f"is a {organisation.role}")])
+        raise Invalid(
+            "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
+        )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
     return _act(ctx, actor, organisation_id, "accredit", terms)
 
@@ -83,7 +86,10 @@ def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms:
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
         if not accreditation_bits(organisation.role):
-            raise Invalid("this organisation issues nothing", [("organisation", f"is of the role {organisation.role}")])
+            raise Invalid(
+                "this organisation issues nothing",
+                [("organisation", Message("is of the role {role}", role=organisation.role))],
+            )
         key = work.keys.active(organisation)
         act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, ctx.now(), actor.id)
         work.add(act)
@@ -118,7 +124,10 @@ def _only_the_authority(actor: Person) -> None:
 def _within_reach(moment: datetime, name: str) -> datetime:
     """A time that the ledger can hold, and nobody means by mistake."""
     if not EARLIEST <= moment <= LATEST:
-        raise Invalid("a time out of reach", [(name, f"must lie between {EARLIEST.year} and {LATEST.year}")])
+        raise Invalid(
+            "a time out of reach",
+            [(name, Message("must lie between {first} and {last}", first=EARLIEST.year, last=LATEST.year))],
+        )
     return moment
 
 
@@ -155,4 +164,4 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
     try:
         return ctx.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)

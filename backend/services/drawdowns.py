@@ -49,7 +49,7 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
     try:
         opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.place)
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Elsewhere(unread=str(error) or error.code)
+        return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
     # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.

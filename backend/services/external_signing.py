@@ -15,6 +15,7 @@ from uuid import uuid4
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
+from backend.domain.message import Message
 from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
 from backend.domain.records import RecordOnFile
@@ -57,7 +58,9 @@ def _kind(arguments: dict[str, Any]) -> Kind:
     try:
         return BY_SLUG[str(arguments.get("kind"))]
     except KeyError:
-        raise Invalid("no such kind of record", [("kind", f"must be one of {', '.join(BY_SLUG)}")]) from None
+        raise Invalid(
+            "no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(BY_SLUG)))]
+        ) from None
 
 
 ACTS: dict[str, _Act] = {"issue": _issue, "state": _state, "confirm": _confirm}
@@ -84,7 +87,7 @@ class ToSign:
 def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
     """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
     if act not in ACTS:
-        raise Invalid("no such act", [("act", f"must be one of {', '.join(ACTS)}")])
+        raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
     prepared = Prepared(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
 

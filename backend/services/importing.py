@@ -97,7 +97,7 @@ def importer(ctx: AppContext, email: str) -> Person:
     if person is None or not person.is_active:
         raise NotFound("nobody is registered under this address", email=email)
     if person.role is not Role.MERCHANT:
-        raise NotAllowed(f"{person.organisation.name} is no merchant: only merchants import")
+        raise NotAllowed("{name} is no merchant: only merchants import", name=person.organisation.name)
     return person
 
 
@@ -107,7 +107,7 @@ def plan(
     """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
     read = [_read(file, given) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
-        raise TooMuch(f"more than {MOST_ROWS} rows at once: import the tables one after the other")
+        raise TooMuch("more than {most} rows at once: import the tables one after the other", most=MOST_ROWS)
     with ctx.work(reading=True) as work:
         chosen = _issuers(work, issuers)
         merchant = work.organisations.get(actor.organisation.id)
@@ -132,7 +132,7 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
     except MalformedRecord as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, error.where, values=error.told),))
     except HostileJson as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": error.message}),))
     if isinstance(read, Table):
         return FilePlan(file.name, consignments.FORMAT, read.notes, table=read)
     return FilePlan(file.name, read.format, read.notes, reading=read)
@@ -145,7 +145,9 @@ def _issuers(work: UnitOfWork, names: Sequence[str]) -> dict[Kind, Organisation]
         wanted = name.strip().casefold()
         found = [o for o in known if wanted in (o.id, o.name.casefold(), (o.local_name or "").casefold())]
         if len(found) != 1:
-            raise UnknownIssuer(f"{name!r} is none of: {'; '.join(o.name for o in known)}", name=name)
+            raise UnknownIssuer(
+                "{shown} is none of: {known}", name=name, shown=repr(name), known="; ".join(o.name for o in known)
+            )
         chosen |= dict.fromkeys(certified_by(found[0].role), found[0])
     return chosen
 

@@ -38,7 +38,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: Answe
 
 def _only_its_issuer(actor: Person, kind: Kind) -> None:
     if kind not in certified_by(actor.role):
-        raise NotAllowed(f"{actor.organisation.name} does not issue {kind.slug}s", kind=kind.slug)
+        raise NotAllowed("{name} does not issue {kind}s", kind=kind.slug, name=actor.organisation.name)
 
 
 def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | None:

@@ -108,7 +108,7 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
     else:
         allowed = signer.role in stated.signed_by
     if not allowed:
-        raise NotAllowed(f"{signer.name} does not sign {kind.slug} records", kind=kind.slug)
+        raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
 
 
 def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
@@ -168,7 +168,7 @@ def _free_number(
     if number is None:
         return None
     if assurance is Assurance.ISSUED and work.records.number_is_taken(issuer, kind, number):
-        raise Conflict(f"{issuer.name} has issued number {number} before", number=number)
+        raise Conflict("{name} has issued number {number} before", number=number, name=issuer.name)
     return plain_number(number)
 
 

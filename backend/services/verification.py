@@ -83,7 +83,7 @@ def verdict_on(
     try:
         found = evidence_of(on_file)
     except Invalid as error:
-        return _altered(str(error), ctx.now())
+        return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
     verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
     checks = [_as_far_as_sent(check, on_file) for check in verdict.checks]
@@ -127,7 +127,7 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        return _altered(str(error), ctx.now())
+        return _altered(error.message, ctx.now())
     checks = list(bundle_verification.integrity(read))
     for number, found in enumerate(read.records, 1):
         verdict = _brought(ctx, found, then)
@@ -281,7 +281,7 @@ def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return question()
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)
 
 
 # A consignment's papers

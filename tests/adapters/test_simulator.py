@@ -37,7 +37,7 @@ def always(done, total):
 
 def test_scenarios_come_with_their_parameters_in_both_languages(simulator):
     office, port = simulator.scenarios()
-    assert (office.title["zh"], port.title["zh"]) == ("一个口岸", "A port")
+    assert (office.title["zh"], dict(port.title)) == ("一个口岸", {"en": "A port"})
     assert office.parameters[0].title["en"] == "Review"
     assert (office.parameters[1].low, office.parameters[1].high, office.parameters[1].is_whole) == (1, 12, True)
 
@@ -66,10 +66,10 @@ def test_the_program_gets_no_secret_of_the_server(simulator, monkeypatch):
 
 def test_a_scenario_file_is_refused_with_its_lines(simulator):
     with pytest.raises(WrongScenario) as refused:
-        simulator.read("[stations.review]\nservers = -1\n")
+        simulator.read("[stations.review]\nservers = -1\n", "en")
     (fault,) = refused.value.faults
     assert (fault.line, fault.where, fault.fix) == (7, "stations.review.servers", "give zero or more")
-    assert simulator.read("fine = true").text == "fine = true"
+    assert simulator.read("fine = true", "en").text == "fine = true"
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,14 @@ def test_without_the_program_it_says_so(tmp_path):
     with pytest.raises((SimulatorMissing, WrongScenario)):
         nothing.scenarios()
     assert replace(Bounds(), workers=2).workers == 2
+
+
+def test_faults_come_in_the_language_asked_for(tmp_path):
+    simulator = ProgramSimulator(tmp_path)
+    told = {}
+    for language in ("en", "zh"):
+        with pytest.raises(WrongScenario) as refused:
+            simulator.read("[stations.review]\nservers = -1\n", language)
+        told[language] = " ".join(fault.what for fault in refused.value.faults)
+    assert told["en"].isascii()
+    assert any("一" <= letter <= "鿿" for letter in told["zh"])

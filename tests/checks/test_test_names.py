@@ -16,7 +16,6 @@ STILL_LONG = (
     "domain/test_documents.py",
     "domain/test_dossier.py",
     "domain/test_evidence.py",
-    "domain/test_interop_values.py",
     "domain/test_schemas.py",
     "domain/test_trade_match.py",
     "domain/test_verdict.py",
@@ -28,7 +27,6 @@ STILL_LONG = (
     "services/test_intake.py",
     "services/test_lodging_and_deciding.py",
     "verifier/",
-    "web/test_translations.py",
 )
 
 

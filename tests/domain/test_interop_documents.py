@@ -8,8 +8,8 @@ from backend.domain import documents
 from backend.domain.interop.draft import with_field
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Mark, UnknownFormat, Unusable
-from backend.domain.interop.sentences import tell
 from backend.domain.kinds import Kind
+from backend.messages.imports import tell
 
 
 def tradetrust(**changes):

@@ -14,7 +14,7 @@ from backend.domain.interop.field_help import meaning_of
 from backend.domain.interop.files import read_file
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Mark
-from backend.domain.interop.sentences import tell
+from backend.messages.imports import tell
 
 SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
 needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does not name the folder of samples")

@@ -11,8 +11,8 @@ from backend.domain import sd_jwt, selective_disclosure
 from backend.domain.interop import secured
 from backend.domain.interop.files import is_document, read_file
 from backend.domain.interop.reading import Mark, Note, UnknownFormat
-from backend.domain.interop.sentences import SENTENCES, tell
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
+from backend.messages.imports import SENTENCES, tell
 from tests.helpers.builders import (
     CHAMBER,
     SOMEBODY_ELSE,

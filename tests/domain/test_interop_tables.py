@@ -14,8 +14,8 @@ from backend.domain.interop.columns import (
 )
 from backend.domain.interop.consignments import read_consignments
 from backend.domain.interop.reading import Mark, UnknownFormat
-from backend.domain.interop.sentences import tell
 from backend.domain.interop.table import MOST_ROWS
+from backend.messages.imports import tell
 
 ROW = {
     "copNo": "MS-1",

@@ -1,7 +1,6 @@
 """Values and files in other people's writing: what has one meaning is taken, everything else is told."""
 
 import json
-import string
 
 import pytest
 
@@ -14,8 +13,8 @@ from backend.domain.interop.conversions import (
 from backend.domain.interop.files import read_file
 from backend.domain.interop.formats import NAMES, read_document
 from backend.domain.interop.reading import UnknownFormat, Unusable
-from backend.domain.interop.sentences import SENTENCES, clear
 from backend.domain.strict_json import HostileJson
+from backend.messages.imports import clear
 
 # Values
 
@@ -106,9 +105,3 @@ def test_a_byte_order_mark_before_json_is_harmless():
 
 def test_shown_text_cannot_move_the_cursor():
     assert clear("a\x1b[2J\nb\u202e") == "a\\u001b[2J\\u000ab\\u202e"
-
-
-def test_every_sentence_takes_the_same_values_in_both_languages():
-    for code, pair in SENTENCES.items():
-        english, chinese = ({name for _, name, _, _ in string.Formatter().parse(text) if name} for text in pair)
-        assert chinese <= english, code

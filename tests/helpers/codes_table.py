@@ -12,11 +12,12 @@ from enum import IntEnum
 from pathlib import Path
 
 from backend.cli.verify import EXIT
-from backend.domain import bundle, documents, trust
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
+from backend.domain import bundle, trust
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.records import ProofState
-from backend.domain.sentences import ACTION_BY, CHECKS, REASONS
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
+from backend.messages.verdict import ACTION_BY, CHECKS, REASONS, check_title
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codes.md"
 _NOT_KNOWN = ("ledger-unavailable", "ledger-not-consulted", "snapshot-record-mismatch")
@@ -179,12 +180,14 @@ def _checks() -> Iterator[str]:
     yield from table(
         ("check", "made by", "outcome", "verdict", "reason", "sentence"),
         (
-            (f"`{code}`", made[code], outcome, _verdict_after(outcome), f"`{reason}`", _cell(REASONS[reason][0]))
+            (f"`{code}`", made[code], outcome, _verdict_after(outcome), f"`{reason}`", _cell(REASONS[reason]))
             for code, outcome, reason in triples()
         ),
     )
     yield "What the checks are called:\n"
-    yield from table(("check", "title", "中文"), ((f"`{code}`", *titles) for code, titles in CHECKS.items()))
+    yield from table(
+        ("check", "title", "中文"), ((f"`{code}`", title, check_title(code, "zh")) for code, title in CHECKS.items())
+    )
 
 
 def _verdict_after(outcome: Outcome) -> str:
@@ -224,10 +227,10 @@ def _kinds() -> Iterator[str]:
             (
                 kind.value,
                 f"`{kind.slug}`",
-                f"`{documents.CREDENTIAL_TYPES[kind]}`",
-                f"{kind.lane.value} ({kind.lane.name})",
-                kind.accredited_as.value,
-                "yes" if kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT) else "no",
+                f"`{KINDS[kind].credential_type}`",
+                f"{KINDS[kind].lane.value} ({KINDS[kind].lane.name})",
+                KINDS[kind].accreditation_bit,
+                "yes" if KINDS[kind].is_bound_to_chapters else "no",
             )
             for kind in Kind
         ),
@@ -290,7 +293,7 @@ def _states() -> Iterator[str]:
 def _others() -> Iterator[str]:
     yield "## Who can fix it\n"
     yield "`actionBy` of a check that failed or is indeterminate.\n"
-    yield from table(("value", "means"), ((f"`{one.value}`", ACTION_BY[one.value][0]) for one in ActionBy))
+    yield from table(("value", "means"), ((f"`{one.value}`", ACTION_BY[one.value]) for one in ActionBy))
     yield "## Exit codes\n"
     yield "Of `provenport verify` and verify.py; whatever keeps them from ending is 2 as well.\n"
     yield from table(("code", "verdict"), ((number, verdict) for verdict, number in EXIT.items()))

@@ -33,7 +33,7 @@ class FakeSimulator:
     def scenarios(self):
         return [OFFICE]
 
-    def read(self, text):
+    def read(self, text, language):
         if "wrong" in text:
             raise WrongScenario([Fault("stations", 3, "no station", "add one")])
         return replace(OFFICE, name="own", text=text)

@@ -6,8 +6,8 @@ import pytest
 
 from backend.domain import bundle
 from backend.domain.errors import Invalid
-from backend.domain.sentences import headline
 from backend.domain.verdict import Conclusion
+from backend.messages.verdict import headline
 from backend.services import accreditation, issuance, keys
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on, verdict_on_bundle

@@ -2,7 +2,7 @@
 
 import re
 
-from backend.domain.sentences import CHECKS, REASONS
+from backend.messages.verdict import CHECKS, REASONS
 from tests.helpers.codes_table import ANSWERS, PAGE, SERVER_ONLY, page, triples
 from tests.verifier.cases import cases
 from tests.verifier.malformed_documents import odd_bundles

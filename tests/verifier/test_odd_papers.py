@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from backend.domain import bundle_verification, sd_jwt
-from backend.domain.sentences import sentence, short_of_form
 from backend.domain.verdict import Verdict
+from backend.messages.verdict import sentence, short_of_form
 from backend.web.presentation.verdict_json import verdict_json
 from tests.verifier.malformed_documents import odd_bundles
 from tests.verifier.verifiers import (

@@ -23,9 +23,9 @@ from tests.verifier.verifiers import (
     by_program,
     changed_page,
     differences,
-    node,
     program,
     told_apart,
+    with_node,
 )
 
 SEED = 20260302
@@ -33,8 +33,6 @@ FORGED = 20_000
 FORGED_FOR_THE_PAGE = 500
 HOUR = timedelta(hours=1)
 SAMPLES = the_samples()
-
-with_node = pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
 
 
 @cache

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import pytest
+
 from backend.domain import bundle_verification
 from backend.domain.trust import Trust
 from backend.domain.verdict import Verdict
@@ -82,6 +84,9 @@ def node() -> str | None:
     """Node.js: the locked one beside this Python, else the machine's."""
     own = Path(sys.executable).with_name("node")
     return str(own) if own.exists() else shutil.which("node")
+
+
+with_node = pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
 
 
 def by_page(questions: Iterable[Question], page: Path = PAGE) -> Iterator[Found]:

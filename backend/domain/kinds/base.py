@@ -6,7 +6,6 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from backend.domain.fields import Document
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -73,8 +72,8 @@ A_MOMENT = "2026-03-31T06:05:00Z"
 class FieldWords:
     """A field that only this kind has: its label, and what an importer is told of it, with an example."""
 
-    label: Names
-    meaning: Names
+    label: str
+    meaning: str
     example: str
 
 
@@ -87,8 +86,8 @@ class Certification:
     """
 
     number_stem: str
-    signer: Names
-    sentence: Names
+    signer: str
+    sentence: str
     from_product: Mapping[str, str] = field(default_factory=dict)
     set_by_issuer: tuple[str, ...] = ()
 
@@ -112,8 +111,8 @@ class RecordKind:
     collection: str
     operation: str
     example: Mapping[str, Any]
-    names: Names
-    help: Names
+    names: str
+    help: str
     signing: Signing
     signed_by: frozenset[Role]
     lane: Lane

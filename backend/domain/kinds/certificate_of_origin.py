@@ -3,9 +3,9 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
+from backend.domain.faults import fault
 from backend.domain.fields import (
     Amount,
     Attachment,
@@ -19,7 +19,6 @@ from backend.domain.fields import (
     Text,
 )
 from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certification, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -62,12 +61,12 @@ class CertificateOfOrigin(Document):
     @model_validator(mode="after")
     def _holds_together(self, info: ValidationInfo) -> Self:
         if self.valid_until is not None and self.valid_until < self.issue_date:
-            raise PydanticCustomError("dates", "validUntil lies before issueDate")
+            raise fault("dates", "validUntil lies before issueDate")
         if (self.free_on_board_amount is None) != (self.currency is None):
-            raise PydanticCustomError("amount", "freeOnBoardAmount and currency belong together")
+            raise fault("amount", "freeOnBoardAmount and currency belong together")
         lacks_value = self.origin_criteria == "RVC" and self.free_on_board_amount is None
         if lacks_value and self.free_trade_agreement_name != "NONE" and not is_read_as_signed(info):
-            raise PydanticCustomError("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
+            raise fault("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
         return self
 
 
@@ -106,8 +105,8 @@ KIND = RecordKind(
         "issueDate": "2026-03-31",
         "validUntil": "2027-03-30",
     },
-    names=Names("Certificate of origin", "原产地证"),
-    help=Names("Where the goods were made, certified by a chamber.", "由商会签证的货物原产地证明。"),
+    names="Certificate of origin",
+    help="Where the goods were made, certified by a chamber.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.CHAMBER}),
     lane=Lane.ORIGIN,
@@ -122,8 +121,8 @@ KIND = RecordKind(
     },
     certification=Certification(
         number_stem="CO",
-        signer=Names("Certified by", "签证机构"),
-        sentence=Names("Origin certified by {issuer}.", "原产地由{issuer}证明。"),
+        signer="Certified by",
+        sentence="Origin certified by {issuer}.",
         from_product={
             "description": "description",
             "hs_code": "hsCode",

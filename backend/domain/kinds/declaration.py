@@ -3,12 +3,11 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
+from backend.domain.faults import fault
 from backend.domain.fields import Amount, Day, Document, Moment, Party, Quantity, Reference, Text
 from backend.domain.kinds.base import Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -35,7 +34,7 @@ class GoodsItem(Document):
 
 def _may_be_named(slug: str, info: ValidationInfo) -> str:
     if not is_read_as_signed(info) and slug not in {kind.slug for kind in Kind if kind is not Kind.DECLARATION}:
-        raise PydanticCustomError("record_kind", "{kind} is no kind of record that a declaration names", {"kind": slug})
+        raise fault("record_kind", "{kind} is no kind of record that a declaration names", kind=slug)
     return slug
 
 
@@ -115,8 +114,8 @@ KIND = RecordKind(
             }
         ],
     },
-    names=Names("Declaration", "报关单"),
-    help=Names("What you declare to customs for a consignment.", "就一票货物向海关申报的内容。"),
+    names="Declaration",
+    help="What you declare to customs for a consignment.",
     signing=Signing.LODGED,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.DECLARATION,

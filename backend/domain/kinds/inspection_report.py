@@ -3,9 +3,9 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import HsCode, is_read_as_signed
+from backend.domain.faults import fault
 from backend.domain.fields import (
     Attachment,
     Day,
@@ -16,7 +16,6 @@ from backend.domain.fields import (
     Text,
 )
 from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -92,9 +91,9 @@ class InspectionReport(Document):
     @model_validator(mode="after")
     def _holds_together(self, info: ValidationInfo) -> Self:
         if not self.performed_from <= self.performed_to <= self.issue_date:
-            raise PydanticCustomError("dates", "performedFrom, performedTo and issueDate must follow one another")
+            raise fault("dates", "performedFrom, performedTo and issueDate must follow one another")
         if all(result.is_bare for result in self.results) and not is_read_as_signed(info):
-            raise PydanticCustomError("bare_results", "results state no measurement: pass or fail alone is no report")
+            raise fault("bare_results", "results state no measurement: pass or fail alone is no report")
         return self
 
 
@@ -141,8 +140,8 @@ KIND = RecordKind(
         "conforms": True,
         "issueDate": "2026-03-31",
     },
-    names=Names("Inspection report", "检验报告"),
-    help=Names("What a laboratory measured on the goods.", "实验室对货物的检验结果。"),
+    names="Inspection report",
+    help="What a laboratory measured on the goods.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.LABORATORY}),
     lane=Lane.INSPECTION,
@@ -157,8 +156,8 @@ KIND = RecordKind(
     },
     certification=Certification(
         number_stem="IR",
-        signer=Names("Inspected by", "检验机构"),
-        sentence=Names("Inspected by {issuer}.", "由{issuer}检验。"),
+        signer="Inspected by",
+        sentence="Inspected by {issuer}.",
         from_product={"description": "itemDescription", "hs_code": "hsCode"},
         set_by_issuer=("accreditationNumber", "authorisedBy"),
     ),

@@ -7,7 +7,6 @@ from pydantic import Field
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, TradeLine
 from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -44,8 +43,8 @@ KIND = RecordKind(
         "orderReference": "ORDER-2026-0815",
         "items": [A_LINE],
     },
-    names=Names("Invoice", "商业发票"),
-    help=Names("What you charge the buyer.", "您向买家开具的账单。"),
+    names="Invoice",
+    help="What you charge the buyer.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.OTHER,

@@ -3,9 +3,9 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode
+from backend.domain.faults import fault
 from backend.domain.fields import (
     Attachment,
     Document,
@@ -16,7 +16,6 @@ from backend.domain.fields import (
     Text,
 )
 from backend.domain.kinds.base import A_MOMENT, Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -40,7 +39,7 @@ class MovementEvent(Document):
     @model_validator(mode="after")
     def _about_something(self) -> Self:
         if self.waybill_reference is None and self.order_reference is None:
-            raise PydanticCustomError("about", "waybillReference is missing: name the waybill or the order")
+            raise fault("about", "waybillReference is missing: name the waybill or the order")
         return self
 
 
@@ -60,8 +59,8 @@ KIND = RecordKind(
         "locationCountry": "CN",
         "waybillReference": "AWB-2026-0815",
     },
-    names=Names("Movement of the goods", "货物动态"),
-    help=Names("Where the goods left, arrived or changed hands.", "货物离开、抵达或交接的地点。"),
+    names="Movement of the goods",
+    help="Where the goods left, arrived or changed hands.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.OTHER,

@@ -5,7 +5,6 @@ from pydantic import Field
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, Text, TradeLine
 from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -41,8 +40,8 @@ KIND = RecordKind(
         "totalAmount": "1300",
         "items": [A_LINE],
     },
-    names=Names("Order", "订单"),
-    help=Names("What the buyer ordered, as your shop or platform took it.", "买家所下的订单，以店铺或平台接单为准。"),
+    names="Order",
+    help="What the buyer ordered, as your shop or platform took it.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.OTHER,

@@ -5,7 +5,6 @@ from pydantic import Field
 from backend.domain.codes import CurrencyCode
 from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
 from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -38,8 +37,8 @@ KIND = RecordKind(
         "currency": "USD",
         "paidDateTime": A_MOMENT,
     },
-    names=Names("Payment receipt", "收款凭证"),
-    help=Names("That the money for an order came in.", "订单款项已收到的凭证。"),
+    names="Payment receipt",
+    help="That the money for an order came in.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.OTHER,

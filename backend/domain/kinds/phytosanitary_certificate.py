@@ -3,9 +3,9 @@
 from datetime import date
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from backend.domain.codes import CountryCode, HsCode, UnitCode
+from backend.domain.faults import fault
 from backend.domain.fields import Attachment, Day, Document, LongText, Packages, Party, Quantity, Reference, Text
 from backend.domain.kinds.base import (
     A_BUYER,
@@ -18,7 +18,6 @@ from backend.domain.kinds.base import (
     RecordKind,
     Signing,
 )
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -57,7 +56,7 @@ class PhytosanitaryCertificate(Document):
     def _follows_the_inspection(cls, issued: date, info: ValidationInfo) -> date:
         inspected = info.data.get("inspection_date")
         if inspected is not None and issued < inspected:
-            raise PydanticCustomError("dates", "must not lie before inspectionDate")
+            raise fault("dates", "must not lie before inspectionDate")
         return issued
 
 
@@ -87,11 +86,8 @@ KIND = RecordKind(
         "treatmentDate": "2026-03-14",
         "issueDate": "2026-03-30",
     },
-    names=Names("Phytosanitary certificate", "植物检疫证书"),
-    help=Names(
-        "That plants are free from pests, certified by a plant protection organization.",
-        "由植物检疫机构出具的检疫合格证明。",
-    ),
+    names="Phytosanitary certificate",
+    help="That plants are free from pests, certified by a plant protection organization.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.PLANT_PROTECTION}),
     lane=Lane.OTHER,
@@ -107,8 +103,8 @@ KIND = RecordKind(
     },
     certification=Certification(
         number_stem="PC",
-        signer=Names("Certified by", "签证机构"),
-        sentence=Names("Plant health certified by {issuer}.", "植物检疫由{issuer}证明。"),
+        signer="Certified by",
+        sentence="Plant health certified by {issuer}.",
         from_product={
             "description": "description",
             "hs_code": "hsCode",
@@ -119,41 +115,38 @@ KIND = RecordKind(
     ),
     words={
         "botanicalName": FieldWords(
-            Names("Botanical name", "植物学名"),
-            Names("the scientific name of the plants", "植物的学名"),
+            "Botanical name",
+            "the scientific name of the plants",
             "'Citrus reticulata Blanco'",
         ),
         "inspectionDate": FieldWords(
-            Names("Inspected on", "检疫日期"),
-            Names("the day on which the plants were inspected", "植物接受检疫的日期"),
+            "Inspected on",
+            "the day on which the plants were inspected",
             "2026-03-28",
         ),
         "treatment": FieldWords(
-            Names("Treatment", "除害处理"),
-            Names(
-                "what was done against pests: chemical, concentration, duration, temperature",
-                "除害处理：药剂、浓度、时间、温度",
-            ),
+            "Treatment",
+            "what was done against pests: chemical, concentration, duration, temperature",
             "'Cold treatment at 1 °C for 14 days'",
         ),
         "treatmentDate": FieldWords(
-            Names("Treated on", "处理日期"),
-            Names("the day on which the treatment began", "除害处理开始的日期"),
+            "Treated on",
+            "the day on which the treatment began",
             "2026-03-14",
         ),
         "placeOfOrigin": FieldWords(
-            Names("Place of origin", "产地"),
-            Names("where the plants were grown", "植物的种植地"),
+            "Place of origin",
+            "where the plants were grown",
             "'Huangyan, Zhejiang'",
         ),
         "pointOfEntry": FieldWords(
-            Names("Point of entry", "入境口岸"),
-            Names("where the plants enter the importing country", "进入进口国的口岸"),
+            "Point of entry",
+            "where the plants enter the importing country",
             "'Singapore'",
         ),
         "additionalDeclaration": FieldWords(
-            Names("Additional declaration", "附加声明"),
-            Names("what the importing country asks to have certified", "进口国要求证明的内容"),
+            "Additional declaration",
+            "what the importing country asks to have certified",
             "'Free from Bactrocera dorsalis'",
         ),
     },

@@ -7,7 +7,6 @@ from pydantic import Field
 from backend.domain.codes import CountryCode
 from backend.domain.fields import Attachment, Day, Document, Packages, Party, Quantity, Reference, Text
 from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
-from backend.domain.names import Names
 from backend.domain.parties import Role
 
 
@@ -62,8 +61,8 @@ KIND = RecordKind(
         "packageQuantity": 10,
         "grossWeightMeasure": "96",
     },
-    names=Names("Waybill", "运单"),
-    help=Names("What the carrier took over, and where to.", "承运人接收的货物及目的地。"),
+    names="Waybill",
+    help="What the carrier took over, and where to.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
     lane=Lane.OTHER,

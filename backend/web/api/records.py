@@ -27,7 +27,7 @@ def _offer(stated: RecordKind) -> None:
     @blueprint.output(RecordReceipt, status_code=201)
     @blueprint.doc(
         summary=stated.operation,
-        description=f"{stated.help.en} Signed with the key of whoever asks, which needs a token of the role {roles}.",
+        description=f"{stated.help} Signed with the key of whoever asks, which needs a token of the role {roles}.",
         tags=["Issuers" if stated.signing is Signing.CERTIFIED else "Merchants"],
         responses=[401, 403, 409, 422],
     )

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from backend.domain.clearance import Decision
+from backend.domain.faults import fault
 from backend.domain.fields import Reference, Text
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
@@ -27,7 +27,7 @@ class CheckShape(Shape):
     code: str = Field(description="Stable name of the check")
     outcome: Outcome
     title: str
-    message: str = Field(description="One plain sentence, in the language of Accept-Language (en or zh)")
+    message: str = Field(description="One plain sentence, in the language of Accept-Language")
     reason: str = Field(description="Stable name of the sentence")
     evidence: dict[str, Any] = Field(description="The values that the check rests on")
     as_of: datetime
@@ -219,7 +219,7 @@ class FileShape(Shape):
 
 def _may_join(role: Role) -> Role:
     if role is Role.AUTHORITY:
-        raise PydanticCustomError("role", "an authority is not registered by an authority")
+        raise fault("role", "an authority is not registered by an authority")
     return role
 
 

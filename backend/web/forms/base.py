@@ -13,8 +13,9 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 from wtforms.widgets import DateInput, DateTimeLocalInput
 
+from backend.messages.fields import place_of
 from backend.web.forms import choices
-from backend.web.presentation.field_messages import in_words, place_of
+from backend.web.presentation.field_names import in_words
 
 Problems = Iterable[tuple[str, str]]
 _NOT_STATED = {"csrf_token", "issuer"}

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_snake
 from wtforms import Field, FieldList, Form, FormField
 
 from backend.domain.kinds import KINDS, Kind, Signing, own_words
+from backend.messages.catalogue import gettext
 from backend.web.forms import choices
 from backend.web.forms.base import (
     ChoiceField,
@@ -247,7 +248,7 @@ class RecordForm(PaperForm):
                 if not isinstance(one, FormField | FieldList):
                     plain.append(one)
             whole = [self._fields[to_snake(name)] for name in group.fields]
-            legend = group.legend or KINDS[self.kind].names.of(language())
+            legend = group.legend or gettext(KINDS[self.kind].names, language())
             if plain:
                 yield legend, plain
             yield from ((None, [one]) for one in whole if one not in plain)
@@ -330,7 +331,7 @@ def _with_usual_start(holds: Mapping[str, Any], is_optional: bool, common: dict[
 def _usual_help(name: str, holds: Mapping[str, Any]) -> Any:
     own = own_words(name)
     if own is not None:
-        return LazyString(lambda: own.meaning.of(language()))
+        return LazyString(lambda: gettext(own.meaning, language()))
     if name == "hsCode":
         return HS_HELP
     return _("China time.") if holds.get("format") == "date-time" else ""

@@ -23,7 +23,7 @@ from backend.web.forms.base import add_blank_rows, filled_in
 from backend.web.forms.documents import DeclarationForm
 from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table
 
 PAGE = 50

@@ -20,7 +20,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import status_asked
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table
 
 PAGE = 25

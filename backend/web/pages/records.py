@@ -22,7 +22,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
@@ -123,7 +123,7 @@ def revoke(record_id: str) -> ResponseReturnValue:
     try:
         issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
-        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
+        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else error.message))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
     return redirect(url_for("pages.record", record_id=record_id))
 
@@ -166,7 +166,7 @@ def consignment_evidence(declaration_id: str) -> Response:
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 
-_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+_HOLDERS = (Role.MERCHANT, *ISSUERS)
 
 
 @blueprint.get("/records/<record_id>/show")

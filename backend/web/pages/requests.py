@@ -17,7 +17,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 
 
 @blueprint.get("/requests")

@@ -21,7 +21,7 @@ from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.record_forms import RecordForm, form_for
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import kind_name, name_of
 
 BLANK_ROWS = 3

@@ -7,6 +7,8 @@ from flask_babel import gettext as _
 
 from backend.domain.kinds import own_words
 from backend.domain.parties import Role
+from backend.messages import fields
+from backend.messages.catalogue import gettext
 from backend.web.forms import choices
 from backend.web.presentation.languages import language, moment_text
 
@@ -14,8 +16,13 @@ from backend.web.presentation.languages import language, moment_text
 def field_name(name: str) -> str:
     """A field by its JSON name, in the reader's words; one that has none anywhere keeps its own."""
     if (own := own_words(name)) is not None:
-        return own.label.of(language())
+        return gettext(own.label, language())
     return _names().get(name, name)
+
+
+def in_words(fault: str) -> str:
+    """A field's fault as the reader is told it."""
+    return fields.in_words(fault, language(), field_name)
 
 
 def has_name(name: str) -> bool:
@@ -134,7 +141,7 @@ def _names() -> dict[str, str]:
 
 def role_name(role: Role) -> str:
     """A role, in the reader's words."""
-    return role.names.of(language())
+    return gettext(role.names, language())
 
 
 def event_types() -> list[tuple[str, str]]:

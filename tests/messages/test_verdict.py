@@ -1,4 +1,4 @@
-"""Every reason that the code can give has its sentence in both languages, and every sentence can be said."""
+"""Every reason that the code can give has its sentence, and every sentence can be said in every language."""
 
 import ast
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 
 import backend
 from backend.domain.records import ProofState
-from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, sentence
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
+from backend.messages.catalogue import languages
+from backend.messages.verdict import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, sentence
 from tests.helpers.builders import NOON
 
 ROOT = Path(backend.__file__).parent
@@ -60,28 +61,20 @@ def test_the_reasons_are_found_in_the_code():
 
 
 @pytest.mark.parametrize("reason", sorted(reasons_named()))
-def test_every_reason_has_a_sentence_in_both_languages(reason):
-    english, chinese = REASONS[reason]
-    assert english
-    assert any("一" <= letter <= "鿿" for letter in chinese)
+def test_every_reason_has_a_sentence(reason):
+    assert REASONS[reason]
 
 
 def test_no_sentence_is_kept_that_nothing_can_say():
-    written = set().union(*(words_in(path) for path in ROOT.rglob("*.py") if path.name != "sentences.py"))
+    written = set().union(*(words_in(path) for path in ROOT.rglob("*.py") if path != ROOT / "messages" / "verdict.py"))
     unsaid = set(REASONS) - reasons_named() - written
     assert not unsaid
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
-def test_both_languages_show_the_same_values(reason):
-    english, chinese = REASONS[reason]
-    assert placeholders(english) == placeholders(chinese)
-
-
-@pytest.mark.parametrize("reason", sorted(REASONS))
 def test_every_sentence_can_be_said(reason):
-    values = dict.fromkeys(placeholders(REASONS[reason][0]), "<{issuer}>") | {"anchored_at": NOON, "until": NOON}
-    for language in ("en", "zh"):
+    values = dict.fromkeys(placeholders(REASONS[reason]), "<{issuer}>") | {"anchored_at": NOON, "until": NOON}
+    for language in languages():
         said = sentence(Check("STATUS", Outcome.PASS, reason, values), language)
         assert "{" not in said.replace("<{issuer}>", "")
 
