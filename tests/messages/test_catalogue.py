@@ -112,7 +112,7 @@ def test_planted_text_without_translation_is_missed(source):
     assert "None: A planted text" in missing_from(entries("zh"), found)
 
 
-def test_merchants_and_officers_read_no_word_of_the_machinery():
+def test_merchant_and_officer_texts_avoid_technical_words():
     machinery = re.compile(r"\b(hash|merkle|gas|wallet)\b|哈希|默克尔|钱包", re.IGNORECASE)
     shown = texts.of_templates() | texts.of_tables() | texts.of_code(texts.ROOT / "web")
     said = entries("zh")
@@ -124,7 +124,7 @@ def test_plural_follows_the_language():
     assert ngettext("{count} value", "{count} values", 1, "zh") == "1 项"
 
 
-def test_error_is_said_with_its_values_in_any_language():
+def test_error_is_said_with_values_in_any_language():
     error = errors.Conflict("a declaration that is {status} cannot become {wanted}", status="LODGED", wanted="SEIZED")
     assert str(error) == say(error, "en") == "a declaration that is LODGED cannot become SEIZED"
     assert say(error, "zh") == "状态为 LODGED 的报关单不能变为 SEIZED"

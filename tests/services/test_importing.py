@@ -328,5 +328,5 @@ def test_own_document_of_any_kind_comes_in(house, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
-def test_own_document_of_a_kind_that_is_not_imported_is_refused(house, kind):
+def test_own_document_of_another_kind_is_refused(house, kind):
     assert blocked(bring(house, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]

@@ -29,7 +29,7 @@ def is_made(house, kind, signer, assurance):
 
 
 @pytest.mark.parametrize(("kind", "role"), EVERY_PAIR, ids=IDS)
-def test_record_is_made_only_by_who_may_sign_it(house, kind, role):
+def test_record_is_made_only_by_permitted_signers(house, kind, role):
     signer, stated = somebody(house, role), KINDS[kind]
     assert is_made(house, kind, signer, Assurance.ISSUED) == (role in stated.signed_by)
     may_state = role is Role.MERCHANT and stated.signing is Signing.CERTIFIED

@@ -83,7 +83,7 @@ def test_published_schema_is_served(browser, slug, version):  # noqa: F811
     assert f":{slug}:v{version}" in browser.get(f"/schemas/{slug}/v{version}.json")
 
 
-def test_day_that_lies_too_early_is_told_in_both_languages(app):
+def test_day_too_early_is_told_in_both_languages(app):
     for language, words in (("en", "This must not lie before: Inspected on."), ("zh", "不得早于：检疫日期。")):
         with app.test_request_context(f"/?lang={language}"):
             assert in_words("must not lie before inspectionDate") == words
