@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.clearance import REFUNDED, Decision, Step
 from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
@@ -79,7 +79,7 @@ def decide(
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
-            if decision is Decision.REJECT:
+            if decision.leads_to in REFUNDED:
                 give_back(ctx, work, consignment.id)
             keep_answer(ctx, work, answer, taken.id)
             work.commit()

@@ -313,15 +313,24 @@ def test_one_certificate_does_not_cover_more_goods_than_it_certifies(house):
     assert {check.reason for check in ruling(house, lodged[2]).checks} >= {"quantity-used-up"}
 
 
-def test_goods_that_customs_rejected_give_their_share_of_the_certificate_back(house):
+@pytest.mark.parametrize(
+    ("decision", "left"),
+    [
+        (Decision.REJECT, Ruling.VALID),
+        (Decision.RETURN, Ruling.VALID),
+        (Decision.SEIZE, Ruling.INVALID),
+    ],
+)
+def test_only_goods_sent_away_refund_their_certificates(house, decision, left):
     papers = [house.issue_certificate(quantity="300"), house.issue_report()]
     first, second = (house.lodge(papers, declarationReference=f"S{number}") for number in range(2))
     house.settle()
     assert ruling(house, first).ruling is Ruling.VALID
     assert ruling(house, second).ruling is Ruling.INVALID
-    decisions.decide(house.ctx, house.officer, first.id, Decision.REJECT, "Wrong goods")
+    decisions.decide(house.ctx, house.officer, first.id, decision, "Wrong goods")
     house.settle()
-    assert ruling(house, second).ruling is Ruling.VALID
+    assert ruling(house, second).ruling is left
+    assert house.consignment(first.id).events[-1].step is Step.of(decision.leads_to)
 
 
 # The same request twice
