@@ -19,8 +19,7 @@ from backend.domain.records import RecordOnFile
 from backend.services.drawdowns import give_back
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
 from backend.services.ports import AppContext
-from backend.services.record_versions import first_of_line
-from backend.services.records import change_status, record
+from backend.services.records import change_status, original_of, record
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
@@ -92,7 +91,7 @@ def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOn
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
-        Draw(first_of_line(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        Draw(original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]
     ]

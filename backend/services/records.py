@@ -135,6 +135,22 @@ def change_status(
     work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
 
 
+def original_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
+    """The first version of a record: the one that this one, or what it replaced, replaced first."""
+    while on_file.supersedes_id is not None:
+        on_file = work.records.get(on_file.supersedes_id)
+    return on_file
+
+
+def latest_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
+    """The newest version of a record: the one that replaced it last, or the record itself."""
+    seen = {on_file.id}
+    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
+        on_file = work.records.get(on_file.superseded_by_id)
+        seen.add(on_file.id)
+    return on_file
+
+
 def _check_edge(on_file: RecordOnFile, status: int) -> None:
     if on_file.kind is Kind.DECLARATION:
         step = DeclarationStatus(on_file.status), DeclarationStatus(status)
