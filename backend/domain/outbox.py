@@ -151,7 +151,7 @@ class AccreditationAct:
 
 
 @dataclass(eq=False)
-class Answer:
+class IdempotencyRecord:
     """What a request with an idempotency key led to: the same key gets the same answer."""
 
     person_id: str

@@ -17,7 +17,7 @@ from backend.services.drawdowns import (
     give_back,
     shares,
 )
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import change_status, latest_of
 from backend.services.verification import snapshot, verdict_on_consignment
@@ -53,7 +53,7 @@ def decide(
     decision: Decision,
     reason: str,
     accept_cannot_tell: bool = False,
-    answer: AnswerKey | None = None,
+    key: IdempotencyKey | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws its certificates.
 
@@ -69,7 +69,7 @@ def decide(
         seen = _look(ctx, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.get(declaration_id)
-            if earlier := earlier_answer(work, answer):
+            if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
             if _papers(work, consignment) != seen.papers:
                 continue
@@ -80,7 +80,7 @@ def decide(
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 give_back(ctx, work, consignment.id)
-            keep_answer(ctx, work, answer, taken.id)
+            keep_result(ctx, work, key, taken.id)
             work.commit()
         ctx.wake_anchoring()
         return taken

@@ -17,7 +17,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.drawdowns import give_back
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import change_status, original_of, record
 from backend.store.unit_of_work import UnitOfWork
@@ -25,7 +25,7 @@ from backend.store.unit_of_work import UnitOfWork
 EARLIEST_ARRIVAL = timedelta(days=365)
 
 
-def lodge(ctx: AppContext, actor: Person, fields: Any, answer: AnswerKey | None = None) -> Consignment:
+def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | None = None) -> Consignment:
     """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records it relies on.
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
@@ -35,12 +35,12 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, answer: AnswerKey | None 
     if not isinstance(fields, dict):
         raise Invalid("a declaration is a JSON object", [("", "must be an object")])
     with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
+        if earlier := earlier_result(work, key):
             return work.consignments.get(earlier)
         merchant = work.organisations.get(actor.organisation.id)
         document, papers = check(ctx, work, merchant, fields)
         consignment = _lodge(ctx, work, merchant, document, papers)
-        keep_answer(ctx, work, answer, consignment.id)
+        keep_result(ctx, work, key, consignment.id)
         work.commit()
     ctx.wake_anchoring()
     return consignment

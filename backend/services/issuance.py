@@ -8,13 +8,13 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DocumentStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import change_status, record
 from backend.store.unit_of_work import UnitOfWork
 
 
-def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None) -> RecordOnFile:
     """An issuer signs a document of its own kind for a merchant.
 
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
@@ -23,11 +23,11 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: Answe
     _only_its_issuer(actor, kind)
     document = documents.read(kind, fields)
     with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
+        if earlier := earlier_result(work, key):
             return work.records.get(earlier)
         issuer = work.organisations.get(actor.organisation.id)
         on_file = record(ctx, work, kind, document, issuer, _holder(work, document) or issuer)
-        keep_answer(ctx, work, answer, on_file.id)
+        keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
     return on_file

@@ -8,7 +8,7 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind, Lane
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import record
 from backend.store.unit_of_work import UnitOfWork
@@ -73,7 +73,9 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
     return request.statement
 
 
-def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def sign_own(
+    ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
+) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed(f"only merchants sign {documents.SLUGS[kind]}s here", kind=documents.SLUGS[kind])
@@ -81,11 +83,11 @@ def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: An
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     document = documents.read(kind, fields)
     with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
+        if earlier := earlier_result(work, key):
             return work.records.get(earlier)
         merchant = work.organisations.get(actor.organisation.id)
         on_file = record(ctx, work, kind, document, merchant, merchant)
-        keep_answer(ctx, work, answer, on_file.id)
+        keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
     return on_file

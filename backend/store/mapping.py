@@ -10,8 +10,8 @@ from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, 
 from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.outbox import (
     AccreditationAct,
-    Answer,
     Claim,
+    IdempotencyRecord,
     Prepared,
     Sending,
     StatusChange,
@@ -81,7 +81,7 @@ def map_the_domain() -> None:
     act = tables.accreditation_act
     by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
     put(AccreditationAct, act, properties=_sendings(by))
-    put(Answer, tables.answer)
+    put(IdempotencyRecord, tables.answer)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Prepared, tables.prepared)
 

@@ -13,7 +13,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.verdict import Ruling
 from backend.services import accreditation, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable
-from backend.services.idempotency import AnswerKey, IdempotencyKeyReused
+from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.services.verification import (
     evidence_of,
     verdict_on,
@@ -337,7 +337,7 @@ def test_only_goods_sent_away_refund_their_certificates(house, decision, left):
 
 
 def a_key(house, digest="d", key="k", who="merchant"):
-    return AnswerKey(house.people[who].id, key, digest)
+    return IdempotencyKey(house.people[who].id, key, digest)
 
 
 def count(house):
@@ -418,7 +418,7 @@ def test_a_decision_repeated_with_its_key_is_the_same_decision(house):
     consignment = house.lodge()
     house.settle()
     key = a_key(house, who="officer")
-    assert decide(house, consignment, answer=key).id == decide(house, consignment, answer=key).id
+    assert decide(house, consignment, key=key).id == decide(house, consignment, key=key).id
 
 
 # How long it took

@@ -9,7 +9,7 @@ from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
 from backend.services import files, issuance
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
+from backend.web.api.access import auth, idempotency_key
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.auth import person
@@ -24,7 +24,7 @@ from backend.web.context import current_context
 def post_certificate(document: CertificateOfOrigin) -> dict[str, Any]:
     """A chamber signs a certificate of origin with its own key. Needs a chamber's token and the number it gives."""
     kind = Kind.CERTIFICATE_OF_ORIGIN
-    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), idempotency_key()))
 
 
 @blueprint.post("/inspection-reports")
@@ -35,7 +35,7 @@ def post_certificate(document: CertificateOfOrigin) -> dict[str, Any]:
 def post_report(document: InspectionReport) -> dict[str, Any]:
     """A laboratory signs an inspection report with its own key. Needs a laboratory's token."""
     kind = Kind.INSPECTION_REPORT
-    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(issuance.issue(current_context(), person(), kind, fields_of(document), idempotency_key()))
 
 
 @blueprint.post("/records/<record_id>/revocation")

@@ -8,7 +8,7 @@ from backend.domain.kinds import Kind
 from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
 from backend.services import statements
 from backend.web.api import views
-from backend.web.api.access import answer_key, auth
+from backend.web.api.access import auth, idempotency_key
 from backend.web.api.interface import blueprint
 from backend.web.api.shapes import RecordReceipt
 from backend.web.auth import person
@@ -66,4 +66,4 @@ def post_movement_event(document: MovementEvent) -> dict[str, Any]:
 
 
 def _signed(kind: Kind, document: Document) -> dict[str, Any]:
-    return views.receipt(statements.sign_own(current_context(), person(), kind, fields_of(document), answer_key()))
+    return views.receipt(statements.sign_own(current_context(), person(), kind, fields_of(document), idempotency_key()))
