@@ -267,7 +267,7 @@ def _state_origin(ctx: AppContext, people: _Cast, product: Product, attachment: 
         "attachments": [attachment],
     }
     merchant, chamber = people[Role.MERCHANT], people[Role.CHAMBER].organisation
-    return statements.state(ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
+    return statements.issue_statement(ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
 
 
 def _state_inspection(ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
@@ -289,7 +289,7 @@ def _state_inspection(ctx: AppContext, people: _Cast, product: Product, attachme
         **_TESTS[product.hs_code],
     }
     merchant, laboratory = people[Role.MERCHANT], people[Role.LABORATORY].organisation
-    return statements.state(ctx, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
+    return statements.issue_statement(ctx, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
 
 
 def _party(person: Person) -> dict[str, Any]:

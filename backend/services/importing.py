@@ -208,5 +208,5 @@ def _store(ctx: AppContext, actor: Person, file: FilePlan) -> tuple[Stored, ...]
         record = statements.sign_own(ctx, actor, Kind.INVOICE, fields)
         return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
     assert file.issuer is not None
-    record = statements.state(ctx, actor, kind, fields, file.issuer.id)
+    record = statements.issue_statement(ctx, actor, kind, fields, file.issuer.id)
     return (Stored(kind, str(fields.get(NUMBERS[kind]) or ""), record.id),)

@@ -12,8 +12,8 @@ from backend.domain.outbox import (
     AccreditationAct,
     Claim,
     IdempotencyRecord,
-    Prepared,
     Sending,
+    SigningRequest,
     StatusChange,
 )
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
@@ -83,7 +83,7 @@ def map_the_domain() -> None:
     put(AccreditationAct, act, properties=_sendings(by))
     put(IdempotencyRecord, tables.answer)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(Prepared, tables.prepared)
+    put(SigningRequest, tables.prepared)
 
 
 def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:

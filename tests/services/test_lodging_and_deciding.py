@@ -269,7 +269,7 @@ def test_an_end_is_an_end(house, last, then):
 def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     fields = certificate_fields(certificateNumber=None)
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     consignment = house.lodge([statement, house.issue_report()])
     house.settle()
     assert ruling(house, consignment).ruling is Ruling.CANNOT_TELL
