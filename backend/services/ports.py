@@ -205,7 +205,7 @@ class Simulator(Protocol):
 
 
 @dataclass(frozen=True)
-class Intake:
+class AdmissionLimits:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
 
     most_waiting: int = 100_000
@@ -236,7 +236,7 @@ class AppContext:
     """Under which address everybody reaches this server: schemas are named by it."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
-    intake: Intake = Intake()
+    admission: AdmissionLimits = AdmissionLimits()
     """How much may wait for the ledger before no more is taken in."""
     reached: Callable[[str], None] = lambda point: None
     """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""

@@ -28,7 +28,7 @@ from backend.domain.kinds import (
 from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
-from backend.services.admission_control import check_room
+from backend.services.admission_control import check_capacity
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -90,7 +90,7 @@ def draft(
     supersedes: RecordOnFile | None = None,
 ) -> UnsignedRecord:
     """Build a record up to its signature; reads only. Raises Conflict, Invalid, TooMuchWaiting."""
-    check_room(ctx, work, issuer)
+    check_capacity(ctx, work, issuer)
     fields = documents.fields_of(document)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
