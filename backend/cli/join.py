@@ -20,11 +20,11 @@ from backend.settings import Settings
 def join_command(role: str, name: str, email: str, identifier: str | None, as_json: bool) -> None:
     """Register an organisation; prints its password and token once."""
     from backend.runtime.context import opened
-    from backend.services.organisations import Particulars
+    from backend.services.organisations import OrganisationProfile
     from backend.services.organisations import join as register
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        joined = register(ctx, Particulars(Role(role), name, email, identifier=identifier))
+        joined = register(ctx, OrganisationProfile(Role(role), name, email, identifier=identifier))
     shown = {
         "role": role,
         "organisation": name,

@@ -22,6 +22,8 @@ class Decision(StrEnum):
     DETAIN = "detain"
     RELEASE = "release"
     REJECT = "reject"
+    RETURN = "return"
+    SEIZE = "seize"
 
     @property
     def leads_to(self) -> DeclarationStatus:
@@ -32,7 +34,16 @@ class Decision(StrEnum):
             Decision.DETAIN: DeclarationStatus.DETAINED,
             Decision.RELEASE: DeclarationStatus.RELEASED,
             Decision.REJECT: DeclarationStatus.REJECTED,
+            Decision.RETURN: DeclarationStatus.RETURNED,
+            Decision.SEIZE: DeclarationStatus.SEIZED,
         }[self]
+
+
+REFUNDED = frozenset({DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN})
+"""Ends after which the goods did not enter, so that certificates get back what was drawn for them.
+
+Seized goods stay drawn: they came in and were used up, if not by the merchant.
+"""
 
 
 class Step(StrEnum):

@@ -151,7 +151,7 @@ class AccreditationAct:
 
 
 @dataclass(eq=False)
-class Answer:
+class IdempotencyRecord:
     """What a request with an idempotency key led to: the same key gets the same answer."""
 
     person_id: str
@@ -162,10 +162,10 @@ class Answer:
 
 
 @dataclass(eq=False)
-class Prepared:
-    """An act that waits for a signature made outside: who asked for what, and the chance that goes into its text.
+class SigningRequest:
+    """A draft that waits for a signature made elsewhere: who asked for what, and the seed of its random bytes.
 
-    The same act with the same moment and seed gives the same text to sign, unless things have moved on since.
+    The same arguments with the same moment and seed give the same draft, unless things have moved on since.
     """
 
     id: str
@@ -177,7 +177,7 @@ class Prepared:
     seed: bytes
     text_digest: str
 
-    def chance(self) -> Callable[[int], bytes]:
+    def random_bytes(self) -> Callable[[int], bytes]:
         """Random bytes out of the seed, the same ones every time: salts and numbers that nobody else can know."""
         counter = count()
         return lambda size: sha512(self.seed + next(counter).to_bytes(8, "big")).digest()[:size]

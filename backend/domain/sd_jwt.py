@@ -118,16 +118,26 @@ class Record:
         )
 
 
-def issue(
-    claims: Mapping[str, Any],
-    subject: Mapping[str, Any],
-    jwk: Jwk,
-    sign: Callable[[bytes], bytes],
-    new_salt: Callable[[], bytes],
-) -> Record:
-    """Make and sign a record. Every field of ``subject`` gets its own 256-bit salt; ``claims`` stay in the open.
+@dataclass(frozen=True)
+class Unsigned:
+    """A record that only lacks its signature: what is to be signed, and the disclosures that go with it."""
 
-    ``sign`` takes the signing input and returns the 64-byte ES256 signature (r ‖ s).
+    header: dict[str, Any]
+    payload: dict[str, Any]
+    disclosures: tuple[str, ...]
+    subject: dict[str, Any]
+    signing_input: bytes
+
+    def signed(self, signature: bytes) -> Record:
+        """The record with its 64-byte ES256 signature (r ‖ s), which is not checked here."""
+        signed_jwt = f"{self.signing_input.decode('ascii')}.{b64(signature)}"
+        return Record(signed_jwt, self.header, self.payload, self.disclosures, self.subject)
+
+
+def draft(claims: Mapping[str, Any], subject: Mapping[str, Any], jwk: Jwk, new_salt: Callable[[], bytes]) -> Unsigned:
+    """Make a record to be signed with the key ``jwk``.
+
+    Every field of ``subject`` gets its own 256-bit salt; ``claims`` stay in the open.
     """
     disclosures = tuple(
         b64(json.dumps([b64(new_salt()), name, value], ensure_ascii=False).encode()) for name, value in subject.items()
@@ -142,8 +152,7 @@ def issue(
         "_sd_alg": "sha-256",
     }
     signing_input = ".".join(b64(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
-    signed_jwt = f"{signing_input}.{b64(sign(signing_input.encode('ascii')))}"
-    return Record(signed_jwt, header, payload, disclosures, dict(subject))
+    return Unsigned(header, payload, disclosures, dict(subject), signing_input.encode("ascii"))
 
 
 def parse(text: str) -> Record:

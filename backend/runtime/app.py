@@ -35,7 +35,7 @@ from backend.runtime.context import VERSION, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
-from backend.services.ports import AppContext, Intake
+from backend.services.ports import AdmissionLimits, AppContext
 from backend.settings import Settings
 from backend.web.api import blueprint as api
 from backend.web.api.interface import StrictJson
@@ -101,7 +101,7 @@ def running(settings: Settings) -> Iterator[System]:
                 ours = replace(
                     ctx,
                     node=node,
-                    intake=_intake(settings),
+                    admission=_admission_limits(settings),
                     public_url=settings.public_url,
                     simulator=ProgramSimulator(folder.simulations),
                     wake_simulating=simulations.wake,
@@ -112,8 +112,8 @@ def running(settings: Settings) -> Iterator[System]:
                 worker.stop()
 
 
-def _intake(settings: Settings) -> Intake:
-    return Intake(
+def _admission_limits(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
         settings.intake_most_waiting,
         settings.intake_least_free_mb * 1024 * 1024,
         lambda: shutil.disk_usage(settings.data_dir).free,

@@ -19,18 +19,18 @@ from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import advance
-from backend.services.organisations import Particulars, Secrets, join
+from backend.services.organisations import Credentials, OrganisationProfile, join
 from backend.services.ports import AppContext
 
-PARTICULARS = (
-    Particulars(
+PROFILES = (
+    OrganisationProfile(
         Role.AUTHORITY,
         "Accreditation Authority (demo)",
         "authority@example.org",
         "认可主管机关（演示）",
         "1 Harbour Road, Hangzhou",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.MERCHANT,
         "Yiwu Morning Star Trading Co., Ltd. (demo)",
         "merchant@example.org",
@@ -39,35 +39,35 @@ PARTICULARS = (
         "CN",
         "91330782DEM000001N",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.CHAMBER,
         "Zhejiang Chamber of Commerce (demo)",
         "chamber@example.org",
         "浙江商会（演示）",
         "12 Wensan Road, Hangzhou",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.LABORATORY,
         "Qiantang Testing Laboratory (demo)",
         "laboratory@example.org",
         "钱塘检测实验室（演示）",
         "300 Xuelin Street, Hangzhou",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.PLANT_PROTECTION,
         "Zhejiang Plant Protection Office (demo)",
         "plants@example.org",
         "浙江植物检疫站（演示）",
         "29 Fengqi East Road, Hangzhou",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.OFFICER,
         "Yiwu Customs Office (demo)",
         "officer@example.org",
         "义乌海关（演示）",
         "Yiwu, Zhejiang",
     ),
-    Particulars(
+    OrganisationProfile(
         Role.ANALYST,
         "Trade Facilitation Institute (demo)",
         "analyst@example.org",
@@ -147,7 +147,7 @@ def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> No
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in _credentials(folder)}
     tell("organisations and their keys")
-    people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PARTICULARS})
+    people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PROFILES})
     tell("accreditations on the ledger")
     for role in people.people:
         if accreditation_bits(role):
@@ -171,7 +171,7 @@ def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> No
 
 def is_whole(folder: DataFolder) -> bool:
     """Whether everybody of this version's demonstration is known in the data folder."""
-    return {entry["role"] for entry in _credentials(folder)} >= {p.role.value for p in PARTICULARS}
+    return {entry["role"] for entry in _credentials(folder)} >= {p.role.value for p in PROFILES}
 
 
 def _credentials(folder: DataFolder) -> list[dict[str, str]]:
@@ -186,11 +186,11 @@ def _write_credentials(folder: DataFolder) -> None:
     if is_whole(folder):
         return
     kept = {entry["role"]: entry for entry in _credentials(folder)}
-    entries = [kept.get(particulars.role.value) or _fresh(particulars) for particulars in PARTICULARS]
+    entries = [kept.get(particulars.role.value) or _fresh(particulars) for particulars in PROFILES]
     folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
 
 
-def _fresh(particulars: Particulars) -> dict[str, str]:
+def _fresh(particulars: OrganisationProfile) -> dict[str, str]:
     return {
         "role": particulars.role.value,
         "organisation": particulars.name,
@@ -207,10 +207,10 @@ def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def _join(ctx: AppContext, particulars: Particulars, entry: dict[str, str]) -> Person:
+def _join(ctx: AppContext, particulars: OrganisationProfile, entry: dict[str, str]) -> Person:
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(particulars.email)
-    return person or join(ctx, particulars, Secrets(entry["password"], entry["token"])).person
+    return person or join(ctx, particulars, Credentials(entry["password"], entry["token"])).person
 
 
 def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
@@ -275,7 +275,7 @@ def _state_origin(ctx: AppContext, people: _Cast, product: Product, attachment: 
         "attachments": [attachment],
     }
     merchant, chamber = people[Role.MERCHANT], people[Role.CHAMBER].organisation
-    return statements.state(ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
+    return statements.issue_statement(ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.id, product.id)
 
 
 def _state_inspection(ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any]) -> RecordOnFile:
@@ -297,7 +297,7 @@ def _state_inspection(ctx: AppContext, people: _Cast, product: Product, attachme
         **_TESTS[product.hs_code],
     }
     merchant, laboratory = people[Role.MERCHANT], people[Role.LABORATORY].organisation
-    return statements.state(ctx, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
+    return statements.issue_statement(ctx, merchant, Kind.INSPECTION_REPORT, fields, laboratory.id, product.id)
 
 
 def _party(person: Person) -> dict[str, Any]:

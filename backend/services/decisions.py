@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.clearance import REFUNDED, Decision, Step
 from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
@@ -17,10 +17,9 @@ from backend.services.drawdowns import (
     give_back,
     shares,
 )
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.record_versions import newest_of_line
-from backend.services.records import change_status
+from backend.services.records import change_status, latest_of
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 
@@ -54,7 +53,7 @@ def decide(
     decision: Decision,
     reason: str,
     accept_indeterminate: bool = False,
-    answer: AnswerKey | None = None,
+    key: IdempotencyKey | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws its certificates.
 
@@ -70,7 +69,7 @@ def decide(
         seen = _look(ctx, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.get(declaration_id)
-            if earlier := earlier_answer(work, answer):
+            if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
             if _papers(work, consignment) != seen.papers:
                 continue
@@ -79,9 +78,9 @@ def decide(
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
-            if decision is Decision.REJECT:
+            if decision.leads_to in REFUNDED:
                 give_back(ctx, work, consignment.id)
-            keep_answer(ctx, work, answer, taken.id)
+            keep_result(ctx, work, key, taken.id)
             work.commit()
         ctx.wake_anchoring()
         return taken
@@ -100,7 +99,7 @@ def _look(ctx: AppContext, declaration_id: str) -> _Seen:
 
 def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [newest_of_line(work, paper.record) for paper in consignment.papers]
+    newest = [latest_of(work, paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 

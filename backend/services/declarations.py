@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,54 +19,61 @@ from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.domain.statuses import DeclarationStatus
 from backend.services.drawdowns import give_back
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.record_versions import first_of_line
-from backend.services.records import change_status, record
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, original_of, sign_and_file
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
 
 
-def lodge(ctx: AppContext, actor: Person, fields: Any, answer: AnswerKey | None = None) -> Consignment:
+def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | None = None) -> Consignment:
     """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records it relies on.
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
     """
-    if actor.role is not Role.MERCHANT:
-        raise NotAllowed("only merchants lodge declarations")
-    if not isinstance(fields, dict):
-        raise Invalid("a declaration is a JSON object", [("", "must be an object")])
     with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
+        if earlier := earlier_result(work, key):
             return work.consignments.get(earlier)
-        merchant = work.organisations.get(actor.organisation.id)
-        document, papers = check(ctx, work, merchant, fields)
-        consignment = _lodge(ctx, work, merchant, document, papers)
-        keep_answer(ctx, work, answer, consignment.id)
+        on_file = sign_and_file(ctx, work, draft_declaration(ctx, work, DraftInputs.fresh(ctx), actor, fields))
+        consignment = work.consignments.get(on_file.id)
+        keep_result(ctx, work, key, consignment.id)
         work.commit()
     ctx.wake_anchoring()
     return consignment
 
 
+def draft_declaration(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, fields: Any
+) -> UnsignedRecord:
+    """What ``lodge`` signs."""
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed("only merchants lodge declarations")
+    if not isinstance(fields, dict):
+        raise Invalid("a declaration is a JSON object", [("", "must be an object")])
+    merchant = work.organisations.get(actor.organisation.id)
+    document, papers = check(inputs.moment, work, merchant, fields)
+    drafted = draft(ctx, work, inputs, Kind.DECLARATION, document, merchant, merchant)
+    return replace(drafted, on_filed=lambda on_file: work.add(_consignment(work, on_file, document, papers)))
+
+
 def check(
-    ctx: AppContext, work: UnitOfWork, merchant: Organisation, fields: dict[str, Any]
+    now: datetime, work: UnitOfWork, merchant: Organisation, fields: dict[str, Any]
 ) -> tuple[Declaration, list[RecordOnFile]]:
     """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
     papers, named = _papers(work, merchant, fields.get("records", []))
     document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
     assert isinstance(document, Declaration)
-    _check_arrival(ctx, document.arrival_date_time)
+    _check_arrival(now, document.arrival_date_time)
     if work.consignments.reference_is_taken(merchant, document.declaration_reference):
         raise Conflict("a declaration was lodged under this reference before", reference=document.declaration_reference)
     return document, papers
 
 
-def _lodge(
-    ctx: AppContext, work: UnitOfWork, merchant: Organisation, document: Declaration, papers: Sequence[RecordOnFile]
+def _consignment(
+    work: UnitOfWork, on_file: RecordOnFile, document: Declaration, papers: Sequence[RecordOnFile]
 ) -> Consignment:
-    on_file = record(ctx, work, Kind.DECLARATION, document, merchant, merchant)
-    lodged = on_file.recorded_at
+    merchant, lodged = on_file.holder, on_file.issued_at
     consignment = Consignment(
         id=on_file.id,
         record=on_file,
@@ -79,7 +87,6 @@ def _lodge(
     )
     if document.arrival_date_time is not None:
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, document.arrival_date_time, lodged, merchant))
-    work.add(consignment)
     return consignment
 
 
@@ -93,7 +100,7 @@ def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOn
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
-        Draw(first_of_line(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        Draw(original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]
     ]
@@ -134,21 +141,21 @@ def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     )
 
 
-def _check_arrival(ctx: AppContext, arrived: datetime | None) -> None:
+def _check_arrival(now: datetime, arrived: datetime | None) -> None:
     if arrived is None:
         return
-    if arrived > ctx.now() + timedelta(minutes=5):
+    if arrived > now + timedelta(minutes=5):
         raise Invalid(
             "the goods cannot have come already",
             [("arrivalDateTime", "lies in the future: leave it out until they come")],
         )
-    if arrived < ctx.now() - EARLIEST_ARRIVAL:
+    if arrived < now - EARLIEST_ARRIVAL:
         raise Invalid("arrival lies too far back", [("arrivalDateTime", "lies more than a year back")])
 
 
 def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived: datetime) -> Consignment:
     """Note when goods that were declared beforehand came under customs' control."""
-    _check_arrival(ctx, arrived)
+    _check_arrival(ctx.now(), arrived)
     with ctx.work() as work:
         consignment = visible(work, actor, declaration_id)
         if actor.role not in (Role.MERCHANT, Role.OFFICER):

@@ -24,7 +24,7 @@ from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Check
 from backend.services.ports import AppContext
-from backend.services.record_versions import newest_of_line
+from backend.services.records import latest_of
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -70,7 +70,7 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
     """The issued certificates that the declaration may draw, each the newest of its line. Statements give nothing."""
     lines = dict.fromkeys(draw.certificate_id for draw in consignment.draws)
-    newest = {line: newest_of_line(work, work.records.get(line)) for line in lines}
+    newest = {line: latest_of(work, work.records.get(line)) for line in lines}
     return {
         line: paper
         for line, paper in newest.items()

@@ -1,60 +1,67 @@
-"""Two steps for organisations that keep their key themselves: we make the text, they sign it, we put it on file.
+"""Two steps for organisations that keep their key themselves: we draft a record, they sign it, we put it on file.
 
-The act is done twice. The first time it stops where it would sign, and leaves nothing behind but the text; the second
-time the signature is there. Moment and chance are the same both times, so the text is, unless things moved on.
+The draft itself is not kept, only what it was made from: drawn up again when the signature comes, it is the same to the
+byte, unless things have moved on in between. Then the signature is over something else, and is refused.
 """
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
 from backend.domain.message import Message
-from backend.domain.outbox import Prepared
-from backend.domain.parties import Person, SigningKey
+from backend.domain.outbox import SigningRequest
+from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile
-from backend.services import declarations, issuance, statements
-from backend.services.joined_work import joined
+from backend.services.declarations import draft_declaration
+from backend.services.issuance import draft_confirmation, draft_issue
 from backend.services.ports import AppContext
+from backend.services.records import DraftInputs, UnsignedRecord, file
+from backend.services.statements import draft_own, draft_statement
+from backend.store.unit_of_work import UnitOfWork
 
 PATIENCE = timedelta(hours=1)
-"""How long a prepared text may be signed."""
+"""How long a draft may be signed."""
+
+_Draft = Callable[[AppContext, UnitOfWork, DraftInputs, Person, Mapping[str, Any]], UnsignedRecord]
 
 
-class _Act(Protocol):
-    def __call__(self, ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile: ...
-
-
-def _issue(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
-    kind = _kind(arguments)
+def _issue(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, arguments: Mapping[str, Any]
+) -> UnsignedRecord:
+    kind, document = _kind(arguments), arguments["document"]
     match KINDS[kind].signing:
         case Signing.LODGED:
-            return declarations.lodge(ctx, actor, arguments["document"]).record
+            return draft_declaration(ctx, work, inputs, actor, document)
         case Signing.OWN:
-            return statements.sign_own(ctx, actor, kind, arguments["document"])
+            return draft_own(ctx, work, inputs, actor, kind, document)
         case Signing.CERTIFIED:
-            return issuance.issue(ctx, actor, kind, arguments["document"])
+            return draft_issue(ctx, work, inputs, actor, kind, document)
         case other:
             assert_never(other)
 
 
-def _state(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
+def _state(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, arguments: Mapping[str, Any]
+) -> UnsignedRecord:
     issuer = str(arguments.get("issuer") or "")
-    return statements.state(ctx, actor, _kind(arguments), arguments["document"], issuer)
+    return draft_statement(ctx, work, inputs, actor, _kind(arguments), arguments["document"], issuer)
 
 
-def _confirm(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
-    number = str(arguments.get("number") or "")
-    return issuance.confirm(ctx, actor, str(arguments.get("request") or ""), number, arguments.get("changes"))
+def _confirm(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, arguments: Mapping[str, Any]
+) -> UnsignedRecord:
+    request, number = str(arguments.get("request") or ""), str(arguments.get("number") or "")
+    return draft_confirmation(ctx, work, inputs, actor, request, number, arguments.get("changes"))
 
 
-def _kind(arguments: dict[str, Any]) -> Kind:
+def _kind(arguments: Mapping[str, Any]) -> Kind:
     try:
         return BY_SLUG[str(arguments.get("kind"))]
     except KeyError:
@@ -63,15 +70,8 @@ def _kind(arguments: dict[str, Any]) -> Kind:
         ) from None
 
 
-ACTS: dict[str, _Act] = {"issue": _issue, "state": _state, "confirm": _confirm}
-
-
-class _TextReady(Exception):
-    """The act has come to where it signs."""
-
-    def __init__(self, key: SigningKey, text: bytes) -> None:
-        self.key, self.text = key, text
-        super().__init__()
+# "state" is the word of the programming interface for issuing a statement; programs out there send it.
+ACTS: dict[str, _Draft] = {"issue": _issue, "state": _state, "confirm": _confirm}
 
 
 @dataclass(frozen=True)
@@ -89,57 +89,45 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
-    prepared = Prepared(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
-
-    def stop(key: SigningKey, text: bytes) -> bytes:
-        raise _TextReady(key, text)
-
-    try:
-        with joined(ctx) as within:
-            _do(within, prepared, actor, stop)
-            raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
-    except _TextReady as ready:
-        prepared.thumbprint, prepared.text_digest = ready.key.thumbprint, sha256(ready.text).hexdigest()
-        text = ready.text
+    request = SigningRequest(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
     with ctx.work() as work:
+        draft = _draft(ctx, work, request, actor)
+        if not draft.key.is_outside:
+            raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
+        request.thumbprint = draft.key.thumbprint
+        request.text_digest = sha256(draft.signing_input).hexdigest()
         work.signing_requests.delete_before(now - PATIENCE)
-        work.add(prepared)
+        work.add(request)
         work.commit()
-    return ToSign(prepared.id, prepared.thumbprint, text, now + PATIENCE)
+    return ToSign(request.id, request.thumbprint, draft.signing_input, now + PATIENCE)
 
 
-def submit(ctx: AppContext, actor: Person, prepared_id: str, signature: str) -> RecordOnFile:
-    """Put on file what was prepared, with the signature made outside (base64url of r and s, 64 bytes)."""
-    with ctx.work(reading=True) as work:
-        prepared = work.signing_requests.find(prepared_id)
-    if prepared is None or prepared.person_id != actor.id or prepared.moment + PATIENCE < ctx.now():
-        raise NotFound("nothing waits for a signature under this id", id=prepared_id)
-    try:
-        raw = sd_jwt.unb64(signature)
-    except sd_jwt.MalformedRecord as error:
-        raise Invalid("not a signature", [("signature", "is not base64url of 64 bytes")]) from error
+def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> RecordOnFile:
+    """Put on file what was prepared, with its signature (base64url of r and s, 64 bytes).
 
-    def sign(key: SigningKey, text: bytes) -> bytes:
-        if key.thumbprint != prepared.thumbprint or sha256(text).hexdigest() != prepared.text_digest:
+    Raises NotFound where nothing of this person's waits under this id, Conflict where things have moved on since it
+    was prepared, Invalid where the signature is not the key's over the text.
+    """
+    with ctx.work() as work:
+        request = work.signing_requests.find(request_id)
+        if request is None or request.person_id != actor.id or request.moment + PATIENCE < ctx.now():
+            raise NotFound("nothing waits for a signature under this id", id=request_id)
+        try:
+            raw = sd_jwt.unb64(signature)
+        except sd_jwt.MalformedRecord as error:
+            raise Invalid("not a signature", [("signature", "is not base64url of 64 bytes")]) from error
+        draft = _draft(ctx, work, request, actor)
+        if (draft.key.thumbprint, sha256(draft.signing_input).hexdigest()) != (request.thumbprint, request.text_digest):
             raise Conflict("things have moved on since this was prepared: prepare it again")
-        if not sd_jwt.verify(key.public_jwk, text, raw):
+        if not sd_jwt.verify(draft.key.public_jwk, draft.signing_input, raw):
             raise Invalid("not this key's signature", [("signature", "is not the key's signature over the text")])
-        return raw
-
-    with joined(ctx) as within:
-        made = _do(within, prepared, actor, sign)
-        made.recorded_at = ctx.now()
-        with within.work() as work:
-            kept = work.signing_requests.find(prepared.id)
-            if kept is None:
-                raise NotFound("nothing waits for a signature under this id", id=prepared.id)
-            work.remove(kept)
-    return made
+        on_file = file(ctx, work, draft, raw)
+        work.remove(request)
+        work.commit()
+    ctx.wake_anchoring()
+    return on_file
 
 
-def _do(
-    within: AppContext, prepared: Prepared, actor: Person, sign: Callable[[SigningKey, bytes], bytes]
-) -> RecordOnFile:
-    """Do the act with the moment and the chance that it was prepared with."""
-    around = replace(within, now=lambda: prepared.moment, random=prepared.chance(), outside=sign)
-    return ACTS[prepared.act](around, actor, prepared.arguments)
+def _draft(ctx: AppContext, work: UnitOfWork, request: SigningRequest, actor: Person) -> UnsignedRecord:
+    inputs = DraftInputs(request.moment, request.random_bytes())
+    return ACTS[request.act](ctx, work, inputs, actor, request.arguments)

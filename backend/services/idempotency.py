@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backend.domain.errors import TraceabilityError
-from backend.domain.outbox import Answer
+from backend.domain.outbox import IdempotencyRecord
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -15,7 +15,7 @@ class IdempotencyKeyReused(TraceabilityError):
 
 
 @dataclass(frozen=True)
-class AnswerKey:
+class IdempotencyKey:
     """Who asked, under which key, and a digest of what was asked."""
 
     person_id: str
@@ -23,19 +23,19 @@ class AnswerKey:
     request_digest: str
 
 
-def earlier_answer(work: UnitOfWork, key: AnswerKey | None) -> str | None:
+def earlier_result(work: UnitOfWork, key: IdempotencyKey | None) -> str | None:
     """The id of what the same request led to before; raises IdempotencyKeyReused for another request."""
     if key is None:
         return None
-    answer = work.idempotency.find(key.person_id, key.key)
-    if answer is None:
+    found = work.idempotency.find(key.person_id, key.key)
+    if found is None:
         return None
-    if answer.request_digest != key.request_digest:
+    if found.request_digest != key.request_digest:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another request", key=key.key)
-    return answer.resource_id
+    return found.resource_id
 
 
-def keep_answer(ctx: AppContext, work: UnitOfWork, key: AnswerKey | None, resource_id: str) -> None:
+def keep_result(ctx: AppContext, work: UnitOfWork, key: IdempotencyKey | None, resource_id: str) -> None:
     """Remember what the request led to, in the same unit of work as the thing itself."""
     if key is not None:
-        work.add(Answer(key.person_id, key.key, key.request_digest, resource_id, ctx.now()))
+        work.add(IdempotencyRecord(key.person_id, key.key, key.request_digest, resource_id, ctx.now()))

@@ -77,7 +77,7 @@ def _declaration_faults(
 ) -> list[tuple[str, str, dict[str, object]]]:
     """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
     try:
-        declarations.check(ctx, work, merchant, fields)
+        declarations.check(ctx.now(), work, merchant, fields)
     except Conflict:
         return [("declarationReference", "lodged-before", {"value": fields.get("declarationReference")})]
     except Invalid as error:

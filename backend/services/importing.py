@@ -210,6 +210,6 @@ def _store(ctx: AppContext, actor: Person, file: FilePlan) -> tuple[Stored, ...]
             return (Stored(kind, number, statements.sign_own(ctx, actor, kind, fields).id),)
         case Signing.CERTIFIED:
             assert file.issuer is not None
-            return (Stored(kind, number, statements.state(ctx, actor, kind, fields, file.issuer.id).id),)
+            return (Stored(kind, number, statements.issue_statement(ctx, actor, kind, fields, file.issuer.id).id),)
         case other:
             assert_never(other)

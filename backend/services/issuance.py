@@ -1,5 +1,6 @@
 """Issuers sign records: their own, or what a merchant laid before them; and take them back."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic.alias_generators import to_snake
@@ -11,29 +12,36 @@ from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.domain.statuses import DocumentStatus
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import change_status, record
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_and_file
 from backend.store.unit_of_work import UnitOfWork
 
 
-def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None) -> RecordOnFile:
     """An issuer signs a document of its own kind for a merchant.
 
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
     registered here under the same company number or name; otherwise by the issuer itself.
     """
-    _only_its_issuer(actor, kind)
-    document = documents.read(kind, fields)
     with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
+        if earlier := earlier_result(work, key):
             return work.records.get(earlier)
-        issuer = work.organisations.get(actor.organisation.id)
-        on_file = record(ctx, work, kind, document, issuer, _holder(work, kind, document) or issuer)
-        keep_answer(ctx, work, answer, on_file.id)
+        on_file = sign_and_file(ctx, work, draft_issue(ctx, work, DraftInputs.fresh(ctx), actor, kind, fields))
+        keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
     return on_file
+
+
+def draft_issue(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, kind: Kind, fields: Any
+) -> UnsignedRecord:
+    """What ``issue`` signs."""
+    _only_its_issuer(actor, kind)
+    document = documents.read(kind, fields)
+    issuer = work.organisations.get(actor.organisation.id)
+    return draft(ctx, work, inputs, kind, document, issuer, _holder(work, kind, document) or issuer)
 
 
 def _only_its_issuer(actor: Person, kind: Kind) -> None:
@@ -60,24 +68,43 @@ def confirm(
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
     with ctx.work() as work:
-        request = _waiting(work, actor, request_id)
-        statement = request.statement
-        fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
-        document = documents.read(statement.kind, fields)
-        on_file = record(
-            ctx,
-            work,
-            statement.kind,
-            document,
-            request.issuer,
-            request.merchant,
-            product=statement.product,
-            supersedes=statement,
-        )
-        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
+        drafted = draft_confirmation(ctx, work, DraftInputs.fresh(ctx), actor, request_id, number, changes)
+        on_file = sign_and_file(ctx, work, drafted)
         work.commit()
     ctx.wake_anchoring()
     return on_file
+
+
+def draft_confirmation(
+    ctx: AppContext,
+    work: UnitOfWork,
+    inputs: DraftInputs,
+    actor: Person,
+    request_id: str,
+    number: str,
+    changes: dict[str, Any] | None = None,
+) -> UnsignedRecord:
+    """What ``confirm`` signs."""
+    request = _waiting(work, actor, request_id)
+    statement = request.statement
+    fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
+    document = documents.read(statement.kind, fields)
+    drafted = draft(
+        ctx,
+        work,
+        inputs,
+        statement.kind,
+        document,
+        request.issuer,
+        request.merchant,
+        product=statement.product,
+        supersedes=statement,
+    )
+
+    def answer_request(on_file: RecordOnFile) -> None:
+        request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
+
+    return replace(drafted, on_filed=answer_request)
 
 
 def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:

@@ -24,7 +24,7 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Particulars:
+class OrganisationProfile:
     """What is known of an organisation when it joins."""
 
     role: Role
@@ -37,34 +37,34 @@ class Particulars:
 
 
 @dataclass(frozen=True)
-class Secrets:
+class Credentials:
     """What the first person signs in with."""
 
     password: str
     token: str
 
     @classmethod
-    def fresh(cls) -> "Secrets":
+    def fresh(cls) -> "Credentials":
         """New ones: 96 and 256 random bits."""
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
-def join(ctx: AppContext, particulars: Particulars, given: Secrets | None = None) -> Joined:
+def join(ctx: AppContext, particulars: OrganisationProfile, given: Credentials | None = None) -> Joined:
     """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
     with ctx.work() as work:
-        joined = _join(ctx, work, particulars, given or Secrets.fresh())
+        joined = _join(ctx, work, particulars, given or Credentials.fresh())
         work.commit()
     return joined
 
 
-def register(ctx: AppContext, actor: Person, particulars: Particulars) -> Joined:
+def register(ctx: AppContext, actor: Person, particulars: OrganisationProfile) -> Joined:
     """The authority lets an organisation join."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority registers organisations")
     return join(ctx, particulars)
 
 
-def _join(ctx: AppContext, work: UnitOfWork, particulars: Particulars, given: Secrets) -> Joined:
+def _join(ctx: AppContext, work: UnitOfWork, particulars: OrganisationProfile, given: Credentials) -> Joined:
     email = particulars.email.strip().lower()
     if "@" not in email or any(c.isspace() for c in email):
         raise Invalid("not an e-mail address", [("email", "is no e-mail address")])

@@ -1,6 +1,5 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from backend.domain.errors import Conflict
 from backend.domain.ledger import (
     Accreditation,
     Act,
@@ -20,7 +18,6 @@ from backend.domain.ledger import (
     Receipt,
     SignedTransaction,
 )
-from backend.domain.parties import SigningKey
 from backend.domain.sd_jwt import Jwk
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
@@ -207,13 +204,8 @@ class Simulator(Protocol):
         """Delete what a simulation left."""
 
 
-def refuse_to_sign(key: SigningKey, signing_input: bytes) -> bytes:
-    """There is nobody here who could: the key lies outside."""
-    raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
-
-
 @dataclass(frozen=True)
-class Intake:
+class AdmissionLimits:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
 
     most_waiting: int = 100_000
@@ -242,12 +234,9 @@ class AppContext:
     """Makes sure that what was erased does not linger in the database's files."""
     public_url: str | None = None
     """Under which address everybody reaches this server: schemas are named by it."""
-    random: Callable[[int], bytes] = secrets.token_bytes
-    outside: Callable[[SigningKey, bytes], bytes] = refuse_to_sign
-    """Signs where the organisation keeps its key itself: only in the two steps of ``services/outside.py``."""
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
-    intake: Intake = Intake()
+    admission: AdmissionLimits = AdmissionLimits()
     """How much may wait for the ledger before no more is taken in."""
     reached: Callable[[str], None] = lambda point: None
     """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""

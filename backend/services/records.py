@@ -1,7 +1,13 @@
-"""Making a signed record: the one way in which a document comes onto file, whoever issues it."""
+"""Making a signed record: the one way in which a document comes onto file, whoever issues it.
+
+It takes two steps, since an organisation may keep its key itself: ``draft`` builds what is to be signed, ``file`` puts
+it on file with the signature. Where the key is kept here, ``sign_and_file`` does the second at once.
+"""
 
 import base64
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
@@ -17,7 +23,7 @@ from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
-from backend.services.admission_control import check_room
+from backend.services.admission_control import check_capacity
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -25,9 +31,51 @@ CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/crede
 """The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
 
 
-def record(
+@dataclass(frozen=True)
+class DraftInputs:
+    """What goes into a draft besides its arguments: the same inputs give the same draft, byte for byte."""
+
+    moment: datetime
+    random_bytes: Callable[[int], bytes]
+
+    @classmethod
+    def fresh(cls, ctx: AppContext) -> "DraftInputs":
+        """The present moment, and random bytes that nobody can make again."""
+        return cls(ctx.now(), secrets.token_bytes)
+
+
+@dataclass(frozen=True)
+class UnsignedRecord:
+    """A record that only lacks its signature. Nothing of it is on file yet.
+
+    ``on_filed`` is what the use case does once the record is on file, in the same unit of work.
+    """
+
+    id: str
+    kind: Kind
+    document: Document
+    issuer: Organisation
+    holder: Organisation
+    assurance: Assurance
+    key: SigningKey
+    unsigned: sd_jwt.Unsigned
+    drafted_at: datetime
+    label_code: str
+    number: str | None
+    product: Product | None
+    supersedes: RecordOnFile | None
+    on_filed: Callable[[RecordOnFile], None] = lambda on_file: None
+
+    @property
+    def signing_input(self) -> bytes:
+        """What the key signs."""
+        return self.unsigned.signing_input
+
+
+def draft(
     ctx: AppContext,
     work: UnitOfWork,
+    inputs: DraftInputs,
     kind: Kind,
     document: Document,
     issuer: Organisation,
@@ -35,22 +83,56 @@ def record(
     assurance: Assurance = Assurance.ISSUED,
     product: Product | None = None,
     supersedes: RecordOnFile | None = None,
-) -> RecordOnFile:
-    """Sign a document with the issuer's key and put it on file, inside the caller's unit of work.
+) -> UnsignedRecord:
+    """Build a record up to its signature; reads only.
 
     Raises:
         NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
+        Conflict: The number is taken, or the key gives way to another one.
+        Invalid: An attachment is not here.
+        TooMuchWaiting: No more is taken in at the moment.
     """
     _check_signer(kind, issuer, assurance)
-    check_room(ctx, work, issuer)
+    check_capacity(ctx, work, issuer)
     fields = documents.fields_of(document)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
-    now = ctx.now()
-    record_id = str(UUID(bytes=ctx.random(16), version=4))
-    until = _valid_until(document)
+    if supersedes is not None and supersedes.superseded_by_id is not None:
+        raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
+    record_id = str(UUID(bytes=inputs.random_bytes(16), version=4))
     key = usable_key(work, issuer)
-    starts = max(now, key.usable_from or now)
+    starts = max(inputs.moment, key.usable_from or inputs.moment)
+    claims = _claims(ctx, record_id, kind, document, key, starts, assurance)
+    if supersedes is not None:
+        claims["supersedes"] = supersedes.digest
+    unsigned = sd_jwt.draft(claims, fields, key.public_jwk, lambda: inputs.random_bytes(32))
+    return UnsignedRecord(
+        record_id,
+        kind,
+        document,
+        issuer,
+        holder,
+        assurance,
+        key,
+        unsigned,
+        inputs.moment,
+        _label_code(inputs.random_bytes(16)),
+        number,
+        product,
+        supersedes,
+    )
+
+
+def _claims(
+    ctx: AppContext,
+    record_id: str,
+    kind: Kind,
+    document: Document,
+    key: SigningKey,
+    starts: datetime,
+    assurance: Assurance,
+) -> dict[str, Any]:
+    # Texts that wait for a signature made outside are made anew at the signature: the order of the claims stays.
     claims: dict[str, Any] = {
         "@context": CONTEXTS,
         "id": f"urn:uuid:{record_id}",
@@ -58,45 +140,52 @@ def record(
         # RFC 9278 names a key by its thumbprint in a URI.
         "issuer": {
             "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
-            "name": issuer.name,
+            "name": key.organisation.name,
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
         "credentialSchema": {"id": schemas.address(kind, ctx.public_url), "type": "JsonSchema"},
     }
+    until = _valid_until(document)
     if until is not None:
         claims["validUntil"] = until.isoformat(timespec="seconds")
-    if supersedes is not None:
-        claims["supersedes"] = supersedes.digest
-    signed = sd_jwt.issue(
-        claims,
-        fields,
-        key.public_jwk,
-        lambda signing_input: _signature(ctx, key, signing_input),
-        lambda: ctx.random(32),
-    )
-    quantity = documents.quantity_of(document)
+    return claims
+
+
+def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> RecordOnFile:
+    """Sign a draft with the issuer's key and put it on file; raises Conflict where the issuer keeps its key itself."""
+    if draft.key.sealed_private is None:
+        raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
+    return file(ctx, work, draft, ctx.vault.sign(draft.key.sealed_private, draft.signing_input))
+
+
+def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:
+    """Put a draft on file under its signature, inside the caller's unit of work, with all that follows from it."""
+    signed = draft.unsigned.signed(signature)
+    quantity = documents.quantity_of(draft.document)
     on_file = RecordOnFile(
-        id=record_id,
-        kind=kind,
-        assurance=assurance,
-        issuer=issuer,
-        holder=holder,
+        id=draft.id,
+        kind=draft.kind,
+        assurance=draft.assurance,
+        issuer=draft.issuer,
+        holder=draft.holder,
         signed_jwt=signed.signed_jwt,
         disclosures=list(signed.disclosures),
         quantity=0 if quantity is None else quantity_steps(quantity),
         digest=sha256(signed.signed_jwt.encode("ascii")).hexdigest(),
-        issued_at=now,
-        recorded_at=now,
-        label_code=_label_code(ctx.random(16)),
-        number=number,
-        valid_until=until,
-        product=product,
-        supersedes_id=supersedes.id if supersedes else None,
+        issued_at=draft.drafted_at,
+        recorded_at=ctx.now(),
+        label_code=draft.label_code,
+        number=draft.number,
+        valid_until=_valid_until(draft.document),
+        product=draft.product,
+        supersedes_id=draft.supersedes.id if draft.supersedes else None,
     )
     work.add(on_file)
-    if supersedes is not None:
-        _supersede(ctx, work, supersedes, on_file)
+    if draft.supersedes is not None:
+        draft.supersedes.superseded_by_id = on_file.id
+        change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+    draft.on_filed(on_file)
     return on_file
 
 
@@ -121,19 +210,6 @@ def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
     return key
 
 
-def _signature(ctx: AppContext, key: SigningKey, signing_input: bytes) -> bytes:
-    if key.sealed_private is None:
-        return ctx.outside(key, signing_input)
-    return ctx.vault.sign(key.sealed_private, signing_input)
-
-
-def _supersede(ctx: AppContext, work: UnitOfWork, old: RecordOnFile, new: RecordOnFile) -> None:
-    if old.superseded_by_id is not None:
-        raise Conflict("this record was replaced already", by=old.superseded_by_id)
-    old.superseded_by_id = new.id
-    change_status(ctx, work, old, DocumentStatus.SUPERSEDED, "replaced by a newer record")
-
-
 def change_status(
     ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
 ) -> None:
@@ -144,6 +220,22 @@ def change_status(
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
     work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
+
+
+def original_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
+    """The first version of a record: the one that this one, or what it replaced, replaced first."""
+    while on_file.supersedes_id is not None:
+        on_file = work.records.get(on_file.supersedes_id)
+    return on_file
+
+
+def latest_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
+    """The newest version of a record: the one that replaced it last, or the record itself."""
+    seen = {on_file.id}
+    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
+        on_file = work.records.get(on_file.superseded_by_id)
+        seen.add(on_file.id)
+    return on_file
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:

@@ -1,5 +1,6 @@
-"""Merchants state what their papers say, and lay it before the issuer who can confirm it."""
+"""Merchants issue statements, self-attested, and submit them to the issuer who can confirm them."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,13 +10,13 @@ from backend.domain.kinds import KINDS, Kind, Signing, certified_by
 from backend.domain.message import Message
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
-from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import record
+from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_and_file
 from backend.store.unit_of_work import UnitOfWork
 
 
-def state(
+def issue_statement(
     ctx: AppContext,
     actor: Person,
     kind: Kind,
@@ -24,33 +25,56 @@ def state(
     product_id: str | None = None,
     instead_of: str | None = None,
 ) -> RecordOnFile:
-    """Sign a statement with the merchant's own key and lay it before the issuer named.
+    """Sign a statement with the merchant's own key and submit it to the issuer named.
 
     ``instead_of`` is the id of a request that was sent back: the new statement replaces the one in it.
     """
-    if actor.role is not Role.MERCHANT:
-        raise NotAllowed("only merchants make statements")
-    document = documents.read(kind, fields)
     with ctx.work() as work:
-        issuer = _issuer(work, kind, issuer_id)
-        merchant = work.organisations.get(actor.organisation.id)
-        product = work.products.get(product_id, merchant) if product_id else None
-        earlier = _sent_back(work, merchant, instead_of) if instead_of else None
-        statement = record(
-            ctx,
-            work,
-            kind,
-            document,
-            merchant,
-            merchant,
-            Assurance.STATED,
-            product or (earlier.product if earlier else None),
-            supersedes=earlier,
+        drafted = draft_statement(
+            ctx, work, DraftInputs.fresh(ctx), actor, kind, fields, issuer_id, product_id, instead_of
         )
-        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, ctx.now()))
+        statement = sign_and_file(ctx, work, drafted)
         work.commit()
     ctx.wake_anchoring()
     return statement
+
+
+def draft_statement(
+    ctx: AppContext,
+    work: UnitOfWork,
+    inputs: DraftInputs,
+    actor: Person,
+    kind: Kind,
+    fields: Any,
+    issuer_id: str,
+    product_id: str | None = None,
+    instead_of: str | None = None,
+) -> UnsignedRecord:
+    """What ``issue_statement`` signs."""
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed("only merchants make statements")
+    document = documents.read(kind, fields)
+    issuer = _issuer(work, kind, issuer_id)
+    merchant = work.organisations.get(actor.organisation.id)
+    product = work.products.get(product_id, merchant) if product_id else None
+    earlier = _sent_back(work, merchant, instead_of) if instead_of else None
+    drafted = draft(
+        ctx,
+        work,
+        inputs,
+        kind,
+        document,
+        merchant,
+        merchant,
+        Assurance.STATED,
+        product or (earlier.product if earlier else None),
+        supersedes=earlier,
+    )
+
+    def submit(statement: RecordOnFile) -> None:
+        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment))
+
+    return replace(drafted, on_filed=submit)
 
 
 def _issuer(work: UnitOfWork, kind: Kind, issuer_id: str) -> Organisation:
@@ -76,19 +100,27 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
     return request.statement
 
 
-def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
+def sign_own(
+    ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
+) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
+    with ctx.work() as work:
+        if earlier := earlier_result(work, key):
+            return work.records.get(earlier)
+        on_file = sign_and_file(ctx, work, draft_own(ctx, work, DraftInputs.fresh(ctx), actor, kind, fields))
+        keep_result(ctx, work, key, on_file.id)
+        work.commit()
+    ctx.wake_anchoring()
+    return on_file
+
+
+def draft_own(
+    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, kind: Kind, fields: Any
+) -> UnsignedRecord:
+    """What ``sign_own`` signs."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants sign {kind}s here", kind=kind.slug)
     if KINDS[kind].signing is not Signing.OWN:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
-    document = documents.read(kind, fields)
-    with ctx.work() as work:
-        if earlier := earlier_answer(work, answer):
-            return work.records.get(earlier)
-        merchant = work.organisations.get(actor.organisation.id)
-        on_file = record(ctx, work, kind, document, merchant, merchant)
-        keep_answer(ctx, work, answer, on_file.id)
-        work.commit()
-    ctx.wake_anchoring()
-    return on_file
+    merchant = work.organisations.get(actor.organisation.id)
+    return draft(ctx, work, inputs, kind, documents.read(kind, fields), merchant, merchant)

@@ -37,7 +37,7 @@ from backend.domain.verdict import (
 )
 from backend.services.drawdowns import quantity_checks
 from backend.services.ports import AppContext
-from backend.services.record_versions import first_of_line, newest_of_line
+from backend.services.records import latest_of, original_of
 from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
@@ -302,7 +302,7 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     judged, papers = [], []
-    followed = [(named_id, newest_of_line(work, work.records.get(named_id))) for named_id in named]
+    followed = [(named_id, latest_of(work, work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(ctx, on_file)
         judged.append(RecordVerdict(on_file, verdict))
@@ -311,7 +311,7 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
             papers.append(dossier.Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
-        firsts = [first_of_line(work, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        firsts = [original_of(work, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += match_trade(declared, papers)
         checks += quantity_checks(ctx, work, consignment)

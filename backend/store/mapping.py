@@ -10,10 +10,10 @@ from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, 
 from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.outbox import (
     AccreditationAct,
-    Answer,
     Claim,
-    Prepared,
+    IdempotencyRecord,
     Sending,
+    SigningRequest,
     StatusChange,
 )
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
@@ -81,9 +81,9 @@ def map_the_domain() -> None:
     act = tables.accreditation_act
     by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
     put(AccreditationAct, act, properties=_sendings(by))
-    put(Answer, tables.answer)
+    put(IdempotencyRecord, tables.answer)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(Prepared, tables.prepared)
+    put(SigningRequest, tables.prepared)
 
 
 def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:

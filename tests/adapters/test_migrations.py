@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from backend.adapters.files import FolderFiles
 from backend.domain.kinds import Kind
-from backend.domain.outbox import Prepared, StatusChange
+from backend.domain.outbox import SigningRequest, StatusChange
 from backend.domain.records import RecordOnFile
 from backend.messages.verdict import REASONS
 from backend.store.data_keys import RecordKeys
@@ -49,7 +49,7 @@ def test_what_lay_open_in_an_earlier_version_is_sealed_and_read_as_before(tmp_pa
             (change,) = session.scalars(select(StatusChange))
             assert (change.reason, change.reason_salt) == ("Mrs Wong", b"\1" * 32)
             assert session.get_one(RecordOnFile, "gone").signed_jwt == ""
-            assert session.get_one(Prepared, "p").arguments == {"document": {"number": "4711"}}
+            assert session.get_one(SigningRequest, "p").arguments == {"document": {"number": "4711"}}
             assert Repositories(session).records.number_is_taken(record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4711")
             assert not Repositories(session).records.number_is_taken(
                 record.issuer, Kind.CERTIFICATE_OF_ORIGIN, "CO 4712"

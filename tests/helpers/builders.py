@@ -225,7 +225,8 @@ def a_record(
     } | claims
     kept = {name: value for name, value in all_claims.items() if value is not None}
     subject = FIELDS[kind]() if fields is None else fields
-    return sd_jwt.issue(kept, subject, key.jwk, key.sign, salts())
+    unsigned = sd_jwt.draft(kept, subject, key.jwk, salts())
+    return unsigned.signed(key.sign(unsigned.signing_input))
 
 
 def signed_text(header: Any, payload: Any, key: Key = CHAMBER) -> str:

@@ -15,7 +15,7 @@ from backend.domain.sd_jwt import verify
 from backend.runtime.app import ledger_accounts
 from backend.runtime.context import opened, rotate_master_key
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.services.organisations import Particulars, join
+from backend.services.organisations import OrganisationProfile, join
 from backend.settings import Settings, WrongSetting
 from backend.store.data_keys import RecordKeys
 
@@ -46,7 +46,7 @@ def _install(folder, master):
     accounts = ledger_accounts(kept, opened_vault(kept.master_key, master))
     with opened(settings) as ctx:
         for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-            join(ctx, Particulars(role, role.value, f"{role.value}@x.org"))
+            join(ctx, OrganisationProfile(role, role.value, f"{role.value}@x.org"))
     return {name: account.address for name, account in accounts.items()}
 
 
@@ -103,7 +103,7 @@ def test_running_server_signs_and_joins_organisations_while_rotating(tmp_path, p
         server = running.enter_context(opened(settings))
         with pytest.raises(Crash):
             rotate_master_key(settings, crash_at(point))
-        join(server, Particulars(Role.MERCHANT, "Late", "late@x.org"))
+        join(server, OrganisationProfile(Role.MERCHANT, "Late", "late@x.org"))
         rotate_master_key(settings)
         with server.work(reading=True) as work:
             for key in work.keys.all():
@@ -140,7 +140,7 @@ def test_the_command_does_the_same(tmp_path):
     assert refused.exit_code == 1
     assert "there is no authority yet" in refused.output
     with opened(settings) as ctx:
-        join(ctx, Particulars(Role.AUTHORITY, "Authority", "a@x.org"))
+        join(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "a@x.org"))
     stopped = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
     assert "0 records signed since" in stopped.output
     assert "not trusted since 2026-01-01" in run("list").output

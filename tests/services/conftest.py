@@ -19,7 +19,7 @@ from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
 from backend.services.anchoring import advance, give_up_turn
-from backend.services.organisations import Particulars, join
+from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext
 from backend.store.data_keys import RecordKeys
 from backend.store.database import open_engine, scrub, upgrade
@@ -122,7 +122,9 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     ledger = FakeLedger(clock)
     ctx, engine = _app_context(folder, ledger, clock, master)
     upgrade(engine)
-    people = {name: join(ctx, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
+    people = {
+        name: join(ctx, OrganisationProfile(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()
+    }
     for person in people.values():
         if accreditation_bits(person.role):
             accreditation.accredit(ctx, people["authority"], person.organisation.id)
@@ -156,4 +158,4 @@ def somebody(house: House, role: Role) -> Person:
     for person in house.people.values():
         if person.role is role:
             return person
-    return join(house.ctx, Particulars(role, "Newcomer", f"{role.value}@x.org")).person
+    return join(house.ctx, OrganisationProfile(role, "Newcomer", f"{role.value}@x.org")).person

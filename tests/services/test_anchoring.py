@@ -271,7 +271,7 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
 
 def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     """A merchant takes back a statement; the chamber confirms it all the same, and revokes another certificate."""
-    statement = statements.state(
+    statement = statements.issue_statement(
         house.ctx,
         house.merchant,
         Kind.CERTIFICATE_OF_ORIGIN,

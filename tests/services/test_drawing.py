@@ -132,7 +132,7 @@ def test_a_statement_that_was_accepted_draws_nothing(house):
     from backend.services import statements
     from tests.helpers.builders import certificate_fields
 
-    statement = statements.state(
+    statement = statements.issue_statement(
         house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(), house.chamber.organisation.id
     )
     consignment = lodged(house, [statement])

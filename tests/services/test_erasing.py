@@ -128,7 +128,7 @@ def test_replaced_statement_and_files_go_with_their_certificate(house):
     fields = {k: v for k, v in certificate_fields(description=SECRET).items() if k != "certificateNumber"}
     fields["attachments"] = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
         request = work.requests.find_about(statement.id)
     record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-1")

@@ -9,7 +9,7 @@ from backend.domain.kinds import Kind
 from backend.services import files, issuance
 from backend.services.anchoring import sealing
 from backend.services.audit import audit
-from backend.services.ports import Intake
+from backend.services.ports import AdmissionLimits
 from backend.services.verification import verdict_on
 from tests.helpers.builders import PDF, certificate_fields
 
@@ -25,7 +25,7 @@ def issue(house, number, who="chamber"):
 
 
 def test_no_more_is_taken_in_than_may_wait_and_it_goes_on_once_the_ledger_does(house):
-    house.ctx = replace(house.ctx, intake=Intake(most_waiting=6))
+    house.ctx = replace(house.ctx, admission=AdmissionLimits(most_waiting=6))
     house.ledger.down = True
     for number in range(3):
         issue(house, number)
@@ -42,7 +42,7 @@ def test_no_more_is_taken_in_than_may_wait_and_it_goes_on_once_the_ledger_does(h
 
 
 def test_one_issuer_alone_fills_half_of_the_queue_and_no_more(house):
-    house.ctx = replace(house.ctx, intake=Intake(most_waiting=8))
+    house.ctx = replace(house.ctx, admission=AdmissionLimits(most_waiting=8))
     house.ledger.down = True
     for number in range(4):
         issue(house, number)
@@ -53,7 +53,7 @@ def test_one_issuer_alone_fills_half_of_the_queue_and_no_more(house):
 
 def test_no_more_is_taken_in_when_the_disk_is_nearly_full(house):
     free = [10_000]
-    house.ctx = replace(house.ctx, intake=Intake(least_free_bytes=5_000, free_bytes=lambda: free[0]))
+    house.ctx = replace(house.ctx, admission=AdmissionLimits(least_free_bytes=5_000, free_bytes=lambda: free[0]))
     issue(house, 0)
     free[0] = 4_999
     with pytest.raises(TooMuchWaiting, match="disk"):

@@ -23,7 +23,9 @@ def state(house, kind=CERTIFICATE, issuer="chamber", **changes):
     fields = certificate_fields(certificateNumber=None) if kind is CERTIFICATE else report_fields(reportNumber=None)
     actor = house.people[changes.pop("actor", "merchant")]
     options = {name: changes.pop(name) for name in ("product_id", "instead_of") if name in changes}
-    return statements.state(house.ctx, actor, kind, fields | changes, house.people[issuer].organisation.id, **options)
+    return statements.issue_statement(
+        house.ctx, actor, kind, fields | changes, house.people[issuer].organisation.id, **options
+    )
 
 
 def request_about(house, record):
@@ -213,7 +215,7 @@ def test_statement_before_somebody_unable_to_confirm_is_refused(house, issuer):
 @pytest.mark.parametrize("issuer_id", ["", "nobody"])
 def test_a_statement_names_an_issuer_that_exists(house, issuer_id):
     with pytest.raises(Invalid):
-        statements.state(house.ctx, house.merchant, CERTIFICATE, certificate_fields(), issuer_id)
+        statements.issue_statement(house.ctx, house.merchant, CERTIFICATE, certificate_fields(), issuer_id)
 
 
 @pytest.mark.parametrize("who", ["chamber", "laboratory", "officer", "authority"])

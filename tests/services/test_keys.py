@@ -6,6 +6,7 @@ import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
+from backend.domain.records import RequestState
 from backend.domain.sd_jwt import b64
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, declarations, external_signing, keys, statements
@@ -246,6 +247,30 @@ def test_prepared_number_given_meanwhile_is_refused(house, own):
         external_signing.submit(house.ctx, house.chamber, two.id, b64(own.sign(two.text)))
 
 
+def test_prepared_draft_does_nothing_before_its_signature(house, own):
+    """What a use case does besides the record happens once, at the signature: nothing was done and undone before."""
+    fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
+    chamber = house.chamber.organisation.id
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    with house.ctx.work(reading=True) as work:
+        request = work.requests.find_about(statement.id)
+    made = external_signing.prepare(house.ctx, house.chamber, "confirm", {"request": request.id, "number": "CO-78"})
+    with house.ctx.work(reading=True) as work:
+        assert work.requests.get(request.id).state is RequestState.WAITING
+        assert not work.status_changes.of_record(statement.id)
+    external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
+    with house.ctx.work(reading=True) as work:
+        assert work.requests.get(request.id).state is RequestState.CONFIRMED
+        assert len(work.status_changes.of_record(statement.id)) == 1
+
+
+def test_draft_for_a_replaced_key_is_refused(house, own):
+    made = prepare(house)
+    rotate(house, given=kept_by(house, "chamber", Key()))
+    with pytest.raises(Conflict, match="moved on"):
+        external_signing.submit(house.ctx, house.chamber, made.id, b64(own.sign(made.text)))
+
+
 def test_issuer_keeping_its_key_cannot_be_signed_for(house, own):
     with pytest.raises(Conflict, match="keeps its key itself"):
         house.issue_certificate()
@@ -261,7 +286,7 @@ def test_issuer_whose_key_is_here_cannot_prepare(house):
 def test_request_is_confirmed_with_a_key_kept_outside(house, own):
     chamber = house.chamber.organisation.id
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
-    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
         request = work.requests.find_about(statement.id)
     made = external_signing.prepare(house.ctx, house.chamber, "confirm", {"request": request.id, "number": "CO-77"})

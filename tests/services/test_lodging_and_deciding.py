@@ -14,7 +14,7 @@ from backend.domain.statuses import DeclarationStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, bundles, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable
-from backend.services.idempotency import AnswerKey, IdempotencyKeyReused
+from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.services.verification import (
     verdict_on,
     verdict_on_bundle,
@@ -269,7 +269,7 @@ def test_an_end_is_an_end(house, last, then):
 def test_a_paper_may_be_confirmed_after_the_declaration_named_it(house):
     fields = certificate_fields(certificateNumber=None)
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     consignment = house.lodge([statement, house.issue_report()])
     house.settle()
     assert conclusion(house, consignment).conclusion is Conclusion.INDETERMINATE
@@ -313,22 +313,31 @@ def test_one_certificate_does_not_cover_more_goods_than_it_certifies(house):
     assert {check.reason for check in conclusion(house, lodged[2]).checks} >= {"quantity-already-declared"}
 
 
-def test_goods_that_customs_rejected_give_their_share_of_the_certificate_back(house):
+@pytest.mark.parametrize(
+    ("decision", "left"),
+    [
+        (Decision.REJECT, Conclusion.VALID),
+        (Decision.RETURN, Conclusion.VALID),
+        (Decision.SEIZE, Conclusion.INVALID),
+    ],
+)
+def test_only_goods_sent_away_refund_their_certificates(house, decision, left):
     papers = [house.issue_certificate(quantity="300"), house.issue_report()]
     first, second = (house.lodge(papers, declarationReference=f"S{number}") for number in range(2))
     house.settle()
     assert conclusion(house, first).conclusion is Conclusion.VALID
     assert conclusion(house, second).conclusion is Conclusion.INVALID
-    decisions.decide(house.ctx, house.officer, first.id, Decision.REJECT, "Wrong goods")
+    decisions.decide(house.ctx, house.officer, first.id, decision, "Wrong goods")
     house.settle()
-    assert conclusion(house, second).conclusion is Conclusion.VALID
+    assert conclusion(house, second).conclusion is left
+    assert house.consignment(first.id).events[-1].step is Step.of(decision.leads_to)
 
 
 # The same request twice
 
 
 def a_key(house, digest="d", key="k", who="merchant"):
-    return AnswerKey(house.people[who].id, key, digest)
+    return IdempotencyKey(house.people[who].id, key, digest)
 
 
 def count(house):
@@ -409,7 +418,7 @@ def test_a_decision_repeated_with_its_key_is_the_same_decision(house):
     consignment = house.lodge()
     house.settle()
     key = a_key(house, who="officer")
-    assert decide(house, consignment, answer=key).id == decide(house, consignment, answer=key).id
+    assert decide(house, consignment, key=key).id == decide(house, consignment, key=key).id
 
 
 # How long it took

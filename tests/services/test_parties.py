@@ -9,12 +9,12 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.domain.verdict import Conclusion, Unknown
 from backend.services import accreditation
-from backend.services.organisations import Particulars, Secrets, bearer, join, register, sign_in
+from backend.services.organisations import Credentials, OrganisationProfile, bearer, join, register, sign_in
 from backend.services.verification import verdict_on
 
 
 def newcomer(email="new@x.org", role=Role.CHAMBER):
-    return Particulars(role, "New Chamber", email)
+    return OrganisationProfile(role, "New Chamber", email)
 
 
 # Joining and signing in
@@ -27,7 +27,7 @@ def test_first_person_signs_in_with_credentials_shown_once(house):
 
 
 def test_secrets_are_kept_only_as_hashes(house, tmp_path):
-    joined = join(house.ctx, newcomer(), Secrets("the-password-itself", "pp_the-token-itself"))
+    joined = join(house.ctx, newcomer(), Credentials("the-password-itself", "pp_the-token-itself"))
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("db.sqlite*"))
     assert joined.person.email.encode() in stored
     assert b"the-password-itself" not in stored

@@ -96,7 +96,7 @@ def test_replaced_statement_names_the_record_replacing_it(house):
 
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
     chamber = house.chamber.organisation.id
-    statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
+    statement = statements.issue_statement(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
     with house.ctx.work(reading=True) as work:
         request = work.requests.find_about(statement.id)
     record = issuance.confirm(house.ctx, house.chamber, request.id, "CO-9")

@@ -8,7 +8,7 @@ from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind, Signing
 from backend.domain.parties import Role
 from backend.domain.records import Assurance
 from backend.services import issuance, statements
-from backend.services.records import record
+from backend.services.records import DraftInputs, draft
 from tests.helpers.builders import FIELDS
 from tests.services.conftest import somebody
 
@@ -17,12 +17,21 @@ IDS = [f"{kind.slug}-{role.value}" for kind, role in EVERY_PAIR]
 
 
 def is_made(house, kind, signer, assurance):
-    """Whether a record of this kind can be made by this signer at all; nothing is kept."""
+    """Whether a record of this kind can be drafted by this signer at all."""
     document = documents.read(kind, FIELDS[kind]())
     with house.ctx.work() as work:
         organisation = work.organisations.get(signer.organisation.id)
         try:
-            record(house.ctx, work, kind, document, organisation, organisation, assurance)
+            draft(
+                house.ctx,
+                work,
+                DraftInputs.fresh(house.ctx),
+                kind,
+                document,
+                organisation,
+                organisation,
+                assurance,
+            )
         except NotAllowed:
             return False
     return True

@@ -38,7 +38,7 @@ from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
 from backend.services.anchoring import advance
 from backend.services.audit import audit
-from backend.services.organisations import Particulars, join
+from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import RecordKeys
 from backend.store.database import open_engine, upgrade
@@ -134,10 +134,10 @@ def prepare(folder: Path) -> Ground:
 
 def _populate(ground: Ground) -> None:
     with ground.opened() as ctx:
-        authority = join(ctx, Particulars(Role.AUTHORITY, "Authority", "authority@x.org")).person
-        chamber = join(ctx, Particulars(Role.CHAMBER, "Chamber", "chamber@x.org")).person
-        merchant = join(ctx, Particulars(Role.MERCHANT, "Merchant", "merchant@x.org")).person
-        join(ctx, Particulars(Role.OFFICER, "Office", "officer@x.org"))
+        authority = join(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "authority@x.org")).person
+        chamber = join(ctx, OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org")).person
+        merchant = join(ctx, OrganisationProfile(Role.MERCHANT, "Merchant", "merchant@x.org")).person
+        join(ctx, OrganisationProfile(Role.OFFICER, "Office", "officer@x.org"))
         for issuer in (chamber, merchant):
             accreditation.accredit(ctx, authority, issuer.organisation.id)
         _settle(ctx)

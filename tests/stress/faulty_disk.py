@@ -28,7 +28,7 @@ from backend.domain.errors import StorageUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.services import files, issuance
-from backend.services.organisations import Particulars, join
+from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext, Ledger
 from backend.store.data_keys import NotSealed, RecordKeys
 from backend.store.database import open_engine, upgrade
@@ -72,7 +72,7 @@ def prepare(folder: Path) -> None:
     """A chamber that may sign."""
     (folder / "master").write_bytes(Fernet.generate_key())
     upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}", RecordKeys(folder / "record.keys")))
-    join(current_context(folder), Particulars(Role.CHAMBER, "Chamber", "chamber@x.org"))
+    join(current_context(folder), OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org"))
 
 
 def work(folder: Path, told: int) -> None:

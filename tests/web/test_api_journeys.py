@@ -156,6 +156,23 @@ def test_declaration_without_papers_needs_the_officers_express_word(api, settle)
     assert api.post(path, "officer", body | {"decision": "reject"}).status_code == 409
 
 
+@pytest.mark.parametrize(("decision", "status"), [("return", "RETURNED"), ("seize", "SEIZED")])
+def test_goods_returned_or_seized_close_the_declaration(api, settle, decision, status):
+    lodged = api.declaration([])
+    path, body = f"/declarations/{lodged['id']}/decisions", {"decision": decision, "reason": "not admitted"}
+    assert api.post(path, "merchant", body).status_code == 403
+    assert api.post(path, "officer", {**body, "reason": " "}).status_code == 422
+    assert api.post(path, "officer", body).status_code == 201
+    settle()
+    found = api.get(f"/declarations/{lodged['id']}", "merchant").get_json()
+    assert found["status"] == status
+    assert status.lower() in [event["step"] for event in found["events"]]
+    assert found["decisions"][-1]["proofState"] in ("anchored", "final")
+    assert api.post(path, "officer", body | {"decision": "release"}).status_code == 409
+    listed = api.get(f"/declarations?status={status}", "officer").get_json()
+    assert lodged["id"] in [one["id"] for one in listed["declarations"]]
+
+
 def test_a_merchant_withdraws_and_tells_of_arrival(api, check):
     lodged = api.declaration([])
     path = f"/declarations/{lodged['id']}"

@@ -393,7 +393,9 @@ def test_field_without_a_place_survives_a_correction(house):
     with house.system.ctx.work(reading=True) as work:
         merchant, chamber = (work.persons.find_by_email(house.people[who].email) for who in ("merchant", "chamber"))
     fields = certificate_fields(shippingMarks="MS 1-10") | {"certificateNumber": None}
-    stated = statements.state(house.system.ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id)
+    stated = statements.issue_statement(
+        house.system.ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id
+    )
     with house.system.ctx.work(reading=True) as work:
         request = f"/requests/{work.requests.find_about(stated.id).id}"
     house.send(house.browser("chamber"), request, "pages.send_back")

@@ -15,6 +15,7 @@ from pypdf import PdfWriter
 from werkzeug.test import TestResponse
 
 from backend.store.repositories.batches import BatchRepository
+from tests.helpers.builders import Api
 
 TODAY = date.today()
 
@@ -333,6 +334,22 @@ def test_declaration_prefilled_from_its_certificate_is_decided(signed_in, settle
     assert "checked by hand" in officer.post(f"{dossier}/decide", decision, 409).text
     officer.post(f"{dossier}/decide", {**decision, "accept_indeterminate": "yes"})
     assert "Released" in merchant.get(f"{lodged}?lang=en")
+
+
+@pytest.mark.parametrize(
+    ("decision", "zh", "en"), [("return", "货物退运", "Goods returned"), ("seize", "货物没收", "Goods seized")]
+)
+def test_goods_go_for_good_only_once_confirmed(app, people, signed_in, decision, zh, en):
+    path = f"/desk/{Api(app.test_client(), people).declaration([])['id']}"
+    officer = signed_in("officer")
+    typed = {"decision": decision, "reason": "prohibited"}
+    refused = officer.post(f"{path}/decide?lang=en", typed, 422)
+    assert "Tick this first." in refused.text
+    assert "prohibited" in refused.text
+    officer.post(f"{path}/decide", {**typed, "confirm_final": "yes"})
+    assert en in officer.get(f"{path}?lang=en")
+    assert zh in signed_in("merchant").get(path.replace("/desk/", "/declarations/") + "?lang=zh")
+    assert "prohibited" in officer.get(path)
 
 
 def test_label_shows_issuer_but_neither_merchant_nor_invoice(signed_in, browser):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import func, or_, select
 
-from backend.domain.clearance import ClearanceEvent
+from backend.domain.clearance import REFUNDED, ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.errors import NotFound
 from backend.domain.message import Message
@@ -60,11 +60,10 @@ class ConsignmentRepository(Repository):
         is_earlier = or_(
             c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
         )
-        given_back = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
         query = (
             select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
             .join_from(t.draw, t.consignment)
-            .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(given_back))
+            .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(REFUNDED))
             .group_by(c.id, d.heading, d.unit_code)
         )
         rows = self._session.execute(query)

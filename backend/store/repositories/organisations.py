@@ -1,4 +1,4 @@
-"""Organisations, people, their keys, and acts that wait for a signature from outside."""
+"""Organisations, people, their keys, and drafts that wait for a signature."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from backend.domain.errors import NotFound
 from backend.domain.message import Message
-from backend.domain.outbox import Prepared
+from backend.domain.outbox import SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.repositories.base import Repository
@@ -70,13 +70,13 @@ class KeyRepository(Repository):
 
 
 class SigningRequestRepository(Repository):
-    """Texts that wait for a signature made outside."""
+    """Drafts that wait for a signature made by who keeps the key."""
 
-    def find(self, prepared_id: str) -> Prepared | None:
-        """The act that waits for a signature from outside."""
-        return self._session.get(Prepared, prepared_id)
+    def find(self, request_id: str) -> SigningRequest | None:
+        """The request with this id, or None where it was filed, or forgotten."""
+        return self._session.get(SigningRequest, request_id)
 
     def delete_before(self, before: datetime) -> None:
         """Forget what nobody signed in time."""
-        for prepared in self._all(select(Prepared).where(t.prepared.c.moment < before)):
-            self._session.delete(prepared)
+        for request in self._all(select(SigningRequest).where(t.prepared.c.moment < before)):
+            self._session.delete(request)

@@ -8,7 +8,7 @@ from sqlalchemy import delete, or_, select
 from backend.domain.errors import NotFound
 from backend.domain.kinds import Kind
 from backend.domain.message import Message
-from backend.domain.outbox import Answer
+from backend.domain.outbox import IdempotencyRecord
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     ConfirmationRequest,
@@ -91,9 +91,9 @@ class IdempotencyRepository(Repository):
         """Forget which requests led to a thing."""
         self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
 
-    def find(self, person_id: str, key: str) -> Answer | None:
+    def find(self, person_id: str, key: str) -> IdempotencyRecord | None:
         """What this person's request with this idempotency key led to."""
-        return self._session.get(Answer, (person_id, key))
+        return self._session.get(IdempotencyRecord, (person_id, key))
 
 
 class FileRepository(Repository):

@@ -14,7 +14,7 @@ from backend.domain.statuses import DeclarationStatus
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
-from backend.web.api.interface import answer_key, auth, blueprint
+from backend.web.api.interface import auth, blueprint, idempotency_key
 from backend.web.api.shapes import (
     ArrivalInput,
     DecisionInput,
@@ -39,7 +39,7 @@ from backend.web.context import current_context
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document), answer_key()).record)
+    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document), idempotency_key()).record)
 
 
 @blueprint.get("/declarations")
@@ -91,7 +91,13 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
     """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
     taken = decisions.decide(
-        current_context(), person(), declaration_id, body.decision, body.reason, body.accept_indeterminate, answer_key()
+        current_context(),
+        person(),
+        declaration_id,
+        body.decision,
+        body.reason,
+        body.accept_indeterminate,
+        idempotency_key(),
     )
     return views.decision(declaration_id, taken)
 

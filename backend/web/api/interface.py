@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from backend.domain import strict_json
 from backend.domain.errors import Invalid
 from backend.domain.parties import Person
-from backend.services.idempotency import AnswerKey
+from backend.services.idempotency import IdempotencyKey
 from backend.services.organisations import bearer
 from backend.web.auth import person
 from backend.web.context import current_context
@@ -55,7 +55,7 @@ def unknown(error: object) -> Response:
     return problem(401, "not-signed-in")
 
 
-def answer_key() -> AnswerKey | None:
+def idempotency_key() -> IdempotencyKey | None:
     """The request's Idempotency-Key, bound to who asks and to what exactly they ask."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -63,7 +63,7 @@ def answer_key() -> AnswerKey | None:
     if not 1 <= len(key) <= 255 or not key.isprintable():
         raise Invalid("a key has 1 to 255 printable characters", [("Idempotency-Key", "is empty or too long")])
     digest = sha256(f"{request.method} {request.path}\n".encode() + request.get_data()).hexdigest()
-    return AnswerKey(person().id, key, digest)
+    return IdempotencyKey(person().id, key, digest)
 
 
 class StrictJson(DefaultJSONProvider):

@@ -10,7 +10,7 @@ from backend.domain.fields import Document
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, RecordKind, Signing
 from backend.services import files, issuance, statements
 from backend.web.api import views
-from backend.web.api.interface import answer_key, auth, blueprint
+from backend.web.api.interface import auth, blueprint, idempotency_key
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
 from backend.web.auth import person
 from backend.web.context import current_context
@@ -32,7 +32,7 @@ def _offer(stated: RecordKind) -> None:
         responses=[401, 403, 409, 422],
     )
     def post(document: Document) -> dict[str, Any]:
-        return views.receipt(sign(current_context(), person(), stated.kind, fields_of(document), answer_key()))
+        return views.receipt(sign(current_context(), person(), stated.kind, fields_of(document), idempotency_key()))
 
 
 for _kind in CERTIFIED + OWN:

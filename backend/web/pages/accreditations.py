@@ -12,7 +12,7 @@ from backend.domain.ledger import Accreditation
 from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation, organisations
-from backend.services.organisations import Particulars
+from backend.services.organisations import OrganisationProfile
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.choices import code_of, countries
@@ -140,11 +140,11 @@ def _typed(name: str) -> str:
     return request.form.get(name, "").strip()
 
 
-def _particulars(country: str) -> Particulars:
+def _particulars(country: str) -> OrganisationProfile:
     role = _typed("role")
     if role not in set(Role):
         raise Invalid("no such role", [("role", "is missing")])
-    return Particulars(
+    return OrganisationProfile(
         role=Role(role),
         name=_typed("name"),
         email=_typed("email"),

@@ -18,7 +18,13 @@ from backend.web.context import current_context
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
-_NEEDS_MERCHANT = (DeclarationStatus.DOCUMENTS_REQUIRED, DeclarationStatus.DETAINED, DeclarationStatus.REJECTED)
+_NEEDS_MERCHANT = (
+    DeclarationStatus.DOCUMENTS_REQUIRED,
+    DeclarationStatus.DETAINED,
+    DeclarationStatus.REJECTED,
+    DeclarationStatus.RETURNED,
+    DeclarationStatus.SEIZED,
+)
 SHOWN = 5
 
 

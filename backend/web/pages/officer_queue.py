@@ -24,7 +24,17 @@ from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table
 
 PAGE = 25
-_ORDER = (Decision.RELEASE, Decision.DOCUMENTS_REQUIRED, Decision.EXAMINE, Decision.DETAIN, Decision.REJECT)
+_ORDER = (
+    Decision.RELEASE,
+    Decision.DOCUMENTS_REQUIRED,
+    Decision.EXAMINE,
+    Decision.DETAIN,
+    Decision.REJECT,
+    Decision.RETURN,
+    Decision.SEIZE,
+)
+_CONFIRMED = (Decision.RETURN, Decision.SEIZE)
+"""Decisions about the goods themselves that nobody can take back: one wrong key must not take them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ def decide(declaration_id: str) -> ResponseReturnValue:
     chosen, reason = request.form.get("decision", ""), request.form.get("reason", "")
     if chosen not in set(Decision):
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
+    if chosen in _CONFIRMED and request.form.get("confirm_final") != "yes":
+        return _dossier(declaration_id, {"confirm_final": _("Tick this first.")}), 422
     accepts = request.form.get("accept_indeterminate") == "yes"
     try:
         decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts)
@@ -97,6 +109,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
         papers=papers_of(judged),
         table=match_table(judged),
         decisions=_possible(found),
+        confirmed=_CONFIRMED,
         faults=faults or {},
         typed=request.form,
         now=ctx.now(),

@@ -13,7 +13,7 @@ from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState
-from backend.services.statements import state
+from backend.services.statements import issue_statement
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.attachments import receive
@@ -72,7 +72,7 @@ def _state(
             if refused:
                 documents.read(kind, fields)
             else:
-                made = state(
+                made = issue_statement(
                     ctx,
                     person(),
                     kind,

@@ -213,6 +213,8 @@ def decision_name(decision: Decision) -> str:
         Decision.EXAMINE: _("Examine"),
         Decision.DETAIN: _("Detain"),
         Decision.REJECT: _("Reject"),
+        Decision.RETURN: _("Return the goods"),
+        Decision.SEIZE: _("Seize the goods"),
     }
     return names[decision]
 
