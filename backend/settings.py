@@ -76,14 +76,14 @@ class Settings:
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise WrongSetting(f"PORT is {text!r}: give a number from 1 to 65535")
+        raise WrongSetting("PORT is {value}: give a number from 1 to 65535", value=repr(text))
     return int(text)
 
 
 def _address(environment: Mapping[str, str], name: str) -> str | None:
     text = environment.get(name) or ""
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
-        raise WrongSetting(f"{name} is no http:// or https:// address")
+        raise WrongSetting("{name} is no http:// or https:// address", name=name)
     return text or None
 
 
@@ -96,18 +96,18 @@ def _account(text: str) -> str | None:
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if text and not (text.isdigit() and int(text) <= 1_000_000):
-        raise WrongSetting(f"{name} is {text!r}: give a whole number")
+        raise WrongSetting("{name} is {value}: give a whole number", name=name, value=repr(text))
     return int(text) if text else default
 
 
 def _level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise WrongSetting(f"LOG_LEVEL is {text!r}: give DEBUG, INFO, WARNING or ERROR")
+        raise WrongSetting("LOG_LEVEL is {value}: give DEBUG, INFO, WARNING or ERROR", value=repr(text))
     return text.upper()
 
 
 def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:
     text = environment.get(name, "").strip().lower()
     if text not in ("", "0", "1", "true", "false", "yes", "no"):
-        raise WrongSetting(f"{name} is {text!r}: give 1 or 0")
+        raise WrongSetting("{name} is {value}: give 1 or 0", name=name, value=repr(text))
     return default if not text else text in ("1", "true", "yes")

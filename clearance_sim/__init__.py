@@ -2,9 +2,9 @@
 
 from clearance_sim.analysis.estimate import Estimate
 from clearance_sim.analysis.result import Result
-from clearance_sim.execution.running import run
+from clearance_sim.execution.runner import run
 from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario.loader import from_values, load, loads, varied
 from clearance_sim.scenario.model import Scenario
-from clearance_sim.scenario.reading import from_values, load, loads, varied
 
 __all__ = ["Estimate", "Result", "Scenario", "ScenarioError", "from_values", "load", "loads", "run", "varied"]

@@ -1,60 +1,72 @@
 """The command line, `clearance-sim`: the commands by what one does with them. Each is loaded only when it is used."""
 
 import importlib
-import importlib.util
 from typing import Any
 
 import click
 
-# Under each heading: command, the module in clearance_sim.commands that holds it.
-GROUPS: dict[str, dict[str, str]] = {
-    "Simulate": {
-        "scenarios": "scenarios",
-        "check": "check",
-        "run": "run",
-        "schema": "schema",
-    },
-    "Trust": {
-        "validate": "validate",
-        "warm-up-cache": "warm_up_cache",
-    },
-    "Ask about customs": {
-        "claim": "claim",
-        "customs": "customs",
-        "parameters": "parameters",
-        "calibrate": "calibrate",
-        "validate-studies": "validate_studies",
-        "staffing": "staffing",
-        "trs": "trs",
-        "report": "report",
-    },
-    "Measure a running Provenport": {
-        "probe": "probe",
-    },
-}
+from clearance_sim.commands.localised import LocalisedGroup
+from clearance_sim.messages import Message, _
+
+# Under each heading: command, and the module in clearance_sim.commands that holds it as `NAME_command`.
+GROUPS: list[tuple[Message, dict[str, str]]] = [
+    (
+        _("Simulate"),
+        {
+            "scenarios": "scenarios",
+            "check": "scenarios",
+            "run": "run",
+            "schema": "scenarios",
+        },
+    ),
+    (
+        _("Trust"),
+        {
+            "validate": "validate",
+            "warm-up-cache": "run",
+        },
+    ),
+    (
+        _("Ask about customs"),
+        {
+            "claim": "claim",
+            "customs": "customs",
+            "parameters": "customs",
+            "calibrate": "customs",
+            "validate-studies": "customs",
+            "staffing": "staffing",
+            "trs": "trs",
+            "report": "report",
+        },
+    ),
+    (
+        _("Measure a running Provenport"),
+        {
+            "probe": "probe",
+        },
+    ),
+]
 
 
-class _Commands(click.Group):
+class _Commands(LocalisedGroup):
     """Commands that are imported when they are asked for, listed under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for commands in GROUPS.values() for name in commands if self.get_command(ctx, name)]
+        return [name for _heading, commands in GROUPS for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for commands in GROUPS.values():
+        for _heading, commands in GROUPS:
             if cmd_name in commands:
-                path = f"clearance_sim.commands.{commands[cmd_name]}"
-                if importlib.util.find_spec(path) is None:
-                    return None
-                module = importlib.import_module(path)
-                return next(c for c in vars(module).values() if isinstance(c, click.Command))
+                module = importlib.import_module(f"clearance_sim.commands.{commands[cmd_name]}")
+                command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+                return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, commands in GROUPS.items():
+        for heading, commands in GROUPS:
             rows = [(n, c.get_short_help_str(70)) for n in commands if (c := self.get_command(ctx, n)) is not None]
             if rows:
-                with formatter.section(heading):
+                with formatter.section(str(heading)):
                     formatter.write_dl(rows)
 
 
@@ -68,5 +80,5 @@ def cli() -> None:
 
 
 def main(*arguments: Any) -> None:
-    """Entry point of `clearance-sim`."""
+    """Run `clearance-sim`."""
     cli(*arguments)

@@ -3,9 +3,9 @@
 
     python verify.py BUNDLE.json [TRUST.json] [--max-age-hours 24] [--at 2026-03-02T12:00:00Z]
 
-Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. bundle.md, beside this file, says what is checked and why; the numbers in
-brackets below are its steps. Nothing is asked of any network: what the ledger holds counts as far as the trust file
-lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
+Exit code 0 VALID, 1 INVALID, 2 INDETERMINATE. docs/bundle.md says what is checked and why (the numbers in brackets are
+its steps), docs/codes.md lists the codes. Nothing is asked of any network: what the ledger holds counts as far as
+the trust file lets the signer of the bundle's snapshot speak for that ledger, and no longer than the given age.
 """
 
 import argparse
@@ -28,14 +28,19 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
-# Kind of record: type of its credential, its segment of a batch, and the bit in an accreditation that covers it.
+# Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and
+# whether that must cover the HS chapter of its goods too.
 KINDS = {
-    1: ("CertificateOfOrigin", 0, 1),
-    2: ("InspectionReport", 1, 2),
-    3: ("Declaration", 2, 3),
-    4: ("Invoice", 3, 4),
+    1: ("CertificateOfOrigin", 0, 1, True),
+    2: ("InspectionReport", 1, 2, True),
+    3: ("Declaration", 2, 3, False),
+    4: ("Invoice", 3, 4, False),
+    5: ("Order", 3, 5, False),
+    6: ("PaymentReceipt", 3, 6, False),
+    7: ("Waybill", 3, 7, False),
+    8: ("MovementEvent", 3, 7, False),
+    9: ("PhytosanitaryCertificate", 3, 0, True),
 }
-KINDS |= {5: ("Order", 3, 5), 6: ("PaymentReceipt", 3, 6), 7: ("Waybill", 3, 7), 8: ("MovementEvent", 3, 7)}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 LARGEST = 16 * 1024 * 1024
@@ -524,7 +529,7 @@ def evaluate_accreditation(record, kind, anchored, held):
     issued, since = issued_at(record), held["since"]
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
-    if kind in (1, 2):
+    if KINDS[kind][3]:
         code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
         if code is None and not all_chapters:
             return INDETERMINATE, "hs-code-withheld"

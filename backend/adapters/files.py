@@ -15,6 +15,7 @@ from pathlib import Path
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
+from backend.domain.message import Message
 from backend.store.data_keys import (
     KeyDestroyed,
     KeyMissing,
@@ -46,7 +47,7 @@ class FolderFiles:
             else:
                 self._write(self._path(digest), self._keys.seal(content))
         except OSError as error:
-            raise not_kept("the file could not be kept", error) from error
+            raise not_kept(Message("the file could not be kept"), error) from error
         return digest
 
     @staticmethod

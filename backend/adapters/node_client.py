@@ -24,6 +24,7 @@ from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import FactSource, ledger_of
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.message import Message, message_of
 from backend.domain.records import ProofState
 from backend.domain.trust import MalformedTrust, Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Check, LedgerFacts, Outcome, Unknown
@@ -76,7 +77,7 @@ class Node:
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
-            raise self._response_error(f"it answered an error: {error}") from error
+            raise self._response_error(Message("it answered an error: {error}", error=message_of(error))) from error
 
     def answer(self, method: str, *params: Any) -> Any:
         """The result; raises _ErrorAnswer for an error object, NodeResponseError for all else that is no result."""
@@ -85,7 +86,7 @@ class Node:
             content = self._posted(body)
             answer = strict_json.loads(content)
         except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
-            raise self._response_error(f"it cannot be reached ({type(fault).__name__})") from fault
+            raise self._response_error(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
         except strict_json.HostileJson as fault:
             raise self._response_error("it answered no JSON") from fault
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
@@ -142,7 +143,7 @@ class Node:
         raise self._response_error("it answered no number where one was asked for")
 
     def _response_error(self, why: str) -> NodeResponseError:
-        return NodeResponseError("ledger-unavailable", why=f"{self.name}: {why}")
+        return NodeResponseError("ledger-unavailable", why=Message("{node}: {why}", node=self.name, why=Message(why)))
 
 
 class _TimeoutWorker:
@@ -210,7 +211,7 @@ def node_facts(
         reading.require_unchanged()
     except NodeResponseError as unclear:
         told = Check("LEDGER", Outcome.INDETERMINATE, unclear.reason, unclear.values, ActionBy.OPERATOR)
-        unknown = Unknown(str(unclear.values.get("why", "")), "ledger-not-consulted")
+        unknown = Unknown(unclear.values.get("why", ""), "ledger-not-consulted")
         nothing = LedgerFacts(moment, unknown, unknown, unknown)
         return NodeFacts(FactSource((*checks, told), lambda _: nothing, moment), node.name)
     values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
@@ -231,7 +232,11 @@ class _Reading:
         self._as_of = moment
         head = node.block("latest")
         if head is None or (abs(moment - head.time) > max_age and head.time < moment):
-            values = {"node": node.name, "block_time": head.time} if head else {"why": f"{node.name}: no newest block"}
+            values = (
+                {"node": node.name, "block_time": head.time}
+                if head
+                else {"why": Message("{node}: no newest block", node=node.name)}
+            )
             raise NodeResponseError("node-stale" if head else "ledger-unavailable", **values)
         self._head = head
         self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
@@ -356,14 +361,16 @@ def _last_before(node: Node, head: Block, moment: datetime) -> Block:
     while first <= last:
         middle = node.block((first + last) // 2)
         if middle is None:
-            raise NodeResponseError("ledger-unavailable", why=f"{node.name}: it does not show its blocks")
+            raise NodeResponseError(
+                "ledger-unavailable", why=Message("{node}: it does not show its blocks", node=node.name)
+            )
         if middle.time <= moment:
             found, first = middle, middle.number + 1
         else:
             last = middle.number - 1
     if found is None:
         raise NodeResponseError(
-            "ledger-unavailable", why=f"{node.name}: the chain is younger than the time asked about"
+            "ledger-unavailable", why=Message("{node}: the chain is younger than the time asked about", node=node.name)
         )
     return found
 

@@ -23,9 +23,10 @@ from typing import IO, Any
 
 import structlog
 
+from backend.domain.message import message_of
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
-from backend.services.simulations import COMPLETE
+from backend.services.simulations import COMPLETE, REPORTS
 
 log = structlog.get_logger()
 
@@ -76,23 +77,23 @@ class ProgramSimulator:
             told = self._ask(Path(folder), "scenarios", "--json")
         return tuple(_scenario(fields) for fields in told)
 
-    def read(self, text: str) -> Scenario:
-        """Look through a scenario file."""
+    def read(self, text: str, language: str) -> Scenario:
+        """Look through a scenario file; its faults are told in this language, where the simulator speaks it."""
         with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
             Path(folder, OWN_SCENARIO).write_text(text, encoding="utf-8")
-            told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO)
+            told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO, language=language)
         return _scenario(told[0], text)
 
-    def _ask(self, folder: Path, *arguments: str) -> list[Any]:
+    def _ask(self, folder: Path, *arguments: str, language: str = "en") -> list[Any]:
         """What a short command prints: a JSON list."""
-        with self._started(folder, arguments, self._bounds.look_through_seconds) as program:
+        with self._started(folder, arguments, self._bounds.look_through_seconds, language) as program:
             lines = list(program.lines(lambda: True))
         content = "\n".join(lines)
         program.raise_if_failed(content)
         try:
             told = json.loads(content)
         except ValueError as error:
-            raise SimulatorMissing(f"the simulator's answer cannot be read: {content[:200]}") from error
+            raise SimulatorMissing("the simulator's answer cannot be read: {content}", content=content[:200]) from error
         return told if isinstance(told, list) else [told]
 
     # Simulations
@@ -121,8 +122,8 @@ class ProgramSimulator:
         folder, asked = self._place(simulation.id), self._asked(simulation)
         # One replication is what a log is good for, and it is the first of those above: draws go by its number.
         made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
-        for code in ("en", "zh"):
-            made[f"report.{code}.html"] = ["report", "result.json", "--language", code, "-o", f"report.{code}.html"]
+        for code, name in REPORTS.items():
+            made[name] = ["report", "result.json", "--language", code, "-o", name]
         for name, arguments in made.items():
             try:
                 self._follow(folder, arguments, (simulation.total, simulation.total), go_on)
@@ -159,21 +160,23 @@ class ProgramSimulator:
         return ["run", source, "--seed", str(simulation.seed), *settings, "--progress-json"]
 
     @contextmanager
-    def _started(self, folder: Path, arguments: Sequence[str], seconds: float) -> Iterator["_Program"]:
+    def _started(
+        self, folder: Path, arguments: Sequence[str], seconds: float, language: str = "en"
+    ) -> Iterator["_Program"]:
         environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
         with (folder / "errors.txt").open("w+b") as errors:
             try:
                 process = subprocess.Popen(
                     [*self._program, *arguments],
                     cwd=folder,
-                    env={**environment, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
+                    env={**environment, "LANGUAGE": language, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
                 )
             except OSError as error:
-                raise SimulatorMissing(f"the simulator cannot be started: {error}") from error
+                raise SimulatorMissing("the simulator cannot be started: {error}", error=message_of(error)) from error
             program = _Program(process, errors, self._bounds, seconds)
             try:
                 yield program
@@ -341,5 +344,5 @@ def _readable(key: str) -> str:
 def _words(given: Any) -> dict[str, str]:
     if isinstance(given, Mapping):
         english = str(given.get("en") or next(iter(given.values()), ""))
-        return {"en": english, "zh": str(given.get("zh") or english)}
-    return {"en": str(given), "zh": str(given)}
+        return {"en": english, **{str(code): str(text) for code, text in given.items() if text}}
+    return {"en": str(given)}

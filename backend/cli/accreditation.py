@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from backend.cli.language import _
 from backend.domain.errors import NotFound
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Person, Role
@@ -84,7 +85,11 @@ def pending(as_json: bool) -> None:
         click.echo(
             f"{act['id']}  {act['act']:<10} key {act['key'][:16]}…  {act['state']}  {act['dueAt'] or ''}".rstrip()
         )
-    click.echo(f"{len(found) or 'No'} acts wait." + (" Cancel one with: provenport chain cancel ID" if found else ""))
+    click.echo(
+        _("{count} acts wait. Cancel one with: provenport chain cancel ID", count=len(found))
+        if found
+        else _("No acts wait.")
+    )
 
 
 @click.command()
@@ -100,7 +105,7 @@ def cancel(act_id: str, as_json: bool) -> None:
 
     with opened(Settings.from_environment(os.environ)) as ctx:
         act = accreditation.cancel(ctx, act_id)
-    click.echo(json.dumps(_told(act), indent=2) if as_json else "Asked. The server cancels it with its next round.")
+    click.echo(json.dumps(_told(act), indent=2) if as_json else _("Asked. The server cancels it with its next round."))
 
 
 def _act(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationAct]) -> None:
@@ -109,14 +114,18 @@ def _act(as_json: bool, email: str, what: Callable[[AppContext, Person], Accredi
     with opened(Settings.from_environment(os.environ)) as ctx:
         act = what(ctx, _person(ctx, email))
     told = _told(act)
-    click.echo(json.dumps(told, indent=2) if as_json else f"Asked: {told['act']}, act {act.id}. The server does it.")
+    click.echo(
+        json.dumps(told, indent=2)
+        if as_json
+        else _("Asked: {act}, act {id}. The server does it.", act=told["act"], id=act.id)
+    )
 
 
 def _person(ctx: AppContext, email: str) -> Person:
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
     if person is None or person.role is not Role.AUTHORITY:
-        raise NotFound(f"nobody of the authority signs in as {email}")
+        raise NotFound("nobody of the authority signs in as {email}", email=email)
     return person
 
 
@@ -142,11 +151,15 @@ def _chapters(typed: str | None) -> list[int] | None:
         return None
     chapters: list[int] = []
     for part in typed.split(","):
-        first, _, last = part.strip().partition("-")
+        first, _dash, last = part.strip().partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
-            raise click.BadParameter(f"{part!r} is no chapter: give them as 1-24,61", param_hint="--chapters")
+            raise click.BadParameter(
+                _("{part} is no chapter: give them as 1-24,61", part=repr(part)), param_hint="--chapters"
+            )
         if not 1 <= int(first) <= int(last or first) <= 99:
-            raise click.BadParameter(f"{part!r}: chapters run from 1 to 99, the lower first", param_hint="--chapters")
+            raise click.BadParameter(
+                _("{part}: chapters run from 1 to 99, the lower first", part=repr(part)), param_hint="--chapters"
+            )
         chapters += range(int(first), int(last or first) + 1)
     return chapters
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from backend.cli.language import _
 from backend.settings import Settings
 
 
@@ -23,7 +24,14 @@ def backup_command(folder: Path) -> None:
 
     copy = back_up(DataFolder(Settings.from_environment(os.environ).data_dir), folder, datetime.now(UTC))
     size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
-    click.echo(f"{copy}: {size:,} bytes. The keys to it: {folder / 'record.keys'} (replaced; keep no older copy).")
+    click.echo(
+        _(
+            "{copy}: {size} bytes. The keys to it: {keys} (replaced; keep no older copy).",
+            copy=copy,
+            size=format(size, ","),
+            keys=folder / "record.keys",
+        )
+    )
 
 
 @click.command("restore")
@@ -38,4 +46,4 @@ def restore_command(copy: Path) -> None:
 
     into = Settings.from_environment(os.environ).data_dir
     restore(copy.resolve(), DataFolder(into))
-    click.echo(f"{into} is as {copy.name} was. Start it with provenport serve.")
+    click.echo(_("{into} is as {name} was. Start it with provenport serve.", into=into, name=copy.name))

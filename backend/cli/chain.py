@@ -17,8 +17,10 @@ from backend.cli.accreditation import (
     reinstate,
     suspend,
 )
+from backend.cli.language import _
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
+from backend.domain.message import message_of
 from backend.services.ports import AppContext
 from backend.settings import Settings
 
@@ -96,11 +98,12 @@ def _show(told: dict[str, Any]) -> None:
         if name == "accounts":
             for account, facts in value.items():
                 ether = int(facts["wei"]) / 10**18
-                click.echo(f"{account:<12} {facts['address']}  {ether:.6f} ether, {facts['transactions']} transactions")
+                count = _("{count} transactions", count=facts["transactions"])
+                click.echo(f"{account:<12} {facts['address']}  {ether:.6f} ether, {count}")
         elif name == "choices":
-            click.echo("What you can do:")
+            click.echo(_("What you can do:"))
             for choice in value:
-                click.echo(f"  - {choice}")
+                click.echo(f"  - {_(choice)}")
         else:
             click.echo(f"{name:<12} {value}")
 
@@ -130,7 +133,8 @@ def deploy(again: bool, as_json: bool) -> None:
         old = Deployment.read(folder.deployment)
         if old is not None and not again:
             raise TraceabilityError(
-                f"the contracts stand at {old.ledger} already; --again deploys anew and anchors every record again"
+                "the contracts stand at {ledger} already; --again deploys anew and anchors every record again",
+                ledger=old.ledger,
             )
         fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
         if settings.ledger_rpc_url is not None:
@@ -147,8 +151,15 @@ def deploy(again: bool, as_json: bool) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     if count:
-        click.echo(f"{count} batches will be anchored again when the server runs.")
-    click.echo(f"The contracts stand at {fresh.ledger} on chain {fresh.chain_id}, since block {fresh.block}.")
+        click.echo(_("{count} batches will be anchored again when the server runs.", count=count))
+    click.echo(
+        _(
+            "The contracts stand at {ledger} on chain {chain_id}, since block {block}.",
+            ledger=fresh.ledger,
+            chain_id=fresh.chain_id,
+            block=fresh.block,
+        )
+    )
 
 
 @click.command("audit", cls=VerdictCommand)
@@ -169,9 +180,17 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
     else:
         for one in found.discrepancies:
             click.echo(str(one))
+        counts = {"records": found.records, "batches": found.batches, "on_ledger": found.batches_on_ledger}
         click.echo(
-            f"{found.records} records in {found.batches} batches; {found.batches_on_ledger} batches on the ledger; "
-            f"{len(found.discrepancies) or 'no'} discrepancies"
+            _(
+                "{records} records in {batches} batches; {on_ledger} batches on the ledger; {count} discrepancies",
+                **counts,
+                count=len(found.discrepancies),
+            )
+            if found.discrepancies
+            else _(
+                "{records} records in {batches} batches; {on_ledger} batches on the ledger; no discrepancies", **counts
+            )
         )
     sys.exit(1 if found.discrepancies else 0)
 
@@ -201,4 +220,6 @@ def _server_told() -> Iterator[None]:
     try:
         yield
     except ChainInUse as error:
-        raise ServerRuns(f"{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc") from error
+        raise ServerRuns(
+            "{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc", error=message_of(error)
+        ) from error

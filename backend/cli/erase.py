@@ -4,6 +4,7 @@ import os
 
 import click
 
+from backend.cli.language import _
 from backend.domain.errors import TraceabilityError
 from backend.settings import Settings
 
@@ -26,10 +27,17 @@ def erase_command(record: str, yes: bool) -> None:
         if refusal is not None:
             raise refusal
         if not yes:
-            click.echo(f"{on_file.kind.name.lower().replace('_', ' ')} {record}, held by {on_file.holder.name}:")
-            click.echo("What it says, its salts, its number, earlier versions and files only it needs go for good.")
-            click.echo("Its place on the ledger stays, empty; so do copies that others hold.")
-            click.echo("Nothing was erased: say --yes.")
+            click.echo(
+                _(
+                    "{kind} {record}, held by {name}:",
+                    kind=on_file.kind.name.lower().replace("_", " "),
+                    record=record,
+                    name=on_file.holder.name,
+                )
+            )
+            click.echo(_("What it says, its salts, its number, earlier versions and files only it needs go for good."))
+            click.echo(_("Its place on the ledger stays, empty; so do copies that others hold."))
+            click.echo(_("Nothing was erased: say --yes."))
             return
         gone = erasure.erase(ctx, holder, record)
-    click.echo(f"Erased {len(gone.records)} record(s) and {gone.files} file(s).")
+    click.echo(_("Erased {count} record(s) and {files} file(s).", count=len(gone.records), files=gone.files))

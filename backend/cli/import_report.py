@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from backend.domain.documents import SLUGS
 from backend.domain.interop.formats import NAMES
 from backend.domain.interop.reading import Mark, Note
-from backend.domain.interop.sentences import Language, clear, tell
 from backend.domain.kinds import Kind
+from backend.messages.catalogue import Language, gettext
+from backend.messages.imports import clear, tell
 from backend.services.importing import FilePlan, Plan
 
 SIGNS = {
@@ -23,42 +23,24 @@ SIGNS = {
     Mark.LACKS: ("–", "magenta"),
     Mark.WRONG: ("✗", "red"),
 }
-_CHROME = {
-    "table": ("table of consignments", "货物清单表"),
-    "unknown": ("not read", "未能读取"),
-    "row": ("row {row}", "第 {row} 行"),
-    "lacks": ("lacks", "缺少"),
-    "stored": ("Stored.", "已保存。"),
-    "ready": ("Complete: nothing stands in the way.", "完整，可以保存。"),
-    "refused": ("Refused: nothing was stored.", "已拒绝：未保存任何内容。"),
-    "dry-run": (
-        "Dry run: nothing was stored. To store it, leave --dry-run out:",
-        "试运行：未保存。去掉 --dry-run 即可保存：",
-    ),
-    "counts": (
-        "{lacks} lacking, {wrong} wrong; {blocked} of {files} files held back.",
-        "缺少 {lacks} 项，错误 {wrong} 处；{files} 个文件中 {blocked} 个不能导入。",
-    ),
-    "complete-it": ("Give what lacks, in place of each … :", "请在 … 处填写所缺内容："),
-    "legend": (
-        "✓ taken  ~ converted  ! take heed  + not used  – lacking  ✗ wrong",
-        "✓ 采用  ~ 换算  ! 请注意  + 未采用  – 缺少  ✗ 错误",
-    ),
-    "mend": ("Mend what is marked ✗ and import again.", "请修正标有 ✗ 之处后重新导入。"),
-    "mend-table": (
-        "Mend the rows marked ✗ in the table and import it again: all of them go in, or none.",
-        "请在表中修正标有 ✗ 的行后重新导入：全部导入，或全不导入。",
-    ),
-    "lodged": ("{count} declarations lodged: {first}", "已申报 {count} 票：{first}"),
-    "stated": (
-        "{kind} stated (record {id}) and laid before {issuer}, who confirms it",
-        "{kind} 已陈述（单证 {id}），待 {issuer} 确认",
-    ),
-    "invoiced": ("invoice {reference} issued (record {id})", "发票 {reference} 已签发（单证 {id}）"),
-    "anchoring": (
-        "The running server takes them to the ledger; if none runs, start it: provenport serve",
-        "运行中的服务器会将其上链；若未运行，请启动：provenport serve",
-    ),
+CHROME = {
+    "table": "table of consignments",
+    "unknown": "not read",
+    "row": "row {row}",
+    "lacks": "lacks",
+    "stored": "Stored.",
+    "ready": "Complete: nothing stands in the way.",
+    "refused": "Refused: nothing was stored.",
+    "dry-run": "Dry run: nothing was stored. To store it, leave --dry-run out:",
+    "counts": "{lacks} lacking, {wrong} wrong; {blocked} of {files} files held back.",
+    "complete-it": "Give what lacks, in place of each … :",
+    "legend": "✓ taken  ~ converted  ! take heed  + not used  – lacking  ✗ wrong",
+    "mend": "Mend what is marked ✗ and import again.",
+    "mend-table": "Mend the rows marked ✗ in the table and import it again: all of them go in, or none.",
+    "lodged": "{count} declarations lodged: {first}",
+    "stated": "{kind} stated (record {id}) and laid before {issuer}, who confirms it",
+    "invoiced": "invoice {reference} issued (record {id})",
+    "anchoring": "The running server takes them to the ledger; if none runs, start it: provenport serve",
 }
 _SHOWN_REFERENCES = 5
 Line = tuple[Mark, str, str]
@@ -67,7 +49,7 @@ Line = tuple[Mark, str, str]
 
 def chrome(code: str, language: Language, **values: object) -> str:
     """A sentence around the notes."""
-    return _CHROME[code][int(language == "zh")].format_map(values)
+    return gettext(CHROME[code], language, **values)
 
 
 def summary_of(file: FilePlan, language: Language) -> str:
@@ -75,7 +57,7 @@ def summary_of(file: FilePlan, language: Language) -> str:
     if file.table is not None:
         what = chrome("table", language)
     elif file.reading is not None:
-        what = f"{SLUGS[file.reading.kind]} ({NAMES[file.format]})"
+        what = f"{file.reading.kind.slug} ({NAMES[file.format]})"
     else:
         what = chrome("unknown", language)
     return f"{clear(file.name)}: {what}"
@@ -136,7 +118,7 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
     for one in file.stored:
         code = "invoiced" if one.kind is Kind.INVOICE else "stated"
         issuer = file.issuer.name if file.issuer else ""
-        reference, kind = clear(one.reference), SLUGS[one.kind]
+        reference, kind = clear(one.reference), one.kind.slug
         told.append(
             "  "
             + chrome(

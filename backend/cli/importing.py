@@ -15,20 +15,24 @@ from backend.cli.import_report import (
     print_report,
     summary_of,
 )
+from backend.cli.language import _, language_option, said
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.files import LARGEST, is_document
-from backend.domain.interop.sentences import Language, tell
+from backend.messages.catalogue import Language
+from backend.messages.imports import tell
 from backend.services import importing
 from backend.services.importing import Given, Plan
 from backend.settings import Settings
 
 
-def _settings(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     given: dict[str, str] = {}
     for text in texts:
         field, sign, value = text.partition("=")
         if not sign or not field.strip() or value.strip() in ("", "…"):
-            raise click.BadParameter(f"{text!r}: write FIELD=VALUE, such as quantity=200 or exporter.name='A Ltd'")
+            raise click.BadParameter(
+                _("{given}: write FIELD=VALUE, such as quantity=200 or exporter.name='A Ltd'", given=repr(text))
+            )
         given[field.strip()] = value.strip()
     return given
 
@@ -40,7 +44,7 @@ def _settings(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
 @click.option("--set", "given", multiple=True, callback=_settings, metavar="FIELD=VALUE", help="A field of a document.")
 @click.option("--dry-run", is_flag=True, help="Only report; store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Report for programs.")
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@language_option
 def import_command(
     files: tuple[Path, ...],
     email: str,
@@ -60,7 +64,7 @@ def import_command(
     """
     contents = [_read(path) for path in files]
     if given and not any(is_document(file.content) for file in contents):
-        raise click.UsageError("--set completes documents; a table is completed in the table")
+        raise click.UsageError(_("--set completes documents; a table is completed in the table"))
     from backend.runtime.context import opened  # Opening draws in the whole system, which --help does not need.
 
     try:
@@ -69,10 +73,10 @@ def import_command(
                 actor = importing.importer(ctx, email)
                 plan = importing.plan(ctx, actor, contents, issuers, given)
             except (NotFound, NotAllowed, importing.UnknownIssuer) as error:
-                raise click.UsageError(str(error)) from error
+                raise click.UsageError(said(error)) from error
             done = importing.store(ctx, plan) if plan.is_ready and not dry_run else None
     except TraceabilityError as error:
-        raise click.ClickException(f"nothing was stored: {error}") from error
+        raise click.ClickException(_("nothing was stored: {error}", error=error)) from error
     if as_json:
         click.echo(json.dumps(_as_json(done or plan, language, done is not None), ensure_ascii=False, indent=2))
     else:

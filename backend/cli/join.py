@@ -4,7 +4,9 @@ import json
 import os
 
 import click
+from rich.cells import set_cell_size
 
+from backend.cli.language import _
 from backend.domain.parties import Role
 from backend.settings import Settings
 
@@ -34,8 +36,8 @@ def join_command(role: str, name: str, email: str, identifier: str | None, as_js
     if as_json:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{name} has joined as {role}. Shown once, kept nowhere in the clear:")
-    for key in ("email", "password", "token"):
-        click.echo(f"  {key:<9} {shown[key]}")
+    click.echo(_("{name} has joined as {role}. Shown once, kept nowhere in the clear:", name=name, role=role))
+    for key, name in (("email", _("email")), ("password", _("password")), ("token", _("token"))):
+        click.echo(f"  {set_cell_size(name, 9)} {shown[key]}")
     if role not in ("officer", "authority"):
-        click.echo("Next: the authority accredits it, on the page Accreditations.")
+        click.echo(_("Next: the authority accredits it, on the page Accreditations."))

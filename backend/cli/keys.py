@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from backend.cli.language import _
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
@@ -25,10 +26,11 @@ def list_keys() -> None:
 
     with opened(_settings()) as ctx, ctx.work(reading=True) as work:
         for key in work.keys.all():
-            state = "signs" if key.is_active else "withdrawn" if key.retired_at else "waits for the ledger"
-            stolen = f", not trusted since {key.compromised_since.isoformat()}" if key.compromised_since else ""
-            where = "outside" if key.is_outside else "here"
-            click.echo(f"{key.thumbprint}  {state}{stolen}, kept {where}  {key.organisation.name}")
+            state = _("signs") if key.is_active else _("withdrawn") if key.retired_at else _("waits for the ledger")
+            if key.compromised_since:
+                state = _("{state}, not trusted since {time}", state=state, time=key.compromised_since.isoformat())
+            place = _("kept outside") if key.is_outside else _("kept here")
+            click.echo(f"{key.thumbprint}  {state}, {place}  {key.organisation.name}")
 
 
 @keys_command.command("rotate-master")
@@ -38,11 +40,11 @@ def rotate_master() -> None:
 
     settings = _settings()
     count = rotate_master_key(settings)
-    click.echo(f"{count} signing keys and the ledger's accounts are sealed under the new master key.")
+    click.echo(_("{count} signing keys and the ledger's accounts are sealed under the new master key.", count=count))
     if settings.master_key is not None:
-        click.echo("Now set PROVENPORT_MASTER_KEY to the new key and unset PROVENPORT_NEXT_MASTER_KEY.")
+        click.echo(_("Now set PROVENPORT_MASTER_KEY to the new key and unset PROVENPORT_NEXT_MASTER_KEY."))
     else:
-        click.echo("Make a new backup: older ones open with the master key that lies in them only.")
+        click.echo(_("Make a new backup: older ones open with the master key that lies in them only."))
 
 
 @keys_command.command()
@@ -78,10 +80,17 @@ def compromised(key: str, since: str, list_only: bool, as_json: bool) -> None:
         return
     for record in found.records:
         click.echo("  ".join(str(value) for value in _shown(record).values()))
-    click.echo(f"{len(found.records)} records signed since {moment.isoformat()} by {found.key.organisation.name}.")
+    click.echo(
+        _(
+            "{count} records signed since {time} by {name}.",
+            count=len(found.records),
+            time=moment.isoformat(),
+            name=found.key.organisation.name,
+        )
+    )
     if not list_only:
-        click.echo("The key signs nothing more; the ledger is told when the server runs.")
-        click.echo(f"Next: a new key, provenport keys rotate {found.key.organisation.id}")
+        click.echo(_("The key signs nothing more; the ledger is told when the server runs."))
+        click.echo(_("Next: a new key, provenport keys rotate {id}", id=found.key.organisation.id))
 
 
 def _shown(record: RecordOnFile) -> dict[str, str]:

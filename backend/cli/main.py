@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from backend.cli.language import _, said, speak
 from backend.domain.errors import TraceabilityError
 
 GROUPS = {
@@ -59,10 +60,11 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; a refusal of ours, and a fault of the machine, is told in one line, and the exit code is 1."""
+        speak(None)
         try:
             return super().main(*args, **kwargs)
         except TraceabilityError as error:
-            click.echo(f"provenport: {error}", err=True)
+            click.echo(f"provenport: {said(error)}", err=True)
         except OSError as error:
             click.echo(f"provenport: {error}", err=True)
             sys.stdout = None  # what could not be written is not tried again
@@ -70,7 +72,7 @@ class LazyGroup(click.Group):
             fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
             if not isinstance(fault, sqlite3.Error):
                 raise
-            click.echo(f"provenport: the database cannot be used: {fault}", err=True)
+            click.echo("provenport: " + _("the database cannot be used: {fault}", fault=fault), err=True)
         sys.exit(1)
 
 

@@ -7,7 +7,9 @@ import sys
 import click
 import structlog
 
+from backend.cli.language import _
 from backend.domain.errors import TraceabilityError
+from backend.domain.message import message_of
 from backend.settings import Settings
 
 
@@ -25,9 +27,11 @@ def serve_command(port: int | None, data_dir: str | None) -> None:
     try:
         serve_until_stopped(settings, click.echo)
     except ChainInUse as error:
-        raise TraceabilityError(f"{error}. Stop that server, or choose another folder with DATA_DIR=…") from error
+        raise TraceabilityError(
+            "{error}. Stop that server, or choose another folder with DATA_DIR=…", error=message_of(error)
+        ) from error
     except KeyboardInterrupt:
-        click.echo("Stopped before it was ready; start again to go on.")
+        click.echo(_("Stopped before it was ready; start again to go on."))
 
 
 def _log_to_stderr(level: str) -> None:

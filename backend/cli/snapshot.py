@@ -16,26 +16,25 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from backend.cli.language import _, language_option
 from backend.cli.verify import (
     EXIT,
     Age,
     VerdictCommand,
-    language_of,
     require_address,
     trust_in,
 )
+from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
     from backend.adapters.keys.key_files import FileKey
     from backend.domain.bundle import Bundle
-    from backend.domain.sentences import Language
     from backend.domain.snapshot import Snapshot
     from backend.domain.verdict import Check
 
 PASSPHRASE = "PROVENPORT_KEY_PASSPHRASE"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
-_lang = click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
 
 
 @click.group("snapshot", context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,11 +66,15 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
     try:
         made = key_files.new_key(file, passphrase)
     except FileExistsError as error:
-        raise click.ClickException(f"{file} is there already: choose another name, a key is not overwritten") from error
+        raise click.ClickException(
+            _("{file} is there already: choose another name, a key is not overwritten", file=file)
+        ) from error
     except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+        raise click.ClickException(_("{file} cannot be written: {why}", file=file, why=error.strerror)) from error
     click.echo(_thumbprint(made))
-    click.echo(f"That is the thumbprint of the key in {file}. Keep the file; publish the thumbprint.", err=True)
+    click.echo(
+        _("That is the thumbprint of the key in {file}. Keep the file; publish the thumbprint.", file=file), err=True
+    )
 
 
 @snapshot_command.command("sign", cls=VerdictCommand)
@@ -81,9 +84,9 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
 @click.option("--trust", required=True, type=_FILE, help="Names the right ledger: its operator's trust file, or yours.")
 @click.option("--max-age", type=Age(), default="2h", show_default=True, help="How old the node's newest block may be.")
 @click.option("--out", type=_OUT, help="Where to write the signed bundle; without it, to standard output.")
-@_lang
+@language_option
 def sign_command(
-    bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: timedelta, out: Path | None, lang: str | None
+    bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: timedelta, out: Path | None, language: Language
 ) -> None:
     """Read the ledger for a BUNDLE and sign what it holds.
 
@@ -99,9 +102,9 @@ def sign_command(
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
-    _spare(key_file, out, "your key")
-    _spare(trust, out, "your trust file")
-    trusted, key, language = trust_in(trust), _key(key_file), language_of(lang)
+    _spare(key_file, out, _("your key"))
+    _spare(trust, out, _("your trust file"))
+    trusted, key = trust_in(trust), _key(key_file)
     moment = datetime.now(UTC)
     with bundle.open("rb") as opened:
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
@@ -133,24 +136,36 @@ def trust_file_command(
     earlier one stays named beside it, for what it has signed.
     """
     named = _named_key(key_file, thumbprint)
-    _spare(key_file, out, "your key")
+    _spare(key_file, out, _("your key"))
     given = trust_in(trust)
     if not name.strip():
-        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
+        raise click.BadParameter(_("readers must be able to call you something"), param_hint="--name")
     if not given.trusted:
-        raise click.BadParameter(f"{trust} names no ledger: take the operator's trust file", param_hint="--trust")
+        raise click.BadParameter(
+            _("{trust} names no ledger: take the operator's trust file", trust=trust), param_hint="--trust"
+        )
     others = [other for other in given.names_of(named) if other != name]
     if join and others:
         raise click.ClickException(
-            f"in {trust} this key speaks already, as {others[0]}: two names would mislead readers"
+            _(
+                "in {trust} this key speaks already, as {other}: two names would mislead readers",
+                trust=trust,
+                other=others[0],
+            )
         )
     own = given.spoken_for_by(name, named)
     written = given.joined_by(own) if join else own
     _write(json.dumps(written.as_json(), indent=2, ensure_ascii=False) + "\n", out)
-    whose = " and ".join(dict.fromkeys(entry.name for entry in written.trusted))
-    click.echo(f"With it readers believe {whose} about {len(own.trusted)} ledger(s).", err=True)
+    whose = _(" and ").join(dict.fromkeys(entry.name for entry in written.trusted))
     click.echo(
-        f"Hand it over by a way that they trust; let them compare your key with what you publish: {named}", err=True
+        _("With it readers believe {whose} about {count} ledger(s).", whose=whose, count=len(own.trusted)), err=True
+    )
+    click.echo(
+        _(
+            "Hand it over by a way that they trust; let them compare your key with what you publish: {named}",
+            named=named,
+        ),
+        err=True,
     )
 
 
@@ -169,9 +184,14 @@ def _passphrase(*, confirm: bool) -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        also = ", or say --no-passphrase" if confirm else ""
-        raise click.UsageError(f"nobody is here to type the passphrase: give it as {PASSPHRASE}{also}")
-    typed: str = click.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
+        text = _("nobody is here to type the passphrase: give it as {variable}", variable=PASSPHRASE)
+        if confirm:
+            text = _(
+                "nobody is here to type the passphrase: give it as {variable}, or say --no-passphrase",
+                variable=PASSPHRASE,
+            )
+        raise click.UsageError(text)
+    typed: str = click.prompt(_("Passphrase of the key"), hide_input=True, confirmation_prompt=confirm, err=True)
     return typed
 
 
@@ -180,11 +200,13 @@ def _key(path: Path) -> "FileKey":
 
     content = key_files.read(path)
     if not key_files.is_sealed(content) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        click.echo(f"Careful: others can read {path}, and it has no passphrase: chmod 600 {path}", err=True)
+        click.echo(
+            _("Careful: others can read {path}, and it has no passphrase: chmod 600 {path}", path=path), err=True
+        )
     try:
         return key_files.opened(content, _passphrase(confirm=False) if key_files.is_sealed(content) else None)
     except key_files.UnusableKey as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--key") from error
+        raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--key") from error
 
 
 def _named_key(path: Path | None, thumbprint: str | None) -> str:
@@ -192,10 +214,10 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
     from backend.domain import sd_jwt
 
     if (path is None) == (thumbprint is None):
-        raise click.UsageError("give your key, by --key FILE or by --thumbprint")
+        raise click.UsageError(_("give your key, by --key FILE or by --thumbprint"))
     if path is None:
         if not re.fullmatch("[A-Za-z0-9_-]{43}", thumbprint or ""):
-            raise click.BadParameter("a thumbprint (RFC 7638) has 43 letters and digits", param_hint="--thumbprint")
+            raise click.BadParameter(_("a thumbprint (RFC 7638) has 43 letters and digits"), param_hint="--thumbprint")
         return str(thumbprint)
     content = key_files.read(path)
     if key_files.holds_private(content):
@@ -203,48 +225,51 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
     try:
         return sd_jwt.b64(sd_jwt.thumbprint(key_files.public_jwk(content)))
     except key_files.UnusableKey as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--key") from error
+        raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--key") from error
 
 
 # ---- telling
 
 
-def _refuse(against: "Iterable[Check]", language: "Language") -> NoReturn:
+def _refuse(against: "Iterable[Check]", language: Language) -> NoReturn:
     """Tell why nothing was signed, and end."""
-    from backend.domain.sentences import CHECKS, sentence
     from backend.domain.verdict import Outcome, Verdict
+    from backend.messages.verdict import check_title, sentence
 
-    verdict, chinese = Verdict.of(against, datetime.now(UTC)), language == "zh"
-    click.secho("未签署：" if chinese else "Nothing was signed:", fg="red", bold=True, err=True)
+    verdict = Verdict.of(against, datetime.now(UTC))
+    click.secho(_("Nothing was signed:"), fg="red", bold=True, err=True)
     for check in verdict.checks:
         mark = "■" if check.outcome is Outcome.FAIL else "◐"
         about = f" {check.record}" if check.record else ""
-        click.echo(f"  {mark}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}", err=True)
+        click.echo(f"  {mark}{about:>3}  {check_title(check.code, language)}: {sentence(check, language)}", err=True)
     sys.exit(EXIT[verdict.conclusion.value])
 
 
-def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: "Language") -> None:
+def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: Language) -> None:
     """Tell what was signed, by reading it as somebody will who trusts the key."""
     from backend.domain import bundle_verification
-    from backend.domain.sentences import CONCLUSIONS, headline
     from backend.domain.trust import Trust, Trusted
+    from backend.messages.verdict import conclusion_word, headline
 
     trust = Trust((Trusted("", stated.ledger, stated.accreditation, keys=(signer,)),))
     source = bundle_verification.facts_by_snapshot(signed, trust, stated.read_at, timedelta.max)
     verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
-    chinese, time = language == "zh", f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
-    why = headline(verdict, language)
-    if chinese:
-        click.secho(f"已签署：{node} 在区块 {stated.block}（{time}）所示的链上记录。", bold=True, err=True)
-        click.echo(f"签署密钥：{signer}。信任该密钥的读者将看到：{CONCLUSIONS[verdict.conclusion][1]}。{why}", err=True)
-        return
-    click.secho(f"Signed: what {node} showed in block {stated.block} of {time}.", bold=True, err=True)
-    click.echo(f"Key: {signer}. Who trusts it reads: {verdict.conclusion.value}. {why}", err=True)
+    time = f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
+    word, why = conclusion_word(verdict.conclusion, language), headline(verdict, language)
+    click.secho(
+        _("Signed: what {node} showed in block {block} of {time}.", node=node, block=stated.block, time=time),
+        bold=True,
+        err=True,
+    )
+    click.echo(
+        _("Key: {signer}. Who trusts it reads: {conclusion}. {why}", signer=signer, conclusion=word, why=why),
+        err=True,
+    )
 
 
 def _spare(file: Path | None, out: Path | None, what: str) -> None:
     if file is not None and out is not None and out.exists() and out.samefile(file):
-        raise click.BadParameter(f"that is {what}: it would be lost", param_hint="--out")
+        raise click.BadParameter(_("that is {what}: it would be lost", what=what), param_hint="--out")
 
 
 def _write(text: str, out: Path | None) -> None:
@@ -258,8 +283,12 @@ def _write(text: str, out: Path | None) -> None:
         return
     out = out.resolve()
     if out.exists() and not out.is_file():
-        raise click.BadParameter(f"{out} is no file: leave --out away for standard output", param_hint="--out")
+        raise click.BadParameter(
+            _("{out} is no file: leave --out away for standard output", out=out), param_hint="--out"
+        )
     try:
         write_over(out, text.encode(), mode=0o666)
     except OSError as error:
-        raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
+        raise click.BadParameter(
+            _("{out} cannot be written: {why}", out=out, why=error.strerror), param_hint="--out"
+        ) from error

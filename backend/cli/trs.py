@@ -8,7 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 import click
+from rich.cells import cell_len, set_cell_size
 
+from backend.cli.language import _
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext
@@ -38,11 +40,11 @@ def trs_command(as_json: bool, file: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(f"{'':<24}{'count':>8}{'mean':>12}{'median':>12}{'P90':>12}")
-    click.echo(_clock("arrival → release", found.arrival_to_release))
-    click.echo(_clock("lodgement → release", found.lodgement_to_release))
+    click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 12) for n in (_("mean"), _("median"), "P90"))]))
+    click.echo(_clock(_("arrival → release"), found.arrival_to_release))
+    click.echo(_clock(_("lodgement → release"), found.lodgement_to_release))
     if found.lodgement_to_release.count == 0:
-        click.echo("Nothing was released yet: an officer's decision “release” starts the count.")
+        click.echo(_("Nothing was released yet: an officer's decision “release” starts the count."))
 
 
 def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
@@ -50,21 +52,30 @@ def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"file": str(file), "events": written}))
         return
-    click.echo(f"Wrote {written:,} events to {file}. Next: clearance-sim trs {file}")
+    click.echo(
+        _("Wrote {written} events to {file}. Next: clearance-sim trs {file}", written=format(written, ","), file=file)
+    )
 
 
 def _clock(name: str, clock: ReleaseTimes) -> str:
     figures = (clock.mean_hours, clock.median_hours, clock.p90_hours)
-    shown = "".join(f"{'–' if hours is None else _people_say(hours):>12}" for hours in figures)
-    return f"{name:<24}{clock.count:>8}{shown}"
+    shown = "".join(_right("–" if hours is None else _people_say(hours), 12) for hours in figures)
+    return f"{set_cell_size(name, 24)}{clock.count:>8}{shown}"
+
+
+def _right(text: str, width: int) -> str:
+    """Put the text at the right of a column; Chinese letters are two cells wide."""
+    return " " * (width - cell_len(text)) + text
 
 
 def _people_say(hours: float) -> str:
     seconds = round(hours * 3600)
     if seconds < 120:
-        return f"{seconds} s"
+        return _("{count} s", count=seconds)
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 120:
+        return _("{count} min", count=minutes)
+    return " ".join([_("{count} h", count=minutes // 60), _("{count} min", count=f"{minutes % 60:02d}")])
 
 
 def write_events(ctx: AppContext, file: Path) -> int:
@@ -76,9 +87,9 @@ def write_events(ctx: AppContext, file: Path) -> int:
         elif file.suffix == ".csv":
             _write_csv(counted, file)
         else:
-            raise Invalid(f"{file.name}: events are written as .csv or .parquet; choose such a name")
+            raise Invalid("{name}: events are written as .csv or .parquet; choose such a name", name=file.name)
     except OSError as error:
-        raise Invalid(f"{file} cannot be written: {error.strerror}") from error
+        raise Invalid("{file} cannot be written: {why}", file=file, why=error.strerror) from error
     return counted.count
 
 

@@ -16,10 +16,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from backend.cli.language import _, language_option
+from backend.domain.message import message_of
+from backend.messages.catalogue import Language
+
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
     from backend.domain.bundle_verification import Remark
-    from backend.domain.sentences import Language
     from backend.domain.trust import Trust
     from backend.domain.verdict import Verdict
 
@@ -38,7 +41,7 @@ class Age(click.ParamType[timedelta]):
             return value
         found = re.fullmatch("([0-9]{1,6})([mhd])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no age: write 90m, 24h or 7d", param, ctx)
+            self.fail(_("{value} is no age: write 90m, 24h or 7d", value=repr(value)), param, ctx)
         unit = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
         return timedelta(**{unit: int(found[1])})
 
@@ -55,9 +58,9 @@ class _Moment(click.ParamType[datetime]):
         except ValueError:
             moment = None
         if moment is None:
-            self.fail(f"{value!r} is no time: write 2026-03-02T12:00:00Z", param, ctx)
+            self.fail(_("{value} is no time: write 2026-03-02T12:00:00Z", value=repr(value)), param, ctx)
         if moment > datetime.now(UTC):
-            self.fail("nobody knows yet what the ledger will hold then", param, ctx)
+            self.fail(_("nobody knows yet what the ledger will hold then"), param, ctx)
         return moment
 
 
@@ -71,7 +74,14 @@ class VerdictCommand(click.Command):
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            click.echo(f"{ctx.command_path}: no verdict: {error or type(error).__name__}", err=True)
+            click.echo(
+                _(
+                    "{command}: no verdict: {error}",
+                    command=ctx.command_path,
+                    error=message_of(error) or type(error).__name__,
+                ),
+                err=True,
+            )
             if isinstance(error, OSError):
                 sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
             sys.exit(EXIT["INDETERMINATE"])
@@ -84,7 +94,7 @@ class VerdictCommand(click.Command):
 @click.option("--max-age", type=Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
 @click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the sentences.")
+@language_option
 def verify_command(
     file: Path,
     rpc: str | None,
@@ -92,7 +102,7 @@ def verify_command(
     max_age: timedelta,
     at: datetime | None,
     as_json: bool,
-    lang: str | None,
+    language: Language,
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
@@ -112,7 +122,7 @@ def verify_command(
     trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _verdict(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
-    _tell(verdict, remarks, language_of(lang), as_json)
+    _tell(verdict, remarks, language, as_json)
     sys.exit(EXIT[verdict.conclusion.value])
 
 
@@ -128,11 +138,6 @@ def _verdict(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timede
     return bundle_verification.verdict_on(bundle, facts_by_node(bundle, Node(rpc), trust, moment, max_age), moment)
 
 
-def language_of(lang: str | None) -> "Language":
-    """The language asked for, else the one that the environment speaks."""
-    return "zh" if (lang or os.environ.get("LANG", "")).startswith("zh") else "en"
-
-
 def require_address(rpc: str) -> None:
     """Refuse what is no node's address."""
     try:
@@ -141,7 +146,7 @@ def require_address(rpc: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise click.BadParameter("a node's address is written like http://127.0.0.1:8545", param_hint="--rpc")
+        raise click.BadParameter(_("a node's address is written like http://127.0.0.1:8545"), param_hint="--rpc")
 
 
 def trust_in(path: Path | None) -> "Trust":
@@ -155,17 +160,17 @@ def trust_in(path: Path | None) -> "Trust":
         with path.open("rb") as opened:
             return trust.read(strict_json.loads(opened.read(trust.LARGEST)))
     except Invalid as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--trust") from error
+        raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--trust") from error
 
 
-def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_json: bool) -> None:
-    from backend.domain.sentences import (
-        ACTION_BY,
-        CHECKS,
-        CONCLUSIONS,
-        PROOF_STATES,
+def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
+    from backend.messages.verdict import (
+        actor_name,
+        check_title,
+        conclusion_word,
         headline,
         on_one_line,
+        proof_state_name,
         sentence,
         short_of_form,
     )
@@ -185,35 +190,29 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: "Language", as_
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
-    chinese = language == "zh"
     colour = {"VALID": "green", "INVALID": "red", "INDETERMINATE": "yellow"}[verdict.conclusion.value]
-    word = CONCLUSIONS[verdict.conclusion][1] if chinese else verdict.conclusion.value
-    click.secho(word, fg=colour, bold=True, nl=False)
+    click.secho(conclusion_word(verdict.conclusion, language), fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(
-            f"（截至 {time}，依据：{according_to}）" if chinese else f" as of {time}, according to {according_to}"
-        )
+        click.echo(_(" as of {time}, according to {who}", time=time, who=according_to))
     else:
         click.echo()
     click.echo(headline(verdict, language))
     if verdict.proof_state:
-        click.echo(f"  {'存证状态：' if chinese else 'Proof: '}{PROOF_STATES[verdict.proof_state][chinese]}")
+        click.echo("  " + _("Proof: {state}", state=proof_state_name(verdict.proof_state, language)))
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
-        click.echo(
-            f"  {_MARKS[check.outcome.value]}{about:>3}  {CHECKS[check.code][chinese]}: {sentence(check, language)}"
-        )
+        title = check_title(check.code, language)
+        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {sentence(check, language)}")
         if check.action_by and check.outcome.value in ("fail", "indeterminate") and check.action_by.value != "nobody":
-            who_acts = "可处理方：" if chinese else "Who can fix it: "
-            click.echo(f"        {who_acts}{ACTION_BY[check.action_by.value][chinese]}")
+            click.echo("        " + _("Who can fix it: {who}", who=actor_name(check.action_by, language)))
     for one in remarks:
-        click.echo(f"{'提示：' if chinese else 'Remark: '}{short_of_form(one.record, one.faults, language)}")
+        click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, language)))
 
 
 def _as_json(told: Any) -> str:
     """JSON that a terminal can be shown: what would command it stands escaped."""
-    from backend.domain.sentences import COMMANDING
+    from backend.messages.verdict import COMMANDING
 
     lines = json.dumps(told, indent=2, ensure_ascii=False).split("\n")
     return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)
@@ -234,7 +233,7 @@ def trust_file_command(name: str, new_key: bool) -> None:
     from backend.settings import Settings
 
     if not name.strip():
-        raise click.BadParameter("readers must be able to call you something", param_hint="--name")
+        raise click.BadParameter(_("readers must be able to call you something"), param_hint="--name")
     settings = Settings.from_environment(os.environ)
     with opened(settings) as at:
         deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)
@@ -246,4 +245,4 @@ def trust_file_command(name: str, new_key: bool) -> None:
         beside = replace(at, confirmations=settings.ledger_confirmations)
         trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
     click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
-    click.echo("Hand this to readers, and let them compare the keys with what you publish elsewhere.", err=True)
+    click.echo(_("Hand this to readers, and let them compare the keys with what you publish elsewhere."), err=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.ledger import Lanes
 from backend.domain.merkle import InclusionProof, Tree
+from backend.domain.message import Message
 
 QUANTITY_STEPS = 1000
 """An entry counts its quantity in thousandths of the record's own unit."""
@@ -19,7 +20,7 @@ def quantity_steps(quantity: Decimal) -> int:
     """A quantity as the whole number of thousandths that an entry carries; ValueError where it has more digits."""
     steps = quantity * QUANTITY_STEPS
     if steps != steps.to_integral_value() or not 0 <= steps < 2**128:
-        raise ValueError(f"{quantity} is not a positive number with at most three decimals")
+        raise ValueError(Message("{quantity} is not a positive number with at most three decimals", quantity=quantity))
     return int(steps)
 
 
@@ -56,7 +57,7 @@ class Batch:
     @property
     def lanes(self) -> Lanes:
         """Where the lanes end."""
-        standing = [entry.kind.lane for entry in self.entries]
+        standing = [KINDS[entry.kind].lane for entry in self.entries]
         ends = [bisect_right(standing, lane) for lane in Lane]
         return Lanes(ends[0], ends[1], ends[2], len(self.entries))
 
@@ -71,9 +72,9 @@ class Batch:
 
 def seal(entries: Sequence[Entry]) -> Batch:
     """Close a batch. The entries must already stand in the order of their lanes."""
-    lanes = [entry.kind.lane for entry in entries]
+    lanes = [KINDS[entry.kind].lane for entry in entries]
     if lanes != sorted(lanes):
         raise ValueError("entries must stand in the order of their lanes")
     if len(entries) > LARGEST_BATCH:
-        raise ValueError(f"a batch holds at most {LARGEST_BATCH} entries")
+        raise ValueError(Message("a batch holds at most {most} entries", most=LARGEST_BATCH))
     return Batch(tuple(entries), Tree([entry.encode() for entry in entries]))

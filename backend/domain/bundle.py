@@ -17,6 +17,7 @@ from backend.domain.errors import Invalid
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.merkle import InclusionProof
+from backend.domain.message import Message, message_of
 from backend.domain.snapshot import address, bytes32, natural, time_of, time_text
 
 FORMAT = "provenport-evidence"
@@ -106,9 +107,13 @@ def _written(one: Evidence) -> dict[str, Any]:
 def read(content: Any) -> Bundle:
     """The bundle in JSON values; raises MalformedBundle or MalformedRecord. Believes nothing of it yet."""
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise MalformedBundle(f"not a bundle: the member format must read {FORMAT}", [("format", "is not a bundle's")])
+        raise MalformedBundle(
+            "not a bundle: the member format must read {format}", [("format", "is not a bundle's")], format=FORMAT
+        )
     if type(content.get("version")) is not int or content["version"] != VERSION:
-        raise MalformedBundle("this version of bundle is not known here", [("version", f"must be {VERSION}")])
+        raise MalformedBundle(
+            "this version of bundle is not known here", [("version", Message("must be {version}", version=VERSION))]
+        )
     _require(content, {"format", "version", "records", "superseded", "snapshot"}, "bundle")
     records, superseded, snapshot = content["records"], content["superseded"], content["snapshot"]
     if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS:
@@ -141,7 +146,7 @@ def _checked(fields: Any) -> _Checked:
         where = "anchor"
         anchored = None if anchor is None else _anchor(anchor)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _damaged(where, str(error)) from error
+        raise _damaged(where, message_of(error)) from error
     return fields["record"], kind, quantity, proven, anchored
 
 
@@ -154,7 +159,7 @@ def _proof(fields: Any) -> InclusionProof:
     _require(fields, {"leafIndex", "treeSize", "inclusionPath"}, "proof")
     path = fields["inclusionPath"]
     if not isinstance(path, list) or len(path) > LONGEST_PATH:
-        raise ValueError(f"an inclusion path is a list of at most {LONGEST_PATH} hashes")
+        raise ValueError(Message("an inclusion path is a list of at most {most} hashes", most=LONGEST_PATH))
     return InclusionProof(
         natural(fields["leafIndex"]), natural(fields["treeSize"]), tuple(bytes32(node) for node in path)
     )
@@ -189,4 +194,4 @@ def _is_ascii(one: Any) -> bool:
 
 
 def _damaged(where: str, why: str) -> MalformedBundle:
-    return MalformedBundle(f"the bundle is damaged in {where}: {why}", [(where, why)])
+    return MalformedBundle("the bundle is damaged in {place}: {why}", [(where, why)], place=where, why=why)

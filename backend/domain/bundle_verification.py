@@ -48,10 +48,10 @@ def read(content: bytes, moment: datetime) -> Bundle | Verdict:
     """The bundle in a file, or the verdict where there is none in it or where a record in it was altered."""
     try:
         if len(content) > bundles.LARGEST:
-            raise MalformedBundle(f"longer than {bundles.LARGEST} bytes")
+            raise MalformedBundle("longer than {most} bytes", most=bundles.LARGEST)
         return _read(strict_json.loads(content), moment)
     except (MalformedBundle, strict_json.HostileJson) as error:
-        check = Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": str(error)}, ActionBy.NOBODY)
+        check = Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": error.message}, ActionBy.NOBODY)
         return Verdict.of([check], moment)
 
 
@@ -59,7 +59,7 @@ def _read(values: object, moment: datetime) -> Bundle | Verdict:
     try:
         return bundles.read(values)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": str(error)}, ActionBy.ISSUER)
+        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": error.message}, ActionBy.ISSUER)
         return Verdict.of([check], moment)
 
 
@@ -114,7 +114,7 @@ def _signed(bundle: Bundle) -> SignedSnapshot | Check:
     try:
         return snapshot.read(bundle.snapshot)
     except MalformedSnapshot as error:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-altered", {"why": str(error)}, ActionBy.OPERATOR)
+        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-altered", {"why": error.message}, ActionBy.OPERATOR)
 
 
 def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: timedelta) -> Check:

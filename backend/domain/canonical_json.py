@@ -28,7 +28,7 @@ def dumps(value: Any) -> bytes:
 
 def _written(value: Any, depth: int = 0) -> Iterator[str]:
     if depth > DEEPEST:
-        raise NotCanonical(f"nested deeper than {DEEPEST} levels")
+        raise NotCanonical("nested deeper than {most} levels", most=DEEPEST)
     match value:
         case None | bool():
             yield {None: "null", True: "true", False: "false"}[value]
@@ -41,7 +41,7 @@ def _written(value: Any, depth: int = 0) -> Iterator[str]:
         case dict():
             yield from _joined("{", (_member(name, value[name], depth + 1) for name in _ordered(value)), "}")
         case _:
-            raise NotCanonical(f"{type(value).__name__} is no JSON value")
+            raise NotCanonical("{name} is no JSON value", name=type(value).__name__)
 
 
 def _joined(opening: str, parts: Iterator[Iterator[str]], closing: str) -> Iterator[str]:
@@ -70,10 +70,10 @@ def _number(value: int | float) -> str:
     """As ECMAScript writes it (section 3.2.2.3): the shortest digits that read back as the same double."""
     if isinstance(value, int):
         if abs(value) > LARGEST_INTEGER:
-            raise NotCanonical(f"the integer {str(value)[:24]} is beyond 2^53 - 1")
+            raise NotCanonical("the integer {value} is beyond 2^53 - 1", value=str(value)[:24])
         return str(value)
     if not math.isfinite(value):
-        raise NotCanonical(f"{value} is no JSON number")
+        raise NotCanonical("{value} is no JSON number", value=value)
     if value == 0:
         return "0"
     sign, digits, point = _digits(value)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from backend.domain.errors import Conflict
-from backend.domain.kinds import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
+from backend.domain.statuses import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 
 
 class Decision(StrEnum):
@@ -68,9 +68,7 @@ def withdraw(status: DeclarationStatus) -> DeclarationStatus:
 
 def _take(status: DeclarationStatus, new: DeclarationStatus, allowed: bool) -> DeclarationStatus:
     if not allowed:
-        raise Conflict(
-            f"a declaration that is {status.name} cannot become {new.name}", status=status.name, wanted=new.name
-        )
+        raise Conflict("a declaration that is {status} cannot become {wanted}", status=status.name, wanted=new.name)
     return new
 
 

@@ -1,4 +1,4 @@
-"""Code lists: what a country, a currency, a unit, an HS code may be, and their names in both languages."""
+"""Code lists: what a country, a currency, a unit, an HS code may be. Their English names are keys in the catalogue."""
 
 import re
 from functools import cache
@@ -6,31 +6,31 @@ from typing import Annotated, Any
 
 import pycountry
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
+from backend.domain.faults import fault
 from backend.domain.units import UNITS
 
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
 """HS 2022: chapters 1 to 97; 77 is kept for later use."""
 
-ORIGIN_CRITERIA: dict[str, tuple[str, str]] = {
-    "WO": ("Wholly obtained", "完全获得"),
-    "PE": ("Produced from originating materials only", "完全由原产材料生产"),
-    "CC": ("Change of chapter", "章改变"),
-    "CTH": ("Change of tariff heading", "品目改变"),
-    "CTSH": ("Change of tariff subheading", "子目改变"),
-    "RVC": ("Regional value content", "区域价值成分"),
-    "CR": ("Chemical reaction", "化学反应"),
-    "PSR": ("Product-specific rule", "产品特定规则"),
-    "NP": ("Non-preferential origin", "非优惠原产"),
+ORIGIN_CRITERIA: dict[str, str] = {
+    "WO": "Wholly obtained",
+    "PE": "Produced from originating materials only",
+    "CC": "Change of chapter",
+    "CTH": "Change of tariff heading",
+    "CTSH": "Change of tariff subheading",
+    "RVC": "Regional value content",
+    "CR": "Chemical reaction",
+    "PSR": "Product-specific rule",
+    "NP": "Non-preferential origin",
 }
 """RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
 
-AGREEMENTS: dict[str, tuple[str, str]] = {
-    "RCEP": ("RCEP", "区域全面经济伙伴关系协定 (RCEP)"),
-    "ACFTA": ("ASEAN–China (Form E)", "中国—东盟自贸协定 (Form E)"),
-    "CHAFTA": ("China–Australia", "中国—澳大利亚自贸协定"),
-    "NONE": ("No preference claimed", "不申请优惠"),
+AGREEMENTS: dict[str, str] = {
+    "RCEP": "RCEP",
+    "ACFTA": "ASEAN–China (Form E)",
+    "CHAFTA": "China–Australia",
+    "NONE": "No preference claimed",
 }
 
 
@@ -59,24 +59,23 @@ def hs_subheadings() -> frozenset[str]:
 
 def _country(code: str) -> str:
     if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
-        raise PydanticCustomError(
-            "country", "{code} is no ISO 3166-1 country code of two capital letters", {"code": code}
-        )
+        raise fault("country", "{code} is no ISO 3166-1 country code of two capital letters", code=code)
     return code
 
 
 def _currency(code: str) -> str:
     if pycountry.currencies.get(alpha_3=code) is None or code != code.upper():
-        raise PydanticCustomError("currency", "{code} is no ISO 4217 currency code", {"code": code})
+        raise fault("currency", "{code} is no ISO 4217 currency code", code=code)
     return code
 
 
 def _unit(code: str) -> str:
     if code not in UNITS:
-        raise PydanticCustomError(
+        raise fault(
             "unit",
             "{code} is no unit of UN/ECE Recommendation 20 in use here, such as {allowed}",
-            {"code": code, "allowed": ", ".join(list(UNITS)[:12])},
+            code=code,
+            allowed=", ".join(list(UNITS)[:12]),
         )
     return code
 
@@ -84,11 +83,9 @@ def _unit(code: str) -> str:
 def _hs_code(code: str, info: ValidationInfo) -> str:
     digits = re.sub(r"[.\s]", "", code)
     if not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits) or int(digits[:2]) not in HS_CHAPTERS:
-        raise PydanticCustomError("hs_code", "{code} is no HS code of 6 to 13 digits", {"code": code})
+        raise fault("hs_code", "{code} is no HS code of 6 to 13 digits", code=code)
     if not is_read_as_signed(info) and digits[:6] not in hs_subheadings():
-        raise PydanticCustomError(
-            "hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", {"code": code, "six": digits[:6]}
-        )
+        raise fault("hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", code=code, six=digits[:6])
     return digits
 
 

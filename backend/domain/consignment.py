@@ -6,9 +6,9 @@ from typing import Any
 
 from backend.domain import clearance
 from backend.domain.clearance import Clearance, Decision, Step
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.parties import Organisation
 from backend.domain.records import RecordOnFile
+from backend.domain.statuses import DeclarationStatus
 
 
 @dataclass(eq=False)

@@ -8,7 +8,10 @@ from typing import Any
 
 from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import Draw
-from backend.domain.documents import AnyDocument, CertificateOfOrigin, Declaration, InspectionReport
+from backend.domain.fields import Document
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.kinds.declaration import Declaration
+from backend.domain.kinds.inspection_report import InspectionReport
 from backend.domain.verdict import ActionBy, Check, Outcome
 
 
@@ -17,7 +20,7 @@ class Paper:
     """A record that a declaration relies on: its id, and what it says."""
 
     record: str
-    document: AnyDocument
+    document: Document
 
 
 def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[Draw] = ()) -> list[Check]:

@@ -1,17 +1,21 @@
 """Refusals in our own words; each carries the values that explain it."""
 
+from backend.domain.message import Message
+
 
 class TraceabilityError(Exception):
     """Something the rules do not allow, with a stable code for programs and values for people.
 
-    ``values`` fill the sentences that the pages and the programming interface show; they hold no secrets.
+    The message is the template of a sentence; ``values`` fill it, in whichever language it is said
+    (``backend.messages.catalogue.say``). They hold no secrets.
     """
 
     code = "refused"
 
     def __init__(self, message: str = "", **values: object) -> None:
         self.values = values
-        super().__init__(message or self.code)
+        self.message = Message(message or self.code, **values)
+        super().__init__(self.message)
 
 
 class NotFound(TraceabilityError):

@@ -23,16 +23,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 from stdnum.cn import uscc
 
-from backend.domain.codes import CountryCode, is_read_as_signed
+from backend.domain.codes import CountryCode, HsCode, UnitCode, is_read_as_signed
+from backend.domain.faults import fault
 
 
 def _plain_text(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable() and any(_is_hidden(character) for character in text):
-        raise PydanticCustomError("hidden_characters", "the text holds characters that cannot be seen")
+        raise fault("hidden_characters", "the text holds characters that cannot be seen")
     return text
 
 
@@ -50,7 +50,7 @@ def _from_text(value: Any) -> Any:
 def _day(value: Any) -> Any:
     # A date-time is no date: which day it is depends on the reader's zone.
     if isinstance(value, datetime) or (isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)):
-        raise PydanticCustomError("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
+        raise fault("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
     return value
 
 
@@ -62,7 +62,7 @@ def _readable(moment: datetime) -> datetime:
     try:
         moment.astimezone(UTC)
     except OverflowError as error:
-        raise PydanticCustomError("moment", "Input should be a valid datetime within the calendar") from error
+        raise fault("moment", "Input should be a valid datetime within the calendar") from error
     return moment
 
 
@@ -97,6 +97,7 @@ Percent = Annotated[
     PlainSerializer(_decimal_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,3}(\\.[0-9]{1,2})?$"}),
 ]
+Packages = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 class Document(BaseModel):
@@ -123,7 +124,7 @@ class Party(Document):
     def _company_number(self, info: ValidationInfo) -> Self:
         number = self.identifier if self.country_code == "CN" else None
         if number and len(number) == 18 and not is_read_as_signed(info) and not uscc.is_valid(number):
-            raise PydanticCustomError("uscc", "identifier is mistyped: the check character of the USCC differs")
+            raise fault("uscc", "identifier is mistyped: the check character of the USCC differs")
         return self
 
 
@@ -134,3 +135,13 @@ class Attachment(Document):
     media_type: Literal["application/pdf"] = "application/pdf"
     size: int = Field(gt=0, description="Bytes")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class TradeLine(Document):
+    """One line of an order or an invoice."""
+
+    description: LongText
+    quantity: Quantity
+    unit_code: UnitCode
+    amount: Amount
+    hs_code: HsCode | None = None

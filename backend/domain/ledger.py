@@ -53,9 +53,9 @@ class Accreditation:
     valid_until: datetime
     suspended_since: datetime | None = None
 
-    def covers_kind(self, kind: int) -> bool:
-        """Whether records of this kind are covered."""
-        return bool(self.kinds >> kind & 1)
+    def covers_kind(self, bit: int) -> bool:
+        """Whether records of the kinds with this accreditation bit are covered."""
+        return bool(self.kinds >> bit & 1)
 
     def covers_chapter(self, chapter: int) -> bool:
         """Whether goods of this HS chapter are covered."""

@@ -1,10 +1,9 @@
 """Who takes part: organisations, the people who act for them, and how they prove who they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
-from backend.domain.kinds import Kind
 
 
 class Role(StrEnum):
@@ -13,14 +12,30 @@ class Role(StrEnum):
     MERCHANT = "merchant"
     CHAMBER = "chamber"
     LABORATORY = "laboratory"
+    PLANT_PROTECTION = "plant-protection"
     OFFICER = "officer"
     AUTHORITY = "authority"
     ANALYST = "analyst"
 
     @property
-    def issues(self) -> Kind | None:
-        """The kind of record that this role certifies for others."""
-        return {Role.CHAMBER: Kind.CERTIFICATE_OF_ORIGIN, Role.LABORATORY: Kind.INSPECTION_REPORT}.get(self)
+    def names(self) -> str:
+        """What the pages call it."""
+        return _ROLE_NAMES[self]
+
+
+_ROLE_NAMES: Mapping[Role, str] = {
+    Role.MERCHANT: "Merchant",
+    Role.CHAMBER: "Chamber of commerce",
+    Role.LABORATORY: "Laboratory",
+    Role.PLANT_PROTECTION: "Plant protection organization",
+    Role.OFFICER: "Customs office",
+    Role.AUTHORITY: "Accrediting authority",
+    Role.ANALYST: "Analyst",
+}
+
+
+LOCAL_LANGUAGE = "zh"
+"""The language of the second name that organisations and products have here."""
 
 
 @dataclass(eq=False)

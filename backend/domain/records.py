@@ -11,10 +11,12 @@ from typing import Any
 from backend.domain import documents, sd_jwt, strict_json
 from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.fields import Document
+from backend.domain.kinds import Kind
 from backend.domain.ledger import Lanes
 from backend.domain.merkle import InclusionProof
 from backend.domain.parties import Organisation
+from backend.domain.statuses import DocumentStatus
 
 
 def plain_number(number: str) -> str:
@@ -180,7 +182,7 @@ class RecordOnFile:
         return dict(self.sd_jwt.subject)
 
     @property
-    def document(self) -> documents.AnyDocument:
+    def document(self) -> Document:
         """What the record says, read from what was signed and from nothing else."""
         return documents.as_signed(self.kind, self.fields)
 

@@ -1,40 +1,76 @@
-"""JSON Schemas (2020-12) of the credentials, made from the very models that check forms and interface.
+"""JSON Schemas (2020-12) of the credentials, each version frozen as a file from the day on which it was published.
 
 A schema describes a credential with every field disclosed. A version never changes once it was published: what a
-record names must say the same in ten years. ``tests/vectors/schemas.json`` holds it to that; a change of a model that
-shows here is a new version.
+record names must say the same in ten years. The newest version of a kind is made from the model that checks forms and
+interface, and must still be its file; a model that says something else needs a new version (its ``schema_version``)
+and a new file, which ``frozen_text`` writes. Versions are counted for each kind by itself.
 """
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pycountry
 
-from backend.domain import documents
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.units import UNITS
 
-VERSION = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FOLDER = Path(__file__).parent / "kinds" / "schemas"
+_FILE = re.compile(r"(?P<slug>[a-z-]+)-v(?P<version>[0-9]+)")
+_CODE_LISTS = ("country", "currency", "unit")
 
 
-def path(kind: Kind) -> str:
-    """Where the server publishes the schema of a kind."""
-    return f"/schemas/{documents.SLUGS[kind]}/v{VERSION}.json"
+def path(kind: Kind, version: int | None = None) -> str:
+    """Where the server publishes a schema of a kind: the newest version, unless told otherwise."""
+    return f"/schemas/{kind.slug}/v{version or KINDS[kind].schema_version}.json"
 
 
-def address(kind: Kind, public_url: str | None) -> str:
+def address(kind: Kind, public_url: str | None, version: int | None = None) -> str:
     """The name of a kind's schema: its address where the server has one, else a name that means the same anywhere."""
     if public_url is None:
-        return f"urn:provenport:schema:{documents.SLUGS[kind]}:v{VERSION}"
-    return public_url.rstrip("/") + path(kind)
+        return f"urn:provenport:schema:{kind.slug}:v{version or KINDS[kind].schema_version}"
+    return public_url.rstrip("/") + path(kind, version)
+
+
+@cache
+def published() -> Mapping[tuple[str, int], Path]:
+    """The files of all versions ever published, by kind (as in addresses) and version."""
+    named = ((_FILE.fullmatch(file.stem), file) for file in sorted(FOLDER.glob("*.json")))
+    found = {(name["slug"], int(name["version"])): file for name, file in named if name}
+    return dict(sorted(found.items(), key=lambda one: (BY_SLUG[one[0][0]], one[0][1])))
+
+
+def credential_schema(kind: Kind, identifier: str, version: int | None = None) -> dict[str, Any]:
+    """A published schema of a whole credential, under the name that records give it.
+
+    Lists of countries, currencies and units grow with the world: those of today are put in.
+
+    Raises:
+        KeyError: There is no such version.
+    """
+    frozen = json.loads(published()[kind.slug, version or KINDS[kind].schema_version].read_text(encoding="utf-8"))
+    definitions = {
+        name: _code_list(name.removesuffix("-code")) if name.endswith("-code") else stated
+        for name, stated in frozen["$defs"].items()
+    }
+    return {**frozen, "$id": identifier, "$defs": definitions}
+
+
+def frozen_text(kind: Kind) -> str:
+    """The file of a kind's newest version, as its model makes it: nothing that grows, and no server's address."""
+    made = _made(kind)
+    kept = {name: {} if name.removesuffix("-code") in _CODE_LISTS else stated for name, stated in made["$defs"].items()}
+    return json.dumps({**made, "$defs": kept}, indent=1, ensure_ascii=False) + "\n"
 
 
 @cache
 def subject_schema(kind: Kind) -> dict[str, Any]:
     """The schema of a kind's fields, as they are signed."""
-    made = documents.MODELS[kind].model_json_schema(mode="serialization", by_alias=True)
+    made = KINDS[kind].model.model_json_schema(mode="serialization", by_alias=True)
     schema = _plain(made)
     assert isinstance(schema, dict)
     lists = sorted(set(_lists(schema)))
@@ -43,14 +79,14 @@ def subject_schema(kind: Kind) -> dict[str, Any]:
     return schema
 
 
-def credential_schema(kind: Kind, identifier: str) -> dict[str, Any]:
-    """The schema of a whole credential of this kind, under the name that records give it."""
+def _made(kind: Kind) -> dict[str, Any]:
+    """The schema of a whole credential, as the model of this kind makes it."""
     subject = dict(subject_schema(kind))
     definitions = subject.pop("$defs", {})
     return {
         "$schema": DIALECT,
-        "$id": identifier,
-        "title": documents.CREDENTIAL_TYPES[kind],
+        "$id": "",
+        "title": KINDS[kind].credential_type,
         "description": f"{subject.pop('description', '')} A credential with all its fields disclosed.".strip(),
         "type": "object",
         "required": ["@context", "id", "type", "issuer", "validFrom", "assurance", "credentialSubject"],
@@ -60,7 +96,7 @@ def credential_schema(kind: Kind, identifier: str) -> dict[str, Any]:
             "type": {
                 "type": "array",
                 "allOf": [
-                    {"contains": {"const": name}} for name in ("VerifiableCredential", documents.CREDENTIAL_TYPES[kind])
+                    {"contains": {"const": name}} for name in ("VerifiableCredential", KINDS[kind].credential_type)
                 ],
             },
             "issuer": {"type": "object", "required": ["id", "name"], "properties": {"name": {"type": "string"}}},

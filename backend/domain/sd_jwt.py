@@ -70,7 +70,7 @@ def thumbprint(jwk: Jwk) -> bytes:
     try:
         crv, kty, x, y = jwk["crv"], jwk["kty"], jwk["x"], jwk["y"]
     except KeyError as error:
-        raise MalformedRecord(f"the key lacks its member {error.args[0]}") from error
+        raise MalformedRecord("the key lacks its member {name}", name=error.args[0]) from error
     return _thumbprint(crv, kty, x, y)
 
 
@@ -160,13 +160,13 @@ def parse(text: str) -> Record:
     if len(signed) != len(digests):
         raise MalformedRecord("a digest stands twice")
     if len(disclosures) > MOST_DISCLOSURES:
-        raise MalformedRecord(f"more than {MOST_DISCLOSURES} fields")
+        raise MalformedRecord("more than {most} fields", most=MOST_DISCLOSURES)
     _refuse_nested({name: value for name, value in subject.items() if name != "_sd"})
     disclosed: dict[str, Any] = {}
     for disclosure in disclosures[:-1]:
         name, value = member_of(parts_of(disclosure))
         if digest_of(disclosure) not in signed:
-            raise MalformedRecord(f"the field {name!r} is not what the issuer signed")
+            raise MalformedRecord("the field {name} is not what the issuer signed", name=repr(name))
         refuse_taken(name, disclosed, subject)
         _refuse_nested(value)
         disclosed[name] = value
@@ -193,7 +193,7 @@ def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(header, dict) or not isinstance(payload, dict):
         raise MalformedRecord("header and payload must be objects")
     if header.get("alg") != "ES256" or header.get("typ") != MEDIA_TYPE or "crit" in header:
-        raise MalformedRecord(f"only ES256 records of type {MEDIA_TYPE} are read")
+        raise MalformedRecord("only ES256 records of type {media_type} are read", media_type=MEDIA_TYPE)
     return header, payload
 
 
@@ -228,7 +228,7 @@ def digests_in(members: Mapping[str, Any], where: str = "") -> list[str]:
 def refuse_taken(name: str, shown: Mapping[str, Any], members: Mapping[str, Any], where: str = "") -> None:
     """Refuse a disclosed name that stands in the open or was shown already, or means a digest (section 7.1, 3.3.2)."""
     if name in shown or name in members or name in ("_sd", "..."):
-        raise MalformedRecord(f"the field {name!r} stands twice", "sd-name", where, name=name)
+        raise MalformedRecord("the field {shown} stands twice", "sd-name", where, name=name, shown=repr(name))
 
 
 def is_signed_by_its_key(record: Record) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
+from backend.domain.message import message_of
 from backend.domain.sd_jwt import Jwk, MalformedRecord, b64, digests_in, member_of, parts_of, refuse_taken, unb64
 
 MOST_DISCLOSURES = 5_000
@@ -100,7 +101,7 @@ def read_json(document: Any) -> SdJwt:
         raise MalformedRecord("neither the general nor the flattened form")
     signatures = document.get("signatures", [document])
     if not isinstance(signatures, list) or not 0 < len(signatures) <= MOST_SIGNATURES:
-        raise MalformedRecord(f"not between 1 and {MOST_SIGNATURES} signatures")
+        raise MalformedRecord("not between 1 and {most} signatures", most=MOST_SIGNATURES)
     headers = [_unprotected(signature) for signature in signatures]
     if any("disclosures" in header or "kb_jwt" in header for header in headers[1:]):
         raise MalformedRecord("disclosures and key binding stand with the first signature only")
@@ -176,7 +177,7 @@ def _json(text: str) -> Any:
     try:
         return strict_json.loads(unb64(text))
     except strict_json.HostileJson as error:
-        raise MalformedRecord(f"a part of it is no good JSON: {error}", "sd-json", why=str(error)) from error
+        raise MalformedRecord("a part of it is no good JSON: {why}", "sd-json", why=error.message) from error
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -207,17 +208,24 @@ def _processed(payload: str, signed: Sequence[tuple[str, str]], disclosures: Seq
     hash_name = claims.pop("_sd_alg", "sha-256")
     if not isinstance(hash_name, str) or hash_name not in HASHES:
         raise MalformedRecord(
-            f"digests by {hash_name!r}", "sd-hash", "/_sd_alg", value=str(hash_name), known=", ".join(HASHES)
+            "digests by {hash_name}",
+            "sd-hash",
+            "/_sd_alg",
+            value=str(hash_name),
+            known=", ".join(HASHES),
+            hash_name=repr(hash_name),
         )
     if len(disclosures) > MOST_DISCLOSURES:
-        raise MalformedRecord(f"more than {MOST_DISCLOSURES} disclosures", "sd-many", most=MOST_DISCLOSURES)
+        raise MalformedRecord("more than {most} disclosures", "sd-many", most=MOST_DISCLOSURES)
     opened = _opened(disclosures, hash_name)
     walk = _Walk(opened)
     shown = walk.read(claims, "", 0)
     for place, (digest, parts) in enumerate(opened.items(), 1):
         if digest not in walk.met:
             name = parts[1] if len(parts) == 3 else "…"
-            raise MalformedRecord(f"disclosure {place} ({name!r}) was not signed", "sd-foreign", place=place, name=name)
+            raise MalformedRecord(
+                "disclosure {place} ({shown}) was not signed", "sd-foreign", place=place, name=name, shown=repr(name)
+            )
     return SdJwt(payload, signatures, tuple(disclosures), key_binding, hash_name, shown, walk.withheld)
 
 
@@ -228,10 +236,12 @@ def _opened(disclosures: Sequence[str], hash_name: str) -> dict[str, list[Any]]:
         try:
             parts = parts_of(disclosure)
         except Invalid as error:
-            raise MalformedRecord(f"disclosure {place}: {error}", "sd-disclosure", place=place) from error
+            raise MalformedRecord(
+                "disclosure {place}: {error}", "sd-disclosure", place=place, error=message_of(error)
+            ) from error
         digest = _digest(disclosure, hash_name)
         if digest in opened:
-            raise MalformedRecord(f"disclosure {place} stands twice", "sd-disclosure-twice", place=place)
+            raise MalformedRecord("disclosure {place} stands twice", "sd-disclosure-twice", place=place)
         opened[digest] = parts
     return opened
 
@@ -248,7 +258,7 @@ class _Walk:
     def read(self, node: Any, where: str, depth: int) -> Any:
         """What a value says with what was disclosed of it."""
         if isinstance(node, dict | list) and depth >= DEEPEST:
-            raise MalformedRecord(f"nested deeper than {DEEPEST} levels", "sd-deep", where, most=DEEPEST)
+            raise MalformedRecord("nested deeper than {most} levels", "sd-deep", where, most=DEEPEST)
         if isinstance(node, dict):
             return self._members(node, where, depth + 1)
         return self._elements(node, where, depth + 1) if isinstance(node, list) else node

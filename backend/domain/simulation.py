@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from backend.domain.errors import Conflict, Invalid, TraceabilityError
+from backend.domain.message import Message
 from backend.domain.parties import Organisation
 
 MOST_REPLICATIONS = 200
@@ -53,12 +54,12 @@ class SimulationState(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a scenario file: where, in which line, what, and how to mend it."""
+    """What is wrong with a scenario file: where, in which line, what, and how to fix it."""
 
     where: str
     line: int | None
     what: str
-    mend: str = ""
+    fix: str = ""
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Fault":
@@ -68,12 +69,12 @@ class Fault:
             str(fields.get("key") or fields.get("where") or ""),
             line if isinstance(line, int) and line > 0 else None,
             str(fields.get("what") or ""),
-            str(fields.get("mend") or ""),
+            str(fields.get("fix") or ""),
         )
 
     def plain(self) -> dict[str, Any]:
         """As plain values."""
-        return {"where": self.where, "line": self.line, "what": self.what, "mend": self.mend}
+        return {"where": self.where, "line": self.line, "what": self.what, "fix": self.fix}
 
 
 class WrongScenario(Invalid):
@@ -89,7 +90,7 @@ class WrongScenario(Invalid):
 
 def _in_one_line(fault: Fault) -> str:
     what = f"{fault.where}: {fault.what}" if fault.where and fault.line else fault.what
-    return f"{what} ({fault.mend})" if fault.mend else what
+    return f"{what} ({fault.fix})" if fault.fix else what
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ class Parameter:
     def fault_of(self, value: float) -> str | None:
         """What is wrong with a value for it."""
         if not math.isfinite(value) or not self.low <= value <= self.high:
-            return f"must be from {self.low:g} to {self.high:g}"
+            return Message("must be from {low} to {high}", low=f"{self.low:g}", high=f"{self.high:g}")
         if self.is_whole and value != int(value):
-            return "should be a valid integer"
+            return Message("should be a valid integer")
         return None
 
 
@@ -130,7 +131,7 @@ class Scenario:
         known = {parameter.key: parameter for parameter in self.parameters}
         problems = []
         for key, value in given.items():
-            fault = known[key].fault_of(value) if key in known else "is no parameter of this scenario"
+            fault = known[key].fault_of(value) if key in known else Message("is no parameter of this scenario")
             if fault is not None:
                 problems.append((f"parameters.{key}", fault))
         if problems:
@@ -200,7 +201,11 @@ class Simulation:
 
     def _go(self, state: SimulationState, allowed: set[SimulationState]) -> None:
         if self.state not in allowed:
-            raise Conflict(f"a simulation that is {self.state} cannot become {state}", state=self.state.value)
+            raise Conflict(
+                "a simulation that is {state} cannot become {wanted}",
+                state=self.state.value,
+                wanted=state.value,
+            )
         self.state = state
 
     @property

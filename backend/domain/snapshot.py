@@ -15,6 +15,7 @@ from typing import Any
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
 from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.message import message_of
 from backend.domain.records import ProofState
 from backend.domain.rfc3339 import parse_timestamp
 from backend.domain.trust import LedgerName
@@ -114,7 +115,7 @@ def read(text: str) -> SignedSnapshot:
     except MalformedSnapshot:
         raise
     except (Invalid, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise MalformedSnapshot(str(error)) from error
+        raise MalformedSnapshot(message_of(error)) from error
 
 
 def _name(jwk: sd_jwt.Jwk) -> str:
@@ -126,7 +127,7 @@ def _header(header: Any) -> sd_jwt.Jwk:
         raise MalformedSnapshot("its header has other members than alg, typ and jwk")
     jwk = header["jwk"]
     if (header["alg"], header["typ"]) != ("ES256", MEDIA_TYPE) or not isinstance(jwk, dict):
-        raise MalformedSnapshot(f"it is no {MEDIA_TYPE} signed with ES256")
+        raise MalformedSnapshot("it is no {media_type} signed with ES256", media_type=MEDIA_TYPE)
     if set(jwk) != {"kty", "crv", "x", "y"} or not all(isinstance(value, str) for value in jwk.values()):
         raise MalformedSnapshot("its key is no public P-256 key")
     return jwk
@@ -222,7 +223,7 @@ def _terms(fields: Any) -> Accreditation:
 
 def _require(fields: Any, members: frozenset[str]) -> None:
     if not isinstance(fields, Mapping) or set(fields) != members:
-        raise MalformedSnapshot(f"the members must be exactly {', '.join(sorted(members))}")
+        raise MalformedSnapshot("the members must be exactly {names}", names=", ".join(sorted(members)))
 
 
 # ---- one spelling for each value

@@ -28,14 +28,16 @@ def loads(text: str | bytes) -> Any:
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
-        raise HostileJson(f"not UTF-8 at byte {error.start}") from error
+        raise HostileJson("not UTF-8 at byte {position}", position=error.start) from error
     _refuse_depth(decoded)
     try:
         if decoded.startswith("\ufeff"):
             raise HostileJson("begins with a byte order mark")
         value = _value(decoded)
     except json.JSONDecodeError as error:
-        raise HostileJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise HostileJson(
+            "not JSON: {why} at line {line}, column {column}", why=error.msg, line=error.lineno, column=error.colno
+        ) from error
     _refuse_surrogates(decoded, value)
     return value
 
@@ -66,7 +68,7 @@ def _refuse_depth(text: str) -> None:
         elif character in "[{":
             depth += 1
             if depth > DEEPEST:
-                raise HostileJson(f"nested deeper than {DEEPEST} levels")
+                raise HostileJson("nested deeper than {most} levels", most=DEEPEST)
         elif character in "]}":
             depth -= 1
 
@@ -75,17 +77,17 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise HostileJson(f"the key {twice!r} stands twice in one object")
+        raise HostileJson("the key {name} stands twice in one object", name=repr(twice))
     return members
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise HostileJson(f"{name} is not a JSON number")
+    raise HostileJson("{name} is not a JSON number", name=name)
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > LARGEST_INTEGER:
-        raise HostileJson(f"the integer {digits[:24]} is beyond 2^53 - 1: send it as a string")
+        raise HostileJson("the integer {digits} is beyond 2^53 - 1: send it as a string", digits=digits[:24])
     return int(digits)
 
 
@@ -94,7 +96,7 @@ def _number(digits: str) -> float:
         value = float(digits)
         if math.isfinite(value) and Decimal(repr(value)) == Decimal(digits):
             return value
-    raise HostileJson(f"the number {digits[:24]} does not fit a double exactly: send it as a string")
+    raise HostileJson("the number {digits} does not fit a double exactly: send it as a string", digits=digits[:24])
 
 
 def _refuse_surrogates(text: str, value: Any) -> None:

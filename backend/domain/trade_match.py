@@ -5,9 +5,14 @@ They are compared as far as they were handed in: none of them is demanded here.
 
 from collections.abc import Sequence
 
-from backend.domain.documents import CertificateOfOrigin, Declaration
 from backend.domain.dossier import Paper
-from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.kinds.declaration import Declaration
+from backend.domain.kinds.invoice import Invoice
+from backend.domain.kinds.movement_event import MovementEvent
+from backend.domain.kinds.order import Order
+from backend.domain.kinds.payment_receipt import PaymentReceipt
+from backend.domain.kinds.waybill import Waybill
 from backend.domain.verdict import ActionBy, Check, Outcome
 
 

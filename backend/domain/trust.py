@@ -103,9 +103,9 @@ class Trust:
 def read(content: Any) -> Trust:
     """The trust that a file states; raises MalformedTrust. Unknown members are refused, so that a slip is noticed."""
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise MalformedTrust(f"not a trust file: the member format must read {FORMAT}")
+        raise MalformedTrust("not a trust file: the member format must read {format}", format=FORMAT)
     if type(content.get("version")) is not int or content["version"] != VERSION:
-        raise MalformedTrust(f"this version of trust file is not known here: it must be {VERSION}")
+        raise MalformedTrust("this version of trust file is not known here: it must be {version}", version=VERSION)
     entries = content.get("trusted")
     if not isinstance(entries, list) or set(content) != {"format", "version", "trusted"}:
         raise MalformedTrust("a trust file has the members format, version and trusted, and no other")
@@ -114,20 +114,24 @@ def read(content: Any) -> Trust:
 
 def _entry(fields: Any, number: int) -> Trusted:
     if not isinstance(fields, Mapping) or set(fields) != _MEMBERS:
-        raise MalformedTrust(f"entry {number} must have exactly the members {', '.join(sorted(_MEMBERS))}")
+        raise MalformedTrust(
+            "entry {number} must have exactly the members {names}", number=number, names=", ".join(sorted(_MEMBERS))
+        )
     keys = fields["keys"]
     numbers = fields["chainId"], fields["confirmations"]
     if any(type(count) is not int or count < 0 for count in numbers) or not isinstance(fields["name"], str):
-        raise MalformedTrust(f"entry {number}: chainId and confirmations are whole numbers, name is a text")
+        raise MalformedTrust(
+            "entry {number}: chainId and confirmations are whole numbers, name is a text", number=number
+        )
     if not isinstance(keys, list) or not all(_matches("[A-Za-z0-9_-]{43}", key) for key in keys):
-        raise MalformedTrust(f"entry {number}: keys is a list of thumbprints (RFC 7638) of 43 characters")
+        raise MalformedTrust("entry {number}: keys is a list of thumbprints (RFC 7638) of 43 characters", number=number)
     if not fields["name"].strip(" "):
-        raise MalformedTrust(f"entry {number}: name is empty, and a verdict must say according to whom")
+        raise MalformedTrust("entry {number}: name is empty, and a verdict must say according to whom", number=number)
     addresses = fields["ledger"], fields["accreditation"]
     if not all(_matches("0x[0-9a-f]{40}", address) for address in addresses):
-        raise MalformedTrust(f"entry {number}: addresses are 0x and 40 lower-case hex digits")
+        raise MalformedTrust("entry {number}: addresses are 0x and 40 lower-case hex digits", number=number)
     if not _matches("[0-9a-f]{64}", fields["instanceId"]):
-        raise MalformedTrust(f"entry {number}: instanceId is 64 lower-case hex digits")
+        raise MalformedTrust("entry {number}: instanceId is 64 lower-case hex digits", number=number)
     name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"])
     return Trusted(fields["name"], name, fields["accreditation"], fields["confirmations"], tuple(keys))
 

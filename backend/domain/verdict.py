@@ -14,10 +14,11 @@ from typing import Any
 from backend.domain import documents, sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
@@ -77,7 +78,7 @@ class LedgerFacts:
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer; ``reason`` names the sentence to show (domain/sentences.py), ``values`` fill it."""
+    """One question and its answer; ``reason`` names the sentence to show (messages/verdict.py), ``values`` fill it."""
 
     code: str
     outcome: Outcome
@@ -195,7 +196,7 @@ def _content(evidence: Evidence) -> Check:
     """The entry must say of the record what the record says of itself."""
     record, kind = evidence.record, evidence.kind
     types = record.payload.get("type")
-    if not isinstance(types, list) or documents.CREDENTIAL_TYPES[kind] not in types or issued_at(record) is None:
+    if not isinstance(types, list) or KINDS[kind].credential_type not in types or issued_at(record) is None:
         return Check("CONTENT", Outcome.FAIL, "entry-kind-mismatch", action_by=ActionBy.ISSUER)
     stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
     if kind is not Kind.CERTIFICATE_OF_ORIGIN and evidence.quantity != 0:
@@ -248,7 +249,7 @@ def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
         return Check("ANCHOR", Outcome.FAIL, "root-not-on-ledger", action_by=ActionBy.ISSUER)
     if (
         facts.batch.lanes.size != evidence.proof.size
-        or _lane_at(facts.batch, evidence.proof.place) != evidence.kind.lane
+        or _lane_at(facts.batch, evidence.proof.place) != KINDS[evidence.kind].lane
     ):
         return Check("ANCHOR", Outcome.FAIL, "wrong-segment", action_by=ActionBy.ISSUER)
     anchor = evidence.anchor
@@ -277,7 +278,7 @@ def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
         return Check("STATUS", Outcome.INDETERMINATE, "not-anchored", action_by=ActionBy.WAIT)
     if isinstance(facts.status, Unknown):
         return _not_read("STATUS", facts.status)
-    if evidence.kind.lane is Lane.DECLARATION:
+    if KINDS[evidence.kind].lane is Lane.DECLARATION:
         return _declaration_status(facts.status)
     try:
         status = DocumentStatus(facts.status)
@@ -318,10 +319,10 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
     assert issued is not None  # _content refused the record otherwise
     values = {"issuer": issuer_name(record), "issued_at": issued}
     failed = "ISSUER_ACCREDITED", Outcome.FAIL
-    if not held.covers_kind(evidence.kind.accredited_as):
+    if not held.covers_kind(KINDS[evidence.kind].accreditation_bit):
         return Check(*failed, "kind-not-covered", values, ActionBy.AUTHORITY)
     hs_code = record.subject.get("hsCode")
-    if evidence.kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
+    if KINDS[evidence.kind].is_bound_to_chapters:
         if hs_code is None and not held.covers_chapter(0):
             return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "hs-code-withheld", values, ActionBy.MERCHANT)
         if hs_code is not None and not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):

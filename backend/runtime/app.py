@@ -30,6 +30,7 @@ from backend.adapters.ledger import (
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.simulator import ProgramSimulator
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
+from backend.domain.message import message_of
 from backend.runtime.context import VERSION, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
@@ -192,7 +193,9 @@ def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
         offer = fees.at(chain.price()).max_fee_per_gas
         found = {name: chain.balance(account.address) for name, account in accounts.items()}
     except ChainUnavailable as fault:
-        raise LedgerUnavailable(f"the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL") from fault
+        raise LedgerUnavailable(
+            "the contracts cannot be deployed: {fault}. Check LEDGER_RPC_URL", fault=message_of(fault)
+        ) from fault
     needed = {name: offer * gas for name, gas in GAS_TO_BEGIN.items() if name in found}
     if all(found[name] >= needed[name] for name in needed):
         return

@@ -14,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from backend.adapters.keys.vault import next_to
+from backend.domain.message import message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.store.data_keys import goes_on_from
 from backend.store.disk import alone, sync
@@ -31,12 +32,12 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     so that they open all of it. Raises UnusableFolder, also where ``to`` holds keys that these would not replace.
     """
     if not folder.marker.exists():
-        raise UnusableFolder(f"{folder.path} holds no installation yet: start it once with provenport serve")
+        raise UnusableFolder("{path} holds no installation yet: start it once with provenport serve", path=folder.path)
     if not folder.database_file.exists():
-        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
+        raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
     to = to.resolve()
     if to.is_relative_to(folder.path.resolve()):
-        raise UnusableFolder(f"{to} lies in the data folder: a copy belongs on another disk")
+        raise UnusableFolder("{to} lies in the data folder: a copy belongs on another disk", to=to)
     try:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
         with alone(to):  # else an earlier one's keys could take the place of a later one's
@@ -46,7 +47,9 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
             finally:
                 _sweep(to)
     except (OSError, sqlite3.Error) as error:
-        raise UnusableFolder(f"the copy in {to} is not whole and does not count: {error}") from error
+        raise UnusableFolder(
+            "the copy in {to} is not whole and does not count: {error}", to=to, error=message_of(error)
+        ) from error
 
 
 def _sweep(to: Path) -> None:
@@ -89,20 +92,20 @@ def restore(copy: Path, into: DataFolder) -> None:
     """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
     keys = copy.parent / _APART
     if not DataFolder(copy).marker.exists() or copy.name.endswith(_UNFINISHED):
-        raise UnusableFolder(f"{copy} is no finished copy of a data folder")
+        raise UnusableFolder("{copy} is no finished copy of a data folder", copy=copy)
     if not keys.exists():
-        raise UnusableFolder(f"{keys} is missing: without it nothing that records say can be read")
+        raise UnusableFolder("{keys} is missing: without it nothing that records say can be read", keys=keys)
     if not DataFolder(copy).database_file.exists():
-        raise UnusableFolder(f"{copy} is not whole: {into.database_file.name} is missing")
+        raise UnusableFolder("{copy} is not whole: {name} is missing", copy=copy, name=into.database_file.name)
     into = DataFolder(into.path.resolve())
     if into.path.is_relative_to(copy.resolve()):
-        raise UnusableFolder(f"{into.path} lies in the copy itself: name another folder with DATA_DIR=…")
+        raise UnusableFolder("{path} lies in the copy itself: name another folder with DATA_DIR=…", path=into.path)
     try:
         into.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with alone(into.path, UnusableFolder(f"another restore is filling {into.path}: wait for it")):
+        with alone(into.path, UnusableFolder("another restore is filling {path}: wait for it", path=into.path)):
             _fill(into, copy, keys)
     except (OSError, sqlite3.Error, shutil.Error) as error:
-        raise UnusableFolder(f"{into.path} could not be filled: {error}") from error
+        raise UnusableFolder("{path} could not be filled: {error}", path=into.path, error=message_of(error)) from error
 
 
 def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
@@ -111,7 +114,7 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
         for left in into.path.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     if any(into.path.iterdir()):
-        raise UnusableFolder(f"{into.path} is not empty: name an empty folder with DATA_DIR=…")
+        raise UnusableFolder("{path} is not empty: name an empty folder with DATA_DIR=…", path=into.path)
     aside = into.restoring
     try:
         shutil.copytree(copy, aside)
@@ -177,8 +180,9 @@ def _copy_keys(source: Path, target: Path) -> None:
     if target.exists() and not goes_on_from(fresh, target):
         fresh.unlink()
         raise UnusableFolder(
-            f"{target} opens earlier copies that the keys of this data folder do not open: they are older, or another "
-            "installation's. Nothing was replaced: name another folder"
+            "{target} opens earlier copies that the keys of this data folder do not open: they are older, "
+            "or another installation's. Nothing was replaced: name another folder",
+            target=target,
         )
     if not target.exists():
         fresh.rename(target)

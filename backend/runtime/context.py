@@ -44,7 +44,9 @@ def opened(settings: Settings) -> Iterator[AppContext]:
     What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
     """
     if not (settings.data_dir / "provenport.json").exists():
-        raise UnusableFolder(f"{settings.data_dir} holds no installation yet: start it once with provenport serve")
+        raise UnusableFolder(
+            "{path} holds no installation yet: start it once with provenport serve", path=settings.data_dir
+        )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
     with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as ctx:
@@ -63,7 +65,7 @@ def store_in(
     keys = RecordKeys(folder.record_keys)
     if keys.present and not folder.database_file.exists():
         keys.close()
-        raise UnusableFolder(f"{folder.database_file} is missing: put a copy back (provenport restore)")
+        raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:

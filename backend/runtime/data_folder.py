@@ -29,7 +29,7 @@ class DataFolder:
         """Make the folder, or check that this version can use it; raises UnusableFolder."""
         folder = cls(path)
         if folder.is_half_restored:
-            raise UnusableFolder(f"a restore into {path} was cut short: run provenport restore again")
+            raise UnusableFolder("a restore into {path} was cut short: run provenport restore again", path=path)
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".write-{os.getpid()}"
@@ -37,12 +37,16 @@ class DataFolder:
             probe.unlink()
         except OSError as error:
             raise UnusableFolder(
-                f"cannot write to the data folder {path} ({error.strerror}): choose another with DATA_DIR=…"
+                "cannot write to the data folder {path} ({why}): choose another with DATA_DIR=…",
+                path=path,
+                why=error.strerror,
             ) from error
         if not folder.marker.exists():
             foreign = [p.name for p in path.iterdir() if p.name != "keys"]
             if foreign and (path / "provenport.sqlite").exists():
-                raise UnusableFolder(f"{path} holds a database but no provenport.json: it was not made by Provenport")
+                raise UnusableFolder(
+                    "{path} holds a database but no provenport.json: it was not made by Provenport", path=path
+                )
             folder.write_marker({"format": FORMAT, "version": version})
         folder._check_format()
         return folder
@@ -61,11 +65,14 @@ class DataFolder:
         try:
             found = json.loads(self.marker.read_text(encoding="utf-8"))["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UnusableFolder(f"{self.marker} is damaged") from error
+            raise UnusableFolder("{path} is damaged", path=self.marker) from error
         if found != FORMAT:
             raise UnusableFolder(
-                f"the data folder {self.path} has format {found}, this version of Provenport uses format {FORMAT}: "
-                "start the version that made it, or choose another folder with DATA_DIR=…"
+                "the data folder {path} has format {found}, this version of Provenport uses format {format}: "
+                "start the version that made it, or choose another folder with DATA_DIR=…",
+                path=self.path,
+                found=found,
+                format=FORMAT,
             )
 
     def write_marker(self, content: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from backend.domain.clearance import Decision
-from backend.domain.kinds import Kind
+from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder
@@ -52,6 +52,13 @@ PARTICULARS = (
         "laboratory@example.org",
         "钱塘检测实验室（演示）",
         "300 Xuelin Street, Hangzhou",
+    ),
+    Particulars(
+        Role.PLANT_PROTECTION,
+        "Zhejiang Plant Protection Office (demo)",
+        "plants@example.org",
+        "浙江植物检疫站（演示）",
+        "29 Fengqi East Road, Hangzhou",
     ),
     Particulars(
         Role.OFFICER,
@@ -142,8 +149,9 @@ def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> No
     tell("organisations and their keys")
     people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PARTICULARS})
     tell("accreditations on the ledger")
-    for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-        _accredit(ctx, people, role)
+    for role in people.people:
+        if accreditation_bits(role):
+            _accredit(ctx, people, role)
     settle(ctx)
     tell("products, certificates of origin, inspection reports")
     goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]

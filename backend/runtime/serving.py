@@ -55,7 +55,10 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUse(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): choose another port with PORT=…"
+            "cannot listen on {host}:{port} ({why}): choose another port with PORT=…",
+            host=settings.host,
+            port=settings.port,
+            why=error.strerror,
         ) from error
     return listener
 

@@ -1,7 +1,7 @@
 """Who may read which record: one rule, for the pages and for the programming interface."""
 
 from backend.domain.errors import NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.store.unit_of_work import UnitOfWork
@@ -24,7 +24,7 @@ def _may_read(work: UnitOfWork, person: Person, on_file: RecordOnFile) -> bool:
     match person.role:
         case Role.MERCHANT:
             return own in (on_file.holder.id, on_file.issuer.id)
-        case Role.CHAMBER | Role.LABORATORY:
+        case role if role in ISSUERS:
             return on_file.issuer.id == own or _was_asked(work, own, on_file)
         case Role.OFFICER:
             return on_file.kind is Kind.DECLARATION or _is_relied_on(work, on_file)

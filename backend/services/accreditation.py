@@ -6,8 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
-from backend.domain.kinds import Kind
+from backend.domain.kinds import accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
+from backend.domain.message import Message
 from backend.domain.outbox import AccreditationAct
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
@@ -16,13 +17,6 @@ from backend.services.ports import AppContext
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
-KINDS_OF: dict[Role, int] = {
-    Role.CHAMBER: 1 << Kind.CERTIFICATE_OF_ORIGIN,
-    Role.LABORATORY: 1 << Kind.INSPECTION_REPORT,
-    Role.MERCHANT: sum(
-        1 << kind for kind in (Kind.DECLARATION, Kind.INVOICE, Kind.ORDER, Kind.PAYMENT_RECEIPT, Kind.WAYBILL)
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -56,9 +50,11 @@ def accredit(
     mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
-    kinds = KINDS_OF.get(organisation.role)
-    if kinds is None:
-        raise Invalid("this organisation issues nothing", [("organisation", f"is a {organisation.role}")])
+    kinds = accreditation_bits(organisation.role)
+    if not kinds:
+        raise Invalid(
+            "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
+        )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
     return _act(ctx, actor, organisation_id, "accredit", terms)
 
@@ -89,8 +85,11 @@ def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms:
     _only_the_authority(actor)
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
-        if organisation.role not in KINDS_OF:
-            raise Invalid("this organisation issues nothing", [("organisation", f"is of the role {organisation.role}")])
+        if not accreditation_bits(organisation.role):
+            raise Invalid(
+                "this organisation issues nothing",
+                [("organisation", Message("is of the role {role}", role=organisation.role))],
+            )
         key = work.keys.active(organisation)
         act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, ctx.now(), actor.id)
         work.add(act)
@@ -125,7 +124,10 @@ def _only_the_authority(actor: Person) -> None:
 def _within_reach(moment: datetime, name: str) -> datetime:
     """A time that the ledger can hold, and nobody means by mistake."""
     if not EARLIEST <= moment <= LATEST:
-        raise Invalid("a time out of reach", [(name, f"must lie between {EARLIEST.year} and {LATEST.year}")])
+        raise Invalid(
+            "a time out of reach",
+            [(name, Message("must lie between {first} and {last}", first=EARLIEST.year, last=LATEST.year))],
+        )
     return moment
 
 
@@ -144,7 +146,7 @@ def to_ledger(act: AccreditationAct) -> Act:
 def standings(ctx: AppContext) -> list[Standing]:
     """Every organisation that issues something, with what the ledger says of its key now."""
     with ctx.work(reading=True) as work:
-        issuers = [o for o in work.organisations.all() if o.role in KINDS_OF]
+        issuers = [o for o in work.organisations.all() if accreditation_bits(o.role)]
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
         pending = {act.thumbprint for act in work.accreditation_changes.pending()}
         for o in issuers:
@@ -162,4 +164,4 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
     try:
         return ctx.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)

@@ -14,9 +14,11 @@ def check_room(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
     waiting = work.batches.count_waiting()
     if waiting >= ctx.intake.most_waiting:
-        raise TooMuchWaiting(f"{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+        raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     if waiting < ctx.intake.most_waiting // 2:
         return
     own = work.batches.count_waiting(issuer)
     if own >= ctx.intake.most_waiting // 2:
-        raise TooMuchWaiting(f"{own} records of {issuer.name} wait for the ledger", RETRY_SECONDS, waiting=own)
+        raise TooMuchWaiting(
+            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.name
+        )

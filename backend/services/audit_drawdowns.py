@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from backend.domain.drawdowns import CertificateDraw
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import Draw, Drawing, LedgerRecord
 from backend.domain.outbox import SendingState
 from backend.domain.records import RecordOnFile
+from backend.domain.statuses import DeclarationStatus
 from backend.services.audit_findings import Discrepancy
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork

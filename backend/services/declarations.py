@@ -11,11 +11,12 @@ from backend.domain import documents
 from backend.domain.batch import quantity_steps
 from backend.domain.clearance import Step
 from backend.domain.consignment import Consignment, Draw, Event, NamedPaper
-from backend.domain.documents import Declaration
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.kinds import ISSUERS, Kind
+from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
+from backend.domain.statuses import DeclarationStatus
 from backend.services.drawdowns import give_back
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
 from backend.services.ports import AppContext
@@ -120,12 +121,12 @@ def _papers(work: UnitOfWork, merchant: Organisation, ids: Any) -> tuple[list[Re
         if paper is None or not _may_name(merchant, paper):
             raise Invalid("a record named does not exist", [(f"records.{place}", "is no record of yours")])
         papers.append(paper)
-    return papers, [{"id": p.id, "kind": documents.SLUGS[p.kind], "sha256": p.digest} for p in papers]
+    return papers, [{"id": p.id, "kind": p.kind.slug, "sha256": p.digest} for p in papers]
 
 
 def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     """Its own papers, and those that an issuer keeps for a merchant it could not match to anybody here."""
-    is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role.issues is not None
+    is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role in ISSUERS
     return (
         paper.kind is not Kind.DECLARATION
         and paper.erased_at is None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment
-from backend.domain.documents import CertificateOfOrigin
 from backend.domain.drawdowns import (
     CertificateDraw,
     Count,
@@ -21,6 +20,7 @@ from backend.domain.drawdowns import (
 )
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Check
 from backend.services.ports import AppContext
@@ -49,7 +49,7 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
     try:
         opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.place)
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Elsewhere(unread=str(error) or error.code)
+        return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
     # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.

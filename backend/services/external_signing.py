@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 from uuid import uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.documents import KINDS
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
+from backend.domain.message import Message
 from backend.domain.outbox import Prepared
 from backend.domain.parties import Person, SigningKey
 from backend.domain.records import RecordOnFile
@@ -33,11 +33,15 @@ class _Act(Protocol):
 
 def _issue(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
     kind = _kind(arguments)
-    if kind is Kind.DECLARATION:
-        return declarations.lodge(ctx, actor, arguments["document"]).record
-    if kind.lane is Lane.OTHER:
-        return statements.sign_own(ctx, actor, kind, arguments["document"])
-    return issuance.issue(ctx, actor, kind, arguments["document"])
+    match KINDS[kind].signing:
+        case Signing.LODGED:
+            return declarations.lodge(ctx, actor, arguments["document"]).record
+        case Signing.OWN:
+            return statements.sign_own(ctx, actor, kind, arguments["document"])
+        case Signing.CERTIFIED:
+            return issuance.issue(ctx, actor, kind, arguments["document"])
+        case other:
+            assert_never(other)
 
 
 def _state(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> RecordOnFile:
@@ -52,9 +56,11 @@ def _confirm(ctx: AppContext, actor: Person, arguments: dict[str, Any]) -> Recor
 
 def _kind(arguments: dict[str, Any]) -> Kind:
     try:
-        return KINDS[str(arguments.get("kind"))]
+        return BY_SLUG[str(arguments.get("kind"))]
     except KeyError:
-        raise Invalid("no such kind of record", [("kind", f"must be one of {', '.join(KINDS)}")]) from None
+        raise Invalid(
+            "no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(BY_SLUG)))]
+        ) from None
 
 
 ACTS: dict[str, _Act] = {"issue": _issue, "state": _state, "confirm": _confirm}
@@ -81,7 +87,7 @@ class ToSign:
 def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
     """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
     if act not in ACTS:
-        raise Invalid("no such act", [("act", f"must be one of {', '.join(ACTS)}")])
+        raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
     prepared = Prepared(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
 

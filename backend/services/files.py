@@ -1,6 +1,7 @@
 """Attachments come in: only real PDF files, kept under their digest."""
 
 from backend.domain.errors import Invalid
+from backend.domain.message import Message
 from backend.domain.parties import Person
 from backend.domain.records import StoredFile
 from backend.services.ports import AppContext
@@ -12,7 +13,9 @@ LARGEST = 20 * 1024 * 1024
 def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
     """Keep a PDF file; the same bytes twice are one file. Raises Invalid for anything that is not a PDF."""
     if len(content) > LARGEST:
-        raise Invalid("the file is too large", [("file", f"is larger than {LARGEST // 1024 // 1024} MB")])
+        raise Invalid(
+            "the file is too large", [("file", Message("is larger than {size} MB", size=LARGEST // 1024 // 1024))]
+        )
     if not ctx.pdf.is_pdf(content):
         raise Invalid("the file is not a PDF", [("file", "is not a PDF document, or is damaged or locked")])
     digest = ctx.files.put(content)

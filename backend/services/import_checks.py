@@ -5,26 +5,23 @@ from backend.domain.errors import Conflict, Invalid
 from backend.domain.interop.consignments import Table
 from backend.domain.interop.draft import field_at
 from backend.domain.interop.reading import Mark, Note, Reading
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
-from backend.domain.trade_documents import Invoice
 from backend.services import declarations
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
-PARTIES = {Kind.CERTIFICATE_OF_ORIGIN: "exporter.name", Kind.INSPECTION_REPORT: "customer.name"}
-"""Statements, and whom each should name as the merchant."""
-
 
 def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
     """A statement may speak of somebody else, which customs will see; an invoice of somebody else's is not ours."""
-    field = PARTIES.get(reading.kind, "seller.name")
+    stated = KINDS[reading.kind]
+    field = f"{stated.merchant_field}.name"
     named = field_at(reading.fields, field)
     known = {name.casefold() for name in (merchant.name, merchant.local_name) if name}
-    if reading.kind is Kind.DECLARATION or not isinstance(named, str) or named.strip().casefold() in known:
+    if stated.signing is Signing.LODGED or not isinstance(named, str) or named.strip().casefold() in known:
         return []
-    mark, code = (Mark.WRONG, "not-your-invoice") if reading.kind is Kind.INVOICE else (Mark.HEED, "other-party")
+    mark, code = (Mark.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Mark.HEED, "other-party")
     return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
 
 
@@ -47,11 +44,10 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
             for where, code, values in _declaration_faults(ctx, work, merchant, reading.fields)
         ]
     document = documents.read(reading.kind, reading.fields)
-    if isinstance(document, Invoice):
-        taken = work.records.number_is_taken(merchant, Kind.INVOICE, document.invoice_number)
-        values = {"value": document.invoice_number}
-        return [Note(Mark.WRONG, "number-taken", field="invoiceNumber", values=values)] if taken else []
-    fields = documents.fields_of(document)
+    fields, field = documents.fields_of(document), KINDS[reading.kind].number_field
+    if KINDS[reading.kind].signing is Signing.OWN:
+        taken = work.records.number_is_taken(merchant, reading.kind, fields[field])
+        return [Note(Mark.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []
     unknown = [
         Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
         for place, attachment in enumerate(fields.get("attachments", []))

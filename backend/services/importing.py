@@ -6,8 +6,8 @@ merchant; a table's consignments are lodged. Whatever is not complete keeps ever
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop import consignments
 from backend.domain.interop.consignments import Table
@@ -19,12 +19,12 @@ from backend.domain.interop.reading import (
     UnknownFormat,
 )
 from backend.domain.interop.table import MOST_ROWS
-from backend.domain.kinds import Kind
+from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, Kind, Signing, certified_by
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import declarations, statements
-from backend.services.import_checks import PARTIES, conflicts, merchant_notes, signer_notes, table_notes
+from backend.services.import_checks import conflicts, merchant_notes, signer_notes, table_notes
 from backend.services.joined_work import joined
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -97,7 +97,7 @@ def importer(ctx: AppContext, email: str) -> Person:
     if person is None or not person.is_active:
         raise NotFound("nobody is registered under this address", email=email)
     if person.role is not Role.MERCHANT:
-        raise NotAllowed(f"{person.organisation.name} is no merchant: only merchants import")
+        raise NotAllowed("{name} is no merchant: only merchants import", name=person.organisation.name)
     return person
 
 
@@ -107,7 +107,7 @@ def plan(
     """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
     read = [_read(file, given) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
-        raise TooMuch(f"more than {MOST_ROWS} rows at once: import the tables one after the other")
+        raise TooMuch("more than {most} rows at once: import the tables one after the other", most=MOST_ROWS)
     with ctx.work(reading=True) as work:
         chosen = _issuers(work, issuers)
         merchant = work.organisations.get(actor.organisation.id)
@@ -132,23 +132,23 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
     except MalformedRecord as error:
         return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, error.where, values=error.told),))
     except HostileJson as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": str(error)}),))
+        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": error.message}),))
     if isinstance(read, Table):
         return FilePlan(file.name, consignments.FORMAT, read.notes, table=read)
     return FilePlan(file.name, read.format, read.notes, reading=read)
 
 
 def _issuers(work: UnitOfWork, names: Sequence[str]) -> dict[Kind, Organisation]:
-    known = [o for role in (Role.CHAMBER, Role.LABORATORY) for o in work.organisations.all(role)]
+    known = [o for role in ISSUERS for o in work.organisations.all(role)]
     chosen: dict[Kind, Organisation] = {}
     for name in names:
         wanted = name.strip().casefold()
         found = [o for o in known if wanted in (o.id, o.name.casefold(), (o.local_name or "").casefold())]
         if len(found) != 1:
-            raise UnknownIssuer(f"{name!r} is none of: {'; '.join(o.name for o in known)}", name=name)
-        kind = found[0].role.issues
-        assert kind is not None
-        chosen[kind] = found[0]
+            raise UnknownIssuer(
+                "{shown} is none of: {known}", name=name, shown=repr(name), known="; ".join(o.name for o in known)
+            )
+        chosen |= dict.fromkeys(certified_by(found[0].role), found[0])
     return chosen
 
 
@@ -162,9 +162,9 @@ def _check(
     reading = file.reading
     notes = merchant_notes(reading, merchant) + signer_notes(work, reading)
     issuer = issuers.get(reading.kind)
-    if reading.kind in PARTIES and issuer is None:
-        role = Role.CHAMBER if reading.kind is Kind.CERTIFICATE_OF_ORIGIN else Role.LABORATORY
-        known = "; ".join(f'"{o.name}"' for o in work.organisations.all(role))
+    if reading.kind in CERTIFIED and issuer is None:
+        roles = sorted(KINDS[reading.kind].signed_by)
+        known = "; ".join(f'"{o.name}"' for role in roles for o in work.organisations.all(role))
         notes.append(Note(Mark.LACKS, "lacking-issuer", field="--issuer", values={"known": known}))
     if reading.is_complete:
         notes += conflicts(ctx, work, merchant, reading)
@@ -189,10 +189,10 @@ def _told_twice(files: Sequence[FilePlan]) -> list[FilePlan]:
 def _references(file: FilePlan) -> list[tuple[Kind, str, int | None]]:
     if file.table is not None:
         return [(Kind.DECLARATION, d.reference, d.rows[0]) for d in file.table.declarations]
-    name = {Kind.DECLARATION: "declarationReference", Kind.INVOICE: "invoiceNumber"}
-    if file.reading is None or file.reading.kind not in name:
-        return []
-    return [(file.reading.kind, str(file.reading.fields.get(name[file.reading.kind], "")), None)]
+    if file.reading is None or file.reading.kind in CERTIFIED:
+        return []  # an issuer gives the number of what it certifies
+    number = file.reading.fields.get(KINDS[file.reading.kind].number_field, "")
+    return [(file.reading.kind, str(number), None)]
 
 
 def _store(ctx: AppContext, actor: Person, file: FilePlan) -> tuple[Stored, ...]:
@@ -201,12 +201,15 @@ def _store(ctx: AppContext, actor: Person, file: FilePlan) -> tuple[Stored, ...]
         return tuple(Stored(Kind.DECLARATION, one.reference, one.id) for one in lodged)
     assert file.reading is not None
     kind, fields = file.reading.kind, file.reading.fields
-    if kind is Kind.DECLARATION:
-        one = declarations.lodge(ctx, actor, fields)
-        return (Stored(kind, one.reference, one.id),)
-    if kind is Kind.INVOICE:
-        record = statements.sign_own(ctx, actor, Kind.INVOICE, fields)
-        return (Stored(kind, str(fields["invoiceNumber"]), record.id),)
-    assert file.issuer is not None
-    record = statements.state(ctx, actor, kind, fields, file.issuer.id)
-    return (Stored(kind, str(fields.get(NUMBERS[kind]) or ""), record.id),)
+    number = str(fields.get(KINDS[kind].number_field) or "")
+    match KINDS[kind].signing:
+        case Signing.LODGED:
+            one = declarations.lodge(ctx, actor, fields)
+            return (Stored(kind, one.reference, one.id),)
+        case Signing.OWN:
+            return (Stored(kind, number, statements.sign_own(ctx, actor, kind, fields).id),)
+        case Signing.CERTIFIED:
+            assert file.issuer is not None
+            return (Stored(kind, number, statements.state(ctx, actor, kind, fields, file.issuer.id).id),)
+        case other:
+            assert_never(other)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from pydantic.alias_generators import to_snake
+
 from backend.domain import documents
-from backend.domain.documents import CertificateOfOrigin, InspectionReport
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.fields import Document, Party
+from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
+from backend.domain.statuses import DocumentStatus
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
 from backend.services.ports import AppContext
 from backend.services.records import change_status, record
@@ -26,7 +29,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: Answe
         if earlier := earlier_answer(work, answer):
             return work.records.get(earlier)
         issuer = work.organisations.get(actor.organisation.id)
-        on_file = record(ctx, work, kind, document, issuer, _holder(work, document) or issuer)
+        on_file = record(ctx, work, kind, document, issuer, _holder(work, kind, document) or issuer)
         keep_answer(ctx, work, answer, on_file.id)
         work.commit()
     ctx.wake_anchoring()
@@ -34,21 +37,13 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: Answe
 
 
 def _only_its_issuer(actor: Person, kind: Kind) -> None:
-    if actor.role.issues is not kind:
-        raise NotAllowed(
-            f"{actor.organisation.name} does not issue {documents.SLUGS[kind]}s", kind=documents.SLUGS[kind]
-        )
+    if kind not in certified_by(actor.role):
+        raise NotAllowed("{name} does not issue {kind}s", kind=kind.slug, name=actor.organisation.name)
 
 
-def _holder(work: UnitOfWork, document: documents.AnyDocument) -> Organisation | None:
-    named = (
-        document.exporter
-        if isinstance(document, CertificateOfOrigin)
-        else document.customer
-        if isinstance(document, InspectionReport)
-        else None
-    )
-    if named is None:
+def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | None:
+    named = getattr(document, to_snake(KINDS[kind].merchant_field or ""), None)
+    if not isinstance(named, Party):
         return None
     merchants = work.organisations.all(Role.MERCHANT)
     by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
@@ -67,8 +62,7 @@ def confirm(
     with ctx.work() as work:
         request = _waiting(work, actor, request_id)
         statement = request.statement
-        name = "certificateNumber" if statement.kind is Kind.CERTIFICATE_OF_ORIGIN else "reportNumber"
-        fields = {**statement.fields, **(changes or {}), name: number}
+        fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
         document = documents.read(statement.kind, fields)
         on_file = record(
             ctx,

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.kinds import accreditation_bits
 from backend.domain.outbox import AccreditationAct, Sending
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
-from backend.services.accreditation import KINDS_OF, suspension
+from backend.services.accreditation import suspension
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -128,7 +129,7 @@ def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime
         raise NotAllowed("only the authority stops keys")
     with ctx.work() as work:
         key = _known(work, thumbprint)
-        if key.organisation.role in KINDS_OF and _is_known_to_ledger(work, key):
+        if accreditation_bits(key.organisation.role) and _is_known_to_ledger(work, key):
             work.add(suspension(ctx, actor, key.thumbprint, since))
         elif since > ctx.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])

@@ -187,7 +187,7 @@ class Simulator(Protocol):
     def scenarios(self) -> Sequence[Scenario]:
         """The scenarios that come with it; raises SimulatorMissing where it cannot be started."""
 
-    def read(self, text: str) -> Scenario:
+    def read(self, text: str, language: str) -> Scenario:
         """Look through a scenario file; raises WrongScenario with every fault."""
 
     def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ from uuid import uuid4
 from pydantic import Field, ValidationError
 
 from backend.domain.codes import CountryCode, HsCode, UnitCode
-from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid, NotAllowed
+from backend.domain.faults import problems_of
 from backend.domain.fields import Document, LongText, Text
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product

@@ -9,19 +9,14 @@ from uuid import UUID, uuid4
 
 from backend.domain import documents, schemas, sd_jwt
 from backend.domain.batch import quantity_steps
-from backend.domain.documents import AnyDocument, CertificateOfOrigin
-from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import (
-    DOCUMENT_EDGES,
-    OFFICE_EDGES,
-    WITHDRAWAL_EDGES,
-    DeclarationStatus,
-    DocumentStatus,
-    Kind,
-)
+from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain.fields import Document
+from backend.domain.kinds import KINDS, Kind, Signing
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.outbox import StatusChange
-from backend.domain.parties import Organisation, SigningKey
+from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
+from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.services.admission_control import check_room
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -34,14 +29,19 @@ def record(
     ctx: AppContext,
     work: UnitOfWork,
     kind: Kind,
-    document: AnyDocument,
+    document: Document,
     issuer: Organisation,
     holder: Organisation,
     assurance: Assurance = Assurance.ISSUED,
     product: Product | None = None,
     supersedes: RecordOnFile | None = None,
 ) -> RecordOnFile:
-    """Sign a document with the issuer's key and put it on file, inside the caller's unit of work."""
+    """Sign a document with the issuer's key and put it on file, inside the caller's unit of work.
+
+    Raises:
+        NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
+    """
+    _check_signer(kind, issuer, assurance)
     check_room(ctx, work, issuer)
     fields = documents.fields_of(document)
     _check_attachments(work, fields, issuer, supersedes)
@@ -54,7 +54,7 @@ def record(
     claims: dict[str, Any] = {
         "@context": CONTEXTS,
         "id": f"urn:uuid:{record_id}",
-        "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
+        "type": ["VerifiableCredential", KINDS[kind].credential_type],
         # RFC 9278 names a key by its thumbprint in a URI.
         "issuer": {
             "id": f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{sd_jwt.b64(bytes.fromhex(key.thumbprint))}",
@@ -98,6 +98,17 @@ def record(
     if supersedes is not None:
         _supersede(ctx, work, supersedes, on_file)
     return on_file
+
+
+def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> None:
+    """The one place that every record passes: who may sign a kind is stated with the kind, and nowhere inferred."""
+    stated = KINDS[kind]
+    if assurance is Assurance.STATED:
+        allowed = signer.role is Role.MERCHANT and stated.signing is Signing.CERTIFIED
+    else:
+        allowed = signer.role in stated.signed_by
+    if not allowed:
+        raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
 
 
 def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
@@ -148,14 +159,16 @@ def _check_edge(on_file: RecordOnFile, status: int) -> None:
 def _free_number(
     work: UnitOfWork, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
 ) -> str | None:
-    name = documents.NUMBERS.get(kind)
-    number = fields.get(name) if name else None
-    if name and not number and assurance is Assurance.ISSUED:
+    if KINDS[kind].signing is Signing.LODGED:
+        return None  # the consignment keeps a declaration's number
+    name = KINDS[kind].number_field
+    number = fields.get(name)
+    if not number and assurance is Assurance.ISSUED:
         raise Invalid("an issued document needs its number", [(name, "is missing")])
     if number is None:
         return None
     if assurance is Assurance.ISSUED and work.records.number_is_taken(issuer, kind, number):
-        raise Conflict(f"{issuer.name} has issued number {number} before", number=number)
+        raise Conflict("{name} has issued number {number} before", number=number, name=issuer.name)
     return plain_number(number)
 
 
@@ -174,7 +187,7 @@ def _check_attachments(
             )
 
 
-def _valid_until(document: AnyDocument) -> datetime | None:
+def _valid_until(document: Document) -> datetime | None:
     if isinstance(document, CertificateOfOrigin) and document.valid_until is not None:
         if document.valid_until == date.max:  # "for ever": there is no next day
             return datetime.max.replace(microsecond=0, tzinfo=UTC)

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.message import Message
 from backend.domain.parties import Person, Role
 from backend.domain.simulation import (
     LARGEST_SCENARIO,
@@ -25,7 +26,9 @@ from backend.domain.simulation import (
 from backend.services.ports import AppContext, Simulator, Stopped
 from backend.store.unit_of_work import UnitOfWork
 
-FILES = ("result.json", "trace.parquet", "report.en.html", "report.zh.html")
+REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
+"""By the languages that the simulator writes its report in."""
+FILES = ("result.json", "trace.parquet", *REPORTS.values())
 """What a simulation leaves behind, as far as it has it."""
 COMPLETE = "complete"
 """A mark beside them: no further file will come."""
@@ -41,6 +44,8 @@ class Order:
     parameters: Mapping[str, float] = field(default_factory=dict)
     replications: int = 20
     seed: int = 1
+    language: str = "en"
+    """In which the faults of a file are told."""
 
 
 def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
@@ -49,20 +54,28 @@ def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
     return tuple(_simulator(ctx).scenarios())
 
 
-def read_scenario(ctx: AppContext, actor: Person, text: str) -> Scenario:
+def read_scenario(ctx: AppContext, actor: Person, text: str, language: str = "en") -> Scenario:
     """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
-        raise Invalid("the file is too large", [("scenarioText", f"is larger than {LARGEST_SCENARIO // 1024} KB")])
+        raise Invalid(
+            "the file is too large",
+            [
+                (
+                    "scenarioText",
+                    Message("is larger than {size} KB", size=LARGEST_SCENARIO // 1024),
+                )
+            ],
+        )
     if not text.strip():
         raise Invalid("the file is empty", [("scenarioText", "is missing")])
-    return _simulator(ctx).read(text)
+    return _simulator(ctx).read(text, language)
 
 
 def find_scenario(ctx: AppContext, actor: Person, order: Order) -> Scenario:
     """The scenario that an order is about."""
     if order.text is not None:
-        return read_scenario(ctx, actor, order.text)
+        return read_scenario(ctx, actor, order.text, order.language)
     found = next((s for s in scenarios(ctx, actor) if s.name == order.scenario), None)
     if found is None:
         raise Invalid("no such scenario", [("scenario", "is no scenario of ours")])

@@ -5,7 +5,8 @@ from uuid import uuid4
 
 from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Signing, certified_by
+from backend.domain.message import Message
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
@@ -59,8 +60,10 @@ def _issuer(work: UnitOfWork, kind: Kind, issuer_id: str) -> Organisation:
         issuer = work.organisations.get(issuer_id)
     except NotFound as error:
         raise Invalid("no such issuer", [("issuer", "is not registered here")]) from error
-    if issuer.role.issues is not kind:
-        raise Invalid("this organisation cannot confirm it", [("issuer", f"does not issue {documents.SLUGS[kind]}s")])
+    if kind not in certified_by(issuer.role):
+        raise Invalid(
+            "this organisation cannot confirm it", [("issuer", Message("does not issue {kind}s", kind=kind.slug))]
+        )
     return issuer
 
 
@@ -76,8 +79,8 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
 def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, answer: AnswerKey | None = None) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     if actor.role is not Role.MERCHANT:
-        raise NotAllowed(f"only merchants sign {documents.SLUGS[kind]}s here", kind=documents.SLUGS[kind])
-    if kind.lane is not Lane.OTHER:
+        raise NotAllowed("only merchants sign {kind}s here", kind=kind.slug)
+    if KINDS[kind].signing is not Signing.OWN:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     document = documents.read(kind, fields)
     with ctx.work() as work:

@@ -15,10 +15,10 @@ from backend.domain import (
     strict_json,
 )
 from backend.domain.consignment import Consignment
-from backend.domain.documents import Declaration
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
+from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, Head
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.trade_match import match_trade
@@ -83,11 +83,18 @@ def verdict_on(
     try:
         found = evidence_of(on_file)
     except Invalid as error:
-        return _altered(str(error), ctx.now())
+        return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
     verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
-    checks = verdict.checks if for_everybody else tuple(_explained(check, on_file) for check in verdict.checks)
+    checks = [_as_far_as_sent(check, on_file) for check in verdict.checks]
+    checks = checks if for_everybody else [_explained(check, on_file) for check in checks]
     return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.INDETERMINATE)], verdict.as_of, verdict.at)
+
+
+def _as_far_as_sent(check: Check, on_file: RecordOnFile) -> Check:
+    """Evidence without an anchor is sealed to whoever holds it; we know whether its batch was sent already."""
+    is_waiting = check.code == "ANCHOR" and check.values.get("state") is ProofState.SEALED
+    return replace(check, values={**check.values, "state": on_file.proof_state}) if is_waiting else check
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:
@@ -120,7 +127,7 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        return _altered(str(error), ctx.now())
+        return _altered(error.message, ctx.now())
     checks = list(bundle_verification.integrity(read))
     for number, found in enumerate(read.records, 1):
         verdict = _brought(ctx, found, then)
@@ -274,7 +281,7 @@ def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return question()
     except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error) or error.code)
+        return Unknown(error.message)
 
 
 # A consignment's papers

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from backend.domain.errors import TraceabilityError
+from backend.domain.message import Message
 from backend.store.disk import alone, not_kept, sync
 
 _FORMAT = b"provenport keys\x01"
@@ -64,7 +65,7 @@ class RecordKeys:
         heading = os.pread(self._handle, _HEADING, 0)
         if not heading.startswith(_FORMAT):
             self.close()
-            raise NotSealed(f"{path} is no file of keys")
+            raise NotSealed("{path} is no file of keys", path=path)
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
         self.made = 0
         """The number after the highest that was made here, and is on disk."""
@@ -104,7 +105,7 @@ class RecordKeys:
             raise KeyDestroyed("its key was destroyed", key=number)
         if len(key) != _LENGTH:
             raise KeyMissing(
-                f"{self._path} is older than what was sealed with it: put its newest copy back", key=number
+                "{path} is older than what was sealed with it: put its newest copy back", key=number, path=self._path
             )
         return key
 
@@ -131,7 +132,7 @@ class RecordKeys:
             try:
                 self._append()
             except OSError as error:
-                raise not_kept("no keys could be made", error) from error
+                raise not_kept(Message("no keys could be made"), error) from error
 
     def _append(self) -> None:
         keys = os.urandom(_LENGTH * _BLOCK)

@@ -77,7 +77,9 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
     if present == scripts.get_current_head():
         return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
-        raise ForeignDatabase(f"the database is at revision {present}, which this version does not know")
+        raise ForeignDatabase(
+            "the database is at revision {present}, which this version does not know", present=present
+        )
     first()
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import get_ident
 
 from backend.domain.errors import StorageFull, StorageUnavailable
+from backend.domain.message import Message
 
 
 def sync(path: Path) -> None:
@@ -63,7 +64,8 @@ def alone(path: Path, busy: Exception | None = None) -> Iterator[None]:
         os.close(handle)
 
 
-def not_kept(what: str, error: OSError) -> StorageUnavailable:
+def not_kept(what: Message, error: OSError) -> StorageUnavailable:
     """A failed write in our words: StorageFull where there was no room."""
-    kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageUnavailable
-    return kind(f"{what}: {error.strerror}")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("{what}: {why}", what=what, why=error.strerror)
+    return StorageUnavailable("{what}: {why}", what=what, why=error.strerror)

@@ -80,7 +80,7 @@ def _in_our_words(error: OperationalError) -> StorageUnavailable:
     why = str(error.orig)
     if "full" in why:
         return StorageFull("no room is left on the disk that holds the database")
-    return StorageUnavailable(f"the database could not be written or read: {why}")
+    return StorageUnavailable("the database could not be written or read: {why}", why=why)
 
 
 class UnitOfWork(Repositories):

@@ -11,9 +11,10 @@ from werkzeug.exceptions import HTTPException
 
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
+from backend.messages.catalogue import SOURCE, say
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import IdempotencyKeyReused
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.languages import language
 from backend.web.presentation.verdict_json import verdict_json
 
@@ -106,42 +107,46 @@ def refused(error: errors.TraceabilityError) -> Response:
         members["currentStatus"] = error.values["status"]
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
-    response = problem(status, error.code, str(error), **members)
+    response = problem(status, error.code, say(error, language()), **members)
     if isinstance(error, errors.TooMuchWaiting):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 
 
 def _told(fault: str) -> str:
-    """A field's fault: precise English for programs, or what people read on the forms in Chinese."""
-    return in_words(fault) if language() == "zh" else fault
+    """A field's fault: precise English for programs, or what people read on the forms in their language."""
+    return fault if language() == SOURCE else in_words(fault)
 
 
 def _csrf(error: CSRFError) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, "csrf", str(error.description))
+    return problem(HTTPStatus.BAD_REQUEST, "csrf", say(error.description, language()))
+
+
+CODES = {
+    400: "invalid",
+    401: "not-signed-in",
+    403: "not-allowed",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid",
+    429: "too-many-requests",
+}
 
 
 def code_of(status: int) -> str:
     """The problem that an HTTP status stands for where nothing more is known."""
-    codes = {
-        400: "malformed-json" if request.is_json else "invalid",
-        401: "not-signed-in",
-        403: "not-allowed",
-        404: "not-found",
-        405: "method-not-allowed",
-        413: "too-large",
-        415: "unsupported-media-type",
-        422: "invalid",
-        429: "too-many-requests",
-    }
-    return codes.get(status, "internal")
+    if status == HTTPStatus.BAD_REQUEST and request.is_json:
+        return "malformed-json"
+    return CODES.get(status, "internal")
 
 
 def _http(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    response = problem(status, code_of(status), error.description or "")
+    response = problem(status, code_of(status), say(error.description or "", language()))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value

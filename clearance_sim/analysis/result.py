@@ -106,7 +106,7 @@ class Result:
     clock_names: list[str] = field(default_factory=list)
 
     def clock_values(self, clock: str = "total") -> Floats:
-        """Each declaration's time, [replication, declaration in order of arrival], NaN where it has none.
+        """Return each declaration's time, [replication, declaration in order of arrival], NaN where it has none.
 
         The warm-up is included: `result.warm_up` says how many of the first to drop.
         """
@@ -131,7 +131,7 @@ class Result:
         return np.arange(longest)[None, :] < np.array(left_out)[:, None]
 
     def per_replication(self, clock: str = "total", figure: str = "mean") -> Floats:
-        """A figure of a clock in each replication, for paired comparisons."""
+        """Return a figure of a clock in each replication, for paired comparisons."""
         place = CLOCK_FIGURES.index({"median": "p50"}.get(figure, figure))
         return np.array([s.clocks[self.clock_names.index(clock), 0, place] for s in self.summaries])
 
@@ -145,7 +145,7 @@ class Result:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as nested tables; an unknown number is null."""
+        """Return the figures as nested tables; an unknown number is null."""
         return {
             "format": "clearance-sim result 1",
             "scenario": self.scenario,
@@ -162,7 +162,7 @@ class Result:
         }
 
     def to_json(self) -> str:
-        """The figures as JSON text."""
+        """Return the figures as JSON text."""
         return json.dumps(self.as_json(), ensure_ascii=False, indent=1, allow_nan=False)
 
 
@@ -177,7 +177,7 @@ def _json(value: Any) -> Any:
 
 
 def _observed(at_h: float, seen: Floats, everyone: bool, level: float) -> Observed:
-    """Of everyone only the number inside is known, not who of them waits."""
+    """Return the numbers at one moment; of all stations together only the number inside is known, not who waits."""
     if everyone:
         present, unknown = estimated(seen[:, 0], level), estimated([], level)
         return Observed(at_h, unknown, unknown, unknown, estimated(seen[:, 3], level), present)
@@ -190,7 +190,7 @@ def gathered(
     targets: list[tuple[float, ...]], unlimited: list[bool], observe_at: Sequence[float], seed: int, level: float,
     warm_up: int,
 ) -> Result:  # fmt: skip
-    """The estimates over all replications."""
+    """Return the estimates over all replications."""
     visits = np.stack([s.visits for s in summaries])
     times = np.stack([s.times for s in summaries])
     readings = np.stack([s.clocks for s in summaries])

@@ -1,14 +1,31 @@
-"""One replication in few numbers, so that a thousand of them fit into memory and travel between processes."""
+"""One replication in few numbers, small enough for a thousand of them; and where its start-up ends (MSER-5)."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from clearance_sim.analysis.exact_quantiles import figures
-from clearance_sim.analysis.histogram import quantiles
+from clearance_sim.analysis.quantiles import figures, quantiles
 from clearance_sim.engine import state as st
 from clearance_sim.engine.replication import Replication
+
+
+def mser5(values: ArrayLike) -> int:
+    """Return how many values to drop from the front, by the MSER-5 rule (White, 1997).
+
+    Means of five are cut where the standard error of the rest is least. A cut in the second half means that the run
+    is too short to tell; the whole first half is dropped then.
+    """
+    series = np.asarray(values, np.float64)
+    series = series[: len(series) // 5 * 5].reshape(-1, 5).mean(axis=1)
+    n = len(series)
+    if n < 4:
+        return 0
+    left = np.arange(n, 0, -1)
+    sums, squares = np.cumsum(series[::-1])[::-1], np.cumsum(series[::-1] ** 2)[::-1]
+    error = np.maximum(squares - sums**2 / left, 0.0) / left.astype(np.float64) ** 2
+    return 5 * int(np.argmin(error[: n // 2 + 1]))
+
 
 AT = (0.5, 0.9, 0.95)
 VISIT_FIGURES = (
@@ -34,7 +51,7 @@ class Summary:
 
 
 def summarised(done: Replication, warm_up: int, warm_h: float, targets: list[tuple[float, ...]], keep: bool) -> Summary:
-    """The figures of a replication; declarations of the warm-up do not count on the clocks."""
+    """Return the figures of a replication; declarations of the warm-up do not count on the clocks."""
     window = done.window_to - done.window_from
     first = warm_up if not warm_h else done.arrived - done.counted
     counts = done.observed_n[:, None, None]

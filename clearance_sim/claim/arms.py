@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from clearance_sim.analysis.estimate import Interval, number
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.fraud import fraud
-from clearance_sim.procedure.intervals import Interval, number
 from clearance_sim.procedure.levers import Arm
+from clearance_sim.procedure.measured import fraud
 from clearance_sim.procedure.network import ARRIVAL, CHANNELS, CLOCKS, OWNERS, TITLES
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, time_in
 
@@ -18,11 +18,11 @@ ECDF_SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
 
 
 def arm_json(context: Context, arm: Arm, laboratory: Laboratory) -> dict[str, Any]:
-    """One arm as it stands in claim.json."""
+    """Return one arm as it stands in claim.json."""
     runs = laboratory.runs(context, arm.levers, stages=True)
     return {
         "name": arm.name,
-        "title": {"en": arm.en, "zh": arm.zh},
+        "title": arm.title.in_all_languages(),
         "levers": arm.levers.to_json(),
         "declarations": int(sum(values.size for values in by_replication(runs, ARRIVAL))),
         "clocks": {clock: _clock(by_replication(runs, clock)) for clock in CLOCKS},
@@ -60,7 +60,7 @@ def _within(values: Array, hours: float) -> float:
 
 
 def _ecdf(values: Array) -> list[list[float | None]]:
-    """Hours and the share within them, at every hundredth, and at the two hours the claim names."""
+    """Return pairs of hours and the share within them, at every hundredth and at the two hours the claim names."""
     points = {share: float(hours) for share, hours in zip(ECDF_SHARES, np.quantile(values, ECDF_SHARES), strict=True)}
     points |= {_within(values, hours): hours for hours in (8.0, 72.0)}
     return [[number(hours), number(share)] for share, hours in sorted(points.items())]
@@ -74,7 +74,10 @@ def _channel(runs: Runs, channel: str) -> dict[str, Any]:
 
 
 def _stages(runs: Runs) -> list[dict[str, Any]]:
-    """Mean hours at each station over all consignments; they overlap, so they sum to more than the clock shows."""
+    """Return the mean hours at each station over all consignments.
+
+    They overlap, so they sum to more than the clock shows.
+    """
     whom = np.isfinite(runs.clock_values(ARRIVAL)) & counted(runs)
     means = {}
     for name in OWNERS:
@@ -85,7 +88,7 @@ def _stages(runs: Runs) -> list[dict[str, Any]]:
     return [
         {
             "station": name,
-            "title": {"en": TITLES[name][0], "zh": TITLES[name][1]},
+            "title": TITLES[name].in_all_languages(),
             "owner": OWNERS[name],
             "mean_h": number(hours),
             "share": number(hours / total),
@@ -100,6 +103,6 @@ def _staffed(runs: Runs, name: str) -> dict[str, Any]:
 
 
 def _week(runs: Runs, name: str) -> dict[str, Any]:
-    """Waiting and on duty at every hour of the week, Monday first."""
+    """Return the numbers waiting and on duty at every hour of the week, Monday first."""
     queue, servers = runs.week(name)
     return {"station": name, "queue": list(map(number, queue)), "servers": list(map(number, servers))}

@@ -1,20 +1,82 @@
-"""Every set of levers, with the same consignments: who earned the hours saved, and which sets suffice."""
+"""Every set of levers, with the same consignments: who earned the hours saved (Shapley), and which sets suffice."""
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clearance_sim.claim.shapley import Shares, Values, shares, with_credit
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval
-from clearance_sim.procedure.levers import ORDER, TITLES, Levers, letters_of
+from clearance_sim.procedure.levers import LETTERS, LEVERS, TITLES, Levers, letters_of, names_of
 from clearance_sim.procedure.network import CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
 
-CREDITED = {"E": 1.0, "R": 0.5}
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Each lever's part of the saving, one row per lever, one column per replication."""
+
+    levers: Sequence[str]
+    shapley: Values
+    first_in: Values
+    last_in: Values
+
+    def of(self, lever: str) -> int:
+        """Return the row of a lever."""
+        return list(self.levers).index(lever)
+
+
+def shares(levers: Sequence[str], values: Values) -> Shares:
+    """Split the value of all levers among them: Shapley value (1953), first-in and last-in share.
+
+    The value of a set is the hours it saves against no lever at all, measured once per replication, so that each share
+    comes with an interval: the arithmetic is linear and done replication by replication.
+
+    Args:
+        levers: names; lever i is bit i of a set's number.
+        values: one row per set of levers (2^n rows, row 0 the empty set), one column per replication.
+    """
+    count = len(levers)
+    if values.shape[0] != 1 << count:
+        raise ValueError(f"{count} levers make {1 << count} sets, not {values.shape[0]}")
+    return Shares(
+        levers=tuple(levers),
+        shapley=np.stack([_shapley(values, player, count) for player in range(count)]),
+        first_in=np.stack([values[1 << player] - values[0] for player in range(count)]),
+        last_in=np.stack([values[-1] - values[(1 << count) - 1 - (1 << player)] for player in range(count)]),
+    )
+
+
+def _shapley(values: Values, player: int, count: int) -> Values:
+    """Weigh what the player adds to every set without it."""
+    bit = 1 << player
+    total = np.zeros(values.shape[1])
+    for others in range(1 << count):
+        if others & bit:
+            continue
+        size = others.bit_count()
+        weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+        total += weight * (values[others | bit] - values[others])
+    return total
+
+
+def with_credit(split: Values, levers: Sequence[str], credited: dict[str, float], to: str) -> tuple[Values, Values]:
+    """Return what a lever earns directly, and with given fractions of others credited to it."""
+    names = list(levers)
+    direct = split[names.index(to)]
+    enabled = direct + sum(fraction * split[names.index(lever)] for lever, fraction in credited.items())
+    return direct, enabled
+
+
+CREDITED = {"early_documents": 1.0, "fewer_interventions": 0.5}
 """The fractions of other levers credited to the ledger as what it makes possible: an assumption, always printed."""
 
 
@@ -24,12 +86,12 @@ class Factorial:
 
     cells: Sequence[Summary]
 
-    def of(self, letters: str) -> Summary:
-        """The cell with exactly these levers."""
-        return self.cells[sum(1 << ORDER.index(letter) for letter in letters)]
+    def of(self, *names: str) -> Summary:
+        """Return the cell with exactly these levers."""
+        return self.cells[sum(1 << LEVERS.index(name) for name in names)]
 
     def values(self, clock: str, statistic: str) -> Values:
-        """One row a set, one column a replication."""
+        """Return the figures, one row a set, one column a replication."""
         return np.stack([cell(clock, statistic) for cell in self.cells])
 
 
@@ -37,23 +99,23 @@ def factorial(
     context: Context, laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
 ) -> Factorial:
     """Run all sets of levers in one context."""
-    cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(ORDER))]
+    cells = [(context, Levers.numbered(mask)) for mask in range(1 << len(LEVERS))]
     return Factorial(laboratory.summaries(cells, progress))
 
 
 def cells_json(study: Factorial) -> dict[str, object]:
-    """The cells as they stand in claim.json."""
+    """Return the cells as they stand in claim.json."""
     return {
-        "levers": list(ORDER),
+        "levers": list(LEVERS),
         "cells": [
-            {"on": letters_of(mask), **{clock: figures(cell, clock) for clock in CLOCKS}}
+            {"on": list(names_of(mask)), **{clock: figures(cell, clock) for clock in CLOCKS}}
             for mask, cell in enumerate(study.cells)
         ],
     }
 
 
 def figures(cell: Summary, clock: str) -> dict[str, object]:
-    """Mean, median and ninth decile with their intervals."""
+    """Return mean, median and ninth decile with their intervals."""
     return {name: Interval.over(cell(clock, name)).to_json() for name in STATISTICS}
 
 
@@ -72,17 +134,17 @@ class Attribution:
         return self.baseline - self.all_levers
 
     def percent(self, hours: Values) -> Interval:
-        """Hours as a part of the saving: a ratio of means, with its interval by the delta method."""
+        """Return hours as a percentage of the saving: a ratio of means, with its interval by the delta method."""
         return ratio_percent(hours, self.saving)
 
     def ledger(self) -> tuple[Interval, Interval]:
-        """The ledger's part of the saving: by itself, and with what is credited to it."""
-        direct, enabled = with_credit(self.split.shapley, ORDER, CREDITED, to="L")
+        """Return the ledger's part of the saving: by itself, and with what is credited to it."""
+        direct, enabled = with_credit(self.split.shapley, LEVERS, CREDITED, to="ledger")
         return self.percent(direct), self.percent(enabled)
 
 
 def ratio_percent(part: Values, whole: Values) -> Interval:
-    """100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
+    """Return 100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
     if abs(whole.mean()) < 1e-9:
         return Interval(float("nan"), float("nan"), float("nan"))
     share = float(part.mean() / whole.mean())
@@ -93,11 +155,11 @@ def ratio_percent(part: Values, whole: Values) -> Interval:
 def attribution(study: Factorial, clock: str, statistic: str) -> Attribution:
     """Split the hours saved among the levers."""
     hours = study.values(clock, statistic)
-    return Attribution(clock, statistic, hours[0], hours[-1], shares(ORDER, hours[0] - hours))
+    return Attribution(clock, statistic, hours[0], hours[-1], shares(LEVERS, hours[0] - hours))
 
 
 def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, object]:
-    """One attribution as it stands in claim.json."""
+    """Return one attribution as it stands in claim.json."""
     found = attribution(study, clock, statistic)
     direct, enabled = found.ledger()
     return {
@@ -106,30 +168,30 @@ def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, 
         "baseline": Interval.over(found.baseline).to_json(),
         "all": Interval.over(found.all_levers).to_json(),
         "saving": Interval.over(found.saving).to_json(),
-        "levers": [_lever_json(found, lever) for lever in ORDER],
+        "levers": [_lever_json(found, lever) for lever in LEVERS],
         "ledger": {
             "direct_percent": direct.to_json(),
             "enabled_percent": enabled.to_json(),
             "credited": CREDITED,
-            "note": credit_in_words(),
+            "note": credit_in_words().in_all_languages(),
         },
     }
 
 
-def credit_in_words() -> dict[str, str]:
-    """What is credited to the ledger beyond itself."""
-    fractions = {lever: f"{100 * share:g} %" for lever, share in CREDITED.items()}
-    en = " and ".join(f"{share} of lever {lever}" for lever, share in fractions.items())
-    zh = "、".join(f"措施 {lever} 的 {share.replace(' ', '')}" for lever, share in fractions.items())
-    return {"en": en, "zh": zh}
+def credit_in_words() -> Message:
+    """Return what is credited to the ledger beyond itself."""
+    parts = [
+        _("{share:g} % of lever {letter}", share=100 * share, letter=LETTERS[lever])
+        for lever, share in CREDITED.items()
+    ]
+    return functools.reduce(lambda first, second: _("{first} and {second}", first=first, second=second), parts)
 
 
 def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
     row = found.split.of(lever)
-    en, zh = TITLES[lever]
     return {
         "lever": lever,
-        "title": {"en": en, "zh": zh},
+        "title": TITLES[lever].in_all_languages(),
         "shapley": Interval.over(found.split.shapley[row]).to_json(),
         "shapley_percent": found.percent(found.split.shapley[row]).to_json(),
         "first_in": Interval.over(found.split.first_in[row]).to_json(),
@@ -137,10 +199,10 @@ def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
     }
 
 
-def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[str]:
-    """The sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
+def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[tuple[str, ...]]:
+    """Return the sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
     reaching = [
         mask for mask, cell in enumerate(study.cells) if Interval.over(cell(clock, statistic)).lies_below(hours)
     ]
     minimal = [mask for mask in reaching if not any(other != mask and other & mask == other for other in reaching)]
-    return sorted((letters_of(mask) for mask in minimal), key=lambda letters: (len(letters), letters))
+    return sorted(map(names_of, minimal), key=lambda names: (len(names), letters_of(names)))

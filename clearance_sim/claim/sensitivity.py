@@ -9,10 +9,9 @@ import numpy as np
 from SALib.analyze import sobol as sobol_analysis
 from SALib.sample import sobol as sobol_sample
 
-from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval, number
+from clearance_sim.analysis.estimate import Interval, number
+from clearance_sim.procedure.context import Context, Parameter, parameters
 from clearance_sim.procedure.levers import Arm
-from clearance_sim.procedure.parameters import Parameter, parameters
 from clearance_sim.procedure.simulation import Cell, Laboratory, Summary
 
 Progress = Callable[[int, int], None] | None
@@ -33,16 +32,20 @@ class Range:
         return self.parameter.name
 
     def to_json(self) -> dict[str, object]:
-        title = {"en": self.parameter.en, "zh": self.parameter.zh}
-        return {"name": self.name, "title": title, "unit": self.parameter.unit, "range": [self.low, self.high]}
+        return {
+            "name": self.name,
+            "title": dict(self.parameter.titles),
+            "unit": self.parameter.unit,
+            "range": [self.low, self.high],
+        }
 
 
 def ranges(context: Context) -> list[Range]:
-    """The parameters that vary here: where a context's value differs from the general one, so do its bounds."""
+    """Return the parameters that vary here: where a context's value differs from the general one, so do its bounds."""
     found = []
     for parameter in parameters().values():
         value = context[parameter.name]
-        if not parameter.varies or parameter.en == parameter.name.replace("_", " ") or value <= 0:
+        if not parameter.varies or parameter.title is None or value <= 0:
             continue
         ratio = value / parameter.value if parameter.value else 1.0
         low, high = sorted((parameter.low * ratio, parameter.high * ratio))
@@ -54,7 +57,7 @@ def ranges(context: Context) -> list[Range]:
 
 
 def moved(context: Context, values: Mapping[str, float]) -> Context:
-    """The context with some parameters moved; a duration's ninth decile moves with its median."""
+    """Return the context with some parameters moved; a duration's ninth decile moves with its median."""
     changed = dict(values)
     for name, value in values.items():
         if "_median_" in name:
@@ -75,7 +78,7 @@ def sobol(
     statistic: str = "mean",
     progress: Progress = None,
 ) -> dict[str, object]:
-    """First-order and total indices of one arm's statistic (Saltelli's scheme, one fixed seed for the simulation)."""
+    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's scheme, one seed throughout)."""
     moving = ranges(context)
     names = [each.name for each in moving]
     problem = {
@@ -122,7 +125,7 @@ def _value(figure: object) -> float:
 def tornado(
     context: Context, arm: Arm, laboratory: Laboratory, clock: str, statistic: str = "mean"
 ) -> list[dict[str, object]]:
-    """Each parameter to its bounds, the others where they are; widest first."""
+    """Move each parameter to its bounds, the others where they are; return the results, widest first."""
     moving = ranges(context)
     cells: list[Cell] = [(context, arm.levers)]
     for each in moving:

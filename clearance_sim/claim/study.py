@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+from clearance_sim.analysis.estimate import Interval
 from clearance_sim.claim.arms import arm_json
-from clearance_sim.claim.consistency import remarks
-from clearance_sim.claim.effort import Effort, Stopwatch
 from clearance_sim.claim.factorial import (
     Factorial,
     attribution,
@@ -23,27 +24,91 @@ from clearance_sim.claim.factorial import (
 )
 from clearance_sim.claim.sensitivity import sobol, tornado
 from clearance_sim.claim.sweeps import adoption, bound, congestion, frontier
-from clearance_sim.claim.verdict import Evidence, Reading, Text, Verdict, judge
+from clearance_sim.claim.verdict import Evidence, Reading, Verdict, judge, remarks
+from clearance_sim.messages import _
 from clearance_sim.procedure.calibration import kept_fits
-from clearance_sim.procedure.context import Context, context, contexts
+from clearance_sim.procedure.context import Context, context, contexts, parameters
 from clearance_sim.procedure.fits import from_median_and_p90
-from clearance_sim.procedure.intervals import Interval
-from clearance_sim.procedure.levers import ARMS
+from clearance_sim.procedure.levers import ARMS, LEVERS, PAPERLESS, letters_of
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
-from clearance_sim.procedure.parameters import parameters
-from clearance_sim.procedure.simulation import STATISTICS, Summary
+from clearance_sim.procedure.simulation import STATISTICS, Laboratory, Summary
 from clearance_sim.procedure.studies import packaged_studies, try_studies
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Replications and sizes of every part of the study."""
+
+    factorial: Laboratory
+    small: Laboratory
+    """For parts with very many cells: Sobol, frontier."""
+    studies: Laboratory
+    congested: Laboratory
+    """From an empty office, so that a queue without end shows as what it becomes in so many weeks."""
+    sobol_base: int
+    frontier_points: int
+    adoption_points: int
+    quick: bool
+
+
+def effort(quick: bool, seed: int, workers: int, laboratory: Laboratory) -> Effort:
+    """Return the full study, or one that shows everything within seconds and with wide intervals."""
+    base = replace(laboratory, seed=seed, workers=workers)
+    if quick:
+        return Effort(
+            factorial=replace(base, replications=5, weeks=2, warm_up_weeks=2),
+            small=replace(base, replications=2, weeks=1, warm_up_weeks=1),
+            studies=replace(base, replications=3, weeks=2, warm_up_weeks=2),
+            congested=replace(base, replications=3, weeks=4, warm_up_weeks=0),
+            sobol_base=4,
+            frontier_points=3,
+            adoption_points=5,
+            quick=True,
+        )
+    return Effort(
+        factorial=replace(base, replications=20, weeks=6, warm_up_weeks=2),
+        small=replace(base, replications=3, weeks=3, warm_up_weeks=2),
+        studies=replace(base, replications=10, weeks=6, warm_up_weeks=2),
+        congested=replace(base, replications=10, weeks=8, warm_up_weeks=0),
+        sobol_base=64,
+        frontier_points=9,
+        adoption_points=11,
+        quick=False,
+    )
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds by part."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+    cpu_started: float = field(default_factory=time.process_time)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time one part of the study. Parts of the same name add up."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def to_json(self) -> dict[str, float]:
+        rounded = {name: round(seconds, 2) for name, seconds in self.seconds.items()}
+        return rounded | {"total": round(time.perf_counter() - self.started, 2)}
+
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds since the start, which do not depend on what else the machine does."""
+        return round(time.process_time() - self.cpu_started, 2)
+
 
 FORMAT = "clearance-sim claim 1"
 CLOCK_TITLES = {
-    "arrival → release": Text("from arrival to release", "到港至放行"),
-    "lodgement → release": Text(
-        "from lodgement (or unloading, where that is later) to release", "申报（或卸货，以较晚者为准）至放行"
-    ),
+    "arrival → release": _("from arrival to release"),
+    "lodgement → release": _("from lodgement (or unloading, where that is later) to release"),
 }
 
-Tell = Callable[[str, int, int], None]
-"""tell(part, done, of): progress of the study."""
+Progress = Callable[[str, int, int], None]
+"""progress(part, done, of): called as parts of the study are done."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +119,12 @@ class Question:
     to_h: float = 8.0
 
 
-def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *_: None) -> dict[str, Any]:
+def study(effort: Effort, question: Question = Question(), progress: Progress = lambda *_: None) -> dict[str, Any]:
     """Run everything, and say what it shows."""
     watch = Stopwatch()
-    found = [_context(context(name), effort, question, watch, tell) for name in contexts()]
+    found = [_context(context(name), effort, question, watch, progress) for name in contexts()]
     with watch.part("validation"):
-        trials = try_studies(packaged_studies(), effort.studies, lambda i, n: tell("validation", i, n))
+        trials = try_studies(packaged_studies(), effort.studies, lambda i, n: progress("validation", i, n))
     first = found[0]
     return {
         "format": FORMAT,
@@ -86,12 +151,12 @@ def study(effort: Effort, question: Question = Question(), tell: Tell = lambda *
     }
 
 
-def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch, tell: Tell) -> dict[str, Any]:
-    def telling(part: str) -> Callable[[int, int], None]:
-        return lambda done, of: tell(f"{here.name}: {part}", done, of)
+def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch, progress: Progress) -> dict[str, Any]:
+    def progress_of(part: str) -> Callable[[int, int], None]:
+        return lambda done, of: progress(f"{here.name}: {part}", done, of)
 
     with watch.part("factorial"):
-        cells = factorial(here, effort.factorial, telling("sets of levers"))
+        cells = factorial(here, effort.factorial, progress_of("sets of levers"))
     with watch.part("arms"):
         arms = [arm_json(here, arm, effort.factorial) for arm in ARMS]
     with watch.part("adoption"):
@@ -99,11 +164,11 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
     with watch.part("congestion"):
         congested = congestion(here, effort.congested)
     with watch.part("frontier"):
-        front = frontier(here, effort.small, effort.frontier_points, telling("frontier"))
+        front = frontier(here, effort.small, effort.frontier_points, progress_of("frontier"))
     with watch.part("sobol"):
         programme, technology = ARMS[-1], ARMS[2]
         rough = replace(effort.small, replications=2)
-        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=telling("Sobol"))
+        indices = sobol(here, programme, rough, effort.sobol_base, ARRIVAL, progress=progress_of("Sobol"))
     with watch.part("tornado"):
         bars = tornado(here, technology, effort.small, ARRIVAL)
     baseline = float(cells.cells[0](ARRIVAL, "mean").mean())
@@ -114,14 +179,14 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
     verdicts = {clock: verdict_of(here, cells, clock, question) for clock in CLOCKS}
     return {
         "name": here.name,
-        "title": {"en": here.title[0], "zh": here.title[1]},
+        "title": dict(here.title),
         "direction": here.direction,
         "cargo": here.cargo,
         "mode": here.mode,
-        "remark": {"en": here.remark[0], "zh": here.remark[1]},
+        "remark": dict(here.remark),
         "baseline_defensible": here.baseline_defensible,
         "declarations": arms[0]["declarations"],
-        "saved_by_ledger_arm_h": baseline - float(cells.of("LEA")(ARRIVAL, "mean").mean()),
+        "saved_by_ledger_arm_h": baseline - float(cells.of("ledger", *PAPERLESS)(ARRIVAL, "mean").mean()),
         "arms": arms,
         "factorial": cells_json(cells),
         "attribution": [attribution_json(cells, clock, name) for clock in CLOCKS for name in STATISTICS],
@@ -138,22 +203,21 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
 def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) -> Verdict:
     """Judge one clock of one context."""
     direct, enabled = attribution(cells, clock, "mean").ledger()
-    credit = credit_in_words()
     sets = smallest_sets(cells, clock, "mean", question.to_h)
     return judge(
         Evidence(
-            setting=Text(*here.title),
+            context=here.title,
             clock=CLOCK_TITLES[clock],
-            baseline=reading(cells.of(""), clock),
-            ledger_alone=reading(cells.of("L"), clock),
-            paperless_with_ledger=reading(cells.of("LEA"), clock),
-            paperless_without_ledger=reading(cells.of("EA"), clock),
-            everything=reading(cells.of("LEARDO"), clock),
-            everything_but_the_ledger=reading(cells.of("EARDO"), clock),
+            baseline=reading(cells.of(), clock),
+            ledger_alone=reading(cells.of("ledger"), clock),
+            paperless_with_ledger=reading(cells.of("ledger", *PAPERLESS), clock),
+            paperless_without_ledger=reading(cells.of(*PAPERLESS), clock),
+            everything=reading(cells.of(*LEVERS), clock),
+            everything_but_the_ledger=reading(cells.of(*LEVERS[1:]), clock),
             ledger_direct_percent=direct,
             ledger_enabled_percent=enabled,
-            credited=Text(credit["en"], credit["zh"]),
-            smallest_set=sets[0] if sets else None,
+            credited=credit_in_words(),
+            smallest_set=letters_of(sets[0]) if sets else None,
             from_hours=question.from_h,
             to_hours=question.to_h,
         )
@@ -161,7 +225,7 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
 
 
 def reading(cell: Summary, clock: str) -> Reading:
-    """A cell's clock as intervals."""
+    """Return a cell's clock as intervals."""
     mean, median, p90 = (Interval.over(np.asarray(cell(clock, name))) for name in STATISTICS)
     return Reading(mean, median, p90)
 
@@ -170,7 +234,7 @@ def _parameter_json(name: str, here: Context) -> dict[str, Any]:
     row = parameters()[name]
     return {
         "name": name,
-        "title": {"en": row.en, "zh": row.zh},
+        "title": dict(row.titles),
         "value": here[name],
         "range": [row.low, row.high] if row.varies else None,
         "unit": row.unit,

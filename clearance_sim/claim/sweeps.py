@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from clearance_sim.analysis.estimate import Interval, number
 from clearance_sim.claim.factorial import figures
+from clearance_sim.messages import Message, _, sentences
 from clearance_sim.procedure.context import Context
-from clearance_sim.procedure.intervals import Interval, number
-from clearance_sim.procedure.levers import ARMS, Levers
+from clearance_sim.procedure.levers import ARMS, PAPERLESS, Levers
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS
 from clearance_sim.procedure.simulation import STATISTICS, Cell, Laboratory, by_replication
 
@@ -21,13 +23,13 @@ PORT_SHARE = (0.12, 0.20)
 
 
 def adoption(context: Context, laboratory: Laboratory, points: int = 11) -> list[dict[str, object]]:
-    """The paperless arm with a rising share of consignments on the ledger.
+    """Return the paperless arm with a rising share of consignments on the ledger.
 
     All parties of a flow must take part: the share of parties is the share of flows to the power one over their number.
     """
     full = context.but(verified_share_full=1.0)
     steps = [float(share) for share in np.linspace(0, 1, points)]
-    cells: list[Cell] = [(full, Levers.on("EA").but(L=share)) for share in steps]
+    cells: list[Cell] = [(full, Levers.on(*PAPERLESS).but(ledger=share)) for share in steps]
     return [
         {
             "share": share,
@@ -43,7 +45,7 @@ CONGESTED_ARMS = ("paper", "edi", "ledger", "ledger-reformed")
 
 
 def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, object]]:
-    """Traffic from light to beyond what the desk can bear, over a finite horizon from the same empty start."""
+    """Simulate traffic from light to beyond capacity, over a finite horizon from the same empty start."""
     arms = [arm for arm in ARMS if arm.name in CONGESTED_ARMS]
     rows = []
     for load in LOADS:
@@ -69,32 +71,42 @@ def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str,
 class Slice:
     """One page of the frontier: what else is in place."""
 
-    name: str
-    en: str
-    zh: str
-    levers: Levers
+    title: Message
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.names)
+
+    @property
+    def levers(self) -> Levers:
+        return Levers.on(*self.names)
 
 
 SLICES = (
-    Slice("A", "automatic acceptance", "自动受理放行", Levers.on("A")),
-    Slice("LA", "automatic acceptance, ledger", "自动受理放行＋账本", Levers.on("LA")),
-    Slice("AO", "automatic acceptance, officers 24×7", "自动受理放行＋关员全天候", Levers.on("AO")),
-    Slice("LAO", "automatic acceptance, ledger, officers 24×7", "自动受理放行＋账本＋关员全天候", Levers.on("LAO")),
+    Slice(_("automatic acceptance"), ("automation",)),
+    Slice(_("automatic acceptance, ledger"), ("ledger", "automation")),
+    Slice(_("automatic acceptance, officers 24×7"), ("automation", "officers_24x7")),
     Slice(
-        "LARO",
-        "automatic acceptance, ledger, officers 24×7, fewer interventions",
-        "自动受理放行＋账本＋关员全天候＋降低布控",
-        Levers.on("LARO"),
+        _("automatic acceptance, ledger, officers 24×7"),
+        ("ledger", "automation", "officers_24x7"),
+    ),
+    Slice(
+        _("automatic acceptance, ledger, officers 24×7, fewer interventions"),
+        ("ledger", "automation", "fewer_interventions", "officers_24x7"),
     ),
 )
 
 
 def frontier(context: Context, laboratory: Laboratory, points: int, progress: Progress = None) -> dict[str, object]:
-    """Mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
+    """Return mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
     whole = context.but(prelodged_share=0.0, prelodged_share_full=1.0, deferred_share=0.0, deferred_share_full=1.0)
     shares = [round(float(share), 4) for share in np.linspace(0, 1, points)]
     cells: list[Cell] = [
-        (whole, page.levers.but(E=lodged, D=deferred)) for page in SLICES for deferred in shares for lodged in shares
+        (whole, page.levers.but(early_documents=lodged, deferred_duty=deferred))
+        for page in SLICES
+        for deferred in shares
+        for lodged in shares
     ]
     summaries = iter(laboratory.summaries(cells, progress))
     pages = []
@@ -103,47 +115,58 @@ def frontier(context: Context, laboratory: Laboratory, points: int, progress: Pr
         values = {
             name: [[number(float(cell(ARRIVAL, name).mean())) for cell in row] for row in grid] for name in STATISTICS
         }
-        title = {"en": page.en, "zh": page.zh}
+        title = page.title.in_all_languages()
         pages.append({"name": page.name, "title": title, "levers": page.levers.to_json(), **values})
     return {
         "clock": ARRIVAL,
         "x": {
             "name": "prelodged_share",
-            "title": {"en": "lodged before arrival", "zh": "提前申报比例"},
+            "title": _("lodged before arrival").in_all_languages(),
             "values": shares,
         },
-        "y": {"name": "deferred_share", "title": {"en": "duty deferred", "zh": "汇总征税或担保比例"}, "values": shares},
+        "y": {"name": "deferred_share", "title": _("duty deferred").in_all_languages(), "values": shares},
         "slices": pages,
     }
 
 
 def bound(baseline_h: float, target_h: float, unloading_mean_h: float) -> dict[str, object]:
-    """What no handling of documents can go below, as long as goods must be unloaded within the clock."""
+    """Say what no handling of documents can go below, as long as goods must be unloaded within the clock."""
     low, high = (share * baseline_h for share in PORT_SHARE)
-    shares = tuple(f"{100 * share:g}" for share in PORT_SHARE)
-    cut_en, cut_zh = _cut(baseline_h, target_h)
-    possible = low <= target_h
-    says_en = "does not rule out a mean" if possible else "rules out a mean"
-    says_zh = "并不排除" if possible else "排除了"
-    en = (
-        f"With a port's part of {shares[0]} to {shares[1]} % (Bangladesh 2022), a baseline of {baseline_h:.1f} h holds "
-        f"{low:.1f} to {high:.1f} h of handling; that {says_en} of {target_h:g} h as long as handling stays as it is. "
-        f"Unloading takes {unloading_mean_h:.1f} h on average here.{cut_en}"
-    )
-    zh = (
-        f"若港口环节占 {shares[0]}% 至 {shares[1]}%（孟加拉国 2022 年），{baseline_h:.1f} 小时的基准中有 "
-        f"{low:.1f} 至 {high:.1f} 小时属于港口作业；只要港口作业不变，这就{says_zh}平均 {target_h:g} 小时的可能。"
-        f"本情景卸货平均 {unloading_mean_h:.1f} 小时。{cut_zh}"
-    )
-    return {"en": en, "zh": zh, "port_share": list(PORT_SHARE), "hours_left": [number(low), number(high)]}
+    least, most = (100 * share for share in PORT_SHARE)
+    handling: dict[str, Any] = {"least": least, "most": most, "baseline": baseline_h, "low": low, "high": high}
+    parts = [
+        _(
+            "With a port's part of {least:g} to {most:g} % (Bangladesh 2022), a baseline of {baseline:.1f} h holds "
+            "{low:.1f} to {high:.1f} h of handling; that does not rule out a mean of {target:g} h as long as handling "
+            "stays as it is.",
+            **handling,
+            target=target_h,
+        )
+        if low <= target_h
+        else _(
+            "With a port's part of {least:g} to {most:g} % (Bangladesh 2022), a baseline of {baseline:.1f} h holds "
+            "{low:.1f} to {high:.1f} h of handling; that rules out a mean of {target:g} h as long as handling stays as "
+            "it is.",
+            **handling,
+            target=target_h,
+        ),
+        _("Unloading takes {hours:.1f} h on average here.", hours=unloading_mean_h),
+        *_cut(baseline_h, target_h),
+    ]
+    says = sentences(parts).in_all_languages()
+    return {**says, "port_share": list(PORT_SHARE), "hours_left": [number(low), number(high)]}
 
 
-def _cut(baseline_h: float, target_h: float) -> tuple[str, str]:
+def _cut(baseline_h: float, target_h: float) -> list[Message]:
     if baseline_h <= target_h:
-        return "", ""
-    cut = f"{100 * (1 - target_h / baseline_h):.1f}"
-    return (
-        f" {baseline_h:.1f} to {target_h:g} h is a cut of {cut} %: at least that part of the baseline has to lie in "
-        "stages that vanish.",
-        f"从 {baseline_h:.1f} 小时降到 {target_h:g} 小时意味着减少 {cut}%：至少这部分时间必须出自可以消失的环节。",
-    )
+        return []
+    cut = 100 * (1 - target_h / baseline_h)
+    return [
+        _(
+            "{baseline:.1f} to {target:g} h is a cut of {cut:.1f} %: at least that part of the baseline has to lie in "
+            "stages that vanish.",
+            baseline=baseline_h,
+            target=target_h,
+            cut=cut,
+        )
+    ]

@@ -1,4 +1,4 @@
-"""The verdict on a claim as a sentence that is built from results, in English and Chinese.
+"""The verdict on a claim as sentences that are built from results, and whether a claim agrees with itself.
 
 Three readings of "shared verified records bring 72 hours to 8" are judged apart: the ledger alone, the ledger with the
 paperless processing it comes with, and the whole programme of reforms. The headline is the second; it never speaks of
@@ -7,11 +7,14 @@ a mean where only a median reaches the target, and says that it cannot tell wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite
+from typing import Any
 
-from clearance_sim.procedure.intervals import Interval
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _, sentences
 
 
 class Outcome(StrEnum):
@@ -20,18 +23,7 @@ class Outcome(StrEnum):
     HOLDS = "holds"
     AS_MEDIAN = "holds as median"
     NOT = "does not hold"
-    UNKNOWN = "cannot tell"
-
-
-@dataclass(frozen=True)
-class Text:
-    """The same statement in both languages."""
-
-    en: str
-    zh: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"en": self.en, "zh": self.zh}
+    INDETERMINATE = "indeterminate"
 
 
 @dataclass(frozen=True)
@@ -47,8 +39,9 @@ class Reading:
 class Evidence:
     """What a verdict is built from."""
 
-    setting: Text
-    clock: Text
+    context: Mapping[str, str]
+    """Its title by language."""
+    clock: Message
     baseline: Reading
     ledger_alone: Reading
     paperless_with_ledger: Reading
@@ -57,7 +50,7 @@ class Evidence:
     everything_but_the_ledger: Reading
     ledger_direct_percent: Interval
     ledger_enabled_percent: Interval
-    credited: Text
+    credited: Message
     smallest_set: str | None
     """The smallest set whose mean reaches the target; empty when none is needed, None when none does."""
     from_hours: float = 72.0
@@ -71,31 +64,31 @@ class Verdict:
     outcome: Outcome
     alone: Outcome
     programme: Outcome
-    parts: tuple[Text, ...]
+    parts: tuple[Message, ...]
 
     @property
-    def sentence(self) -> Text:
-        return Text(" ".join(part.en for part in self.parts), "".join(part.zh for part in self.parts))
+    def sentence(self) -> Message:
+        return sentences(self.parts)
 
     def to_json(self) -> dict[str, object]:
         return {
             "outcome": self.outcome,
             "outcome_ledger_alone": self.alone,
             "outcome_whole_programme": self.programme,
-            "parts": [part.to_json() for part in self.parts],
-            **self.sentence.to_json(),
+            "parts": [part.in_all_languages() for part in self.parts],
+            **self.sentence.in_all_languages(),
         }
 
 
 def outcome_of(reading: Reading, hours: float) -> Outcome:
-    """Whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
+    """Return whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
     if reading.mean.lies_below(hours):
         return Outcome.HOLDS
     if not reading.mean.lies_above(hours):
-        return Outcome.UNKNOWN
+        return Outcome.INDETERMINATE
     if reading.median.lies_below(hours):
         return Outcome.AS_MEDIAN
-    return Outcome.NOT if reading.median.lies_above(hours) else Outcome.UNKNOWN
+    return Outcome.NOT if reading.median.lies_above(hours) else Outcome.INDETERMINATE
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -105,7 +98,7 @@ def judge(evidence: Evidence) -> Verdict:
     alone = outcome_of(evidence.ledger_alone, target)
     programme = outcome_of(evidence.everything, target)
     parts = (
-        _setting(evidence),
+        _context(evidence),
         _technology(evidence, technology),
         _alone(evidence, alone),
         _programme(evidence, programme),
@@ -114,82 +107,146 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(outcome=technology, alone=alone, programme=programme, parts=parts)
 
 
-_EN = {
-    Outcome.HOLDS: "{h:g} h is reached as a mean",
-    Outcome.AS_MEDIAN: "{h:g} h is reached as a median only, not as a mean",
-    Outcome.NOT: "{h:g} h is not reached, neither as a mean nor as a median",
-    Outcome.UNKNOWN: "whether {h:g} h is reached cannot be told, since an interval straddles it",
-}
-_ZH = {
-    Outcome.HOLDS: "平均值达到 {h:g} 小时",
-    Outcome.AS_MEDIAN: "仅中位数达到 {h:g} 小时，平均值未达到",
-    Outcome.NOT: "平均值和中位数均未达到 {h:g} 小时",
-    Outcome.UNKNOWN: "置信区间跨越 {h:g} 小时，无法判断是否达到",
+_OUTCOMES = {
+    Outcome.HOLDS: _("{hours:g} h is reached as a mean"),
+    Outcome.AS_MEDIAN: _("{hours:g} h is reached as a median only, not as a mean"),
+    Outcome.NOT: _("{hours:g} h is not reached, neither as a mean nor as a median"),
+    Outcome.INDETERMINATE: _("whether {hours:g} h is reached cannot be told, since an interval straddles it"),
 }
 
 
-def _says(outcome: Outcome, hours: float) -> Text:
-    return Text(_EN[outcome].format(h=hours), _ZH[outcome].format(h=hours))
+def _outcome(outcome: Outcome, hours: float) -> Message:
+    return replace(_OUTCOMES[outcome], values={"hours": hours})
 
 
-def _setting(evidence: Evidence) -> Text:
+def _context(evidence: Evidence) -> Message:
     base, hours = evidence.baseline.mean, evidence.from_hours
-    is_the_claimed = base.low <= hours <= base.high or abs(base.value - hours) <= 0.03 * hours
-    en = "" if is_the_claimed else f", not {hours:g} h"
-    zh = "" if is_the_claimed else f"，而非 {hours:g} 小时"
-    return Text(
-        f"{evidence.setting.en}, clock {evidence.clock.en}: on paper the mean is {base.hours()}{en}.",
-        f"{evidence.setting.zh}，计时口径“{evidence.clock.zh}”：纸面办理平均 {base.hours('zh')}{zh}。",
-    )
+    values: dict[str, Any] = {"context": evidence.context, "clock": evidence.clock, "mean": base.hours()}
+    if base.low <= hours <= base.high or abs(base.value - hours) <= 0.03 * hours:
+        return _("{context}, clock {clock}: on paper the mean is {mean}.", **values)
+    return _("{context}, clock {clock}: on paper the mean is {mean}, not {claimed:g} h.", **values, claimed=hours)
 
 
-def _technology(evidence: Evidence, outcome: Outcome) -> Text:
+def _technology(evidence: Evidence, outcome: Outcome) -> Message:
     reading, other = evidence.paperless_with_ledger, evidence.paperless_without_ledger
-    says = _says(outcome, evidence.to_hours)
-    return Text(
-        f"With shared verified records and paperless processing the mean is {reading.mean.hours()}, "
-        f"the median {reading.median.hours()}, the ninth decile {reading.p90.hours()}: {says.en}. "
-        f"Paperless processing without a ledger gives a mean of {other.mean.hours()}.",
-        f"采用共享可验凭证并实行无纸化后，平均 {reading.mean.hours('zh')}，中位数 {reading.median.hours('zh')}，"
-        f"P90 {reading.p90.hours('zh')}：{says.zh}。不用账本、仅实行无纸化，平均 {other.mean.hours('zh')}。",
+    return _(
+        "With shared verified records and paperless processing the mean is {mean}, the median {median}, the ninth "
+        "decile {p90}: {outcome}. Paperless processing without a ledger gives a mean of {without}.",
+        mean=reading.mean.hours(),
+        median=reading.median.hours(),
+        p90=reading.p90.hours(),
+        outcome=_outcome(outcome, evidence.to_hours),
+        without=other.mean.hours(),
     )
 
 
-def _alone(evidence: Evidence, outcome: Outcome) -> Text:
-    says = _says(outcome, evidence.to_hours)
-    return Text(
-        f"The ledger alone gives a mean of {evidence.ledger_alone.mean.hours()}: {says.en}.",
-        f"仅凭账本，平均 {evidence.ledger_alone.mean.hours('zh')}：{says.zh}。",
+def _alone(evidence: Evidence, outcome: Outcome) -> Message:
+    return _(
+        "The ledger alone gives a mean of {mean}: {outcome}.",
+        mean=evidence.ledger_alone.mean.hours(),
+        outcome=_outcome(outcome, evidence.to_hours),
     )
 
 
-def _programme(evidence: Evidence, outcome: Outcome) -> Text:
-    says = _says(outcome, evidence.to_hours)
+def _programme(evidence: Evidence, outcome: Outcome) -> Message:
     reading, without = evidence.everything, evidence.everything_but_the_ledger
-    fewest_en = f"The smallest set of levers with a mean within {evidence.to_hours:g} h is {evidence.smallest_set}."
-    fewest_zh = f"使平均值不超过 {evidence.to_hours:g} 小时的最小措施组合为 {evidence.smallest_set}。"
-    if evidence.smallest_set == "":
-        fewest_en = f"The mean is within {evidence.to_hours:g} h without any lever."
-        fewest_zh = f"不采取任何措施，平均值已不超过 {evidence.to_hours:g} 小时。"
-    if evidence.smallest_set is None:
-        fewest_en = f"No set of levers brings the mean within {evidence.to_hours:g} h."
-        fewest_zh = f"没有任何措施组合能使平均值不超过 {evidence.to_hours:g} 小时。"
-    return Text(
-        f"With every lever the mean is {reading.mean.hours()} and the ninth decile {reading.p90.hours()}: {says.en}; "
-        f"without the ledger among them the mean is {without.mean.hours()}. {fewest_en}",
-        f"全部措施并用，平均 {reading.mean.hours('zh')}，P90 {reading.p90.hours('zh')}：{says.zh}；"
-        f"其中去掉账本，平均 {without.mean.hours('zh')}。{fewest_zh}",
+    return _(
+        "With every lever the mean is {mean} and the ninth decile {p90}: {outcome}; without the ledger among them the "
+        "mean is {without}. {fewest}",
+        mean=reading.mean.hours(),
+        p90=reading.p90.hours(),
+        outcome=_outcome(outcome, evidence.to_hours),
+        without=without.mean.hours(),
+        fewest=_fewest(evidence),
     )
 
 
-def _attribution(evidence: Evidence) -> Text:
+def _fewest(evidence: Evidence) -> Message:
+    if evidence.smallest_set == "":
+        return _("The mean is within {hours:g} h without any lever.", hours=evidence.to_hours)
+    if evidence.smallest_set is None:
+        return _("No set of levers brings the mean within {hours:g} h.", hours=evidence.to_hours)
+    return _(
+        "The smallest set of levers with a mean within {hours:g} h is {letters}.",
+        hours=evidence.to_hours,
+        letters=evidence.smallest_set,
+    )
+
+
+def _attribution(evidence: Evidence) -> Message:
     direct, enabled = evidence.ledger_direct_percent, evidence.ledger_enabled_percent
     if not isfinite(direct.value):
-        return Text("No hours are saved that could be shared out.", "没有可供分摊的节省时间。")
-    rest, low, high = 100 - direct.value, 100 - direct.high, 100 - direct.low
-    return Text(
-        f"Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it "
-        f"is credited with {evidence.credited.en} (an assumption, not a finding), {100 - enabled.value:.1f} % are not.",
-        f"所节省的时间中，{rest:.1f}%（{low:.1f}% 至 {high:.1f}%）并非由账本本身带来；若把{evidence.credited.zh}"
-        f"也归功于账本（这是假设而非结论），则仍有 {100 - enabled.value:.1f}% 与账本无关。",
+        return _("No hours are saved that could be shared out.")
+    return _(
+        "Of the hours saved, {rest:.1f} % ({low:.1f} to {high:.1f}) are not due to the ledger itself; if it is "
+        "credited with {credited} (an assumption, not a finding), {others:.1f} % are not.",
+        rest=100 - direct.value,
+        low=100 - direct.high,
+        high=100 - direct.low,
+        credited=evidence.credited,
+        others=100 - enabled.value,
     )
+
+
+LOGISTICS_DAYS = 5.7
+FULFILMENT_WORKING_DAYS = (3, 5)
+
+Remark = dict[str, object]
+
+
+def remarks(from_h: float, to_h: float, saved_by_ledger_arm_h: float) -> list[Remark]:
+    """Weigh a door-to-door time of 5.7 days against the clearance times claimed inside it, and what is saved here."""
+    return [_room(from_h, to_h), _saving(from_h - to_h, saved_by_ledger_arm_h), _fulfilment()]
+
+
+def _room(from_h: float, to_h: float) -> Remark:
+    door = 24 * LOGISTICS_DAYS
+    before, after = (door - from_h) / 24, (door - to_h) / 24
+    says = _(
+        "{start:g} h of clearance would be {start_part:.0f} % of {door} logistics days and leave {before:.1f} days for "
+        "everything else; {end:g} h would be {end_part:.0f} % and leave {after:.1f} days. {door} days agree with "
+        "either, each time only if the rest of the way takes that long.",
+        start=from_h,
+        start_part=100 * from_h / door,
+        end=to_h,
+        end_part=100 * to_h / door,
+        door=LOGISTICS_DAYS,
+        before=before,
+        after=after,
+    )
+    return {
+        **says.in_all_languages(),
+        "values": {"door_days": LOGISTICS_DAYS, "rest_before": before, "rest_after": after},
+    }
+
+
+def _saving(cut_h: float, saved_h: float) -> Remark:
+    days, saved = cut_h / 24, saved_h / 24
+    says = _(
+        "If clearance falls by {cut:g} h, door to door falls by at most {days:.1f} days; the paperless arm with a "
+        "ledger saves {saved_h:.1f} h on average here, which is {saved:.1f} days.",
+        cut=cut_h,
+        days=days,
+        saved_h=saved_h,
+        saved=saved,
+    )
+    return {**says.in_all_languages(), "values": {"cut_days": days, "saved_days": saved}}
+
+
+def _fulfilment() -> Remark:
+    least, most = FULFILMENT_WORKING_DAYS
+    span: dict[str, Any] = {"least": least, "most": most, "longest": most + 2, "door": LOGISTICS_DAYS}
+    says = (
+        _(
+            "A fulfilment of {least} to {most} working days spans {least} to {longest} calendar days with a weekend: "
+            "it holds {door} logistics days only at its slow end.",
+            **span,
+        )
+        if most + 2 >= LOGISTICS_DAYS
+        else _(
+            "A fulfilment of {least} to {most} working days spans {least} to {longest} calendar days with a weekend: "
+            "it holds {door} logistics days not at all.",
+            **span,
+        )
+    )
+    return {**says.in_all_languages(), "values": {"calendar_days": [least, most + 2]}}

@@ -1,1 +1,1 @@
-"""One module for each command of `clearance-sim`; each holds a click command named `command`."""
+"""The commands of `clearance-sim`: each module holds one or several as `NAME_command`."""

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clearance_sim.claim.effort import effort
-from clearance_sim.claim.study import Question
+from clearance_sim.claim.study import Question, effort
 from clearance_sim.claim.study import study as run_study
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import LANGUAGES, Message, _, language, text_in
+from clearance_sim.procedure.levers import letters_of
 from clearance_sim.procedure.measured import ASSUMED, MeasuredError, read_measured
 from clearance_sim.procedure.simulation import Laboratory
 
 
-@click.command("claim", short_help="Study whether 72 h becomes 8 h: arms, levers, shares, frontier, verdict.")
+@click.command(
+    cls=LocalisedCommand,
+    name="claim",
+    short_help="Study whether 72 h becomes 8 h: arms, levers, shares, frontier, verdict.",
+)
 @click.option("--quick", is_flag=True, help="Everything with few replications: seconds, and wide intervals.")
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole study here.")
 @click.option(
@@ -34,9 +41,9 @@ from clearance_sim.procedure.simulation import Laboratory
     "--to", "to_h", default=8.0, show_default=True, type=click.FloatRange(0.1), help="Claimed after, in hours."
 )
 @click.option(
-    "--language", default="en", show_default=True, type=click.Choice(["en", "zh"]), help="Of what is printed."
+    "--language", default=language, type=click.Choice(LANGUAGES), help="Of what is printed (default: the system's)."
 )
-def command(
+def claim_command(
     quick: bool,
     out: Path | None,
     measured: Path | None,
@@ -56,67 +63,80 @@ def command(
     except MeasuredError as fault:
         raise click.ClickException(str(fault)) from fault
     laboratory = Laboratory(machine=machine)
-    document = run_study(effort(quick, seed, workers, laboratory), Question(from_h, to_h), _teller())
+    document = run_study(effort(quick, seed, workers, laboratory), Question(from_h, to_h), _progress_printer())
     if out is not None:
         out.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    for line in said(document, language):
+    for line in summary_lines(document, language):
         click.echo(line)
     if out is not None:
-        click.echo(f"{'written to' if language == 'en' else '已写入'} {out}")
+        click.echo(_("written to {file}", file=out))
 
 
-def _teller() -> Any:
+def _progress_printer() -> Callable[[str, int, int], None]:
     if not sys.stderr.isatty():
-        return lambda *_: None
+        return lambda *_progress: None
 
-    def tell(part: str, done: int, of: int) -> None:
-        click.echo(f"\r{part}: {done} of {of}".ljust(70), nl=done == of, err=True)
+    def print_progress(part: str, done: int, of: int) -> None:
+        line = str(_("{part}: {done} of {total}", part=part, done=done, total=of))
+        click.echo(f"\r{line}".ljust(70), nl=done == of, err=True)
 
-    return tell
+    return print_progress
 
 
-def said(document: dict[str, Any], language: str) -> list[str]:
-    """The study's headline as lines."""
+_OUTCOMES = {
+    "holds": _("holds"),
+    "holds as median": _("holds as median"),
+    "does not hold": _("does not hold"),
+    "indeterminate": _("cannot tell"),
+}
+
+
+def summary_lines(document: dict[str, Any], language: str) -> list[str]:
+    """Return the study's headline as lines."""
     lines = []
     for context in document["contexts"]:
-        lines += [f"== {context['title'][language]}", context["remark"][language], ""]
+        lines += [f"== {text_in(context['title'], language)}", text_in(context["remark"], language), ""]
         for clock, verdict in context["verdicts"].items():
             lines += [
-                f"[{clock}] {_outcome(verdict['outcome'], language)}",
-                *(f"  {part[language]}" for part in verdict["parts"]),
+                f"[{clock}] {_OUTCOMES[verdict['outcome']].in_language(language)}",
+                *(f"  {text_in(part, language)}" for part in verdict["parts"]),
                 "",
             ]
-        lines += [context["frontier"]["bound"][language], "", *_shares(context, language), ""]
-    lines += [remark[language] for remark in document["consistency"]]
-    trials = document["validation"]
+        lines += [text_in(context["frontier"]["bound"], language), "", *_shares(context, language), ""]
+    lines += [text_in(remark, language) for remark in document["consistency"]]
+    return [*lines, *(message.in_language(language) for message in _footer(document))]
+
+
+def _footer(document: dict[str, Any]) -> list[Message]:
+    trials, machine = document["validation"], document["measured"]["source"]
     inside = sum(trial["inside"] for trial in trials)
-    machine = document["measured"]["source"]
     seconds, cpu = document["made"]["wall_seconds"], document["made"]["cpu_seconds"]
-    parts = ", ".join(f"{name} {value:g} s" for name, value in seconds.items() if name != "total")
-    if language == "zh":
-        lines.append(f"与已发表研究对比：{len(trials)} 项中 {inside} 项在容差内，{len(trials) - inside} 项不在。")
-        source = "假设" if machine == "assumption" else machine
-        lines.append(f"机器环节：{source}。用时 {seconds['total']:g} 秒，处理器 {cpu:g} 秒（{parts}）。")
-    else:
-        lines.append(
-            f"Published studies: {inside} of {len(trials)} inside their tolerance, {len(trials) - inside} outside."
-        )
-        source = "an assumption (give --measured)" if machine == "assumption" else f"measured, {machine}"
-        lines.append(f"Machine's part: {source}. Wall time {seconds['total']:g} s, processor {cpu:g} s ({parts}).")
-    return lines
-
-
-def _outcome(outcome: str, language: str) -> str:
-    chinese = {"holds": "成立", "holds as median": "仅中位数成立", "does not hold": "不成立", "cannot tell": "无法判断"}
-    return chinese[outcome] if language == "zh" else outcome
+    source = (
+        _("an assumption (give --measured)") if machine == "assumption" else _("measured, {source}", source=machine)
+    )
+    return [
+        _(
+            "Published studies: {inside} of {count} inside their tolerance, {outside} outside.",
+            inside=inside,
+            count=len(trials),
+            outside=len(trials) - inside,
+        ),
+        _(
+            "Machine's part: {source}. Wall time {seconds:g} s, processor {cpu:g} s ({parts}).",
+            source=source,
+            seconds=seconds["total"],
+            cpu=cpu,
+            parts=", ".join(f"{name} {value:g} s" for name, value in seconds.items() if name != "total"),
+        ),
+    ]
 
 
 def _shares(context: dict[str, Any], language: str) -> list[str]:
     found = context["attribution"][0]
-    head = "Shapley share of the hours saved (mean, arrival → release):"
-    lines = [head if language == "en" else "各措施对平均节省时间的夏普利份额（到港至放行）："]
+    lines = [_("Shapley share of the hours saved (mean, arrival → release):").in_language(language)]
     for row in sorted(found["levers"], key=lambda row: -row["shapley"]["value"]):
         share = row["shapley_percent"]
         bounds = f"({share['low']:.1f} to {share['high']:.1f})"
-        lines.append(f"  {row['lever']} {share['value']:5.1f} % {bounds:<16} {row['title'][language]}")
+        title = text_in(row["title"], language)
+        lines.append(f"  {letters_of([row['lever']])} {share['value']:5.1f} % {bounds:<16} {title}")
     return lines

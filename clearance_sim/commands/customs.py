@@ -1,29 +1,46 @@
-"""`clearance-sim customs`: write a customs scenario."""
+"""`clearance-sim customs`, `parameters`, `calibrate`, `validate-studies`: the customs model and its fit."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from clearance_sim.procedure.context import ContextError, context, contexts
-from clearance_sim.procedure.levers import ARMS, ORDER, Arm
-from clearance_sim.procedure.writing import scenario_text
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import Message, _
+from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
+from clearance_sim.procedure.context import Context, ContextError, Parameter, context, contexts, parameters
+from clearance_sim.procedure.levers import ARMS, LEVERS, Arm
+from clearance_sim.procedure.simulation import Laboratory
+from clearance_sim.procedure.studies import Study, StudyError, Trial, packaged_studies, read_studies, try_studies
+from clearance_sim.procedure.toml_writer import scenario_text
 
 
-@click.command("customs", short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.")
+@click.command(
+    cls=LocalisedCommand,
+    name="customs",
+    short_help="Write a customs scenario as a TOML file: context, arm, levers, parameters.",
+)
 @click.option("--context", "name", default="general-import", show_default=True, help="One of the packaged contexts.")
 @click.option("--arm", "arm_name", default="paper", show_default=True, type=click.Choice([a.name for a in ARMS]))
 @click.option(
-    "--lever", "pulls", multiple=True, metavar="LETTER=STRENGTH", help=f"Move one of {ORDER}, 0 to 1. Repeat it."
+    "--lever",
+    "pulls",
+    multiple=True,
+    metavar="LEVER=STRENGTH",
+    help=f"Move one of {', '.join(LEVERS)}, 0 to 1. Repeat it.",
 )
 @click.option("--set", "numbers", multiple=True, metavar="PARAMETER=VALUE", help="Change a parameter. Repeat it.")
 @click.option("--officer-hours", help="Desk and yard: 'Mon-Fri 08:30-17:00', or 24x7.")
 @click.option("--packaged", is_flag=True, help="Rewrite the packaged customs scenarios (after a new calibration).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
-def command(
+def customs_command(
     name: str,
     arm_name: str,
     pulls: tuple[str, ...],
@@ -35,7 +52,7 @@ def command(
     """Write one arm of the customs model with calibrated numbers, for `clearance-sim run` and for you to change."""
     if packaged:
         for path in _rewritten():
-            click.echo(f"Written to {path}")
+            click.echo(_("Written to {path}", path=path))
         return
     try:
         here = context(name).having(_numbers(numbers), "set by hand")
@@ -49,7 +66,7 @@ def command(
         click.echo(text)
         return
     out.write_text(text, encoding="utf-8")
-    click.echo(f"Written to {out}; try: clearance-sim run {out}")
+    click.echo(_("Written to {out}; try: clearance-sim run {out}", out=out))
 
 
 def _rewritten() -> list[Path]:
@@ -69,14 +86,185 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
 def _split(pair: str) -> tuple[str, str]:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise ContextError(f"{pair!r} is not like NAME=VALUE")
+        raise ContextError(_("{pair!r} is not like NAME=VALUE", pair=pair))
     return name.strip(), value.strip()
 
 
 def _arm(name: str, pulls: tuple[str, ...]) -> Arm:
     arm = next(each for each in ARMS if each.name == name)
     moved = _numbers(pulls)
-    for letter, strength in moved.items():
-        if letter not in ORDER or not 0 <= strength <= 1:
-            raise ContextError(f"lever {letter}={strength:g}: levers are {', '.join(ORDER)}, each from 0 to 1")
+    for lever, strength in moved.items():
+        if lever not in LEVERS or not 0 <= strength <= 1:
+            raise ContextError(
+                _(
+                    "lever {lever}={strength:g}: levers are {names}, each from 0 to 1",
+                    lever=lever,
+                    strength=strength,
+                    names=", ".join(LEVERS),
+                )
+            )
     return replace(arm, levers=arm.levers.but(**moved)) if moved else arm
+
+
+@click.command(
+    cls=LocalisedCommand, name="parameters", short_help="List the customs model's numbers with range and source."
+)
+@click.option("--context", "name", help="The numbers of one of the packaged contexts.")
+@click.option("--markdown", is_flag=True, help="As a table for documents.")
+def parameters_command(name: str | None, markdown: bool) -> None:
+    """Every number of the customs model: value, range, unit, how it is known, source."""
+    try:
+        here = context(name) if name else None
+    except ContextError as fault:
+        raise click.ClickException(f"{fault} ({', '.join(contexts())})") from fault
+    click.echo(markdown_parameters(here) if markdown else _plain_table(here))
+
+
+def markdown_parameters(here: Context | None = None) -> str:
+    """Return the parameters as a Markdown table."""
+    heads = (_("parameter"), _("value"), _("range"), _("unit"), _("known"), _("source"))
+    lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
+    for row in parameters().values():
+        value, source = _of(row, here)
+        span = _("{low:g} to {high:g}", low=row.low, high=row.high) if row.varies else ""
+        lines.append(f"| `{row.name}` | {value:g} | {span} | {row.unit} | {row.known} | {source} |")
+    return "\n".join(lines)
+
+
+def _plain_table(here: Context | None) -> str:
+    lines = []
+    for row in parameters().values():
+        value, source = _of(row, here)
+        span = f"[{row.low:g}, {row.high:g}]" if row.varies else ""
+        lines.append(f"{row.name:<30} {value:>8g} {row.unit:<13} {span:<14} {row.known:<11} {source}")
+    return "\n".join(lines)
+
+
+def _of(row: Parameter, here: Context | None) -> tuple[float, str]:
+    return (row.value, row.source) if here is None else (here[row.name], here.sources.get(row.name, row.source))
+
+
+@click.command(cls=LocalisedCommand, name="calibrate", short_help="Fit the customs model to published statistics.")
+@click.option("--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each run.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the fit.")
+@click.option("--write", is_flag=True, help="Keep the fitted parameters in the package's data.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def calibrate_command(replications: int, seed: int, write: bool, as_json: bool) -> None:
+    """Fit the customs model to published statistics, and show how well it fits."""
+    start = time.perf_counter()
+    laboratory = Laboratory(replications=replications, seed=seed)
+    found = calibrate(laboratory, log=lambda line: None if as_json else click.echo(f"  {line}"))
+    if write:
+        path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
+        write_calibrated(found, path)
+    if as_json:
+        click.echo(json.dumps(_document(found), ensure_ascii=False, indent=1))
+        return
+    _show(found)
+    seconds = time.perf_counter() - start
+    if write:
+        click.echo(_("{seconds:.1f} s; written to {path}", seconds=seconds, path=path))
+    else:
+        click.echo(_("{seconds:.1f} s; --write keeps them", seconds=seconds))
+
+
+def _document(found: Calibration) -> dict[str, object]:
+    shape = found.shape
+    return {
+        "parameters": found.layers,
+        "shape": {"floor_h": shape.floor, "sigma": shape.sigma, "median_h": shape.median, "mean_h": shape.mean},
+        "fits": [fit.to_json() for fit in found.fits],
+    }
+
+
+def _show(found: Calibration) -> None:
+    shape = found.shape
+    click.echo(
+        _(
+            "shape of a total (shifted log-normal, Nhava Sheva 2018): floor {floor:.1f} h, log-sd "
+            "{sigma:.2f}, median {median:.1f} h, mean {mean:.1f} h",
+            floor=shape.floor,
+            sigma=shape.sigma,
+            median=shape.median,
+            mean=shape.mean,
+        )
+    )
+    for layer, values in found.layers.items():
+        click.echo(f"{layer}: " + ", ".join(f"{name} = {value:g}" for name, value in values.items()))
+    click.echo(f"{_('published'):>10} {_('fitted'):>8} {_('simulated (95 %)'):>28}  {_('figure')}")
+    for fit in found.fits:
+        row, simulated = fit.published, fit.simulated
+        interval = _interval(simulated)
+        click.echo(f"{row.value:>10.4g} {fit.fitted:>8.4g} {interval:>28}  {row.study}: {row.figure} [{row.known}]")
+
+
+@click.command(cls=LocalisedCommand, name="validate-studies", short_help="Try the customs model on published studies.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--replications", default=12, show_default=True, type=click.IntRange(2), help="Replications of each study."
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--markdown", is_flag=True, help="Print a table for documents.")
+@click.option("--example", is_flag=True, help="Print the packaged studies, as a file to start from.")
+def validate_studies_command(
+    file: Path | None, replications: int, seed: int, as_json: bool, markdown: bool, example: bool
+) -> None:
+    """Predict published clearance times that the model was not calibrated on.
+
+    FILE holds [[study]] rows: a context, its levers, the published figure and a tolerance. Without it, the packaged
+    studies are tried. Ends with 0 whatever the outcome: a study outside its tolerance is a finding.
+    """
+    if example:
+        from importlib.resources import files
+
+        click.echo((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
+        return
+    try:
+        studies = packaged_studies() if file is None else read_studies(file.read_text(encoding="utf-8"), str(file))
+    except (StudyError, UnicodeDecodeError) as fault:
+        raise click.ClickException(str(fault)) from fault
+    trials = try_studies(studies, Laboratory(replications=replications, seed=seed))
+    if as_json:
+        click.echo(json.dumps([trial.to_json() for trial in trials], ensure_ascii=False, indent=1))
+        return
+    click.echo(markdown_studies(trials) if markdown else plain_studies(trials))
+
+
+def plain_studies(trials: Sequence[Trial]) -> str:
+    """Return the table as text: failures stand among the others, marked."""
+    head = f"{_('predicted (95 %)'):>26} {_('published'):>10}  {_('within'):<9}{'':<4}{_('study')}"
+    lines = [head]
+    for trial in trials:
+        row, mark = trial.study, _("yes") if trial.inside else _("NO")
+        lines.append(
+            f"{_interval(trial.predicted):>26} {row.published:>7.4g} {row.unit:<2}  {_tolerance(row):<9}{mark:<4}"
+            f"{row.study}: {row.what}"
+        )
+    inside = sum(trial.inside for trial in trials)
+    values = {"inside": inside, "count": len(trials), "outside": len(trials) - inside}
+    lines.append(str(_("{inside} of {count} inside their tolerance; {outside} outside", **values)))
+    return "\n".join(lines)
+
+
+def markdown_studies(trials: Sequence[Trial]) -> str:
+    """Return the table for documents."""
+    heads = (_("study"), _("figure"), _("published"), _("predicted (95 %)"), _("tolerance"), _("inside"))
+    lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
+    for trial in trials:
+        row, mark = trial.study, _("yes") if trial.inside else _("**no**")
+        lines.append(
+            f"| {row.study} | {row.what} | {row.published:g} {row.unit} | {_interval(trial.predicted)} | "
+            f"{_tolerance(row)} | {mark} |"
+        )
+    return "\n".join(lines)
+
+
+def _interval(figure: Interval) -> Message:
+    return _(
+        "{value} ({low} to {high})", value=f"{figure.value:.3g}", low=f"{figure.low:.3g}", high=f"{figure.high:.3g}"
+    )
+
+
+def _tolerance(study: Study) -> str:
+    return f"± {study.slack:g}" if study.slack else f"x/÷ {study.tolerance:g}"

@@ -3,33 +3,35 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import click
 
+from clearance_sim.messages import _
 from clearance_sim.scenario.errors import Fault, ScenarioError
+from clearance_sim.scenario.loader import load, to_values, varied
 from clearance_sim.scenario.model import Scenario
-from clearance_sim.scenario.reading import load, to_values, varied
 
 
 def packaged() -> dict[str, str]:
-    """The packaged scenarios: name and TOML text."""
+    """Return the packaged scenarios: name and TOML text."""
     folder = files("clearance_sim") / "scenarios"
     texts = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
     return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
 
 
 def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
-    """The scenario of a path or a packaged name, with `KEY=VALUE` changes."""
+    """Return the scenario of a path or a packaged name, with `KEY=VALUE` changes."""
     item = files("clearance_sim") / "scenarios" / f"{name}.toml"
     if not Path(name).exists() and item.is_file():
         with as_file(item) as path:
             scenario = load(path)
     elif not Path(name).exists():
-        mend = f"give a path, or one of: {', '.join(packaged())}"
-        raise ScenarioError([Fault((), "there is no such file, nor a packaged scenario", mend, where=name)])
+        fix = _("give a path, or one of: {names}", names=", ".join(packaged()))
+        raise ScenarioError([Fault((), _("there is no such file, nor a packaged scenario"), fix, where=name)])
     else:
         scenario = load(name)
     return varied(scenario, dict(map(_change, changes))) if changes else scenario
@@ -38,7 +40,7 @@ def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
 def _change(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ScenarioError([Fault((text,), "is not a change", "write KEY=VALUE, as stations.review.servers=4")])
+        raise ScenarioError([Fault((text,), _("is not a change"), _("write KEY=VALUE, as stations.review.servers=4"))])
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -46,7 +48,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def parameters(scenario: Scenario) -> list[dict[str, Any]]:
-    """The numbers of a scenario that carry a range: what one may turn."""
+    """Return the numbers of a scenario that carry a range: what one may turn."""
     return list(_ranged(to_values(scenario), ""))
 
 
@@ -70,9 +72,15 @@ def _unit(path: str) -> str:
 
 
 def faults_as_json(error: ScenarioError) -> list[dict[str, Any]]:
-    """What is wrong, for programs."""
+    """Return what is wrong, for programs."""
     return [
-        {"where": f.where, "line": f.line or None, "key": ".".join(map(str, f.path)), "what": f.what, "mend": f.mend}
+        {
+            "where": f.where,
+            "line": f.line or None,
+            "key": ".".join(map(str, f.path)),
+            "what": str(f.what),
+            "fix": str(f.fix),
+        }
         for f in error.faults
     ]
 
@@ -85,5 +93,9 @@ def refuse(error: ScenarioError, as_json: bool = False) -> None:
         for fault in error.faults:
             click.echo(str(fault), err=True)
         count = len(error.faults)
-        click.echo(f"Refused: {count} thing{'s' * (count > 1)} to mend. Nothing was run.", err=True)
+        one, many = (
+            _("Refused: 1 thing to fix. Nothing was run."),
+            _("Refused: {count} things to fix. Nothing was run."),
+        )
+        click.echo(one if count == 1 else replace(many, values={"count": count}), err=True)
     raise SystemExit(1)

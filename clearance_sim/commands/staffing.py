@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from clearance_sim.commands.files import opened
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import _
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.staffing.rosters import Offer, RosterError, own_offers, read_offer
 from clearance_sim.staffing.search import Fate, Search, search
@@ -17,7 +19,7 @@ from clearance_sim.staffing.targets import TargetError, read_target
 REACHED, NOT_REACHED = 0, 1
 
 
-@click.command("staffing", short_help="Find the least-cost roster that reaches a target.")
+@click.command(cls=LocalisedCommand, name="staffing", short_help="Find the least-cost roster that reaches a target.")
 @click.argument("scenario")
 @click.option("--target", "targets", multiple=True, required=True, help="'P90(lodgement → release) <= 8h'. Repeat it.")
 @click.option("--station", "stations", multiple=True, help="Staff only this station's own shifts. Repeat it.")
@@ -37,7 +39,7 @@ REACHED, NOT_REACHED = 0, 1
 @click.option("--replications", default=64, show_default=True, type=click.IntRange(8), help="At most, for one roster.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(
+def staffing_command(
     scenario: str,
     targets: tuple[str, ...],
     stations: tuple[str, ...],
@@ -64,7 +66,7 @@ def command(
         raise click.ClickException(str(fault)) from fault
     if most is not None and not shifts:
         offers = [replace(offer, most=most) for offer in offers]
-    say = (lambda _: None) if as_json else (lambda line: click.echo(f"  {line}"))
+    log = (lambda _: None) if as_json else (lambda line: click.echo(f"  {line}"))
     found = search(
         network,
         offers,
@@ -73,14 +75,14 @@ def command(
         indifference_h=indifference,
         most=replications,
         seed=seed,
-        say=say,
+        log=log,
     )
     click.echo(json.dumps(document(found), ensure_ascii=False, indent=1)) if as_json else _show(found)
     raise SystemExit(REACHED if found.best else NOT_REACHED)
 
 
 def document(found: Search) -> dict[str, Any]:
-    """The search as JSON."""
+    """Return the search as JSON."""
     best, choice = found.best, found.choice
     return {
         "format": "clearance-sim staffing 1",
@@ -116,19 +118,25 @@ def _shift(offer: Offer, people: int) -> dict[str, Any]:
 
 def _show(found: Search) -> None:
     undecided = sum(t.fate == Fate.UNDECIDED for t in found.tried)
-    click.echo(
-        f"{len(found.tried)} rosters simulated, {found.skipped_by_load} skipped for lack of hours, "
-        f"{found.skipped_as_weaker} as weaker than one that fails"
-        + (f", {undecided} that could not be told apart from the target" if undecided else "")
+    line = _(
+        "{count} rosters simulated, {by_load} skipped for lack of hours, {as_weaker} as weaker than one that fails",
+        count=len(found.tried),
+        by_load=found.skipped_by_load,
+        as_weaker=found.skipped_as_weaker,
     )
+    if undecided:
+        line = _("{line}, {count} that could not be told apart from the target", line=line, count=undecided)
+    click.echo(line)
     if found.best is None:
-        click.echo("No roster on offer reaches the target: offer more people or other shifts (--shift, --most).")
+        click.echo(_("No roster on offer reaches the target: offer more people or other shifts (--shift, --most)."))
         return
-    click.echo(f"Least cost: {found.best.cost:g} a week")
+    click.echo(_("Least cost: {cost:g} a week", cost=found.best.cost))
     for offer, people in zip(found.offers, found.best.roster, strict=True):
         click.echo(f"  {people:>3}  {offer.words}")
     for target, figure in zip(found.targets, found.best.statistics, strict=True):
-        click.echo(f"  {target.words}: {figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})")
+        bounds = {"value": f"{figure.value:.3g}", "low": f"{figure.low:.3g}", "high": f"{figure.high:.3g}"}
+        click.echo(f"  {target.words}: {_('{value} ({low} to {high})', **bounds)}")
     if found.choice and len(found.choice.replications) > 1:
-        sure = f"{found.confidence:.0%} sure" if found.choice.decided else "not told apart"
-        click.echo(f"  best of {len(found.choice.replications)} equally cheap rosters ({sure})")
+        sure = _("{level:.0%} sure", level=found.confidence) if found.choice.decided else _("not told apart")
+        count = len(found.choice.replications)
+        click.echo(f"  {_('best of {count} equally cheap rosters ({sure})', count=count, sure=sure)}")

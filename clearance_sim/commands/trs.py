@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import _, pgettext
+
 if TYPE_CHECKING:
     from clearance_sim.trs import ColumnMap, Question, Study
     from clearance_sim.trs.figures import Estimate
@@ -15,14 +18,14 @@ if TYPE_CHECKING:
 
 _NEW_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 _TITLES = {
-    "arrival_to_release": "arrival → release",
-    "lodgement_to_release": "lodgement → release",
-    "arrival_to_lodgement": "arrival → lodgement",
-    "release_to_gate_out": "release → gate-out",
+    "arrival_to_release": _("arrival → release"),
+    "lodgement_to_release": _("lodgement → release"),
+    "arrival_to_lodgement": _("arrival → lodgement"),
+    "release_to_gate_out": _("release → gate-out"),
 }
 
 
-@click.command("trs")
+@click.command(cls=LocalisedCommand, name="trs")
 @click.argument("log", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--columns", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What its columns hold.")
 @click.option("--by", "splits", default="", help="Split by channel, class, office, replication; several with commas.")
@@ -35,7 +38,7 @@ _TITLES = {
     "--json", "json_file", type=_NEW_FILE, help="Write all figures, for machines and the report; - is stdout."
 )
 @click.option("--export", type=_NEW_FILE, help="Also write the log for process mining: NAME.xes or NAME.jsonocel.")
-def command(
+def trs_command(
     log: Path,
     columns: Path | None,
     splits: str,
@@ -72,9 +75,10 @@ def command(
     _show(found)
     if json_file is not None:
         json_file.write_text(text + "\n", encoding="utf-8")
-        click.echo(f"\nWrote {json_file}. Next: clearance-sim report claim.json --trs {json_file}")
+        click.echo()
+        click.echo(_("Wrote {file}. Next: clearance-sim report claim.json --trs {file}", file=json_file))
     if export is not None:
-        click.echo(f"Wrote {read:,} events to {export}.")
+        click.echo(_("Wrote {read:,} events to {export}.", read=read, export=export))
 
 
 def _studied(
@@ -94,25 +98,44 @@ def _peak(text: str) -> tuple[int, int]:
     begin, dash, end = text.partition("-")
     if dash and begin.isdigit() and end.isdigit() and 0 <= int(begin) < int(end) <= 24:
         return int(begin), int(end)
-    raise ValueError(f"--peak {text!r} is no pair of hours: write it like 8-18")
+    raise ValueError(_("--peak {text!r} is no pair of hours: write it like 8-18", text=text))
 
 
 def _show(found: Study) -> None:
-    period = f"{found.first_event} to {found.last_event}"
-    click.echo(f"{found.declarations:,} declarations, {found.events:,} events, {period}")
     click.echo(
-        f"released {found.released:,} · still open {found.open:,} · ended otherwise {found.ended_otherwise:,} · "
-        f"set aside {found.set_aside:,}"
+        _(
+            "{declarations:,} declarations, {events:,} events, {first} to {last}",
+            declarations=found.declarations,
+            events=found.events,
+            first=found.first_event,
+            last=found.last_event,
+        )
     )
-    for fault in found.findings:
-        click.echo(f"  note: {fault}")
+    click.echo(
+        _(
+            "released {released:,} · still open {open:,} · ended otherwise {ended:,} · set aside {aside:,}",
+            released=found.released,
+            open=found.open,
+            ended=found.ended_otherwise,
+            aside=found.set_aside,
+        )
+    )
+    for problem in found.findings:
+        click.echo(f"  {_('note: {problem}', problem=problem)}")
     _show_intervals(found)
     _show_stages(found)
-    level = f"{found.question.resampling.level:.0%}"
+    click.echo()
     click.echo(
-        f"\n[ ] {level} bootstrap by {found.resampled_by}, seed {found.question.resampling.seed}. "
-        "Nothing extreme was removed."
+        _(
+            "[ ] {level:.0%} bootstrap by {unit}, seed {seed}. Nothing extreme was removed.",
+            level=found.question.resampling.level,
+            unit=_UNITS[found.resampled_by],
+            seed=found.question.resampling.seed,
+        )
     )
+
+
+_UNITS = {"day": _("day"), "replication": _("replication"), "declaration": _("declaration")}
 
 
 def _show_intervals(found: Study) -> None:
@@ -121,7 +144,10 @@ def _show_intervals(found: Study) -> None:
     for interval in found.intervals:
         if interval.group != group:
             group = interval.group
-            click.echo(f"\n{group:<22}{'count':>9}{'mean':>26}{'median':>26}{'P90':>9}{'P95':>9}{target:>9}{'open':>7}")
+            click.echo(
+                f"\n{group:<22}{_('count'):>9}{_('mean'):>26}{_('median'):>26}{_('P90'):>9}{_('P95'):>9}{target:>9}"
+                f"{_('open'):>7}"
+            )
         click.echo(_line(interval))
 
 
@@ -145,7 +171,10 @@ def _with_interval(estimate: Estimate) -> str:
 def _show_stages(found: Study) -> None:
     if not found.stages:
         return
-    click.echo(f"\n{'stage':<24}{'responsible':<14}{'cases':>9}{'mean h':>9}{'waiting':>9}{'P90':>9}{'per case':>10}")
+    click.echo(
+        f"\n{_('stage'):<24}{_('responsible'):<14}{pgettext('number', 'cases'):>9}{_('mean h'):>9}{_('waiting'):>9}"
+        f"{_('P90'):>9}{_('per case'):>10}"
+    )
     for stage in found.stages:
         waiting = "–" if stage.mean_waiting is None else f"{stage.mean_waiting:.2f}"
         click.echo(

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from clearance_sim.validation.cases import Case, all_cases
-from clearance_sim.validation.checking import Answer, answers
+from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.messages import _
+from clearance_sim.validation.cases import Answer, Case, all_cases, answers
 
-_HEAD = f"{'case':<22} {'theory':<22} {'figure':<28} {'exact':>12} {'simulated':>12} {'± 99.9 %':>10} {'of value':>9}"
 
-
-@click.command("validate")
+@click.command(cls=LocalisedCommand, name="validate")
 @click.argument("cases", nargs=-1)
 @click.option("--workers", type=click.IntRange(1), help="How many replications at a time (default: as many as cores).")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -25,7 +24,7 @@ def validate_command(cases: tuple[str, ...], workers: int | None, as_json: bool)
     """
     begun, found = time.perf_counter(), []
     if not as_json:
-        click.echo(_HEAD)
+        click.echo(_head())
     for case in _chosen(cases):
         for answer in answers(case, workers):
             found.append(answer)
@@ -36,8 +35,15 @@ def validate_command(cases: tuple[str, ...], workers: int | None, as_json: bool)
         click.echo(json.dumps([_values(answer) for answer in found], indent=1))
     else:
         seconds = time.perf_counter() - begun
-        click.echo(f"{len(found) - len(failed)} of {len(found)} figures agree with theory, in {seconds:.0f} s.")
-        click.echo('Each case is a scenario file: try "clearance-sim run theory/mm3".')
+        click.echo(
+            _(
+                "{count} of {total} figures agree with theory, in {seconds:.0f} s.",
+                count=len(found) - len(failed),
+                total=len(found),
+                seconds=seconds,
+            )
+        )
+        click.echo(_('Each case is a scenario file: try "clearance-sim run theory/mm3".'))
     sys.exit(1 if failed else 0)
 
 
@@ -45,13 +51,20 @@ def _chosen(names: tuple[str, ...]) -> list[Case]:
     every = {case.scenario: case for case in all_cases()}
     unknown = [name for name in names if name not in every]
     if unknown:
-        raise click.UsageError(f"no case {', '.join(unknown)}; there are {', '.join(every)}")
+        raise click.UsageError(
+            str(_("no case {unknown}; there are {every}", unknown=", ".join(unknown), every=", ".join(every)))
+        )
     return [every[name] for name in names] if names else list(every.values())
+
+
+def _head() -> str:
+    columns = f"{_('exact'):>12} {_('simulated'):>12} {_('± 99.9 %'):>10} {_('of value'):>9}"
+    return f"{_('case'):<22} {_('theory'):<22} {_('figure'):<28} {columns}"
 
 
 def _row(answer: Answer) -> str:
     exact = f"{'<= ' if answer.case.bound else ''}{answer.exact:.6g}"
-    outcome = "" if answer.passed else "  FAILED"
+    outcome = "" if answer.passed else f"  {_('FAILED')}"
     simulated = (
         f"{answer.simulated.value:>12.6g} {answer.simulated.half_width:>10.2g} {answer.relative_half_width:>8.2%}"
     )

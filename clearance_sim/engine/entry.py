@@ -4,15 +4,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from clearance_sim.engine.compiling import kept_on_disk, sources
-from clearance_sim.engine.laws import draw
+from clearance_sim.engine.compilation import kept_on_disk, sources
+from clearance_sim.engine.distributions import draw
 from clearance_sim.engine.loop import begin_run, go_on
 from clearance_sim.engine.philox import uniforms
 
 
 @functools.cache
 def entry_points(plain: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`set_up` and `advance` of the loop, compiled or loaded from the cache.
+    """Return `set_up` and `advance` of the loop, compiled or loaded from the cache.
 
     `advance` is compiled twice: for plain scenarios (1), and for all (0).
     """
@@ -33,7 +33,7 @@ def entry_points(plain: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 @functools.cache
 def drawing() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`draw` and `uniforms`, for those who want single numbers."""
+    """Return `draw` and `uniforms`, for single numbers."""
     version = sources()
 
     @kept_on_disk

@@ -9,12 +9,11 @@ import math
 import numpy as np
 
 from clearance_sim.engine import tables as t
-from clearance_sim.engine.arriving import FIRES_AT, next_firing, picked, step_begins
-from clearance_sim.engine.compiling import compiled_part, inlined
-from clearance_sim.engine.heap import drop_first, push
-from clearance_sim.engine.laws import draw, normal
+from clearance_sim.engine.arrivals import FIRES_AT, next_firing, picked, step_begins
+from clearance_sim.engine.compilation import compiled_part, inlined
+from clearance_sim.engine.distributions import draw, normal
 from clearance_sim.engine.philox import MEMBER, TRADER, U64, block, uniform
-from clearance_sim.engine.serving import (
+from clearance_sim.engine.service import (
     ABANDONED_OUTCOME,
     LOST_OUTCOME,
     SERVED_OUTCOME,
@@ -81,6 +80,8 @@ from clearance_sim.engine.state import (
     WINDOW_FROM,
     WINDOW_H,
     WINDOW_TO,
+    drop_first,
+    push,
 )  # fmt: skip
 
 
@@ -197,7 +198,7 @@ def _first_source(X):  # type: ignore[no-untyped-def]
 
 @inlined
 def _arrive(T, X, a, now, seed, replication, plain):  # type: ignore[no-untyped-def]
-    """A declaration comes: it is given a slot, a class, a frailty and a first station."""
+    """Let a declaration arrive: give it a slot, a class, a frailty and a first station."""
     slot = X.i[FREE]
     i, row = X.slot[slot], T.source[a]
     X.i[FREE] = i[NEXT]
@@ -258,7 +259,7 @@ def _become(T, X, slot, new_class):  # type: ignore[no-untyped-def]
 
 @inlined
 def _way_out(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
-    """Where a declaration goes next, taking on the class of that way."""
+    """Return where a declaration goes next, taking on the class of that way."""
     row = T.ways[X.slot[slot, CLASS], s]
     way = row[0]
     if row[1] > 1:
@@ -274,7 +275,7 @@ def _way_out(T, X, slot, s, plain):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
-    """The way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
+    """Return the way taken where frailty moves the chance of one of them; the others share the rest in proportion."""
     first, moved = row[0], row[2]
     p = T.way_p[first + moved, 1]
     now_p = 1.0 / (1.0 + math.exp(-(T.way_p[first + moved, 3] + T.way_p[first + moved, 2] * z)))
@@ -311,7 +312,7 @@ def _enter(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no-unt
         seq = X.i[SEQ]
         X.i[SEQ] = seq + 1
         X.slot[slot, GIVES_UP_SEQ] = seq
-        gives_up = now + draw(T.laws[row[t.PATIENCE]], T.law_table, u)
+        gives_up = now + draw(T.distributions[row[t.PATIENCE]], T.distribution_table, u)
         push(X.heap_at, X.heap, X.i[HEAP_N], gives_up, (seq << SLOT_BITS) | slot)
         X.i[HEAP_N] += 1
     return t.NOWHERE
@@ -378,7 +379,7 @@ def _station_that_changes(X, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
-    """The next step of a station's calendar begins."""
+    """Begin the next step of a station's calendar."""
     first, count, cycle = T.calendar[s, 0], T.calendar[s, 1], T.calendar[s, 2]
     n, f, period = X.station[s], X.station_f[s], T.period[s]
     n[STEP_NOW] += 1
@@ -420,7 +421,7 @@ def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _open_window(X, now):  # type: ignore[no-untyped-def]
-    """The warm-up is over: sums over time begin anew."""
+    """End the warm-up: sums over time begin anew."""
     X.f[WINDOW_FROM] = now
     for s in range(X.station.shape[0]):
         X.station_f[s, LAST] = now
@@ -430,7 +431,7 @@ def _open_window(X, now):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def _close(X, now):  # type: ignore[no-untyped-def]
-    """Nobody comes any more: sums over time end here, so that the emptying network does not count."""
+    """End the arrivals, and freeze the sums over time so that the emptying network does not count."""
     X.i[CLOSED] = 1
     X.f[WINDOW_TO] = now
     for s in range(X.station.shape[0]):

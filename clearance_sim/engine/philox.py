@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from clearance_sim.engine.compiling import compiled_part, inlined
+from clearance_sim.engine.compilation import compiled_part, inlined
 
 U64 = np.uint64
 _M0, _M1 = U64(0xD2E7470EE14C6C93), U64(0xCA5A826395121157)
@@ -30,7 +30,7 @@ def _emit_high(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _upper_half(typing: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of a product, which the processor has and numba has no word for."""
+    """Return the upper 64 bits of a product, which the processor has and numba has no word for."""
     return types.uint64(types.uint64, types.uint64), _emit_high
 
 
@@ -39,7 +39,7 @@ _high: Any = intrinsic(_upper_half)
 
 @inlined
 def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
-    """Four random words of a counter and a key."""
+    """Return four random words of a counter and a key."""
     for _ in range(10):
         h0, l0 = _high(_M0, c0), _M0 * c0
         h1, l1 = _high(_M1, c2), _M1 * c2
@@ -51,13 +51,13 @@ def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @inlined
 def uniform(word):  # type: ignore[no-untyped-def]
-    """A number strictly between 0 and 1, from the upper 53 bits."""
+    """Return a number strictly between 0 and 1, from the upper 53 bits."""
     return (np.float64(word >> U64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
 @compiled_part
 def uniforms(seed, replication, declaration, stream, visit, purpose):  # type: ignore[no-untyped-def]
-    """The four uniform numbers of one counter."""
+    """Return the four uniform numbers of one counter."""
     a, b, c, d = block(
         U64(declaration), U64(stream), U64(visit), U64(purpose), U64(seed), U64(replication)
     )  # fmt: skip
@@ -65,5 +65,5 @@ def uniforms(seed, replication, declaration, stream, visit, purpose):  # type: i
 
 
 def stream_key(name: str) -> int:
-    """A stable 64-bit key of a stream's name."""
+    """Return a stable 64-bit key of a stream's name."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

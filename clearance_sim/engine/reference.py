@@ -59,7 +59,7 @@ class Desk:
     window: float = math.inf
 
     def held(self) -> int:
-        """How many of those on duty are busy."""
+        """Return how many of those on duty are busy."""
         return sum(d.crew == self.crew for d in self.serving)
 
 
@@ -94,8 +94,8 @@ class Reference:
             pass
         return self
 
-    def draw(self, law: int, u: float) -> float:
-        return float(self._draw(self.tables.laws[law], self.tables.law_table, u))
+    def draw(self, distribution: int, u: float) -> float:
+        return float(self._draw(self.tables.distributions[distribution], self.tables.distribution_table, u))
 
     def four(self, declaration: int, stream: int, visit: int, purpose: int) -> tuple[float, float, float, float]:
         key = np.uint64(int(stream) % 2**64)
@@ -161,7 +161,7 @@ class Reference:
         self._go(declaration, way, now)
 
     def _frailty(self, u: float) -> float:
-        from clearance_sim.engine.laws import normal
+        from clearance_sim.engine.distributions import normal
 
         traders = self.tables.options[t.TRADERS]
         if traders:
@@ -392,7 +392,7 @@ class _Source:
         return float(self._owner.tables.pick[place, 1])
 
     def numbers(self) -> tuple[float, float, float]:
-        """For class, frailty and first station of the next to come."""
+        """Return the uniform numbers for class, frailty and first station of the next to come."""
         if self.row[t.S_BATCH] == t.SINGLE:
             return self._u[0], self._u[1], self._u[2]
         # The engine has counted the firing on by one when it serves its members.

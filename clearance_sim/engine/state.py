@@ -1,4 +1,4 @@
-"""What the event loop writes: slots for those inside, queues, the heap of what is to come, and the sums it keeps.
+"""What the event loop writes: slots for those inside, queues, the heap of planned events, and the sums it keeps.
 
 All of it lives in arrays, so the loop may stop at any moment (an array is full, progress is due) and be called again.
 """
@@ -9,6 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearance_sim.engine import tables as t
+from clearance_sim.engine.compilation import inlined
+from clearance_sim.messages import _
+
+
+@inlined
+def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
+    """Add an event to a heap of n."""
+    i = n
+    while i > 0:
+        parent = (i - 1) >> 1
+        above = at[parent]
+        if above < time or (above == time and what[parent] < event):
+            break
+        at[i] = above
+        what[i] = what[parent]
+        i = parent
+    at[i] = time
+    what[i] = event
+
+
+@inlined
+def drop_first(at, what, n):  # type: ignore[no-untyped-def]
+    """Remove the earliest event of a heap of n."""
+    n -= 1
+    time = at[n]
+    event = what[n]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        right = child + 1
+        if right < n and (at[right] < at[child] or (at[right] == at[child] and what[right] < what[child])):
+            child = right
+        if at[child] > time or (at[child] == time and what[child] > event):
+            break
+        at[i] = at[child]
+        what[i] = what[child]
+        i = child
+    at[i] = time
+    what[i] = event
+
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +109,7 @@ class State(NamedTuple):
 
 
 def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
-    """A state before anything has happened."""
+    """Return a state before anything has happened."""
     stations, classes = tables.station.shape[0], tables.rank.shape[0]
     ranks, points = int(tables.options[t.RANKS]), int(tables.options[t.POINTS])
     limited = tables.options[t.DECLARATIONS] < 2**40
@@ -103,7 +145,7 @@ def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
 
 
 def with_more_heap(state: State) -> State:
-    """The state with a larger heap."""
+    """Return the state with a larger heap."""
     extra = len(state.heap)
     return state._replace(
         heap_at=np.concatenate([state.heap_at, np.zeros(extra)]),
@@ -112,10 +154,10 @@ def with_more_heap(state: State) -> State:
 
 
 def with_more_slots(state: State) -> State:
-    """The state with twice as many slots."""
+    """Return the state with twice as many slots."""
     have = len(state.slot)
     if 2 * have > 1 << SLOT_BITS:
-        raise MemoryError(f"more than {have:,} declarations are inside at once: the network cannot cope")
+        raise MemoryError(_("more than {have:,} declarations are inside at once: the network cannot cope", have=have))
 
     def doubled(array: Any) -> Any:
         return np.concatenate([array, np.zeros_like(array)])
@@ -130,7 +172,7 @@ def with_more_slots(state: State) -> State:
 
 
 def with_more_out(state: State) -> State:
-    """The state with room for twice as many declarations."""
+    """Return the state with room for twice as many declarations."""
     return state._replace(
         out=np.concatenate([state.out, np.full_like(state.out, np.nan)], axis=1),
         out_class=np.concatenate([state.out_class, np.zeros_like(state.out_class)]),

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from clearance_sim.engine.laws import law_row
+from clearance_sim.engine.distributions import distribution_row
 from clearance_sim.engine.philox import stream_key
 from clearance_sim.scenario.checks import class_names, ways_from
-from clearance_sim.scenario.laws import Exponential, Law
+from clearance_sim.scenario.distributions import Distribution, Exponential
 from clearance_sim.scenario.model import EXIT, Branch, Scenario
 from clearance_sim.scenario.quantity import Positive
 from clearance_sim.scenario.rates import rates_of
@@ -37,8 +37,8 @@ SINGLE, FIXED_SIZE, SIZES, GEOMETRIC = range(4)
 class Tables(NamedTuple):
     """What the loop reads."""
 
-    laws: NDArray[np.float64]
-    law_table: NDArray[np.float64]
+    distributions: NDArray[np.float64]
+    distribution_table: NDArray[np.float64]
     station: NDArray[np.int64]
     frailty: NDArray[np.float64]
     service: NDArray[np.int64]
@@ -67,7 +67,7 @@ TRADER_STREAM = stream_key("traders")
 
 
 def is_plain(tables: Tables) -> bool:
-    """Whether a scenario does without what the loop need not look for then.
+    """Return whether a scenario does without what the loop need not look for then.
 
     That is: ranks, patience, pre-emption, frailty, loops, batches, points that clocks read, and any end of shift but
     to drain.
@@ -94,16 +94,16 @@ class _Making:
     """What grows while the tables are made."""
 
     scenario: Scenario
-    laws: list[list[float]] = field(default_factory=list)
-    law_table: list[tuple[float, float]] = field(default_factory=list)
+    distributions: list[list[float]] = field(default_factory=list)
+    distribution_table: list[tuple[float, float]] = field(default_factory=list)
     way_to: list[tuple[int, int]] = field(default_factory=list)
     way_p: list[tuple[float, float, float, float]] = field(default_factory=list)
     pick: list[tuple[float, float]] = field(default_factory=list)
     points: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def law(self, law: Law) -> int:
-        self.laws.append(law_row(law, self.law_table))
-        return len(self.laws) - 1
+    def distribution(self, distribution: Distribution) -> int:
+        self.distributions.append(distribution_row(distribution, self.distribution_table))
+        return len(self.distributions) - 1
 
     def goal(self, name: str | None, otherwise: int) -> int:
         if name is None:
@@ -137,7 +137,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 @lru_cache(maxsize=4096)
 def _intercept(p: float, slope: float) -> float:
-    """The logit at which a chance that moves with frailty still has the mean p."""
+    """Return the logit at which a chance that moves with frailty still has the mean p."""
     if not slope or not 0 < p < 1:
         return 0.0
     nodes, weights = _NODES, _WEIGHTS
@@ -149,7 +149,7 @@ def _intercept(p: float, slope: float) -> float:
 
 
 def compiled(scenario: Scenario) -> Compiled:
-    """The tables of a scenario."""
+    """Return the tables of a scenario."""
     making = _Making(scenario)
     names, classes = list(scenario.stations), class_names(scenario)
     clocks = {"total": (("arrive",), EXIT), **{n: (c.from_, c.to) for n, c in scenario.clocks.items()}}
@@ -161,7 +161,9 @@ def compiled(scenario: Scenario) -> Compiled:
     for station in scenario.stations.values():
         if station.since is not None:
             making.point(station.since)
-    service = [[making.law(s.service_by_class.get(c, s.service)) for s in scenario.stations.values()] for c in classes]
+    service = [
+        [making.distribution(s.service_by_class.get(c, s.service)) for s in scenario.stations.values()] for c in classes
+    ]
     ways = [[making.ways(ways_from(scenario, s, c)) for s in names] for c in classes]
     rows = [_station(making, name) for name in names]
     calendar, step_at, step, period = _calendars(scenario)
@@ -170,8 +172,8 @@ def compiled(scenario: Scenario) -> Compiled:
     ranks = {priority: rank for rank, priority in enumerate(sorted(set(priorities)))}
     observe = scenario.observe
     tables = Tables(
-        laws=_floats(making.laws, 8),
-        law_table=_floats(making.law_table, 2),
+        distributions=_floats(making.distributions, 8),
+        distribution_table=_floats(making.distribution_table, 2),
         station=np.array(rows, np.int64),
         frailty=np.array([s.frailty for s in scenario.stations.values()], np.float64),
         service=np.array(service, np.int64),
@@ -207,7 +209,7 @@ def _station(making: _Making, name: str) -> list[int]:
     policy = POLICIES[s.end_of_shift]
     return [
         policy, int(s.pre_emptive), -1 if s.waiting_room is None else s.waiting_room,
-        -1 if s.patience is None else making.law(s.patience), making.goal(s.overflow_to, LOST),
+        -1 if s.patience is None else making.distribution(s.patience), making.goal(s.overflow_to, LOST),
         making.goal(s.abandon_to, ABANDONED), NO_POINT if s.since is None else making.point(s.since),
         int(s.pre_emptive or (policy == RESUME and s.calendar is not None)), _signed(stream_key(s.stream or name)),
         noted["enter"], noted["start"], noted["leave"], noted["due"],
@@ -240,7 +242,7 @@ def _calendars(
 def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     rows, floats = [], []
     rates: list[tuple[float, float]] = []
-    unit = Exponential(law="exponential", mean_h=Positive(value=1.0))
+    unit = Exponential(distribution="exponential", mean_h=Positive(value=1.0))
     frail = making.scenario.frailty is not None
     for name, source in making.scenario.arrivals.items():
         steps = rates_of(source, making.scenario.start)
@@ -257,7 +259,7 @@ def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], ND
         class_first, class_count = _pick(making, [classes.index(c) for c in shares], list(shares.values()))
         ways_first, ways_count, _ = making.ways(source.to)
         rows.append((
-            _signed(stream_key("arrivals:" + (source.stream or name))), making.law(source.gap or unit), first,
+            _signed(stream_key("arrivals:" + (source.stream or name))), making.distribution(source.gap or unit), first,
             len(steps.starts), steps.cycle_from, kind, batch_first, batch_count, ways_first, ways_count,
             class_first, class_count, int(kind != SINGLE or class_count > 1 or ways_count > 1 or frail),
         ))  # fmt: skip
@@ -294,7 +296,7 @@ def _options(scenario: Scenario, points: int, ranks: int) -> NDArray[np.float64]
 
 
 def _has_loops(scenario: Scenario) -> bool:
-    """Whether any declaration may meet a stream twice."""
+    """Return whether any declaration may meet a stream twice."""
     steps = {}
     for name, s in scenario.stations.items():
         ways = [*s.next, *(w for ways in s.next_by_class.values() for w in ways)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
+from clearance_sim.messages import _
+
 Result = TypeVar("Result")
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 15
@@ -43,8 +45,11 @@ class DaskExecutor:
             return client
         except (OSError, ValueError) as error:
             raise ClusterError(
-                f"no Dask scheduler answers at {scheduler}: start one with dask scheduler, and workers with "
-                "dask worker ADDRESS, in environments that hold provenport[cluster]"
+                _(
+                    "no Dask scheduler answers at {scheduler}: start one with dask scheduler, and workers "
+                    "with dask worker ADDRESS, in environments that hold provenport[cluster]",
+                    scheduler=scheduler,
+                )
             ) from error
 
     def _start(self, workers: int) -> "Client":
@@ -67,7 +72,10 @@ class DaskExecutor:
             self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (TimeoutError, distributed.TimeoutError) as error:
             raise ClusterError(
-                f"the scheduler has had no worker for {CONNECT_SECONDS} s: start one with dask worker"
+                _(
+                    "the scheduler has had no worker for {seconds} s: start one with dask worker",
+                    seconds=CONNECT_SECONDS,
+                )
             ) from error
         here = _version()
         # As chunks of work, not as calls to every worker: those would wait for one that is just dying.
@@ -76,10 +84,17 @@ class DaskExecutor:
             try:
                 found = future.result(timeout=CONNECT_SECONDS)
             except (TimeoutError, distributed.TimeoutError) as error:
-                raise ClusterError(f"the worker at {address} does not answer: end it, or start it again") from error
+                raise ClusterError(
+                    _("the worker at {address} does not answer: end it, or start it again", address=address)
+                ) from error
             if found != here:
                 raise ClusterError(
-                    f"the worker at {address} has {found or 'no Provenport'}, here is {here}: install the same there"
+                    _(
+                        "the worker at {address} has {value}, here is {here}: install the same there",
+                        address=address,
+                        value=found or "no Provenport",
+                        here=here,
+                    )
                 )
 
     def _addresses(self) -> list[str]:
@@ -95,18 +110,21 @@ class DaskExecutor:
         return self._client.submit(function, *args, pure=False, retries=0)
 
     def gather(self, futures: Iterable[Any]) -> Iterator[Any]:
-        """The results in the order in which they were sent; a chunk whose worker died runs again elsewhere."""
+        """Yield the results in the order in which they were sent; a chunk whose worker died runs again elsewhere."""
         distributed = _distributed()
         for future in futures:
             try:
                 yield future.result()
             except distributed.KilledWorker as error:
                 raise ClusterError(
-                    f"a chunk was given up after {DEATHS_BORNE} workers had died with it: give workers more memory, "
-                    "or send smaller chunks"
+                    _(
+                        "a chunk was given up after {workers} workers had died with it: give workers more "
+                        "memory, or send smaller chunks",
+                        workers=DEATHS_BORNE,
+                    )
                 ) from error
             except distributed.CancelledError as error:
-                raise ClusterError("the connection to the scheduler was lost while chunks were under way") from error
+                raise ClusterError(_("the connection to the scheduler was lost while chunks were under way")) from error
             future.release()
 
     def close(self) -> None:
@@ -127,12 +145,12 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise ClusterError("a cluster needs Dask: install it with pip install 'provenport[cluster]'") from error
+        raise ClusterError(_("a cluster needs Dask: install it with pip install 'provenport[cluster]'")) from error
     return distributed
 
 
 def _be_quiet() -> None:
-    """Workers that come and go are Dask's business: here what failed is told once, in our words."""
+    """Silence Dask's own log, since what fails is reported once by ClusterError."""
     _distributed()
     import dask
 
@@ -148,7 +166,7 @@ def _be_quiet() -> None:
 
 
 def _version() -> str:
-    """Which Provenport a process has; runs on the workers too."""
+    """Return which Provenport a process has; runs on the workers too."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -40,7 +40,7 @@ class TraceFile:
         self._file = pq.ParquetWriter(path, self._schema, **_FAST)
 
     def sink(self, replication: int) -> TraceSink:
-        """Takes the visits of one replication."""
+        """Return what takes the visits of one replication."""
 
         def take(rows: NDArray[np.int64], times: NDArray[np.float64]) -> None:
             pa = self._pa
@@ -64,7 +64,7 @@ class TraceFile:
 
 
 def about(scenario: Scenario) -> dict[str, Any]:
-    """What a reader of the log needs to know of the scenario."""
+    """Return what a reader of the log needs to know of the scenario."""
     return {
         "scenario": scenario.name,
         "start": scenario.start.isoformat(),

@@ -4,8 +4,8 @@ Good, wrong and forged consignments are generated from a seed, sent at a steady 
 system makes of them. Nothing of the backend is imported: what a stranger can ask over the interface is all there is.
 """
 
-from clearance_sim.probe.answers import ProbeError
 from clearance_sim.probe.campaign import Campaign, Plan, probe
+from clearance_sim.probe.client import ProbeError
 from clearance_sim.probe.findings import Findings
 
 __all__ = ["Campaign", "Findings", "Plan", "ProbeError", "probe"]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clearance_sim.probe.answers import ProbeError, Provenport, Unexpected
+from clearance_sim.messages import _
 from clearance_sim.probe.cases import FORGED, PLAYS, WRONG, Case
+from clearance_sim.probe.client import ProbeError, Provenport, Unexpected
+from clearance_sim.probe.documents import Consignment
 from clearance_sim.probe.findings import FORMAT, FORMAT_VERSION, Findings
-from clearance_sim.probe.papers import Consignment
 
 MOST_CONSIGNMENTS = 5_000
 MOST_AT_ONCE = 16
@@ -46,10 +47,18 @@ class Plan:
         }
         for name, (low, value, high) in bounds.items():
             if not low <= value <= high:
-                raise ProbeError(f"{name} is {value}: give a number from {low} to {high:g}")
+                raise ProbeError(
+                    _(
+                        "{name} is {value}: give a number from {low} to {high:g}",
+                        name=name,
+                        value=value,
+                        low=low,
+                        high=high,
+                    )
+                )
 
     def kinds(self, with_stranger: bool) -> list[tuple[str, str]]:
-        """The kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
+        """Return the kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
         forged = [kind for kind in FORGED if with_stranger or kind != "unaccredited"]
         counts = {"wrong": round(self.count * self.wrong_share), "forged": round(self.count * self.forged_share)}
         dealt = [("wrong", kind) for kind in _dealt(list(WRONG), counts["wrong"])]
@@ -67,9 +76,9 @@ class Campaign:
     """A plan carried out against one running Provenport."""
 
     def __init__(
-        self, at: Provenport, plan: Plan, tell: Callable[[int, int], None] = lambda done, wanted: None
+        self, at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None
     ) -> None:
-        self.at, self.plan, self.tell = at, plan, tell
+        self.at, self.plan, self.progress = at, plan, progress
         self.found = Findings()
         self.started_at = datetime.now(UTC)
         self.wall_seconds = 0.0
@@ -98,7 +107,8 @@ class Campaign:
                 raise
         self.wall_seconds = time.monotonic() - started
         if not self._stranger and self.plan.forged_share:
-            self.found.notes.append("Unaccredited issuers were not tried: that needs the authority's token.")
+            note = _("Unaccredited issuers were not tried: that needs the authority's token.")
+            self.found.notes.append(str(note))
         return self.found
 
     def _play(self, started: float, place: int, kind: tuple[str, str]) -> None:
@@ -116,14 +126,14 @@ class Campaign:
         try:
             found.fates[kind].note(PLAYS[kind](case))
         except (ProbeError, KeyError) as error:
-            told = f"the answer lacks {error}" if isinstance(error, KeyError) else str(error)
-            found.faults.append(f"{'/'.join(dict.fromkeys(kind))} {consignment.number}: {told}")
+            reason = str(_("the answer lacks {error}", error=error) if isinstance(error, KeyError) else error)
+            found.faults.append(f"{'/'.join(dict.fromkeys(kind))} {consignment.number}: {reason}")
             if isinstance(error, ProbeError) and not isinstance(error, Unexpected):
                 self._stop_if_gone()
         self._take(found)
 
     def _stop_if_gone(self) -> None:
-        """A server that went away will not come back for each of a thousand consignments."""
+        """Stop the campaign where the server no longer answers, instead of failing once per consignment."""
         try:
             self.at.call("GET", "/me", "officer")
         except ProbeError:
@@ -137,10 +147,10 @@ class Campaign:
                 self.found.fates[kind] += fates
             self.found.faults += found.faults
             self._done += 1
-            self.tell(self._done, self.plan.count)
+            self.progress(self._done, self.plan.count)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole of probe.json."""
+        """Return the whole of probe.json."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -157,8 +167,8 @@ class Campaign:
         }
 
 
-def probe(at: Provenport, plan: Plan, tell: Callable[[int, int], None] = lambda done, wanted: None) -> Campaign:
+def probe(at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None) -> Campaign:
     """Carry out a plan; the campaign holds what it found."""
-    campaign = Campaign(at, plan, tell)
+    campaign = Campaign(at, plan, progress)
     campaign.run()
     return campaign

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from clearance_sim.probe.answers import Answer, ProbeError, Provenport
+from clearance_sim.messages import _
+from clearance_sim.probe.client import Answer, ProbeError, Provenport
+from clearance_sim.probe.documents import CATALOGUE, DESTINATIONS, Consignment, altered, self_signed
 from clearance_sim.probe.findings import Fate, Findings
-from clearance_sim.probe.forging import altered, self_signed
-from clearance_sim.probe.papers import CATALOGUE, DESTINATIONS, Consignment
 
 PATIENCE_SECONDS = 120.0
 """For one record to reach the ledger; a node's confirmations take longer than the embedded chain."""
+INDETERMINATE = "INDETERMINATE"
 ON_CHAIN = ("anchored", "final")
 
 
@@ -56,7 +57,13 @@ class Case:
             return self.at.call("GET", f"/records/{record}", token=token).body.get("proofState") == "final"
 
         if not self.at.until(is_final, self.patience_seconds):
-            raise NotSettled(f"record {record} did not become final within {self.patience_seconds:.0f} s")
+            raise NotSettled(
+                _(
+                    "record {record} did not become final within {seconds:.0f} s",
+                    record=record,
+                    seconds=self.patience_seconds,
+                )
+            )
 
     def lodge(self, records: list[str], suffix: str = "", **changes: Any) -> "Lodged":
         """Lodge a declaration, and follow it to its settled verdict."""
@@ -69,7 +76,7 @@ class Case:
         return self.at.call("POST", "/verify", body=bundle)
 
     def evidence(self, record: str, role: str = "merchant") -> dict[str, Any]:
-        """The bundle of a record."""
+        """Return the bundle of a record."""
         return self.at.get(f"/records/{record}/evidence", role)
 
 
@@ -92,7 +99,7 @@ class Lodged:
             nonlocal last
             last = at.get(f"/declarations/{self.id}", "officer")
             now = time.perf_counter() - self.started
-            if last["verdict"]["verdict"] != "INDETERMINATE":
+            if last["verdict"]["verdict"] != INDETERMINATE:
                 self.moments.setdefault(last["verdict"]["verdict"], now)
             if last["proofState"] in ON_CHAIN:
                 self.moments.setdefault("anchored", now)
@@ -103,23 +110,35 @@ class Lodged:
             return "final" in self.moments
 
         if not at.until(is_settled, self.case.patience_seconds):
-            raise NotSettled(f"declaration {self.id} was not settled within {self.case.patience_seconds:.0f} s")
+            raise NotSettled(
+                _(
+                    "declaration {id} was not settled within {seconds:.0f} s",
+                    id=self.id,
+                    seconds=self.case.patience_seconds,
+                )
+            )
         verdict: dict[str, Any] = last["verdict"]
         return verdict
 
     def try_release(self) -> bool:
-        """The officer orders release, with no express word for doubtful papers; whether it was taken."""
+        """Order release as an officer, without an override for doubtful documents; return whether it was accepted."""
         body = {"decision": "release", "reason": "Papers in order (probe)"}
         answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body)
         if answer.status not in (201, 409):
-            raise ProbeError(f"a release was answered with {answer.status}: {answer.body.get('detail', '')}")
+            raise ProbeError(
+                _(
+                    "a release was answered with {status}: {value}",
+                    status=answer.status,
+                    value=answer.body.get("detail", ""),
+                )
+            )
         if answer.status == 201:
             self.decided = time.perf_counter() - answer.seconds
             self.decision_seconds, self.decision = answer.seconds, answer.body
         return answer.status == 201
 
     def fate(self) -> Fate:
-        """What became of a consignment that must not be released."""
+        """Return what became of a consignment that must not be released."""
         verdict = self.settled_verdict()["verdict"]
         if refused_after := self.moments.get("INVALID"):
             self.case.found.measured("lodgeToRefusal", refused_after)
@@ -129,7 +148,7 @@ class Lodged:
 
 
 def good(case: Case) -> Fate:
-    """In order: it must become VALID, be released, and its evidence must verify."""
+    """Play a consignment in order: it must become VALID, be released, and its evidence must verify."""
     records = case.issue()
     lodged = case.lodge(records)
     found = case.found
@@ -145,7 +164,7 @@ def good(case: Case) -> Fate:
     genuine = [_is_verified(case, record) for record in records]
     if verdict == "VALID" and released and all(genuine):
         return "passed"
-    return "undecided" if verdict == "INDETERMINATE" else "caught"
+    return "undecided" if verdict == INDETERMINATE else "caught"
 
 
 def _follow_decision(case: Case, lodged: Lodged) -> None:
@@ -167,7 +186,13 @@ def _follow_decision(case: Case, lodged: Lodged) -> None:
         return bool(state == "final")
 
     if not case.at.until(is_final, case.patience_seconds):
-        raise NotSettled(f"the decision on {lodged.id} was not final within {case.patience_seconds:.0f} s")
+        raise NotSettled(
+            _(
+                "the decision on {id} was not final within {seconds:.0f} s",
+                id=lodged.id,
+                seconds=case.patience_seconds,
+            )
+        )
 
 
 def _is_verified(case: Case, record: str) -> bool:
@@ -216,14 +241,16 @@ def _failed_inspection(case: Case) -> Fate:
 
 
 def _never_issued(case: Case) -> Fate:
-    """A certificate that nobody signed is named by a made-up id: lodging itself must refuse it."""
+    """Play a certificate that nobody signed, named by a made-up id: lodging itself must refuse it."""
     inspection = case.issue()[1]
     fields = case.consignment.declaration([str(uuid.UUID(int=case.chance.getrandbits(128), version=4)), inspection])
     answer = case.at.call("POST", "/declarations", "merchant", fields)
     if answer.status == 422:
         return "caught"
     if answer.status != 201:
-        raise ProbeError(f"lodging with a certificate that does not exist was answered with {answer.status}")
+        raise ProbeError(
+            _("lodging with a certificate that does not exist was answered with {status}", status=answer.status)
+        )
     return Lodged(case, answer.body["id"], time.perf_counter(), answer.seconds).fate()
 
 
@@ -231,35 +258,40 @@ def _bundle_fate(answer: Answer) -> Fate:
     if answer.status in (400, 422):
         return "caught"  # not even taken for evidence
     if answer.status != 200:
-        raise ProbeError(f"a forged bundle was answered with {answer.status}")
+        raise ProbeError(_("a forged bundle was answered with {status}", status=answer.status))
     fates: dict[str, Fate] = {"VALID": "passed", "INVALID": "caught"}
     return fates.get(answer.body.get("verdict", ""), "undecided")
 
 
 def _genuine_bundle(case: Case) -> dict[str, Any]:
-    """A bundle that is VALID as it stands, so that what is refused afterwards is the forgery and nothing else."""
+    """Return a bundle that is VALID as it stands, so that only the forgery can be refused afterwards."""
     certificate = case.issue()[0]
     bundle = case.evidence(certificate)
     answer = case.verify(bundle)
     case.found.measured("verify", answer.seconds)
     if answer.body.get("verdict") != "VALID":
-        raise ProbeError(f"the genuine certificate {certificate} does not verify, so no forgery can be tried on it")
+        raise ProbeError(
+            _(
+                "the genuine certificate {certificate} does not verify, so no forgery can be tried on it",
+                certificate=certificate,
+            )
+        )
     return bundle
 
 
 def _altered_copy(case: Case) -> Fate:
-    """A genuine certificate's bundle, altered where it would pay."""
+    """Play a genuine certificate's bundle, altered where it would pay."""
     _, forged = altered(_genuine_bundle(case), case.chance)
     return _bundle_fate(case.verify(forged))
 
 
 def _self_signed(case: Case) -> Fate:
-    """A certificate's words under a key of the forger's own."""
+    """Play a certificate's content signed with a key of the forger's own."""
     return _bundle_fate(case.verify(self_signed(_genuine_bundle(case))))
 
 
 def _revoked(case: Case) -> Fate:
-    """A certificate that its chamber took back; neither a declaration nor its old bundle may pass on it."""
+    """Play a certificate that its chamber revoked; neither a declaration nor its old bundle may pass on it."""
     records = case.issue()
     bundle = case.evidence(records[0])
     case.at.post(f"/records/{records[0]}/revocation", "chamber", {"reason": "Goods were made elsewhere (probe)"})
@@ -273,18 +305,24 @@ def _revoked(case: Case) -> Fate:
 
 
 def _unaccredited(case: Case) -> Fate:
-    """A certificate signed by a chamber that nobody accredited."""
+    """Play a certificate signed by a chamber that nobody accredited."""
     return case.lodge(case.issue(stranger=True)).fate()
 
 
 def _used_up(case: Case) -> Fate:
-    """A genuine certificate whose quantity went to an earlier consignment."""
+    """Play a genuine certificate whose quantity went to an earlier consignment."""
     records = case.issue()
     certified = case.consignment.certified
     first = case.lodge(records, "-1", quantity=str(certified))
     verdict = first.settled_verdict()
     if verdict["verdict"] != "VALID":
-        raise ProbeError(f"the first use of a certificate was {verdict['verdict']}: {verdict['summary']}")
+        raise ProbeError(
+            _(
+                "the first use of a certificate was {verdict}: {summary}",
+                verdict=verdict["verdict"],
+                summary=verdict["summary"],
+            )
+        )
     return case.lodge(records, "-2", quantity=str(case.chance.randrange(1, certified + 1))).fate()
 
 

@@ -9,18 +9,20 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+from clearance_sim.messages import _
+
 FORMAT, FORMAT_VERSION = "provenport-probe", 1
 LEVEL = 0.95
 MEASURES = {
-    "lodgeToAnswer": "lodging → receipt",
-    "lodgeToVerdict": "lodging → verdict",
-    "lodgeToAnchored": "lodging → anchored",
-    "lodgeToFinal": "lodging → final",
-    "lodgeToRefusal": "lodging → INVALID",
-    "decisionToAnswer": "decision → receipt",
-    "decisionToAnchored": "decision → anchored",
-    "decisionToFinal": "decision → final",
-    "verify": "verifying a bundle",
+    "lodgeToAnswer": _("lodging → receipt"),
+    "lodgeToVerdict": _("lodging → verdict"),
+    "lodgeToAnchored": _("lodging → anchored"),
+    "lodgeToFinal": _("lodging → final"),
+    "lodgeToRefusal": _("lodging → INVALID"),
+    "decisionToAnswer": _("decision → receipt"),
+    "decisionToAnchored": _("decision → anchored"),
+    "decisionToFinal": _("decision → final"),
+    "verify": _("verifying a bundle"),
 }
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
@@ -36,12 +38,12 @@ class Estimate:
     high: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
-        """As it stands in probe.json."""
+        """Return it as it stands in probe.json."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean, with Student's interval."""
+    """Return the mean, with Student's interval."""
     value = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value)
@@ -50,7 +52,7 @@ def mean(values: Sequence[float]) -> Estimate:
 
 
 def quantile(values: Sequence[float], share: float) -> Estimate:
-    """A quantile (type 7), with the distribution-free interval between order statistics (Conover 1999, 3.2)."""
+    """Return a quantile (type 7), with the distribution-free interval between order statistics (Conover 1999, 3.2)."""
     ordered = np.sort(np.asarray(values, dtype=float))
     count = len(ordered)
     low = int(stats.binom.ppf((1 - LEVEL) / 2, count, share)) - 1
@@ -63,7 +65,7 @@ def quantile(values: Sequence[float], share: float) -> Estimate:
 
 
 def proportion(hits: int, tried: int) -> Estimate:
-    """A share, with the exact interval of Clopper and Pearson (1934)."""
+    """Return a share, with the exact interval of Clopper and Pearson (1934)."""
     if tried == 0:
         return Estimate(math.nan)
     interval = stats.binomtest(hits, tried).proportion_ci(LEVEL, method="exact")
@@ -94,7 +96,7 @@ class Fates:
         return Fates(self.caught + other.caught, self.undecided + other.undecided, self.passed + other.passed)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in probe.json."""
+        """Return it as it stands in probe.json."""
         share = proportion(self.caught, self.tried).to_json() if self.tried else None
         return {
             "tried": self.tried,
@@ -121,8 +123,8 @@ class Findings:
         self.seconds[name].append(seconds)
 
     def of(self, family: str) -> Fates:
-        """All fates of good, wrong or forged consignments."""
-        return sum((fates for (name, _), fates in self.fates.items() if name == family), Fates())
+        """Return all fates of good, wrong or forged consignments."""
+        return sum((fates for (name, _kind), fates in self.fates.items() if name == family), Fates())
 
     @property
     def forgeries_passed(self) -> int:
@@ -130,7 +132,7 @@ class Findings:
         return self.of("forged").passed
 
     def to_json(self) -> dict[str, Any]:
-        """Measures and detection, as they stand in probe.json."""
+        """Return measures and detection as they stand in probe.json."""
         return {
             "measures": {name: _distribution(self.seconds[name]) for name in MEASURES if self.seconds.get(name)},
             "detection": {

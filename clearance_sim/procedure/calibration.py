@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq, least_squares
 
-from clearance_sim.procedure.context import Context, context
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
+from clearance_sim.procedure.context import Context, context, read_data
 from clearance_sim.procedure.fits import LogNormal, from_mean_and_shares, scaled
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL
-from clearance_sim.procedure.parameters import read_data
 from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
 
 FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
 """Nhava Sheva's 72 h as a part of its mean."""
 
-Say = Callable[[str], None]
+Log = Callable[[Message], None]
 INDIA_2023 = {
     "electronic_share": 1.0,
     "prelodged_share": 0.3,
@@ -90,12 +90,12 @@ class Calibration:
 
 @cache
 def published() -> Mapping[str, Published]:
-    """The figures to calibrate on."""
+    """Return the figures to calibrate on."""
     return {row["id"]: Published(**row) for row in read_data("published.toml")["figure"]}
 
 
 def shape() -> LogNormal:
-    """What Nhava Sheva's three figures say about the distribution of a total."""
+    """Return the distribution of a total that Nhava Sheva's three figures imply."""
     given = published()
     return from_mean_and_shares(
         given["jnch-2018-mean"].value,
@@ -105,15 +105,15 @@ def shape() -> LogNormal:
     )
 
 
-def calibrate(laboratory: Laboratory, say: Say = lambda _: None) -> Calibration:
+def calibrate(laboratory: Laboratory, log: Log = lambda _: None) -> Calibration:
     """Fit, in the three steps above."""
     target = scaled(shape(), published()["ntfap-sea-target"].value / published()["jnch-2018-mean"].value)
     base = _uncalibrated(context("general-import"))
-    general = _fit_sea(base, target, laboratory, say)
+    general = _fit_sea(base, target, laboratory, log)
     layers: dict[str, dict[str, float]] = {"general": general}
     india = base.having({**general, **INDIA_2023}, FITTED)
     for mode in ("air", "land"):
-        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, say)
+        layers[f"mode-{mode}"] = _fit_mode(mode, india, laboratory, log)
     return Calibration(layers, shape(), tuple(_fits(base, layers, target, laboratory)))
 
 
@@ -125,8 +125,8 @@ def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
     return by_replication(laboratory.runs(here, Levers()), ARRIVAL)
 
 
-def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say) -> dict[str, float]:
-    """Scale, frailty and floor of traders' waits that give the mean, the share below it and the share below half of it.
+def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, log: Log) -> dict[str, float]:
+    """Fit scale, frailty and floor of traders' waits to the mean, the share below it and the share below half of it.
 
     Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
     than the shape's own. Then the scale that gives the mean exactly.
@@ -137,9 +137,18 @@ def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, say: Say)
         totals = np.concatenate(_totals(base.having(_named(point), FITTED), laboratory))
         mean = totals.mean()
         shown = np.array([mean / target.mean, (totals < mean).mean(), (totals < HALF * mean).mean()])
-        say(
-            "scale {:.3f}, frailty {:.3f}, floor {:.2f} h: ".format(*point)
-            + f"mean {mean:.2f} h, {shown[1]:.3f} below it, {shown[2]:.3f} below half of it"
+        scale, frailty, floor = point
+        log(
+            _(
+                "scale {scale:.3f}, frailty {frailty:.3f}, floor {floor:.2f} h: mean {mean:.2f} h, {below:.3f} below "
+                "it, {half:.3f} below half of it",
+                scale=scale,
+                frailty=frailty,
+                floor=floor,
+                mean=mean,
+                below=shown[1],
+                half=shown[2],
+            )
         )
         return np.asarray(shown - wanted)
 
@@ -159,7 +168,7 @@ def _named(point: Array) -> dict[str, float]:
 
 
 def _root(gap: Callable[[float], float], low: float, high: float) -> float:
-    """Where a rising function is zero; its nearest end where it is zero nowhere between."""
+    """Return where a rising function is zero; its nearest end where it is zero nowhere between."""
     if gap(low) >= 0:
         return low
     if gap(high) <= 0:
@@ -176,8 +185,8 @@ def _of_mode(mode: str, india: Context, layer: Mapping[str, float]) -> Context:
     return replace(india.having({**defaults, **layer}, FITTED), mode=mode)
 
 
-def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> dict[str, float]:
-    """How much swifter than by sea traders are, so that the means are in the published ratio."""
+def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> dict[str, float]:
+    """Fit how much faster than by sea traders are, so that the means are in the published ratio."""
     given = published()
     ratio = given[f"ntrs-2023-{mode}"].value / given["ntrs-2023-sea"].value
     wanted = ratio * _mean(india, laboratory)
@@ -186,14 +195,21 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, say: Say) -> di
         return {name: round(india[name] * factor, 4) for name in ("trader_scale", "documents_floor_h")}
 
     factor = _root(lambda f: _mean(_of_mode(mode, india, layer(f)), laboratory) - wanted, 0.02, 4.0)
-    say(f"{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean")
+    log(
+        _(
+            "{mode}: traders {factor:.3f} times as slow as by sea give {ratio:.3f} of the sea's mean",
+            mode=mode,
+            factor=factor,
+            ratio=ratio,
+        )
+    )
     return layer(factor)
 
 
 def _fits(
     base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory
 ) -> list[Fit]:
-    """Simulated anew with the fitted parameters and another seed."""
+    """Simulate again with the fitted parameters and another seed."""
     again = replace(laboratory, seed=laboratory.seed + 1)
     given = published()
     totals = _totals(base.having(layers["general"], FITTED), again)
@@ -239,6 +255,6 @@ def write_calibrated(calibration: Calibration, path: Path) -> None:
 
 
 def kept_fits() -> list[Fit]:
-    """How well the parameters in use fit, as it was found when they were written."""
+    """Return how well the parameters in use fit, as it was found when they were written."""
     rows = read_data("calibrated.toml").get("fit", [])
     return [Fit(published()[row["id"]], row["fitted"], Interval(*row["simulated"])) for row in rows]

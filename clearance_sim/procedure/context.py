@@ -1,13 +1,67 @@
-"""A context: direction, cargo, mode, opening hours and the numbers that differ there."""
+"""The model's numbers with their sources, and a context: direction, cargo, mode, hours and what differs there."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+from clearance_sim.messages import LANGUAGES, _
 from clearance_sim.procedure.hours import Opening, read_hours
-from clearance_sim.procedure.parameters import parameters, read_data
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number: value, range, unit, source and how it is known."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+    known: str
+    low: float
+    high: float
+    title: Mapping[str, str] | None
+    """By language; None where no reader is shown it."""
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Return its title by language, or its name in words."""
+        return self.title or dict.fromkeys(LANGUAGES, self.name.replace("_", " "))
+
+    @property
+    def varies(self) -> bool:
+        """Whether sensitivity analysis moves it."""
+        return self.low < self.high
+
+
+def read_data(name: str) -> dict[str, Any]:
+    """Return a data file of this package."""
+    return tomllib.loads((files("clearance_sim.procedure") / "data" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def parameters() -> Mapping[str, Parameter]:
+    """Return all parameters with their general values."""
+    return {name: _parameter(name, row) for name, row in read_data("parameters.toml").items()}
+
+
+def _parameter(name: str, row: dict[str, Any]) -> Parameter:
+    low, high = row.get("range", [row["value"], row["value"]])
+    return Parameter(
+        name=name,
+        value=float(row["value"]),
+        unit=row["unit"],
+        source=row["source"],
+        known=row["known"],
+        low=float(low),
+        high=float(high),
+        title=row.get("title"),
+    )
+
 
 WORDS = ("direction", "cargo", "mode", "desk_hours", "yard_hours", "laboratory_hours")
 SWITCHES = ("port_in_clock", "release_before_arrival")
@@ -23,8 +77,9 @@ class Context:
 
     name: str
     values: Mapping[str, float]
-    title: tuple[str, str] = ("", "")
-    remark: tuple[str, str] = ("", "")
+    title: Mapping[str, str] = field(default_factory=dict)
+    """By language."""
+    remark: Mapping[str, str] = field(default_factory=dict)
     direction: str = "import"
     cargo: str = "general"
     mode: str = "sea"
@@ -49,7 +104,7 @@ class Context:
         return self.values[parameter]
 
     def quantity(self, parameter: str, value: float | None = None, varies: bool = True) -> float | dict[str, Any]:
-        """A parameter's value, or a number derived from it, as it stands in a scenario."""
+        """Return a parameter's value, or a number derived from it, as it stands in a scenario."""
         given = self[parameter] if value is None else value
         if not self.annotated:
             return given
@@ -74,11 +129,11 @@ class Context:
         return read_hours(self.laboratory_hours)
 
     def but(self, *, because: str = "assumption", **values: float) -> Context:
-        """The same with some parameters changed, and where they come from."""
+        """Return the same with some parameters changed, and where they come from."""
         return self.having(values, because)
 
     def having(self, values: Mapping[str, float], source: str) -> Context:
-        """The same with these parameters changed."""
+        """Return the same with these parameters changed."""
         known(values)
         return replace(
             self,
@@ -88,27 +143,27 @@ class Context:
 
 
 def known(values: Mapping[str, Any]) -> None:
-    """Refuses names that no parameter has."""
+    """Refuse names that no parameter has."""
     for name in values:
         if name not in parameters():
-            raise ContextError(f"no parameter is called {name!r}: see `clearance-sim parameters`")
+            raise ContextError(_("no parameter is called {name!r}: see `clearance-sim parameters`", name=name))
 
 
 def contexts() -> tuple[str, ...]:
-    """The contexts that come with the package."""
+    """Return the contexts that come with the package."""
     return tuple(read_data("contexts.toml")["contexts"])
 
 
 def context(name: str) -> Context:
-    """One of the packaged contexts, calibrated."""
+    """Return one of the packaged contexts, calibrated."""
     rows = read_data("contexts.toml")["contexts"]
     if name not in rows:
-        raise ContextError(f"no context is called {name!r}; there are {', '.join(rows)}")
+        raise ContextError(_("no context is called {name!r}; there are {rows}", name=name, rows=", ".join(rows)))
     return compose(name, rows[name])
 
 
 def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str, float]] | None = None) -> Context:
-    """Lays a context's own words and numbers over those of its mode, direction and cargo, and over the fitted ones."""
+    """Lay a context's own values over those of its mode, direction and cargo, and over the fitted ones."""
     defaults = read_data("contexts.toml")
     values = {each.name: each.value for each in parameters().values()}
     sources: dict[str, str] = {}
@@ -121,15 +176,22 @@ def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str,
     for kind, usual in (("mode", "sea"), ("direction", "import"), ("cargo", "general")):
         chosen = words.get(kind, usual)
         if chosen not in defaults[kind]:
-            raise ContextError(f"no {kind} is called {chosen!r}; there are {', '.join(defaults[kind])}")
+            raise ContextError(
+                _(
+                    "no {kind} is called {chosen!r}; there are {defaults}",
+                    kind=kind,
+                    chosen=chosen,
+                    defaults=", ".join(defaults[kind]),
+                )
+            )
         _lay(values, sources, defaults[kind][chosen]["set"], defaults[kind][chosen]["source"])
     _lay(values, sources, row.get("set", {}), row.get("source", "assumption"))
     return Context(
         name=name,
         values=values,
         sources=sources,
-        title=_both(row.get("title", name)),
-        remark=_both(row.get("remark", "")),
+        title=_by_language(row.get("title", name)),
+        remark=_by_language(row.get("remark", "")),
         baseline_h=row.get("baseline_h"),
         baseline_defensible=row.get("baseline_defensible", False),
         batches=row.get("batches"),
@@ -147,5 +209,5 @@ def _lay(values: dict[str, float], sources: dict[str, str], numbers: Mapping[str
     sources.update(dict.fromkeys(numbers, source))
 
 
-def _both(words: str | Mapping[str, str]) -> tuple[str, str]:
-    return (words, words) if isinstance(words, str) else (words["en"], words["zh"])
+def _by_language(text: str | Mapping[str, str]) -> Mapping[str, str]:
+    return dict.fromkeys(LANGUAGES, text) if isinstance(text, str) else text

@@ -33,14 +33,14 @@ class LogNormal:
 
 
 def from_median_and_p90(median: float, p90: float) -> LogNormal:
-    """The log-normal with this median and this ninth decile."""
+    """Return the log-normal with this median and this ninth decile."""
     if not 0 < median < p90:
         raise ValueError(f"a ninth decile of {p90:g} does not lie above a positive median of {median:g}")
     return LogNormal(mu=log(median), sigma=log(p90 / median) / Z90)
 
 
 def from_mean_and_shares(mean: float, share_below_mean: float, hours: float, share_below_hours: float) -> LogNormal:
-    """The shifted log-normal with this mean, this share below the mean, and this share below some hours.
+    """Return the shifted log-normal with this mean, this share below the mean, and this share below some hours.
 
     The share below its own mean is Φ(σ/2) for every log-normal, whatever its floor: that gives σ; the other share then
     gives the floor.
@@ -62,11 +62,11 @@ def from_mean_and_shares(mean: float, share_below_mean: float, hours: float, sha
 
 
 def scaled(fit: LogNormal, factor: float) -> LogNormal:
-    """The same shape on another scale."""
+    """Return the same shape on another scale."""
     return LogNormal(mu=fit.mu + log(factor), sigma=fit.sigma, floor=fit.floor * factor)
 
 
 def coefficient_of_variation(fit: LogNormal) -> float:
-    """Standard deviation over mean."""
+    """Return the standard deviation over the mean."""
     spread = (fit.mean - fit.floor) * sqrt(exp(fit.sigma**2) - 1)
     return spread / fit.mean

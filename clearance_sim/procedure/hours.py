@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from clearance_sim.messages import _
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALWAYS = "24x7"
 _SPAN = re.compile(r"^(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)$")
@@ -24,7 +26,7 @@ class Opening:
 
 
 def read_hours(words: str) -> tuple[Opening, ...]:
-    """Reads `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`."""
+    """Parse `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`."""
     if words.strip().lower() == ALWAYS:
         return tuple(Opening(day, 0, 1440) for day in range(7))
     return tuple(opening for span in words.split(",") for opening in _span(span.strip()))
@@ -33,23 +35,23 @@ def read_hours(words: str) -> tuple[Opening, ...]:
 def _span(span: str) -> list[Opening]:
     found = _SPAN.match(span)
     if found is None:
-        raise HoursError(f"opening hours {span!r} are not like 'Mon-Fri 08:30-17:00' or '24x7'")
+        raise HoursError(_("opening hours {span!r} are not like 'Mon-Fri 08:30-17:00' or '24x7'", span=span))
     first, last, *clock = found.groups()
     start, end = int(clock[0]) * 60 + int(clock[1]), int(clock[2]) * 60 + int(clock[3])
     if not start < end <= 1440:
-        raise HoursError(f"opening hours {span!r} end before they begin: split a night at 24:00")
+        raise HoursError(_("opening hours {span!r} end before they begin: split a night at 24:00", span=span))
     days = range(7) if first is None else range(_day(first), _day(last or first) + 1)
     return [Opening(day, start, end) for day in days]
 
 
 def _day(name: str) -> int:
     if name.title() not in DAYS:
-        raise HoursError(f"{name!r} is not a weekday: {', '.join(DAYS)}")
+        raise HoursError(_("{name!r} is not a weekday: {names}", name=name, names=", ".join(DAYS)))
     return DAYS.index(name.title())
 
 
 def stretched(openings: tuple[Opening, ...], strength: float) -> tuple[Opening, ...]:
-    """The same desk open longer: at 0 as it is, at 1 round the clock on every day.
+    """Return the same desk open longer: at 0 as it is, at 1 round the clock on every day.
 
     Each day's last opening grows at its end, then its first at its start; a closed day opens for that share of it.
     """
@@ -72,12 +74,12 @@ def _stretched_day(openings: tuple[Opening, ...], day: int, strength: float) -> 
 
 
 def hours_a_week(openings: tuple[Opening, ...]) -> float:
-    """Hours open in a week."""
+    """Return the hours open in a week."""
     return sum(o.end - o.start for o in openings) / 60
 
 
 def as_shifts(openings: tuple[Opening, ...], servers: int | None = None) -> list[dict[str, object]]:
-    """The openings as shifts of a scenario file, days with equal hours taken together."""
+    """Return the openings as shifts of a scenario file, days with equal hours taken together."""
     spans: dict[tuple[int, int], list[str]] = {}
     for opening in openings:
         spans.setdefault((opening.start, opening.end), []).append(DAYS[opening.day])
@@ -97,7 +99,7 @@ def _clock(minutes: int) -> str:
 
 
 def _days_in_words(days: list[str]) -> str:
-    """`daily`, `mon-fri`, or a list."""
+    """Return days as `daily`, `mon-fri`, or a list."""
     if len(days) == 7:
         return "daily"
     positions = [DAYS.index(day) for day in days]

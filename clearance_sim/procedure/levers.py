@@ -1,19 +1,32 @@
-"""What a reform can move, each from 0 (not at all) to 1 (its full reach)."""
+"""What a reform can move, each from 0 (not at all) to 1 (its full reach), and the shares that result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-ORDER = "LEARDO"
+from clearance_sim.messages import Message, _
+from clearance_sim.procedure.context import Context
 
-TITLES = {
-    "L": ("ledger: verified records", "账本：可验凭证"),
-    "E": ("documents ready before arrival", "单证提前备齐、提前申报"),
-    "A": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
-    "R": ("fewer interventions", "降低布控与查验比例"),
-    "D": ("duty deferred or guaranteed", "担保放行、汇总征税"),
-    "O": ("officers and yard 24×7", "关员与查验场全天候"),
+LETTERS = {
+    "ledger": "L",
+    "early_documents": "E",
+    "automation": "A",
+    "fewer_interventions": "R",
+    "deferred_duty": "D",
+    "officers_24x7": "O",
+}
+"""The levers in order, each with the letter that stands for it in texts and figures."""
+LEVERS = tuple(LETTERS)
+PAPERLESS = ("early_documents", "automation")
+
+TITLES: Mapping[str, Message] = {
+    "ledger": _("ledger: verified records"),
+    "early_documents": _("documents ready before arrival"),
+    "automation": _("automatic acceptance and release, 24×7"),
+    "fewer_interventions": _("fewer interventions"),
+    "deferred_duty": _("duty deferred or guaranteed"),
+    "officers_24x7": _("officers and yard 24×7"),
 }
 
 
@@ -21,34 +34,39 @@ TITLES = {
 class Levers:
     """How far each lever is pulled."""
 
-    L: float = 0.0
-    E: float = 0.0
-    A: float = 0.0
-    R: float = 0.0
-    D: float = 0.0
-    O: float = 0.0  # noqa: E741 - the study's letter for officers
+    ledger: float = 0.0
+    early_documents: float = 0.0
+    automation: float = 0.0
+    fewer_interventions: float = 0.0
+    deferred_duty: float = 0.0
+    officers_24x7: float = 0.0
 
     @classmethod
-    def on(cls, letters: Iterable[str]) -> Levers:
-        """These levers pulled fully, the others not at all."""
-        return cls(**dict.fromkeys(letters, 1.0))
+    def on(cls, *names: str) -> Levers:
+        """Return these levers pulled fully, the others not at all."""
+        return cls(**dict.fromkeys(names, 1.0))
 
     @classmethod
     def numbered(cls, mask: int) -> Levers:
-        """The set of levers with this number: lever i of the order is bit i."""
-        return cls.on(letters_of(mask))
+        """Return the set of levers with this number: lever i of the order is bit i."""
+        return cls.on(*names_of(mask))
 
     def but(self, **strengths: float) -> Levers:
-        """The same with some strengths changed."""
+        """Return the same with some strengths changed."""
         return replace(self, **strengths)
 
     def to_json(self) -> dict[str, float]:
-        return {letter: getattr(self, letter) for letter in ORDER}
+        return {name: getattr(self, name) for name in LEVERS}
 
 
-def letters_of(mask: int) -> str:
-    """The letters of a numbered set, in order."""
-    return "".join(letter for bit, letter in enumerate(ORDER) if mask >> bit & 1)
+def names_of(mask: int) -> tuple[str, ...]:
+    """Return the levers of a numbered set, in order."""
+    return tuple(name for bit, name in enumerate(LEVERS) if mask >> bit & 1)
+
+
+def letters_of(names: Iterable[str]) -> str:
+    """Return the letters of some levers, for texts and figures; a lever without a letter stands in full."""
+    return "".join(LETTERS.get(name, name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -56,22 +74,72 @@ class Arm:
     """A way to run the procedure, with a name."""
 
     name: str
-    en: str
-    zh: str
+    title: Message
     levers: Levers
 
 
 ARMS = (
-    Arm("paper", "paper", "纸面办理", Levers()),
-    Arm("edi", "paperless without a ledger (EDI)", "无纸化、无账本（EDI）", Levers.on("EA")),
-    Arm("ledger", "paperless with shared verified records", "无纸化并共享可验凭证（账本）", Levers.on("LEA")),
-    Arm(
-        "edi-reformed",
-        "paperless without a ledger, with R, D and O",
-        "无纸化、无账本，并行 R、D、O",
-        Levers.on("EARDO"),
-    ),
-    Arm(
-        "ledger-reformed", "shared verified records, with R, D and O", "共享可验凭证，并行 R、D、O", Levers.on("LEARDO")
-    ),
+    Arm("paper", _("paper"), Levers()),
+    Arm("edi", _("paperless without a ledger (EDI)"), Levers.on(*PAPERLESS)),
+    Arm("ledger", _("paperless with shared verified records"), Levers.on("ledger", *PAPERLESS)),
+    Arm("edi-reformed", _("paperless without a ledger, with R, D and O"), Levers.on(*LEVERS[1:])),
+    Arm("ledger-reformed", _("shared verified records, with R, D and O"), Levers.on(*LEVERS)),
 )
+
+
+@dataclass(frozen=True)
+class ArmShares:
+    """Shares and probabilities of one arm."""
+
+    prelodged: float
+    deferred: float
+    electronic: float
+    verified: float
+    fallback: float
+    yellow: float
+    red: float
+    query: float
+    query_verified: float
+
+    @property
+    def green(self) -> float:
+        return 1 - self.yellow - self.red
+
+
+def arm_shares(context: Context, levers: Levers) -> ArmShares:
+    """Move every share towards the full reach of its lever, and make room for authorised traders."""
+    trusted = context["aeo_share"]
+    selection = 1 - trusted * (1 - context["aeo_selection_factor"])
+    yellow = _towards(context["yellow_share"], _less(context, "yellow_share"), levers.fewer_interventions)
+    red = _towards(context["red_share"], _less(context, "red_share"), levers.fewer_interventions)
+    prelodged = _towards(context["prelodged_share"], _more(context, "prelodged_share"), levers.early_documents)
+    deferred = _towards(context["deferred_share"], _more(context, "deferred_share"), levers.deferred_duty)
+    query = context["query_share"] * _towards(1.0, context["query_complete_factor"], levers.early_documents)
+    return ArmShares(
+        prelodged=_with_trusted(prelodged, context["aeo_prelodged_share"], trusted),
+        deferred=_with_trusted(deferred, context["aeo_deferred_share"], trusted),
+        electronic=_towards(context["electronic_share"], 1.0, levers.automation),
+        verified=_towards(context["verified_share"], _more(context, "verified_share"), levers.ledger),
+        fallback=context["fallback_share"],
+        yellow=yellow * selection,
+        red=max(context["random_floor"], red * selection),
+        query=query,
+        query_verified=query * context["query_verified_factor"],
+    )
+
+
+def _towards(base: float, full: float, strength: float) -> float:
+    return base + strength * (full - base)
+
+
+def _more(context: Context, share: str) -> float:
+    """Return the full reach of a lever, never less than what is already there."""
+    return max(context[share], context[f"{share}_full"])
+
+
+def _less(context: Context, share: str) -> float:
+    return min(context[share], context[f"{share}_full"])
+
+
+def _with_trusted(share: float, of_trusted: float, trusted: float) -> float:
+    return (1 - trusted) * share + trusted * max(share, of_trusted)

@@ -1,11 +1,15 @@
-"""The machine's part of clearance, measured on a running Provenport where a probe's file is given."""
+"""The machine's part of clearance, measured or assumed: how long it takes, and which forged papers it catches."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from clearance_sim.messages import _
+from clearance_sim.procedure.context import Context
+from clearance_sim.procedure.levers import Levers, arm_shares
 
 
 class MeasuredError(ValueError):
@@ -20,11 +24,11 @@ class Spread:
     p90_s: float
     count: int = 0
 
-    def law(self) -> dict[str, Any]:
-        """As a law of a scenario, in hours."""
+    def distribution(self) -> dict[str, Any]:
+        """Return the durations as a distribution of a scenario, in hours."""
         if self.p90_s <= self.median_s or self.median_s <= 0:
-            return {"law": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
-        return {"law": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
+            return {"distribution": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
+        return {"distribution": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,12 @@ class MachinePart:
         """Share of forged records that the ledger shows to be forged; assumed to be all when nothing was measured."""
         return 1.0 if not self.caught or not self.caught[1] else self.caught[0] / self.caught[1]
 
-    def verdict_law(self) -> dict[str, Any]:
-        return self.lodge_to_verdict.law()
+    def verdict_distribution(self) -> dict[str, Any]:
+        return self.lodge_to_verdict.distribution()
 
-    def release_law(self, hours: float) -> dict[str, Any]:
-        """Automatic release: the system's own message; finality on the ledger follows and holds nobody up."""
-        return {"law": "deterministic", "value_h": hours}
+    def release_distribution(self, hours: float) -> dict[str, Any]:
+        """Return the time of automatic release; finality on the ledger follows and delays nobody."""
+        return {"distribution": "deterministic", "value_h": hours}
 
     def to_json(self) -> dict[str, Any]:
         low, high = wilson(*self.caught) if self.caught and self.caught[1] else (None, None)
@@ -67,7 +71,7 @@ ASSUMED = MachinePart(
 
 
 def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's interval for a share."""
+    """Return Wilson's interval for a share."""
     share, square = hits / count, z * z / count
     middle = (share + square / 2) / (1 + square)
     half = z * ((share * (1 - share) + square / 4) / count) ** 0.5 / (1 + square)
@@ -75,7 +79,7 @@ def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def read_measured(path: Path) -> MachinePart:
-    """Reads a probe's result file.
+    """Read a probe's result file.
 
     Raises:
         MeasuredError: the file is not JSON, or a figure is missing or not a positive number.
@@ -83,7 +87,7 @@ def read_measured(path: Path) -> MachinePart:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        raise MeasuredError(f"{path}: cannot be read as JSON ({fault})") from fault
+        raise MeasuredError(_("{path}: cannot be read as JSON ({fault})", path=path, fault=fault)) from fault
     measures, forged = _of(document, path, "measures"), _of(_of(document, path, "detection"), path, "forged")
     everything = _of(forged, path, "all")
     return MachinePart(
@@ -97,7 +101,9 @@ def read_measured(path: Path) -> MachinePart:
 def _of(document: Any, path: Path, name: str) -> dict[str, Any]:
     found = document.get(name) if isinstance(document, dict) else None
     if not isinstance(found, dict):
-        raise MeasuredError(f"{path}: has no table {name!r}; write the file with `clearance-sim probe --out`")
+        raise MeasuredError(
+            _("{path}: has no table {name!r}; write the file with `clearance-sim probe --out`", path=path, name=name)
+        )
     return found
 
 
@@ -106,7 +112,40 @@ def _spread(measures: Any, path: Path, name: str) -> Spread:
     try:
         spread = Spread(float(table["p50"]["value"]), float(table["p90"]["value"]), int(table["count"]))
     except (KeyError, TypeError, ValueError) as fault:
-        raise MeasuredError(f"{path}: {name} needs count, p50 and p90 as numbers") from fault
+        raise MeasuredError(_("{path}: {name} needs count, p50 and p90 as numbers", path=path, name=name)) from fault
     if spread.count < 1 or not 0 <= spread.median_s <= spread.p90_s:
-        raise MeasuredError(f"{path}: {name} needs 0 <= p50 <= p90 over at least one measurement")
+        raise MeasuredError(
+            _("{path}: {name} needs 0 <= p50 <= p90 over at least one measurement", path=path, name=name)
+        )
     return spread
+
+
+@dataclass(frozen=True)
+class Fraud:
+    """Of ten thousand consignments."""
+
+    forged_per_10000: float
+    caught: float
+    false_but_signed_per_10000: float
+    false_caught: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def fraud(context: Context, levers: Levers, machine: MachinePart) -> Fraud:
+    """Return the forgeries and false statements among ten thousand consignments, and how many of each are caught.
+
+    A ledger shows that a record was altered or never issued; it cannot show that a genuine record tells the truth. Only
+    an examination of the goods finds that, so an arm that examines less catches fewer false statements.
+    """
+    now = arm_shares(context, levers)
+    by_machine = now.verified * (1 - now.fallback)
+    by_eye = (now.yellow + now.red) * context["forgery_seen_on_paper"]
+    forged, false = 1e4 * context["forged_share"], 1e4 * context["false_statement_share"]
+    return Fraud(
+        forged_per_10000=forged,
+        caught=forged * (by_machine * machine.caught_share + (1 - by_machine) * by_eye),
+        false_but_signed_per_10000=false,
+        false_caught=false * now.red * context["falsehood_seen_in_examination"],
+    )

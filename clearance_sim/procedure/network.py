@@ -11,40 +11,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearance_sim.messages import Message, pgettext
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.hours import as_shifts, stretched
-from clearance_sim.procedure.levers import Levers
+from clearance_sim.procedure.levers import ArmShares, Levers, arm_shares
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
 from clearance_sim.procedure.pruning import pruned
-from clearance_sim.procedure.setting import Setting, setting
 
 ARRIVAL, LODGEMENT = "arrival → release", "lodgement → release"
 TRADER, DECLARED = "arrival → lodgement", "declaration → release"
 CLOCKS = (ARRIVAL, LODGEMENT)
 
-TITLES = {
-    "voyage": ("en route", "在途"),
-    "unloading": ("unloading", "卸货"),
-    "early filing": ("documents before arrival", "到港前备单"),
-    "documents": ("documents after arrival", "到港后备单"),
-    "lodgement": ("lodgement", "申报"),
-    "acceptance": ("acceptance at the counter", "窗口受理"),
-    "automatic acceptance": ("automatic acceptance", "自动受理"),
-    "channel": ("channel", "风险分流"),
-    "verification": ("verification by machine", "凭证自动核验"),
-    "fall-back": ("fall-back to paper", "退回纸面办理"),
-    "in-tray": ("in-tray", "案头等待"),
-    "document check": ("document check", "单证审核"),
-    "query": ("query", "质疑答复"),
-    "booking": ("booking an examination", "预约查验"),
-    "examination": ("examination", "查验"),
-    "laboratory": ("laboratory", "送检化验"),
-    "assessment": ("assessment", "审定税费"),
-    "duty payment": ("duty payment", "缴税"),
-    "clearing": ("ready for release", "待放行"),
-    "automatic release": ("automatic release", "自动放行"),
-    "release by hand": ("release by an officer", "人工放行"),
-    "released": ("released", "已放行"),
+TITLES: Mapping[str, Message] = {
+    "voyage": pgettext("station", "en route"),
+    "unloading": pgettext("station", "unloading"),
+    "early filing": pgettext("station", "documents before arrival"),
+    "documents": pgettext("station", "documents after arrival"),
+    "lodgement": pgettext("station", "lodgement"),
+    "acceptance": pgettext("station", "acceptance at the counter"),
+    "automatic acceptance": pgettext("station", "automatic acceptance"),
+    "channel": pgettext("station", "channel"),
+    "verification": pgettext("station", "verification by machine"),
+    "fall-back": pgettext("station", "fall-back to paper"),
+    "in-tray": pgettext("station", "in-tray"),
+    "document check": pgettext("station", "document check"),
+    "query": pgettext("station", "query"),
+    "booking": pgettext("station", "booking an examination"),
+    "examination": pgettext("station", "examination"),
+    "laboratory": pgettext("station", "laboratory"),
+    "assessment": pgettext("station", "assessment"),
+    "duty payment": pgettext("station", "duty payment"),
+    "clearing": pgettext("station", "ready for release"),
+    "automatic release": pgettext("station", "automatic release"),
+    "release by hand": pgettext("station", "release by an officer"),
+    "released": pgettext("station", "released"),
 }
 
 OWNERS = {
@@ -83,13 +83,13 @@ def network(
     warm_up_weeks: int = 2,
     name: str | None = None,
 ) -> Table:
-    """The scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
-    now = setting(context, levers)
+    """Return the scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
+    now = arm_shares(context, levers)
     return pruned(
         {
             "name": name or context.name,
-            "title": {"en": context.title[0], "zh": context.title[1]},
-            "description": {"en": context.remark[0], "zh": context.remark[1]},
+            "title": dict(context.title),
+            "description": dict(context.remark),
             "classes": {kind: {} for kind in ("verified", "paper", *_channelled())},
             "frailty": {"of": "trader", "traders": 5000},
             "calendars": _calendars(context, levers),
@@ -120,13 +120,13 @@ def _clocks() -> Table:
 
 def _calendars(context: Context, levers: Levers) -> Table:
     return {
-        "desk": {"shifts": as_shifts(stretched(context.desk(), levers.O))},
-        "yard": {"shifts": as_shifts(stretched(context.yard(), levers.O))},
+        "desk": {"shifts": as_shifts(stretched(context.desk(), levers.officers_24x7))},
+        "yard": {"shifts": as_shifts(stretched(context.yard(), levers.officers_24x7))},
         "laboratory": {"shifts": as_shifts(context.laboratory())},
     }
 
 
-def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
+def _arrivals(context: Context, now: ArmShares, weeks: int) -> Table:
     size = 1.0
     table: Table = {
         "classes": {"verified": now.verified, "paper": 1 - now.verified},
@@ -152,7 +152,7 @@ def _arrivals(context: Context, now: Setting, weeks: int) -> Table:
     return table
 
 
-def _stations(context: Context, now: Setting, machine: MachinePart) -> Table:
+def _stations(context: Context, now: ArmShares, machine: MachinePart) -> Table:
     return {
         **_goods(context),
         **_lodging(context, now),
@@ -163,7 +163,7 @@ def _stations(context: Context, now: Setting, machine: MachinePart) -> Table:
 
 
 def _goods(context: Context) -> Table:
-    """S0: the goods come, whatever their papers do."""
+    """Return the stations of S0: the goods come, whatever their documents do."""
     unloading = _skewed(context, "unload", "h") if context.port_in_clock else _fixed(0.0)
     before = context.release_before_arrival
     by_class = {
@@ -180,11 +180,11 @@ def _goods(context: Context) -> Table:
     }
 
 
-def _lodging(context: Context, now: Setting) -> Table:
-    """S1 to S3: documents, acceptance, channel."""
+def _lodging(context: Context, now: ArmShares) -> Table:
+    """Return the stations of S1 to S3: documents, acceptance, channel."""
     notice = context["notice_h"]
     early = {
-        "law": "uniform",
+        "distribution": "uniform",
         "low_h": max(0.0, notice - context["prelodged_lead_high_h"]),
         "high_h": max(0.0, notice - context["prelodged_lead_low_h"]),
     }
@@ -205,7 +205,7 @@ def _lodging(context: Context, now: Setting) -> Table:
 
 
 def _documents(context: Context) -> Table:
-    """The trader's wait above a floor: the shape that published totals have."""
+    """Return the trader's wait above a floor: the shape that published totals have."""
     floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
     return _slow(context, "documents") | floor
 
@@ -213,14 +213,14 @@ def _documents(context: Context) -> Table:
 def _acceptance(context: Context) -> Table:
     low, mode = context["acceptance_low_wh"], context["acceptance_mode_wh"]
     return {
-        "law": "triangular",
+        "distribution": "triangular",
         "low_h": min(low, mode),
         "mode_h": mode,
         "high_h": max(context["acceptance_high_wh"], mode),
     }
 
 
-def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Table]:
+def _channels(context: Context, now: ArmShares, kind: str, check: str) -> list[Table]:
     return [
         {"to": check, "probability": context.quantity("red_share", now.red), "becomes": f"red{kind}"},
         {"to": check, "probability": context.quantity("yellow_share", now.yellow), "becomes": f"yellow{kind}"},
@@ -228,10 +228,10 @@ def _channels(context: Context, now: Setting, kind: str, check: str) -> list[Tab
     ]
 
 
-def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
-    """S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
+def _checking(context: Context, now: ArmShares, machine: MachinePart) -> Table:
+    """Return the stations of S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
     glance = {
-        "law": "uniform",
+        "distribution": "uniform",
         "low_h": context.quantity("check_verified_low_wh"),
         "high_h": context.quantity("check_verified_high_wh"),
     }
@@ -250,7 +250,7 @@ def _checking(context: Context, now: Setting, machine: MachinePart) -> Table:
     }
     return {
         "verification": {
-            **_station(machine.verdict_law()),
+            **_station(machine.verdict_distribution()),
             "next": "in-tray",
             "next_by_class": {
                 f"{channel} verified": [
@@ -276,9 +276,9 @@ def _checked(context: Context, channel: str, query: float) -> list[Table]:
 
 
 def _examining(context: Context) -> Table:
-    """S6 and S7: booking, examination, laboratory."""
+    """Return the stations of S6 and S7: booking, examination, laboratory."""
     day = _hours_of_a_day(context)
-    days = {"law": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
+    days = {"distribution": "empirical", "values_h": [day * n for n in (1, 2, 3, 4)], "weights": list(LABORATORY_DAYS)}
     return {
         "booking": _working("yard", _skewed(context, "booking", "wh"), "examination"),
         "examination": {
@@ -297,8 +297,8 @@ def _hours_of_a_day(context: Context) -> float:
     return sum(o.end - o.start for o in openings) / 60 / len({o.day for o in openings})
 
 
-def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) -> Table:
-    """S8 and S9: duty, and release once the goods are there."""
+def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) -> Table:
+    """Return the stations of S8 and S9: duty, and release once the goods are there."""
     paid = "clearing" if context.release_before_arrival else "voyage"
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
     deferred = {
@@ -314,7 +314,7 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
         else {}
     )
     duty = _human(context, _slow(context, "duty"), "clearing")
-    release = machine.release_law(context["release_automatic_h"])
+    release = machine.release_distribution(context["release_automatic_h"])
     return {
         "assessment": {**_station(_fixed(0.0)), "next": "clearing", "next_by_class": deferred},
         "duty payment": {**duty, "next_by_class": after_duty},
@@ -328,39 +328,39 @@ def _paying_and_leaving(context: Context, now: Setting, machine: MachinePart) ->
 # --- how stations are written --------------------------------------------------------------------------------------
 
 
-def _station(law: Table) -> Table:
-    """As many are served as come."""
-    return {"service": law, "servers": "unlimited"}
+def _station(distribution: Table) -> Table:
+    """Return a station without a limit on servers."""
+    return {"service": distribution, "servers": "unlimited"}
 
 
 def _fixed(hours: float | Table) -> Table:
-    return {"law": "deterministic", "value_h": hours}
+    return {"distribution": "deterministic", "value_h": hours}
 
 
 def _skewed(context: Context, stage: str, unit: str) -> Table:
     return {
-        "law": "log-normal",
+        "distribution": "log-normal",
         "median_h": context.quantity(f"{stage}_median_{unit}"),
         "p90_h": context.quantity(f"{stage}_p90_{unit}"),
     }
 
 
 def _slow(context: Context, stage: str) -> Table:
-    """A trader's wait: the median and the ninth decile times how slow traders are."""
-    law: Table = {"law": "log-normal"}
+    """Return a trader's wait: the median and the ninth decile times how slow traders are."""
+    distribution: Table = {"distribution": "log-normal"}
     for part in ("median", "p90"):
         name = f"{stage}_{part}_h"
-        law[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
-    return law
+        distribution[f"{part}_h"] = context.quantity(name, context[name] * context["trader_scale"])
+    return distribution
 
 
-def _human(context: Context, law: Table, to: str) -> Table:
-    return {**_station(law), "frailty": context["frailty"], "next": to}
+def _human(context: Context, distribution: Table, to: str) -> Table:
+    return {**_station(distribution), "frailty": context["frailty"], "next": to}
 
 
-def _working(calendar: str, law: Table, to: str) -> Table:
-    """A wait that counts only while the calendar is open."""
-    return {**_station(law), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
+def _working(calendar: str, distribution: Table, to: str) -> Table:
+    """Return a wait that counts only while the calendar is open."""
+    return {**_station(distribution), "calendar": calendar, "end_of_shift": "pre-empt-resume", "next": to}
 
 
 def _instant(next_: list[Table], **by_class: list[Table]) -> Table:
@@ -373,5 +373,5 @@ def _either(share: float | Table, first: str, second: str) -> list[Table]:
 
 
 def stations_of(table: Mapping[str, Any]) -> list[str]:
-    """The stations where a consignment spends time, in the procedure's order."""
+    """Return the stations where a consignment spends time, in the procedure's order."""
     return [name for name in table["stations"] if name in OWNERS]

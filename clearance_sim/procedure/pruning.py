@@ -9,7 +9,7 @@ Table = dict[str, Any]
 
 
 def pruned(scenario: Table) -> Table:
-    """The same scenario without ways, stations, calendars and clocks that no consignment meets."""
+    """Return the same scenario without ways, stations, calendars and clocks that no consignment meets."""
     stations = {name: _taken(station) for name, station in scenario["stations"].items()}
     arrivals = {name: _arriving(source) for name, source in scenario["arrivals"].items()}
     starts = {(way["to"], kind) for source in arrivals.values() for kind in source["classes"] for way in source["to"]}
@@ -75,11 +75,13 @@ def _onward(stations: dict[str, Table], name: str, kind: str) -> Iterator[tuple[
 
 
 def _of_kinds(station: Table, kinds: set[str]) -> Table:
-    """The station for these classes only; what most of them do stands as what all do who are not named."""
+    """Return the station for these classes only; what most of them do stands as what all do who are not named."""
     ways = {kind: station["next_by_class"].get(kind, station["next"]) for kind in sorted(kinds)}
     usual = max(ways.values(), key=lambda each: sum(other == each for other in ways.values()))
     by_class = {kind: each for kind, each in ways.items() if each != usual}
-    services = {kind: law for kind, law in station.get("service_by_class", {}).items() if kind in kinds}
+    services = {
+        kind: distribution for kind, distribution in station.get("service_by_class", {}).items() if kind in kinds
+    }
     kept = {key: value for key, value in station.items() if key not in ("next", "next_by_class", "service_by_class")}
     kept["next"] = usual
     return (

@@ -15,12 +15,12 @@ from clearance_sim.analysis.summary import TIME_FIGURES, VISIT_FIGURES
 from clearance_sim.analysis.summary import Summary as ReplicationSummary
 from clearance_sim.engine.replication import Replication, replicate
 from clearance_sim.engine.tables import Compiled, compiled
-from clearance_sim.execution.running import chunk
+from clearance_sim.execution.runner import chunk
 from clearance_sim.procedure.context import Context
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.measured import ASSUMED, MachinePart
 from clearance_sim.procedure.network import ARRIVAL, CLOCKS, network, stations_of
-from clearance_sim.scenario.reading import from_values
+from clearance_sim.scenario.loader import from_values
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -65,7 +65,10 @@ class Runs:
         return clock in self.made.clocks
 
     def clock_values(self, clock: str = "total") -> Array:
-        """One row a replication, in the order of arrival; NaN where a consignment never reached the clock's end."""
+        """Return the times, one row a replication, in the order of arrival.
+
+        NaN where a consignment never reached the clock's end.
+        """
         place = self.made.clocks.index(clock)
         return _padded([summary.values[place] for summary in self.summaries if summary.values is not None])
 
@@ -94,12 +97,12 @@ class Runs:
         return np.array([summary.times[place, figure] for summary in self.summaries])
 
     def wait(self, station: str) -> Array:
-        """Mean wait for a free officer, one figure a replication."""
+        """Return the mean wait for a free officer, one figure a replication."""
         place, figure = self.stations.index(station), VISIT_FIGURES.index("wait_mean")
         return np.array([summary.visits[place, 0, figure] for summary in self.summaries])
 
     def week(self, station: str) -> tuple[Array, Array]:
-        """Waiting and on duty at each hour of the week."""
+        """Return the numbers waiting and on duty at each hour of the week."""
         place = self.stations.index(station)
         seen = np.mean([summary.observed[:, place] for summary in self.summaries], axis=0)
         return seen[:, 0], seen[:, 2]
@@ -124,7 +127,10 @@ class Laboratory:
     machine: MachinePart = ASSUMED
 
     def runs(self, context: Context, levers: Levers, stages: bool = False) -> Runs:
-        """One cell with every consignment's times; with `stages`, the time at each station and the desks' week too."""
+        """Return one cell with every consignment's times.
+
+        With `stages`, the time at each station and the desks' week too.
+        """
         table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
         if stages:
             table["clocks"] |= {f"in {name}": stay(name) for name in stations_of(table)}
@@ -134,7 +140,7 @@ class Laboratory:
         return Runs(made, chunk(made.tables, self.seed, 0, self.replications, none, keep=True))
 
     def summary(self, context: Context, levers: Levers) -> Summary:
-        """One cell, reduced to its statistics.
+        """Return one cell, reduced to its statistics.
 
         Straight from the engine: a study of thousands of cells has no use for the figures of every station and class.
         """
@@ -152,7 +158,7 @@ class Laboratory:
         )
 
     def summaries(self, cells: Sequence[Cell], progress: Callable[[int, int], None] | None = None) -> list[Summary]:
-        """Many cells, a thread each; the order and the number of threads change nothing in the results."""
+        """Run many cells, a thread each; order and number of threads change nothing in the results."""
         found: list[Summary] = []
         with ThreadPoolExecutor(self.workers) as threads:
             for summary in threads.map(lambda cell: self.summary(*cell), cells):
@@ -163,7 +169,7 @@ class Laboratory:
 
 
 def _three(done: Replication, clock: int) -> tuple[float, float, float]:
-    """Mean, median and ninth decile of one clock in one replication, without its warm-up."""
+    """Return mean, median and ninth decile of one clock in one replication, without its warm-up."""
     hours = done.out[clock, done.arrived - done.counted :]
     hours = hours[~np.isnan(hours)]
     if hours.size == 0:
@@ -173,17 +179,17 @@ def _three(done: Replication, clock: int) -> tuple[float, float, float]:
 
 
 def stay(station: str) -> dict[str, str]:
-    """A clock from the first entry of a station to the last leaving."""
+    """Return a clock from the first entry of a station to the last leaving."""
     return {"from": f"enter:{station}", "to": f"leave:{station}"}
 
 
 def counted(runs: Times) -> Mask:
-    """Which of the clocks' values belong to consignments that came after the warm-up."""
+    """Return which of the clocks' values belong to consignments that came after the warm-up."""
     return ~runs.in_warm_up & (runs.final_class >= 0)
 
 
 def time_in(runs: Runs, stations: Collection[str]) -> tuple[Array, Mask]:
-    """Hours that each consignment spends at stations, and which consignments come to the first of them.
+    """Return hours that each consignment spends at stations, and which consignments come to the first of them.
 
     A query lies within the stay at the document check; it is taken out unless it is asked for.
     """
@@ -199,13 +205,13 @@ def time_in(runs: Runs, stations: Collection[str]) -> tuple[Array, Mask]:
 
 
 def of_channel(runs: Times, channel: str) -> Mask:
-    """Which consignments ended in a channel, verified or not."""
+    """Return which consignments ended in a channel, verified or not."""
     places = [place for place, name in enumerate(runs.class_names) if name.split(" ")[0] == channel]
     return np.isin(runs.final_class, places)
 
 
 def by_replication(runs: Times, clock: str, channel: str = "") -> list[Array]:
-    """A clock's hours in each replication, without the warm-up and without consignments that never reached its end."""
+    """Return a clock's hours in each replication, without the warm-up and consignments that never reached its end."""
     hours = runs.clock_values(clock)
     kept = np.isfinite(hours) & counted(runs)
     if channel:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import _
+from clearance_sim.procedure.context import SWITCHES, WORDS, Context, ContextError, compose, parameters
 from clearance_sim.procedure.hours import HoursError, read_hours
-from clearance_sim.procedure.intervals import Interval
-from clearance_sim.procedure.levers import ORDER, Levers
+from clearance_sim.procedure.levers import LEVERS, Levers
 from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS, TRADER
-from clearance_sim.procedure.parameters import parameters
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35
@@ -67,7 +67,7 @@ class Study:
     note: str = ""
 
     def holds(self, predicted: float) -> bool:
-        """Whether a prediction lies within the tolerance."""
+        """Return whether a prediction lies within the tolerance."""
         if abs(predicted - self.published) <= self.slack:
             return True
         if self.published <= 0 or predicted <= 0:
@@ -110,12 +110,12 @@ class Trial:
 
 
 def packaged_studies() -> list[Study]:
-    """The studies that come with the package."""
+    """Return the studies that come with the package."""
     return read_studies((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
 
 
 def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
-    """Reads a studies' file.
+    """Read a studies' file.
 
     Raises:
         StudyError: which row, what is wrong with it, and what it might be.
@@ -123,9 +123,9 @@ def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
     try:
         rows = tomllib.loads(text).get("study", [])
     except tomllib.TOMLDecodeError as fault:
-        raise StudyError(f"{where}: not TOML: {fault}") from fault
+        raise StudyError(_("{where}: not TOML: {fault}", where=where, fault=fault)) from fault
     if not rows:
-        raise StudyError(f"{where}: holds no [[study]]")
+        raise StudyError(_("{where}: holds no [[study]]", where=where))
     return [_study(row, f"{where}: study {row.get('id', number)}") for number, row in enumerate(rows, 1)]
 
 
@@ -133,16 +133,37 @@ def _study(row: Mapping[str, Any], where: str) -> Study:
     _only(row, _KEYS, where)
     for needed in _NEEDED:
         if needed not in row:
-            raise StudyError(f"{where}: has no {needed!r}")
+            raise StudyError(_("{where}: has no {needed!r}", where=where, needed=needed))
     if row["statistic"] not in PLAIN:
-        raise StudyError(f"{where}: no statistic is called {row['statistic']!r}; there are {', '.join(PLAIN)}")
+        raise StudyError(
+            _(
+                "{where}: no statistic is called {statistic!r}; there are {names}",
+                where=where,
+                statistic=row["statistic"],
+                names=", ".join(PLAIN),
+            )
+        )
     clock = _PLAIN_CLOCKS.get(row.get("clock", ARRIVAL), row.get("clock", ARRIVAL))
     if clock not in _CLOCKS:
-        raise StudyError(f"{where}: no clock is called {clock!r}; there are {', '.join(_CLOCKS)}")
+        raise StudyError(
+            _(
+                "{where}: no clock is called {clock!r}; there are {names}",
+                where=where,
+                clock=clock,
+                names=", ".join(_CLOCKS),
+            )
+        )
     if unknown := set(row.get("stations", ())) - set(OWNERS):
-        raise StudyError(f"{where}: no station is called {min(unknown)!r}; there are {', '.join(OWNERS)}")
+        raise StudyError(
+            _(
+                "{where}: no station is called {unknown!r}; there are {names}",
+                where=where,
+                unknown=min(unknown),
+                names=", ".join(OWNERS),
+            )
+        )
     if row["statistic"] == "reduction" and "against" not in row:
-        raise StudyError(f"{where}: a reduction needs a context it is measured `against`")
+        raise StudyError(_("{where}: a reduction needs a context it is measured `against`", where=where))
     plain = {key: row[key] for key in _KEYS & set(row) if key not in _BUILT}
     own = row.get("context", {})
     return Study(
@@ -163,7 +184,7 @@ _ALIASES = ("officer_hours", "facilitated_share", "green_share", "documents_mean
 
 
 def context_of(row: Mapping[str, Any], where: str = "context") -> Context:
-    """A context from a study's own words and numbers."""
+    """Return a context from a study's own words and numbers."""
     _only(row, {*WORDS, *SWITCHES, *_ALIASES, *parameters()}, where)
     words = {key: row[key] for key in (*WORDS, *SWITCHES) if key in row}
     if "officer_hours" in row:
@@ -183,7 +204,7 @@ def _aliased(here: Context, row: Mapping[str, Any], where: str) -> Context:
     if green is not None:
         yellow = 1 - float(green) - here["red_share"]
         if yellow < -1e-9:
-            raise StudyError(f"{where}: facilitated_share and red_share sum to more than one")
+            raise StudyError(_("{where}: facilitated_share and red_share sum to more than one", where=where))
         here = here.but(because="the study's row", yellow_share=max(0.0, yellow))
     if "documents_mean_h" in row:
         here = here.having(_documents_of_mean(here, float(row["documents_mean_h"])), "the study's row")
@@ -199,8 +220,8 @@ def _documents_of_mean(here: Context, mean_h: float) -> dict[str, float]:
 
 
 def _levers(row: Mapping[str, Any], where: str) -> Levers:
-    _only(row, set(ORDER), where)
-    return Levers(**{letter: float(strength) for letter, strength in row.items()})
+    _only(row, set(LEVERS), where)
+    return Levers(**{name: float(strength) for name, strength in row.items()})
 
 
 def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:
@@ -209,7 +230,11 @@ def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:
     for key in row:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
-            raise StudyError(f"{where}: does not know {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            if near:
+                raise StudyError(
+                    _("{where}: does not know {key!r}; did you mean {near!r}?", where=where, key=key, near=near[0])
+                )
+            raise StudyError(_("{where}: does not know {key!r}", where=where, key=key))
 
 
 def try_studies(
@@ -236,7 +261,7 @@ def _predicted(study: Study, laboratory: Laboratory) -> Array:
 
 
 def _stages(runs: Runs, study: Study) -> Array:
-    """Hours at the study's stations; or customs' part of the whole in per cent."""
+    """Return hours at the study's stations; or customs' part of the whole in per cent."""
     share = study.statistic == "customs share"
     hours, whom = time_in(runs, CUSTOMS if share else study.stations)
     if share:

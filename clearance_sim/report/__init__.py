@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clearance_sim.report.compose import ReportError, compose
+from clearance_sim.report.compose import RUN_FORMAT, ReportError, compose, compose_run
 from clearance_sim.report.html import to_html
 from clearance_sim.report.pdf import to_pdf
-from clearance_sim.report.run_report import RUN_FORMAT, compose_run
 
 __all__ = [
     "RUN_FORMAT",
@@ -22,15 +21,15 @@ __all__ = [
 
 
 def write_html(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> str:
-    """The report on a claim study as one page."""
+    """Return the report on a claim study as one page."""
     return to_html(compose(claim, language, probe, trs, commands))
 
 
 def write_pdf(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> bytes:
-    """The report on a claim study as PDF."""
+    """Return the report on a claim study as PDF."""
     return to_pdf(compose(claim, language, probe, trs, commands))
 
 
 def run_page(result: Any, language: str, commands: Sequence[str] = ()) -> str:
-    """The report on one run as one page."""
+    """Return the report on one run as one page."""
     return to_html(compose_run(result, language, commands))

@@ -42,18 +42,18 @@ TEXTURES = ("plain", "lines", "bars", "grid", "rail", "dense")
 
 
 def colour(name: str) -> str:
-    """A colour by day; the page replaces it at night."""
+    """Return a colour by day; the page replaces it at night."""
     return COLOURS[name][0]
 
 
 def series(number: int) -> dict[str, Any]:
-    """How the line of this number looks."""
+    """Return how the line of this number looks."""
     place = number % len(SERIES)
     return {"color": colour(SERIES[place]), "linestyle": _DASHES[place], "linewidth": 1.8}
 
 
 def mark(number: int) -> str:
-    """The mark of this number's points."""
+    """Return the mark of this number's points."""
     return _MARKS[number % len(_MARKS)]
 
 
@@ -101,7 +101,7 @@ class Canvas:
     is_wide: bool
 
     def panels(self, count: int, share_y: bool = False) -> list[Axes]:
-        """So many axes: up to three side by side where there is room, else one below the other."""
+        """Return this many axes: up to three side by side where there is room, else one below the other."""
         columns = min(count, MOST_PANELS_ABREAST) if self.is_wide else 1
         rows = -(-count // columns)
         axes = list(self.figure.subplots(rows, columns, squeeze=False, sharey=share_y and self.is_wide).flat)
@@ -111,7 +111,7 @@ class Canvas:
 
 
 def legend(canvas: Canvas, axes: Axes) -> None:
-    """What the lines mean, below the chart, in as many columns as their names leave room for."""
+    """Draw the legend below the chart, in as many columns as its labels leave room for."""
     handles, labels = axes.get_legend_handles_labels()
     longest = max((width_of(label) for label in labels), default=0)
     columns = 1 if not canvas.is_wide else 3 if longest <= 30 else 2
@@ -119,7 +119,7 @@ def legend(canvas: Canvas, axes: Axes) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A title on as many lines as it needs."""
+    """Return a title on as many lines as it needs."""
     lines = [""]
     for word in re.findall(r"[\u2e80-\uffff]|[^\u2e80-\uffff\s]+\s*|\s+", text):
         if width_of(lines[-1] + word.rstrip()) > width:
@@ -129,7 +129,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def width_of(text: str) -> int:
-    """How wide a text is, in letters; a Chinese character takes two."""
+    """Return how wide a text is, in letters; a Chinese character takes two."""
     return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
 
 
@@ -141,7 +141,7 @@ def _know_the_font() -> str:
 
 @contextmanager
 def style(as_paths: bool, is_wide: bool) -> Iterator[None]:
-    """Matplotlib's settings for our charts; text as text, or as shapes that need no font."""
+    """Set matplotlib up for our charts, with text as text, or as shapes that need no font."""
     size = 8.5 if is_wide else 8
     settings: dict[str, Any] = {
         "font.family": [_know_the_font()],
@@ -176,7 +176,7 @@ def style(as_paths: bool, is_wide: bool) -> Iterator[None]:
 
 
 def draw(chart: Any, is_wide: bool, as_paths: bool) -> str:
-    """A chart as an SVG document."""
+    """Return a chart as an SVG document."""
     with style(as_paths, is_wide):
         panels = chart.rows if is_wide else chart.panels
         width = WIDE if is_wide else NARROW
@@ -188,7 +188,7 @@ def draw(chart: Any, is_wide: bool, as_paths: bool) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """An SVG document as a part of a page: no addresses, ids of its own, the page's font and colours."""
+    """Return an SVG document as a part of a page: no addresses, ids of its own, the page's font and colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", svg)
@@ -203,7 +203,7 @@ def inline(svg: str, name: str) -> str:
 
 
 def _shorter(svg: str) -> str:
-    """Without comments, empty lines and needless digits: half the size."""
+    """Return an SVG without comments, empty lines and needless digits, half the size."""
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
     out = StringIO()

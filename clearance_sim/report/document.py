@@ -37,12 +37,12 @@ class Subheading:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; the first ``words`` columns hold words, the others figures."""
+    """Rows under a heading; the first ``text_columns`` hold text, the others figures."""
 
     heading: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
-    words: int = 1
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Verdict:
     """What the first page says."""
 
     outcome: str
-    """``holds``, ``holds as median``, ``does not hold`` or ``cannot tell``."""
-    word: str
+    """``holds``, ``holds as median``, ``does not hold`` or ``indeterminate``."""
+    label: str
     text: str
     reasons: tuple[str, ...]
     chart: Chart | None
@@ -102,6 +102,6 @@ class Document:
 
 
 def section(name: str, title: str, blocks: Sequence[Block | None]) -> Section | None:
-    """A section of the blocks that are there; None where there is none."""
+    """Return a section of the blocks that are there; None where there is none."""
     present = tuple(block for block in blocks if block is not None)
     return Section(name, title, present) if present else None

@@ -18,7 +18,7 @@ _UNITS_OF_ERROR = 1.0
 
 @cache
 def as_woff(characters: str) -> str:
-    """The font for a page, in base64: for readers whose machine has no Chinese font."""
+    """Return the font for a page, in base64: for readers whose machine has no Chinese font."""
     font = _cut_down(characters)
     font.flavor = "woff"
     return base64.b64encode(_saved(font)).decode()
@@ -26,7 +26,7 @@ def as_woff(characters: str) -> str:
 
 @cache
 def as_truetype(characters: str) -> bytes:
-    """The font for PDF, with TrueType outlines.
+    """Return the font for PDF, with TrueType outlines.
 
     With OpenType outlines the file carries an encoding of its own, which some programs cannot follow when text is
     copied out of it: pypdf reads every other character as NUL.

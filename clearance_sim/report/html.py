@@ -4,6 +4,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from clearance_sim.messages import language_tag
 from clearance_sim.report.canvas import COLOURS, draw, inline
 from clearance_sim.report.document import (
     Block,
@@ -18,20 +19,19 @@ from clearance_sim.report.document import (
     Verdict,
 )
 from clearance_sim.report.fonts import as_woff
-from clearance_sim.report.words import Words
+from clearance_sim.report.labels import Labels
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}
 """Every outcome has a word, a shape and a colour; what is not listed cannot be told."""
-CANNOT_TELL = ("◐", "wait")
+INDETERMINATE = ("◐", "wait")
 _STYLE = "/* style */"
-_LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
 
 
 class _Page:
     """Numbers figures and tables while it writes them."""
 
     def __init__(self, language: str) -> None:
-        self.words = Words(language)
+        self.labels = Labels(language)
         self.figures = 0
         self.tables = 0
 
@@ -52,7 +52,7 @@ class _Page:
 
     def chart(self, chart: Chart) -> str:
         self.figures += 1
-        title = self.words.say("figure", number=self.figures, title=chart.title)
+        title = self.labels.text("figure", number=self.figures, title=chart.title)
         pictures = "".join(
             f'<div class="{kind}">{inline(draw(chart, is_wide, as_paths=False), f"{chart.name}-{kind}")}</div>'
             for kind, is_wide in (("wide", True), ("narrow", False))
@@ -65,9 +65,9 @@ class _Page:
 
     def table(self, table: Table) -> str:
         self.tables += 1
-        title = self.words.say("table", number=self.tables, title=table.caption)
+        title = self.labels.text("table", number=self.tables, title=table.caption)
         head = "".join(
-            f'<th scope="col"{"" if place < table.words else " class=n"}>{escape(cell)}</th>'
+            f'<th scope="col"{"" if place < table.text_columns else " class=n"}>{escape(cell)}</th>'
             for place, cell in enumerate(table.heading)
         )
         rows = "".join(self._row(table, row) for row in table.rows)
@@ -82,7 +82,7 @@ class _Page:
     def _row(table: Table, row: tuple[str, ...]) -> str:
         first = f'<th scope="row">{escape(row[0])}</th>'
         cells = "".join(
-            f"<td{'' if place < table.words else ' class=n'}>{_figure(cell)}</td>"
+            f"<td{'' if place < table.text_columns else ' class=n'}>{_figure(cell)}</td>"
             for place, cell in enumerate(row[1:], 1)
         )
         return f"<tr>{first}{cells}</tr>"
@@ -92,19 +92,19 @@ class _Page:
         return f'<section id="{section.name}"><h2>{escape(section.title)}</h2>\n{blocks}</section>'
 
     def verdict(self, verdict: Verdict) -> str:
-        shape, tone = SHAPES.get(verdict.outcome, CANNOT_TELL)
+        shape, tone = SHAPES.get(verdict.outcome, INDETERMINATE)
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
         chart = self.chart(verdict.chart) if verdict.chart else ""
-        label = escape(self.words.say("verdict"))
+        label = escape(self.labels.text("verdict"))
         return (
             f'<section id="first" class="verdict {tone}"><p class="label">{label}</p>'
-            f'<p class="word"><span aria-hidden="true">{shape}</span> {escape(verdict.word)}</p>'
+            f'<p class="word"><span aria-hidden="true">{shape}</span> {escape(verdict.label)}</p>'
             f"<ol>{reasons}</ol>{chart}</section>"
         )
 
 
 def _figure(cell: str) -> str:
-    """A cell's text; an interval stands below its figure."""
+    """Return a cell's text; an interval stands below its figure."""
     value, bracket, interval = cell.partition(" [")
     if not bracket:
         return escape(cell)
@@ -112,13 +112,13 @@ def _figure(cell: str) -> str:
 
 
 def to_html(document: Document) -> str:
-    """The document as a page."""
+    """Return the document as a page."""
     page = _Page(document.language)
     verdict = page.verdict(document.verdict) if document.verdict else ""
     sections = "\n".join(map(page.section, document.sections))
     links = "".join(f'<li><a href="#{part.name}">{escape(part.title)}</a></li>' for part in document.sections)
     body = Template(_template("report.html")).substitute(
-        language=_LANGUAGE_TAGS[document.language],
+        language=language_tag(document.language),
         title=escape(document.title),
         subtitle=escape(document.subtitle),
         made=escape(document.made),

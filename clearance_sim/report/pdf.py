@@ -9,6 +9,7 @@ from tempfile import NamedTemporaryFile
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, TextEmphasis, XPos, YPos
 
+from clearance_sim.messages import language_tag
 from clearance_sim.report.canvas import WIDE, colour, draw
 from clearance_sim.report.document import (
     Block,
@@ -23,12 +24,13 @@ from clearance_sim.report.document import (
     Verdict,
 )
 from clearance_sim.report.fonts import as_truetype
-from clearance_sim.report.html import CANNOT_TELL, SHAPES
-from clearance_sim.report.words import WORDS, Words
+from clearance_sim.report.html import INDETERMINATE, SHAPES
+from clearance_sim.report.labels import Labels
 
 _FAMILY = "Noto Sans SC"
 _TONES = {"good": (23, 112, 58), "bad": (179, 38, 30), "wait": (138, 86, 0)}
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
+_CHINESE = re.compile(r"[\u2e80-\uffff]")
 _CLOSING = "，。；：、）”》！？"
 _PARTS = re.compile(rf"\n|[（“《]*[\u2e80-\uffff][{_CLOSING}\u3000]*|[^\s\u2e80-\uffff]+[{_CLOSING}]*[^\S\n]*|[^\S\n]+")
 """Where a line may end: after a word, after a Chinese character, never before what closes or after what opens."""
@@ -46,7 +48,7 @@ class _Paper(FPDF):
 
     def __init__(self, document: Document) -> None:
         super().__init__(format="A4")
-        self.words = Words(document.language)
+        self.labels = Labels(document.language)
         self.figures = 0
         self.tables = 0
         with NamedTemporaryFile(suffix=".ttf") as font:
@@ -58,15 +60,15 @@ class _Paper(FPDF):
         self.set_title(document.title)
         self.set_subject(document.subtitle)
         self.set_creator("Provenport")
-        self.set_lang({"en": "en", "zh": "zh-Hans"}[document.language])
+        self.set_lang(language_tag(document.language))
         self.head = f"Provenport · {document.title}"
 
     def footer(self) -> None:
-        """The report's name and the page's number."""
+        """Print the report's name and the page's number."""
         self.set_y(-12)
         self.type(7.5, "soft")
         self.cell(_WIDTH / 2, 4, self.head)
-        self.cell(_WIDTH / 2, 4, self.words.say("page", number=self.page_no()), align="R")
+        self.cell(_WIDTH / 2, 4, self.labels.text("page", number=self.page_no()), align="R")
 
     def type(self, size: float, tone: str = "ink") -> None:
         """Set the size and colour of what follows."""
@@ -74,9 +76,9 @@ class _Paper(FPDF):
         self.set_text_color(*_rgb(tone))
 
     def lines(self, text: str, size: float = 9.5, tone: str = "ink", height: float = 5.0, indent: float = 0) -> None:
-        """Text over the page's width."""
-        if self.words.language == "en":
-            # In a Chinese font these are as wide as a Chinese character.
+        """Print text over the page's width."""
+        if not _CHINESE.search(text):
+            # The font draws curly quotation marks as wide as a Chinese character.
             text = text.translate(_STRAIGHT)
         self.type(size, tone)
         text = self.broken(text, _WIDTH - indent - 2 * self.c_margin)
@@ -84,7 +86,7 @@ class _Paper(FPDF):
         self.multi_cell(_WIDTH - indent, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def broken(self, text: str, width: float) -> str:
-        """Text in lines: fpdf2 breaks at spaces only, and Chinese has none."""
+        """Break text into lines, since fpdf2 breaks at spaces only and Chinese has none."""
         lines = [""]
         for part in _PARTS.findall(text):
             if part == "\n" or self.get_string_width(lines[-1] + part.rstrip()) > width:
@@ -99,13 +101,15 @@ class _Paper(FPDF):
 
 
 def characters_of(document: Document) -> str:
-    """Every character that the paper shows; what stands in charts is drawn as shapes."""
-    told = str(asdict(document)) + "".join(Words(document.language).say("page", number=n) for n in range(10))
-    return "".join(sorted({*told, *"•●◐■0123456789", *(c for word in WORDS.values() for text in word for c in text)}))
+    """Return every character that the paper shows; what stands in charts is drawn as shapes."""
+    labels = Labels(document.language)
+    own = [labels.text("verdict"), *(labels.text("page", number=n) for n in range(10))]
+    own += [labels.text(key, number=0, title="") for key in ("figure", "table")]
+    return "".join(sorted({*str(asdict(document)), *"".join(own), *"•●◐■0123456789"}))
 
 
 def to_pdf(document: Document) -> bytes:
-    """The document as a PDF file."""
+    """Return the document as a PDF file."""
     # fpdf2 tells of every SVG attribute that it does not need.
     logging.getLogger("fpdf.svg").setLevel(logging.ERROR)
     paper = _Paper(document)
@@ -130,15 +134,15 @@ def _head(paper: _Paper, document: Document) -> None:
 
 
 def _verdict(paper: _Paper, verdict: Verdict) -> None:
-    shape, tone = SHAPES.get(verdict.outcome, CANNOT_TELL)
+    shape, tone = SHAPES.get(verdict.outcome, INDETERMINATE)
     top = paper.y
-    paper.lines(paper.words.say("verdict"), 9, "soft", 5, indent=5)
+    paper.lines(paper.labels.text("verdict"), 9, "soft", 5, indent=5)
     paper.set_font(_FAMILY, size=17)
     paper.set_text_color(*_TONES[tone])
     paper.set_x(paper.l_margin + 5)
     paper.cell(8, 9, shape)
     paper.set_text_color(*_rgb("ink"))
-    paper.multi_cell(_WIDTH - 13, 9, verdict.word, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.multi_cell(_WIDTH - 13, 9, verdict.label, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     for number, reason in enumerate(verdict.reasons, 1):
         paper.lines(f"{number}. {reason}", 10, "ink", 5.4, indent=5)
         paper.ln(1)
@@ -194,7 +198,7 @@ def _chart(paper: _Paper, chart: Chart) -> None:
     paper.room_for(height + 16)
     paper.figures += 1
     paper.ln(1)
-    paper.lines(paper.words.say("figure", number=paper.figures, title=chart.title), 9.5, "ink", 5)
+    paper.lines(paper.labels.text("figure", number=paper.figures, title=chart.title), 9.5, "ink", 5)
     if chart.note:
         paper.lines(chart.note, 7.5, "soft", 4)
     paper.image(BytesIO(svg.encode()), x=paper.l_margin, w=_WIDTH, h=height, alt_text=chart.alternative)
@@ -205,11 +209,11 @@ def _table(paper: _Paper, table: Table) -> None:
     paper.room_for(30)
     paper.tables += 1
     paper.ln(1)
-    paper.lines(paper.words.say("table", number=paper.tables, title=table.caption), 9.5, "ink", 5)
+    paper.lines(paper.labels.text("table", number=paper.tables, title=table.caption), 9.5, "ink", 5)
     paper.type(_size(table))
     paper.set_draw_color(*_rgb("line"))
     heading = FontFace(color=_rgb("soft"), emphasis=TextEmphasis.NONE)
-    aligned = ["LEFT" if place < table.words else "RIGHT" for place in range(len(table.heading))]
+    aligned = ["LEFT" if place < table.text_columns else "RIGHT" for place in range(len(table.heading))]
     with paper.table(
         width=_WIDTH,
         col_widths=_widths(paper, table),
@@ -225,7 +229,7 @@ def _table(paper: _Paper, table: Table) -> None:
 
 
 def _cell(table: Table, cell: str) -> str:
-    """A cell's text; in a wide table an interval stands below its figure."""
+    """Return a cell's text; in a wide table an interval stands below its figure."""
     return cell.replace(" [", "\n[") if len(table.heading) > 5 else cell
 
 
@@ -235,7 +239,7 @@ def _size(table: Table) -> float:
 
 
 def _widths(paper: _Paper, table: Table) -> tuple[float, ...]:
-    """As wide as the longest word of figures, and as the text needs up to a limit."""
+    """Return the columns' widths: what the longest figure needs, and the text up to a limit."""
     widths = []
     for place in range(len(table.heading)):
         cells = [line for row in table.rows for line in _cell(table, row[place]).split("\n")]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from clearance_sim.scenario.errors import Fault
+from clearance_sim.messages import Message, _, pgettext
+from clearance_sim.scenario.errors import Fault, unknown
 from clearance_sim.scenario.model import EXIT, Branch, Scenario
-from clearance_sim.scenario.quantity import unknown
 from clearance_sim.scenario.rates import mean_rate_per_h, rates_of
 from clearance_sim.scenario.timetable import CalendarFault, mean_servers, timetable
 
@@ -17,18 +17,18 @@ ONLY_CLASS = "all"
 
 
 def class_names(scenario: Scenario) -> list[str]:
-    """The classes of a scenario; one that names none has a single class, `all`."""
+    """Return the classes of a scenario; one that names none has a single class, `all`."""
     return list(scenario.classes) or [ONLY_CLASS]
 
 
 def ways_from(scenario: Scenario, station: str, of_class: str) -> tuple[Branch, ...]:
-    """Where a declaration of a class goes from a station."""
+    """Return where a declaration of a class goes from a station."""
     here = scenario.stations[station]
     return here.next_by_class.get(of_class, here.next)
 
 
 def faults_of(scenario: Scenario) -> list[Fault]:
-    """Everything wrong with a scenario whose shape is right."""
+    """Return everything wrong with a scenario whose shape is right."""
     faults = [*_names(scenario), *_calendars(scenario), *_end(scenario)]
     return faults or [*_traps(scenario)] or [*_load(scenario)]
 
@@ -36,32 +36,34 @@ def faults_of(scenario: Scenario) -> list[Fault]:
 def _names(scenario: Scenario) -> Iterator[Fault]:
     stations, classes = list(scenario.stations), class_names(scenario)
     if EXIT in stations:
-        yield Fault(("stations", EXIT), "exit is the name of the way out", "give the station another name")
+        yield Fault(("stations", EXIT), _("exit is the name of the way out"), _("give the station another name"))
     for name in stations:
         if ":" in name:
-            yield Fault(("stations", name), "a station's name cannot hold a colon", "leave it out")
+            yield Fault(("stations", name), _("a station's name cannot hold a colon"), _("leave it out"))
     for name, station in scenario.stations.items():
         at: Path = ("stations", name)
         yield from _ways((*at, "next"), station.next, stations, classes)
         for of_class, ways in station.next_by_class.items():
-            yield from _known((*at, "next_by_class", of_class), "class", of_class, classes)
+            yield from _known((*at, "next_by_class", of_class), pgettext("kind", "class"), of_class, classes)
             yield from _ways((*at, "next_by_class", of_class), ways, stations, classes)
         for of_class in station.service_by_class:
-            yield from _known((*at, "service_by_class", of_class), "class", of_class, classes)
+            yield from _known((*at, "service_by_class", of_class), pgettext("kind", "class"), of_class, classes)
         for key in ("overflow_to", "abandon_to"):
             if (to := getattr(station, key)) is not None:
-                yield from _known((*at, key), "station", to, [*stations, EXIT])
+                yield from _known((*at, key), pgettext("kind", "station"), to, [*stations, EXIT])
         if station.calendar is not None:
-            yield from _known((*at, "calendar"), "calendar", station.calendar, list(scenario.calendars))
+            yield from _known(
+                (*at, "calendar"), pgettext("kind", "calendar"), station.calendar, list(scenario.calendars)
+            )
         yield from _options(at, scenario, name)
     for name, source in scenario.arrivals.items():
         at = ("arrivals", name)
         yield from _ways((*at, "to"), source.to, stations, classes)
         for of_class in source.classes:
-            yield from _known((*at, "classes", of_class), "class", of_class, classes)
+            yield from _known((*at, "classes", of_class), pgettext("kind", "class"), of_class, classes)
         yield from _sum((*at, "classes"), [p.value for p in source.classes.values()] or [1.0])
         if not source.classes and len(classes) > 1:
-            yield Fault(at, "arrivals do not say of which class they are", "add classes = { NAME = 1.0 }")
+            yield Fault(at, _("arrivals do not say of which class they are"), _("add classes = {{ NAME = 1.0 }}"))
     yield from _clocks(scenario)
 
 
@@ -70,40 +72,44 @@ def _options(at: Path, scenario: Scenario, name: str) -> Iterator[Fault]:
     if station.since is not None:
         yield from _point((*at, "since"), station.since, scenario)
         if station.servers != "unlimited" or station.calendar is not None or station.since == EXIT:
-            yield Fault((*at, "since"), "only a station with unlimited servers and no calendar can hold since a point",
-                        'set servers = "unlimited" and drop the calendar')  # fmt: skip
+            yield Fault((*at, "since"), _("only unlimited servers without a calendar can hold since a point"),
+                        _("set servers = \"unlimited\" and drop the calendar"))  # fmt: skip
     if station.waiting_room is None and station.overflow_to is not None:
-        yield Fault((*at, "overflow_to"), "there is no waiting_room to overflow", "add waiting_room, or leave it out")
+        yield Fault(
+            (*at, "overflow_to"), _("there is no waiting_room to overflow"), _("add waiting_room, or leave it out")
+        )
     if station.patience is None and station.abandon_to is not None:
-        yield Fault((*at, "abandon_to"), "there is no patience to lose", "add patience, or leave it out")
+        yield Fault((*at, "abandon_to"), _("there is no patience to lose"), _("add patience, or leave it out"))
     if station.frailty and scenario.frailty is None:
-        yield Fault((*at, "frailty"), "the scenario does not say whose", 'add [frailty] of = "declaration"')
+        yield Fault((*at, "frailty"), _("the scenario does not say whose"), _('add [frailty] of = "declaration"'))
     if station.pre_emptive and station.end_of_shift == "finish-before-close":
-        yield Fault((*at, "pre_emptive"), "cannot be combined with finish-before-close", "choose one of the two")
+        yield Fault((*at, "pre_emptive"), _("cannot be combined with finish-before-close"), _("choose one of the two"))
 
 
 def _ways(path: Path, ways: tuple[Branch, ...], stations: list[str], classes: list[str]) -> Iterator[Fault]:
     if not ways:
-        yield Fault(path, "leads nowhere", f'name a station, or "{EXIT}"')
+        yield Fault(path, _("leads nowhere"), _('name a station, or "{exit}"', exit=EXIT))
     for branch in ways:
-        yield from _known((*path, branch.to), "station", branch.to, [*stations, EXIT])
+        yield from _known((*path, branch.to), pgettext("kind", "station"), branch.to, [*stations, EXIT])
         if branch.becomes is not None:
-            yield from _known((*path, "becomes"), "class", branch.becomes, classes)
+            yield from _known((*path, "becomes"), pgettext("kind", "class"), branch.becomes, classes)
     yield from _sum(path, [branch.probability.value for branch in ways])
     if sum(branch.frailty != 0 for branch in ways) > 1:
-        yield Fault(path, "more than one way depends on frailty", "let one of them; the others give way in proportion")
+        yield Fault(
+            path, _("more than one way depends on frailty"), _("let one of them; the others give way in proportion")
+        )
 
 
-def _known(path: Path, kind: str, name: str, names: list[str]) -> Iterator[Fault]:
+def _known(path: Path, kind: Message, name: str, names: list[str]) -> Iterator[Fault]:
     if name not in names:
-        error = unknown(kind, name, names or ["(none)"])
-        yield Fault(path, error.message(), str((error.context or {})["hint"]))
+        what, fix = unknown(kind, name, names or ["(none)"])
+        yield Fault(path, what, fix)
 
 
 def _sum(path: Path, probabilities: list[float]) -> Iterator[Fault]:
     total = math.fsum(probabilities)
     if abs(total - 1.0) > 1e-9:
-        yield Fault(path, f"the probabilities sum to {total:.12g}, not 1", "make them sum to 1")
+        yield Fault(path, _("the probabilities sum to {total:.12g}, not 1", total=total), _("make them sum to 1"))
 
 
 def _clocks(scenario: Scenario) -> Iterator[Fault]:
@@ -116,12 +122,16 @@ def _clocks(scenario: Scenario) -> Iterator[Fault]:
 def _point(path: Path, point: str, scenario: Scenario) -> Iterator[Fault]:
     event, colon, name = point.partition(":")
     if colon and event in ("enter", "start", "leave", "due"):
-        yield from _known(path, "station", name, list(scenario.stations))
+        yield from _known(path, pgettext("kind", "station"), name, list(scenario.stations))
         if event == "due" and name in scenario.stations and scenario.stations[name].since is None:
-            yield Fault(path, f"{name} is not a station with since, so it is never due", "name one that has since")
+            yield Fault(
+                path,
+                _("{name} is not a station with since, so it is never due", name=name),
+                _("name one that has since"),
+            )
     elif point not in ("arrive", EXIT):
-        mend = "arrive, enter:STATION, start:STATION, leave:STATION, due:STATION or exit"
-        yield Fault(path, f"{point} is not a point of a declaration's way", mend)
+        fix = _("arrive, enter:STATION, start:STATION, leave:STATION, due:STATION or exit")
+        yield Fault(path, _("{point} is not a point of a declaration's way", point=point), fix)
 
 
 def _calendars(scenario: Scenario) -> Iterator[Fault]:
@@ -129,38 +139,40 @@ def _calendars(scenario: Scenario) -> Iterator[Fault]:
         try:
             timetable(calendar, 1, scenario.start)
         except CalendarFault as fault:
-            yield Fault(("calendars", name, *fault.path), fault.what, fault.mend)
+            yield Fault(("calendars", name, *fault.path), fault.what, fault.fix)
     for name, station in scenario.stations.items():
         own = station.servers if station.servers not in (None, "unlimited") else None
         path: Path = ("stations", name, "servers")
         if own is not None and float(own) == 0:
-            yield Fault(path, "nobody ever serves here", "give at least one server")
+            yield Fault(path, _("nobody ever serves here"), _("give at least one server"))
         if station.servers is None:
             roster = scenario.calendars.get(station.calendar or "")
             if roster is None or any(shift.servers is None for shift in roster.shifts):
-                yield Fault(("stations", name), "does not say how many serve", 'add servers, a number or "unlimited"')
+                yield Fault(
+                    ("stations", name), _("does not say how many serve"), _('add servers, a number or "unlimited"')
+                )
 
 
 def _end(scenario: Scenario) -> Iterator[Fault]:
     run = scenario.run
     if run.allow_overload and run.horizon_h is None:
-        yield Fault(("run", "allow_overload"), "an overloaded run has to end somewhere", "add horizon_h")
+        yield Fault(("run", "allow_overload"), _("an overloaded run has to end somewhere"), _("add horizon_h"))
     for name, source in scenario.arrivals.items():
         try:
             rates_of(source, scenario.start)
         except CalendarFault as fault:
-            yield Fault(("arrivals", name, *fault.path), fault.what, fault.mend)
+            yield Fault(("arrivals", name, *fault.path), fault.what, fault.fix)
     seen = scenario.observe
     if seen and seen.every_h and any(float(t) >= float(seen.every_h) for t in seen.at_h):
-        yield Fault(("observe", "at_h"), "a moment lies outside the cycle of every_h", "give hours below every_h")
+        yield Fault(("observe", "at_h"), _("a moment lies outside the cycle of every_h"), _("give hours below every_h"))
     if run.declarations is None and run.horizon_h is None:
-        yield Fault(("run",), "the run has no end", "add declarations, or horizon_h")
+        yield Fault(("run",), _("the run has no end"), _("add declarations, or horizon_h"))
     if run.cut_at_horizon and run.horizon_h is None:
-        yield Fault(("run", "cut_at_horizon"), "there is no horizon to cut at", "add horizon_h")
+        yield Fault(("run", "cut_at_horizon"), _("there is no horizon to cut at"), _("add horizon_h"))
 
 
 def _traps(scenario: Scenario) -> Iterator[Fault]:
-    """Stations that nobody reaches, and stations from which nobody gets out."""
+    """Yield stations that nobody reaches, and stations from which nobody gets out."""
     states = {
         (to, c) for source in scenario.arrivals.values() for to, c in _entries(scenario, source.to, source.classes)
     }
@@ -175,12 +187,18 @@ def _traps(scenario: Scenario) -> Iterator[Fault]:
     reached = {station for station, _ in steps}
     for name in scenario.stations:
         if name not in reached:
-            yield Fault(("stations", name), "no declaration ever comes here", "route some here, or remove the station")
+            yield Fault(
+                ("stations", name), _("no declaration ever comes here"), _("route some here, or remove the station")
+            )
     leaving = {state for state, to in steps.items() if any(station == EXIT for station, _ in to)}
     while grown := {state for state, to in steps.items() if state not in leaving and to & leaving}:
         leaving |= grown
     for name in sorted({station for station, c in steps if (station, c) not in leaving}):
-        yield Fault(("stations", name, "next"), "nobody who comes here ever leaves", f'lead some way to "{EXIT}"')
+        yield Fault(
+            ("stations", name, "next"),
+            _("nobody who comes here ever leaves"),
+            _('lead some way to "{exit}"', exit=EXIT),
+        )
 
 
 def _entries(scenario: Scenario, ways: tuple[Branch, ...], classes: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -201,7 +219,7 @@ def _steps(scenario: Scenario, name: str, of_class: str) -> Iterator[tuple[str, 
 
 
 def offered_flows(scenario: Scenario) -> dict[tuple[str, str], float]:
-    """Visits an hour to each station by each class, were nobody lost: the traffic equations."""
+    """Return visits an hour to each station by each class, were nobody lost: the traffic equations."""
     names, classes = list(scenario.stations), class_names(scenario)
     index = {(s, c): i for i, (s, c) in enumerate((s, c) for s in names for c in classes)}
     into, moves = np.zeros(len(index)), np.zeros((len(index), len(index)))
@@ -231,7 +249,10 @@ def _live(into: NDArray[np.float64], moves: NDArray[np.float64]) -> NDArray[np.b
 
 
 def loads_of(scenario: Scenario) -> dict[str, float]:
-    """Offered load of each station: work brought an hour over officers on duty; 0 where servers are unlimited."""
+    """Return offered load of each station: work brought an hour over officers on duty.
+
+    0 where servers are unlimited.
+    """
     flows = offered_flows(scenario)
     found = {}
     for name, station in scenario.stations.items():
@@ -249,6 +270,6 @@ def _load(scenario: Scenario) -> Iterator[Fault]:
         station = scenario.stations[name]
         # With a waiting room or impatience a station sheds what it cannot serve.
         if load >= 1.0 and station.waiting_room is None and station.patience is None:
-            what = f"the offered load is {load:.3g}: the queue would grow without end"
-            mend = "add servers or hours, shorten service, or set run.allow_overload with run.horizon_h"
-            yield Fault(("stations", name), what, mend)
+            what = _("the offered load is {load:.3g}: the queue would grow without end", load=load)
+            fix = _("add servers or hours, shorten service, or set run.allow_overload with run.horizon_h")
+            yield Fault(("stations", name), what, fix)

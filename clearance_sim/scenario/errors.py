@@ -1,28 +1,51 @@
-"""What is wrong with a scenario: what, where, and how to mend it."""
+"""What is wrong with a scenario: what, where, and how to fix it."""
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from clearance_sim.messages import Message, _
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to mend."""
+    """One thing to fix; its texts come out in the reader's language when they are shown."""
 
     path: tuple[str | int, ...]
-    what: str
-    mend: str
+    what: Message
+    fix: Message | str = ""
     where: str = ""
     line: int = 0
 
     def __str__(self) -> str:
-        """`file:line: key: what (how to mend)`."""
+        """Return `file:line: key: what (how to fix it)`."""
         place = f"{self.where}:{self.line}: " if self.line else f"{self.where}: " if self.where else ""
         key = ".".join(str(step) for step in self.path)
-        return f"{place}{key + ': ' if key else ''}{self.what}{f' ({self.mend})' if self.mend else ''}"
+        what = _("{what} ({fix})", what=self.what, fix=self.fix) if self.fix else self.what
+        return f"{place}{key + ': ' if key else ''}{what}"
 
 
 class ScenarioError(ValueError):
-    """A scenario is refused; `faults` says everything that was found wrong with it."""
+    """A scenario is refused; `faults` holds everything that was found wrong with it."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
+        super().__init__(faults)
         self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
+
+
+def refusal(what: Message, fix: Message, **values: Any) -> PydanticCustomError:
+    """Return an error for pydantic to collect: what is wrong, and how to fix it."""
+    what, fix = replace(what, values={**what.values, **values}), replace(fix, values={**fix.values, **values})
+    return PydanticCustomError("scenario", "{what}", {"what": what, "fix": fix})
+
+
+def unknown(kind: Message, given: str, known: list[str]) -> tuple[Message, Message]:
+    """Return what is wrong with a name that is not known here, and the nearest that is."""
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    fix = _("did you mean {name}?", name=near[0]) if near else _("one of: {names}", names=", ".join(known))
+    return _("unknown {kind} {given}", kind=kind, given=given), fix

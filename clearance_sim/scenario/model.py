@@ -8,28 +8,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clearance_sim.scenario.laws import Law
-from clearance_sim.scenario.quantity import Count, Hours, NotNegative, Positive, Probability, Strict, refusal
+from clearance_sim.messages import LANGUAGES, _
+from clearance_sim.scenario.distributions import Distribution
+from clearance_sim.scenario.errors import refusal
+from clearance_sim.scenario.quantity import Count, Hours, NotNegative, Positive, Probability, Strict
 
 EXIT = "exit"
 
 
-def _both_languages(given: Any) -> Any:
-    return {"en": given, "zh": given} if isinstance(given, str) else given
-
-
-class Words(Strict):
-    """A text for readers, in English and Chinese; one string stands for both."""
-
-    en: str
-    zh: str
+def _by_language(given: Any) -> Any:
+    return dict.fromkeys(LANGUAGES, given) if isinstance(given, str) else given
 
 
 Text = Annotated[
-    Words,
-    BeforeValidator(_both_languages),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "required": ["en", "zh"]}]}),
+    dict[str, str],
+    Field(min_length=1),
+    BeforeValidator(_by_language),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]}),
 ]
+"""A text for readers by language code; one string stands for all languages."""
 
 
 def _as_tuple(given: Any) -> Any:
@@ -89,11 +86,11 @@ class Station(Strict):
     title: Text | None = None
     party: str | None = None
     """Whose time this is: customs, trader, port, agency, bank, system."""
-    service: Law
+    service: Distribution
     since: str | None = None
     """For `unlimited` servers: the service runs from this point of the declaration's way, not from the entry, so that
     one leaves at max(entry, time of the point + service). `arrive`, `enter:X`, `start:X`, `leave:X`, or `due:X`."""
-    service_by_class: dict[str, Law] = Field(default={})
+    service_by_class: dict[str, Distribution] = Field(default={})
     servers: Count | Literal["unlimited"] | None = None
     """How many are on duty; a shift may say otherwise for its own hours."""
     calendar: str | None = None
@@ -103,7 +100,7 @@ class Station(Strict):
     waiting_room: int | None = Field(default=None, ge=0)
     """How many may wait; who finds it full is lost, or goes to `overflow_to`."""
     overflow_to: str | None = None
-    patience: Law | None = None
+    patience: Distribution | None = None
     """How long one waits for service to begin before giving up (and leaving, or going `abandon_to`)."""
     abandon_to: str | None = None
     frailty: float = 0.0
@@ -133,7 +130,7 @@ class Window(Strict):
     @model_validator(mode="after")
     def _rate_or_factor(self) -> Self:
         if (self.rate_per_h is None) == (self.factor is None):
-            raise refusal("a window needs either rate_per_h or factor", "give one of the two")
+            raise refusal(_("a window needs either rate_per_h or factor"), _("give one of the two"))
         return self
 
 
@@ -164,16 +161,16 @@ class Batch(Strict):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if sum(way is not None for way in (self.size, self.sizes, self.geometric_mean)) != 1:
-            raise refusal("a batch needs one of size, sizes, geometric_mean", "give exactly one of them")
+            raise refusal(_("a batch needs one of size, sizes, geometric_mean"), _("give exactly one of them"))
         if self.sizes is not None and (not self.sizes or min(self.sizes) < 1):
-            raise refusal("batch sizes are whole numbers from 1", "mend sizes")
+            raise refusal(_("batch sizes are whole numbers from 1"), _("fix sizes"))
         if self.weights is not None:
             if self.sizes is None or len(self.sizes) != len(self.weights):
-                raise refusal("weights go with sizes, one for each", "give one weight for each size")
+                raise refusal(_("weights go with sizes, one for each"), _("give one weight for each size"))
             if min(self.weights) < 0 or sum(self.weights) <= 0:
-                raise refusal("weights must be zero or more, and not all zero", "mend the weights")
+                raise refusal(_("weights must be zero or more, and not all zero"), _("fix the weights"))
         if self.geometric_mean is not None and self.geometric_mean.value < 1:
-            raise refusal("a batch holds at least one declaration", "give a geometric_mean of 1 or more")
+            raise refusal(_("a batch holds at least one declaration"), _("give a geometric_mean of 1 or more"))
         return self
 
     @property
@@ -189,10 +186,10 @@ class Batch(Strict):
 
 
 class Arrivals(Strict):
-    """A source of declarations: Poisson at `rate_per_h`, or with gaps of any law; steady, by the week, or swinging."""
+    """A source of declarations: Poisson at `rate_per_h`, or with gaps of any kind; steady, weekly or sinusoidal."""
 
     rate_per_h: NotNegative | None = None
-    gap: Law | None = None
+    gap: Distribution | None = None
     profile: tuple[Window, ...] = ()
     peaks: tuple[Peak, ...] = ()
     sinusoid: Sinusoid | None = None
@@ -204,13 +201,15 @@ class Arrivals(Strict):
     @model_validator(mode="after")
     def _one_rate(self) -> Self:
         if self.gap is not None and (self.rate_per_h is not None or any(w.rate_per_h for w in self.profile)):
-            raise refusal("arrivals have both gap and rate_per_h", "give one; windows of gap arrivals take factor")
+            raise refusal(
+                _("arrivals have both gap and rate_per_h"), _("give one; windows of gap arrivals take factor")
+            )
         if self.gap is not None and self.gap.mean <= 0:
-            raise refusal("gaps of no length would never let time pass", "give gap a mean above zero")
+            raise refusal(_("gaps of no length would never let time pass"), _("give gap a mean above zero"))
         if self.gap is None and self.rate_per_h is None and not any(w.rate_per_h for w in self.profile):
-            raise refusal("arrivals have no rate", "give rate_per_h, gap, or a profile with rate_per_h")
+            raise refusal(_("arrivals have no rate"), _("give rate_per_h, gap, or a profile with rate_per_h"))
         if self.sinusoid is not None and (self.profile or self.peaks):
-            raise refusal("a sinusoid cannot be combined with profile or peaks", "give one of the two")
+            raise refusal(_("a sinusoid cannot be combined with profile or peaks"), _("give one of the two"))
         return self
 
 
@@ -296,7 +295,7 @@ class Run(Strict):
     @model_validator(mode="after")
     def _one_warm_up(self) -> Self:
         if sum(w is not None for w in (self.warm_up, self.warm_up_h, self.warm_up_declarations)) > 1:
-            raise refusal("more than one kind of warm-up", "give one of warm_up_h, warm_up_declarations, warm_up")
+            raise refusal(_("more than one kind of warm-up"), _("give one of warm_up_h, warm_up_declarations, warm_up"))
         return self
 
 

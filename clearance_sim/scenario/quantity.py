@@ -1,10 +1,12 @@
 """Numbers of a scenario: a bare number, or one that says where it comes from and how far it may vary."""
 
-import difflib
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
+
+from clearance_sim.messages import _, pgettext
+from clearance_sim.scenario.errors import refusal, unknown
 
 
 class Strict(BaseModel):
@@ -19,7 +21,10 @@ class Strict(BaseModel):
             known = {info.alias or name for name, info in cls.model_fields.items()} | set(cls.model_fields)
             for key in table:
                 if key not in known:
-                    raise unknown("key", str(key), sorted({i.alias or n for n, i in cls.model_fields.items()}))
+                    what, fix = unknown(
+                        pgettext("kind", "key"), str(key), sorted({i.alias or n for n, i in cls.model_fields.items()})
+                    )
+                    raise PydanticCustomError("unknown", "{what}", {"what": what, "fix": fix, "key": str(key)})
         return table
 
 
@@ -41,10 +46,13 @@ class Quantity(Strict):
     def _value_lies_in_its_range(self) -> "Quantity":
         if self.range is not None and not self.range[0] <= self.value <= self.range[1]:
             low, high = self.range
-            raise PydanticCustomError(
-                "range", "the value {value} lies outside its range [{low}, {high}]",
-                {"value": self.value, "low": low, "high": high, "hint": "widen the range or mend the value"},
-            )  # fmt: skip
+            raise refusal(
+                _("the value {value} lies outside its range [{low}, {high}]"),
+                _("widen the range or change the value"),
+                value=self.value,
+                low=low,
+                high=high,
+            )
         return self
 
     def __float__(self) -> float:
@@ -74,7 +82,7 @@ class Hours(_Bounded):
 
     def _check(self, number: float) -> None:
         if number < 0:
-            raise refusal("a time of {n} h is negative", "give zero or more hours", n=number)
+            raise refusal(_("a time of {n} h is negative"), _("give zero or more hours"), n=number)
 
 
 class Positive(_Bounded):
@@ -82,7 +90,7 @@ class Positive(_Bounded):
 
     def _check(self, number: float) -> None:
         if number <= 0:
-            raise refusal("{n} is not above zero", "give a number above zero", n=number)
+            raise refusal(_("{n} is not above zero"), _("give a number above zero"), n=number)
 
 
 class NotNegative(_Bounded):
@@ -90,7 +98,7 @@ class NotNegative(_Bounded):
 
     def _check(self, number: float) -> None:
         if number < 0:
-            raise refusal("{n} is negative", "give zero or more", n=number)
+            raise refusal(_("{n} is negative"), _("give zero or more"), n=number)
 
 
 class Probability(_Bounded):
@@ -98,7 +106,7 @@ class Probability(_Bounded):
 
     def _check(self, number: float) -> None:
         if not 0 <= number <= 1:
-            raise refusal("{n} is not a probability", "give a number from 0 to 1", n=number)
+            raise refusal(_("{n} is not a probability"), _("give a number from 0 to 1"), n=number)
 
 
 class Count(_Bounded):
@@ -106,21 +114,7 @@ class Count(_Bounded):
 
     def _check(self, number: float) -> None:
         if number < 0 or number != int(number):
-            raise refusal("{n} is not a count", "give a whole number, zero or more", n=number)
+            raise refusal(_("{n} is not a count"), _("give a whole number, zero or more"), n=number)
 
     def __int__(self) -> int:
         return int(self.value)
-
-
-def refusal(what: str, mend: str, **values: Any) -> PydanticCustomError:
-    """An error in our own words: what is wrong, and how to mend it."""
-    return PydanticCustomError("scenario", what, {**values, "hint": mend})
-
-
-def unknown(kind: str, given: str, known: list[str]) -> PydanticCustomError:
-    """The refusal of a word that is not known here, with the nearest that is."""
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}"
-    return PydanticCustomError(
-        "unknown", "unknown {kind} {given}", {"kind": kind, "given": given, "hint": mend, "key": given}
-    )

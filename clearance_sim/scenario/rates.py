@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from clearance_sim.messages import _
 from clearance_sim.scenario.model import Arrivals
 from clearance_sim.scenario.timetable import WEEK_H, CalendarFault, clock_time, days_of
 
@@ -11,7 +12,7 @@ from clearance_sim.scenario.timetable import WEEK_H, CalendarFault, clock_time, 
 class Rates:
     """How fast a source's own clock runs: steps, those from `cycle_from` on repeating every `period_h`.
 
-    With gaps of some law the clock counts hours at factor 1; for a Poisson source it counts expected arrivals.
+    With gaps of some distribution the clock counts hours at factor 1; for a Poisson source it counts expected arrivals.
     """
 
     starts: tuple[float, ...]
@@ -20,27 +21,27 @@ class Rates:
     period_h: float
 
     def mean(self) -> float:
-        """The rate over one cycle."""
+        """Return the rate over one cycle."""
         starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
         held = (r * (b - a) for r, a, b in zip(self.rates[self.cycle_from :], starts, starts[1:], strict=False))
         return sum(held) / self.period_h
 
 
 def rates_of(source: Arrivals, start: datetime) -> Rates:
-    """The steps of a source's rate."""
+    """Return the steps of a source's rate."""
     base = 1.0 if source.gap is not None else float(source.rate_per_h or 0.0)
     week = _week(source, base, start)
     for position, peak in enumerate(source.peaks):
         if float(peak.from_h) >= float(peak.to_h):
-            raise CalendarFault(("peaks", position), "the peak ends before it begins", "give from_h < to_h")
+            raise CalendarFault(("peaks", position), _("the peak ends before it begins"), _("give from_h < to_h"))
     made = _with_peaks(source, week) if source.peaks else week
     if made.mean() <= 0:
-        raise CalendarFault((), "nobody ever arrives", "give a rate above zero somewhere in the week")
+        raise CalendarFault((), _("nobody ever arrives"), _("give a rate above zero somewhere in the week"))
     return made
 
 
 def mean_rate_per_h(source: Arrivals, start: datetime) -> float:
-    """Declarations an hour over the long run."""
+    """Return the declarations an hour over the long run."""
     size = source.batch.mean if source.batch else 1.0
     per_clock_hour = 1.0 / source.gap.mean if source.gap is not None else 1.0
     return rates_of(source, start).mean() * per_clock_hour * size
@@ -64,7 +65,7 @@ def _week(source: Arrivals, base: float, start: datetime) -> Rates:
     starts = sorted({0.0} | {t for begin, end, _ in pieces for t in (begin, end) if t < WEEK_H})
 
     def rate_at(t: float) -> float:
-        """The rate of the last window given that holds here; outside all windows the base rate."""
+        """Return the rate of the last window given that holds here; outside all windows the base rate."""
         return next((rate for begin, end, rate in reversed(pieces) if begin <= t < end), base)
 
     return Rates(tuple(starts), tuple(rate_at(t) for t in starts), 0, WEEK_H)

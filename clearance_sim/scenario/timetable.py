@@ -5,8 +5,57 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from clearance_sim.scenario.days_off import UnknownCountry, holidays_and_make_up_days
-from clearance_sim.scenario.model import Calendar, Scenario, Shift, Station
+import chinese_calendar
+import holidays as public_holidays
+
+from clearance_sim.messages import Message, _
+from clearance_sim.scenario.model import Calendar, Holidays, Scenario, Shift, Station
+
+DAY_OFF, WORKDAY = -1, 0
+
+
+class UnknownCountry(ValueError):
+    """No list of holidays is known under this code."""
+
+    def __init__(self, what: Message) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict[date, int]:
+    """Return, of `count` days, those that are off though the week says otherwise (-1), or worked as a Monday (0).
+
+    For China the yearly notice of the State Council decides, with its make-up days, as far as it is published.
+    """
+    days = [first + timedelta(days=n) for n in range(count)]
+    if wanted.country == "CN" and wanted.make_up_days:
+        return {day: kind for day in days if (kind := _china(day)) is not None}
+    try:
+        found = public_holidays.country_holidays(
+            wanted.country, subdiv=wanted.subdivision, years=range(days[0].year, days[-1].year + 1)
+        )
+    except NotImplementedError:
+        where = wanted.country + (f"-{wanted.subdivision}" if wanted.subdivision else "")
+        raise UnknownCountry(_("no holidays are known for {where}", where=where)) from None
+    return {day: DAY_OFF for day in days if day in found}
+
+
+def _china(day: date) -> int | None:
+    # Without a published notice (the next year's comes late in the year) the holidays stand, without make-up days.
+    try:
+        workday = chinese_calendar.is_workday(day)
+    except NotImplementedError:
+        return DAY_OFF if day in _china_without_notice(day.year) else None
+    weekend = day.weekday() >= 5
+    if workday:
+        return WORKDAY if weekend else None
+    return None if weekend else DAY_OFF
+
+
+@functools.lru_cache(maxsize=16)
+def _china_without_notice(year: int) -> public_holidays.HolidayBase:
+    return public_holidays.country_holidays("CN", years=year)
+
 
 UNLIMITED = 1 << 40
 WEEK_H = 168.0
@@ -18,9 +67,9 @@ _HOLIDAY_DAYS = 366 * 2
 class CalendarFault(ValueError):
     """A calendar makes no sense."""
 
-    def __init__(self, path: tuple[str | int, ...], what: str, mend: str) -> None:
+    def __init__(self, path: tuple[str | int, ...], what: Message, fix: Message) -> None:
         super().__init__(what)
-        self.path, self.what, self.mend = path, what, mend
+        self.path, self.what, self.fix = path, what, fix
 
 
 @dataclass(frozen=True)
@@ -39,7 +88,7 @@ class Timetable:
     period_h: float
 
     def mean_capacity(self) -> float:
-        """Servers on duty on average over one cycle."""
+        """Return servers on duty on average over one cycle."""
         starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
         held = (c * (b - a) for c, a, b in zip(self.capacity[self.cycle_from :], starts, starts[1:], strict=False))
         return sum(held) / self.period_h
@@ -56,12 +105,12 @@ class _Duty:
 
 
 def always(servers: int) -> Timetable:
-    """The same number on duty at all hours."""
+    """Return the same number on duty at all hours."""
     return Timetable((0.0,), (servers,), (0,), (False,), 0, WEEK_H)
 
 
 def of_station(scenario: Scenario, station: Station) -> Timetable:
-    """The timetable a station works by."""
+    """Return the timetable a station works by."""
     own = UNLIMITED if station.servers == "unlimited" else 0 if station.servers is None else int(float(station.servers))
     if station.calendar is None:
         return always(own)
@@ -69,7 +118,7 @@ def of_station(scenario: Scenario, station: Station) -> Timetable:
 
 
 def mean_servers(scenario: Scenario, station: Station) -> float:
-    """Servers on duty on average; infinite where unlimited."""
+    """Return servers on duty on average; infinite where unlimited."""
     mean = of_station(scenario, station).mean_capacity()
     return math.inf if station.servers == "unlimited" else mean
 
@@ -78,27 +127,34 @@ def mean_servers(scenario: Scenario, station: Station) -> float:
 def timetable(calendar: Calendar, servers: int, start: datetime) -> Timetable:
     """Lay out a calendar; `servers` stand in shifts that name no number of their own."""
     if not calendar.shifts:
-        raise CalendarFault(("shifts",), "the calendar has no shift", "add a shift")
+        raise CalendarFault(("shifts",), _("the calendar has no shift"), _("add a shift"))
     if calendar.cycle_h is not None:
         made = _cyclic(calendar, servers, calendar.cycle_h.value)
     else:
         made = _weekly(calendar, servers, start)
     if not any(made.capacity[made.cycle_from :]):
-        raise CalendarFault(("shifts",), "nobody is ever on duty", "give a shift at least one server")
+        raise CalendarFault(("shifts",), _("nobody is ever on duty"), _("give a shift at least one server"))
     return made
 
 
 def _cyclic(calendar: Calendar, servers: int, period: float) -> Timetable:
     if calendar.holidays or calendar.closed or calendar.open:
-        raise CalendarFault(("cycle_h",), "a calendar by cycle has no days to close", "use weekly shifts, or drop them")
+        raise CalendarFault(
+            ("cycle_h",), _("a calendar by cycle has no days to close"), _("use weekly shifts, or drop them")
+        )
     duties = []
     for position, shift in enumerate(calendar.shifts):
         if shift.from_h is None or shift.to_h is None or shift.from_ is not None or shift.to is not None:
-            raise CalendarFault(("shifts", position), "a shift of a cycle needs from_h and to_h", "give both")
+            raise CalendarFault(("shifts", position), _("a shift of a cycle needs from_h and to_h"), _("give both"))
         begin, end = shift.from_h.value, shift.to_h.value
         if not begin < end <= period:
-            what = f"the shift from {begin:g} to {end:g} does not fit a cycle of {period:g} h"
-            raise CalendarFault(("shifts", position), what, "give from_h < to_h <= cycle_h")
+            what = _(
+                "the shift from {begin:g} to {end:g} does not fit a cycle of {period:g} h",
+                begin=begin,
+                end=end,
+                period=period,
+            )
+            raise CalendarFault(("shifts", position), what, _("give from_h < to_h <= cycle_h"))
         duties.append(_Duty(begin, end, _servers(shift, servers), shift.overtime))
     return _steps(duties, 0.0, period)
 
@@ -127,8 +183,8 @@ def _weekly(calendar: Calendar, servers: int, start: datetime) -> Timetable:
 
 def _weekly_shift(position: int, shift: Shift) -> tuple[set[int], float, float]:
     if shift.from_ is None or shift.to is None or shift.from_h is not None or shift.to_h is not None:
-        mend = 'give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h'
-        raise CalendarFault(("shifts", position), "a weekly shift needs from and to", mend)
+        fix = _('give from = "08:30", to = "17:00"; from_h and to_h are for calendars with cycle_h')
+        raise CalendarFault(("shifts", position), _("a weekly shift needs from and to"), fix)
     begin, end = clock_time(shift.from_, ("shifts", position, "from")), clock_time(shift.to, ("shifts", position, "to"))
     return days_of(shift.days, ("shifts", position, "days")), begin, end if end > begin else end + 24.0
 
@@ -138,43 +194,52 @@ def _servers(shift: Shift, servers: int) -> int:
 
 
 def clock_time(text: str, path: tuple[str | int, ...]) -> float:
-    """Hours after midnight of "08:30"; "24:00" is the end of the day."""
+    """Return hours after midnight of "08:30"; "24:00" is the end of the day."""
     hours, colon, minutes = text.partition(":")
     if colon and hours.isdigit() and minutes.isdigit() and len(minutes) == 2:
         value = int(hours) + int(minutes) / 60.0
         if int(minutes) < 60 and value <= 24:
             return value
-    raise CalendarFault(path, f"{text} is not a time of day", 'write hours and minutes: "08:30"; "24:00" ends the day')
+    raise CalendarFault(
+        path, _("{text} is not a time of day", text=text), _('write hours and minutes: "08:30"; "24:00" ends the day')
+    )
 
 
 def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
-    """Weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
+    """Return weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
     if text == "daily":
         return set(range(7))
     found: set[int] = set()
     for part in text.lower().replace(" ", "").split(","):
-        first, _, last = part.partition("-")
+        first, _dash, last = part.partition("-")
         if first not in _DAYS or (last and last not in _DAYS):
-            raise CalendarFault(path, f"{text} names no days", f'write "daily", "mon-fri" or "sat,sun"; of {_DAYS}')
+            raise CalendarFault(
+                path,
+                _("{text} names no days", text=text),
+                _('write "daily", "mon-fri" or "sat,sun"; of {names}', names=_DAYS),
+            )
         begin, end = _DAYS.index(first), _DAYS.index(last or first)
         found |= {d % 7 for d in range(begin, (end if end >= begin else end + 7) + 1)}
     return found
 
 
 def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
-    """Days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
+    """Return days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
     found: dict[date, int] = {}
     if calendar.holidays and count:
         try:
             found |= holidays_and_make_up_days(calendar.holidays, first, count)
         except UnknownCountry as error:
-            raise CalendarFault(("holidays", "country"), str(error), "give an ISO 3166 code: CN, SG, DE") from None
+            raise CalendarFault(("holidays", "country"), error.what, _("give an ISO 3166 code: CN, SG, DE")) from None
     found |= dict.fromkeys(calendar.closed, -1)
     return found | dict.fromkeys(calendar.open, 0)
 
 
 def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
-    """The steps of overlapping duties; from `cycle_start` on they repeat, duties past the period folding back."""
+    """Return the steps of overlapping duties.
+
+    From `cycle_start` on they repeat, duties past the period folding back.
+    """
     end = cycle_start + period
     edges = {0.0, cycle_start} | {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
     if cycle_start == 0.0:
@@ -191,7 +256,7 @@ def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
 
 
 def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """How many are on duty in each step, and how many of them work overtime."""
+    """Return how many are on duty in each step, and how many of them work overtime."""
     changes: dict[float, list[int]] = {}
     for duty in duties:
         for at, sign in ((max(duty.begin, 0.0), 1), (duty.end, -1)):
@@ -209,7 +274,7 @@ def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...],
 
 
 def _folded(duties: list[_Duty], period: float) -> list[_Duty]:
-    """Duties of one cycle; what reaches past its end comes back at its beginning."""
+    """Return duties of one cycle; what reaches past its end comes back at its beginning."""
     kept: list[_Duty] = []
     for duty in duties:
         if not 0 <= duty.begin < period:

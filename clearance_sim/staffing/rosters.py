@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clearance_sim.messages import _
+from clearance_sim.scenario.loader import from_values, to_values
 from clearance_sim.scenario.model import Scenario
-from clearance_sim.scenario.reading import from_values, to_values
 from clearance_sim.scenario.timetable import clock_time, days_of
 
 Roster = tuple[int, ...]
@@ -51,21 +52,31 @@ class Offer:
 
 
 def read_offer(words: str, scenario: Scenario) -> Offer:
-    """Reads `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
+    """Parse a shift such as `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
     found = _SHIFT.match(words)
     if found is None:
-        raise RosterError(f"shift {words!r} is not like 'document check: mon-fri 08:30-17:00 x0-12 @1.5'")
+        raise RosterError(
+            _("shift {words!r} is not like 'document check: mon-fri 08:30-17:00 x0-12 @1.5'", words=words)
+        )
     station = found["station"].strip()
     if station not in scenario.stations:
-        raise RosterError(f"the scenario has no station {station!r}; it has {', '.join(scenario.stations)}")
+        raise RosterError(
+            _(
+                "the scenario has no station {station!r}; it has {stations}",
+                station=station,
+                stations=", ".join(scenario.stations),
+            )
+        )
     least, most = int(found["least"]), int(found["most"])
     if least > most:
-        raise RosterError(f"shift {words!r} offers from {least} to {most} people")
+        raise RosterError(
+            _("shift {words!r} offers from {least} to {most} people", words=words, least=least, most=most)
+        )
     return Offer(station, found["days"].lower(), found["from"], found["to"], least, most, float(found["cost"] or 1))
 
 
 def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
-    """The scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
+    """Return the scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
     offers = []
     for name, station in scenario.stations.items():
         if (stations and name not in stations) or station.servers == "unlimited":
@@ -79,22 +90,22 @@ def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
             if shift.from_ is not None and shift.to is not None:
                 offers.append(Offer(name, shift.days, shift.from_, shift.to, 0, 2 * max(1, now)))
     if not offers:
-        raise RosterError("no station of the scenario has a weekly shift with a number of servers: name shifts")
+        raise RosterError(_("no station of the scenario has a weekly shift with a number of servers: name shifts"))
     return offers
 
 
 def cost(offers: Sequence[Offer], roster: Roster) -> float:
-    """A roster's cost in a week."""
+    """Return a roster's cost in a week."""
     return sum(offer.cost_a_week * people for offer, people in zip(offers, roster, strict=True))
 
 
 def capacity(offers: Sequence[Offer], roster: Roster, station: str) -> float:
-    """A station's hours on duty in a week."""
+    """Return a station's hours on duty in a week."""
     return sum(o.hours_a_week * n for o, n in zip(offers, roster, strict=True) if o.station == station)
 
 
 def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scenario:
-    """The scenario with this roster: each station on offer gets a calendar of its own."""
+    """Return the scenario with this roster: each station on offer gets a calendar of its own."""
     values = to_values(scenario)
     for name in {offer.station for offer in offers}:
         shifts = [
@@ -112,7 +123,7 @@ def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scen
 
 
 def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A candidate may be too weak: that is for the search to find out, not for the reader to refuse."""
+    """Return the tables with overload allowed, since a candidate may be too weak, which the search finds out."""
     run = dict(values.get("run", {}))
     if run.get("horizon_h") is not None:
         run["allow_overload"] = True
@@ -120,7 +131,7 @@ def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
-    """All rosters, cheapest first; among equals the smaller numbers first."""
+    """Yield all rosters, cheapest first; among equals the smaller numbers first."""
     start = tuple(offer.least for offer in offers)
     heap: list[tuple[float, Roster]] = [(cost(offers, start), start)]
     seen = {start}
@@ -136,5 +147,5 @@ def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
 
 
 def no_stronger(roster: Roster, than: Roster) -> bool:
-    """Whether a roster has nowhere more people than another."""
+    """Return whether a roster has nowhere more people than another."""
     return all(own <= other for own, other in zip(roster, than, strict=True))

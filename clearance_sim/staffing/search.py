@@ -13,20 +13,84 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from clearance_sim import run
-from clearance_sim.procedure.intervals import Interval
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.messages import Message, _
 from clearance_sim.procedure.simulation import by_replication
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
 from clearance_sim.scenario.timetable import mean_servers
 from clearance_sim.staffing.rosters import Offer, Roster, by_cost, capacity, cost, no_stronger, staffed
-from clearance_sim.staffing.selection import Array, Choice, select
 from clearance_sim.staffing.targets import Target
 
-Say = Callable[[str], None]
+Array = NDArray[np.float64]
+Sample = Callable[[int, int, int], Array]
+"""sample(system, first replication, count) → one value a replication."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The system kept, and what it took to know."""
+
+    best: int
+    survivors: tuple[int, ...]
+    replications: tuple[int, ...]
+    confidence: float
+    indifference: float
+    decided: bool
+    """False when replications ran out with more than one left: then the smallest mean so far was taken."""
+
+
+def select(
+    systems: int, sample: Sample, indifference: float, confidence: float = 0.95, first: int = 10, most: int = 200
+) -> Choice:
+    """Sample the systems still in play, and drop each as soon as another is clearly smaller.
+
+    S.-H. Kim and B. L. Nelson, "A fully sequential procedure for indifference-zone selection in simulation", ACM TOMACS
+    11 (2001): with probability at least 1 - alpha the system kept has the smallest mean, provided the next is worse by
+    `indifference` or more. Common random numbers are allowed: only variances of differences enter.
+    """
+    values = [sample(system, 0, first) for system in range(systems)]
+    alive = list(range(systems))
+    if systems == 1:
+        return Choice(0, (0,), (first,), confidence, indifference, True)
+    alpha = 1 - confidence
+    eta = 0.5 * ((2 * alpha / (systems - 1)) ** (-2 / (first - 1)) - 1)
+    spread = {(i, j): float(np.var(values[i] - values[j], ddof=1)) for i in alive for j in alive if i != j}
+    count = first
+    while True:
+        alive = _still_in_play(alive, values, spread, indifference, eta, first, count)
+        if len(alive) == 1 or count >= most:
+            break
+        for system in alive:
+            values[system] = np.append(values[system], sample(system, count, 1))
+        count += 1
+    best = min(alive, key=lambda system: float(values[system].mean()))
+    return Choice(best, tuple(alive), tuple(len(v) for v in values), confidence, indifference, len(alive) == 1)
+
+
+def _still_in_play(
+    alive: list[int],
+    values: list[Array],
+    spread: dict[tuple[int, int], float],
+    indifference: float,
+    eta: float,
+    first: int,
+    count: int,
+) -> list[int]:
+    def beaten(i: int, j: int) -> bool:
+        square = 2 * eta * (first - 1) * spread[i, j]
+        slack = max(0.0, indifference / (2 * count) * (square / indifference**2 - count))
+        return float(values[i][:count].mean()) > float(values[j][:count].mean()) + slack
+
+    return [i for i in alive if not any(beaten(i, j) for j in alive if j != i)]
+
+
+Log = Callable[[Message], None]
 
 
 class Fate(StrEnum):
@@ -35,6 +99,13 @@ class Fate(StrEnum):
     REACHES = "reaches the target"
     FAILS = "fails"
     UNDECIDED = "cannot be told"
+
+
+_FATES = {
+    Fate.REACHES: _("reaches the target"),
+    Fate.FAILS: _("fails"),
+    Fate.UNDECIDED: _("cannot be told"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +145,7 @@ class Bench:
     _kept: dict[Roster, list[Array]] = field(default_factory=dict)
 
     def shortfalls(self, roster: Roster, count: int) -> Array:
-        """One row a target, one column a replication."""
+        """Return the shortfalls, one row a target, one column a replication."""
         have = self._kept.get(roster)
         if have is None or have[0].shape[1] < count:
             self._kept[roster] = have = self._simulated(roster, count)
@@ -106,7 +177,7 @@ def search(
     seed: int = 1,
     workers: int | None = None,
     limit: int = 2000,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Search:
     """Find the cheapest roster that reaches every target, and the best among equally cheap ones."""
     found = Search(offers, targets, confidence)
@@ -127,7 +198,7 @@ def search(
         else:
             tried = _try(bench, roster, confidence, first, most)
             found.tried.append(tried)
-            say(f"{tried.cost:g} a week, {roster}: {tried.fate}")
+            log(_("{cost:g} a week, {roster}: {fate}", cost=tried.cost, roster=roster, fate=_FATES[tried.fate]))
             if tried.fate == Fate.FAILS:
                 failed.append(roster)
             elif tried.fate == Fate.REACHES and found.best is None:
@@ -137,7 +208,10 @@ def search(
 
 
 def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster]:
-    """Rosters that fail although every shift but one has all its people: one for each shift that needs somebody."""
+    """Return rosters that fail although every shift but one has all its people.
+
+    One for each shift that needs somebody.
+    """
     strongest = tuple(offer.most for offer in found.offers)
     whole = _try(bench, strongest, found.confidence, first, most)
     if whole.fate == Fate.FAILS:
@@ -159,7 +233,7 @@ def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster
 
 
 def work_a_week(scenario: Scenario, offers: Sequence[Offer]) -> dict[str, float]:
-    """Hours of work that come to each station on offer in a week, from the traffic equations."""
+    """Return hours of work that come to each station on offer in a week, from the traffic equations."""
     loads = loads_of(scenario)
     return {
         name: loads[name] * mean_servers(scenario, scenario.stations[name]) * 168
@@ -180,7 +254,7 @@ def _try(bench: Bench, roster: Roster, confidence: float, first: int, most: int)
 
 
 def _fate(shortfalls: Array, confidence: float) -> Fate:
-    """Reaches when every upper bound does, the confidence shared among the targets; fails when a lower bound fails."""
+    """Decide by one-sided bounds, with the confidence shared among the targets (Bonferroni)."""
     count = shortfalls.shape[1]
     quantile = float(student.ppf(1 - (1 - confidence) / len(shortfalls), count - 1))
     middle = shortfalls.mean(axis=1)

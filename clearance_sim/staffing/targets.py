@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearance_sim.messages import _
+
 Array = NDArray[np.float64]
 _LIMIT = re.compile(r"^\s*(mean|median|[Pp]\d{1,2})\s*\((.+)\)\s*<=?\s*([\d.]+)\s*h?\s*$")
 _SHARE = re.compile(r"^\s*share\s*\((.+),\s*([\d.]+)\s*h?\)\s*>=?\s*([\d.]+)\s*(%?)\s*$")
@@ -29,7 +31,7 @@ class Target:
     within_h: float = 0.0
 
     def of(self, hours: Array) -> float:
-        """The statistic over one replication."""
+        """Return the statistic over one replication."""
         if hours.size == 0:
             return float("nan")
         if self.statistic == "share":
@@ -40,13 +42,13 @@ class Target:
         return float(np.quantile(hours, share))
 
     def shortfall(self, hours: Array) -> float:
-        """How far one replication is from the bound."""
+        """Return how far one replication is from the bound."""
         value = self.of(hours)
         return self.bound - value if self.statistic == "share" else value - self.bound
 
 
 def read_target(words: str, clocks: Sequence[str]) -> Target:
-    """Reads a target; a plain `->` stands for the arrow."""
+    """Parse a target; a plain `->` stands for the arrow."""
     limit, share = _LIMIT.match(words), _SHARE.match(words)
     if limit:
         statistic, clock, bound = limit.groups()
@@ -56,10 +58,14 @@ def read_target(words: str, clocks: Sequence[str]) -> Target:
         target = Target(words, _clock(clock, clocks), "share", float(bound) / (100 if percent else 1), float(within))
     else:
         raise TargetError(
-            f"target {words!r} is not like 'P90(lodgement → release) <= 8h' or 'share(lodgement → release, 8h) >= 90%'"
+            _(
+                "target {words!r} is not like 'P90(lodgement → release) <= 8h' or 'share(lodgement → "
+                "release, 8h) >= 90%'",
+                words=words,
+            )
         )
     if target.statistic == "share" and not 0 < target.bound < 1:
-        raise TargetError(f"target {words!r}: a share lies between 0 and 100 %")
+        raise TargetError(_("target {words!r}: a share lies between 0 and 100 %", words=words))
     return target
 
 
@@ -70,4 +76,6 @@ def _clock(words: str, clocks: Sequence[str]) -> str:
         return name
     if name.replace("→", "->") in plain:
         return plain[name.replace("→", "->")]
-    raise TargetError(f"the scenario has no clock {name!r}; it has {', '.join(clocks) or 'none'}")
+    raise TargetError(
+        _("the scenario has no clock {name!r}; it has {value}", name=name, value=", ".join(clocks) or "none")
+    )

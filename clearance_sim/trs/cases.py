@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clearance_sim.messages import _
 from clearance_sim.trs.column_map import MILESTONES
 from clearance_sim.trs.event_log import MICROSECONDS_AN_HOUR, EventLog, Problem, problem
 
@@ -28,7 +29,7 @@ class Cases:
     set_aside: int
 
     def hours(self, begin: str, end: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        """From one moment to another; NaN where either is unknown."""
+        """Return the hours from one moment to another; NaN where either is unknown."""
         micros = self.table[end].to_numpy() - self.table[begin].to_numpy()
         # As the backend does it, step by step, so that both figures are the same to the last bit.
         hours: np.ndarray[Any, np.dtype[np.float64]] = micros / 1e6 / 3600
@@ -36,11 +37,11 @@ class Cases:
 
 
 def without_repetitions(log: EventLog) -> tuple[EventLog, Problem | None]:
-    """Rows that repeat an earlier one in full count once; of a simulation's visits none does."""
+    """Drop rows that repeat an earlier one in full; a simulation's visits never do."""
     if log.map.visits:
         return log, None
     repeated = log.table.duplicated(["case", "event", "stage", "time"]).to_numpy()
-    found = problem("events that are in the log twice", "counted once", repeated)
+    found = problem(_("events that are in the log twice"), _("counted once"), repeated)
     return EventLog(log.name, log.map, log.table[~repeated], log.names) if found else log, found
 
 
@@ -73,9 +74,13 @@ def _moment(log: EventLog, milestone: str, size: int) -> tuple[Any, Problem | No
     moments = np.full(size, np.nan)
     moments[kept["case"]] = kept["time"]
     others = rows.duplicated("case").to_numpy()
-    which = "the first" if is_first else "the last"
-    told = milestone.replace("_", "-")
-    return moments, problem(f"declarations {told} more than once", f"{which} counts", others, rows["row"])
+    label = milestone.replace("_", "-")
+    return moments, problem(
+        _("declarations {label} more than once", label=label),
+        _("the first counts") if is_first else _("the last counts"),
+        others,
+        rows["row"],
+    )
 
 
 def _first(log: EventLog, word: str, size: int) -> Any:
@@ -87,7 +92,7 @@ def _first(log: EventLog, word: str, size: int) -> Any:
 
 
 def _is_any_of(log: EventLog, words: tuple[str, ...]) -> Any:
-    """Rows whose event, or EVENT:STAGE, is one of the words."""
+    """Return rows whose event, or EVENT:STAGE, is one of the words."""
     found = np.zeros(len(log.table), dtype=bool)
     for word in words:
         name, _, stage = word.partition(":")
@@ -112,10 +117,12 @@ def _sound(table: pd.DataFrame, rows: Any, findings: list[Problem | None]) -> Ca
     early = released < arrived
     left_early = table["gate_out"].to_numpy() < released
     findings += [
-        problem("declarations with neither arrival nor lodgement", "set aside", rootless, rows),
-        problem("declarations released before they were lodged", "set aside", backwards, rows),
-        problem("goods released before they arrived", "kept, arrival to release is zero", early, rows),
-        problem("goods gone before they were released", "their release to gate-out is left out", left_early, rows),
+        problem(_("declarations with neither arrival nor lodgement"), _("set aside"), rootless, rows),
+        problem(_("declarations released before they were lodged"), _("set aside"), backwards, rows),
+        problem(_("goods released before they arrived"), _("kept, arrival to release is zero"), early, rows),
+        problem(
+            _("goods gone before they were released"), _("their release to gate-out is left out"), left_early, rows
+        ),
     ]
     table.loc[left_early, "gate_out"] = np.nan
     wrong = rootless | backwards
@@ -123,10 +130,10 @@ def _sound(table: pd.DataFrame, rows: Any, findings: list[Problem | None]) -> Ca
 
 
 def local_times(moments: "np.ndarray[Any, Any]", zone: str) -> pd.DatetimeIndex:
-    """Microseconds since 1970 as clocks on the wall show them."""
+    """Return microseconds since 1970 as local times."""
     return pd.DatetimeIndex(pd.to_datetime(moments, unit="us", utc=True)).tz_convert(zone)
 
 
 def in_hours(micros: Any) -> Any:
-    """Microseconds as hours."""
+    """Return microseconds as hours."""
     return micros / MICROSECONDS_AN_HOUR

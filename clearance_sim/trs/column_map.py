@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from clearance_sim.messages import _
+
 MILESTONES = ("arrived", "lodged", "released", "gate_out", "ended")
 VISIT_TIMES = {"enter": "enter_h", "start": "start_h", "end": "end_h", "due": "due_h"}
 """The columns of a visit, by the event that each stands for; the last, when goods were due, may be missing."""
@@ -33,7 +35,7 @@ SPLITS = ("channel", "class", "office", "replication")
 
 
 class MapError(ValueError):
-    """A column map that cannot be used; says what to mend."""
+    """A column map that cannot be used; says what to fix."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ class ColumnMap:
     """Each event opens the stage of its own name, which lasts until the next event; else stages have start and end."""
 
     def needed(self) -> list[str]:
-        """The columns without which nothing can be computed."""
+        """Return the columns without which nothing can be computed."""
         if self.visits:
             return [*self.case, self.stage or "station", *(name for name in VISIT_TIMES.values() if name != "due_h")]
         return [*self.case, self.event, *(name for name in (self.time, self.hours, self.stage) if name)]
 
     def with_zone(self, zone: str | None) -> "ColumnMap":
-        """The same map for clocks on the wall elsewhere."""
+        """Return the same map for clocks on the wall elsewhere."""
         return self if zone is None else replace(self, zone=_zone(zone))
 
 
@@ -111,7 +113,7 @@ EXPORTED = ColumnMap(
 
 
 def fitting(names: Sequence[str]) -> ColumnMap | None:
-    """The built-in map whose columns are all there."""
+    """Return the built-in map whose columns are all there."""
     return next((known for known in (SIMULATED, EXPORTED) if set(known.needed()) <= set(names)), None)
 
 
@@ -120,10 +122,17 @@ def read_column_map(path: Path) -> ColumnMap:
     try:
         read = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise MapError(f"{path}: cannot be read as TOML: {error}") from error
+        raise MapError(_("{path}: cannot be read as TOML: {error}", path=path, error=error)) from error
     known = {item.name for item in fields(ColumnMap)} - {"columns", "visits"} | set(SPLITS)
     if unknown := sorted(set(read) - known):
-        raise MapError(f"{path}: does not know {', '.join(unknown)}; it may hold {', '.join(sorted(known))}")
+        raise MapError(
+            _(
+                "{path}: does not know {unknown}; it may hold {known}",
+                path=path,
+                unknown=", ".join(unknown),
+                known=", ".join(sorted(known)),
+            )
+        )
     try:
         return _checked(read)
     except MapError as error:
@@ -133,11 +142,11 @@ def read_column_map(path: Path) -> ColumnMap:
 def _checked(read: Mapping[str, Any]) -> ColumnMap:
     for name in ("case", "event"):
         if not read.get(name):
-            raise MapError(f'needs {name} = "NAME OF A COLUMN"')
+            raise MapError(_('needs {name} = "NAME OF A COLUMN"', name=name))
     if ("time" in read) == ("hours" in read):
-        raise MapError('needs either time = "COLUMN" (date and time with zone) or hours = "COLUMN" (since start)')
+        raise MapError(_('needs either time = "COLUMN" (date and time with zone) or hours = "COLUMN" (since start)'))
     if "hours" in read and "start" not in read:
-        raise MapError('hours are counted from a moment: add start = "2026-01-05T00:00:00+08:00"')
+        raise MapError(_('hours are counted from a moment: add start = "2026-01-05T00:00:00+08:00"'))
     case = read["case"]
     return ColumnMap(
         case=(case,) if isinstance(case, str) else tuple(case),
@@ -159,11 +168,17 @@ def _checked(read: Mapping[str, Any]) -> ColumnMap:
 
 def _events(read: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     if unknown := sorted(set(read) - set(MILESTONES)):
-        raise MapError(f"[events] does not know {', '.join(unknown)}; it may hold {', '.join(MILESTONES)}")
+        raise MapError(
+            _(
+                "[events] does not know {unknown}; it may hold {names}",
+                unknown=", ".join(unknown),
+                names=", ".join(MILESTONES),
+            )
+        )
     if "released" not in read:
-        raise MapError('[events] needs released = ["NAME OF THE EVENT"]')
+        raise MapError(_('[events] needs released = ["NAME OF THE EVENT"]'))
     if not {"arrived", "lodged"} & set(read):
-        raise MapError("[events] needs arrived or lodged: a clock has a beginning")
+        raise MapError(_("[events] needs arrived or lodged: a clock has a beginning"))
     return {name: (words,) if isinstance(words, str) else tuple(words) for name, words in read.items()}
 
 
@@ -171,5 +186,5 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise MapError(f"zone {name!r} is no time zone: write it like Asia/Shanghai") from error
+        raise MapError(_("zone {name!r} is no time zone: write it like Asia/Shanghai", name=name)) from error
     return name

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from clearance_sim.messages import Message, _
 from clearance_sim.trs.column_map import VISIT_TIMES, ColumnMap, fitting
 
 METADATA = b"clearance_sim"
@@ -28,18 +29,27 @@ MICROSECONDS_AN_HOUR = 3_600_000_000
 class Problem:
     """What is wrong with some rows; row 1 is the first after the heading."""
 
-    what: str
-    mend: str
+    what: Message
+    fix: Message
     rows: tuple[int, ...] = ()
     count: int = 0
 
     def __str__(self) -> str:
+        what: dict[str, Any] = {"what": self.what, "fix": self.fix}
         if not self.rows:
-            return f"{self.what}: {self.mend}"
-        word = "row" if self.count == 1 else "rows"
-        shown = ", ".join(map(str, self.rows))
-        more = f" and {self.count - len(self.rows):,} more" if self.count > len(self.rows) else ""
-        return f"{self.what} ({word} {shown}{more}): {self.mend}"
+            return str(_("{what}: {fix}", **what))
+        rows = ", ".join(map(str, self.rows))
+        if self.count == 1:
+            return str(_("{what} (row {rows}): {fix}", **what, rows=rows))
+        if self.count == len(self.rows):
+            return str(_("{what} (rows {rows}): {fix}", **what, rows=rows))
+        return str(
+            _("{what} (rows {rows} and {more:,} more): {fix}", **what, rows=rows, more=self.count - len(self.rows))
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the problem with its texts in the reader's language."""
+        return {"what": str(self.what), "fix": str(self.fix), "rows": list(self.rows), "count": self.count}
 
 
 class LogError(ValueError):
@@ -47,7 +57,10 @@ class LogError(ValueError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        super().__init__("; ".join(map(str, problems)))
+        super().__init__(problems)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))
 
 
 @dataclass(frozen=True)
@@ -66,15 +79,17 @@ class EventLog:
 
     @property
     def splits(self) -> list[str]:
-        """What its cases can be told apart by."""
+        """What its cases can be given apart by."""
         return [name for name in self.map.columns if name in self.table]
 
 
-def problem(what: str, mend: str, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None) -> Problem | None:
-    """The rows that are wrong, or None where none is."""
+def problem(
+    what: Message, fix: Message, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None
+) -> Problem | None:
+    """Return the rows that are wrong, or None where none is."""
     places = np.flatnonzero(wrong)
     numbers = places + 1 if rows is None else np.asarray(rows)[places]
-    return Problem(what, mend, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
+    return Problem(what, fix, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
 
 
 def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = None) -> EventLog:
@@ -83,16 +98,27 @@ def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = No
     chosen = columns or fitting(table.column_names)
     if chosen is None:
         known = ", ".join(table.column_names)
-        raise LogError([Problem("no built-in map fits this log", f"say with --columns MAP.toml what {known} hold")])
+        raise LogError(
+            [
+                Problem(
+                    _("no built-in map fits this log"), _("say with --columns MAP.toml what {known} hold", known=known)
+                )
+            ]
+        )
     if columns is None:
         chosen = _as_the_file_says(chosen, table.schema.metadata or {})
     chosen = chosen.with_zone(zone)
     if missing := [name for name in chosen.needed() if name not in table.column_names]:
         raise LogError(
-            [Problem(f"no column {', '.join(missing)}", f"the log has {', '.join(table.column_names)}; mend the map")]
+            [
+                Problem(
+                    _("no column {missing}", missing=", ".join(missing)),
+                    _("the log has {columns}; fix the map", columns=", ".join(table.column_names)),
+                )
+            ]
         )
     if table.num_rows == 0:
-        raise LogError([Problem("the log holds no event", "export a period in which goods were cleared")])
+        raise LogError([Problem(_("the log holds no event"), _("export a period in which goods were cleared"))])
     return _timed(path.name, chosen, table)
 
 
@@ -102,11 +128,17 @@ def _read(path: Path) -> pa.Table:
             return pyarrow.parquet.read_table(path)
         return _read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise LogError([Problem(f"{path} cannot be read", str(error).splitlines()[0])]) from error
+        raise LogError(
+            [
+                Problem(
+                    _("{path} cannot be read", path=path), Message("{reason}", {"reason": str(error).splitlines()[0]})
+                )
+            ]
+        ) from error
 
 
 def _read_csv(path: Path) -> pa.Table:
-    """Every column as text: what looks like a number or a time is read where it is known what it should be."""
+    """Read every column as text; numbers and times are parsed later, where it is known what a column holds."""
     with pyarrow.csv.open_csv(path) as opened:
         names = opened.schema.names
     text = pyarrow.csv.ConvertOptions(
@@ -116,12 +148,12 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> ColumnMap:
-    """A trace knows its scenario's start, zone and clocks."""
+    """Take start, zone, clocks and parties from a trace's own metadata."""
     if METADATA not in metadata:
         return columns
-    told = json.loads(metadata[METADATA])
-    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in told.get("clocks", {}).items()}
-    zone = told.get("zone") or columns.zone
+    given = json.loads(metadata[METADATA])
+    clocks = {name.replace(" → ", "_to_"): _ends(clock) for name, clock in given.get("clocks", {}).items()}
+    zone = given.get("zone") or columns.zone
     events, latest = dict(columns.events), set(columns.latest)
     for clock, begins in (("lodgement_to_release", "lodged"), ("arrival_to_release", "arrived")):
         if clock in clocks:
@@ -130,27 +162,27 @@ def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> Co
             latest |= {begins} if len(points) > 1 else set()
     return replace(
         columns,
-        start=_zoned(told.get("start", columns.start), zone),
+        start=_zoned(given.get("start", columns.start), zone),
         zone=zone,
         events=events,
         latest=tuple(sorted(latest)),
-        parties={name: party for name, party in (told.get("parties") or {}).items() if party},
+        parties={name: party for name, party in (given.get("parties") or {}).items() if party},
     )
 
 
 def _ends(clock: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A clock's beginning and end in the words of a log; of several beginnings the latest counts."""
+    """Return a clock's beginning and end in the words of a log; of several beginnings the latest counts."""
     begin, end = (clock["from"], clock["to"]) if isinstance(clock, dict) else clock[:2]
     return _points(begin), _points(end)
 
 
-def _points(told: Any) -> tuple[str, ...]:
-    points = [told] if isinstance(told, str) else list(told)
+def _points(given: Any) -> tuple[str, ...]:
+    points = [given] if isinstance(given, str) else list(given)
     return tuple(point.replace("leave:", "end:") for point in points)
 
 
 def _zoned(start: str, zone: str) -> str:
-    """A scenario tells its start by the clocks on the wall."""
+    """Add the zone to a start that is given in wall-clock time."""
     moment = _moment(start)
     return start if moment is None or moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone)).isoformat()
 
@@ -181,11 +213,11 @@ def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> li
     frame["time"], faults = _times(columns, table)
     frame["row"] = np.arange(1, len(frame) + 1)
     unnamed = np.asarray(frame["event"] == "")
-    return [*faults, problem("events without a name", f"fill column {columns.event}", unnamed)]
+    return [*faults, problem(_("events without a name"), _("fill column {event}", event=columns.event), unnamed)]
 
 
 def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
-    """Visits as events: enter, start and end of each stage, and arrive and exit of each case."""
+    """Return visits as events: enter, start and end of each stage, and arrive and exit of each case."""
     visits["row"] = np.arange(1, len(visits) + 1)
     known = {name: column for name, column in VISIT_TIMES.items() if column in table.column_names}
     at = {name: _started(columns, table[column]) for name, column in known.items()}
@@ -193,8 +225,8 @@ def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tup
         asked = {word.removeprefix("due:") for words in columns.events.values() for word in words}
         at["due"] = np.where(visits["stage"].isin(asked), at["due"], np.nan)
     faults = [
-        problem("visits without an entry", "fill column enter_h", np.isnan(at["enter"])),
-        problem("visits that end before they begin", "mend their times", at["end"] < at["enter"]),
+        problem(_("visits without an entry"), _("fill column enter_h"), np.isnan(at["enter"])),
+        problem(_("visits that end before they begin"), _("fix their times"), at["end"] < at["enter"]),
     ]
     if any(faults):
         return visits, faults
@@ -210,7 +242,7 @@ def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tup
 
 
 def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
-    """One frame of all events; arrivals and exits belong to no stage."""
+    """Return one frame of all events; arrivals and exits belong to no stage."""
     kinds = [name for name, *_ in parts]
     places = np.concatenate([np.asarray(index) for _, index, _, _ in parts])
     frame = visits.iloc[places].reset_index(drop=True)
@@ -223,13 +255,13 @@ def _stacked(visits: pd.DataFrame, parts: Any) -> pd.DataFrame:
 
 
 def _started(columns: ColumnMap, column: pa.ChunkedArray) -> Any:
-    """Hours since the start as microseconds since 1970; NaN where there are none."""
+    """Return hours since the start as microseconds since 1970; NaN where there are none."""
     hours = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=float)
     return np.rint(hours * MICROSECONDS_AN_HOUR) + _micros(columns.start)
 
 
 def _words(column: pa.ChunkedArray) -> pd.Categorical:
-    """Text as numbers of the words that occur; what is missing is the empty word."""
+    """Return text as categories; what is missing is the empty text."""
     words = column.combine_chunks()
     if not pa.types.is_dictionary(words.type):
         words = words.cast(pa.string()).fill_null("").dictionary_encode()
@@ -241,16 +273,16 @@ def _words(column: pa.ChunkedArray) -> pd.Categorical:
 
 
 def _cases(columns: ColumnMap, table: pa.Table) -> tuple[Any, pd.DataFrame, list[Problem | None]]:
-    """Each row's case by number, the columns that name the cases, and rows that name none."""
+    """Return each row's case by number, the columns that name the cases, and rows that name none."""
     empty = np.zeros(table.num_rows, dtype=bool)
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for name in columns.case:
         empty |= np.asarray(table[name].is_null())
         part, known = pd.factorize(table[name].to_pandas())
         codes = pd.factorize(codes * (len(known) + 1) + part)[0]
-    _, first = np.unique(codes, return_index=True)
+    _codes, first = np.unique(codes, return_index=True)
     names = table.select(list(columns.case)).take(pa.array(first)).to_pandas()
-    return codes, names, [problem("events of no declaration", "name the declaration in every row", empty)]
+    return codes, names, [problem(_("events of no declaration"), _("name the declaration in every row"), empty)]
 
 
 def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | None]]:
@@ -265,14 +297,18 @@ def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | Non
 
 def _hours(columns: ColumnMap, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
     micros = _started(columns, column)
-    wrong = problem("times that are no number of hours", f"mend column {columns.hours}", ~np.isfinite(micros))
+    wrong = problem(
+        _("times that are no number of hours"), _("fix column {hours}", hours=columns.hours), ~np.isfinite(micros)
+    )
     return np.nan_to_num(micros).astype(np.int64), [wrong]
 
 
 def _micros(start: str | None) -> int:
     moment = _moment(str(start))
     if moment is None or moment.tzinfo is None:
-        raise LogError([Problem(f"start {start!r} has no zone", 'write it like "2026-01-05T00:00:00+08:00"')])
+        raise LogError(
+            [Problem(_("start {start!r} has no zone", start=start), _('write it like "2026-01-05T00:00:00+08:00"'))]
+        )
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -281,14 +317,16 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 def _stamps(name: str, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
     if column.type.tz is None:
-        raise LogError([Problem(f"column {name} has no zone", "write times with their zone: nobody can guess it")])
+        raise LogError(
+            [Problem(_("column {name} has no zone", name=name), _("write times with their zone: nobody can guess it"))]
+        )
     micros = column.cast(pa.timestamp("us", tz="UTC"))
-    empty = problem("no time", f"fill column {name}", np.asarray(micros.is_null()))
+    empty = problem(_("no time"), _("fill column {name}", name=name), np.asarray(micros.is_null()))
     return np.asarray(micros.fill_null(0).cast(pa.int64())), [empty]
 
 
 def _written(name: str, words: pd.Categorical) -> tuple[Any, list[Problem | None]]:
-    """Date-times as text: each needs its own zone."""
+    """Parse date-times given as text; each needs its own zone."""
     # Parsing is slow, and a text may stand in many rows: each is parsed once.
     codes = words.codes
     moments = [_moment(text) for text in words.categories]
@@ -298,10 +336,16 @@ def _written(name: str, words: pd.Categorical) -> tuple[Any, list[Problem | None
         0 if moment is None or moment.tzinfo is None else (moment - _EPOCH) // timedelta(microseconds=1)
         for moment in moments
     ]
-    example = "write it like 2026-01-05T09:30:00+08:00"
+    example = _("write it like {example}", example="2026-01-05T09:30:00+08:00")
     return np.array(micros, dtype=np.int64)[codes], [
-        problem("times that cannot be read", f"{example} in column {name}", unreadable),
-        problem("times without a zone", f"{example} in column {name}: nobody can guess the zone", naive),
+        problem(
+            _("times that cannot be read"), _("{example} in column {name}", example=example, name=name), unreadable
+        ),
+        problem(
+            _("times without a zone"),
+            _("{example} in column {name}: nobody can guess the zone", example=example, name=name),
+            naive,
+        ),
     ]
 
 

@@ -32,7 +32,7 @@ def write(log: EventLog, file: Path) -> None:
 
 
 def xes(log: EventLog) -> Iterator[str]:
-    """One trace a declaration, one event a row, in the order of time."""
+    """Yield the log as XES, one trace per declaration, one event per row, in the order of time."""
     yield _XES_HEAD
     for case, events in _in_order(log).groupby("case", sort=True):
         yield f" <trace>\n  {_text('concept:name', _name(log, case))}\n"
@@ -57,7 +57,7 @@ def _text(key: str, value: object) -> str:
 
 
 def ocel(log: EventLog) -> dict[str, Any]:
-    """Declarations and, where the log names them, customs offices as objects that the events relate to."""
+    """Return declarations and, where the log names them, customs offices as objects that the events relate to."""
     ordered = _in_order(log)
     kinds = sorted(map(str, ordered["event"].unique()))
     offices = sorted(set(ordered["office"].astype(str)) - {"", "nan"}) if "office" in ordered else []

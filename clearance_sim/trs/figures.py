@@ -1,4 +1,4 @@
-"""What a set of durations comes to: mean, median, quantiles, spread, share within a target, intervals."""
+"""What a set of durations comes to: mean, quantiles, share within a target, intervals, Kaplan-Meier."""
 
 import math
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Figures:
 
 
 def quantile(ordered: "np.ndarray[Any, Any]", numerator: int, denominator: int) -> float:
-    """A quantile by linear interpolation (Hyndman and Fan 1996, type 7), in the arithmetic of ``statistics``.
+    """Return a quantile by linear interpolation (Hyndman and Fan 1996, type 7), in the arithmetic of ``statistics``.
 
     The backend reports with the standard library; the same steps give the same last bit.
     """
@@ -91,7 +91,7 @@ class Resampling:
     def intervals(
         self, ordered: "np.ndarray[Any, Any]", target: float, blocks: "np.ndarray[Any, Any] | None"
     ) -> dict[str, tuple[float | None, float | None]]:
-        """Intervals of the figures of durations that are in order."""
+        """Return intervals of the figures of durations that are in order."""
         names = ("mean", "median", "p90", "p95", "within_target")
         if len(ordered) < 2 or (blocks is not None and len(np.unique(blocks)) < 2):
             return dict.fromkeys(names, (None, None))
@@ -110,7 +110,7 @@ class Resampling:
         return {name: tuple(map(float, np.quantile(values, (tail, 1 - tail)))) for name, values in drawn.items()}  # type: ignore[misc]
 
     def _drawn(self, ordered: "np.ndarray[Any, Any]", blocks: Any) -> tuple[Any, Any]:
-        """How often each bin of neighbouring durations was drawn, each time, and a bin's mean.
+        """Return how often each bin of neighbouring durations was drawn, each time, and a bin's mean.
 
         Up to 4,096 durations each is its own bin, and this is the plain bootstrap.
         """
@@ -127,3 +127,61 @@ class Resampling:
         np.add.at(held, (block, bins), 1)
         chosen = generator.multinomial(number, np.full(number, 1 / number), self.times)
         return chosen @ held, typical
+
+
+@dataclass(frozen=True)
+class Survival:
+    """The curve's figures. A quantile is None where the curve does not come down that far."""
+
+    ended: int
+    censored: int
+    median: float | None
+    p90: float | None
+    p95: float | None
+    within_target: Estimate
+    restricted_mean: float
+    """Mean of the time up to ``restricted_to``, the longest that anything was watched."""
+    restricted_to: float
+
+
+def kaplan_meier(hours: "np.ndarray[Any, Any]", ended: "np.ndarray[Any, Any]", target: float) -> Survival | None:
+    """Estimate from durations, and whether each was seen to end or only watched so long."""
+    if len(hours) == 0 or not ended.any():
+        return None
+    times, places = np.unique(hours, return_inverse=True)
+    ends = np.bincount(places, ended)
+    left = np.bincount(places)
+    at_risk = len(hours) - np.concatenate(([0], np.cumsum(left)[:-1]))
+    waiting = np.cumprod(1 - ends / at_risk)
+    steps = np.concatenate(([1.0], waiting[:-1]))
+    return Survival(
+        ended=int(ended.sum()),
+        censored=int((~ended).sum()),
+        median=_first_at(times, waiting, 0.5),
+        p90=_first_at(times, waiting, 0.1),
+        p95=_first_at(times, waiting, 0.05),
+        within_target=_within(times, waiting, ends, at_risk, target),
+        restricted_mean=float(np.sum(steps * np.diff(times, prepend=0.0))),
+        restricted_to=float(times[-1]),
+    )
+
+
+def _first_at(times: Any, waiting: Any, share: float) -> float | None:
+    # Products of many factors: a share that is reached exactly may come out a last bit above itself.
+    reached = np.flatnonzero(waiting <= share + 1e-12)
+    return float(times[reached[0]]) if len(reached) else None
+
+
+def _within(times: Any, waiting: Any, ends: Any, at_risk: Any, target: float) -> Estimate:
+    """Return the share released by the target, with Greenwood's variance on the log-log scale."""
+    place = int(np.searchsorted(times, target, side="right")) - 1
+    if place < 0:
+        return Estimate(0.0)
+    still = float(waiting[place])
+    if still in (0.0, 1.0):
+        return Estimate(1 - still)
+    upto = slice(place + 1)
+    variance = float(np.sum(ends[upto] / (at_risk[upto] * np.maximum(at_risk[upto] - ends[upto], 1))))
+    spread = 1.959964 * math.sqrt(variance) / abs(math.log(still))
+    low, high = still ** math.exp(spread), still ** math.exp(-spread)
+    return Estimate(1 - still, 1 - high, 1 - low)

@@ -33,7 +33,7 @@ class Stage:
 
 
 def stages(log: EventLog, cases: Cases) -> list[Stage]:
-    """Every stage that released cases went through, longest share first."""
+    """Return every stage that released cases went through, longest share first."""
     released = cases.table.index[cases.table["released"].notna()]
     if len(released) == 0:
         return []
@@ -45,7 +45,7 @@ def stages(log: EventLog, cases: Cases) -> list[Stage]:
 
 
 def _that_matter(log: EventLog, events: pd.DataFrame, cases: Cases) -> pd.DataFrame:
-    """Without what changes nothing for the goods, and without arrivals after lodgement."""
+    """Drop events that change nothing for the goods, and arrivals after lodgement."""
     lodged = cases.table["lodged"].reindex(events["case"]).to_numpy()
     arrivals = events["event"].isin(log.map.events.get("arrived", ())).to_numpy()
     late = arrivals & (events["time"].to_numpy() >= lodged)
@@ -53,7 +53,7 @@ def _that_matter(log: EventLog, events: pd.DataFrame, cases: Cases) -> pd.DataFr
 
 
 def _until_next(events: pd.DataFrame) -> pd.DataFrame:
-    """Each event lasts until the next one of its case."""
+    """Return the stages of a log in which each event lasts until the next one of its case."""
     ordered = events.sort_values(["case", "time", "row"], kind="stable")
     same_case = ordered["case"].to_numpy()[:-1] == ordered["case"].to_numpy()[1:]
     begins, ends = ordered.iloc[:-1][same_case], ordered["time"].to_numpy()[1:][same_case]
@@ -64,7 +64,7 @@ def _until_next(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _visits(events: pd.DataFrame) -> pd.DataFrame:
-    """Visits of a stage from its own enter, start, end and leave; what is still open is left out."""
+    """Return visits of a stage from its own enter, start, end and leave; what is still open is left out."""
     origin = int(events["time"].min())
     inside = events[events["event"].isin((ENTER, START, END, LEAVE)) & (events["stage"] != "")]
     keys = ["case", "stage", "event"]
@@ -98,7 +98,7 @@ def _either(table: pd.DataFrame, event: str, instead: str) -> pd.DataFrame:
 
 
 def _together(spent: pd.DataFrame) -> pd.DataFrame:
-    """All visits of one case to one stage as one row."""
+    """Return all visits of one case to one stage as one row."""
     how: dict[str, Any] = {"hours": "sum", "waiting": "first", "begin": "min", "end": "max"}
     if "party" in spent:
         how["party"] = "first"

@@ -4,18 +4,18 @@ Terms follow the WCO Guide to Measure the Time Required for the Release of Goods
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clearance_sim.messages import _
 from clearance_sim.trs.cases import Cases, cases_of, local_times, without_repetitions
 from clearance_sim.trs.column_map import SPLITS
 from clearance_sim.trs.event_log import EventLog, LogError, Problem
-from clearance_sim.trs.figures import FENCE, Figures, Resampling, figures
+from clearance_sim.trs.figures import FENCE, Figures, Resampling, Survival, figures, kaplan_meier
 from clearance_sim.trs.stages import Stage, stages
-from clearance_sim.trs.survival import Survival, kaplan_meier
 
 INTERVALS = {
     "arrival_to_release": ("arrived", "released"),
@@ -27,13 +27,18 @@ INTERVALS = {
 FORMAT = "provenport-trs/1"
 ENOUGH_BLOCKS = 8
 RULES = {
-    "extremes": f"A duration is extreme where it exceeds the third quartile by over {FENCE:g} interquartile ranges. "
-    "None is removed: they are counted, and the mean without them stands beside the mean.",
-    "early": "Goods released before they arrived count zero hours from arrival to release.",
-    "repeated": "Of repeated arrivals and lodgements the first counts, of releases and departures the last.",
-    "open": "Cases not released when the observation ends, or that ended otherwise (rejected, withdrawn, returned, "
-    "seized), enter the Kaplan-Meier estimate as censored and no other figure.",
-    "quantiles": "Linear interpolation (Hyndman and Fan 1996, type 7).",
+    "extremes": _(
+        "A duration is extreme where it exceeds the third quartile by over {fence:g} interquartile ranges. None is "
+        "removed: they are counted, and the mean without them stands beside the mean.",
+        fence=FENCE,
+    ),
+    "early": _("Goods released before they arrived count zero hours from arrival to release."),
+    "repeated": _("Of repeated arrivals and lodgements the first counts, of releases and departures the last."),
+    "open": _(
+        "Cases not released when the observation ends, or that ended otherwise (rejected, withdrawn, returned, "
+        "seized), enter the Kaplan-Meier estimate as censored and no other figure."
+    ),
+    "quantiles": _("Linear interpolation (Hyndman and Fan 1996, type 7)."),
 }
 
 
@@ -93,12 +98,14 @@ class Study:
     findings: tuple[Problem, ...]
 
     def interval(self, name: str, group: str = "all") -> Interval:
-        """One of the four, of one group."""
+        """Return one of the four intervals, of one group."""
         return next(found for found in self.intervals if (found.name, found.group) == (name, group))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as plain JSON."""
-        return {"format": FORMAT, **asdict(self), "rules": RULES}
+        """Return everything as plain JSON."""
+        findings = [problem.to_json() for problem in self.findings]
+        rules = {name: str(rule) for name, rule in RULES.items()}
+        return {"format": FORMAT, **asdict(replace(self, findings=())), "findings": findings, "rules": rules}
 
 
 def study(log: EventLog, question: Question = Question()) -> Study:
@@ -137,15 +144,22 @@ def study(log: EventLog, question: Question = Question()) -> Study:
 
 def _check(log: EventLog, question: Question) -> None:
     problems = [
-        Problem(f"cannot split by {name}", f"this log tells apart {', '.join([*log.splits, 'peak'])}")
+        Problem(
+            _("cannot split by {name}", name=name),
+            _("this log tells apart {names}", names=", ".join([*log.splits, "peak"])),
+        )
         for name in question.by
         if name not in log.splits and name != "peak"
     ]
     words = log.map.events.get("released", ())
     known = set(log.table["event"].unique())
     if not any(word.partition(":")[0] in known for word in words):
-        mend = f"the map says released = {list(words)}, the log has {', '.join(sorted(map(str, known))[:12])}"
-        problems.append(Problem("nothing in the log is a release", mend))
+        fix = _(
+            "the map says released = {map}, the log has {log}",
+            map=list(words),
+            log=", ".join(sorted(map(str, known))[:12]),
+        )
+        problems.append(Problem(_("nothing in the log is a release"), fix))
     if problems:
         raise LogError(problems)
 
@@ -169,7 +183,7 @@ def _is_peak(cases: Cases, zone: str, peak: tuple[int, int]) -> pd.Series:
 
 
 def _blocks(cases: Cases, zone: str) -> tuple[Any, str]:
-    """What is resampled together: replications, else days of arrival, where there are enough; else nothing."""
+    """Return what is resampled together: replications, else days of arrival, where there are enough; else nothing."""
     if "replication" in cases.table and cases.table["replication"].nunique() >= ENOUGH_BLOCKS:
         return cases.table["replication"].cat.codes.to_numpy(), "replication"
     begun = cases.table["arrived"].fillna(cases.table["lodged"]).to_numpy()
@@ -215,18 +229,34 @@ def _iso(micros: float, zone: str) -> str:
 
 
 def splits_asked(text: str) -> tuple[str, ...]:
-    """``channel,class`` as given on the command line; raises LogError."""
+    """Parse `channel,class` as given on the command line.
+
+    Raises:
+        LogError.
+
+    A name is none that a log can be split by.
+
+    """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in (*SPLITS, "peak")]
     if unknown:
         raise LogError(
-            [Problem(f"cannot split by {', '.join(unknown)}", f"choose from {', '.join((*SPLITS, 'peak'))}")]
+            [
+                Problem(
+                    _("cannot split by {unknown}", unknown=", ".join(unknown)),
+                    _("choose from {names}", names=", ".join((*SPLITS, "peak"))),
+                )
+            ]
         )
     return names
 
 
 def hours_asked(text: str) -> float:
-    """``8h``, ``90min``, ``2d`` or ``8`` in hours; raises LogError."""
+    """Parse `8h`, `90min`, `2d` or `8` to hours.
+
+    Raises:
+        LogError: the text is no length of time.
+    """
     units: Sequence[tuple[str, float]] = (("min", 1 / 60), ("h", 1.0), ("d", 24.0), ("", 1.0))
     for unit, hours in units:
         if text.endswith(unit):
@@ -237,4 +267,4 @@ def hours_asked(text: str) -> float:
             if np.isfinite(asked) and asked > 0:
                 return asked
             break
-    raise LogError([Problem(f"{text!r} is no length of time", "write it like 8h, 90min or 2d")])
+    raise LogError([Problem(_("{text!r} is no length of time", text=text), _("write it like 8h, 90min or 2d"))])

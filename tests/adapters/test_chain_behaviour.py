@@ -12,7 +12,6 @@ from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import EvmLedger, deploy
 from backend.adapters.ledger.chain import CallReverted, TransactionRejected
 from backend.domain.errors import LedgerRefused
-from backend.domain.kinds import DeclarationStatus, DocumentStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -22,6 +21,7 @@ from backend.domain.ledger import (
     SuspendAccreditation,
     UseUpNonce,
 )
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
 from tests.helpers.nodes import NEEDS_ANVIL, anvil
@@ -78,7 +78,7 @@ def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
 # ---- the ledger
 
 
-def test_an_anchored_batch_is_read_back_with_its_time_and_lanes(ledger_world):
+def test_anchored_batch_returns_its_time_and_lanes(ledger_world):
     root, receipt = anchored(ledger_world)
     batch = ledger_world.ledger.batch(root)
     assert (batch.root, batch.lanes, batch.anchored_at) == (root, Lanes(10, 20, 150, 160), receipt.block_time)
@@ -101,7 +101,7 @@ def test_a_root_is_anchored_once(ledger_world):
     assert ledger_world.ledger.batch(root).lanes.size == 160
 
 
-def test_an_anchoring_is_found_by_its_root_and_in_the_list_of_all(ledger_world):
+def test_anchoring_is_found_by_root_and_in_list(ledger_world):
     root, receipt = anchored(ledger_world)
     anchored(ledger_world)
     found = ledger_world.ledger.anchoring_of(root, ledger_world.ledger.batch(root))
@@ -111,7 +111,7 @@ def test_an_anchoring_is_found_by_its_root_and_in_the_list_of_all(ledger_world):
     assert list(ledger_world.ledger.anchorings(root)) == [found]
 
 
-def test_the_same_bytes_may_be_sent_any_number_of_times(ledger_world):
+def test_same_bytes_sent_repeatedly_are_mined_once(ledger_world):
     ledger = ledger_world.ledger
     signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
     for _ in range(3):
@@ -129,7 +129,7 @@ def test_signing_sends_nothing(ledger_world):
     assert ledger_world.ledger.next_nonce("anchorer") == before
 
 
-def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
+def test_nonce_ahead_waits_for_those_before(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
     acts = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
@@ -139,7 +139,7 @@ def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
     assert all(ledger_world.receipt(transaction.transaction_hash).succeeded for transaction in signed)
 
 
-def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
+def test_gap_is_filled_by_an_empty_transaction(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
     act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
@@ -151,7 +151,7 @@ def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
     assert ledger.batch(act.root) is not None
 
 
-def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_world):
+def test_outbid_transaction_keeps_its_act_and_nonce(ledger_world):
     ledger = ledger_world.ledger
     act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
     signed = ledger.sign(act, ledger.next_nonce("anchorer"))
@@ -173,7 +173,7 @@ def test_the_fee_is_not_raised_for_ever(ledger_world):
     pytest.fail("no highest fee")
 
 
-def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
+def test_changed_statuses_are_read_singly_and_together(ledger_world):
     root, _ = anchored(ledger_world)
     act = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
     assert ledger_world.do(act, "anchorer").succeeded
@@ -191,7 +191,7 @@ def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
         (((160, DocumentStatus.REVOKED),), "TraceLedgerPlaceOutsideBatch"),
     ],
 )
-def test_a_change_against_the_rules_changes_nothing_and_says_why(ledger_world, places, error):
+def test_forbidden_change_reverts_whole_and_says_why(ledger_world, places, error):
     root, _ = anchored(ledger_world)
     act = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
     with pytest.raises(LedgerRefused) as refused:
@@ -239,7 +239,7 @@ def run(chain, account, **fields):
     return mined(chain, signed)
 
 
-def test_blocks_are_found_by_number_and_none_beyond_the_head(chain, accounts):
+def test_blocks_are_found_by_number_up_to_head(chain, accounts):
     first = run(chain, accounts["anchorer"]).block
     second = run(chain, accounts["anchorer"]).block
     assert chain.head() == second
@@ -257,7 +257,7 @@ def test_money_moves_and_gas_is_paid(chain, accounts):
     assert chain.price().base_fee > 0
 
 
-def test_sending_again_what_waits_or_was_mined_changes_nothing(chain, accounts):
+def test_resending_waiting_or_mined_transaction_changes_nothing(chain, accounts):
     account = accounts["anchorer"]
     nonce = chain.transaction_count(account.address)
     later, first = transfer(chain, account, nonce + 1), transfer(chain, account, nonce)
@@ -304,7 +304,7 @@ def deployed(chain, account, code):
     return to_checksum_address(keccak(rlp.encode([bytes.fromhex(account.address[2:]), nonce]))[12:])
 
 
-def test_a_revert_tells_its_data_in_a_call_and_in_a_receipt(chain, accounts):
+def test_revert_data_is_told_by_call_and_receipt(chain, accounts):
     address = deployed(chain, accounts["anchorer"], REFUSER)
     with pytest.raises(CallReverted) as refused:
         chain.call(address, b"")

@@ -69,7 +69,7 @@ def account(accounts):
 # ---- keeping
 
 
-def test_a_chain_opened_again_has_the_same_head_state_and_receipts(open_chain, account):
+def test_reopened_chain_has_the_same_head_and_receipts(open_chain, account):
     chain = open_chain()
     receipts = [run(chain, account, nonce) for nonce in range(5)]
     head = chain.head()
@@ -81,7 +81,7 @@ def test_a_chain_opened_again_has_the_same_head_state_and_receipts(open_chain, a
     assert run(again, account, 5).block.parent_hash == head.block_hash
 
 
-def test_a_block_is_found_by_its_number_and_none_beyond_the_head(open_chain, account):
+def test_blocks_are_found_by_number_up_to_head(open_chain, account):
     chain = open_chain()
     first = run(chain, account, 0).block
     assert chain.block(1) == first == chain.head()
@@ -89,7 +89,7 @@ def test_a_block_is_found_by_its_number_and_none_beyond_the_head(open_chain, acc
     assert chain.block(2) is None
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_file(open_chain, tmp_path):
+def test_second_process_is_refused_naming_the_holder(open_chain, tmp_path):
     chain = open_chain()
     answer = _python(
         """
@@ -107,14 +107,15 @@ def test_a_second_process_is_refused_and_told_who_holds_the_file(open_chain, tmp
     open_chain()
 
 
-def test_a_second_opener_in_this_process_is_refused_too(open_chain):
+def test_second_opener_in_this_process_is_refused(open_chain):
     open_chain()
     with pytest.raises(ChainInUse) as refused:
         open_chain()
     assert refused.value.holder == os.getpid()
 
 
-def test_a_kill_while_mining_leaves_whole_blocks_and_a_chain_that_goes_on(open_chain, tmp_path, account):
+def test_kill_while_mining_leaves_a_working_chain(open_chain, tmp_path, account):
+    """Only whole blocks are left."""
     chance = random.Random(9)
     reported = (0, "")
     for _ in range(2):
@@ -188,7 +189,7 @@ def test_nobody_but_the_named_accounts_owns_money(open_chain):
 # ---- time
 
 
-def test_the_first_transaction_after_a_pause_is_mined_at_once(open_chain, account):
+def test_first_transaction_after_a_pause_is_mined_immediately(open_chain, account):
     chain = open_chain(in_real_time=True)
     started = time.monotonic()
     receipt = run(chain, account, 0)
@@ -196,7 +197,7 @@ def test_the_first_transaction_after_a_pause_is_mined_at_once(open_chain, accoun
     assert 0 <= time.time() - receipt.block.time.timestamp() < 1.5
 
 
-def test_a_block_after_a_pause_carries_the_time_of_its_mining(open_chain, account):
+def test_block_after_a_pause_carries_its_mining_time(open_chain, account):
     clock = Clock()
     chain = open_chain(in_real_time=True, clock=clock)
     assert run(chain, account, 0).block.time.timestamp() == 1_900_000_000
@@ -222,7 +223,7 @@ def test_an_idle_chain_mines_nothing(open_chain, account):
     assert chain.head().number == 1
 
 
-def test_an_idle_chain_mines_an_empty_block_when_the_newest_is_an_hour_old(open_chain, account, monkeypatch):
+def test_idle_chain_mines_an_empty_block_every_hour(open_chain, account, monkeypatch):
     monkeypatch.setattr(chain_module, "IDLE_LOOK_SECONDS", 0.01)
     clock = Clock()
     chain = open_chain(in_real_time=True, clock=clock)
@@ -242,7 +243,7 @@ def test_an_idle_chain_mines_an_empty_block_when_the_newest_is_an_hour_old(open_
     assert run(chain, account, 1).block.number == 3
 
 
-def test_how_long_the_chain_may_be_idle_is_a_setting(open_chain, monkeypatch):
+def test_idle_time_before_an_empty_block_is_configurable(open_chain, monkeypatch):
     monkeypatch.setattr(chain_module, "IDLE_LOOK_SECONDS", 0.01)
     chain = open_chain(in_real_time=True, clock=Clock(), idle_seconds=10**9)
     time.sleep(0.1)
@@ -266,7 +267,7 @@ def test_many_transactions_share_a_block(open_chain, account):
     assert len(blocks) <= 20  # two or three on a quiet machine; a busy one sends so slowly that seconds pass
 
 
-def test_gas_is_told_for_each_transaction_of_a_block(open_chain, account):
+def test_gas_is_told_for_each_transaction(open_chain, account):
     chain = open_chain(in_real_time=True)
     hashes = [send(chain, transfer(account, nonce, data=b"\1" * nonce)) for nonce in range(4)]
     assert [mined(chain, found).gas_used for found in hashes] == [21_000 + 40 * nonce for nonce in range(4)]
@@ -328,7 +329,7 @@ def test_closing_is_quick_even_while_transactions_wait(open_chain, account):
 # ---- what is sent
 
 
-def test_sending_again_what_waits_or_was_mined_changes_nothing(open_chain, account):
+def test_resending_waiting_or_mined_transaction_changes_nothing(open_chain, account):
     chain = open_chain()
     signed = transfer(account, 1)
     send(chain, signed)
@@ -342,7 +343,7 @@ def test_sending_again_what_waits_or_was_mined_changes_nothing(open_chain, accou
     assert chain.transaction_count(account.address) == 2
 
 
-def test_sending_again_while_the_block_comes_is_no_error(open_chain, account, monkeypatch):
+def test_resending_while_its_block_is_written_succeeds(open_chain, account, monkeypatch):
     """The block is written between the look for the transaction and the look at the account."""
     chain = open_chain()
     transaction = transfer(account, 0)
@@ -353,7 +354,7 @@ def test_sending_again_while_the_block_comes_is_no_error(open_chain, account, mo
     chain.send_raw(bytes(transaction.raw_transaction))
 
 
-def test_a_nonce_ahead_of_its_account_waits_for_the_ones_before_it(open_chain, account):
+def test_nonce_ahead_waits_for_those_before(open_chain, account):
     chain = open_chain()
     later = [send(chain, transfer(account, nonce)) for nonce in (2, 1)]
     time.sleep(0.1)
@@ -392,7 +393,7 @@ def test_what_can_never_be_mined_is_rejected(open_chain, account):
             send(chain, signed)
 
 
-def test_a_transaction_that_turns_out_invalid_is_dropped_and_the_others_are_mined(open_chain, account, caplog):
+def test_transaction_found_invalid_is_dropped_others_are_mined(open_chain, account, caplog):
     chain = open_chain(in_real_time=True)
     poor = send(chain, transfer(Account.create(), 0))
     stingy = send(chain, transfer(account, 1, fee=1))
@@ -406,7 +407,8 @@ def test_a_transaction_that_turns_out_invalid_is_dropped_and_the_others_are_mine
 
 
 @pytest.mark.parametrize("fault", [sqlite3.OperationalError("database or disk is full"), RuntimeError("a bug")])
-def test_a_fault_while_mining_costs_an_attempt_and_not_the_miner(open_chain, account, monkeypatch, fault):
+def test_fault_while_mining_does_not_end_the_miner(open_chain, account, monkeypatch, fault):
+    """It costs one attempt."""
     chain = open_chain()
     commit, faults = chain._store.commit, iter([fault])
 
@@ -423,7 +425,7 @@ def test_a_fault_while_mining_costs_an_attempt_and_not_the_miner(open_chain, acc
 # ---- what contracts say
 
 
-def test_a_call_answers_from_the_head_and_changes_nothing(open_chain, account):
+def test_call_answers_from_head_without_changing_state(open_chain, account):
     chain = open_chain()
     counter = deployed(chain, account, COUNTER)
     run(chain, account, 1, to=counter, value=0)
@@ -434,7 +436,7 @@ def test_a_call_answers_from_the_head_and_changes_nothing(open_chain, account):
     assert chain.head() == head
 
 
-def test_a_refusal_is_told_by_a_call_and_kept_with_the_receipt(open_chain, account):
+def test_call_tells_revert_data_and_receipt_keeps_it(open_chain, account):
     chain = open_chain()
     refuser = deployed(chain, account, REFUSER)
     with pytest.raises(CallReverted) as refused:

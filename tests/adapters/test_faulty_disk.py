@@ -13,7 +13,7 @@ from tests.stress.faulty_disk import (
 )
 
 
-def test_the_judge_finds_lost_records_lost_files_and_half_written_ones(tmp_path):
+def test_judge_finds_planted_losses_and_half_written_files(tmp_path):
     prepare(tmp_path)
     with (tmp_path / "told").open("wb") as told:
         work(tmp_path, told.fileno())

@@ -178,7 +178,7 @@ def test_a_node_that_is_not_there_is_unavailable():
         JsonRpcChain("http://127.0.0.1:9", timeout_seconds=0.5).chain_id()
 
 
-def test_what_is_not_there_is_none_and_only_then(node, chain):
+def test_missing_block_and_receipt_are_none(node, chain):
     node.answers |= {"eth_getBlockByNumber": None, "eth_getTransactionReceipt": None}
     assert chain.block(5) is None
     assert chain.receipt(b"\1" * 32) is None
@@ -196,7 +196,7 @@ def test_what_is_not_there_is_none_and_only_then(node, chain):
         {"blockNumber": "0x3"},
     ],
 )
-def test_a_receipt_that_does_not_fit_is_no_receipt(node, chain, change):
+def test_unfitting_receipt_makes_the_chain_unavailable(node, chain, change):
     node.answers["eth_getTransactionReceipt"] = RECEIPT | change
     with pytest.raises(ChainUnavailable):
         chain.receipt(bytes.fromhex("11" * 32))
@@ -208,7 +208,7 @@ def test_a_receipt_from_another_branch_does_not_count(node, chain, change):
     assert chain.receipt(bytes.fromhex("11" * 32)) is None
 
 
-def test_a_node_that_names_another_transaction_is_not_believed(node, chain):
+def test_node_naming_another_transaction_is_not_believed(node, chain):
     node.answers["eth_sendRawTransaction"] = WORD
     with pytest.raises(ChainUnavailable):
         chain.send_raw(RAW)
@@ -220,7 +220,7 @@ def test_what_the_node_knows_already_was_sent(node, chain, words):
     chain.send_raw(RAW)
 
 
-def test_a_mined_transaction_sent_again_was_sent_whatever_the_node_says(node, chain):
+def test_resending_mined_transaction_succeeds_despite_nodes_error(node, chain):
     node.answers["eth_sendRawTransaction"] = ({"code": -32000, "message": "nonce too low"},)
     node.answers["eth_getTransactionByHash"] = {"hash": HASH}
     chain.send_raw(RAW)
@@ -237,14 +237,14 @@ def test_a_mined_transaction_sent_again_was_sent_whatever_the_node_says(node, ch
         "FeeTooLow, EffectivePriorityFeePerGas too low",
     ],
 )
-def test_a_refusal_of_the_node_is_told_in_its_words(node, chain, words):
+def test_nodes_refusal_is_told_in_its_words(node, chain, words):
     node.answers["eth_sendRawTransaction"] = ({"code": -32000, "message": words},)
     with pytest.raises(TransactionRejected, match=r"nonce|funds|underpriced|fee|gas|Fee"):
         chain.send_raw(RAW)
 
 
 @pytest.mark.parametrize("words", ["internal error", "txpool is full", "daily request count exceeded", ""])
-def test_other_troubles_of_the_node_are_not_taken_for_a_refusal(node, chain, words):
+def test_other_node_errors_are_not_a_refusal(node, chain, words):
     node.answers["eth_sendRawTransaction"] = ({"code": -32000, "message": words},)
     with pytest.raises(ChainUnavailable):
         chain.send_raw(RAW)
@@ -260,7 +260,7 @@ def test_other_troubles_of_the_node_are_not_taken_for_a_refusal(node, chain, wor
         ({"code": 3, "message": "execution reverted", "data": "0xnonsense"}, ""),
     ],
 )
-def test_a_revert_is_read_as_the_nodes_write_it(node, chain, error, data):
+def test_revert_data_is_read_from_every_nodes_format(node, chain, error, data):
     node.answers["eth_call"] = (error,)
     with pytest.raises(CallReverted) as reverted:
         chain.call("0x" + "11" * 20, b"")

@@ -12,7 +12,6 @@ from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainUnavailable
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
-from backend.domain.kinds import DeclarationStatus, DocumentStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -31,6 +30,7 @@ from backend.domain.ledger import (
     SuspendAccreditation,
 )
 from backend.domain.merkle import Tree
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from backend.adapters.files import FolderFiles
 from backend.domain.kinds import Kind
 from backend.domain.outbox import Prepared, StatusChange
 from backend.domain.records import RecordOnFile
-from backend.domain.sentences import REASONS
+from backend.messages.verdict import REASONS
 from backend.store.data_keys import RecordKeys
 from backend.store.database import open_engine, upgrade
 from backend.store.tables import decision, metadata

@@ -26,14 +26,14 @@ def keys(tmp_path):
         yield opened
 
 
-def test_what_is_sealed_can_be_opened_and_cannot_be_read(keys):
+def test_sealed_text_opens_and_shows_no_plaintext(keys):
     sealed = keys.seal(b"Mr Tan of Bukit Timah")
     assert keys.open(sealed) == b"Mr Tan of Bukit Timah"
     assert b"Tan" not in sealed
     assert keys.seal(b"Mr Tan of Bukit Timah") != sealed
 
 
-def test_each_text_has_a_key_that_nothing_else_has(keys):
+def test_every_text_has_its_own_key(keys):
     numbers = [key_number(keys.seal(b"x")) for _ in range(3_000)]
     assert len(set(numbers)) == 3_000
 
@@ -48,7 +48,8 @@ def test_any_byte_altered_is_noticed(keys):
             keys.open(other)
 
 
-def test_a_destroyed_key_opens_nothing_in_any_copy_and_the_others_go_on(keys, tmp_path):
+def test_destroyed_key_opens_nothing_and_others_still_open(keys, tmp_path):
+    """Its bytes are gone from the file, also for whoever opens it again."""
     gone, stays = keys.seal(b"gone"), keys.seal(b"stays")
     before = (tmp_path / "record.keys").read_bytes()
     assert keys.destroy([key_number(gone), key_number(gone)]) == 1
@@ -73,7 +74,7 @@ def test_keys_older_than_what_was_sealed_say_so(keys, tmp_path):
         old.open(sealed)
 
 
-def test_processes_and_threads_at_once_never_share_a_key(keys, tmp_path):
+def test_parallel_processes_and_threads_share_no_key(keys, tmp_path):
     program = (
         "import sys, pathlib; from backend.store.data_keys import RecordKeys, key_number\n"
         "keys = RecordKeys(pathlib.Path(sys.argv[1]))\n"
@@ -107,7 +108,7 @@ def test_a_fork_uses_no_key_of_its_parent(keys):
     assert int(os.read(read, 100)) != key_number(keys.seal(b"x"))
 
 
-def test_a_block_that_was_cut_short_is_left_out(keys, tmp_path):
+def test_truncated_block_of_keys_is_skipped(keys, tmp_path):
     first = keys.seal(b"x")
     with (tmp_path / "record.keys").open("ab") as file:
         file.write(os.urandom(17))
@@ -117,7 +118,7 @@ def test_a_block_that_was_cut_short_is_left_out(keys, tmp_path):
         assert (again.open(first), again.open(second)) == (b"x", b"y")
 
 
-def test_where_there_is_no_room_nothing_is_sealed_and_the_next_try_goes_on(keys, monkeypatch):
+def test_full_disk_refuses_sealing_until_there_is_room(keys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -128,14 +129,14 @@ def test_where_there_is_no_room_nothing_is_sealed_and_the_next_try_goes_on(keys,
     assert keys.open(keys.seal(b"x")) == b"x"
 
 
-def test_the_file_is_its_owners_alone_and_no_other_file_is_taken_for_it(tmp_path, keys):
+def test_key_file_is_private_and_others_refused(tmp_path, keys):
     assert (tmp_path / "record.keys").stat().st_mode & 0o777 == 0o600
     (tmp_path / "other").write_bytes(b"x" * 100)
     with pytest.raises(NotSealed, match="is no file of keys"):
         RecordKeys(tmp_path / "other")
 
 
-def test_a_mark_stands_for_a_text_and_only_in_one_installation(keys, tmp_path):
+def test_mark_identifies_a_text_within_one_installation(keys, tmp_path):
     with closing(RecordKeys(tmp_path / "another")) as another:
         assert keys.mark("co1") == keys.mark("co1") != keys.mark("co2")
         assert keys.mark("co1") != another.mark("co1")

@@ -37,12 +37,12 @@ def always(done, total):
 
 def test_scenarios_come_with_their_parameters_in_both_languages(simulator):
     office, port = simulator.scenarios()
-    assert (office.title["zh"], port.title["zh"]) == ("一个口岸", "A port")
+    assert (office.title["zh"], dict(port.title)) == ("一个口岸", {"en": "A port"})
     assert office.parameters[0].title["en"] == "Review"
     assert (office.parameters[1].low, office.parameters[1].high, office.parameters[1].is_whole) == (1, 12, True)
 
 
-def test_a_simulation_gives_its_result_and_leaves_its_files(simulator):
+def test_simulation_returns_its_result_and_keeps_files(simulator):
     seen = []
     simulation = a_simulation(settings={"stations.review.servers": 4.0})
     result = simulator.run(simulation, lambda done, total: bool(seen.append((done, total)) or True))
@@ -66,16 +66,16 @@ def test_the_program_gets_no_secret_of_the_server(simulator, monkeypatch):
 
 def test_a_scenario_file_is_refused_with_its_lines(simulator):
     with pytest.raises(WrongScenario) as refused:
-        simulator.read("[stations.review]\nservers = -1\n")
+        simulator.read("[stations.review]\nservers = -1\n", "en")
     (fault,) = refused.value.faults
-    assert (fault.line, fault.where, fault.mend) == (7, "stations.review.servers", "give zero or more")
-    assert simulator.read("fine = true").text == "fine = true"
+    assert (fault.line, fault.where, fault.fix) == (7, "stations.review.servers", "give zero or more")
+    assert simulator.read("fine = true", "en").text == "fine = true"
 
 
 @pytest.mark.parametrize(
     ("seed", "says"), [(3, "-1 is not a count"), (4, "ended with code 1: RuntimeError: out of ink")]
 )
-def test_a_program_that_fails_says_why_and_leaves_nothing(simulator, tmp_path, seed, says):
+def test_failed_program_says_why_and_leaves_nothing(simulator, tmp_path, seed, says):
     with pytest.raises(WrongScenario) as failed:
         simulator.run(a_simulation(seed), always)
     assert says in failed.value.faults[0].what
@@ -83,7 +83,7 @@ def test_a_program_that_fails_says_why_and_leaves_nothing(simulator, tmp_path, s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds another process")
-def test_a_program_that_wants_all_the_memory_is_refused_it(simulator):
+def test_program_beyond_the_memory_limit_is_ended(simulator):
     with pytest.raises(WrongScenario) as failed:
         simulator.run(a_simulation(5), always)
     assert failed.value.faults[0].what == "took more memory than 6 GB"
@@ -98,7 +98,7 @@ def test_a_program_that_takes_too_long_is_ended(tmp_path):
     assert time.monotonic() - started < 10
 
 
-def test_what_is_not_wanted_any_more_is_ended_with_all_that_it_started(simulator, tmp_path):
+def test_stopped_program_is_ended_with_its_children(simulator, tmp_path):
     child = tmp_path / "simulations" / "s1" / "child"
     kept = []
 
@@ -140,3 +140,14 @@ def test_without_the_program_it_says_so(tmp_path):
     with pytest.raises((SimulatorMissing, WrongScenario)):
         nothing.scenarios()
     assert replace(Bounds(), workers=2).workers == 2
+
+
+def test_faults_come_in_the_language_asked_for(tmp_path):
+    simulator = ProgramSimulator(tmp_path)
+    told = {}
+    for language in ("en", "zh"):
+        with pytest.raises(WrongScenario) as refused:
+            simulator.read("[stations.review]\nservers = -1\n", language)
+        told[language] = " ".join(fault.what for fault in refused.value.faults)
+    assert told["en"].isascii()
+    assert any("一" <= letter <= "鿿" for letter in told["zh"])

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_kills_at_named_points_lose_nothing_and_anchor_nothing_twice():
+def test_kills_at_named_points_lose_and_duplicate_nothing():
     """As many as fit into four minutes; in a process of its own, since forking copies the locks of other threads."""
     command = [sys.executable, "-m", "tests.stress.anchoring_kills", "200", "240"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)

@@ -111,7 +111,7 @@ def _start() -> list[Figure]:
 def _workers() -> list[Figure]:
     """Wall time of one worker over that of two; on a machine that is busy otherwise this shows the others, too."""
     import clearance_sim
-    from clearance_sim.scenario.reading import varied
+    from clearance_sim.scenario.loader import varied
 
     file = Path(clearance_sim.__file__).parent / "scenarios" / "six-stations.toml"
     scenario = varied(clearance_sim.load(file), {"run.declarations": 200_000})
@@ -131,7 +131,7 @@ def _workers() -> list[Figure]:
 def _common_random_numbers() -> list[Figure]:
     """Variance of a difference of means with independent draws, over that with common ones."""
     import clearance_sim
-    from clearance_sim.scenario.reading import varied
+    from clearance_sim.scenario.loader import varied
 
     file = Path(clearance_sim.__file__).parent / "scenarios" / "six-stations.toml"
     base = varied(clearance_sim.load(file), {"run.declarations": 20_000, "run.warm_up_declarations": 0})

@@ -33,7 +33,7 @@ def _first_product(page: Page) -> str:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_a_paper_goes_from_the_merchants_form_to_the_issuers_signature(
+def test_paper_goes_from_merchants_form_to_issuers_signature(
     server: Server, signed_in: SignIn, tmp_path: Path, language: str, picture: Callable[[Page, str], None]
 ) -> None:
     merchant = signed_in("merchant", language=language)
@@ -65,7 +65,7 @@ def test_a_paper_goes_from_the_merchants_form_to_the_issuers_signature(
     expect(merchant.locator("main")).to_contain_text(f"ZJ-{language}-0001")
 
 
-def test_a_request_that_is_sent_back_is_corrected_with_nothing_typed_again(server: Server, signed_in: SignIn) -> None:
+def test_request_sent_back_is_corrected_without_retyping(server: Server, signed_in: SignIn) -> None:
     merchant = signed_in("merchant")
     merchant.goto(f"{_first_product(merchant)}/certificate-of-origin/new")
     _fill(merchant, {"quantity": "33", "import_country": "SG", "invoice_reference": "INV-SENT-BACK"})
@@ -83,7 +83,7 @@ def test_a_request_that_is_sent_back_is_corrected_with_nothing_typed_again(serve
     expect(merchant.locator("[name=quantity]")).to_have_value("33")
 
 
-def test_an_officer_releases_goods_and_the_merchant_sees_it(
+def test_officers_release_is_seen_by_the_merchant(
     server: Server, signed_in: SignIn, picture: Callable[[Page, str], None]
 ) -> None:
     officer = signed_in("officer", "/desk?status=LODGED")
@@ -105,7 +105,7 @@ def test_an_officer_releases_goods_and_the_merchant_sees_it(
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_a_buyer_sees_at_once_whether_a_label_is_genuine(
+def test_buyer_sees_whether_a_label_is_genuine(
     server: Server, open_page: Callable[..., Page], language: str, width: int, picture: Callable[[Page, str], None]
 ) -> None:
     shown = server.get("/declarations", "officer")["declarations"]

@@ -41,7 +41,7 @@ def opened(browser, report):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_report_asks_for_nothing_and_fits_the_screen(opened, width):
+def test_report_sends_no_request_and_fits_the_screen(opened, width):
     page = opened(width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     shown, hidden = ("wide", "narrow") if width > 640 else ("narrow", "wide")
@@ -49,7 +49,8 @@ def test_the_report_asks_for_nothing_and_fits_the_screen(opened, width):
     assert not page.locator(f"figure .{hidden} svg").first.is_visible()
 
 
-def test_a_request_would_have_been_noticed_and_the_page_s_own_policy_refuses_it(browser, report, tmp_path):
+def test_planted_request_is_noticed_and_refused_by_policy(browser, report, tmp_path):
+    """The page's own content security policy refuses it."""
     planted = report.read_text("utf-8").replace("</main>", '<img src="https://example.org/x.png" alt=""></main>')
     without_policy = re.sub("<meta http-equiv[^>]*>", "", planted)
     asked = {}

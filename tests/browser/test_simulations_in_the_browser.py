@@ -13,7 +13,8 @@ pytestmark = pytest.mark.browser
 PATIENCE = 180_000
 """Milliseconds: the first run on a machine compiles the simulator."""
 FAULTY = (
-    'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\nservice = { law = "exponential", mean_h = 1 }\n'
+    'name = "mine"\n\n[stations.review]\nservers = -1\nnext = "exit"\n'
+    'service = { distribution = "exponential", mean_h = 1 }\n'
 )
 
 
@@ -74,9 +75,10 @@ def test_an_analyst_runs_a_scenario_changed_and_compares(
     picture(page, f"simulation-compare-{language}-{width}")
 
 
-def test_a_file_of_ones_own_is_refused_with_its_lines_and_keeps_what_was_typed(
+def test_faulty_scenario_file_is_refused_with_its_lines(
     signed_in: SignIn, picture: Callable[[Page, str], None]
 ) -> None:
+    """The form keeps what was typed."""
     page = signed_in("analyst", "/simulations/new", language="en")
     page.set_input_files("#file", {"name": "mine.toml", "mimeType": "text/plain", "buffer": FAULTY.encode()})
     page.locator("main form button.btn-primary").click()

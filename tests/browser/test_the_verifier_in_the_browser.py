@@ -77,7 +77,7 @@ def ruled(page: Page, conclusion: str) -> None:
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
-def test_a_bundle_is_verified_from_the_disk_without_a_network(
+def test_bundle_is_verified_from_disk_without_network(
     from_disk: Callable[..., Page],
     files: dict[str, Path],
     language: str,
@@ -107,7 +107,7 @@ def test_a_bundle_is_verified_from_the_disk_without_a_network(
     ruled(page, "INDETERMINATE")
 
 
-def test_a_file_can_be_dropped_and_the_language_changed(from_disk: Callable[..., Page], files: dict[str, Path]) -> None:
+def test_dropped_file_is_verified_and_language_changes(from_disk: Callable[..., Page], files: dict[str, Path]) -> None:
     page = from_disk()
     page.set_input_files("#trust", files["trust"])
     content = files["certificate"].read_text()
@@ -120,7 +120,7 @@ def test_a_file_can_be_dropped_and_the_language_changed(from_disk: Callable[...,
     expect(page.locator("#outcome")).to_have_text("有效")
 
 
-def test_served_it_asks_the_ledger_and_starts_from_a_label(
+def test_served_verifier_starts_from_label_and_asks_ledger(
     server: Server, open_page: Callable[..., Page], files: dict[str, Path], picture: Callable[[Page, str], None]
 ) -> None:
     page = open_page("/verify-offline")
@@ -135,7 +135,7 @@ def test_served_it_asks_the_ledger_and_starts_from_a_label(
     assert Path(saved.value.path()).read_bytes() == VERIFIER.read_bytes()
 
 
-def test_a_buyer_goes_from_the_label_to_the_verifier(
+def test_label_leads_a_buyer_to_the_verifier(
     server: Server, open_page: Callable[..., Page], files: dict[str, Path], tmp_path: Path
 ) -> None:
     code = _label_code(server, files)

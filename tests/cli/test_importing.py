@@ -62,7 +62,7 @@ def credential(tmp_path):
     return path
 
 
-def test_the_documented_example_is_lodged_once_and_refused_the_second_time(run):
+def test_documented_example_is_lodged_once_then_refused(run):
     trial = run(EXAMPLE, "--dry-run")
     assert trial.exit_code == 0
     assert "nothing was stored" in trial.output
@@ -76,7 +76,7 @@ def test_the_documented_example_is_lodged_once_and_refused_the_second_time(run):
     assert "  ✗ row 3, copNo: MS-2026-0102 was lodged before\n" in second.output
 
 
-def test_a_report_says_what_lacks_and_gives_the_command_that_completes_it(run, credential):
+def test_report_says_what_lacks_and_completing_command(run, credential):
     answer = run(credential)
     assert answer.exit_code == 1
     assert "  ~ /credentialSubject/manufacturingCountry → originCountry: IT" in answer.output
@@ -94,7 +94,7 @@ def test_the_completed_command_stores_the_statement(run, credential):
     assert "laid before Zhejiang Chamber" in answer.output
 
 
-def test_a_document_cannot_write_on_the_reader_s_terminal(run, credential):
+def test_document_cannot_control_the_readers_terminal(run, credential):
     answer = run(credential)
     assert "\x1b" not in answer.output
     assert "Espresso makers\\u001b[2J" in answer.output
@@ -127,7 +127,7 @@ def secured(tmp_path):
     return path
 
 
-def test_a_secured_credential_s_report_names_its_key_and_what_was_withheld(run, secured):
+def test_secured_credentials_report_names_key_and_withheld_fields(run, secured):
     answer = run(secured)
     assert answer.exit_code == 1
     assert f"  ! signed by the key {header_of()['kid']}, and not altered since." in answer.output
@@ -138,7 +138,7 @@ def test_a_secured_credential_s_report_names_its_key_and_what_was_withheld(run, 
     assert "laid before Zhejiang Chamber" in completed.output, completed.output
 
 
-def test_an_altered_credential_is_refused_with_what_to_do(run, secured):
+def test_altered_credential_is_refused_with_advice(run, secured):
     secured.write_text(secured.read_text(encoding="utf-8").replace("~", "~WyJzIiwgIngiLCAxXQ~"), encoding="utf-8")
     answer = run(secured)
     assert answer.exit_code == 1
@@ -171,7 +171,7 @@ def test_only_a_merchant_s_address_will_do(run, email):
     assert run(EXAMPLE, email=email).exit_code == 2
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(run):
+def test_missing_file_is_wrong_usage(run):
     assert run("no-such-file.csv").exit_code == 2
 
 

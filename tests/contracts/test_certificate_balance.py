@@ -4,9 +4,9 @@ import secrets
 
 import pytest
 
-from backend.domain.kinds import DeclarationStatus, DocumentStatus
 from backend.domain.ledger import Draw, DrawCertificates, LedgerRecord
 from backend.domain.merkle import Tree
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 
 NO_END = 2**40 - 1
 DIGEST = b"\x2a" * 32

@@ -10,14 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.domain.kinds import (
-    DOCUMENT_EDGES,
-    OFFICE_EDGES,
-    WITHDRAWAL_EDGES,
-    DeclarationStatus,
-    DocumentStatus,
-    Lane,
-)
+from backend.domain.kinds import Lane
+from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from contracts import Artifact
 from contracts.tools import compile as build
 

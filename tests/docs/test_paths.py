@@ -34,7 +34,13 @@ def missing(text: str) -> Iterator[str]:
 def names_a_path(word: str) -> bool:
     """Whether a quoted word is a path below one of our folders; others are addresses, types and file names."""
     top = word.split("/")[0]
-    return "/" in word and bool(PATH.fullmatch(word)) and top in TOP and top not in MADE and "NAME" not in word
+    return (
+        "/" in word
+        and bool(PATH.fullmatch(word))
+        and top in TOP
+        and top not in MADE
+        and not re.search("[A-Z]{4}", word)
+    )
 
 
 def is_module(name: str) -> bool:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain.batch import Entry, quantity_steps, seal
-from backend.domain.kinds import Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Lane
 from backend.domain.ledger import Lanes
 from tests.helpers.builders import an_entry
 
 
-def test_an_entry_is_kind_quantity_and_digest_in_49_bytes():
+def test_entry_is_kind_quantity_digest_in_49_bytes():
     entry = Entry.of(Kind.CERTIFICATE_OF_ORIGIN, Decimal("12.5"), "header.payload.signature")
     encoded = entry.encode()
     assert len(encoded) == 49
@@ -58,18 +58,18 @@ def test_lanes_end_where_the_next_kind_begins():
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_batch_of_one_kind_has_all_entries_in_its_lane(kind):
+def test_one_kinds_batch_fills_only_its_lane(kind):
     lanes = seal([an_entry(kind)]).lanes
     ends = [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size]
-    assert ends == [int(kind.lane <= lane) for lane in Lane]
+    assert ends == [int(KINDS[kind].lane <= lane) for lane in Lane]
 
 
-def test_entries_out_of_the_order_of_lanes_are_refused():
+def test_entries_out_of_lane_order_are_refused():
     with pytest.raises(ValueError, match="order of their lanes"):
         seal([an_entry(Kind.INVOICE), an_entry(Kind.CERTIFICATE_OF_ORIGIN)])
 
 
-def test_each_place_of_a_batch_is_proven_by_its_own_entry_only():
+def test_each_place_is_proven_only_by_its_entry():
     batch = seal([an_entry(kind, kind.name) for kind in Kind])
     for place, entry in enumerate(batch.entries):
         assert batch.proof(place).proves(entry.encode(), batch.root)

@@ -8,6 +8,7 @@ import pytest
 from backend.domain import bundle as bundles
 from backend.domain.bundle import Bundle, MalformedBundle
 from backend.domain.errors import Invalid
+from backend.domain.kinds import Kind
 from tests.helpers.builders import a_record, evidence_for
 
 EVIDENCE = evidence_for(a_record())
@@ -32,7 +33,7 @@ def test_a_bundle_is_read_as_it_was_written():
     assert bundles.read(whole(snapshot="a.b.c", superseded=["x"])) == Bundle((EVIDENCE,), ("x",), "a.b.c")
 
 
-def test_a_record_that_waits_has_neither_proof_nor_anchor():
+def test_waiting_record_has_neither_proof_nor_anchor():
     waiting = Bundle((replace(EVIDENCE, proof=None, anchor=None),))
     written = bundles.write(waiting)
     (one,) = written["records"]
@@ -62,7 +63,7 @@ DAMAGED = {
     "no entry": bundle(entry=None),
     "an entry that is a list": bundle(entry=[]),
     "an entry without its kind": bundle(entry={"quantity": "0"}),
-    "a kind that is none": within("entry", kind=9),
+    "a kind that is none": within("entry", kind=max(Kind) + 1),
     "a kind in words": within("entry", kind="certificate"),
     "a kind that is a list": within("entry", kind=[1]),
     "a quantity that is a number": within("entry", quantity=500000),
@@ -99,7 +100,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_bundle_is_refused_with_the_place_of_the_damage(damaged):
+def test_damaged_bundle_is_refused_with_its_place(damaged):
     with pytest.raises(MalformedBundle) as refusal:
         bundles.read(damaged)
     assert refusal.value.problems

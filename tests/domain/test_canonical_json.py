@@ -83,7 +83,7 @@ json_values = st.recursive(
 
 @given(json_values)
 @settings(max_examples=200, deadline=None)
-def test_reading_the_text_and_writing_it_again_gives_the_same_text(value):
+def test_text_read_and_rewritten_stays_the_same(value):
     text = dumps(value)
     assert dumps(json.loads(text, parse_int=float)) == text
 

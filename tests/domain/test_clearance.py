@@ -9,13 +9,7 @@ from backend.domain import clearance
 from backend.domain.clearance import Clearance, Decision, Step, decide, release_times, withdraw
 from backend.domain.consignment import Consignment, DecisionTaken, Event
 from backend.domain.errors import Conflict
-from backend.domain.kinds import (
-    DOCUMENT_EDGES,
-    OFFICE_EDGES,
-    WITHDRAWAL_EDGES,
-    DeclarationStatus,
-    DocumentStatus,
-)
+from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from tests.helpers.builders import NOON
 
 LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, REJECTED, RETURNED, SEIZED, WITHDRAWN = DeclarationStatus
@@ -30,7 +24,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("status", "decision"), list(product(DeclarationStatus, Decision)))
-def test_a_decision_is_taken_only_where_it_is_allowed(status, decision):
+def test_decision_is_taken_only_where_allowed(status, decision):
     if decision in ALLOWED.get(status, set()):
         assert decide(status, decision) is decision.leads_to
         return
@@ -40,7 +34,7 @@ def test_a_decision_is_taken_only_where_it_is_allowed(status, decision):
 
 
 @pytest.mark.parametrize("status", DeclarationStatus)
-def test_a_declaration_is_withdrawn_only_before_customs_act_on_the_goods(status):
+def test_declaration_is_withdrawn_only_before_customs_act(status):
     if status in (LODGED, DOCUMENTS_REQUIRED):
         assert withdraw(status) is WITHDRAWN
     else:
@@ -55,7 +49,8 @@ def test_nothing_leaves_an_end():
     assert all(status.is_open for status in OPEN)
 
 
-def test_nobody_brings_a_declaration_back_to_lodged_or_withdraws_it_for_the_merchant():
+def test_decision_to_lodge_or_withdraw_is_refused():
+    """Nobody brings a declaration back to lodged, or withdraws it for the merchant."""
     assert not {edge for edge in OFFICE_EDGES if edge[1] in (LODGED, WITHDRAWN)}
     assert {edge[1] for edge in WITHDRAWAL_EDGES} == {WITHDRAWN}
     assert not {edge for edge in OFFICE_EDGES | WITHDRAWAL_EDGES if edge[0] is edge[1]}
@@ -93,14 +88,14 @@ def test_release_times_equal_those_worked_out_by_hand():
     assert times.p90_hours == pytest.approx(7.6)
 
 
-def test_an_even_number_of_times_has_its_median_between_two():
+def test_even_number_of_times_has_median_between_two():
     # Type 7 over 1 2 3 6: position 0.9 * 3 = 2.7, so 3 + 0.7 * 3 = 5.1.
     times = release_times(hours(1, 2, 3, 6))
     assert (times.mean_hours, times.median_hours) == (3.0, 2.5)
     assert times.p90_hours == pytest.approx(5.1)
 
 
-def test_eleven_times_have_the_tenth_as_their_90th_percentile():
+def test_tenth_of_eleven_times_is_the_90th_percentile():
     assert release_times(hours(*range(11))).p90_hours == pytest.approx(9.0)
 
 

@@ -137,6 +137,12 @@ def test_dates_that_are_none_are_refused(date):
     assert set(problems(CERTIFICATE, certificate_fields(issueDate=date))) == {"issueDate"}
 
 
+def test_certificate_dated_before_its_inspection_is_refused():
+    kind, dates = Kind.PHYTOSANITARY_CERTIFICATE, {"inspectionDate": "2026-03-02", "issueDate": "2026-03-01"}
+    assert problems(kind, FIELDS[kind](**dates)) == {"issueDate": "must not lie before inspectionDate"}
+    documents.read(kind, FIELDS[kind](**dates | {"issueDate": "2026-03-02"}))
+
+
 def test_a_certificate_cannot_end_before_it_begins():
     assert problems(CERTIFICATE, certificate_fields(issueDate="2026-03-02", validUntil="2026-03-01"))
     documents.read(CERTIFICATE, certificate_fields(issueDate="2026-03-02", validUntil="2026-03-02"))

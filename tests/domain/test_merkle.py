@@ -49,7 +49,7 @@ def test_every_place_of_every_size_is_proven():
 
 
 @pytest.mark.parametrize("size", TREES)
-def test_all_proofs_at_once_are_those_made_one_by_one(size):
+def test_proofs_at_once_equal_those_made_singly(size):
     assert TREES[size].proofs() == [TREES[size].proof(place) for place in range(size)]
 
 
@@ -62,7 +62,7 @@ def test_no_proof_serves_another_place():
                 assert not replace(proof, place=other).proves(entry, tree.root), (size, place, other)
 
 
-def test_no_proof_serves_a_size_that_needs_another_path():
+def test_no_proof_serves_sizes_needing_another_path():
     """A path that fits another size as well proves the same root: the ledger states the size, and it is compared."""
     for size in range(1, LARGEST_TREE + 1):
         for place in (0, size // 2, size - 1):
@@ -116,7 +116,7 @@ def test_places_outside_the_batch_are_refused(place, size):
     assert InclusionProof(place, size, ()).root_from(bytes(32)) is None
 
 
-def test_an_empty_tree_and_a_place_that_is_not_there_are_refused():
+def test_empty_tree_and_place_outside_it_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         Tree([])
     for place in (-1, 3):

@@ -51,14 +51,14 @@ def test_the_thumbprint_is_the_one_of_rfc_7638():
     assert thumbprint(jwk | {"use": "sig", "kid": "ignored"}) == sha256(canonical.encode()).digest()
 
 
-def test_the_text_signed_holds_no_field_in_the_open():
+def test_signed_text_holds_no_field_in_the_open():
     _, payload, _ = parts()
     assert set(payload["credentialSubject"]) == {"_sd"}
     assert len(payload["credentialSubject"]["_sd"]) == len(certificate_fields())
     assert "LED desk lamp" not in json.dumps(payload)
 
 
-def test_every_field_has_its_own_salt_of_256_bits():
+def test_every_field_has_its_own_256_bit_salt():
     salts = [json.loads(unb64(disclosure))[0] for disclosure in RECORD.disclosures]
     assert len(set(salts)) == len(salts) == len(certificate_fields())
     assert {len(unb64(salt)) for salt in salts} == {32}
@@ -74,7 +74,7 @@ def test_any_choice_of_fields_can_be_shown(names):
     assert is_signed_by_its_key(shown)
 
 
-def test_a_record_without_a_field_shown_is_still_signed():
+def test_record_without_shown_fields_is_still_signed():
     bare = parse(RECORD.signed_jwt + "~")
     assert bare.subject == {}
     assert is_signed_by_its_key(bare)
@@ -107,7 +107,7 @@ def test_a_signature_of_another_key_is_not_accepted():
     assert not is_signed_by_its_key(parse(forged + "~"))
 
 
-def test_a_key_put_beside_anothers_name_is_not_accepted():
+def test_key_beside_anothers_name_is_not_accepted():
     _, payload, _ = parts()
     for header in (header_of(SOMEBODY_ELSE, kid=b64(CHAMBER.thumbprint)), header_of(CHAMBER, jwk=SOMEBODY_ELSE.jwk)):
         assert not is_signed_by_its_key(parse(signed_text(header, payload, SOMEBODY_ELSE) + "~"))
@@ -130,7 +130,7 @@ def test_a_record_without_its_key_is_not_signed(jwk):
     [{"kty": "RSA"}, {"crv": "P-384"}, {"y": "AAAA"}, {"x": 5}, {"x": "not base64!"}, {"x": b64(bytes(32))}],
     ids=str,
 )
-def test_a_key_that_is_no_point_of_p_256_signs_nothing(change):
+def test_key_off_the_curve_signs_nothing(change):
     _, payload, _ = parts()
     jwk = CHAMBER.jwk | change
     header = header_of(jwk=jwk, kid=b64(thumbprint(jwk)))
@@ -220,7 +220,7 @@ def test_a_header_with_a_key_twice_is_refused():
 
 
 @pytest.mark.parametrize("disclosure", [["s", "x"], ["s", "x", 1, 2], {"s": 1}, [1, "x", 1], ["s", 5, 1]], ids=str)
-def test_a_disclosure_is_a_salt_a_name_and_a_value(disclosure):
+def test_disclosure_without_salt_name_and_value_is_refused(disclosure):
     text = encoded(disclosure)
     digest = b64(sha256(text.encode()).digest())
     with pytest.raises(MalformedRecord, match="salt, name and value"):
@@ -228,7 +228,7 @@ def test_a_disclosure_is_a_salt_a_name_and_a_value(disclosure):
 
 
 @pytest.mark.parametrize("name", ["_sd", "...", "hsCode"])
-def test_a_disclosure_cannot_take_the_name_of_an_open_field(name):
+def test_disclosure_under_an_open_fields_name_is_refused(name):
     text = encoded(["AAAA", name, "x"])
     subject = {"hsCode": "940521", "_sd": [b64(sha256(text.encode()).digest())]}
     with pytest.raises(MalformedRecord, match="twice"):
@@ -260,7 +260,7 @@ def test_no_single_altered_character_passes(data):
     assert altered == text or not passes
 
 
-def test_every_kind_of_record_survives_being_written_and_read():
+def test_every_kind_of_record_survives_a_round_trip():
     for kind in Kind:
         record = a_record(kind)
         assert parse(record.compact) == record

@@ -158,7 +158,7 @@ def test_all_published_cases_are_here():
 @needs_samples
 @pytest.mark.parametrize("decoys", [False, True], ids=["", "with decoys"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_case_says_what_its_holder_chose_to_show(name, decoys):
+def test_case_says_what_its_holder_chose_to_show(name, decoys):
     credential = chosen(name, decoys).credential
     assert said(credential) == described(name)["expect_verified_user_claims"]
     assert credential.signed_by(public(issuer_key(1)))
@@ -169,7 +169,7 @@ def test_a_case_says_what_its_holder_chose_to_show(name, decoys):
 
 @needs_samples
 @pytest.mark.parametrize("name", NAMES)
-def test_a_case_shown_in_full_says_all_that_was_issued(name):
+def test_case_shown_in_full_says_everything_issued(name):
     credential = all_of(name).credential
     assert said(credential) == remove_sdobj_wrappers(described(name)["user_claims"])
     assert credential.withheld == {}
@@ -177,7 +177,7 @@ def test_a_case_shown_in_full_says_all_that_was_issued(name):
 
 @needs_samples
 @pytest.mark.parametrize("name", BOUND)
-def test_a_case_s_holder_has_signed_for_whoever_asked(name):
+def test_cases_holder_has_signed_for_whoever_asked(name):
     proof = holder_proof(chosen(name).credential, **expecting(name))
     assert (proof.nonce, proof.audience) == tuple(expecting(name).values())
 
@@ -249,7 +249,7 @@ def test_an_altered_payload_is_not_signed(name):
 @needs_samples
 @pytest.mark.parametrize("wrong", ["nonce", "audience"])
 @pytest.mark.parametrize("name", BOUND)
-def test_a_holder_s_proof_for_another_question_or_another_verifier_is_refused(name, wrong):
+def test_holders_proof_for_another_nonce_or_verifier_refused(name, wrong):
     with pytest.raises(MalformedRecord) as refusal:
         holder_proof(chosen(name).credential, **expecting(name) | {wrong: "another"})
     assert refusal.value.reason == f"kb-{wrong}"
@@ -257,7 +257,8 @@ def test_a_holder_s_proof_for_another_question_or_another_verifier_is_refused(na
 
 @needs_samples
 @pytest.mark.parametrize("name", BOUND)
-def test_a_holder_s_proof_covers_exactly_what_it_was_made_for(name):
+def test_holders_proof_over_other_disclosures_is_refused(name):
+    """Fewer, none, or the same in another order."""
     shown = chosen(name)
     for disclosures in (shown.disclosures[1:], shown.disclosures[::-1], ()):
         with pytest.raises(MalformedRecord) as refusal:
@@ -267,7 +268,8 @@ def test_a_holder_s_proof_covers_exactly_what_it_was_made_for(name):
 
 @needs_samples
 @pytest.mark.parametrize("name", BOUND)
-def test_a_holder_s_proof_by_another_key_or_of_another_type_or_none_is_refused(name):
+def test_holders_proof_missing_or_of_another_key_refused(name):
+    """So is one of another type, or without a signature."""
     shown = chosen(name)
     header, payload, _ = shown.key_binding.split(".")
     header, payload = json.loads(unb64(header)), json.loads(unb64(payload))
@@ -299,7 +301,7 @@ def without_envelope(payload):
 
 @needs_samples
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_a_case_of_our_form_is_read_as_a_record(name):
+def test_case_of_our_form_reads_as_a_record(name):
     shown = all_of(name)
     packed, wanted = without_envelope(shown.payload), described(name)["expect_verified_user_claims"]
     # Ours are disclosed field by field: each group of fields is a subject of its own.
@@ -314,7 +316,7 @@ def test_a_case_of_our_form_is_read_as_a_record(name):
 
 @needs_samples
 @pytest.mark.parametrize("name", sorted(set(NAMES) - OURS - FLAT_BUT_BOUND))
-def test_a_case_of_another_form_is_no_record_and_never_half_read(name):
+def test_case_of_another_form_is_refused_whole(name):
     shown = all_of(name)
     with pytest.raises(MalformedRecord):
         parse(as_record(without_envelope(shown.payload), shown.disclosures))
@@ -322,7 +324,7 @@ def test_a_case_of_another_form_is_no_record_and_never_half_read(name):
 
 @needs_samples
 @pytest.mark.parametrize("name", sorted(FLAT_BUT_BOUND))
-def test_a_case_with_a_holder_s_key_or_as_json_is_no_record(name):
+def test_case_with_holders_proof_or_json_is_refused(name):
     shown = chosen(name)
     packed = without_envelope(shown.payload)
     assert parse(as_record(packed, shown.disclosures)).subject["given_name"] == "John"

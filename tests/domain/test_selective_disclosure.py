@@ -117,7 +117,7 @@ def seen(value, shown):
 
 @given(TREES, st.data())
 @settings(max_examples=300, deadline=None)
-def test_withholding_changes_nothing_that_is_shown_and_shows_nothing_that_is_withheld(tree, data):
+def test_withholding_leaves_exactly_what_is_shown(tree, data):
     maker = Maker(count(data.draw(st.integers(0, 5))))
     jwt = signed_text(header_of(), maker.pack(tree))
     shown = data.draw(st.sets(st.sampled_from(range(len(maker.disclosures))))) if maker.disclosures else set()
@@ -134,7 +134,8 @@ def test_withholding_changes_nothing_that_is_shown_and_shows_nothing_that_is_wit
 
 @given(st.sets(st.sampled_from(sorted(certificate_fields()))))
 @settings(max_examples=40, deadline=None)
-def test_a_record_of_ours_reads_alike_as_a_record_and_as_any_sd_jwt(names):
+def test_own_record_reads_alike_as_any_sd_jwt(names):
+    """The reader of our records and that of any SD-JWT agree."""
     shown = RECORD.disclosing(sorted(names))
     credential = read(shown.compact)
     assert credential.claims["credentialSubject"] == parse(shown.compact).subject
@@ -266,7 +267,7 @@ def test_a_header_that_signs_nothing_is_refused(header, reason):
     assert refused(signed_text(header, {}) + "~") == reason
 
 
-def test_another_algorithm_of_signing_is_read_and_not_believed():
+def test_other_signing_algorithm_is_read_but_not_believed():
     credential = read(compact({}, header={"alg": "ES384"}))
     assert not credential.signed_by(CHAMBER.jwk)
     with pytest.raises(MalformedRecord):
@@ -364,13 +365,13 @@ def unproven(credential, **expected):
 HELD = {"cnf": {"jwk": SOMEBODY_ELSE.jwk}}
 
 
-def test_a_holder_s_proof_says_who_showed_it_to_whom_and_when():
+def test_holders_proof_tells_holder_audience_nonce_and_time():
     proof = holder_proof(bound(HELD), nonce="1", audience="customs")
     assert proof == selective_disclosure.HolderProof(SOMEBODY_ELSE.thumbprint, "customs", "1", 1)
     assert holder_proof(bound(HELD)) == proof
 
 
-def test_a_holder_s_proof_takes_the_credential_s_own_digest():
+def test_holders_proof_takes_the_credentials_digest_algorithm():
     assert unproven(bound(HELD | {"_sd_alg": "sha-512"})) == "kb-hash"
     assert holder_proof(bound(HELD | {"_sd_alg": "sha-512"}, make=sha512))
 
@@ -389,7 +390,7 @@ def test_a_holder_s_proof_takes_the_credential_s_own_digest():
     ],
     ids=str,
 )
-def test_a_holder_s_proof_must_say_all_it_has_to(changes, reason):
+def test_holders_proof_lacking_a_claim_is_refused(changes, reason):
     assert unproven(bound(HELD, **changes), nonce="1", audience="customs") == reason
 
 
@@ -407,7 +408,7 @@ def test_a_holder_s_proof_must_say_all_it_has_to(changes, reason):
     ],
     ids=["null", "nothing", "a kid", "a text", "an empty key", "no point", "another curve", "another key"],
 )
-def test_a_holder_s_proof_is_by_the_key_that_the_issuer_named(cnf, reason):
+def test_holders_proof_needs_the_issuers_named_key(cnf, reason):
     assert unproven(bound({"cnf": cnf})) == reason
 
 
@@ -421,7 +422,7 @@ def test_a_holder_s_proof_is_by_the_key_that_the_issuer_named(cnf, reason):
     ],
     ids=str,
 )
-def test_a_holder_s_proof_of_another_type_is_none(changes, reason):
+def test_holders_proof_of_another_type_is_none(changes, reason):
     said = {"nonce": "1", "aud": "customs", "iat": 1}
     bare = compact(HELD)
     header = {"alg": "ES256", "typ": "kb+jwt"} | changes
@@ -429,6 +430,6 @@ def test_a_holder_s_proof_of_another_type_is_none(changes, reason):
     assert unproven(read(bare + proof)) == reason
 
 
-def test_a_holder_s_proof_of_another_form_is_none():
+def test_holders_proof_of_another_form_is_none():
     assert unproven(read(compact(HELD))) == "kb-missing"
     assert unproven(read(compact(HELD, end="a.b"))) == "sd-form"

@@ -93,14 +93,14 @@ VALUES = st.recursive(
 
 @given(VALUES, st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_what_any_program_writes_is_read_as_it_was_meant(value, ascii_only):
+def test_any_programs_output_is_read_as_meant(value, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert loads(text) == json.loads(text) == value
 
 
 @given(st.text(alphabet='{}[]",:0123456789.eE+-truefalsnN \\ud8', max_size=40))
 @settings(max_examples=400, deadline=None)
-def test_whatever_is_accepted_equals_what_the_standard_reader_reads(text):
+def test_accepted_text_equals_the_standard_readers_reading(text):
     try:
         value = loads(text)
     except HostileJson:

@@ -6,10 +6,20 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import sd_jwt
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import Lanes
 from backend.domain.records import ProofState
-from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Unknown, Verdict, evaluate, parse_timestamp
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.verdict import (
+    ActionBy,
+    Check,
+    Conclusion,
+    Outcome,
+    Unknown,
+    Verdict,
+    evaluate,
+    parse_timestamp,
+)
 from tests.helpers.builders import (
     NOON,
     SOMEBODY_ELSE,
@@ -444,3 +454,19 @@ def test_the_deciding_check_is_the_first_of_the_worst():
 @pytest.mark.parametrize("text", ["2026-03-02T20:00:00+08:00", "2026-03-02T12:00:00Z", "2026-03-02T12:00:00+00:00"])
 def test_moments_are_read_as_utc(text):
     assert parse_timestamp(text) == NOON
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["final"], ProofState.FINAL),
+        (["final", "anchored", "final"], ProofState.ANCHORED),
+        (["sealed", "stored", "final"], ProofState.STORED),
+        (["final", None], None),
+        ([], None),
+    ],
+)
+def test_proof_state_of_a_verdict_is_the_least(states, expected):
+    values = [{"state": ProofState(state)} if state else {} for state in states]
+    checks = [Check("ANCHOR", Outcome.NOTE, "anchor-final", value) for value in values]
+    assert Verdict.of([*checks, Check("STATUS", Outcome.PASS, "in-force")], NOON).proof_state is expected

@@ -1,7 +1,7 @@
 """Builders for tests: everything is valid by default, so that a test names only what matters to it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from backend.domain import documents, sd_jwt
+from backend.domain import sd_jwt
 from backend.domain.batch import Batch, Entry, quantity_steps, seal
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 from backend.domain.verdict import LedgerFacts
@@ -23,7 +23,7 @@ from backend.domain.verdict import LedgerFacts
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """The moment at which most things happen in tests."""
 YEAR = timedelta(days=365)
-EVERY_KIND = sum(1 << kind for kind in {kind.accredited_as for kind in Kind})
+EVERY_KIND = sum({1 << stated.accreditation_bit for stated in KINDS.values()})
 EVERY_CHAPTER = 1
 
 
@@ -184,7 +184,7 @@ def movement_fields(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-FIELDS = {
+OWN_FIELDS = {
     Kind.CERTIFICATE_OF_ORIGIN: certificate_fields,
     Kind.INSPECTION_REPORT: report_fields,
     Kind.DECLARATION: declaration_fields,
@@ -194,6 +194,14 @@ FIELDS = {
     Kind.WAYBILL: waybill_fields,
     Kind.MOVEMENT_EVENT: movement_fields,
 }
+
+
+def fields_of_kind(kind: Kind) -> Callable[..., dict[str, Any]]:
+    """The builder of a kind; one that needs none of its own says what its example says."""
+    return OWN_FIELDS.get(kind) or (lambda **changes: {**KINDS[kind].example, **changes})
+
+
+FIELDS = {kind: fields_of_kind(kind) for kind in Kind}
 
 
 # Signed records and their evidence
@@ -210,7 +218,7 @@ def a_record(
     all_claims = {
         "@context": ["https://www.w3.org/ns/credentials/v2"],
         "id": "urn:uuid:00000000-0000-4000-8000-000000000001",
-        "type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]],
+        "type": ["VerifiableCredential", KINDS[kind].credential_type],
         "issuer": {"id": "urn:x", "name": "Zhejiang Chamber"},
         "validFrom": issued_at.isoformat(timespec="seconds"),
         "assurance": "issued",
@@ -238,7 +246,7 @@ def an_entry(kind: Kind = Kind.INVOICE, name: str = "another record") -> Entry:
 def sealed_with_others(entry: Entry) -> tuple[Batch, int]:
     """A batch with two entries in each lane, and the place of the given one."""
     others = [an_entry(kind, f"{kind.name} {number}") for kind in Kind for number in range(2)]
-    entries = sorted([*others, entry], key=lambda one: one.kind.lane)
+    entries = sorted([*others, entry], key=lambda one: KINDS[one.kind].lane)
     return seal(entries), entries.index(entry)
 
 

@@ -8,7 +8,6 @@ from hashlib import sha256
 
 from backend.domain.batch import LARGEST_BATCH
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
-from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -34,6 +33,7 @@ from backend.domain.ledger import (
     UseUpNonce,
 )
 from backend.domain.merkle import InclusionProof
+from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from tests.helpers.builders import NOON
 
 _EDGES = {

@@ -29,7 +29,7 @@ FAULTS = [
         "key": "stations.review.servers",
         "line": 7,
         "what": "-1 is not a count",
-        "mend": "give zero or more",
+        "fix": "give zero or more",
     }
 ]
 

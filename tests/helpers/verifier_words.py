@@ -9,31 +9,35 @@ import json
 import re
 import sys
 
-from backend.domain.sentences import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
+from backend.domain.kinds import KINDS, Kind
+from backend.messages.catalogue import gettext, pgettext
+from backend.messages.verdict import CHECKS, CONCLUSIONS, PROOF_STATES, REASONS
 from verifier import PAGE
 
 _BLOCK = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
-KINDS = {
-    1: ("Certificate of origin", "原产地证"),
-    2: ("Inspection report", "检验报告"),
-    3: ("Declaration", "报关单"),
-    4: ("Invoice", "发票"),
-    5: ("Order", "订单"),
-    6: ("Payment receipt", "支付凭证"),
-    7: ("Waybill", "运单"),
-    8: ("Movement event", "物流事件"),
-}
+
+
+LANGUAGES = ("en", "zh")
+
+
+def said(text: str) -> list[str]:
+    """The text in the languages that the page speaks, in their order there."""
+    return [gettext(text, language) for language in LANGUAGES]
 
 
 def words_for(page: str) -> str:
     """What the page must carry: the sentences whose reason its script names, and no other."""
     script = page.partition('<script id="verifier">')[2]
-    named = {reason: texts for reason, texts in REASONS.items() if f'"{reason}"' in script}
-    codes = {code: texts for code, texts in CHECKS.items() if f'"{code}"' in script}
+    named = {reason: said(text) for reason, text in REASONS.items() if f'"{reason}"' in script}
+    codes = {
+        code: [pgettext("check", text, language) for language in LANGUAGES]
+        for code, text in CHECKS.items()
+        if f'"{code}"' in script
+    }
     parts = {
-        "conclusions": {conclusion.value: texts for conclusion, texts in CONCLUSIONS.items()},
-        "states": PROOF_STATES,
-        "kinds": KINDS,
+        "conclusions": {conclusion.value: said(text) for conclusion, text in CONCLUSIONS.items()},
+        "states": {state: said(text) for state, text in PROOF_STATES.items()},
+        "kinds": {str(kind.value): said(KINDS[kind].names) for kind in Kind},
         "checks": codes,
         "reasons": named,
     }

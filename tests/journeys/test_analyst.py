@@ -17,7 +17,7 @@ name = "desk"
 
 [stations.desk]
 servers = 2
-service = { law = "exponential", mean_h = { value = 0.4, range = [0.1, 0.6] } }
+service = { distribution = "exponential", mean_h = { value = 0.4, range = [0.1, 0.6] } }
 next = "exit"
 
 [arrivals.all]
@@ -41,7 +41,7 @@ def _simulator(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
-def test_a_probe_catches_every_forgery_and_lets_the_good_pass(server: Server, tmp_path: Path) -> None:
+def test_probe_catches_every_forgery_and_passes_genuine_papers(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "probe.json"
     credentials = ["--credentials", str(server.folder / "demo-credentials.json")]
     pace = ["--count", "16", "--rate", "8", "--forged", "0.5", "--wrong", "0.25", "--out", str(file)]

@@ -20,7 +20,7 @@ def final(server: Server, record: str) -> bool:
 
 
 @pytest.mark.slow
-def test_a_backup_put_back_holds_everything_but_what_was_erased_since(tmp_path: Path) -> None:
+def test_restored_backup_lacks_only_what_was_erased_since(tmp_path: Path) -> None:
     server = start(tmp_path / "data")
     merchant = server.people["merchant"].organisation
     papers = [server.post("/certificates-of-origin", "chamber", a_certificate(merchant))["id"] for _ in range(2)]
@@ -58,7 +58,7 @@ def test_a_backup_put_back_holds_everything_but_what_was_erased_since(tmp_path: 
     assert "put its newest copy back" in stopped.stderr
 
 
-def test_a_copy_into_the_data_folder_and_a_copy_of_nothing_are_refused(tmp_path: Path) -> None:
+def test_backup_of_nothing_or_into_itself_is_refused(tmp_path: Path) -> None:
     nothing = provenport(tmp_path / "none", "backup", str(tmp_path / "safe"))
     assert (nothing.returncode, "holds no installation yet" in nothing.stderr) == (1, True)
     (tmp_path / "some").mkdir()

@@ -29,7 +29,8 @@ def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str
 
 
 @pytest.mark.slow
-def test_status_and_audit_beside_the_running_server_and_after_it(server: Server) -> None:
+def test_status_and_audit_work_beside_and_after_server(server: Server) -> None:
+    """Beside the running server, which holds the chain file, they need --rpc."""
     assert "--rpc" in run(server.folder, "chain", "status", code=1)
     assert "--rpc" in run(server.folder, "audit", code=2)
     server.until(lambda: _proofs(server) == {})
@@ -44,7 +45,7 @@ def test_status_and_audit_beside_the_running_server_and_after_it(server: Server)
 
 
 @pytest.mark.slow
-def test_a_lost_chain_is_told_and_everything_is_anchored_anew(tmp_path: Path) -> None:
+def test_lost_chain_is_told_and_all_anchored_anew(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     server = start(folder)
     server.until(lambda: _proofs(server) == {})
@@ -105,7 +106,7 @@ class TestOnARealNode:
         assert batch is not None
         assert len(list(system.ctx.ledger.anchorings(kept.batch.root))) == 1
 
-    def test_a_stuck_transaction_is_replaced_at_a_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
+    def test_stuck_transaction_is_replaced_at_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
         from datetime import timedelta
 
         from backend.services.anchoring import sending
@@ -152,7 +153,7 @@ class TestOnARealNode:
         node.ask("anvil_setChainId", right)
         settle(system, node)
 
-    def test_without_gas_money_everything_waits_and_goes_on_when_there_is_some(self, node_world: Any) -> None:
+    def test_without_gas_money_transactions_wait_until_funded(self, node_world: Any) -> None:
         node, system, issue = node_world
         settle(system, node)
         anchorer = next(iter(system.ctx.ledger.anchorings())).anchorer

@@ -51,7 +51,7 @@ def test_a_consignment_travels_from_its_papers_to_release(server: Server) -> Non
     assert times["arrivalToRelease"]["p90Hours"] > 1.9
 
 
-def test_evidence_verifies_by_itself_and_an_altered_certificate_does_not(server: Server) -> None:
+def test_evidence_is_valid_and_altered_certificate_invalid(server: Server) -> None:
     certificate, _ = _papers(server)
     server.until(lambda: server.get(f"/records/{certificate}", "chamber")["proofState"] == "final")
     bundle = server.get(f"/records/{certificate}/evidence", "merchant")
@@ -67,7 +67,7 @@ def test_evidence_verifies_by_itself_and_an_altered_certificate_does_not(server:
 
 
 @pytest.mark.parametrize("by", ["by who has the keys", "by others"])
-def test_a_certificate_altered_in_our_own_database_cannot_release_goods(server: Server, by: str) -> None:
+def test_certificate_altered_in_our_database_releases_nothing(server: Server, by: str) -> None:
     certificate, report = _papers(server)
     declaration = _lodged(server, [certificate, report])
     assert server.settled_verdict(declaration)["verdict"] == "VALID"
@@ -87,7 +87,7 @@ def test_a_certificate_altered_in_our_own_database_cannot_release_goods(server: 
     assert server.get(f"/declarations/{declaration}", "officer")["status"] == "LODGED"
 
 
-def test_a_record_by_an_issuer_who_was_never_accredited_cannot_release_goods(server: Server) -> None:
+def test_record_of_a_never_accredited_issuer_releases_nothing(server: Server) -> None:
     stranger = _new_issuer(server, "chamber", "Chamber That Nobody Knows")
     merchant = server.people["merchant"].organisation
     certificate = server.post("/certificates-of-origin", None, a_certificate(merchant), headers=stranger["bearer"])
@@ -128,7 +128,7 @@ def test_a_revoked_certificate_cannot_release_goods(server: Server) -> None:
     _release(server, declaration, 409)
 
 
-def test_goods_pass_through_examination_and_a_closed_case_stays_closed(server: Server) -> None:
+def test_declaration_released_after_examination_takes_no_further_decision(server: Server) -> None:
     declaration = _lodged(server, _papers(server))
     server.settled_verdict(declaration)
     for decision in ("documents-required", "examine", "detain"):
@@ -142,7 +142,7 @@ def test_goods_pass_through_examination_and_a_closed_case_stays_closed(server: S
     server.until(lambda: server.get("/release-times", "officer"))
 
 
-def test_goods_without_papers_are_released_only_on_an_officers_express_word(server: Server) -> None:
+def test_goods_without_papers_need_officers_express_word(server: Server) -> None:
     declaration = _lodged(server, [])
     verdict = server.settled_verdict(declaration)
     assert verdict["verdict"] == "INDETERMINATE"

@@ -15,7 +15,7 @@ from tests.journeys.papers import a_certificate, a_declaration
 
 
 @pytest.mark.slow
-def test_a_server_killed_during_submissions_loses_nothing_that_it_answered(tmp_path: Path) -> None:
+def test_server_killed_during_submissions_loses_nothing_answered(tmp_path: Path) -> None:
     server = start(tmp_path / "data")
     deployment = (server.folder / "deployment.json").read_text()
     answered: list[str] = []
@@ -48,7 +48,8 @@ def _submit(server: Server, answered: list[str]) -> None:
         answered.append(response.json()["id"])
 
 
-def test_a_server_stopped_and_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_server_stopped_and_started_again_goes_on(tmp_path: Path) -> None:
+    """SIGTERM and SIGINT both end it cleanly; what was lodged and the people's access are kept."""
     server = start(tmp_path / "data")
     declaration = server.post("/declarations", "merchant", a_declaration([]))["id"]
     before = (server.folder / "deployment.json").read_text(), server.people
@@ -98,7 +99,7 @@ def test_a_folder_of_another_version_is_told(tmp_path: Path, marker: str) -> Non
     assert "provenport.json is damaged" in (told := _refusal(tmp_path, free_port())) or "format 99" in told
 
 
-def test_the_time_release_study_is_read_beside_the_running_server(server: Server) -> None:
+def test_trs_command_runs_beside_the_running_server(server: Server) -> None:
     environment = {**os.environ, "DATA_DIR": str(server.folder)}
     told = subprocess.run(command("trs"), env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert "arrival → release" in told.stdout

@@ -27,7 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_costs_no_record_and_ends_with_room(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_loses_no_record_and_recovers(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTAKE_LEAST_FREE_MB", "0")
     server = start(small_disk / "data")
     try:

@@ -74,7 +74,7 @@ def test_hostile_json_is_refused_before_it_is_read(server: Server, body: str | b
     assert problem["detail"]
 
 
-def test_missing_and_wrong_fields_are_named_one_by_one(server: Server) -> None:
+def test_missing_and_wrong_fields_are_each_named(server: Server) -> None:
     certificate = a_certificate("Somebody", quantity="many", hsCode="12", originCountry="China", surprise=1)
     del certificate["originCriteria"]
     problem = _refused(server.call("POST", "/certificates-of-origin", "chamber", json=certificate), 422)
@@ -83,7 +83,8 @@ def test_missing_and_wrong_fields_are_named_one_by_one(server: Server) -> None:
 
 
 @pytest.mark.stores
-def test_the_same_key_with_another_body_is_refused_and_with_the_same_body_answered_again(server: Server) -> None:
+def test_idempotency_key_reused_for_another_body_is_refused(server: Server) -> None:
+    """With the same body it brings the first answer again; neither stores anything more."""
     headers = {"Idempotency-Key": "order-1"}
     body = a_certificate(server.people["merchant"].organisation)
     first = server.call("POST", "/certificates-of-origin", "chamber", json=body, headers=headers)

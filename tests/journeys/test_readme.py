@@ -53,7 +53,7 @@ def _shape(text: str) -> list[str]:
     return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
 
 
-def test_every_command_of_the_readme_is_run_or_known(server: Server) -> None:
+def test_every_readme_command_is_run_or_known(server: Server) -> None:
     commands = _commands()
     assert set(commands) >= STARTED_OTHERWISE
     for command in commands:
@@ -67,7 +67,7 @@ def test_the_journeys_output_is_as_shown(server: Server) -> None:
     assert _shape(_run(server, "python3 docs/examples/journey.py")) == _shape(shown.group(1))
 
 
-def test_make_run_starts_the_command_that_these_tests_start() -> None:
+def test_make_run_starts_the_command_tested_here() -> None:
     done = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "provenport serve" in done.stdout
 

@@ -45,7 +45,7 @@ def test_later_keys_take_the_place_of_earlier_ones(tmp_path):
     assert modes == {0}
 
 
-def test_copies_of_one_second_are_copies_of_their_own(tmp_path):
+def test_copies_of_one_second_get_distinct_names(tmp_path):
     folder, _ = installation(tmp_path / "data")
     made = [backups.back_up(folder, tmp_path / "safe", NOW).name for _ in range(3)]
     assert made == ["2026-03-02T120000Z", "2026-03-02T120000Z-2", "2026-03-02T120000Z-3"]
@@ -54,7 +54,7 @@ def test_copies_of_one_second_are_copies_of_their_own(tmp_path):
     assert (tmp_path / "again" / "files" / "ab" / "abcd").read_bytes() == b"a file"
 
 
-def test_what_a_killed_copy_has_left_is_removed_by_the_next_one_and_nothing_else(tmp_path):
+def test_next_backup_removes_only_a_killed_ones_remains(tmp_path):
     folder, _ = installation(tmp_path / "data")
     for name in ("2026-03-02T110000Z.unfinished", "2026-03-02T110000Z-2.unfinished", "letters.unfinished"):
         (tmp_path / "safe" / name).mkdir(parents=True)
@@ -64,7 +64,7 @@ def test_what_a_killed_copy_has_left_is_removed_by_the_next_one_and_nothing_else
 
 
 @pytest.mark.parametrize("which", ["another installation", "before an erasure", "before a block", "another way since"])
-def test_keys_that_would_not_open_the_copies_that_are_there_replace_none(tmp_path, which):
+def test_keys_unable_to_open_existing_copies_replace_none(tmp_path, which):
     folder, sealed = installation(tmp_path / "data")
     other = DataFolder(tmp_path / "other")
     if which == "another installation":
@@ -87,7 +87,7 @@ def test_keys_that_would_not_open_the_copies_that_are_there_replace_none(tmp_pat
     assert len(copies(tmp_path / "safe")) == 1
 
 
-def test_a_file_that_is_erased_while_it_is_to_be_copied_spoils_no_copy(tmp_path, monkeypatch):
+def test_file_erased_while_being_copied_spoils_no_copy(tmp_path, monkeypatch):
     folder, _ = installation(tmp_path / "data")
     copy_file = shutil.copy2
 
@@ -112,7 +112,7 @@ def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moment", ["while copying", "while moving", "at the very end"])
-def test_a_restore_that_was_killed_halfway_can_be_done_again(tmp_path, monkeypatch, moment):
+def test_restore_killed_halfway_can_be_done_again(tmp_path, monkeypatch, moment):
     folder, sealed = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
     into = DataFolder(tmp_path / "again")
@@ -155,7 +155,7 @@ def test_a_restore_that_fails_leaves_no_keys_behind(tmp_path):
     assert list((tmp_path / "again").iterdir()) == []
 
 
-def test_a_restore_fills_an_empty_folder_that_is_there_also_by_a_link(tmp_path):
+def test_restore_fills_an_empty_folder_behind_a_link(tmp_path):
     folder, _ = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
     (tmp_path / "volume").mkdir()
@@ -169,7 +169,7 @@ def test_a_restore_fills_an_empty_folder_that_is_there_also_by_a_link(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["no database", "an empty database", "in itself", "a file", "another restore"])
-def test_what_cannot_be_put_back_whole_is_not_put_back(tmp_path, what):
+def test_restore_that_cannot_be_whole_changes_nothing(tmp_path, what):
     folder, _ = installation(tmp_path / "data")
     copy = backups.back_up(folder, tmp_path / "safe", NOW)
     into, why = tmp_path / "again", "could not be filled"
@@ -195,7 +195,7 @@ def test_what_cannot_be_put_back_whole_is_not_put_back(tmp_path, what):
         os.close(handle)
 
 
-def test_a_copy_of_a_folder_without_its_database_is_refused(tmp_path):
+def test_copy_of_a_folder_without_database_is_refused(tmp_path):
     folder, _ = installation(tmp_path / "data")
     (tmp_path / "data" / "provenport.sqlite").unlink()
     with pytest.raises(UnusableFolder, match=r"provenport\.sqlite is missing"):

@@ -68,7 +68,7 @@ def crash_at(point):
     return reached
 
 
-def test_everything_opens_under_the_new_key_and_nothing_under_the_old(tmp_path):
+def test_everything_opens_under_the_new_key_only(tmp_path):
     settings, addresses = installed(tmp_path)
     old = (tmp_path / "master.key").read_bytes()
     assert rotate_master_key(settings) == 3
@@ -83,7 +83,8 @@ def test_everything_opens_under_the_new_key_and_nothing_under_the_old(tmp_path):
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_crash_leaves_nothing_half_rotated_and_the_next_try_ends_it(tmp_path, point):
+def test_crash_while_rotating_is_completed_by_next_try(tmp_path, point):
+    """Until then every key still signs."""
     settings, addresses = installed(tmp_path)
     old = (tmp_path / "master.key").read_bytes()
     with pytest.raises(Crash):
@@ -96,7 +97,7 @@ def test_a_crash_leaves_nothing_half_rotated_and_the_next_try_ends_it(tmp_path, 
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_running_server_signs_and_takes_in_organisations_throughout(tmp_path, point):
+def test_running_server_signs_and_joins_organisations_while_rotating(tmp_path, point):
     settings, addresses = installed(tmp_path)
     with ExitStack() as running:
         server = running.enter_context(opened(settings))
@@ -111,7 +112,7 @@ def test_a_running_server_signs_and_takes_in_organisations_throughout(tmp_path, 
 
 
 @pytest.mark.parametrize("point", [None, *POINTS])
-def test_a_master_key_in_the_environment_is_replaced_by_the_next_one(tmp_path, point):
+def test_master_key_from_environment_gives_way_to_next(tmp_path, point):
     settings, addresses = installed(tmp_path, FIRST)
     with pytest.raises(WrongSetting):
         rotate_master_key(settings)
@@ -148,7 +149,7 @@ def test_the_command_does_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("left", [b"", b"half a k", b"x" * 44])
-def test_a_next_key_that_was_cut_short_is_made_anew(tmp_path, left):
+def test_truncated_next_key_is_made_anew(tmp_path, left):
     settings, addresses = installed(tmp_path / "data")
     path = DataFolder(tmp_path / "data").master_key
     before = path.read_bytes()
@@ -161,7 +162,7 @@ def test_a_next_key_that_was_cut_short_is_made_anew(tmp_path, left):
     everything_signs(settings, addresses)
 
 
-def test_a_next_key_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
+def test_next_key_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     settings, addresses = installed(tmp_path / "data")
     path = DataFolder(tmp_path / "data").master_key
 
@@ -189,7 +190,7 @@ def test_two_changes_at_once_are_refused(tmp_path):
     everything_signs(settings, addresses)
 
 
-def test_a_lost_master_key_is_told_and_none_is_made_in_its_place(tmp_path):
+def test_lost_master_key_is_told_and_not_replaced(tmp_path):
     settings, _ = installed(tmp_path / "data")
     path = DataFolder(tmp_path / "data").master_key
     path.unlink()
@@ -198,7 +199,7 @@ def test_a_lost_master_key_is_told_and_none_is_made_in_its_place(tmp_path):
     assert not path.exists()
 
 
-def test_a_lost_database_is_told_and_none_is_made_in_its_place(tmp_path):
+def test_lost_database_is_told_and_not_replaced(tmp_path):
     settings, _ = installed(tmp_path / "data")
     folder = DataFolder(tmp_path / "data")
     with closing(RecordKeys(folder.record_keys)) as keys:
@@ -209,7 +210,7 @@ def test_a_lost_database_is_told_and_none_is_made_in_its_place(tmp_path):
     assert not folder.database_file.exists()
 
 
-def test_two_new_operator_keys_at_once_both_stay_named(tmp_path):
+def test_concurrent_new_operator_keys_all_stay_named(tmp_path):
     settings, _ = installed(tmp_path / "data")
     with opened(settings) as ctx, ThreadPoolExecutor(8) as pool:
         first = ctx.operator.thumbprints()

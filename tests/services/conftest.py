@@ -14,7 +14,7 @@ from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import SealedVault
 from backend.domain.consignment import Consignment
-from backend.domain.kinds import Kind
+from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
@@ -124,7 +124,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     upgrade(engine)
     people = {name: join(ctx, Particulars(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()}
     for person in people.values():
-        if person.role in accreditation.KINDS_OF:
+        if accreditation_bits(person.role):
             accreditation.accredit(ctx, people["authority"], person.organisation.id)
     while advance(ctx):
         continue
@@ -149,3 +149,11 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     yield House(ctx, ledger, ledger.clock, ctx.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()
+
+
+def somebody(house: House, role: Role) -> Person:
+    """Somebody of this role; one who joins now where the house has none."""
+    for person in house.people.values():
+        if person.role is role:
+            return person
+    return join(house.ctx, Particulars(role, "Newcomer", f"{role.value}@x.org")).person

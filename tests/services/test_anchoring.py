@@ -9,10 +9,11 @@ import pytest
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
 from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
 from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
@@ -40,20 +41,26 @@ def sendings(house):
 # The ordinary way
 
 
+def told_state(house, record):
+    """The state of the proof as the verdict tells it."""
+    return verdict_on(house.ctx, house.record(record.id)).proof_state
+
+
 def test_a_record_goes_from_stored_to_final(house):
     house.ledger.holding = True
     record = house.issue_certificate()
-    assert state_of(house, record) is ProofState.STORED
+    assert state_of(house, record) is told_state(house, record) is ProofState.STORED
     seal_stored(house.ctx)
-    assert state_of(house, record) is ProofState.SEALED
+    assert state_of(house, record) is told_state(house, record) is ProofState.SEALED
     anchor_sealed(house.ctx)
-    assert state_of(house, record) is ProofState.SUBMITTED
+    assert state_of(house, record) is told_state(house, record) is ProofState.SUBMITTED
     follow(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.mine()
     follow(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
     assert not is_under_way(house.ctx)
+    assert told_state(house, record) is ProofState.FINAL
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
 
 
@@ -333,7 +340,7 @@ def test_an_anchor_becomes_final_after_its_confirmations(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
     advance(house.ctx)
-    assert state_of(house, record) is ProofState.ANCHORED
+    assert state_of(house, record) is told_state(house, record) is ProofState.ANCHORED
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.mine(2)
     advance(house.ctx)

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import AnchorBatch, UseUpNonce
 from backend.domain.outbox import SendingState
 from backend.domain.records import ProofState
+from backend.domain.statuses import DeclarationStatus
 from backend.services import anchoring, decisions
 from backend.services.anchoring import advance, claim_turn, give_up_turn, rounds, seal_stored, sealing
 from backend.store.encrypted_types import keys_of

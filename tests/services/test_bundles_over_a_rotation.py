@@ -59,14 +59,14 @@ def by_its_snapshot(house, content):
     return bundle_verification.verdict_on(read, source, moment)
 
 
-def test_a_bundle_made_before_its_issuers_key_was_rotated_is_still_valid(house):
+def test_bundle_from_before_a_rotation_is_still_valid(house):
     content = file_of(house, settled(house))
     rotate(house)
     assert by_the_ledger(house, content) is Conclusion.VALID
     assert by_its_snapshot(house, content).conclusion is Conclusion.VALID
 
 
-def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(house):
+def test_bundle_after_rotation_of_earlier_record_is_valid(house):
     record = settled(house)
     before = file_of(house, record)
     rotate(house)
@@ -76,7 +76,7 @@ def test_a_bundle_made_after_the_rotation_of_a_record_signed_before_it_is_valid(
     assert by_its_snapshot(house, after).conclusion is Conclusion.VALID
 
 
-def test_a_bundle_of_what_the_old_key_signed_after_the_rotation_is_invalid(house):
+def test_bundle_of_old_keys_later_record_is_invalid(house):
     with house.ctx.work(reading=True) as work:
         old = work.keys.active(house.chamber.organisation)
     rotate(house)

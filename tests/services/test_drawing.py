@@ -7,8 +7,8 @@ import pytest
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import LedgerRefused
-from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
+from backend.domain.statuses import DeclarationStatus
 from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
 from backend.services.anchoring import advance, begin_anew

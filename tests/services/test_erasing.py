@@ -8,8 +8,7 @@ import pytest
 from backend.adapters.files import FolderFiles
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import Kind
-from backend.domain.presentations import Audience
+from backend.domain.kinds import Audience, Kind
 from backend.domain.records import StoredFile
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Conclusion
@@ -62,7 +61,7 @@ def test_a_file_that_another_has_uploaded_too_stays(house):
         assert work.files.find(stored.sha256, house.chamber.organisation) is None
 
 
-def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypatch):
+def test_file_uploaded_while_being_erased_stays(house, monkeypatch):
     stored = files.store_pdf(house.ctx, house.chamber, PDF)
     bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     record = held_certificate(house, attachments=bound)
@@ -79,7 +78,7 @@ def test_a_file_that_is_uploaded_while_the_same_is_erased_stays(house, monkeypat
     assert house.ctx.files.get(stored.sha256) == PDF
 
 
-def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(house):
+def test_file_left_by_a_crash_goes_next_start(house):
     named, left, fresh = (house.ctx.files.put(PDF + bytes([n])) for n in range(3))
     with house.ctx.work() as work:
         work.add(StoredFile(named, house.chamber.organisation, 1, "application/pdf", house.clock()))
@@ -107,7 +106,7 @@ def test_everybody_elses_proofs_in_the_batch_go_on(house):
     assert audit(house.ctx).discrepancies == ()
 
 
-def test_an_audit_notices_an_erased_place_whose_digest_was_changed(house):
+def test_audit_notices_an_erased_places_altered_digest(house):
     record = held_certificate(house)
     erase(house, record)
     with house.ctx.work() as work:
@@ -124,7 +123,7 @@ def test_the_verdict_says_that_it_was_erased(house):
     assert outcomes(verdict.checks)["CONTENT"] == ("indeterminate", "erased")
 
 
-def test_the_statement_that_a_certificate_replaced_goes_with_it_and_so_do_its_files(house):
+def test_replaced_statement_and_files_go_with_their_certificate(house):
     stored = files.store_pdf(house.ctx, house.merchant, PDF)
     fields = {k: v for k, v in certificate_fields(description=SECRET).items() if k != "certificateNumber"}
     fields["attachments"] = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
@@ -183,7 +182,7 @@ def test_what_customs_still_need_is_not_erased(house):
     assert "document-not-named" not in {check.reason for check in dossier.verdict.checks}
 
 
-def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
+def test_certificate_with_a_draw_under_way_is_kept(house):
     certificate = held_certificate(house)
     consignment = house.lodge([certificate, house.issue_report()])
     house.settle()
@@ -197,7 +196,7 @@ def test_a_certificate_whose_draw_the_ledger_has_not_taken_is_not_erased(house):
     assert audit(house.ctx).discrepancies == ()
 
 
-def test_an_erased_record_is_named_by_no_new_declaration(house):
+def test_erased_record_cannot_be_named_by_new_declarations(house):
     certificate = held_certificate(house)
     erase(house, certificate)
     with pytest.raises(Invalid):

@@ -6,12 +6,13 @@ import pytest
 
 from backend.domain.errors import Conflict, NotAllowed, NotFound
 from backend.domain.interop.reading import Mark
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
 from backend.services.joined_work import joined
-from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
+from tests.helpers.builders import FIELDS, certificate_fields, lodgement_fields, report_fields
+from tests.services.conftest import somebody
 
 HEADER = (
     "copNo,customsCode,orderNo,logisticsNo,country,packNo,grossWeight,gcode,gname,qty,unit,price,currency,originCountry"
@@ -94,14 +95,14 @@ def test_a_half_bad_table_stores_nothing(house):
     assert references(house) == set()
 
 
-def test_a_table_imported_twice_is_a_conflict_told_for_each_declaration(house):
+def test_table_imported_twice_is_refused_at_each_declaration(house):
     bring(house, table(row("MS-1"), row("MS-2")))
     plan = bring(house, table(row("MS-0"), row("MS-1"), row("MS-2")))
     assert blocked(plan) == [(3, "lodged-before"), (4, "lodged-before")]
     assert references(house) == {"MS-1", "MS-2"}
 
 
-def test_a_reference_in_two_files_at_once_is_told(house):
+def test_reference_in_two_files_at_once_is_refused(house):
     plan = bring(house, table(row("MS-1"), name="a.csv"), table(row("MS-2"), row("MS-1"), name="b.csv"))
     assert blocked(plan) == [(3, "twice-given")]
     assert references(house) == set()
@@ -113,20 +114,20 @@ def test_one_bad_file_keeps_the_good_ones_out(house):
     assert references(house) == set()
 
 
-def test_a_declaration_relies_on_the_records_that_the_table_names(house):
+def test_declaration_relies_on_the_records_its_table_names(house):
     certificate = house.issue_certificate()
     header = f"{HEADER},records"
     done = bring(house, table(f"{row('MS-1')},{certificate.id}", header=header))
     assert [paper.record.id for paper in house.consignment(done.files[0].stored[0].id).papers] == [certificate.id]
 
 
-def test_a_record_of_somebody_else_s_is_told_at_its_row(house):
+def test_somebody_elses_record_is_told_at_its_row(house):
     plan = bring(house, table(row("MS-0") + ",", f"{row('MS-1')},11111111-1111", header=f"{HEADER},records"))
     notes = [note for note in plan.files[0].notes if note.mark is Mark.WRONG]
     assert [(note.row, note.where) for note in notes] == [(3, "records")]
 
 
-def test_an_arrival_in_the_future_is_told_at_its_row(house):
+def test_future_arrival_is_told_at_its_row(house):
     plan = bring(house, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"))
     assert [(n.row, n.where) for n in plan.files[0].notes if n.mark is Mark.WRONG] == [(2, "arrivalDateTime")]
 
@@ -146,7 +147,7 @@ def test_two_thousand_rows_are_lodged_at_once(house):
     assert len(done.files[0].stored) == 2000
 
 
-def test_more_rows_than_one_unit_of_work_holds_are_refused_at_once(house):
+def test_rows_beyond_one_unit_of_work_are_refused(house):
     files = [table(*(row(f"{name}-{place}") for place in range(2500)), name=name) for name in "ab"]
     with pytest.raises(TooMuch):
         importing.plan(house.ctx, house.merchant, files, [], {})
@@ -155,7 +156,7 @@ def test_more_rows_than_one_unit_of_work_holds_are_refused_at_once(house):
 # Documents
 
 
-def test_a_certificate_becomes_a_statement_laid_before_the_chamber(house):
+def test_certificate_becomes_a_statement_before_the_chamber(house):
     done = bring(house, own("certificate-of-origin", certificate_fields()), issuers=["zhejiang CHAMBER"])
     record = house.record(done.files[0].stored[0].id)
     assert record.assurance is Assurance.STATED
@@ -178,12 +179,12 @@ def test_a_certificate_without_an_issuer_lacks_one(house):
     assert records(house) == []
 
 
-def test_an_issuer_that_is_not_registered_is_named_with_those_that_are(house):
+def test_unregistered_issuer_is_named_with_the_registered_ones(house):
     with pytest.raises(UnknownIssuer, match="Zhejiang Chamber"):
         bring(house, own("certificate-of-origin", certificate_fields()), issuers=["Zhejiang"])
 
 
-def test_a_document_that_lacks_something_is_kept_out_until_it_is_given(house):
+def test_document_lacking_a_field_waits_until_given(house):
     fields = certificate_fields()
     del fields["quantity"]
     document = own("certificate-of-origin", fields)
@@ -193,7 +194,7 @@ def test_a_document_that_lacks_something_is_kept_out_until_it_is_given(house):
     assert house.record(done.files[0].stored[0].id).fields["quantity"] == "500"
 
 
-def test_a_certificate_for_another_exporter_is_stored_with_a_warning(house):
+def test_another_exporters_certificate_is_stored_with_a_warning(house):
     fields = certificate_fields(exporter={"name": "Noon Star Ltd"})
     done = bring(house, own("certificate-of-origin", fields), issuers=["Zhejiang Chamber"])
     assert "other-party" in {note.code for note in done.files[0].notes}
@@ -220,20 +221,20 @@ def test_the_merchant_s_own_invoice_is_issued_once(house):
     assert blocked(bring(house, document)) == [(None, "number-taken")]
 
 
-def test_an_invoice_of_somebody_else_s_is_not_signed(house):
+def test_somebody_elses_invoice_is_not_signed(house):
     plan = bring(house, own("invoice", invoice_fields(seller={"name": "Evening Star Trading Co., Ltd."})))
     assert blocked(plan) == [(None, "not-your-invoice")]
     assert records(house) == []
 
 
-def test_our_own_declaration_is_lodged_and_refused_the_second_time(house):
+def test_own_declaration_is_lodged_once_then_refused(house):
     document = own("declaration", {**lodgement_fields(), "packageQuantity": 2})
     done = bring(house, document)
     assert house.consignment(done.files[0].stored[0].id).merchant.id == house.merchant.organisation.id
     assert blocked(bring(house, document)) == [(None, "lodged-before")]
 
 
-def test_documents_and_tables_go_in_together_or_not_at_all(house):
+def test_documents_and_tables_are_stored_together_or_not(house):
     good = own("certificate-of-origin", certificate_fields())
     assert blocked(bring(house, good, table(row("MS-1", qty="")), issuers=["Zhejiang Chamber"]))
     assert requests(house) == []
@@ -258,7 +259,7 @@ def told(plan, code):
     return [note for file in plan.files for note in file.notes if note.code == code]
 
 
-def test_a_chamber_s_record_becomes_the_merchant_s_statement_and_its_signer_is_named(house):
+def test_chambers_record_becomes_merchants_statement_naming_its_signer(house):
     record = house.issue_certificate()
     done = bring(house, presented(record), issuers=["Zhejiang Chamber"])
     assert blocked(done) == []
@@ -268,7 +269,7 @@ def test_a_chamber_s_record_becomes_the_merchant_s_statement_and_its_signer_is_n
     house.settle()
 
 
-def test_a_record_in_part_is_completed_or_kept_out(house):
+def test_record_shown_in_part_is_completed_or_refused(house):
     record = house.issue_certificate()
     shown = presented(record, *(name for name in record.fields if name != "quantity"))
     assert blocked(bring(house, shown, issuers=["Zhejiang Chamber"])) == [(None, "lacking-withheld")]
@@ -298,7 +299,7 @@ def test_an_altered_credential_is_told_and_kept_out(house):
 # One unit of work
 
 
-def test_what_fails_at_the_end_undoes_what_went_before(house):
+def test_failure_at_the_end_undoes_what_went_before(house):
     def lodge_and_fail():
         with joined(house.ctx) as inside:
             declarations.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
@@ -307,3 +308,25 @@ def test_what_fails_at_the_end_undoes_what_went_before(house):
     with pytest.raises(RuntimeError):
         lodge_and_fail()
     assert references(house) == set()
+
+
+# Every kind, new ones too
+
+
+@pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is None])
+def test_own_document_of_any_kind_comes_in(house, kind):
+    stated, issuers = KINDS[kind], []
+    if stated.signing is Signing.CERTIFIED:
+        issuers = [somebody(house, min(stated.signed_by)).organisation.name]
+    fields = lodgement_fields() if stated.signing is Signing.LODGED else FIELDS[kind]()
+    fields = {"packageQuantity": 1} | fields if stated.signing is Signing.LODGED else fields
+    if stated.signing is Signing.CERTIFIED:
+        fields = {name: value for name, value in fields.items() if name != stated.number_field}
+    plan = bring(house, own(kind.slug, fields), issuers=issuers)
+    assert blocked(plan) == []
+    assert [one.kind for file in plan.files for one in file.stored] == [kind]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
+def test_own_document_of_another_kind_is_refused(house, kind):
+    assert blocked(bring(house, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]

@@ -3,8 +3,9 @@
 import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.records import Assurance, RequestState
+from backend.domain.statuses import DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import files, issuance, products, statements
 from backend.services.verification import verdict_on
@@ -37,7 +38,7 @@ def confirm(house, statement, actor="chamber", number="N-1", **changes):
 # Issuing
 
 
-def test_an_issued_certificate_belongs_to_the_exporter_it_names(house):
+def test_issued_certificate_belongs_to_its_named_exporter(house):
     record = house.issue_certificate()
     assert record.holder.id == house.merchant.organisation.id
     assert record.issuer.id == house.chamber.organisation.id
@@ -64,20 +65,20 @@ def test_each_role_issues_its_own_kind_only(house, who, kind):
 
 
 @pytest.mark.parametrize("spelling", ["zj-26-000123", "ZJ 26 000123", "ZJ26000123", "zj/26/000123", " ZJ-26-000123 "])
-def test_a_number_is_given_once_however_it_is_spelled(house, spelling):
+def test_number_spelled_differently_is_not_given_twice(house, spelling):
     house.issue_certificate()
     with pytest.raises(Conflict):
         house.issue_certificate(certificateNumber=spelling)
 
 
 @pytest.mark.parametrize("spelling", ["\uff3a\uff2a-26-000123", "ZJ-26-00012\u00b3"])
-def test_a_number_in_wide_or_raised_letters_is_the_same_number(house, spelling):
+def test_number_in_wide_or_raised_letters_is_taken(house, spelling):
     house.issue_certificate()
     with pytest.raises(Conflict):
         house.issue_certificate(certificateNumber=spelling)
 
 
-def test_a_number_is_free_for_another_issuer_and_another_kind(house):
+def test_number_is_free_for_another_issuer_or_kind(house):
     house.issue_certificate(certificateNumber="N-1")
     house.issue_report(reportNumber="N-1")
     issuance.issue(house.ctx, house.other_chamber, CERTIFICATE, certificate_fields(certificateNumber="N-1"))
@@ -98,7 +99,7 @@ def test_an_attachment_must_have_been_uploaded(house):
             house.issue_certificate(certificateNumber="N-2", attachments=[attachment | change])
 
 
-def test_a_certificate_without_an_end_in_sight_is_issued(house):
+def test_certificate_without_an_end_is_issued(house):
     """31 December 9999 is how many systems write "for ever"."""
     assert house.issue_certificate(validUntil="9999-12-31").id
 
@@ -116,7 +117,7 @@ def test_a_certificate_ends_with_its_last_day(house):
 # Stating and confirming
 
 
-def test_a_confirmed_statement_is_superseded_by_the_issuers_record(house):
+def test_confirmed_statement_is_superseded_by_the_issuers_record(house):
     statement = state(house)
     confirmed = confirm(house, statement)
     house.settle()
@@ -184,7 +185,7 @@ def test_a_statement_sent_back_is_corrected(house):
     assert verdict_on(house.ctx, house.record(confirmed.id)).conclusion is Conclusion.VALID
 
 
-def test_only_what_was_sent_back_is_corrected_and_only_once(house):
+def test_only_a_request_sent_back_is_corrected_once(house):
     first = state(house)
     request = request_about(house, first)
     with pytest.raises(Conflict):
@@ -204,7 +205,7 @@ def test_sending_back_needs_a_reason(house, reason):
 
 
 @pytest.mark.parametrize("issuer", ["laboratory", "officer", "authority", "merchant"])
-def test_a_statement_is_laid_before_somebody_who_can_confirm_it(house, issuer):
+def test_statement_before_somebody_unable_to_confirm_is_refused(house, issuer):
     with pytest.raises(Invalid):
         state(house, issuer=issuer)
 
@@ -264,7 +265,7 @@ def test_a_revocation_needs_its_reason(house, reason):
         issuance.revoke(house.ctx, house.chamber, record.id, reason)
 
 
-def test_a_statement_that_was_taken_back_cannot_be_confirmed(house):
+def test_statement_taken_back_cannot_be_confirmed(house):
     statement = state(house)
     issuance.revoke(house.ctx, house.merchant, statement.id, "stated in error")
     with pytest.raises(Conflict):

@@ -43,7 +43,7 @@ def kept_by(house, who, key):
     return OutsideKey(key.jwk, b64(key.sign(text)))
 
 
-def test_after_a_rotation_the_new_key_signs_and_what_the_old_one_signed_stays_valid(house):
+def test_rotated_key_signs_and_earlier_records_stay_valid(house):
     before = house.issue_certificate()
     house.settle()
     old = active(house, "chamber")
@@ -56,7 +56,7 @@ def test_after_a_rotation_the_new_key_signs_and_what_the_old_one_signed_stays_va
     assert conclusion(house, after) is Conclusion.VALID
 
 
-def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
+def test_old_keys_signature_after_the_rotation_is_invalid(house):
     old = active(house, "chamber")
     rotate(house)
     with house.ctx.work() as work:  # a thief, or a server that was not told
@@ -71,7 +71,7 @@ def test_what_the_old_key_signs_after_the_rotation_is_refused(house):
     assert outcomes(verdict.checks)["ISSUER_ACCREDITED"] == ("fail", "not-accredited-at-issue")
 
 
-def test_nothing_is_signed_while_the_ledger_has_not_said_which_key_counts(house):
+def test_nothing_is_signed_until_ledger_confirms_the_key(house):
     keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
     with pytest.raises(Conflict, match="being replaced"):
         house.issue_certificate()
@@ -79,7 +79,7 @@ def test_nothing_is_signed_while_the_ledger_has_not_said_which_key_counts(house)
         keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
 
 
-def test_a_rotation_that_the_ledger_refuses_leaves_the_old_key_signing(house):
+def test_rotation_refused_by_ledger_leaves_old_key_signing(house):
     old = active(house, "chamber")
     house.ledger.refusing = True
     keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
@@ -119,7 +119,7 @@ def test_only_the_authority_replaces_and_stops_keys(house, who):
 # Keys in wrong hands
 
 
-def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(house):
+def test_stolen_key_is_stopped_listing_its_records_since(house):
     before = house.issue_certificate(certificateNumber="BEFORE")
     house.settle()
     house.clock.pass_by(timedelta(hours=1))
@@ -146,7 +146,7 @@ def test_a_stolen_key_is_stopped_and_everything_that_it_signed_since_is_listed(h
     assert [record.id for record in listed.records] == [record.id for record in stolen]
 
 
-def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
+def test_successor_key_is_stopped_on_the_ledger_too(house):
     new = rotate(house)
     record = house.issue_certificate()
     house.settle()
@@ -158,7 +158,7 @@ def test_a_key_that_took_anothers_place_is_stopped_on_the_ledger_too(house):
     assert conclusion(house, record) is Conclusion.INVALID
 
 
-def test_a_key_that_is_stolen_while_it_is_being_replaced_still_gives_way(house):
+def test_key_stolen_while_being_replaced_still_gives_way(house):
     key = active(house, "chamber").thumbprint
     new = keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
     keys.compromised(house.ctx, house.authority, key, house.clock())
@@ -224,7 +224,8 @@ def test_another_keys_signature_is_refused(house, own):
         external_signing.submit(house.ctx, house.chamber, made.id, b64(Key().sign(made.text)))
 
 
-def test_a_signature_is_handed_in_once_by_whom_it_was_prepared_for_and_in_time(house, own):
+def test_signature_is_submitted_once_by_its_signer_timely(house, own):
+    """Another organisation, a second time and two hours later are all told that there is nothing."""
     made = prepare(house)
     signature = b64(own.sign(made.text))
     with pytest.raises(NotFound):
@@ -238,26 +239,26 @@ def test_a_signature_is_handed_in_once_by_whom_it_was_prepared_for_and_in_time(h
         external_signing.submit(house.ctx, house.chamber, late.id, b64(own.sign(late.text)))
 
 
-def test_a_prepared_number_that_was_given_meanwhile_is_refused(house, own):
+def test_prepared_number_given_meanwhile_is_refused(house, own):
     one, two = prepare(house), prepare(house)
     external_signing.submit(house.ctx, house.chamber, one.id, b64(own.sign(one.text)))
     with pytest.raises(Conflict):
         external_signing.submit(house.ctx, house.chamber, two.id, b64(own.sign(two.text)))
 
 
-def test_who_keeps_its_key_cannot_be_signed_for_here(house, own):
+def test_issuer_keeping_its_key_cannot_be_signed_for(house, own):
     with pytest.raises(Conflict, match="keeps its key itself"):
         house.issue_certificate()
 
 
-def test_whose_key_is_kept_here_has_nothing_to_prepare(house):
+def test_issuer_whose_key_is_here_cannot_prepare(house):
     with pytest.raises(Conflict, match="kept here"):
         prepare(house)
     with house.ctx.work(reading=True) as work:
         assert not work.records.of(house.chamber.organisation)
 
 
-def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
+def test_request_is_confirmed_with_a_key_kept_outside(house, own):
     chamber = house.chamber.organisation.id
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
     statement = statements.state(house.ctx, house.merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber)
@@ -269,7 +270,7 @@ def test_a_request_is_confirmed_with_a_key_kept_outside(house, own):
     assert house.record(statement.id).superseded_by_id == record.id
 
 
-def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
+def test_merchant_lodges_and_signs_with_its_own_key(house):
     key = Key()
     rotate(house, "merchant", kept_by(house, "merchant", key))
     for kind, document in (("declaration", lodgement_fields()), ("order", order_fields())):
@@ -281,7 +282,7 @@ def test_a_merchant_lodges_and_signs_papers_with_a_key_of_its_own(house):
         declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="OTHER"))
 
 
-def test_a_key_that_its_holder_cannot_use_is_not_taken(house):
+def test_key_without_proof_of_possession_is_refused(house):
     key, other = Key(), Key()
     chamber = house.chamber.organisation.id
     for proof in (b64(other.sign(possession_text(chamber, key.thumbprint.hex()))), b64(bytes(64)), "!"):

@@ -20,7 +20,7 @@ def newcomer(email="new@x.org", role=Role.CHAMBER):
 # Joining and signing in
 
 
-def test_the_first_person_signs_in_with_what_is_shown_once(house):
+def test_first_person_signs_in_with_credentials_shown_once(house):
     joined = register(house.ctx, house.authority, newcomer())
     assert sign_in(house.ctx, "new@x.org", joined.password).id == joined.person.id
     assert bearer(house.ctx, joined.token).id == joined.person.id
@@ -41,7 +41,7 @@ def test_only_the_authority_registers(house, who):
 
 
 @pytest.mark.parametrize("email", ["MERCHANT@X.ORG", " merchant@x.org ", "merchant@x.org"])
-def test_an_address_is_used_once_however_it_is_written(house, email):
+def test_address_written_differently_is_not_used_twice(house, email):
     with pytest.raises(Conflict):
         join(house.ctx, newcomer(email))
 
@@ -52,7 +52,7 @@ def test_an_address_must_be_one(house, email):
         join(house.ctx, newcomer(email))
 
 
-def test_nobody_signs_in_with_a_wrong_password_or_address(house):
+def test_wrong_password_or_address_does_not_sign_in(house):
     joined = join(house.ctx, newcomer())
     for email, password in [
         ("new@x.org", "wrong"),
@@ -65,7 +65,7 @@ def test_nobody_signs_in_with_a_wrong_password_or_address(house):
         assert sign_in(house.ctx, email, password) is None
 
 
-def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(house):
+def test_unknown_address_costs_as_much_as_wrong_password(house):
     before = house.passwords.checked
     sign_in(house.ctx, "merchant@x.org", "wrong")
     known = house.passwords.checked - before
@@ -124,7 +124,7 @@ def test_only_the_authority_acts_on_accreditations(house, who):
             act(house.ctx, actor, target)
 
 
-def test_who_may_not_act_learns_nothing_about_who_takes_part(house):
+def test_refused_act_does_not_reveal_who_takes_part(house):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         for target in (house.chamber.organisation.id, house.officer.organisation.id, "nobody"):
             with pytest.raises(NotAllowed):
@@ -161,12 +161,12 @@ def test_an_accreditation_cannot_end_before_it_begins(house):
     ],
     ids=["the end of time", "before 1970", "year 1"],
 )
-def test_a_period_that_the_ledger_cannot_hold_is_refused_at_once(house, start, end):
+def test_period_beyond_the_ledgers_range_is_refused_immediately(house, start, end):
     with pytest.raises(Invalid):
         accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, None, start, end)
 
 
-def test_a_suspension_that_the_ledger_cannot_hold_is_refused_at_once(house):
+def test_suspension_beyond_the_ledgers_range_is_refused_immediately(house):
     for since in (datetime(1960, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)):
         with pytest.raises(Invalid):
             accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, since)
@@ -178,7 +178,7 @@ def test_who_issues_nothing_is_not_accredited(house, who):
         accreditation.accredit(house.ctx, house.authority, house.people[who].organisation.id)
 
 
-def test_an_organisation_that_does_not_exist_is_not_found(house):
+def test_unknown_organisation_is_not_found(house):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         with pytest.raises(NotFound):
             act(house.ctx, house.authority, "nobody")
@@ -203,7 +203,7 @@ def test_a_suspension_does_not_lie_in_the_future(house):
         accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, later)
 
 
-def test_acts_reach_the_ledger_in_the_order_in_which_they_were_asked(house):
+def test_acts_reach_the_ledger_in_requested_order(house):
     target = house.chamber.organisation.id
     accreditation.suspend(house.ctx, house.authority, target)
     accreditation.reinstate(house.ctx, house.authority, target)

@@ -48,7 +48,7 @@ def test_what_records_say_lies_nowhere_in_the_open(house):
     assert b"Mrs Wong found a mistake" in readable_in(everything_sealed(house), house)
 
 
-def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, tmp_path):
+def test_older_copy_forgets_only_what_was_erased_since(house, tmp_path):
     bound = files.store_pdf(house.ctx, house.chamber, PDF)
     attached = [{"fileName": "lamp.pdf", "size": bound.size, "sha256": bound.sha256}]
     one = held_certificate(house, certificateNumber="F-1", attachments=attached)
@@ -72,7 +72,8 @@ def test_an_older_copy_forgets_what_was_erased_since_and_keeps_the_rest(house, t
         assert erased == 0
 
 
-def test_keys_older_than_the_database_stop_the_start_before_anything_is_done(house, tmp_path):
+def test_keys_older_than_the_database_stop_the_start(house, tmp_path):
+    """Nothing is done before."""
     older = tmp_path / "older"
     older.write_bytes((tmp_path / "record.keys").read_bytes()[:64])
     held_certificate(house)
@@ -85,7 +86,8 @@ def test_keys_older_than_the_database_stop_the_start_before_anything_is_done(hou
     assert older.stat().st_size == 64
 
 
-def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_the_next_start(house, monkeypatch):
+def test_crash_after_the_commit_ends_keys_next_start(house, monkeypatch):
+    """The crash comes between the commit of an erasure and the end of its keys."""
     record = held_certificate(house)
     before = everything_sealed(house)
     with monkeypatch.context() as patch:
@@ -97,7 +99,7 @@ def test_after_a_crash_between_the_commit_and_the_end_of_the_keys_they_end_at_th
 
 
 @pytest.mark.parametrize("when", ["before the erasure", "before the last block", "another installation"])
-def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house, tmp_path, when):
+def test_outdated_keys_stop_the_start_destroying_none(house, tmp_path, when):
     record = held_certificate(house)
     older = tmp_path / "older"
     if when == "before the erasure":
@@ -124,7 +126,7 @@ def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house
     assert older.read_bytes() == before
 
 
-def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, tmp_path, monkeypatch):
+def test_crash_overwriting_keys_is_noticed_by_older_copy(house, tmp_path, monkeypatch):
     record = held_certificate(house)
     copy = older_copy(house, tmp_path / "copy")
     written = os.pwrite
@@ -152,7 +154,7 @@ def test_a_crash_while_keys_are_overwritten_is_noticed_by_an_older_copy(house, t
     assert house.record(record.id).erased_at is not None
 
 
-def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
+def test_copied_text_keeps_both_keys_where_they_belong(house):
     record = held_certificate(house)
     issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
@@ -167,7 +169,7 @@ def test_a_text_set_from_another_keeps_both_keys_where_they_belong(house):
         assert house.record(record.id).status_reason == "Mrs Wong found a mistake"
 
 
-def test_a_text_that_gives_way_unread_takes_its_key_along(house):
+def test_text_replaced_unread_takes_its_key_along(house):
     record = held_certificate(house)
     issuance.revoke(house.ctx, house.chamber, record.id, "Mrs Wong found a mistake")
     house.settle()
@@ -180,7 +182,9 @@ def test_a_text_that_gives_way_unread_takes_its_key_along(house):
     assert len(readable_in(before, house)) == len(before) - 1
 
 
-def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeypatch):
+def test_full_disk_while_sealing_is_told_as_ours(house, monkeypatch):
+    """The error is a StorageFull, whatever the database library would make of it."""
+
     def full(*_):
         raise StorageFull("no room")
 
@@ -201,7 +205,7 @@ def test_thousands_of_keys_end_at_once(house):
 
 @pytest.mark.parametrize("number", [b"\0\0\0\0\0\0\xff\0", b"\0\0\0\0\0\0\0\xff"])  # no key, a free one
 @pytest.mark.parametrize("column", ["signed_jwt", "disclosures"])
-def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column):
+def test_row_naming_another_key_is_taken_for_altered(house, number, column):
     record = held_certificate(house)
     with house.ctx.work() as work:
         session = work._session
@@ -215,7 +219,8 @@ def test_a_row_that_names_another_key_is_taken_for_altered(house, number, column
     audit(house.ctx)
 
 
-def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_ones(house, monkeypatch):
+def test_keys_that_cannot_be_destroyed_go_next_time(house, monkeypatch):
+    """The erasure itself is not undone."""
     record, other = (held_certificate(house, certificateNumber=f"K-{n}") for n in range(2))
     before = everything_sealed(house)
     full = OSError(5, "Input/output error")
@@ -228,7 +233,7 @@ def test_keys_that_cannot_be_destroyed_now_undo_nothing_and_go_with_the_next_one
     assert readable_in(before, house) == []
 
 
-def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
+def test_text_replaced_by_another_takes_its_key_along(house):
     record = held_certificate(house)
     issuance.revoke(house.ctx, house.chamber, record.id, "the first reason")
     house.settle()
@@ -241,7 +246,7 @@ def test_a_text_that_gives_way_to_another_takes_its_key_along(house):
     assert house.record(record.id).status_reason == "a better reason"
 
 
-def test_a_change_that_is_not_committed_takes_no_key(house):
+def test_uncommitted_change_takes_no_key(house):
     record = held_certificate(house)
     before = everything_sealed(house)
     with house.ctx.work() as work:

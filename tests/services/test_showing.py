@@ -6,8 +6,8 @@ import pytest
 
 from backend.domain import bundle
 from backend.domain.errors import Invalid, NotFound
-from backend.domain.kinds import Kind
-from backend.domain.presentations import Audience, every_field, fields_for
+from backend.domain.kinds import Audience, Kind
+from backend.domain.presentations import every_field, fields_for
 from backend.domain.sd_jwt import unb64
 from backend.domain.verdict import Conclusion
 from backend.services import selective_disclosure
@@ -17,7 +17,7 @@ from tests.services.sealed_texts import SECRET, held_certificate, shown
 
 
 @pytest.mark.parametrize("audience", Audience)
-def test_what_is_shown_to_each_is_what_it_needs_and_is_still_proven(house, audience):
+def test_each_audience_gets_only_its_fields_still_proven(house, audience):
     record = held_certificate(house)
     content = shown(house, record, audience)
     (read,) = bundle.read(content).records
@@ -26,7 +26,7 @@ def test_what_is_shown_to_each_is_what_it_needs_and_is_still_proven(house, audie
     assert verdict_on_bundle(house.ctx, content).conclusion is Conclusion.VALID
 
 
-def test_each_audience_is_shown_more_than_the_one_before():
+def test_each_audience_is_shown_more_than_the_last():
     shown_to = [set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) for audience in Audience]
     assert shown_to[0] < shown_to[1] < shown_to[2] < shown_to[3]
 
@@ -49,7 +49,7 @@ def test_what_is_withheld_is_nowhere_in_the_bundle(house):
     assert read.withheld == len(record.fields) - 1
 
 
-def test_a_field_that_there_is_not_cannot_be_shown(house):
+def test_field_that_does_not_exist_cannot_be_shown(house):
     with pytest.raises(Invalid, match="field"):
         shown(house, held_certificate(house), None, "salary")
 

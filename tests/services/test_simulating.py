@@ -33,7 +33,7 @@ class FakeSimulator:
     def scenarios(self):
         return [OFFICE]
 
-    def read(self, text):
+    def read(self, text, language):
         if "wrong" in text:
             raise WrongScenario([Fault("stations", 3, "no station", "add one")])
         return replace(OFFICE, name="own", text=text)
@@ -133,7 +133,7 @@ def test_too_many_orders_at_once_are_refused(ctx, analyst):
         order(ctx, analyst)
 
 
-def test_a_file_of_ones_own_is_looked_through_first(ctx, analyst, simulator):
+def test_own_scenario_file_is_checked_before_its_order(ctx, analyst, simulator):
     with pytest.raises(WrongScenario) as refused:
         order(ctx, analyst, text="wrong")
     assert refused.value.problems == [("line 3", "stations: no station (add one)")]
@@ -142,7 +142,7 @@ def test_a_file_of_ones_own_is_looked_through_first(ctx, analyst, simulator):
     assert simulator.ran == [("own", {"desks": 2}, "fine")]
 
 
-def test_a_simulation_that_is_cancelled_while_it_runs_stops(ctx, analyst, simulator):
+def test_simulation_cancelled_while_it_runs_stops(ctx, analyst, simulator):
     simulation = order(ctx, analyst)
     simulator.at_step = lambda step: simulations.cancel(ctx, analyst, simulation.id) if step == 1 else None
     simulations.run_next(ctx, never)
@@ -165,7 +165,9 @@ def test_a_restart_shows_what_became_of_it(ctx, analyst, simulator):
     assert state(ctx, simulation) is SimulationState.LOST
 
 
-def test_what_a_killed_server_ran_is_known_as_lost_after_the_next_start(ctx, analyst, simulator, house):
+def test_killed_servers_simulation_is_lost_at_next_start(ctx, analyst, simulator, house):
+    """Only once it was not heard of for a minute: another process may be running it."""
+
     class Killed(BaseException):
         pass
 
@@ -195,7 +197,7 @@ def test_an_ended_simulation_is_forgotten_with_its_files(ctx, analyst, simulator
 
 
 @pytest.mark.parametrize("name", ["../../master.key", "scenario.toml", "errors.txt", ""])
-def test_only_what_it_left_for_reading_is_handed_out(ctx, analyst, name):
+def test_only_files_left_for_reading_are_handed_out(ctx, analyst, name):
     simulation = order(ctx, analyst)
     with pytest.raises(NotFound):
         simulations.file_of(ctx, simulation, name)
@@ -212,7 +214,7 @@ def test_nobody_but_analysts_simulates(ctx, house, analyst, role):
         simulations.cancel(ctx, somebody, simulation.id)
 
 
-def test_the_worker_runs_what_is_ordered_and_ends_when_told(ctx, analyst, simulator):
+def test_worker_runs_orders_and_ends_when_told(ctx, analyst, simulator):
     done = threading.Event()
     simulator.at_step = lambda step: done.set()
     worker = SimulationWorker(at_once=1)

@@ -6,8 +6,8 @@ import pytest
 
 from backend.domain import bundle
 from backend.domain.errors import Invalid
-from backend.domain.sentences import headline
 from backend.domain.verdict import Conclusion
+from backend.messages.verdict import headline
 from backend.services import accreditation, issuance, keys
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on, verdict_on_bundle
@@ -31,7 +31,7 @@ def later(house, span=HOUR):
     return house.clock()
 
 
-def test_a_certificate_that_was_revoked_later_was_valid_before(house):
+def test_certificate_revoked_later_was_valid_before(house):
     begin = later(house)
     certificate = house.issue_certificate()
     good = later(house)
@@ -62,7 +62,7 @@ def test_an_expired_certificate_was_valid_in_its_time(house):
     assert deciding(house, certificate, late) == ("VALIDITY", "expired")
 
 
-def test_an_issuer_who_was_suspended_for_a_while_did_not_stand_then(house):
+def test_certificate_is_invalid_only_during_its_issuers_suspension(house):
     certificate = house.issue_certificate()
     first = later(house)
     accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id)
@@ -76,7 +76,7 @@ def test_an_issuer_who_was_suspended_for_a_while_did_not_stand_then(house):
     ]
 
 
-def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(house):
+def test_stolen_key_is_invalid_before_its_theft_noticed(house):
     certificate = house.issue_certificate()
     good = later(house)
     stolen = later(house)
@@ -89,7 +89,7 @@ def test_a_key_that_turned_out_to_be_stolen_was_no_better_before_anybody_knew(ho
     assert then(house, certificate, unnoticed).conclusion is Conclusion.INVALID
 
 
-def test_a_replaced_statement_names_the_record_that_replaced_it(house):
+def test_replaced_statement_names_the_record_replacing_it(house):
     from backend.domain.kinds import Kind
     from backend.services import statements
     from tests.helpers.builders import certificate_fields
@@ -107,7 +107,7 @@ def test_a_replaced_statement_names_the_record_that_replaced_it(house):
     assert house.record(record.id).sd_jwt.payload["supersedes"] == house.record(statement.id).digest
 
 
-def test_a_revocation_tells_its_reason_to_those_concerned_and_not_to_everybody(house):
+def test_revocation_reason_is_told_only_to_those_concerned(house):
     certificate = house.issue_certificate()
     later(house)
     issuance.revoke(house.ctx, house.chamber, certificate.id, "Mr Li signed it by mistake")
@@ -129,7 +129,7 @@ def test_a_bundle_is_judged_at_a_past_moment(house):
     assert verdict_on_bundle(house.ctx, content, bad).conclusion is Conclusion.INVALID
 
 
-def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(house):
+def test_history_contradicting_the_ledger_is_indeterminate(house):
     certificate = house.issue_certificate()
     good = later(house)
     issuance.revoke(house.ctx, house.chamber, certificate.id, "wrong goods")
@@ -143,7 +143,7 @@ def test_a_history_that_does_not_lead_to_what_the_ledger_shows_tells_nothing(hou
     assert outcomes(verdict.checks)["STATUS"] == ("indeterminate", "ledger-unavailable")
 
 
-def test_a_silent_ledger_says_nothing_about_the_past_either(house):
+def test_silent_ledger_makes_the_past_indeterminate(house):
     certificate = house.issue_certificate()
     good = later(house)
     house.ledger.down = True

@@ -29,11 +29,12 @@ from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import SealedVault
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
 from backend.domain.clearance import Decision
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.outbox import SendingState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
 from backend.services.anchoring import advance
 from backend.services.audit import audit

@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from backend.domain import documents, sd_jwt
-from backend.domain.kinds import Kind
+from backend.domain import sd_jwt
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.snapshot import HALF_ORDER
 from tests.helpers.builders import (
@@ -48,7 +48,7 @@ class Paper:
     @classmethod
     def plain(cls, kind: Kind, **claims: Any) -> "Paper":
         """A paper as it should be."""
-        named = {"type": ["VerifiableCredential", documents.CREDENTIAL_TYPES[kind]], "assurance": "issued"}
+        named = {"type": ["VerifiableCredential", KINDS[kind].credential_type], "assurance": "issued"}
         named |= {"issuer": {"id": "urn:x", "name": "Zhejiang Chamber"}, "validFrom": "2026-03-02T10:00:00+00:00"}
         return cls(kind, claims=named | claims, fields=FIELDS[kind]())
 

@@ -11,7 +11,7 @@ from backend.domain import bundle, bundle_verification, sd_jwt, snapshot
 from backend.domain.batch import Batch, Entry, quantity_steps, seal
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Evidence
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.records import ProofState
 from backend.domain.snapshot import Reading, Snapshot
@@ -44,7 +44,7 @@ def sealed(records: Sequence[tuple[sd_jwt.Record, Kind]], size: int) -> tuple[Ba
     """A batch of this size with these records in it, and their places."""
     own = [entry_of(*one) for one in records]
     fillers = [an_entry(list(Kind)[number % 4], f"filler {number}") for number in range(size - len(own))]
-    entries = sorted([*fillers, *own], key=lambda one: one.kind.lane)
+    entries = sorted([*fillers, *own], key=lambda one: KINDS[one.kind].lane)
     return seal(entries), [entries.index(one) for one in own]
 
 

@@ -7,11 +7,10 @@ from functools import cache
 import pytest
 
 from backend.domain import bundle_verification, sd_jwt
-from backend.domain.sentences import sentence, short_of_form
 from backend.domain.verdict import Verdict
+from backend.messages.verdict import sentence, short_of_form
 from backend.web.presentation.verdict_json import verdict_json
 from tests.verifier.malformed_documents import odd_bundles
-from tests.verifier.test_three_verifiers import differences, with_node
 from tests.verifier.verifiers import (
     PROGRAM_AS_IT_IS,
     Found,
@@ -20,7 +19,9 @@ from tests.verifier.verifiers import (
     by_product,
     by_program,
     changed_page,
+    differences,
     program,
+    with_node,
 )
 
 SEED = 20260302

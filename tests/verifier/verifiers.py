@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+
+import pytest
 
 from backend.domain import bundle_verification
 from backend.domain.trust import Trust
@@ -84,6 +86,9 @@ def node() -> str | None:
     return str(own) if own.exists() else shutil.which("node")
 
 
+with_node = pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
+
+
 def by_page(questions: Iterable[Question], page: Path = PAGE) -> Iterator[Found]:
     """What the HTML file does, under Node.js; questions go in while answers come out."""
     command = node()
@@ -100,6 +105,49 @@ def by_page(questions: Iterable[Question], page: Path = PAGE) -> Iterator[Found]
                 assert "crash" not in told, told["crash"]
                 yield Found(told["verdict"], tuple(tuple(check) for check in told["checks"]), told["proofState"])
         process.stdin.close()
+
+
+def differences(questions: Sequence[Question]) -> list[str]:
+    """Where the three answer differently, a line for each: "record 2, certificate-of-origin, ANCHOR: product …"."""
+    told = []
+    for question, page in zip(questions, by_page(questions), strict=True):
+        told += told_apart(question, {"product": by_product(question), "program": by_program(question), "page": page})
+    return told
+
+
+def told_apart(question: Question, found: Mapping[str, Found]) -> list[str]:
+    """What verifiers answer differently about one file, in words."""
+    lines = []
+    for what in ("verdict", "proof_state"):
+        answers = {who: getattr(one, what) for who, one in found.items()}
+        lines += [_line_of(f"whole file, {what}", answers)] if len(set(answers.values())) > 1 else []
+    of = {who: _by_check(one) for who, one in found.items()}
+    for record, code in dict.fromkeys(key for checks in of.values() for key in checks):
+        answers = {who: checks.get((record, code), "not made") for who, checks in of.items()}
+        if len(set(answers.values())) > 1:
+            about = "whole file" if record is None else f"record {record}, {_kind_of(question, record)}"
+            lines.append(_line_of(f"{about}, {code}", answers))
+    if not lines and len(set(found.values())) > 1:
+        lines.append(_line_of("whole file, order of checks", {who: str(one.checks) for who, one in found.items()}))
+    return lines
+
+
+def _by_check(found: Found) -> dict[tuple[str | None, str], str]:
+    """What became of each check of each record; of several of one code, all."""
+    told: dict[tuple[str | None, str], str] = {}
+    for code, outcome, reason, record in found.checks:
+        earlier = told.get((record, code))
+        told[record, code] = f"{earlier} + {outcome} {reason}" if earlier else f"{outcome} {reason}"
+    return told
+
+
+def _kind_of(question: Question, record: str) -> str:
+    read = bundle_verification.read(question.content, question.moment)
+    return "unreadable" if isinstance(read, Verdict) else read.records[int(record) - 1].kind.slug
+
+
+def _line_of(about: str, answers: Mapping[str, Any]) -> str:
+    return f"{about}: " + ", ".join(f"{who} {answer}" for who, answer in answers.items())
 
 
 def _few_at_a_time(questions: Iterable[Question]) -> Iterator[list[Question]]:

@@ -148,7 +148,7 @@ def with_record(bundle, **members):
     return bundle | {"records": [bundle["records"][0] | members]}
 
 
-def test_a_strangers_signature_in_the_chambers_name_is_invalid(api, bundle):
+def test_strangers_signature_in_the_chambers_name_is_invalid(api, bundle):
     answer = api.post("/verify", None, forged(bundle)).get_json()
     assert answer["verdict"] == "INVALID"
     answer = api.post("/verify", None, with_record(forged(bundle), proof=None, anchor=None)).get_json()

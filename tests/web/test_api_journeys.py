@@ -116,7 +116,7 @@ def test_from_certificate_to_release(api, check, settle):
     assert lodged["id"] in {one["id"] for one in listed["declarations"]}
 
 
-def test_a_bundle_is_verified_by_anybody_and_a_revoked_one_is_not(api, check, settle):
+def test_bundle_is_valid_to_anybody_until_its_revocation(api, check, settle):
     made = api.certificate()
     settle()
     record = check(api.get(f"/records/{made['id']}", "merchant"), "/records/{record_id}")
@@ -133,7 +133,8 @@ def test_a_bundle_is_verified_by_anybody_and_a_revoked_one_is_not(api, check, se
     assert check(again, "/records/{record_id}/revocation", "post")["code"] == "conflict"
 
 
-def test_a_release_that_the_papers_do_not_bear_is_refused_with_the_verdict(api, check, settle):
+def test_release_against_an_invalid_verdict_is_refused(api, check, settle):
+    """The problem carries the verdict, and the officer's express word does not help."""
     lodged = api.declaration([api.certificate(quantity="1"), api.report()])
     settle()
     path = f"/declarations/{lodged['id']}/decisions"
@@ -145,7 +146,7 @@ def test_a_release_that_the_papers_do_not_bear_is_refused_with_the_verdict(api, 
     assert api.get(f"/declarations/{lodged['id']}", "officer").get_json()["status"] == "LODGED"
 
 
-def test_what_cannot_be_told_is_released_on_the_officers_word_only(api, settle):
+def test_declaration_without_papers_needs_the_officers_express_word(api, settle):
     lodged = api.declaration([])
     settle()
     path, body = f"/declarations/{lodged['id']}/decisions", {"decision": "release", "reason": "known goods"}
@@ -227,7 +228,9 @@ def test_pages_of_a_list_follow_one_another(api):
 # Many at once
 
 
-def test_thirty_at_once_are_all_stored_and_all_become_final(app, people, system, settle):
+def test_thirty_parallel_submissions_all_become_final(app, people, system, settle):
+    """Each has a place of its own in a batch, with a proof that holds."""
+
     def post(number):
         api = Api(app.test_client(), people)
         path, who, fields = [

@@ -4,22 +4,19 @@ from datetime import UTC, datetime
 
 import pytest
 
+from backend.domain.kinds import CERTIFIED, KINDS, OWN
+from backend.domain.parties import Role
 from backend.services.simulations import run_next
 from tests.helpers.builders import (
+    FIELDS,
     PDF,
     Api,
     certificate_fields,
-    invoice_fields,
     lodgement_fields,
-    movement_fields,
-    order_fields,
-    receipt_fields,
-    report_fields,
-    waybill_fields,
 )
 
-ASKERS = ("nobody", "wrong token", "merchant", "rival", "chamber", "laboratory", "officer", "authority", "analyst")
-ROLES = ASKERS[2:]
+ROLES = ("rival", *(role.value for role in Role))
+ASKERS = ("nobody", "wrong token", *ROLES)
 
 
 def only(*roles, otherwise=403, done=201):
@@ -30,13 +27,8 @@ everybody = dict.fromkeys(ROLES, 200)
 own_record = only("merchant", "chamber", "officer", otherwise=404, done=200)
 
 EXPECTED = {
-    "POST /certificates-of-origin": only("chamber"),
-    "POST /inspection-reports": only("laboratory"),
-    "POST /invoices": only("merchant", "rival"),
-    "POST /orders": only("merchant", "rival"),
-    "POST /payment-receipts": only("merchant", "rival"),
-    "POST /waybills": only("merchant", "rival"),
-    "POST /movement-events": only("merchant", "rival"),
+    **{f"POST /{KINDS[kind].collection}": only(*KINDS[kind].signed_by) for kind in CERTIFIED},
+    **{f"POST /{KINDS[kind].collection}": only("merchant", "rival") for kind in OWN},
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
@@ -107,13 +99,12 @@ def body_for(api, route):
     one = {"record": "x", "entry": {"kind": 1, "quantity": "0"}, "proof": None, "anchor": None}
     bundle = {"format": "provenport-evidence", "version": 1, "records": [one], "superseded": [], "snapshot": None}
     return {
-        "POST /certificates-of-origin": lambda: certificate_fields(certificateNumber=api.fresh("C")),
-        "POST /inspection-reports": lambda: report_fields(reportNumber=api.fresh("R")),
-        "POST /invoices": lambda: invoice_fields(invoiceNumber=api.fresh("I")),
-        "POST /orders": lambda: order_fields(orderReference=api.fresh("O")),
-        "POST /payment-receipts": lambda: receipt_fields(receiptReference=api.fresh("P")),
-        "POST /waybills": lambda: waybill_fields(waybillReference=api.fresh("W")),
-        "POST /movement-events": lambda: movement_fields(eventReference=api.fresh("M")),
+        **{
+            f"POST /{KINDS[kind].collection}": lambda kind=kind: FIELDS[kind](
+                **{KINDS[kind].number_field: api.fresh("N")}
+            )
+            for kind in CERTIFIED + OWN
+        },
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
         "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},
@@ -185,7 +176,7 @@ def test_a_route_answers_each_asker_as_it_should(api, lapsed, route):
 @pytest.mark.parametrize(
     "made_up", ["nobody", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", "..", "%00", "🧵"]
 )
-def test_what_does_not_exist_is_not_found_by_those_who_may_ask(api, route, made_up):
+def test_unknown_id_is_not_found_by_permitted_roles(api, route, made_up):
     who = next((role for role in ROLES if EXPECTED[route][role] in (200, 201, 202)), "chamber")
     path = route.split()[1]
     answer = ask(api, route, path[: path.index("<")] + made_up + path[path.index(">") + 1 :], who)
@@ -205,7 +196,7 @@ def test_no_other_form_of_token_opens_the_door(api, header):
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_session_of_the_pages_does_not_serve_the_interface(app, people):
+def test_session_cookie_does_not_open_the_api(app, people):
     """Only bearer tokens count, so a forged form of another site cannot act through a cookie."""
     client = app.test_client()
     somebody = people["merchant"]
@@ -241,7 +232,7 @@ def test_a_merchants_study_is_of_its_own_goods(api):
     assert api.get("/release-times", "officer").get_json()["lodgementToRelease"]["count"] > 0
 
 
-def test_an_officer_reads_only_papers_that_a_declaration_relies_on(api):
+def test_officer_cannot_read_papers_outside_any_declaration(api):
     loose = api.certificate()["id"]
     assert api.get(f"/records/{loose}", "officer").status_code == 404
     assert api.get(f"/records/{api.invoice()['id']}", "officer").status_code == 404

@@ -14,7 +14,8 @@ def api(app, people):
     return Api(app.test_client(), people)
 
 
-def test_the_study_over_the_interface_and_of_its_events_agree(api, tmp_path):
+def test_release_times_equal_the_study_of_the_events(api, tmp_path):
+    """The API's figures are those that the simulator works out from the downloaded events."""
     answer = api.get("/clearance-events", "officer")
     assert answer.content_type.startswith("text/csv")
     (tmp_path / "events.csv").write_bytes(answer.get_data())
@@ -31,7 +32,7 @@ def test_the_study_over_the_interface_and_of_its_events_agree(api, tmp_path):
         }
 
 
-def test_events_since_tomorrow_are_none_but_the_heading_stays(api):
+def test_events_since_the_future_are_a_heading_only(api):
     text = api.get("/clearance-events?since=2999-01-01T00:00:00Z", "officer").get_data(as_text=True)
     assert list(csv.reader(io.StringIO(text))) == [
         ["declaration", "step", "occurred_at", "recorded_at", "customs_office", "party"]
@@ -39,7 +40,7 @@ def test_events_since_tomorrow_are_none_but_the_heading_stays(api):
 
 
 @pytest.mark.parametrize("query", ["since=yesterday", "since=2026-01-01T00:00:00", "until=2026-01-01T00:00:00Z"])
-def test_a_time_without_zone_or_an_unknown_word_is_a_problem(api, query):
+def test_zoneless_time_or_unknown_parameter_is_a_problem(api, query):
     answer = api.get(f"/clearance-events?{query}", "officer")
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
     assert answer.get_json()["errors"]

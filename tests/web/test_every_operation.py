@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 
 from backend.domain import sd_jwt
+from backend.domain.kinds import CERTIFIED, KINDS, OWN
+from backend.domain.kinds.base import A_MOMENT
 from backend.services.keys import possession_text
 from backend.services.simulations import run_next
 from backend.web.api import examples
@@ -103,13 +105,7 @@ CALLS = {
     "get /me": Call("merchant"),
     "post /files": Call("merchant"),
     "post /verify": Call(None, body=World.bundle),
-    "post /certificates-of-origin": Call("chamber"),
-    "post /inspection-reports": Call("laboratory"),
-    "post /orders": Call("merchant"),
-    "post /payment-receipts": Call("merchant"),
-    "post /waybills": Call("merchant"),
-    "post /invoices": Call("merchant"),
-    "post /movement-events": Call("merchant"),
+    **{f"post /{KINDS[kind].collection}": Call(min(KINDS[kind].signed_by)) for kind in CERTIFIED + OWN},
     "get /records/{record_id}": Call("merchant", World.certificate),
     "get /records/{record_id}/evidence": Call("merchant", World.certificate),
     "get /records/{record_id}/presentation": Call("merchant", World.certificate),
@@ -192,7 +188,7 @@ def standing_for(call: Call, world: World) -> dict[str, str]:
     """What the examples' ids, times and signatures stand for in one call."""
     names = {**examples.PARAMETERS, "signature": examples.SIGNATURE}
     live = {names[name]: value for name, value in call.live(world).items() if name in names}
-    return live | {examples.MOMENT: (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")}
+    return live | {A_MOMENT: (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")}
 
 
 def ask(world: World, name: str, operation: Mapping[str, Any], media_type: str | None) -> Any:

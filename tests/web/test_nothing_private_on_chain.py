@@ -128,7 +128,8 @@ def busy(system, app, people, settle):
     return system
 
 
-def test_no_stored_value_stands_on_the_chain_and_a_planted_one_is_found(busy):
+def test_stored_values_stay_off_chain_planted_are_found(busy):
+    """Looks for each value as it is and hashed without salt."""
     values = stored_values(busy.folder.path / "provenport.sqlite")
     assert len(values) > 1000
     assert {b"The driver Mr Zhao was nervous", b"merchant@example.org", b"940521"} <= values

@@ -112,7 +112,7 @@ def test_people_sign_in_and_out(browser, people):
     assert people["merchant"].organisation not in browser.get("/?lang=en")
 
 
-def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(browser, people):
+def test_wrong_password_and_unknown_address_answer_alike(browser, people):
     answers = []
     for email in (people["merchant"].email, "nobody@example.org"):
         browser.get("/sign-in")
@@ -121,7 +121,7 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(browser, pe
     assert answers[0] == answers[1]
 
 
-def test_nobody_is_sent_to_another_site_after_signing_in(browser, people):
+def test_sign_in_never_redirects_to_another_site(browser, people):
     browser.get("/sign-in")
     fields = {"email": people["merchant"].email, "password": people["merchant"].password}
     assert browser.post("/sign-in?next=//evil.example/", fields).location == "/"
@@ -169,7 +169,7 @@ def test_pages_of_other_roles_do_not_exist(signed_in, role, path):
     signed_in(role).get(path, 404)
 
 
-def test_a_statement_becomes_a_certificate_once_the_chamber_confirms_it(signed_in):
+def test_statement_confirmed_by_the_chamber_becomes_a_certificate(signed_in):
     merchant, chamber = signed_in("merchant"), signed_in("chamber")
     sheet = a_request(merchant)
     assert "Kenya (KE)" in merchant.get(f"{sheet}?lang=en")
@@ -180,7 +180,7 @@ def test_a_statement_becomes_a_certificate_once_the_chamber_confirms_it(signed_i
     assert merchant.client.get(f"{signed}/evidence.json").json["format"] == "provenport-evidence"
 
 
-def test_a_request_that_was_sent_back_is_corrected_with_everything_filled_in(signed_in):
+def test_request_sent_back_is_corrected_from_filled_fields(signed_in):
     merchant, chamber = signed_in("merchant"), signed_in("chamber")
     a_request(merchant, invoice_reference="INV-TYPO")
     request = newest_request(chamber)
@@ -258,7 +258,7 @@ def test_an_uploaded_file_survives_a_fault_elsewhere(signed_in):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_text_file_named_pdf_is_refused_and_nothing_typed_is_lost(signed_in):
+def test_text_file_named_pdf_is_refused_keeping_fields(signed_in):
     merchant = signed_in("merchant")
     path = f"{a_product(merchant)}/certificate-of-origin/new"
     page = merchant.get(path)
@@ -293,7 +293,8 @@ def test_papers_of_others_do_not_exist(signed_in, app, people):
     authority.get(sheet, 404)
 
 
-def test_a_declaration_is_filled_in_from_its_certificate_and_decided_at_the_desk(signed_in, settle):
+def test_declaration_prefilled_from_its_certificate_is_decided(signed_in, settle):
+    """The officer decides it at the desk."""
     merchant, chamber, officer = signed_in("merchant"), signed_in("chamber"), signed_in("officer")
     a_request(merchant)
     request = newest_request(chamber)
@@ -334,7 +335,7 @@ def test_a_declaration_is_filled_in_from_its_certificate_and_decided_at_the_desk
     assert "Released" in merchant.get(f"{lodged}?lang=en")
 
 
-def test_a_label_tells_a_buyer_what_they_need_and_no_more(signed_in, browser):
+def test_label_shows_issuer_but_neither_merchant_nor_invoice(signed_in, browser):
     chamber = signed_in("chamber")
     signed = re.search(r'href="(/records/[0-9a-f-]{36})"', chamber.get("/records"))[1]
     label = re.search(r'href="(/p/[a-z2-7]{26})"', chamber.get(signed))[1]
@@ -353,7 +354,7 @@ def test_the_overview_tells_how_far_proofs_lag_behind(signed_in, settle, role):
     assert "已存入的单证均已完成存证。" in signed_in(role).get("/?lang=zh")
 
 
-def test_the_overview_tells_since_when_the_oldest_paper_waits(signed_in, settle, monkeypatch):
+def test_overview_tells_since_when_the_oldest_waits(signed_in, settle, monkeypatch):
     settle()
     since = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
     monkeypatch.setattr(BatchRepository, "oldest_unanchored", lambda self: since)

@@ -154,7 +154,7 @@ def test_large_requests_are_refused(client):
 # ---- figures
 
 
-def test_healthz_tells_the_states_of_proofs_and_what_accounts_can_pay_for(client, settle):
+def test_healthz_tells_proof_states_and_affordable_transactions(client, settle):
     settle()
     answer = client.get("/healthz")
     assert answer.status_code == 200

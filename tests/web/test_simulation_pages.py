@@ -34,7 +34,7 @@ def run(analyst, system):
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "wait, mean"), ("zh", "平均等待")])
-def test_a_simulation_shows_what_went_in_and_what_came_out(analyst, run, language, words):
+def test_simulation_page_shows_its_input_and_results(analyst, run, language, words):
     path = run(**{REVIEW: "1.5"})
     page = analyst.get(f"{path}?lang={language}")
     assert words in page
@@ -56,7 +56,8 @@ def test_a_simulation_shows_what_went_in_and_what_came_out(analyst, run, languag
         ({"seed": "-1"}, "Give a number from 0 to 2147483647."),
     ],
 )
-def test_a_wrong_number_is_told_at_its_field_and_nothing_is_lost(analyst, changes, fault):
+def test_wrong_number_is_told_at_its_field(analyst, changes, fault):
+    """The field keeps what was typed."""
     analyst.get("/simulations/new?scenario=office")
     page = analyst.post("/simulations/new", {**SETTINGS, REVIEW: "0.7", **changes}, status=422).text
     assert fault in page
@@ -64,7 +65,7 @@ def test_a_wrong_number_is_told_at_its_field_and_nothing_is_lost(analyst, change
     assert re.search(rf'name="{re.escape(name)}" value="{re.escape(typed)}"', page)
 
 
-def test_a_file_of_ones_own_is_refused_with_its_line(analyst):
+def test_faulty_scenario_file_is_refused_with_its_line(analyst):
     analyst.get("/simulations/new")
     text = "\n" * 6 + "servers = -1\n"
     page = analyst.post("/simulations/new", {"look": "1", "text": text}, status=422).text
@@ -73,7 +74,7 @@ def test_a_file_of_ones_own_is_refused_with_its_line(analyst):
     assert "give zero or more" in page
 
 
-def test_a_failed_simulation_says_why_in_the_readers_language(analyst, run):
+def test_failed_simulation_explains_itself_in_the_readers_language(analyst, run):
     path = run(seed="4")
     assert "仿真程序异常结束" in analyst.get(f"{path}?lang=zh")
 

@@ -29,6 +29,7 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
+from backend.domain.message import Message, message_of
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 DEFAULT_TIP = 10**9
@@ -94,7 +95,7 @@ class JsonRpcChain:
         """The newest block."""
         found = self._ask("eth_getBlockByNumber", "latest", False)
         if found is None:
-            raise ChainUnavailable(f"{self._name} shows no newest block")
+            raise ChainUnavailable(Message("{name} shows no newest block", name=self._name))
         return self._block(found)
 
     def block(self, number: int) -> Block | None:
@@ -104,7 +105,14 @@ class JsonRpcChain:
             return None
         block = self._block(found)
         if block.number != number:
-            raise ChainUnavailable(f"{self._name} was asked for block {number} and showed {block.number}")
+            raise ChainUnavailable(
+                Message(
+                    "{name} was asked for block {number} and showed {shown}",
+                    name=self._name,
+                    number=number,
+                    shown=block.number,
+                )
+            )
         return block
 
     def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
@@ -131,7 +139,7 @@ class JsonRpcChain:
                 raise self._why_not(error) from error
             return
         if answer != transaction_hash:
-            raise ChainUnavailable(f"{self._name} took a transaction and named another one")
+            raise ChainUnavailable(Message("{name} took a transaction and named another one", name=self._name))
 
     def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
         """The receipt, or None while the transaction is not in a canonical block."""
@@ -140,7 +148,7 @@ class JsonRpcChain:
             return None
         fields = self._fields(found)
         if self._bytes(fields.get("transactionHash"), 32) != transaction_hash:
-            raise ChainUnavailable(f"{self._name} showed the receipt of another transaction")
+            raise ChainUnavailable(Message("{name} showed the receipt of another transaction", name=self._name))
         if fields.get("blockHash") is None:
             return None  # some nodes show receipts of what still waits
         block = self.block(self._quantity(fields.get("blockNumber")))
@@ -148,7 +156,9 @@ class JsonRpcChain:
             return None  # its block has left the canonical chain between two questions
         status = self._quantity(fields.get("status"))
         if status not in (0, 1):
-            raise ChainUnavailable(f"{self._name} showed a receipt with status {status}")
+            raise ChainUnavailable(
+                Message("{name} showed a receipt with status {status}", name=self._name, status=status)
+            )
         return ChainReceipt(
             transaction_hash=transaction_hash,
             block=block,
@@ -258,10 +268,17 @@ class JsonRpcChain:
         raise self._odd("a list", value)
 
     def _odd(self, expected: str, value: Any) -> ChainUnavailable:
-        return ChainUnavailable(f"{self._name} answered {str(value)[:60]!r} where {expected} was expected")
+        return ChainUnavailable(
+            Message(
+                "{name} answered {value} where {expected} was expected",
+                name=self._name,
+                value=repr(str(value)[:60]),
+                expected=expected,
+            )
+        )
 
     def _unavailable(self, error: _NodeError) -> ChainUnavailable:
-        return ChainUnavailable(f"{self._name} answered an error: {error}")
+        return ChainUnavailable(Message("{name} answered an error: {error}", name=self._name, error=message_of(error)))
 
     # ---- asking
 
@@ -279,19 +296,31 @@ class JsonRpcChain:
         try:
             status, content = self._posted(body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
-            raise ChainUnavailable(f"{self._name} cannot be reached ({type(fault).__name__})") from fault
+            raise ChainUnavailable(
+                Message("{name} cannot be reached ({fault})", name=self._name, fault=type(fault).__name__)
+            ) from fault
         try:
             answer = json.loads(_shallow(content))
         except (ValueError, RecursionError) as fault:
-            raise ChainUnavailable(f"{self._name} answered no JSON (HTTP {status})") from fault
+            raise ChainUnavailable(
+                Message("{name} answered no JSON (HTTP {status})", name=self._name, status=status)
+            ) from fault
         if not isinstance(answer, dict) or (answer.get("id") != number and "error" not in answer):
-            raise ChainUnavailable(f"{self._name} answered something that is no JSON-RPC answer (HTTP {status})")
+            raise ChainUnavailable(
+                Message(
+                    "{name} answered something that is no JSON-RPC answer (HTTP {status})",
+                    name=self._name,
+                    status=status,
+                )
+            )
         if isinstance(answer.get("error"), dict):
             if status == 429:
-                raise ChainUnavailable(f"{self._name} asks us to wait (HTTP 429)")
+                raise ChainUnavailable(Message("{name} asks us to wait (HTTP 429)", name=self._name))
             raise _NodeError(answer["error"])
         if status != 200 or "result" not in answer:
-            raise ChainUnavailable(f"{self._name} answered without a result (HTTP {status})")
+            raise ChainUnavailable(
+                Message("{name} answered without a result (HTTP {status})", name=self._name, status=status)
+            )
         return answer["result"]
 
     def _posted(self, body: object) -> tuple[int, bytes]:
@@ -302,7 +331,7 @@ class JsonRpcChain:
             while chunk := response.raw.read1(64 * 1024, decode_content=True):
                 content += chunk
                 if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
-                    raise ChainUnavailable(f"{self._name} answered too much or too slowly")
+                    raise ChainUnavailable(Message("{name} answered too much or too slowly", name=self._name))
             return response.status_code, content
 
     def _session(self) -> requests.Session:

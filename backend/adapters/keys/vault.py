@@ -32,7 +32,7 @@ def master_key(path: Path, given: str | None = None) -> bytes:
         return given.encode()
     if not path.exists():
         if any(path.parent.glob("*.sealed")):
-            raise WrongMasterKey(f"{path} is missing: put it back from a copy that provenport backup made")
+            raise WrongMasterKey("{path} is missing: put it back from a copy that provenport backup made", path=path)
         write_new(path, new_master_key())
     return path.read_bytes().strip()
 

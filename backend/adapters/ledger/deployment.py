@@ -14,8 +14,9 @@ from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
 from backend.domain.errors import LedgerRefused, LedgerUnavailable
-from backend.domain.kinds import Agent
 from backend.domain.ledger import SignedTransaction
+from backend.domain.message import message_of
+from backend.domain.statuses import Agent
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
@@ -150,7 +151,7 @@ def deploy(
         genesis = chain.block(0)
         chain_id = chain.chain_id()
     except ChainUnavailable as fault:
-        raise LedgerUnavailable(str(fault)) from fault
+        raise LedgerUnavailable(message_of(fault)) from fault
     except TransactionRejected as fault:
         raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
     if genesis is None:

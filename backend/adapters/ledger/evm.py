@@ -42,6 +42,7 @@ from backend.domain.ledger import (
     UseUpNonce,
 )
 from backend.domain.merkle import Tree
+from backend.domain.message import message_of
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
@@ -343,7 +344,11 @@ class EvmLedger:
         """
         chain_id = self._chain.chain_id()
         if chain_id != self._deployment.chain_id:
-            raise ForeignLedger(f"the node is on chain {chain_id}, not {self._deployment.chain_id}", chain_id=chain_id)
+            raise ForeignLedger(
+                "the node is on chain {chain_id}, not {expected}",
+                chain_id=chain_id,
+                expected=self._deployment.chain_id,
+            )
         landmark = self._chain.block(self._deployment.block)
         if landmark is None:
             raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
@@ -366,9 +371,9 @@ class EvmLedger:
         try:
             yield
         except ChainUnavailable as fault:
-            raise LedgerUnavailable(str(fault)) from fault
+            raise LedgerUnavailable(message_of(fault)) from fault
         except AnswerUnreadable as fault:
-            raise ForeignLedger(f"our contract is not there: {fault}") from fault
+            raise ForeignLedger("our contract is not there: {fault}", fault=message_of(fault)) from fault
         except TransactionRejected as fault:
             raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
         except CallReverted as fault:
@@ -379,7 +384,7 @@ class EvmLedger:
 
     def _address(self, name: str) -> str:
         if name not in self._accounts:
-            raise Invalid(f"there is no account named {name}", account=name)
+            raise Invalid("there is no account named {account}", account=name)
         return self._accounts[name].address
 
 
@@ -446,7 +451,7 @@ def _terms(accreditation: Accreditation) -> tuple[int, int, int, int]:
 
 def _word(value: bytes, meaning: str) -> bytes:
     if len(value) != 32:
-        raise Invalid(f"a {meaning} has 32 bytes, not {len(value)}")
+        raise Invalid("a {meaning} has 32 bytes, not {count}", meaning=meaning, count=len(value))
     return value
 
 

@@ -3,30 +3,28 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from backend.domain.interop import conversions
 from backend.domain.interop.conversions import Converted
 from backend.domain.interop.reading import Unusable
-from backend.domain.units import UNITS
 
 CHINA_UNITS = {
-    "006": "SET",  # 套
-    "007": "H87",  # 个
-    "011": "H87",  # 件
-    "018": "RO",  # 卷
-    "025": "PR",  # 双
-    "030": "MTR",  # 米
-    "032": "MTK",  # 平方米
-    "033": "MTQ",  # 立方米
-    "035": "KGM",  # 千克
-    "036": "GRM",  # 克
-    "070": "TNE",  # 吨
-    "095": "LTR",  # 升
-    "096": "MLT",  # 毫升
-    "120": "CT",  # 箱
-    "127": "DZN",  # 打
-    "140": "BX",  # 盒
+    "006": "SET",
+    "007": "H87",
+    "011": "H87",
+    "018": "RO",
+    "025": "PR",
+    "030": "MTR",
+    "032": "MTK",
+    "033": "MTQ",
+    "035": "KGM",
+    "036": "GRM",
+    "070": "TNE",
+    "095": "LTR",
+    "096": "MLT",
+    "120": "CT",
+    "127": "DZN",
+    "140": "BX",
 }
 """China customs' unit codes that mean the same as a unit in use here; the others are refused."""
 
@@ -141,8 +139,3 @@ LIST_ONLY = frozenset(
 )
 # fmt: on
 """Fields of the 9610 list that a declaration here does not hold."""
-
-
-def unit_name(code: Any, chinese: bool) -> str:
-    """A unit's name for the report."""
-    return UNITS[str(code)][int(chinese)] if str(code) in UNITS else str(code)

@@ -131,11 +131,11 @@ def agreement(value: Any) -> Converted:
 
 @cache
 def _unit_names() -> dict[str, str]:
-    return {name.casefold(): code for code, names in UNITS.items() for name in names}
+    return {name.casefold(): code for code, names in UNITS.items() for name in names.values()}
 
 
 def unit(value: Any) -> Converted:
-    """A unit in use here, from its code or from its exact name in English or Chinese."""
+    """A unit in use here, from its code or from its exact name in a language that it has names in."""
     given, _ = text(value)
     if given.upper() in UNITS:
         return given.upper(), None

@@ -15,13 +15,16 @@ from backend.domain.interop.reading import (
     Unusable,
 )
 from backend.domain.interop.source import Source
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 
-DEFAULTS = {
-    Kind.CERTIFICATE_OF_ORIGIN: {"freeTradeAgreementName": "NONE"},
-    Kind.INSPECTION_REPORT: {"relatesTo": "sample"},
-    Kind.DECLARATION: {"previousProcedureTypeCode": "9610", "direction": "export"},
-    Kind.INVOICE: {},
+DEFAULTS: dict[Kind, dict[str, str]] = {
+    kind: {
+        info.alias or name: info.default
+        for name, info in stated.model.model_fields.items()
+        if isinstance(info.default, str)
+    }
+    for kind, stated in KINDS.items()
+    if stated.without_import is None
 }
 """What our documents say where nothing is said: the report tells it, so that it is nobody's surprise."""
 

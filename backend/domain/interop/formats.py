@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.domain import documents, strict_json
+from backend.domain import strict_json
 from backend.domain.interop import inspections, secured, traceability, tradetrust
-from backend.domain.interop.draft import DEFAULTS, Draft
+from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
     Mark,
     Note,
@@ -15,7 +15,8 @@ from backend.domain.interop.reading import (
     UnknownFormat,
 )
 from backend.domain.interop.source import Source
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, KINDS, Kind
+from backend.domain.schemas import published
 from backend.domain.selective_disclosure import SdJwt
 
 BOM = b"\xef\xbb\xbf"
@@ -95,10 +96,13 @@ NAMES = {
 }
 
 
-_IMPORTED = {slug: kind for slug, kind in documents.KINDS.items() if kind in DEFAULTS}
+_IMPORTED = {kind.slug: kind for kind, stated in KINDS.items() if stated.without_import is None}
 
 
-_SCHEMA = re.compile(rf"(?:urn:provenport:schema:|https?://.+/schemas/)({'|'.join(_IMPORTED)})(?::v1|/v1\.json)")
+_NAMED = {
+    f"{slug}{form.format(version)}": BY_SLUG[slug] for slug, version in published() for form in (":v{}", "/v{}.json")
+}
+_SCHEMA = re.compile(r"(?:urn:provenport:schema:|https?://.+/schemas/)([a-z-]+(?::v[0-9]+|/v[0-9]+\.json))")
 """Names of our schemas (``domain/schemas.py``), here or on another server."""
 
 
@@ -176,7 +180,8 @@ def _kind_by_schema(document: dict[str, Any]) -> Kind | None:
     schema = document.get("credentialSchema")
     name = schema.get("id") if isinstance(schema, dict) else None
     found = _SCHEMA.fullmatch(name) if isinstance(name, str) else None
-    return _IMPORTED[found.group(1)] if found else None
+    kind = _NAMED.get(found.group(1)) if found else None
+    return kind if kind is not None and KINDS[kind].without_import is None else None
 
 
 def _own_credential(kind: Kind, document: dict[str, Any], given: Mapping[str, str]) -> Reading:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import structlog
 
 from backend.domain.batch import Batch, seal
+from backend.domain.kinds import KINDS
 from backend.domain.records import SealedBatch, WaitingRecord
 from backend.services.ports import AppContext
 
@@ -27,7 +28,9 @@ def seal_stored(ctx: AppContext) -> SealedBatch | None:
         return None
     ctx.reached("before-seal")
     faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
-    sound = sorted((record for record in waiting if record.id not in faults), key=lambda record: record.kind.lane)
+    sound = sorted(
+        (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].lane
+    )
     batch = seal([record.entry for record in sound]) if sound else None
     sealed = None
     with ctx.work() as work:

@@ -5,10 +5,11 @@ from hashlib import sha256
 import structlog
 
 from backend.domain.errors import LedgerRefused
-from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.statuses import DeclarationStatus
 from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.undoing import follow_ledger
 from backend.services.ports import AppContext

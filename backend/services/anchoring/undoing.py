@@ -7,8 +7,9 @@ import structlog
 from backend.domain.clearance import Step
 from backend.domain.consignment import Event
 from backend.domain.errors import NotFound
-from backend.domain.kinds import DeclarationStatus, Kind
+from backend.domain.kinds import Kind
 from backend.domain.outbox import StatusChange
+from backend.domain.statuses import DeclarationStatus
 from backend.services.drawdowns import give_back
 from backend.services.ports import AppContext
 from backend.services.records import change_status

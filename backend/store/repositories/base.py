@@ -37,8 +37,8 @@ class Repository:
         assert found is None or isinstance(found, kind)
         return found
 
-    def _get(self, kind: type[Entity], key: str) -> Entity:
+    def _get(self, kind: type[Entity], key: str, absent: str) -> Entity:
         entity = self._session.get(kind, key)
         if entity is None:
-            raise NotFound(f"no such {kind.__name__.lower()}", id=key)
+            raise NotFound(absent, id=key)
         return entity

@@ -8,6 +8,7 @@ from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_
 
 from backend.domain.errors import Conflict
 from backend.domain.merkle import InclusionProof
+from backend.domain.message import Message
 from backend.domain.outbox import Sending
 from backend.domain.parties import Organisation
 from backend.domain.records import (
@@ -74,7 +75,7 @@ class BatchRepository(Repository):
 
     def get(self, batch_id: str) -> SealedBatch:
         """The batch with this id."""
-        return self._get(SealedBatch, batch_id)
+        return self._get(SealedBatch, batch_id, Message("no such batch"))
 
     def pending(self) -> Sequence[SealedBatch]:
         """Batches that are not final yet, oldest first."""

@@ -8,11 +8,12 @@ from sqlalchemy import func, or_, select
 from backend.domain.clearance import ClearanceEvent
 from backend.domain.consignment import Consignment, Draw
 from backend.domain.errors import NotFound
-from backend.domain.kinds import DeclarationStatus
+from backend.domain.message import Message
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     SealedBatch,
 )
+from backend.domain.statuses import DeclarationStatus
 from backend.store import tables as t
 from backend.store.repositories.base import Repository
 
@@ -22,7 +23,7 @@ class ConsignmentRepository(Repository):
 
     def get(self, declaration_id: str) -> Consignment:
         """The consignment under this declaration."""
-        return self._get(Consignment, declaration_id)
+        return self._get(Consignment, declaration_id, Message("no such consignment"))
 
     def search(
         self,

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from backend.domain.errors import NotFound
+from backend.domain.message import Message
 from backend.domain.outbox import Prepared
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
@@ -17,7 +18,7 @@ class OrganisationRepository(Repository):
 
     def get(self, organisation_id: str) -> Organisation:
         """The organisation with this id."""
-        return self._get(Organisation, organisation_id)
+        return self._get(Organisation, organisation_id, Message("no such organisation"))
 
     def all(self, role: Role | None = None) -> Sequence[Organisation]:
         """All organisations, or those of one role, by name."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
+from backend.domain.message import Message
 from backend.domain.outbox import (
     AccreditationAct,
     Claim,
@@ -59,7 +60,7 @@ class OutboxRepository(Repository):
 
     def get(self, sending_id: str) -> Sending:
         """The transaction with this id."""
-        return self._get(Sending, sending_id)
+        return self._get(Sending, sending_id, Message("no such transaction"))
 
 
 class StatusChangeRepository(Repository):
@@ -124,7 +125,7 @@ class AccreditationChangeRepository(Repository):
 
     def get(self, act_id: str) -> AccreditationAct:
         """The authority's act with this id."""
-        return self._get(AccreditationAct, act_id)
+        return self._get(AccreditationAct, act_id, Message("no such act"))
 
     def pending(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""

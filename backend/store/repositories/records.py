@@ -7,6 +7,7 @@ from sqlalchemy import delete, or_, select
 
 from backend.domain.errors import NotFound
 from backend.domain.kinds import Kind
+from backend.domain.message import Message
 from backend.domain.outbox import Answer
 from backend.domain.parties import Organisation
 from backend.domain.records import (
@@ -26,7 +27,7 @@ class ProductRepository(Repository):
 
     def get(self, product_id: str, merchant: Organisation) -> Product:
         """The merchant's product with this id; another's is not found."""
-        product = self._get(Product, product_id)
+        product = self._get(Product, product_id, Message("no such product"))
         if product.merchant.id != merchant.id:
             raise NotFound("no such product", id=product_id)
         return product
@@ -42,7 +43,7 @@ class RecordRepository(Repository):
 
     def get(self, record_id: str) -> RecordOnFile:
         """The record with this id."""
-        return self._get(RecordOnFile, record_id)
+        return self._get(RecordOnFile, record_id, Message("no such record"))
 
     def readable_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
         """Everything that the organisation holds or signed and that was not erased, a few at a time."""
@@ -122,7 +123,7 @@ class RequestRepository(Repository):
 
     def get(self, request_id: str) -> ConfirmationRequest:
         """The request with this id."""
-        return self._get(ConfirmationRequest, request_id)
+        return self._get(ConfirmationRequest, request_id, Message("no such request"))
 
     def search(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from backend.domain.message import Message
 from backend.domain.parties import Organisation
 from backend.domain.simulation import Simulation, SimulationState
 from backend.store import tables as t
@@ -25,7 +26,7 @@ class SimulationRepository(Repository):
 
     def get(self, simulation_id: str) -> Simulation:
         """The simulation with this id."""
-        return self._get(Simulation, simulation_id)
+        return self._get(Simulation, simulation_id, Message("no such simulation"))
 
     def find(self, simulation_id: str) -> Simulation | None:
         """The simulation with this id, where there is one."""

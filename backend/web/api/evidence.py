@@ -6,7 +6,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.presentations import Audience
+from backend.domain.kinds import Audience
 from backend.services import declarations, erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment

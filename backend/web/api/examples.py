@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from backend.domain.bundle import FORMAT, VERSION
-from backend.domain.documents import CertificateOfOrigin, InspectionReport
-from backend.domain.trade_documents import Invoice, MovementEvent, Order, PaymentReceipt, Waybill
+from backend.domain.kinds import KINDS, Kind, Signing
+from backend.domain.kinds.base import A_MOMENT
 from backend.web.api import shapes
 from backend.web.api.simulations import SimulationInput
 
-MOMENT = "2026-03-31T06:05:00Z"
 SIGNATURE = "hXkw0Zb5cYl8vGmQnT3rJ2uE7aLdPfS1oKxWzCtBiN9yRgMqVjUe4sDh6pAIwOFbHXkw0Zb5cYl8vGmQnT3rJw"
 PARAMETERS: dict[str, str] = {
     "audience": "buyer",
@@ -27,125 +26,15 @@ PARAMETERS: dict[str, str] = {
     "thumbprint": "9f3c1e5a7b2d4f608c1a3e5b7d9f0a2c4e6b8d0f1a3c5e7b9d1f3a5c7e9b0d2f",
 }
 
-_MERCHANT = {
-    "name": "Yiwu Morning Star Trading Co., Ltd.",
-    "postalAddress": "88 Chouzhou North Road, Yiwu, Zhejiang",
-    "countryCode": "CN",
-}
-_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
-_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
-_CERTIFICATE = {
-    "certificateNumber": "ZJ-26-004711",
-    "exporter": _MERCHANT,
-    "consignee": _BUYER,
-    "originCountry": "CN",
-    "importCountry": "SG",
-    "freeTradeAgreementName": "RCEP",
-    "originCriteria": "CTH",
-    "hsCode": "940521",
-    "description": "Table lamp with LED light source, 220-240 V, model MS-L8",
-    "quantity": "500",
-    "unitCode": "H87",
-    "grossWeightMeasure": "240",
-    "invoiceReference": "INV-2026-0815",
-    "issueDate": "2026-03-31",
-    "validUntil": "2027-03-30",
-}
 BODIES: dict[type[BaseModel], dict[str, Any]] = {
-    CertificateOfOrigin: _CERTIFICATE,
-    InspectionReport: {
-        "reportNumber": "QT-26-004711",
-        "customer": _MERCHANT,
-        "itemDescription": "LED desk lamp, 8 W, model MS-L8",
-        "itemIdentification": "LOT-26-014",
-        "hsCode": "940521",
-        "relatesTo": "lot",
-        "performedFrom": "2026-03-23",
-        "performedTo": "2026-03-27",
-        "method": "IEC 60598-2-4:2017",
-        "results": [
-            {"characteristic": "Leakage current", "value": "0.08", "unit": "mA", "limit": "≤ 0.7", "meetsLimit": True}
-        ],
-        "specification": "EN IEC 60598-1:2021",
-        "decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1",
-        "conforms": True,
-        "issueDate": "2026-03-31",
-    },
-    Invoice: {
-        "invoiceNumber": "INV-2026-0815",
-        "issueDate": "2026-03-31",
-        "seller": _MERCHANT,
-        "buyer": _BUYER,
-        "currency": "USD",
-        "totalAmount": "1300",
-        "orderReference": "ORDER-2026-0815",
-        "items": [_LINE],
-    },
-    Order: {
-        "orderReference": "ORDER-2026-0815",
-        "orderDate": "2026-03-30",
-        "seller": _MERCHANT,
-        "buyer": _BUYER,
-        "currency": "USD",
-        "totalAmount": "1300",
-        "items": [_LINE],
-    },
-    PaymentReceipt: {
-        "receiptReference": "PAY-2026-0815",
-        "orderReference": "ORDER-2026-0815",
-        "payee": _MERCHANT,
-        "amount": "1300",
-        "currency": "USD",
-        "paidDateTime": MOMENT,
-    },
-    Waybill: {
-        "waybillReference": "AWB-2026-0815",
-        "issueDate": "2026-03-31",
-        "carrier": {"name": "Demo Air Cargo"},
-        "consignor": _MERCHANT,
-        "consignee": _BUYER,
-        "orderReference": "ORDER-2026-0815",
-        "transportModeCode": "4",
-        "destinationCountry": "SG",
-        "description": "LED desk lamps",
-        "packageQuantity": 10,
-        "grossWeightMeasure": "96",
-    },
-    MovementEvent: {
-        "eventReference": "MOVE-2026-0815",
-        "eventType": "departed",
-        "eventDateTime": MOMENT,
-        "locationName": "Hangzhou Xiaoshan",
-        "locationCode": "CNHGH",
-        "locationCountry": "CN",
-        "waybillReference": "AWB-2026-0815",
-    },
+    **{stated.model: dict(stated.example) for stated in KINDS.values() if stated.signing is not Signing.LODGED},
     shapes.DeclarationInput: {
-        "declarationReference": "MS-2026-0815",
-        "customsOffice": "2925",
-        "previousProcedureTypeCode": "9610",
-        "direction": "export",
-        "destinationCountry": "SG",
-        "orderReference": "ORDER-2026-0815",
-        "waybillReference": "AWB-2026-0815",
-        "packageQuantity": 10,
-        "grossWeightMeasure": "96",
-        "items": [
-            {
-                "hsCode": "940521",
-                "description": "LED desk lamp, 8 W",
-                "quantity": "200",
-                "unitCode": "H87",
-                "unitPrice": "6.5",
-                "currency": "USD",
-                "originCountry": "CN",
-            }
-        ],
+        **KINDS[Kind.DECLARATION].example,
         "records": [PARAMETERS["record_id"]],
     },
     shapes.DecisionInput: {"decision": "examine", "reason": "Weight and packages do not match: please open carton 3."},
     shapes.ReasonInput: {"reason": "The goods were made elsewhere."},
-    shapes.ArrivalInput: {"arrivedAt": MOMENT},
+    shapes.ArrivalInput: {"arrivedAt": A_MOMENT},
     shapes.ErasureInput: {"confirm": "erase for good"},
     shapes.OrganisationInput: {
         "role": "laboratory",
@@ -155,13 +44,13 @@ BODIES: dict[type[BaseModel], dict[str, Any]] = {
         "countryCode": "CN",
     },
     shapes.AccreditationInput: {"chapters": [84, 85, 94]},
-    shapes.SuspensionInput: {"since": MOMENT},
+    shapes.SuspensionInput: {"since": A_MOMENT},
     shapes.RotationInput: {},
-    shapes.CompromiseInput: {"since": MOMENT},
+    shapes.CompromiseInput: {"since": A_MOMENT},
     shapes.SigningRequestInput: {
         "act": "issue",
         "kind": "certificate-of-origin",
-        "document": {**_CERTIFICATE, "certificateNumber": "ZJ-26-004712"},
+        "document": {**KINDS[Kind.CERTIFICATE_OF_ORIGIN].example, "certificateNumber": "ZJ-26-004712"},
     },
     shapes.SignatureInput: {"signature": SIGNATURE},
     SimulationInput: {"scenario": "office", "replications": 20, "seed": 1},
@@ -189,7 +78,7 @@ BUNDLE = {
                 "root": "d35a42853a339bd8…",
                 "transaction": "08b2…",
                 "block": 7,
-                "blockTime": MOMENT,
+                "blockTime": A_MOMENT,
             },
         }
     ],

@@ -32,10 +32,10 @@ from backend.web.context import current_context
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
     """Let an organisation join, with its first person. It is accredited for nothing yet."""
     fields = body.model_dump()
-    joined = register(current_context(), person(), Particulars(**{**fields, "role": Role(body.role)}))
+    joined = register(current_context(), person(), Particulars(**fields))
     return {
         "id": joined.organisation.id,
-        "role": body.role,
+        "role": body.role.value,
         "name": joined.organisation.name,
         "email": joined.person.email,
         "password": joined.password,

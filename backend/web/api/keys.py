@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from backend.domain.documents import SLUGS
 from backend.domain.errors import Invalid
 from backend.domain.sd_jwt import b64
 from backend.services import external_signing, keys
@@ -71,7 +70,7 @@ def _compromise(found: Compromise) -> dict[str, Any]:
         "records": [
             {
                 "id": record.id,
-                "kind": SLUGS[record.kind],
+                "kind": record.kind.slug,
                 "takenIn": record.recorded_at,
                 "anchoredAt": record.batch and record.batch.anchored_at,
             }

@@ -5,9 +5,12 @@ from typing import Any
 from apiflask import APIFlask
 from pydantic import ValidationError
 
-from backend.domain.documents import problems_of
 from backend.domain.errors import Invalid
+from backend.domain.faults import problems_of
+from backend.domain.kinds import KINDS
+from backend.messages.catalogue import languages, say
 from backend.web.api import examples
+from backend.web.presentation.languages import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
 _PROBLEM = {
@@ -41,11 +44,10 @@ _LANGUAGE = {
     "name": "Accept-Language",
     "in": "header",
     "required": False,
-    "description": "en or zh: the language of sentences",
+    "description": f"The language of sentences: {', '.join(languages())}",
     "schema": {"type": "string"},
 }
-_TRADE = ("/invoices", "/orders", "/payment-receipts", "/waybills", "/movement-events")
-_KEYED = ("/certificates-of-origin", "/inspection-reports", "/declarations", "/decisions", *_TRADE)
+KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": examples.PDF},
@@ -100,7 +102,7 @@ def complete_specification(app: APIFlask) -> None:
         """Errors that APIFlask raises itself, in our one form."""
         if isinstance(error.__cause__, ValidationError):
             return refused(Invalid("some fields are wrong", problems_of(error.__cause__)))
-        return problem(error.status_code, code_of(error.status_code), error.message)
+        return problem(error.status_code, code_of(error.status_code), say(error.message, language()))
 
     @app.spec_processor
     def complete(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
@@ -128,7 +130,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for parameter in parameters:
         if parameter["name"] in examples.PARAMETERS:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    if method == "post" and path.endswith(_KEYED):
+    if method == "post" and path.endswith(KEYED):
         parameters.append(_IDEMPOTENCY_KEY)
     parameters.append(_LANGUAGE)
     if method == "post":

@@ -1,14 +1,16 @@
 """What the programming interface answers and takes, as far as it is not a document of the domain."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from backend.domain.clearance import Decision
-from backend.domain.documents import Declaration
+from backend.domain.faults import fault
 from backend.domain.fields import Reference, Text
+from backend.domain.kinds.declaration import Declaration
+from backend.domain.parties import Role
 from backend.domain.records import ProofState
 from backend.domain.verdict import ActionBy, Conclusion, Outcome
 
@@ -25,7 +27,7 @@ class CheckShape(Shape):
     code: str = Field(description="Stable name of the check")
     outcome: Outcome
     title: str
-    message: str = Field(description="One plain sentence, in the language of Accept-Language (en or zh)")
+    message: str = Field(description="One plain sentence, in the language of Accept-Language")
     reason: str = Field(description="Stable name of the sentence")
     evidence: dict[str, Any] = Field(description="The values that the check rests on")
     as_of: datetime
@@ -215,10 +217,23 @@ class FileShape(Shape):
     media_type: str
 
 
+def _may_join(role: Role) -> Role:
+    if role is Role.AUTHORITY:
+        raise fault("role", "an authority is not registered by an authority")
+    return role
+
+
+JoiningRole = Annotated[
+    Role,
+    AfterValidator(_may_join),
+    WithJsonSchema({"type": "string", "enum": [role.value for role in Role if role is not Role.AUTHORITY]}),
+]
+
+
 class OrganisationInput(Shape):
     """An organisation to register."""
 
-    role: Literal["merchant", "chamber", "laboratory", "officer", "analyst"]
+    role: JoiningRole
     name: Text
     email: Text
     local_name: Text | None = None

@@ -12,7 +12,7 @@ from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import Shape
 from backend.web.auth import person
 from backend.web.context import current_context
-from backend.web.presentation.languages import language
+from backend.web.presentation.languages import language, own
 
 
 class ParameterShape(Shape):
@@ -58,7 +58,7 @@ class FaultShape(Shape):
     where: str
     line: int | None
     what: str
-    mend: str
+    fix: str
 
 
 class SimulationSummary(Shape):
@@ -109,7 +109,9 @@ def list_scenarios() -> dict[str, Any]:
 @blueprint.doc(summary="Order a simulation", tags=["Analysts"], responses=[401, 403, 409, 422, 503])
 def post_simulation(body: SimulationInput) -> dict[str, Any]:
     """It runs in the background when its turn comes. A scenario that is refused names every fault with its line."""
-    order = simulations.Order(body.scenario, body.scenario_text, body.parameters, body.replications, body.seed)
+    order = simulations.Order(
+        body.scenario, body.scenario_text, body.parameters, body.replications, body.seed, language()
+    )
     return _whole(simulations.order(current_context(), person(), order))
 
 
@@ -157,12 +159,12 @@ def _visible(simulation_id: str) -> Simulation:
 def _scenario(scenario: Scenario) -> dict[str, Any]:
     return {
         "name": scenario.name,
-        "title": scenario.title[language()],
-        "summary": scenario.summary[language()],
+        "title": own(scenario.title),
+        "summary": own(scenario.summary),
         "parameters": [
             {
                 "key": parameter.key,
-                "title": parameter.title[language()],
+                "title": own(parameter.title),
                 "value": parameter.value,
                 "low": parameter.low,
                 "high": parameter.high,
@@ -178,7 +180,7 @@ def _summary(simulation: Simulation) -> dict[str, Any]:
     return {
         "id": simulation.id,
         "scenario": simulation.scenario,
-        "title": simulation.title[language()],
+        "title": own(simulation.title),
         "state": simulation.state.value,
         "done": simulation.done,
         "total": simulation.total or simulation.replications,

@@ -6,11 +6,11 @@ from typing import Any
 from flask import url_for
 
 from backend.domain.consignment import Consignment, DecisionTaken
-from backend.domain.documents import SLUGS
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.outbox import StatusChange
 from backend.domain.records import RecordOnFile
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Verdict
 from backend.services.verification import DossierVerdict
 from backend.web.presentation.languages import language
@@ -21,7 +21,7 @@ def receipt(on_file: RecordOnFile) -> dict[str, Any]:
     """What a request that stored a record is told, now and whenever it is repeated."""
     return {
         "id": on_file.id,
-        "kind": SLUGS[on_file.kind],
+        "kind": on_file.kind.slug,
         "issuer": on_file.issuer.name,
         "digest": on_file.digest,
         "recordedAt": on_file.recorded_at,
@@ -32,8 +32,8 @@ def receipt(on_file: RecordOnFile) -> dict[str, Any]:
 
 
 def label_url(on_file: RecordOnFile) -> str | None:
-    """The public page of a certificate or report."""
-    if on_file.kind not in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT):
+    """The public page of what an issuer certified."""
+    if not KINDS[on_file.kind].has_label:
         return None
     return url_for("public.label", label_code=on_file.label_code, _external=True)
 
@@ -43,7 +43,7 @@ def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, A
     statuses = DeclarationStatus if on_file.kind is Kind.DECLARATION else DocumentStatus
     return {
         "id": on_file.id,
-        "kind": SLUGS[on_file.kind],
+        "kind": on_file.kind.slug,
         "assurance": on_file.assurance.value,
         "issuer": on_file.issuer.name,
         "holder": on_file.holder.name,

@@ -13,8 +13,9 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 from wtforms.widgets import DateInput, DateTimeLocalInput
 
+from backend.messages.fields import place_of
 from backend.web.forms import choices
-from backend.web.presentation.field_messages import in_words, place_of
+from backend.web.presentation.field_names import in_words
 
 Problems = Iterable[tuple[str, str]]
 _NOT_STATED = {"csrf_token", "issuer"}
@@ -108,6 +109,8 @@ class Row(Form):
     """A line of a list; ``preset`` fields hold a value from the start, and do not make a line a filled one."""
 
     preset: frozenset[str] = frozenset()
+    style = ""
+    """The class of its line on the page."""
 
     @property
     def is_blank(self) -> bool:

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from flask_bootstrap import Bootstrap5
 from flask_login import current_user
 
+from backend.domain.kinds import ISSUERS
 from backend.domain.parties import Role
 from backend.web.context import instance
 from backend.web.presentation.labels import install_words
@@ -39,8 +40,7 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
             ("pages.records", _("Papers")),
             ("pages.products", _("Products")),
         ],
-        Role.CHAMBER: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))],
-        Role.LABORATORY: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))],
+        **{issuer: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))] for issuer in ISSUERS},
         Role.OFFICER: [("pages.desk", _("Declarations"))],
         Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
         Role.ANALYST: [("pages.simulations", _("Simulation")), ("pages.release_times", _("Release times"))],

@@ -14,8 +14,8 @@ from backend.web.auth import SignedIn, only, person
 from backend.web.context import current_context, instance
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.languages import COOKIE, LANGUAGES
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import COOKIE, languages
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""
@@ -52,7 +52,7 @@ def choose_language() -> ResponseReturnValue:
     """Remember the language, and go back to the page."""
     answer = redirect(local_path(request.form.get("back", "")))
     chosen = request.form.get("language", "")
-    if chosen in LANGUAGES:
+    if chosen in languages():
         secure = instance().secure_cookies
         answer.set_cookie(COOKIE, chosen, max_age=ONE_YEAR, samesite="Lax", httponly=True, secure=secure)
     return answer

@@ -17,7 +17,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import Shown
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")

@@ -5,9 +5,10 @@ from typing import Any
 from flask import Response, render_template
 from flask_login import current_user
 
-from backend.domain.kinds import DeclarationStatus
+from backend.domain.kinds import ISSUERS
 from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
+from backend.domain.statuses import DeclarationStatus
 from backend.services import accreditation
 from backend.services import release_times as timing
 from backend.services.release_times import study
@@ -31,7 +32,7 @@ def home() -> str:
         proofs = {"oldest_without_proof": work.batches.oldest_unanchored()}
         if actor.role is Role.MERCHANT:
             return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work, actor))
-        if actor.role.issues is not None:
+        if actor.role in ISSUERS:
             return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work, actor))
         if actor.role is Role.OFFICER:
             return render_template("pages/home_officer.html", **proofs, **_for_officer(work))

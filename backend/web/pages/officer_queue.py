@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from backend.domain.clearance import Decision
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
+from backend.domain.statuses import OFFICE_EDGES, DeclarationStatus
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study
@@ -20,7 +20,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import status_asked
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table
 
 PAGE = 25

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Invalid
+from backend.domain.kinds import CERTIFIED
 from backend.domain.parties import Role
 from backend.services.products import add_product
 from backend.web.auth import only, person
@@ -46,4 +47,4 @@ def product(product_id: str) -> str:
         own = person().organisation
         found = work.products.get(product_id, own)
         papers = work.records.of(own, product=found)
-    return render_template("pages/product.html", product=found, papers=papers)
+    return render_template("pages/product.html", product=found, papers=papers, certified=CERTIFIED)

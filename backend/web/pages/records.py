@@ -8,12 +8,11 @@ from flask import Response, flash, make_response, redirect, render_template, req
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.documents import KINDS, SLUGS
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import DocumentStatus, Kind
+from backend.domain.kinds import BY_SLUG, ISSUERS, Audience, Kind
 from backend.domain.parties import Role
-from backend.domain.presentations import Audience
 from backend.domain.records import Assurance, RecordOnFile
+from backend.domain.statuses import DocumentStatus
 from backend.domain.verdict import Verdict
 from backend.services import declarations, erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record
@@ -23,30 +22,30 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
-from backend.web.presentation.field_messages import in_words
+from backend.web.presentation.field_names import in_words
 from backend.web.public.downloads import bundle_file
 
-READERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY, Role.OFFICER)
+READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
 _PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
 
 
 @blueprint.get("/records")
-@only(Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+@only(Role.MERCHANT, *ISSUERS)
 def records() -> str:
     """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
     actor = person()
-    chosen, all_of_them = KINDS.get(request.args.get("kind", "")), "replaced" in request.args
+    chosen, all_of_them = BY_SLUG.get(request.args.get("kind", "")), "replaced" in request.args
     with current_context().work(reading=True) as work:
         found = work.records.of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
         asked = {r.statement.id: r for r in work.requests.search(merchant=actor.organisation)}
-    if actor.role.issues is not None:
+    if actor.role in ISSUERS:
         found = [r for r in found if r.issuer.id == actor.organisation.id]
     shown = [r for r in found if all_of_them or r.superseded_by_id is None]
     return render_template(
         "pages/records.html",
         records=shown,
         asked=asked,
-        kinds=[(kind, SLUGS[kind]) for kind in _PAPERS],
+        kinds=_PAPERS,
         chosen=chosen,
         all_of_them=all_of_them,
     )
@@ -72,7 +71,7 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
         "pages/record.html",
         record=found,
         fields=_fields(found),
-        slug=SLUGS[found.kind],
+        slug=found.kind.slug,
         verdict=verdict,
         past=request.args.get("at", ""),
         past_fault=past_fault,
@@ -118,13 +117,13 @@ def _can_revoke(found: RecordOnFile) -> bool:
 
 
 @blueprint.post("/records/<record_id>/revoke")
-@only(Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+@only(Role.MERCHANT, *ISSUERS)
 def revoke(record_id: str) -> ResponseReturnValue:
     """The issuer takes it back for good."""
     try:
         issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""))
     except Invalid as error:
-        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else str(error)))
+        return _sheet(record_id, in_words(error.problems[0][1] if error.problems else error.message))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
     return redirect(url_for("pages.record", record_id=record_id))
 
@@ -167,7 +166,7 @@ def consignment_evidence(declaration_id: str) -> Response:
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 
-_HOLDERS = (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY)
+_HOLDERS = (Role.MERCHANT, *ISSUERS)
 
 
 @blueprint.get("/records/<record_id>/show")

@@ -6,9 +6,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.documents import NUMBERS
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, certified_by
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuance
@@ -18,11 +17,7 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.numbering import next_number
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
-
-ISSUERS = (Role.CHAMBER, Role.LABORATORY)
-_OWN_FIELDS = {"accreditation_number": "accreditationNumber", "authorised_by": "authorisedBy"}
-"""What a laboratory adds to a report itself: form name, and the document's."""
+from backend.web.presentation.field_names import in_words
 
 
 @blueprint.get("/requests")
@@ -47,7 +42,8 @@ def confirmation_request(request_id: str) -> str:
 @only(*ISSUERS)
 def confirm(request_id: str) -> ResponseReturnValue:
     """Sign the statement under the issuer's own number."""
-    changes = {name: request.form[field].strip() for field, name in _OWN_FIELDS.items() if request.form.get(field)}
+    typed = {name: request.form.get(name, "").strip() for name in _own_fields(person().role)}
+    changes = {name: value for name, value in typed.items() if value}
     try:
         signed = issuance.confirm(
             current_context(), person(), request_id, request.form.get("number", "").strip(), changes
@@ -75,8 +71,14 @@ def send_back(request_id: str) -> ResponseReturnValue:
 
 
 def _faults(error: Invalid) -> dict[str, str]:
-    names = {"certificateNumber": "number", "reportNumber": "number", **{v: k for k, v in _OWN_FIELDS.items()}}
-    return {names.get(where, where): in_words(message) for where, message in error.problems}
+    numbers = {KINDS[kind].number_field for kind in CERTIFIED}
+    return {"number" if where in numbers else where: in_words(message) for where, message in error.problems}
+
+
+def _own_fields(role: Role) -> list[str]:
+    """What an issuer of this role adds itself when it confirms."""
+    found = (KINDS[kind].certification for kind in sorted(certified_by(role)))
+    return [name for certification in found if certification for name in certification.set_by_issuer]
 
 
 def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
@@ -93,20 +95,26 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
         fields=_readable([found.statement]) or None,
         verdict=verdict_on(ctx, found.statement),
         start=start,
+        number_field=KINDS[found.statement.kind].number_field,
+        own_fields=_own_fields(own.role),
         faults=faults,
         is_waiting=found.state is RequestState.WAITING,
     )
 
 
 def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
-    """What the form holds from the start: the next number, and what the last report was signed with."""
+    """What the form holds from the start: the next number, and what the last record was signed with."""
     kind = found.statement.kind
+    certification = KINDS[kind].certification
+    assert certification is not None  # only such kinds are submitted to an issuer
     signed = [r for r in work.records.of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
     last = _readable(signed)
-    first = f"{'CO' if kind is Kind.CERTIFICATE_OF_ORIGIN else 'IR'}{found.made_at:%Y}-000001"
-    number = next_number(last.get(NUMBERS[kind]), first, lambda number: work.records.number_is_taken(own, kind, number))
+    first = f"{certification.number_stem}{found.made_at:%Y}-000001"
+    before = last.get(KINDS[kind].number_field)
+    number = next_number(before, first, lambda number: work.records.number_is_taken(own, kind, number))
     stated = _readable([found.statement])
-    return {"number": number, **{field: stated.get(n) or last.get(n) or "" for field, n in _OWN_FIELDS.items()}}
+    own_values = {name: stated.get(name) or last.get(name) or "" for name in certification.set_by_issuer}
+    return {"number": number, **own_values}
 
 
 def _readable(signed: list[Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from backend.services.simulations import Order
 from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.pages import blueprint
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.languages import language
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import language, own
 from backend.web.presentation.simulation_figures import compared, tables
 
 MOST_COMPARED = 4
@@ -44,7 +44,12 @@ def new_simulation() -> ResponseReturnValue:
     typed, faults = _numbers(request.form)
     text = _own_text()
     wanted = Order(
-        request.form.get("scenario"), text, typed["parameters"], typed.get("replications", 20), typed.get("seed", 1)
+        request.form.get("scenario"),
+        text,
+        typed["parameters"],
+        typed.get("replications", 20),
+        typed.get("seed", 1),
+        language(),
     )
     try:
         scenario = use_cases.find_scenario(current_context(), person(), wanted)
@@ -123,7 +128,7 @@ def _numbers(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _first(error: Invalid) -> str:
-    return in_words(error.problems[0][1]) if error.problems else str(error)
+    return in_words(error.problems[0][1] if error.problems else error.message)
 
 
 def _too_many(error: Conflict) -> str:
@@ -155,7 +160,7 @@ def _names(found: Simulation) -> dict[str, str]:
         scenario = use_cases.find_scenario(current_context(), person(), Order(found.scenario, found.text))
     except (Invalid, SimulatorMissing):
         return {}
-    return {parameter.key: parameter.title[language()] for parameter in scenario.parameters}
+    return {parameter.key: own(parameter.title) for parameter in scenario.parameters}
 
 
 @blueprint.post("/simulations/<simulation_id>/cancel")

@@ -1,15 +1,16 @@
 """A merchant states what a certificate or a report says, lays it before the issuer, and corrects what came back."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from pydantic.alias_generators import to_snake
+from wtforms import FieldList
 
 from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState
 from backend.services.statements import state
@@ -17,52 +18,26 @@ from backend.web.auth import only, person
 from backend.web.context import current_context
 from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
-from backend.web.forms.documents import InspectionForm, OriginForm
+from backend.web.forms.record_forms import RecordForm, form_for
 from backend.web.pages import blueprint
-from backend.web.pages.declarations import TRADE_ZONE
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.labels import name_of
+from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
+from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import kind_name, name_of
 
-BLANK_RESULTS = 3
-_FORMS: Mapping[Kind, type[OriginForm] | type[InspectionForm]] = {
-    Kind.CERTIFICATE_OF_ORIGIN: OriginForm,
-    Kind.INSPECTION_REPORT: InspectionForm,
-}
-_ISSUERS = {Kind.CERTIFICATE_OF_ORIGIN: Role.CHAMBER, Kind.INSPECTION_REPORT: Role.LABORATORY}
-_TEMPLATES = {
-    Kind.CERTIFICATE_OF_ORIGIN: "pages/certificate_form.html",
-    Kind.INSPECTION_REPORT: "pages/report_form.html",
-}
+BLANK_ROWS = 3
 
 
-@blueprint.route("/products/<product_id>/certificate-of-origin/new", methods=["GET", "POST"])
+@blueprint.route("/products/<product_id>/<slug>/new", methods=["GET", "POST"])
 @only(Role.MERCHANT)
-def new_certificate(product_id: str) -> ResponseReturnValue:
-    """State a certificate of origin for a product."""
+def new_statement(product_id: str, slug: str) -> ResponseReturnValue:
+    """State for a product what an issuer is to certify."""
+    kind = BY_SLUG.get(slug)
+    certification = KINDS[kind].certification if kind else None
+    if kind is None or certification is None:
+        abort(404)
     product = _product(product_id)
-    start = {
-        "exporter": own_party(),
-        "description": product.description,
-        "hs_code": product.hs_code,
-        "unit_code": product.unit_code,
-        "origin_country": product.origin_country,
-        "issue_date": today(),
-    }
-    return _state(Kind.CERTIFICATE_OF_ORIGIN, start, product)
-
-
-@blueprint.route("/products/<product_id>/inspection-report/new", methods=["GET", "POST"])
-@only(Role.MERCHANT)
-def new_report(product_id: str) -> ResponseReturnValue:
-    """State an inspection report for a product."""
-    product = _product(product_id)
-    start = {
-        "customer": own_party(),
-        "item_description": product.description,
-        "hs_code": product.hs_code,
-        "issue_date": today(),
-    }
-    return _state(Kind.INSPECTION_REPORT, start, product)
+    filled = {to_snake(name): getattr(product, own) for own, name in certification.from_product.items()}
+    return _state(kind, usual_start(kind) | filled, product)
 
 
 @blueprint.route("/requests/<request_id>/correct", methods=["GET", "POST"])
@@ -84,7 +59,7 @@ def _state(
     kind: Kind, start: dict[str, Any], product: Product | None, sent_back: ConfirmationRequest | None = None
 ) -> ResponseReturnValue:
     ctx = current_context()
-    form = _FORMS[kind](data=start)
+    form = form_for(kind)(data=start)
     form.issuer.offer((o.id, name_of(o)) for o in _issuers(kind))
     before = sent_back.statement.fields if sent_back else {}
     attachments = before.get("attachments", [])
@@ -92,7 +67,7 @@ def _state(
         attachments, refused = receive(ctx)
         # What an import or a program stated and the form has no place for stays: a correction must not lose it.
         kept = {name: value for name, value in before.items() if name != "attachments" and not form.has_place_for(name)}
-        fields = {**kept, **form.document, **({"attachments": attachments} if attachments else {})}
+        fields = {**kept, **with_zones(form.document), **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
                 documents.read(kind, fields)
@@ -109,13 +84,14 @@ def _state(
                 flash(_("Signed and sent."))
                 return redirect(url_for("pages.record", record_id=made.id))
         except Invalid as error:
-            form.show(_in_form(error.problems))
+            form.show(_in_form(kind, error.problems))
     else:
         refused = []
-    if isinstance(form, InspectionForm):
-        add_blank_rows(form.results, max(BLANK_RESULTS, len(form.results.entries)))
+    offer_blank_rows(form)
+    name = kind_name(kind, inside=True)
     page = render_template(
-        _TEMPLATES[kind],
+        "pages/record_form.html",
+        title=_("Correct the %(kind)s", kind=name) if sent_back else _("New %(kind)s", kind=name),
         form=form,
         product=product,
         sent_back=sent_back,
@@ -125,19 +101,38 @@ def _state(
     return page, 422 if form.has_faults or refused else 200
 
 
-def _in_form(problems: Problems) -> Problems:
+def _in_form(kind: Kind, problems: Problems) -> Problems:
     """The number is the issuer's to give: a fault of it is none of the merchant's."""
-    return [(path, message) for path, message in problems if path not in ("certificateNumber", "reportNumber")]
+    return [(path, message) for path, message in problems if path != KINDS[kind].number_field]
 
 
 def _issuers(kind: Kind) -> list[Organisation]:
     with current_context().work(reading=True) as work:
-        return list(work.organisations.all(_ISSUERS[kind]))
+        return [found for role in sorted(KINDS[kind].signed_by) for found in work.organisations.all(role)]
 
 
 def _product(product_id: str) -> Product:
     with current_context().work(reading=True) as work:
         return work.products.get(product_id, person().organisation)
+
+
+def usual_start(kind: Kind) -> dict[str, Any]:
+    """What a form of this kind holds from the start: the merchant where it stands on the paper, and the day."""
+    stated = KINDS[kind]
+    days = {to_snake(name): today() for name in ("issueDate", "orderDate") if name in stated.every_field}
+    return days | ({to_snake(stated.merchant_field): own_party()} if stated.merchant_field else {})
+
+
+def offer_blank_rows(form: RecordForm) -> None:
+    """Lines to fill in, for those who browse without scripts too."""
+    for rows in form:
+        if isinstance(rows, FieldList):
+            add_blank_rows(rows, max(BLANK_ROWS, len(rows.entries)))
+
+
+def with_zones(fields: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, with the zone of the trade where a time lacks one."""
+    return {name: in_trade_zone(value) if name.endswith("DateTime") else value for name, value in fields.items()}
 
 
 def own_party() -> dict[str, str | None]:

@@ -1,46 +1,39 @@
 """A merchant signs the papers of its trade: order, payment receipt, waybill, invoice, movement of the goods."""
 
-from typing import Any
-
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.documents import KINDS, SLUGS
 from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, OWN
 from backend.domain.parties import Role
 from backend.services.statements import sign_own
 from backend.web.auth import only, person
 from backend.web.context import current_context
-from backend.web.forms.base import add_blank_rows
-from backend.web.forms.trade import FORMS, OWN_PARTY
+from backend.web.forms.record_forms import form_for
 from backend.web.pages import blueprint
-from backend.web.pages.declarations import in_trade_zone
-from backend.web.pages.statements import own_party, today
-
-BLANK_LINES = 3
-_DAYS = {Kind.ORDER: "order_date", Kind.WAYBILL: "issue_date", Kind.INVOICE: "issue_date"}
+from backend.web.pages.statements import offer_blank_rows, usual_start, with_zones
+from backend.web.presentation.labels import kind_name
 
 
 @blueprint.get("/papers/new")
 @only(Role.MERCHANT)
 def choose_paper() -> str:
     """Which paper to sign."""
-    return render_template("pages/paper_choose.html", kinds=[(kind, SLUGS[kind]) for kind in FORMS])
+    return render_template("pages/paper_choose.html", own=OWN)
 
 
 @blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_paper(slug: str) -> ResponseReturnValue:
     """Fill in one of them and sign it."""
-    kind = KINDS.get(slug)
-    if kind not in FORMS:
+    kind = BY_SLUG.get(slug)
+    if kind not in OWN:
         abort(404)
-    form = FORMS[kind](data=_start(kind))
+    form = form_for(kind)(data=usual_start(kind))
     if request.method == "POST":
         try:
-            made = sign_own(current_context(), person(), kind, _stated(form.document))
+            made = sign_own(current_context(), person(), kind, with_zones(form.document))
         except Invalid as error:
             form.show(error.problems)
         except Conflict:
@@ -48,18 +41,6 @@ def new_paper(slug: str) -> ResponseReturnValue:
         else:
             flash(_("Signed."))
             return redirect(url_for("pages.record", record_id=made.id))
-    rows = getattr(form, "items", None)
-    if rows is not None:
-        add_blank_rows(rows, max(BLANK_LINES, len(rows.entries)))
-    page = render_template("pages/paper_form.html", form=form, kind=kind)
+    offer_blank_rows(form)
+    page = render_template("pages/record_form.html", title=kind_name(kind), form=form)
     return page, 422 if form.has_faults else 200
-
-
-def _start(kind: Kind) -> dict[str, Any]:
-    start: dict[str, Any] = {_DAYS[kind]: today()} if kind in _DAYS else {}
-    return start | ({OWN_PARTY[kind]: own_party()} if kind in OWN_PARTY else {})
-
-
-def _stated(fields: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, with the zone of the trade where a time lacks one."""
-    return {name: in_trade_zone(value) if name.endswith("DateTime") else value for name, value in fields.items()}

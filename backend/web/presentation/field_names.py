@@ -1,17 +1,33 @@
-"""What the fields of records are called, and how their values are shown."""
+"""What roles and the fields of records are called, and how their values are shown."""
 
 from collections.abc import Callable
 from typing import Any
 
 from flask_babel import gettext as _
 
+from backend.domain.kinds import own_words
+from backend.domain.parties import Role
+from backend.messages import fields
+from backend.messages.catalogue import gettext
 from backend.web.forms import choices
-from backend.web.presentation.languages import moment_text
+from backend.web.presentation.languages import language, moment_text
 
 
 def field_name(name: str) -> str:
-    """A field by its JSON name, in the reader's words; one that has none here keeps its own."""
+    """A field by its JSON name, in the reader's words; one that has none anywhere keeps its own."""
+    if (own := own_words(name)) is not None:
+        return gettext(own.label, language())
     return _names().get(name, name)
+
+
+def in_words(fault: str) -> str:
+    """A field's fault as the reader is told it."""
+    return fields.in_words(fault, language(), field_name)
+
+
+def has_name(name: str) -> bool:
+    """Whether a field has words for people."""
+    return own_words(name) is not None or name in _names()
 
 
 def _names() -> dict[str, str]:
@@ -121,6 +137,11 @@ def _names() -> dict[str, str]:
         "voyageReference": _("Voyage number"),
         "waybillReference": _("Waybill number"),
     }
+
+
+def role_name(role: Role) -> str:
+    """A role, in the reader's words."""
+    return gettext(role.names, language())
 
 
 def event_types() -> list[tuple[str, str]]:

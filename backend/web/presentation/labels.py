@@ -3,25 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from enum import Enum
 from typing import Any, NamedTuple
 
 from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.clearance import Decision, Step
-from backend.domain.documents import NUMBERS
 from backend.domain.errors import Invalid
-from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
-from backend.domain.parties import Role
-from backend.domain.presentations import Audience
+from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
+from backend.domain.parties import LOCAL_LANGUAGE
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
-from backend.domain.sentences import ACTION_BY, CHECKS, CONCLUSIONS, headline, sentence
 from backend.domain.simulation import SimulationState
-from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
+from backend.messages import verdict as verdicts
+from backend.messages.catalogue import Language, gettext, languages, say
 from backend.web.forms import choices
-from backend.web.presentation.field_messages import in_words
-from backend.web.presentation.field_names import field_name, field_value
+from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
 from backend.web.presentation.languages import duration, language, moment
 
 
@@ -60,6 +58,10 @@ def install_words(app: Flask) -> None:
         field_value=field_value,
         audience_name=audience_name,
         kind_help=kind_help,
+        record_kinds=KINDS,
+        sheet_titles=sheet_titles,
+        said=said,
+        issuer_roles=ISSUERS,
         refusal_words=refusal_words,
     )
     app.jinja_env.filters.update(
@@ -75,21 +77,25 @@ def install_words(app: Flask) -> None:
 
 def name_of(organisation: Any) -> str:
     """An organisation's name in the reader's language, where it has one there."""
-    return str((organisation.local_name if language() == "zh" else None) or organisation.name)
+    return _own_name(organisation)
 
 
 def number_of(record: RecordOnFile) -> str:
     """The number on the paper, as it was written there; empty where it has none yet."""
-    name = NUMBERS.get(record.kind, "declarationReference")
-    return str(_fields(record).get(name, ""))
+    return str(_fields(record).get(KINDS[record.kind].number_field, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
     """What the paper is about, in one line."""
     fields = _fields(record)
     if record.product is not None:
-        return str((record.product.local_name if language() == "zh" else None) or record.product.name)
+        return _own_name(record.product)
     return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def _own_name(named: Any) -> str:
+    """The name in the reader's language: people and goods have one in English, and perhaps one in their own."""
+    return str({LOCAL_LANGUAGE: named.local_name}.get(language()) or named.name)
 
 
 def _fields(record: RecordOnFile) -> Mapping[str, Any]:
@@ -99,31 +105,25 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
         return {}
 
 
-def kind_name(kind: Kind) -> str:
-    """A kind of record."""
-    names: dict[Kind, str] = {
-        Kind.CERTIFICATE_OF_ORIGIN: _("Certificate of origin"),
-        Kind.INSPECTION_REPORT: _("Inspection report"),
-        Kind.DECLARATION: _("Declaration"),
-        Kind.INVOICE: _("Invoice"),
-        Kind.ORDER: _("Order"),
-        Kind.PAYMENT_RECEIPT: _("Payment receipt"),
-        Kind.WAYBILL: _("Waybill"),
-        Kind.MOVEMENT_EVENT: _("Movement of the goods"),
-    }
-    return names[Kind(kind)]
+def kind_name(kind: Kind, inside: bool = False) -> str:
+    """A kind of record; ``inside`` a sentence, where English begins it with a small letter."""
+    name = gettext(KINDS[kind].names, language())
+    return name[0].lower() + name[1:] if inside else name
+
+
+def said(text: str) -> str:
+    """A text of the domain, in the reader's language."""
+    return gettext(text, language())
+
+
+def sheet_titles(kind: Kind) -> list[tuple[Language, str]]:
+    """What a paper is headed with: a sheet names itself in every language that there is."""
+    return [(code, gettext(KINDS[Kind(kind)].names, code)) for code in languages()]
 
 
 def kind_help(kind: Kind) -> str:
-    """What a paper of the trade is, in one line."""
-    names: dict[Kind, str] = {
-        Kind.ORDER: _("What the buyer ordered, as your shop or platform took it."),
-        Kind.PAYMENT_RECEIPT: _("That the money for an order came in."),
-        Kind.WAYBILL: _("What the carrier took over, and where to."),
-        Kind.INVOICE: _("What you charge the buyer."),
-        Kind.MOVEMENT_EVENT: _("Where the goods left, arrived or changed hands."),
-    }
-    return names[kind]
+    """What a paper is, in one line."""
+    return gettext(KINDS[kind].help, language())
 
 
 def audience_name(audience: Audience) -> str:
@@ -146,27 +146,14 @@ def refusal_words(refusal: Exception) -> str:
         "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }
-    return next((words for part, words in known.items() if part in str(refusal)), str(refusal))
-
-
-def role_name(role: Role) -> str:
-    """A role."""
-    names: dict[Role, str] = {
-        Role.MERCHANT: _("Merchant"),
-        Role.CHAMBER: _("Chamber of commerce"),
-        Role.LABORATORY: _("Laboratory"),
-        Role.OFFICER: _("Customs office"),
-        Role.AUTHORITY: _("Accrediting authority"),
-        Role.ANALYST: _("Analyst"),
-    }
-    return names[role]
+    return next((words for part, words in known.items() if part in str(refusal)), say(refusal, language()))
 
 
 def record_state(record: RecordOnFile) -> Shown:
     """Whether a record is in force."""
     if record.erased_at is not None:
         return Shown(_("Erased"), "plain")
-    if record.kind is Kind.DECLARATION:
+    if KINDS[record.kind].signing is Signing.LODGED:
         return declaration_state(DeclarationStatus(record.status))
     if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
         return Shown(_("Not confirmed yet"), "wait")
@@ -269,24 +256,24 @@ def conclusion(value: Conclusion | str) -> Shown:
     """A verdict's one word."""
     tones = {Conclusion.VALID: "good", Conclusion.INVALID: "bad", Conclusion.INDETERMINATE: "wait"}
     value = Conclusion(value)
-    return Shown(CONCLUSIONS[value][language() == "zh"], tones[value])
+    return Shown(verdicts.conclusion_name(value, language()), tones[value])
 
 
 def why(verdict: Verdict) -> str:
     """The one sentence under the verdict."""
     if verdict.deciding is not None:
         return check_sentence(verdict.deciding)
-    return headline(verdict, language(), moment)
+    return verdicts.headline(verdict, language(), moment)
 
 
 def check_title(check: Check) -> str:
     """What was checked."""
-    return CHECKS[check.code][language() == "zh"]
+    return verdicts.check_title(check.code, language())
 
 
 def check_sentence(check: Check) -> str:
     """What came of it."""
-    return sentence(_named(check), language(), moment)
+    return verdicts.sentence(_named(check), language(), moment)
 
 
 def _named(check: Check) -> Check:
@@ -316,9 +303,9 @@ def outcome(value: Outcome) -> Shown:
     return names[value]
 
 
-def action_by(who: Enum) -> str:
+def action_by(who: ActionBy) -> str:
     """Who can put it right."""
-    return ACTION_BY[str(who.value)][language() == "zh"]
+    return verdicts.actor_name(who, language())
 
 
 def size(count: int) -> str:

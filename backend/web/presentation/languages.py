@@ -1,23 +1,21 @@
-"""English or Chinese: which one the reader wants, and times and durations as people say them in it."""
+"""Which language the reader wants, and times and durations as people say them in it."""
 
-import io
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import NullTranslations, Translations
+from babel import Locale
+from babel.support import NullTranslations
 from flask import Flask, has_request_context, request
 from flask_babel import Babel, Domain
 
-from backend.domain.sentences import Language
+from backend.domain.parties import LOCAL_LANGUAGE
+from backend.messages import catalogue
+from backend.messages.catalogue import SOURCE, Language, gettext, known, translations
 
-LANGUAGES: dict[str, str] = {"zh": "中文", "en": "English"}
 COOKIE = "language"
-_ZONES = {"zh": ("Asia/Shanghai", "北京时间"), "en": ("Asia/Shanghai", "China time")}
-_FOLDER = Path(__file__).parents[1] / "translations"
+_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 class SourceDomain(Domain):  # type: ignore[misc]
@@ -25,7 +23,7 @@ class SourceDomain(Domain):  # type: ignore[misc]
 
     def get_translations(self) -> NullTranslations:
         """The catalogue of the reader's language; English is what stands in the code."""
-        return _catalogue(language())
+        return translations(language())
 
 
 class SourceBabel(Babel):  # type: ignore[misc]
@@ -37,56 +35,52 @@ class SourceBabel(Babel):  # type: ignore[misc]
         return SourceDomain()
 
 
+def languages() -> dict[Language, str]:
+    """Each language that there is, by its own name."""
+    return {code: _own_name(code) for code in catalogue.languages()}
+
+
 @cache
-def _catalogue(code: str) -> NullTranslations:
-    source = _FOLDER / code / "LC_MESSAGES" / "messages.po"
-    if not source.exists():
-        return NullTranslations()
-    compiled = io.BytesIO()
-    with source.open("rb") as file:
-        write_mo(compiled, read_po(file, locale=code))
-    compiled.seek(0)
-    return Translations(compiled)
+def _own_name(code: Language) -> str:
+    return str(Locale(code).display_name).capitalize()
 
 
 def install_languages(app: Flask) -> None:
     """Let pages speak the reader's language."""
     SourceBabel(app, locale_selector=language)
-    app.jinja_env.globals.update(language=language, LANGUAGES=LANGUAGES)
+    app.jinja_env.globals.update(
+        language=language, languages=languages, tag=tag, own=own, LOCAL_LANGUAGE=LOCAL_LANGUAGE
+    )
     app.jinja_env.filters.update(moment=moment, duration=duration)
 
 
 def language() -> Language:
     """The reader's choice (``?lang=``, then a cookie), else what the browser asks for, else English."""
     if not has_request_context():
-        return "en"
-    for chosen in (request.args.get("lang"), request.cookies.get(COOKIE)):
-        if chosen in LANGUAGES:
-            return "zh" if chosen == "zh" else "en"
-    best = request.accept_languages.best_match(["en", "zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG"], "en")
-    return "zh" if str(best).startswith("zh") else "en"
+        return SOURCE
+    chosen = (request.args.get("lang"), request.cookies.get(COOKIE))
+    if found := next((code for code in chosen if code in catalogue.languages()), None):
+        return found
+    wanted = (known(tag) for tag, quality in request.accept_languages if quality > 0)
+    return next((code for code in wanted if code), SOURCE)
+
+
+def own(words: Mapping[Language, str]) -> str:
+    """A text that comes with its translations, in the reader's language, else in English."""
+    return words.get(language()) or words.get(SOURCE, "")
+
+
+def tag(code: Language) -> str:
+    """The language for a page's ``lang``, with the script that it is written in where readers' fonts depend on it."""
+    return _TAGS.get(code, code)
+
+
+_TAGS = {"zh": "zh-CN"}
 
 
 def moment(value: datetime) -> str:
     """A time in the zone of the trade here, with the zone named; a script on the page may show the reader's own."""
-    zone, name = _ZONES[language()]
-    return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {name}"
-
-
-def duration(value: timedelta) -> str:
-    """3 h 20 min, or 3 小时 20 分; seconds below two minutes."""
-    seconds = int(value.total_seconds())
-    zh = language() == "zh"
-    if seconds < 120:
-        return f"{seconds} 秒" if zh else f"{seconds} s"
-    days, minutes = divmod(seconds // 60, 1440)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(days, "天", "d"), (hours, "小时", "h"), (minutes, "分", "min")]
-    shown = [(n, z, e) for n, z, e in parts if n][:2]
-    return " ".join(f"{n} {z if zh else e}" for n, z, e in shown)
-
-
-__all__ = ["COOKIE", "LANGUAGES", "duration", "install_languages", "language", "moment"]
+    return f"{value.astimezone(_ZONE):%Y-%m-%d %H:%M} {gettext('China time', language())}"
 
 
 def moment_text(text: str) -> str:
@@ -95,3 +89,18 @@ def moment_text(text: str) -> str:
         return moment(datetime.fromisoformat(text))
     except ValueError:
         return text
+
+
+def duration(value: timedelta) -> str:
+    """3 h 20 min in the reader's language; seconds below two minutes."""
+    seconds = int(value.total_seconds())
+    if seconds < 120:
+        return gettext("{count} s", language(), count=seconds)
+    days, minutes = divmod(seconds // 60, 1440)
+    hours, minutes = divmod(minutes, 60)
+    parts = [
+        gettext("{count} d", language(), count=days) if days else "",
+        gettext("{count} h", language(), count=hours) if hours else "",
+        gettext("{count} min", language(), count=minutes) if minutes else "",
+    ]
+    return " ".join([part for part in parts if part][:2])

@@ -129,6 +129,6 @@ def _amount(kind: Kind, fields: Fields) -> str:
 
 
 def _conformity(kind: Kind, fields: Fields) -> str:
-    if kind is not Kind.INSPECTION_REPORT or "conforms" not in fields:
+    if "conforms" not in fields:
         return ""
     return str(_("conforms") if fields["conforms"] else _("does not conform"))

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from backend.domain.sentences import CHECKS, Language, headline, sentence
 from backend.domain.verdict import Check, Verdict
+from backend.messages.catalogue import Language
+from backend.messages.verdict import check_title, headline, sentence
 
 
 def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]
     return {
         "code": check.code,
         "outcome": check.outcome.value,
-        "title": CHECKS[check.code][language == "zh"],
+        "title": check_title(check.code, language),
         "message": sentence(check, language),
         "reason": check.reason,
         "evidence": {name: _value(value) for name, value in check.values.items()},

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Invalid
-from backend.domain.kinds import Kind
-from backend.domain.presentations import Audience, fields_for
+from backend.domain.kinds import KINDS, Audience
+from backend.domain.presentations import fields_for
 from backend.domain.records import RecordOnFile
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on
@@ -18,7 +18,7 @@ from backend.web.public.downloads import bundle_file
 
 blueprint = Blueprint("public", __name__)
 
-SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind in (Kind.CERTIFICATE_OF_ORIGIN, Kind.INSPECTION_REPORT)}
+SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind, stated in KINDS.items() if stated.has_label}
 """What of a record anybody may read. Other records have no public page."""
 PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
 """What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
@@ -52,6 +52,7 @@ def label(label_code: str) -> ResponseReturnValue:
             "public/label.html",
             record=newest,
             facts=_facts(newest),
+            certification=KINDS[newest.kind].certification,
             verdict=verdict_on(ctx, newest, for_everybody=True),
         )
     )

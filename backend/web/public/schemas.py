@@ -4,8 +4,7 @@ from flask import Blueprint, Response, abort, jsonify, make_response, url_for
 from flask.typing import ResponseReturnValue
 
 from backend.domain import schemas
-from backend.domain.documents import CREDENTIAL_TYPES, KINDS, SLUGS
-from backend.domain.kinds import Kind
+from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.web.context import current_context
 
 blueprint = Blueprint("schemas", __name__, url_prefix="/schemas")
@@ -13,29 +12,28 @@ blueprint = Blueprint("schemas", __name__, url_prefix="/schemas")
 
 @blueprint.get("")
 def index() -> Response:
-    """Every kind of record with the schema that it names."""
-    return jsonify({"schemas": [_entry(kind) for kind in Kind]})
+    """Every version of every kind's schema."""
+    return jsonify({"schemas": [_entry(BY_SLUG[slug], version) for slug, version in schemas.published()]})
 
 
-def _entry(kind: Kind) -> dict[str, object]:
+def _entry(kind: Kind, version: int) -> dict[str, object]:
     return {
-        "kind": SLUGS[kind],
-        "type": CREDENTIAL_TYPES[kind],
-        "version": schemas.VERSION,
-        "id": schemas.address(kind, current_context().public_url),
-        "url": url_for("schemas.schema", slug=SLUGS[kind], version=schemas.VERSION),
+        "kind": kind.slug,
+        "type": KINDS[kind].credential_type,
+        "version": version,
+        "id": schemas.address(kind, current_context().public_url, version),
+        "url": url_for("schemas.schema", slug=kind.slug, version=version),
     }
 
 
 @blueprint.get("/<slug>/v<int:version>.json")
 def schema(slug: str, version: int) -> ResponseReturnValue:
     """One schema. Nothing that was published here changes, so whoever has it may keep it."""
-    if slug not in KINDS or version != schemas.VERSION:
+    if (slug, version) not in schemas.published():
         abort(404)
-    kind = KINDS[slug]
-    answer = make_response(
-        jsonify(schemas.credential_schema(kind, schemas.address(kind, current_context().public_url)))
-    )
+    kind = BY_SLUG[slug]
+    named = schemas.address(kind, current_context().public_url, version)
+    answer = make_response(jsonify(schemas.credential_schema(kind, named, version)))
     answer.mimetype = "application/schema+json"
     answer.headers["Cache-Control"] = "public, max-age=86400"
     answer.headers["Access-Control-Allow-Origin"] = "*"

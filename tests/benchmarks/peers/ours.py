@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import clearance_sim
-from clearance_sim.scenario.reading import varied
+from clearance_sim.scenario.loader import varied
 from tests.benchmarks.peers import measuring
 
 _SCENARIOS = Path(clearance_sim.__file__).parent / "scenarios"

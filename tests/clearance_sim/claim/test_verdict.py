@@ -2,8 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from clearance_sim.claim.verdict import Evidence, Outcome, Reading, Text, judge
-from clearance_sim.procedure.intervals import Interval
+from clearance_sim.analysis.estimate import Interval
+from clearance_sim.claim.verdict import Evidence, Outcome, Reading, judge
+from clearance_sim.messages import _
+
+
+def in_english(message):
+    return message.in_language("en")
 
 
 def about(hours, half=0.3):
@@ -16,8 +21,8 @@ def a_reading(mean, median, p90=None):
 
 def the_evidence(technology, **changes):
     evidence = Evidence(
-        setting=Text("General import by sea", "海运一般进口货物"),
-        clock=Text("from arrival to release", "到港至放行"),
+        context={"en": "General import by sea", "zh": "海运一般进口货物"},
+        clock=_("from arrival to release"),
         baseline=a_reading(72, 50),
         ledger_alone=a_reading(69, 48),
         paperless_with_ledger=technology,
@@ -26,7 +31,7 @@ def the_evidence(technology, **changes):
         everything_but_the_ledger=a_reading(7.4, 4.2),
         ledger_direct_percent=Interval(2.2, 2.0, 2.4),
         ledger_enabled_percent=Interval(41, 40, 42),
-        credited=Text("all of E and half of R", "E 的全部与 R 的一半"),
+        credited=_("{first} and {second}", first="all of E", second="half of R"),
         smallest_set="EADO",
     )
     return replace(evidence, **changes)
@@ -38,55 +43,62 @@ def the_evidence(technology, **changes):
         (a_reading(6, 3), Outcome.HOLDS, "8 h is reached as a mean", "平均值达到 8 小时"),
         (a_reading(20, 5), Outcome.AS_MEDIAN, "as a median only, not as a mean", "仅中位数达到"),
         (a_reading(30, 18), Outcome.NOT, "8 h is not reached, neither", "均未达到 8 小时"),
-        (a_reading(8.1, 5), Outcome.UNKNOWN, "cannot be told, since an interval straddles", "无法判断"),
-        (a_reading(20, 7.9), Outcome.UNKNOWN, "cannot be told", "无法判断"),
+        (a_reading(8.1, 5), Outcome.INDETERMINATE, "cannot be told, since an interval straddles", "无法判断"),
+        (a_reading(20, 7.9), Outcome.INDETERMINATE, "cannot be told", "无法判断"),
     ],
 )
-def test_the_sentence_follows_the_results(technology, outcome, words, chinese):
+def test_sentence_follows_the_results(technology, outcome, words, chinese):
     verdict = judge(the_evidence(technology))
     assert verdict.outcome == outcome
-    assert words in verdict.parts[1].en
-    assert chinese in verdict.parts[1].zh
+    assert words in in_english(verdict.parts[1])
+    assert chinese in verdict.parts[1].in_language("zh")
 
 
-def test_the_sentence_names_clock_setting_and_what_is_not_due_to_the_ledger():
+def test_sentence_names_context_clock_and_ledgers_part():
+    """The sentence names clock setting and what is not due to the ledger."""
     sentence = judge(the_evidence(a_reading(30, 18))).sentence
-    assert sentence.en.startswith("General import by sea, clock from arrival to release: on paper the mean is 72.0 h")
-    assert "97.8 % (97.6 to 98.0) are not due to the ledger itself" in sentence.en
-    assert "97.8%（97.6% 至 98.0%）并非由账本本身带来" in sentence.zh
-    assert "all of E and half of R (an assumption, not a finding)" in sentence.en
+    assert in_english(sentence).startswith(
+        "General import by sea, clock from arrival to release: on paper the mean is 72.0 h"
+    )
+    assert "97.8 % (97.6 to 98.0) are not due to the ledger itself" in in_english(sentence)
+    assert "97.8%（97.6% 至 98.0%）并非由账本本身带来" in sentence.in_language("zh")
+    assert "all of E and half of R (an assumption, not a finding)" in in_english(sentence)
 
 
-def test_the_whole_programme_is_judged_apart_from_the_technology():
+def test_programme_is_judged_apart_from_technology():
+    """The whole programme is judged apart from the technology."""
     verdict = judge(the_evidence(a_reading(30, 18)))
     assert (verdict.outcome, verdict.programme, verdict.alone) == (Outcome.NOT, Outcome.HOLDS, Outcome.NOT)
-    assert "The smallest set of levers with a mean within 8 h is EADO." in verdict.sentence.en
+    assert "The smallest set of levers with a mean within 8 h is EADO." in in_english(verdict.sentence)
 
 
-def test_no_set_of_levers_is_said_to_reach_what_none_reaches():
+def test_target_out_of_reach_names_no_levers():
+    """No set of levers is said to reach what none reaches."""
     verdict = judge(the_evidence(a_reading(30, 18), everything=a_reading(12, 9), smallest_set=None))
     assert verdict.programme == Outcome.NOT
-    assert "No set of levers brings the mean within 8 h." in verdict.sentence.en
+    assert "No set of levers brings the mean within 8 h." in in_english(verdict.sentence)
 
 
-def test_a_target_that_holds_without_any_lever_is_said_to():
+def test_target_held_without_levers_is_named():
+    """A target that holds without any lever is said to."""
     verdict = judge(the_evidence(a_reading(2, 1), smallest_set=""))
-    assert "The mean is within 8 h without any lever." in verdict.sentence.en
+    assert "The mean is within 8 h without any lever." in in_english(verdict.sentence)
 
 
 def test_nothing_saved_is_not_shared_out():
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     verdict = judge(the_evidence(a_reading(2, 1), ledger_direct_percent=nothing))
-    assert verdict.parts[-1].en == "No hours are saved that could be shared out."
+    assert in_english(verdict.parts[-1]) == "No hours are saved that could be shared out."
 
 
-def test_a_baseline_that_is_not_the_claimed_one_is_said_to_be_none():
+def test_other_baseline_is_set_against_the_claim():
+    """A baseline that is not the claimed one is said to be none."""
     verdict = judge(the_evidence(a_reading(2, 1), baseline=a_reading(9, 3)))
-    assert "the mean is 9.0 h (8.7 to 9.3), not 72 h" in verdict.parts[0].en
-    assert "而非 72 小时" in verdict.parts[0].zh
+    assert "the mean is 9.0 h (8.7 to 9.3), not 72 h" in in_english(verdict.parts[0])
+    assert "而非 72 小时" in verdict.parts[0].in_language("zh")
 
 
 def test_another_target_gives_another_sentence():
     verdict = judge(the_evidence(a_reading(30, 18), to_hours=36))
     assert verdict.outcome == Outcome.HOLDS
-    assert "36 h is reached as a mean" in verdict.parts[1].en
+    assert "36 h is reached as a mean" in in_english(verdict.parts[1])

@@ -8,33 +8,36 @@ HOURS = st.sampled_from([0.1, 0.25, 0.5, 1.0, 2.0])
 
 
 @st.composite
-def laws(draw: st.DrawFn) -> dict[str, Any]:
+def distributions(draw: st.DrawFn) -> dict[str, Any]:
     mean, high = draw(HOURS), draw(st.sampled_from([2.5, 3.0]))
-    law: dict[str, Any] = draw(
+    distribution: dict[str, Any] = draw(
         st.sampled_from(
             [
-                {"law": "exponential", "mean_h": mean},
-                {"law": "deterministic", "value_h": mean},
-                {"law": "uniform", "low_h": mean / 2, "high_h": mean},
-                {"law": "triangular", "low_h": 0, "mode_h": mean, "high_h": high},
-                {"law": "log-normal", "median_h": mean, "p90_h": 2 * mean, "shift_h": 0.1},
-                {"law": "log-normal", "mean_h": mean, "cv": 1.5, "none_probability": 0.2},
-                {"law": "gamma", "mean_h": mean, "cv": 0.7},
-                {"law": "weibull", "shape": 1.5, "mean_h": mean},
-                {"law": "erlang", "mean_h": mean, "phases": 3},
-                {"law": "hyper-exponential", "mean_h": mean, "cv": 2},
-                {"law": "empirical", "values_h": [0, mean, high], "weights": [1, 2, 1]},
+                {"distribution": "exponential", "mean_h": mean},
+                {"distribution": "deterministic", "value_h": mean},
+                {"distribution": "uniform", "low_h": mean / 2, "high_h": mean},
+                {"distribution": "triangular", "low_h": 0, "mode_h": mean, "high_h": high},
+                {"distribution": "log-normal", "median_h": mean, "p90_h": 2 * mean, "shift_h": 0.1},
+                {"distribution": "log-normal", "mean_h": mean, "cv": 1.5, "none_probability": 0.2},
+                {"distribution": "gamma", "mean_h": mean, "cv": 0.7},
+                {"distribution": "weibull", "shape": 1.5, "mean_h": mean},
+                {"distribution": "erlang", "mean_h": mean, "phases": 3},
+                {"distribution": "hyper-exponential", "mean_h": mean, "cv": 2},
+                {"distribution": "empirical", "values_h": [0, mean, high], "weights": [1, 2, 1]},
             ]
         )
     )
-    return law
+    return distribution
 
 
 @st.composite
 def stations(draw: st.DrawFn, name: str, others: list[str]) -> dict[str, Any]:
     p = draw(st.sampled_from([0.25, 0.5]))
     to = draw(st.sampled_from(others))
-    station: dict[str, Any] = {"service": draw(laws()), "servers": draw(st.sampled_from([1, 2, 3, "unlimited"]))}
+    station: dict[str, Any] = {
+        "service": draw(distributions()),
+        "servers": draw(st.sampled_from([1, 2, 3, "unlimited"])),
+    }
     station["next"] = [
         {
             "to": to,
@@ -45,7 +48,7 @@ def stations(draw: st.DrawFn, name: str, others: list[str]) -> dict[str, Any]:
         {"to": "exit", "probability": 1 - p},
     ]
     if draw(st.booleans()):
-        station["service_by_class"] = {"b": draw(laws())}
+        station["service_by_class"] = {"b": draw(distributions())}
         station["next_by_class"] = {"b": "exit"}
     if station["servers"] == "unlimited" and draw(st.booleans()):
         station["since"] = draw(st.sampled_from(["arrive", f"enter:{others[0]}", f"leave:{others[-1]}"]))
@@ -59,7 +62,7 @@ def stations(draw: st.DrawFn, name: str, others: list[str]) -> dict[str, Any]:
         if draw(st.booleans()):
             station["overflow_to"] = draw(st.sampled_from([o for o in others if o > name] or ["exit"]))
     if draw(st.booleans()):
-        station["patience"] = draw(laws())
+        station["patience"] = draw(distributions())
     station["frailty"] = draw(st.sampled_from([0, 0.5]))
     return station
 
@@ -72,8 +75,8 @@ def networks(draw: st.DrawFn) -> dict[str, Any]:
         st.sampled_from(
             [
                 {"rate_per_h": 1.5},
-                {"gap": {"law": "deterministic", "value_h": 0.5}},
-                {"gap": {"law": "gamma", "mean_h": 0.5, "cv": 0.5}},
+                {"gap": {"distribution": "deterministic", "value_h": 0.5}},
+                {"gap": {"distribution": "gamma", "mean_h": 0.5, "cv": 0.5}},
                 {"rate_per_h": 1, "sinusoid": {"amplitude": 0.8, "period_h": 24}},
                 {"rate_per_h": 0.2, "profile": [{"days": "mon-fri", "from": "08:00", "to": "18:00", "rate_per_h": 2}]},
                 {

@@ -28,7 +28,7 @@ def as_uniform(word):
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
-def test_the_generator_gives_the_published_answers(counter, key, answer):
+def test_generator_gives_the_published_answers(counter, key, answer):
     assert uniforms(*key, *counter) == tuple(map(as_uniform, answer))
 
 

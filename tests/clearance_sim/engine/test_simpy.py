@@ -130,7 +130,8 @@ def engine_paths():
     return visits
 
 
-def test_a_simpy_model_on_the_same_draws_takes_the_same_paths():
+def test_simpy_on_same_draws_takes_same_paths():
+    """A simpy model on the same draws takes the same paths."""
     ours, theirs = engine_paths(), simpy_paths()
     assert ours.keys() == theirs.keys()
     assert len(ours) > 3 * COUNT

@@ -38,30 +38,34 @@ def by_threads():
         return list(pool.map(chunk, SEEDS))
 
 
-def test_chunks_come_back_in_order_and_as_threads_give_them(executor, by_threads):
+def test_cluster_chunks_match_threads_in_order(executor, by_threads):
+    """Chunks come back in order and as threads give them."""
     assert executor.size == 2
     assert list(executor.gather([executor.submit(chunk, seed) for seed in SEEDS])) == by_threads
 
 
-def test_an_error_in_a_chunk_arrives_as_it_was_raised(executor):
+def test_error_in_chunk_arrives_as_raised(executor):
+    """An error in a chunk arrives as it was raised."""
     with pytest.raises(ValueError, match="seed 3 is unlucky"):
         list(executor.gather([executor.submit(fail, 3)]))
 
 
-def test_a_scheduler_that_runs_already_is_used_and_left_running(executor, by_threads):
+def test_running_scheduler_is_used_and_left_running(executor, by_threads):
+    """A scheduler that runs already is used and left running."""
     address = executor._cluster.scheduler_address
     with DaskExecutor(address) as second:
         assert list(second.gather([second.submit(chunk, seed) for seed in SEEDS])) == by_threads
     assert list(executor.gather([executor.submit(pow, 2, 5)])) == [32]
 
 
-def test_a_scheduler_that_does_not_answer_is_told_plainly(monkeypatch):
+def test_silent_scheduler_is_reported(monkeypatch):
+    """A scheduler that does not answer is told plainly."""
     monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         DaskExecutor("tcp://127.0.0.1:9")
 
 
-def test_a_worker_with_another_version_is_refused(executor, monkeypatch):
+def test_worker_with_another_version_is_refused(executor, monkeypatch):
     monkeypatch.setattr(dask_cluster, "_version", Elsewhere())
     with pytest.raises(ClusterError, match="install the same there"):
         executor._check_workers()
@@ -80,7 +84,7 @@ def test_without_dask_it_says_what_to_install(monkeypatch):
         DaskExecutor()
 
 
-def test_a_cluster_is_left_without_a_word():
+def test_cluster_is_left_without_a_word():
     """Closing in the wrong order prints traces of closed connections."""
     script = (
         "from clearance_sim.execution.dask_cluster import DaskExecutor\n"
@@ -92,7 +96,7 @@ def test_a_cluster_is_left_without_a_word():
     assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, str(2**50 - 1), "")
 
 
-def test_a_worker_that_is_killed_changes_nothing(executor, by_threads):
+def test_worker_that_is_killed_changes_nothing(executor, by_threads):
     """The last of this module: its workers are others afterwards."""
     (victim,) = executor.gather([executor.submit(os.getpid)])
     futures = [executor.submit(chunk, seed) for seed in SEEDS]
@@ -102,7 +106,8 @@ def test_a_worker_that_is_killed_changes_nothing(executor, by_threads):
 
 
 @pytest.mark.slow
-def test_replications_on_a_cluster_are_those_of_threads_to_the_last_bit(tmp_path):
+def test_cluster_results_match_threads_to_the_bit(tmp_path):
+    """Replications on a cluster are those of threads to the last bit."""
     command = [sys.executable, "-m", "clearance_sim", "run", "office", "-r", "1000", "--set", "run.declarations=100"]
     results = []
     for where in (["--workers", "2"], ["--dask-workers", "2"]):

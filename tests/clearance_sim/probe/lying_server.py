@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _a_bundle() -> dict[str, Any]:
-    from clearance_sim.probe.forging import _b64
+    from clearance_sim.probe.documents import _b64
 
     parts = [HEADER, {"issuer": {"name": "A chamber"}, "credentialSubject": {}}]
     jwt = ".".join(_b64(json.dumps(part).encode()) for part in parts) + ".c2lnbmF0dXJl"
@@ -79,7 +79,7 @@ def _a_bundle() -> dict[str, Any]:
     paper = {
         "record": f"{jwt}~{disclosure}~",
         "entry": {"kind": 1, "quantity": "100000"},
-        "proof": {"place": 0, "size": 1, "path": []},
+        "proof": {"leafIndex": 0, "treeSize": 1, "inclusionPath": []},
         "anchor": {"root": "00" * 32},
     }
     return {"records": [paper], "snapshot": "stated"}

@@ -5,35 +5,37 @@ import random
 import numpy as np
 import pytest
 
-from clearance_sim.probe.answers import ProbeError
 from clearance_sim.probe.campaign import Plan
 from clearance_sim.probe.cases import FORGED, WRONG
+from clearance_sim.probe.client import ProbeError
+from clearance_sim.probe.documents import Consignment
 from clearance_sim.probe.findings import proportion, quantile
-from clearance_sim.probe.papers import Consignment
 
 
-def test_the_interval_of_a_quantile_holds_the_true_one_as_often_as_it_says():
+def test_quantile_interval_covers_truth_as_stated():
+    """The interval of a quantile holds the true one as often as it says."""
     stream = np.random.default_rng(7)
-    true = -np.log(0.1)  # the 90th percentile of an exponential law
+    true = -np.log(0.1)  # the 90th percentile of an exponential distribution
     estimates = [quantile(stream.exponential(size=200), 0.9) for _ in range(1_000)]
     held = sum(e.low <= true <= e.high for e in estimates)
     assert 940 <= held <= 985
 
 
-def test_a_quantile_that_too_few_observations_bound_has_an_open_end():
+def test_quantile_of_few_observations_has_open_end():
+    """A quantile that too few observations bound has an open end."""
     few = quantile([1.0, 2.0, 3.0], 0.95)
     assert few.high is None
     assert few.low == 2.0
     assert quantile(range(100), 0.5).low == 39
 
 
-def test_a_share_has_the_exact_interval():
+def test_share_has_the_exact_interval():
     none_of_ten = proportion(0, 10)
     assert none_of_ten.low == 0
     assert none_of_ten.high == pytest.approx(1 - 0.025 ** (1 / 10))
 
 
-def test_the_same_seed_sends_the_same_consignments():
+def test_same_seed_sends_the_same_consignments():
     plan = Plan(count=60, seed=5)
     assert plan.kinds(with_stranger=True) == Plan(count=60, seed=5).kinds(with_stranger=True)
     assert plan.kinds(with_stranger=True) != Plan(count=60, seed=6).kinds(with_stranger=True)
@@ -50,6 +52,6 @@ def test_every_kind_of_deceit_has_its_turn():
 
 
 @pytest.mark.parametrize("bad", [{"count": 10**6}, {"at_once": 99}, {"rate": 0}, {"seconds": 10**7}])
-def test_a_plan_has_bounds(bad):
+def test_plan_has_bounds(bad):
     with pytest.raises(ProbeError, match="give a number from"):
         Plan(**bad)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from clearance_sim.commands.probe import probe
+from clearance_sim.commands.probe import probe_command
 from tests.clearance_sim.probe.lying_server import TOKENS, lying_server
 
 FORGED = {"never-issued", "self-signed", "altered-copy", "revoked", "unaccredited", "used-up"}
@@ -15,7 +15,7 @@ FORGED = {"never-issued", "self-signed", "altered-copy", "revoked", "unaccredite
 
 def run(*arguments: str, tokens: dict[str, str] = TOKENS) -> Result:
     given = [part for role, token in tokens.items() for part in ("--token", f"{role}={token}")]
-    return CliRunner().invoke(probe, [*given, *arguments])
+    return CliRunner().invoke(probe_command, [*given, *arguments])
 
 
 def found(result: Result) -> dict[str, Any]:
@@ -23,7 +23,8 @@ def found(result: Result) -> dict[str, Any]:
     return parsed
 
 
-def test_a_server_that_believes_every_paper_is_found_out():
+def test_believing_server_is_found_out():
+    """A server that believes every paper is found out."""
     with lying_server(believes=True) as server:
         result = run(
             "--url", server.url, "--count", "14", "--rate", "50", "--forged", "0.5", "--patience", "0.5", "--json"
@@ -35,7 +36,8 @@ def test_a_server_that_believes_every_paper_is_found_out():
     assert found(result)["detection"]["wrong"]["all"]["passed"] > 0
 
 
-def test_a_server_that_refuses_everything_refuses_the_good_as_well():
+def test_refusing_server_refuses_good_consignments_too():
+    """A server that refuses everything refuses the good as well."""
     with lying_server(believes=False) as server:
         result = run("--url", server.url, "--count", "6", "--rate", "50", "--forged", "0", "--wrong", "0.5", "--json")
     assert result.exit_code == 0
@@ -45,7 +47,8 @@ def test_a_server_that_refuses_everything_refuses_the_good_as_well():
     assert good["share"]["low"] == pytest.approx(0.025 ** (1 / 3))  # Clopper and Pearson, all of three
 
 
-def test_what_is_found_is_written_to_a_file_as_well(tmp_path):
+def test_findings_are_written_to_file(tmp_path):
+    """What is found is written to a file as well."""
     file = tmp_path / "new" / "probe.json"
     with lying_server(believes=True) as server:
         result = run("--url", server.url, "--count", "5", "--rate", "50", "--forged", "0", "--out", str(file))
@@ -58,14 +61,16 @@ def test_what_is_found_is_written_to_a_file_as_well(tmp_path):
     assert "released" in result.stdout
 
 
-def test_no_consignment_is_begun_after_the_time_is_over():
+def test_no_consignment_begins_after_time_is_over():
+    """No consignment is begun after the time is over."""
     with lying_server(believes=True) as server:
         result = run("--url", server.url, "--count", "50", "--rate", "5", "--seconds", "1", "--forged", "0", "--json")
     assert 4 <= found(result)["sent"] <= 6
     assert found(result)["wallSeconds"] < 15
 
 
-def test_without_the_authority_an_unaccredited_issuer_is_not_tried_and_that_is_said():
+def test_probe_without_authority_tries_no_unaccredited_issuer():
+    """Without the authority an unaccredited issuer is not tried and that is said."""
     tokens = {role: token for role, token in TOKENS.items() if role != "authority"}
     asked = ["--count", "5", "--rate", "50", "--forged", "1", "--wrong", "0", "--patience", "0.2"]
     with lying_server(believes=True) as server:
@@ -85,7 +90,7 @@ def test_without_the_authority_an_unaccredited_issuer_is_not_tried_and_that_is_s
         (["--forged", "0.9"], TOKENS, "forged_share is 0.9"),
     ],
 )
-def test_a_probe_that_cannot_be_made_says_why(arguments, tokens, says):
+def test_probe_that_cannot_be_made_says_why(arguments, tokens, says):
     result = run(*arguments, tokens=tokens)
     assert result.exit_code == 2
     assert says in result.stderr
@@ -99,7 +104,8 @@ def test_another_program_on_the_port_is_no_provenport():
     assert "it is no Provenport" in result.stderr
 
 
-def test_a_wrong_token_and_a_swapped_one_are_told_apart():
+def test_wrong_and_swapped_tokens_are_reported_apart():
+    """A wrong token and a swapped one are told apart."""
     with lying_server(believes=True) as server:
         stale = run("--url", server.url, tokens={**TOKENS, "officer": "pp_old"})
         swapped = run("--url", server.url, tokens={**TOKENS, "officer": TOKENS["merchant"]})
@@ -110,10 +116,11 @@ def test_a_wrong_token_and_a_swapped_one_are_told_apart():
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "cannot be read"), ("{", "is no JSON"), ("[1]", "holds no credentials")]
 )
-def test_a_credentials_file_that_is_none_is_told_plainly(tmp_path: Path, content: str | None, says: str):
+def test_unusable_credentials_file_is_reported(tmp_path: Path, content: str | None, says: str):
+    """A credentials file that is none is told plainly."""
     file = tmp_path / "credentials.json"
     if content is not None:
         file.write_text(content)
-    result = CliRunner().invoke(probe, ["--credentials", str(file)])
+    result = CliRunner().invoke(probe_command, ["--credentials", str(file)])
     assert result.exit_code == 2
     assert says in result.stderr

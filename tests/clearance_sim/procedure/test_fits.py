@@ -4,14 +4,16 @@ import pytest
 from clearance_sim.procedure.fits import from_mean_and_shares, from_median_and_p90, scaled
 
 
-def test_nhava_sheva_2018_is_a_log_normal_above_a_floor_of_about_eighteen_hours():
+def test_nhava_sheva_figures_give_known_shape():
+    """Nhava sheva 2018 is a log normal above a floor of about eighteen hours."""
     fit = from_mean_and_shares(144.18, 2 / 3, 72, 0.29)
     assert fit.sigma == pytest.approx(0.86, abs=0.005)
     assert fit.floor == pytest.approx(18, abs=1)
     assert fit.median == pytest.approx(105, abs=1)
 
 
-def test_a_fit_gives_back_what_it_was_fitted_to():
+def test_fit_gives_back_its_figures():
+    """A fit gives back what it was fitted to."""
     fit = from_mean_and_shares(100, 0.7, 60, 0.4)
     draws = fit.floor + np.random.default_rng(1).lognormal(fit.mu, fit.sigma, 400_000)
     assert draws.mean() == pytest.approx(100, rel=0.01)
@@ -32,11 +34,12 @@ def test_scaling_keeps_the_shape():
 
 
 @pytest.mark.parametrize("share", [0.5, 0.3, 1.0])
-def test_a_total_that_is_not_skewed_to_the_right_is_refused(share):
+def test_total_not_skewed_right_is_refused(share):
+    """A total that is not skewed to the right is refused."""
     with pytest.raises(ValueError, match="right-skewed"):
         from_mean_and_shares(100, share, 60, 0.2)
 
 
-def test_a_ninth_decile_below_the_median_is_refused():
+def test_ninth_decile_below_the_median_is_refused():
     with pytest.raises(ValueError, match="ninth decile"):
         from_median_and_p90(10, 5)

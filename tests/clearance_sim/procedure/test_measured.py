@@ -16,24 +16,25 @@ def a_probe(**changes):
     return document | changes
 
 
-def test_a_probes_file_gives_the_machines_part(tmp_path):
+def test_probes_file_gives_the_machines_part(tmp_path):
     path = tmp_path / "probe.json"
     path.write_text(json.dumps(a_probe()))
     part = read_measured(path)
     assert part.source == "probe.json"
-    assert part.verdict_law() == {"law": "log-normal", "median_h": 0.4 / 3600, "p90_h": 1.1 / 3600}
+    assert part.verdict_distribution() == {"distribution": "log-normal", "median_h": 0.4 / 3600, "p90_h": 1.1 / 3600}
     assert part.caught_share == 0.95
     assert part.to_json()["caught_share"]["low"] < 0.95
 
 
-def test_without_a_probe_the_machines_part_says_that_it_is_assumed():
+def test_machine_part_without_probe_is_assumed():
+    """Without a probe the machines part says that it is assumed."""
     assert ASSUMED.to_json()["source"] == "assumption"
 
 
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", json.dumps(a_probe(measures={})), json.dumps(a_probe(detection={"forged": {}}))]
 )
-def test_a_file_without_what_is_needed_is_refused(tmp_path, text):
+def test_file_without_what_is_needed_is_refused(tmp_path, text):
     path = tmp_path / "probe.json"
     path.write_text(text)
     with pytest.raises(MeasuredError, match=r"probe\.json"):

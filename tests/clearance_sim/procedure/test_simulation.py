@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from clearance_sim import from_values, run
+from clearance_sim.analysis.estimate import Interval
 from clearance_sim.procedure.calibration import kept_fits, published
 from clearance_sim.procedure.context import context
-from clearance_sim.procedure.intervals import Interval
 from clearance_sim.procedure.levers import Levers
 from clearance_sim.procedure.network import ARRIVAL, LODGEMENT, network
 from clearance_sim.procedure.simulation import Laboratory, by_replication, of_channel, time_in
+from tests.clearance_sim.procedure.builders import levers_by
 
 LABORATORY = Laboratory(replications=6, weeks=3, workers=1, seed=11)
 
@@ -17,24 +18,26 @@ def paper():
     return LABORATORY.runs(context("general-import"), Levers(), stages=True)
 
 
-def test_the_paper_arm_takes_72_hours_from_arrival_to_release(paper):
+def test_paper_arm_takes_72_hours_to_release(paper):
+    """The paper arm takes 72 hours from arrival to release."""
     means = Interval.over([values.mean() for values in by_replication(paper, ARRIVAL)])
     assert means.low - 1 <= 72 <= means.high + 1
     assert means.high - means.low < 12
 
 
-def test_a_total_is_strongly_skewed_to_the_right(paper):
+def test_total_is_strongly_skewed_to_the_right(paper):
     totals = np.concatenate(by_replication(paper, ARRIVAL))
     assert totals.mean() > 1.2 * np.median(totals)
 
 
-def test_the_two_clocks_are_not_one(paper):
+def test_two_clocks_are_not_one(paper):
     arrival, lodgement = (np.concatenate(by_replication(paper, clock)) for clock in (ARRIVAL, LODGEMENT))
     assert lodgement.mean() < 0.8 * arrival.mean()
     assert (lodgement <= arrival + 1e-9).all()
 
 
-def test_a_red_consignment_takes_longer_than_a_green_one(paper):
+def test_red_takes_longer_than_yellow_and_green(paper):
+    """A red consignment takes longer than a green one."""
     green, yellow, red = (np.concatenate(by_replication(paper, ARRIVAL, c)).mean() for c in ("green", "yellow", "red"))
     assert green < yellow < red
 
@@ -45,7 +48,8 @@ def test_nobody_is_examined_who_is_not_red(paper):
     assert not (examined & ~of_channel(paper, "red")).any()
 
 
-def test_figures_taken_straight_from_the_engine_are_those_of_its_result():
+def test_summary_matches_result_of_whole_run():
+    """Figures taken straight from the engine are those of its result."""
     here = context("general-import")
     short = LABORATORY.summary(here, Levers())
     whole = run(from_values(network(here, Levers(), weeks=3)), replications=6, seed=11, workers=1)
@@ -54,15 +58,16 @@ def test_figures_taken_straight_from_the_engine_are_those_of_its_result():
             assert short(clock, name) == pytest.approx(whole.per_replication(clock, name))
 
 
-def test_arms_share_their_luck_so_that_differences_are_sharp():
+def test_common_draws_sharpen_differences_of_arms():
+    """Arms share their luck so that differences are sharp."""
     here = context("general-import")
-    paper, ledger = (LABORATORY.summary(here, Levers.on(letters))(ARRIVAL, "mean") for letters in ("A", "AD"))
-    other = Laboratory(replications=6, weeks=3, workers=1, seed=12).summary(here, Levers.on("AD"))(ARRIVAL, "mean")
+    paper, ledger = (LABORATORY.summary(here, levers_by(letters))(ARRIVAL, "mean") for letters in ("A", "AD"))
+    other = Laboratory(replications=6, weeks=3, workers=1, seed=12).summary(here, levers_by("AD"))(ARRIVAL, "mean")
     assert np.var(paper - ledger, ddof=1) < np.var(paper - other, ddof=1) / 3
 
 
 def test_threads_change_nothing():
-    cells = [(context("general-import"), Levers.on(letters)) for letters in ("", "L", "LEA")]
+    cells = [(context("general-import"), levers_by(letters)) for letters in ("", "L", "LEA")]
     small = {"replications": 2, "weeks": 1, "warm_up_weeks": 1}
     one, two = (Laboratory(**small, workers=workers).summaries(cells) for workers in (1, 2))
     for first, second in zip(one, two, strict=True):
@@ -72,11 +77,12 @@ def test_threads_change_nothing():
 @pytest.mark.parametrize("letters", ["L", "E", "A", "R", "D", "O"])
 def test_no_lever_makes_clearance_longer(letters):
     here = context("general-import")
-    base, pulled = (LABORATORY.summary(here, Levers.on(each))(ARRIVAL, "mean") for each in ("", letters))
+    base, pulled = (LABORATORY.summary(here, levers_by(each))(ARRIVAL, "mean") for each in ("", letters))
     assert (base - pulled).mean() > 0
 
 
-def test_the_parameters_in_use_fit_what_they_were_fitted_to():
+def test_kept_parameters_fit_published_figures():
+    """The parameters in use fit what they were fitted to."""
     fits = {fit.published.id: fit for fit in kept_fits()}
     assert set(fits) == set(published())
     for fit in fits.values():

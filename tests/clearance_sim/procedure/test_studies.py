@@ -13,13 +13,13 @@ published = 30
 statistic = "mean"
 clock = "arrival -> release"
 context = { mode = "air", officer_hours = "24x7", facilitated_share = 0.8, red_share = 0.05, documents_mean_h = 10 }
-levers = { A = 1, D = 0.5 }
+levers = { automation = 1, deferred_duty = 0.5 }
 """
 
 
-def test_a_row_sets_context_levers_and_clock():
+def test_row_sets_context_levers_and_clock():
     (study,) = read_studies(ROW)
-    assert (study.clock, study.levers.D, study.context.desk_hours) == (ARRIVAL, 0.5, "24x7")
+    assert (study.clock, study.levers.deferred_duty, study.context.desk_hours) == (ARRIVAL, 0.5, "24x7")
     assert study.context["yellow_share"] == pytest.approx(0.15)
     assert study.guesses == ("documents_mean_h", "facilitated_share", "officer_hours", "red_share")
 
@@ -31,7 +31,7 @@ def test_a_row_sets_context_levers_and_clock():
         ("published", "does not know 'publishd'"),
     ],
 )
-def test_a_misspelt_key_is_refused_with_the_nearest(wrong, said):
+def test_misspelt_key_is_refused_with_the_nearest(wrong, said):
     misspelt = wrong.replace("ated", "atd").replace("shed", "shd")
     with pytest.raises(StudyError, match=said):
         read_studies(ROW.replace(wrong, misspelt))
@@ -50,12 +50,13 @@ def test_a_misspelt_key_is_refused_with_the_nearest(wrong, said):
         ("[[study]]", "[[study", "not TOML"),
     ],
 )
-def test_a_row_that_cannot_be_tried_says_why(old, new, said):
+def test_row_that_cannot_be_tried_says_why(old, new, said):
     with pytest.raises(StudyError, match=said):
         read_studies(ROW.replace(old, new))
 
 
-def test_a_prediction_is_inside_by_factor_or_by_slack():
+def test_prediction_is_inside_by_factor_or_slack():
+    """A prediction is inside by factor or by slack."""
     (study,) = read_studies(ROW)
     assert study.holds(30 * 1.34)
     assert not study.holds(30 * 1.36)
@@ -71,7 +72,7 @@ def test_no_figure_is_both_fitted_and_tried():
     assert len(tried) >= 20
 
 
-def test_a_study_far_off_is_shown_as_outside():
+def test_study_far_off_is_shown_as_outside():
     laboratory = Laboratory(replications=2, weeks=1, warm_up_weeks=1, workers=1)
     near, far = try_studies(
         read_studies(ROW.replace("30", "9") + ROW.replace('"a"', '"b"').replace("30", "900")), laboratory

@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
-LEVERS = ("L", "E", "A", "R", "D", "O")
+LEVERS = ("ledger", "early_documents", "automation", "fewer_interventions", "deferred_duty", "officers_24x7")
 TITLES = {
-    "L": ("ledger: verified records", "账本：可验凭证"),
-    "E": ("documents ready before arrival", "单证提前备齐、提前申报"),
-    "A": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
-    "R": ("fewer interventions", "降低布控与查验比例"),
-    "D": ("duty deferred or guaranteed", "担保放行、汇总征税"),
-    "O": ("officers and yard 24×7", "关员与查验场全天候"),
+    "ledger": ("ledger: verified records", "账本：可验凭证"),
+    "early_documents": ("documents ready before arrival", "单证提前备齐、提前申报"),
+    "automation": ("automatic acceptance and release, 24×7", "全天候自动受理与放行"),
+    "fewer_interventions": ("fewer interventions", "降低布控与查验比例"),
+    "deferred_duty": ("duty deferred or guaranteed", "担保放行、汇总征税"),
+    "officers_24x7": ("officers and yard 24×7", "关员与查验场全天候"),
 }
 ARMS = (
     ("paper", "paper", "纸面办理", 72.0),
@@ -97,7 +97,7 @@ def an_arm(name: str, en: str, zh: str, mean: float) -> dict[str, Any]:
 
 
 def an_attribution(clock: str, statistic: str) -> dict[str, Any]:
-    shares = {"L": 2, "E": 33, "A": 28, "R": 12, "D": 16, "O": 9}
+    shares = dict(zip(LEVERS, (2, 33, 28, 12, 16, 9), strict=True))
     return {
         "clock": clock,
         "statistic": statistic,
@@ -118,7 +118,7 @@ def an_attribution(clock: str, statistic: str) -> dict[str, Any]:
         "ledger": {
             "direct_percent": e(2.1, 0.2),
             "enabled_percent": e(41, 0.1),
-            "credited": {"E": 1.0, "R": 0.5},
+            "credited": {"early_documents": 1.0, "fewer_interventions": 0.5},
             "note": text("How much is credited is open to argument.", "计入多少见仁见智。"),
         },
     }
@@ -167,17 +167,21 @@ def a_context(name: str = "general", en: str = "General import by sea", zh: str 
             for load in (0.7, 0.85, 1.0, 1.15, 1.3)
         ],
         "frontier": {
-            "x": {"name": "E", "title": text("documents ready before arrival", "提前备齐单证"), "values": shares},
-            "y": {"name": "A", "title": text("automatic acceptance", "自动受理"), "values": shares},
+            "x": {
+                "name": "prelodged_share",
+                "title": text("lodged before arrival", "提前申报"),
+                "values": shares,
+            },
+            "y": {"name": "deferred_share", "title": text("automatic acceptance", "自动受理"), "values": shares},
             "slices": [
                 {"name": "now", "title": text("duty and staff as now", "税费与人手不变"), "mean": mean},
                 {
-                    "name": "DO",
+                    "name": "relaxed",
                     "title": text("duty deferred, officers 24×7", "延后缴税、全天候作业"),
                     "mean": [[0.6 * hours for hours in row] for row in mean],
                 },
             ],
-            "smallest_sets": {"mean": ["EADOL", "EADOR"], "median": ["EAD", "EAR"], "p90": []},
+            "smallest_sets": {"mean": [list(LEVERS[1:])], "median": [list(LEVERS[1:3]), list(LEVERS[2:4])], "p90": []},
             "bound": text(
                 "Port handling alone takes 8.6 to 14.4 h of 72.", "72 小时中仅港口作业就占 8.6 至 14.4 小时。"
             )

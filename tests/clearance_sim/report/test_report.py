@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import string
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
@@ -14,11 +13,12 @@ import pypdf
 import pytest
 from click.testing import CliRunner
 
-from clearance_sim.commands.report import command as report_command
+from clearance_sim.commands.report import report_command
+from clearance_sim.messages import LANGUAGES
 from clearance_sim.report import ReportError, compose, compose_run, to_html, to_pdf
 from clearance_sim.report.canvas import COLOURS, draw, inline, wrapped
 from clearance_sim.report.document import Chart, Table
-from clearance_sim.report.words import LANGUAGES, WORDS, Words, estimate, number
+from clearance_sim.report.labels import Labels, estimate, number
 from tests.clearance_sim.report.builders import a_claim, a_context, a_result
 
 COMMANDS = ("clearance-sim claim --quick --seed 1",)
@@ -66,27 +66,12 @@ def text_of(page):
     return "".join(Reading(re.sub(r"<style>.*?</style>", "", page, flags=re.S)).text)
 
 
-# Words
-
-
-def test_every_word_is_there_in_both_languages_with_the_same_values():
-    for key, told in WORDS.items():
-        fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in told]
-        assert len(told) == 2, key
-        assert fields[0] == fields[1], key
-        assert all(told) or key == "between_sentences", key
-
-
-def test_chinese_words_are_chinese_and_english_words_are_not():
-    neutral = {"stop", "between_sentences", "none", "p90", "p95", "h", "unit.per cent", "km"}
-    chinese = {key for key, (_, zh) in WORDS.items() if re.search("[\u4e00-\u9fff]", zh)}
-    assert set(WORDS) - chinese <= neutral | {"sep", "stop", "between_sentences", "factor", "slack"}
-    assert not [key for key, (en, _) in WORDS.items() if re.search("[\u4e00-\u9fff]", en)]
+# Labels
 
 
 def test_another_language_is_refused():
     with pytest.raises(ValueError, match="choose en or zh"):
-        Words("fr")
+        Labels("fr")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +82,8 @@ def test_figures_have_the_digits_that_they_bear(value, shown):
     assert number(value) == shown
 
 
-def test_an_estimate_shows_its_interval_where_it_has_one():
+def test_estimate_shows_its_interval_if_any():
+    """An estimate shows its interval where it has one."""
     assert estimate({"value": 8, "low": 7.5, "high": 8.25}) == "8.00 [7.50, 8.25]"
     assert estimate({"value": 8, "low": None, "high": None}) == "8.00"
     assert estimate(None) == "–"
@@ -107,24 +93,25 @@ def test_an_estimate_shows_its_interval_where_it_has_one():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_first_page_gives_the_verdict_three_sentences_and_one_chart(language):
+def test_first_page_has_verdict_reasons_and_chart(language):
+    """The first page gives the verdict three sentences and one chart."""
     document = compose(a_claim(), language)
-    assert document.verdict.word == Words(language).say("outcome.does not hold")
+    assert document.verdict.label == Labels(language).text("outcome.does not hold")
     assert len(document.verdict.reasons) == 3
     assert isinstance(document.verdict.chart, Chart)
 
 
-def test_the_verdict_stands_before_everything_else(pages):
+def test_verdict_stands_before_everything_else(pages):
     ids = Reading(pages["en"]).ids
     assert ids.index("first") < ids.index("verdict") < ids.index("time")
 
 
-@pytest.mark.parametrize("outcome", ["holds", "holds as median", "does not hold", "cannot tell"])
+@pytest.mark.parametrize("outcome", ["holds", "holds as median", "does not hold", "indeterminate"])
 def test_every_outcome_has_its_own_word_and_shape(outcome):
     bare = {"name": "bare", "title": "t", "arms": [{"name": "paper", "clocks": {"arrival → release": {}}}]}
     context = bare | {"verdict": {"outcome": outcome, "en": "", "zh": ""}}
     page = to_html(compose(a_claim(contexts=[context], validation=[], calibration=[]), "en"))
-    assert WORDS[f"outcome.{outcome}"][0] in page
+    assert Labels("en").text(f"outcome.{outcome}") in page
     shape = {"holds": "●", "does not hold": "■"}.get(outcome, "◐")
     assert f'<span aria-hidden="true">{shape}</span>' in page
 
@@ -135,14 +122,15 @@ def test_all_chapters_are_there_in_order():
     ]  # fmt: skip
 
 
-def test_what_a_run_left_out_is_named_among_the_limits():
+def test_missing_chapters_are_named_among_limits():
+    """What a run left out is named among the limits."""
     context = {key: value for key, value in a_context().items() if key not in ("sobol", "tornado", "congestion")}
     for arm in context["arms"]:
         arm.pop("week")
     text = said(compose(a_claim(contexts=[context], validation=[], calibration=[]), "en"))
     left_out = re.search("Not part of this run, and therefore not shown: (.*?)\\.", text).group(1)
     assert left_out.split("; ") == [
-        WORDS[f"section.{name}"][0] for name in ("load", "sensitivity", "others", "validation", "measured")
+        Labels("en").text(f"section.{name}") for name in ("load", "sensitivity", "others", "validation", "measured")
     ]
 
 
@@ -153,32 +141,35 @@ def test_failures_of_validation_are_shown_not_dropped(pages):
     assert "the model has no AEO desk" in text
 
 
-def test_the_ledger_is_credited_two_ways_with_the_assumption_named(pages):
+def test_ledger_credit_names_its_assumption(pages):
+    """The ledger is credited two ways with the assumption named."""
     text = text_of(pages["en"])
     assert "100 % of documents ready before arrival; 50 % of fewer interventions" in text
     assert "an assumption, not a finding" in text
 
 
-def test_a_baseline_that_cannot_be_defended_is_called_so():
+def test_indefensible_baseline_is_called_so():
+    """A baseline that cannot be defended is called so."""
     assert "no defensible starting point" in said(compose(a_claim(), "en"))
     assert "no defensible starting point" not in said(a_document())
 
 
-def test_a_referee_finds_seed_sizes_and_the_command(pages):
+def test_referee_finds_seed_sizes_and_the_command(pages):
     text = text_of(pages["en"])
     assert "seed 1 · 20 replications × 5,000 declarations" in text
     assert COMMANDS[0] in text
     assert "quick run, not for citation" in text
 
 
-def test_a_referee_finds_every_assumption_with_its_range_and_source(pages):
+def test_report_lists_assumptions_with_range_and_source(pages):
+    """A referee finds every assumption with its range and source."""
     text = text_of(pages["en"])
     assert "port share in Bangladesh's 2022 study" in text
     assert "2.00 – 12.0" in text
     assert "90 % of the draws lie between 11.2 and 32.8 hours, half of them below 16.9; 1.3 % reach 8 hours" in text
 
 
-def test_the_other_clock_has_its_own_verdict(pages):
+def test_other_clock_has_its_own_verdict(pages):
     assert "By the clock lodgement → release" in text_of(pages["en"])
     assert "It holds for the median only. By lodgement → release." in text_of(pages["en"])
 
@@ -210,7 +201,7 @@ def test_files_of_another_kind_are_refused(change, told):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_asks_nothing_of_any_network(language, pages):
+def test_page_asks_nothing_of_any_network(language, pages):
     reading = Reading(pages[language])
     assert not {"script", "link", "iframe", "img", "object", "embed", "base", "image"} & set(reading.tags)
     asking = [
@@ -225,7 +216,7 @@ def test_the_page_asks_nothing_of_any_network(language, pages):
     )
 
 
-def test_the_search_for_addresses_would_find_one(pages):
+def test_search_for_addresses_would_find_one(pages):
     planted = pages["en"].replace("</main>", '<img src="https://example.org/x.png"></main>')
     reading = Reading(planted)
     assert "img" in reading.tags
@@ -233,7 +224,8 @@ def test_the_search_for_addresses_would_find_one(pages):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_picture_is_told_in_words_and_every_id_is_its_own(language, pages):
+def test_every_picture_has_words_and_unique_id(language, pages):
+    """Every picture is told in words and every id is its own."""
     reading = Reading(pages[language])
     pictures = [value for tag, name, value in reading.attributes if name == "role" and value == "img"]
     told = [value for tag, name, value in reading.attributes if tag == "div" and name == "aria-label"]
@@ -245,7 +237,8 @@ def test_every_picture_is_told_in_words_and_every_id_is_its_own(language, pages)
     assert used <= set(reading.ids)
 
 
-def test_day_colours_are_replaced_so_that_night_can_change_them(pages):
+def test_page_colours_are_variables_for_night(pages):
+    """Day colours are replaced so that night can change them."""
     body = pages["en"][pages["en"].index("</style>") :]
     assert not [light for light, _ in COLOURS.values() if light in body]
     assert "prefers-color-scheme:dark" in pages["en"]
@@ -277,12 +270,13 @@ def test_chinese_pages_carry_every_character_that_they_use(pages):
     assert len(pages["en"]) < 1_000_000
 
 
-def test_the_same_results_give_the_same_picture():
+def test_same_results_give_the_same_picture():
     first, again = (inline(draw(a_document().verdict.chart, True, False), "x") for _ in range(2))
     assert first == again
 
 
-def test_charts_for_print_are_shapes_and_for_the_page_text():
+def test_print_charts_are_shapes_page_charts_text():
+    """Charts for print are shapes and for the page text."""
     chart = compose(a_claim(), "zh").verdict.chart
     for as_paths in (True, False):
         root = ET.fromstring(draw(chart, True, as_paths))
@@ -306,26 +300,28 @@ def extracted(pdf):
     return "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(pdf)).pages)
 
 
-def test_the_text_of_the_pdf_can_be_copied(pdf):
+def test_text_of_the_pdf_can_be_copied(pdf):
     text = extracted(pdf)
     assert "\x00" not in text
-    for words in ("站得住脚吗？", WORDS["outcome.does not hold"][1], "各国研究见上列各表", COMMANDS[0]):
+    for words in ("站得住脚吗？", Labels("zh").text("outcome.does not hold"), "各国研究见上列各表", COMMANDS[0]):
         assert words in text
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs pdftotext")
-def test_another_program_reads_the_chinese_of_the_pdf_too(pdf, tmp_path):
+def test_pdftotext_reads_chinese_of_pdf(pdf, tmp_path):
+    """Another program reads the chinese of the pdf too."""
     (tmp_path / "r.pdf").write_bytes(pdf)
     done = subprocess.run(["pdftotext", str(tmp_path / "r.pdf"), "-"], capture_output=True, text=True, check=True)
     assert "从 72 小时到 8 小时：站得住脚吗？" in done.stdout
     assert "\x00" not in done.stdout
 
 
-def test_the_pdf_is_a4_with_its_verdict_first_and_an_outline(pdf):
+def test_pdf_is_a4_with_verdict_and_outline(pdf):
+    """The pdf is a4 with its verdict first and an outline."""
     reader = pypdf.PdfReader(io.BytesIO(pdf))
     box = reader.pages[0].mediabox
     assert (round(float(box.width)), round(float(box.height))) == (595, 842)
-    assert WORDS["outcome.does not hold"][1] in reader.pages[0].extract_text()
+    assert Labels("zh").text("outcome.does not hold") in reader.pages[0].extract_text()
     assert len(reader.outline) == len(a_document("zh").sections)
     assert 5 < len(reader.pages) < 20
 
@@ -337,14 +333,14 @@ def test_chinese_lines_are_filled_and_keep_their_punctuation(pdf):
     assert not [line for line in lines if line[0] in "，。；：、）”》"]
 
 
-def test_the_pdf_embeds_only_the_characters_it_needs(pdf):
+def test_pdf_embeds_only_the_characters_it_needs(pdf):
     assert len(pdf) < 600_000
 
 
 # The command
 
 
-def test_the_command_writes_both_files_with_measurements(tmp_path):
+def test_command_writes_both_files_with_measurements(tmp_path):
     small = {key: value for key, value in a_context().items() if key in ("name", "title", "verdict")}
     small["arms"] = [{"name": "paper", "clocks": {"arrival → release": {}}}]
     (tmp_path / "claim.json").write_text(json.dumps(a_claim(contexts=[small], validation=[])))
@@ -365,7 +361,8 @@ def test_the_command_writes_both_files_with_measurements(tmp_path):
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_command_names_the_file_that_it_cannot_read(tmp_path):
+def test_command_names_unreadable_file(tmp_path):
+    """The command names the file that it cannot read."""
     (tmp_path / "claim.json").write_text("{")
     done = CliRunner().invoke(report_command, [str(tmp_path / "claim.json"), "-o", str(tmp_path / "r.html")])
     assert done.exit_code == 1
@@ -379,25 +376,31 @@ def test_the_command_names_the_file_that_it_cannot_read(tmp_path):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_run_has_a_report_of_its_own(language, tmp_path):
+def test_run_has_a_report_of_its_own(language, tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(a_result()))
     asked = [str(tmp_path / "result.json"), "--language", language, "-o", str(tmp_path / "r.html")]
     done = CliRunner().invoke(report_command, asked)
     assert done.exit_code == 0, done.output
     text = text_of((tmp_path / "r.html").read_text("utf-8"))
-    words = Words(language)
-    for said_so in (words.say("clock.total"), words.say("channel.red"), words.say("station.document check"), "18.5"):
+    labels = Labels(language)
+    for said_so in (
+        labels.text("clock.total"),
+        labels.text("channel.red"),
+        labels.text("station.document check"),
+        "18.5",
+    ):
         assert said_so in text
     assert "clearance-sim run office --seed 7 --replications 20 --json result.json" in text
 
 
-def test_a_desk_that_nobody_came_to_shows_dashes():
+def test_desk_that_nobody_came_to_shows_dashes():
     document = compose_run(a_result(), "en")
     (table,) = [block for block in document.sections[1].blocks if isinstance(block, Table)]
     assert table.rows[2] == ("closed", *["–"] * 6)
     assert "–" not in table.rows[0]
 
 
-def test_the_longest_names_and_titles_keep_to_their_room():
+def test_long_titles_are_wrapped_to_width():
+    """The longest names and titles keep to their room."""
     assert wrapped("automatic acceptance, ledger, officers 24×7", 20) == "automatic\nacceptance, ledger,\nofficers 24×7"
     assert wrapped("全天候自动受理与放行", 10) == "全天候自动\n受理与放行"

@@ -5,13 +5,13 @@ name = "office"
 
 [stations.lodge]
 servers = 2
-service = { law = "exponential", mean_h = 0.25 }
+service = { distribution = "exponential", mean_h = 0.25 }
 next = { review = 0.3, exit = 0.7 }
 
 [stations.review]
 servers = 3
 calendar = "desk"
-service = { law = "log-normal", median_h = { value = 0.5, source = "assumption", range = [0.2, 2] }, p90_h = 2 }
+service = { distribution = "log-normal", p90_h = 2, median_h = { value = 0.5, source = "assumed", range = [0.2, 2] } }
 next = "exit"
 
 [calendars.desk]

@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from clearance_sim.scenario.reading import loads
+from clearance_sim.scenario.loader import loads
 from clearance_sim.staffing.rosters import cost, read_offer
 from clearance_sim.staffing.search import Bench, Fate, search
 from clearance_sim.staffing.targets import read_target
@@ -11,7 +11,7 @@ OFFICE = """
 name = "office"
 [stations.check]
 servers = 2
-service = { law = "exponential", mean_h = 0.5 }
+service = { distribution = "exponential", mean_h = 0.5 }
 next = "exit"
 [arrivals.all]
 rate_per_h = 2.0
@@ -37,7 +37,8 @@ def the_offers(office):
     ]
 
 
-def test_the_cheapest_roster_is_the_one_that_trying_all_of_them_finds(office):
+def test_cheapest_roster_matches_exhaustive_search(office):
+    """The cheapest roster is the one that trying all of them finds."""
     offers = the_offers(office)
     target = read_target("P90(lodgement → release) <= 3h", list(office.clocks))
     found = search(office, offers, [target], first=8, most=32, workers=1)
@@ -54,7 +55,8 @@ def test_rosters_without_enough_hours_are_skipped_unseen(office):
     assert all(sum(tried.roster) >= 3 for tried in found.tried)
 
 
-def test_what_fails_with_all_others_at_their_most_is_not_tried_with_fewer(office):
+def test_rosters_weaker_than_failed_are_skipped(office):
+    """What fails with all others at their most is not tried with fewer."""
     offers = [
         read_offer("check: daily 00:00-12:00 x0-6", office),
         read_offer("check: daily 12:00-24:00 x0-6 @3", office),
@@ -68,7 +70,8 @@ def test_what_fails_with_all_others_at_their_most_is_not_tried_with_fewer(office
     assert found.best.cost >= min(cost(offers, roster) for roster in good)
 
 
-def test_an_impossible_target_is_said_to_be_out_of_reach(office):
+def test_impossible_target_finds_no_roster(office):
+    """An impossible target is said to be out of reach."""
     target = read_target("mean(lodgement → release) <= 0.1h", list(office.clocks))
     found = search(office, the_offers(office), [target], first=8, most=16, workers=1)
     assert found.best is None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.staffing.selection import select
+from clearance_sim.staffing.search import select
 
 
 def normal_systems(means, seed, shared=0.0):
@@ -13,7 +13,8 @@ def normal_systems(means, seed, shared=0.0):
     return sample
 
 
-def test_the_smallest_system_is_kept_as_often_as_promised():
+def test_smallest_system_is_kept_as_promised():
+    """The smallest system is kept as often as promised."""
     right = sum(
         select(3, normal_systems([1.0, 1.5, 1.6], seed), indifference=0.5, confidence=0.95, most=400).best == 0
         for seed in range(100)
@@ -21,7 +22,7 @@ def test_the_smallest_system_is_kept_as_often_as_promised():
     assert right >= 95
 
 
-def test_a_hopeless_system_is_dropped_early():
+def test_hopeless_system_is_dropped_early():
     choice = select(2, normal_systems([0.0, 10.0], 1), indifference=0.5)
     assert (choice.best, choice.decided) == (0, True)
     assert max(choice.replications) == 10
@@ -33,7 +34,8 @@ def test_luck_that_systems_share_costs_nothing():
     assert shared == alone
 
 
-def test_equal_systems_are_said_to_be_undecided_when_replications_run_out():
+def test_equal_systems_stay_undecided():
+    """Equal systems are said to be undecided when replications run out."""
     choice = select(2, normal_systems([1.0, 1.0], 5), indifference=0.01, most=20)
     assert not choice.decided
     assert choice.survivors == (0, 1)
@@ -44,6 +46,6 @@ def test_one_system_needs_no_race():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_choice_is_the_same_whenever_asked(seed):
+def test_choice_is_the_same_whenever_asked(seed):
     sample = normal_systems([1.0, 1.1, 1.2], seed)
     assert select(3, sample, 0.2) == select(3, sample, 0.2)

@@ -23,7 +23,7 @@ def test_targets_are_read_as_people_write_them(words, statistic, bound):
     assert target.clock in CLOCKS
 
 
-def test_a_target_is_kept_when_nothing_is_short():
+def test_target_is_kept_when_nothing_is_short():
     hours = np.arange(1.0, 11.0)
     assert read_target("P90(arrival → release) <= 9.1h", CLOCKS).shortfall(hours) == pytest.approx(0)
     assert read_target("share(arrival → release, 8h) >= 80%", CLOCKS).shortfall(hours) == pytest.approx(0)

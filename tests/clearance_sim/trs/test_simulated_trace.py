@@ -34,7 +34,8 @@ def test_waiting_at_a_desk_agrees_with_the_simulation(simulated):
     assert found["lodge"].mean_waiting == pytest.approx(result.stations["lodge"].wait.mean.value, rel=1e-6)
 
 
-def test_the_classes_that_goods_end_in_are_told_apart(simulated):
+def test_trace_splits_by_final_class(simulated):
+    """The classes that goods end in are told apart."""
     _, trace = simulated
     found = study(read_log(trace), Question(by=("class",)))
     groups = [interval for interval in found.intervals if interval.group.startswith("class=")]

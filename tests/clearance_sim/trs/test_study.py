@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from clearance_sim.commands.trs import command as trs_command
+from clearance_sim.commands.trs import trs_command
 from clearance_sim.trs import LogError, Question, read_column_map, read_log, study
 from clearance_sim.trs.column_map import MapError
 from clearance_sim.trs.exchange import ocel, xes
-from clearance_sim.trs.figures import Resampling, figures, quantile
+from clearance_sim.trs.figures import Resampling, figures, kaplan_meier, quantile
 from clearance_sim.trs.study import hours_asked
-from clearance_sim.trs.survival import kaplan_meier
 
 MONDAY = datetime(2026, 1, 5, 1, tzinfo=UTC)  # nine o'clock in Shanghai
 
@@ -68,7 +67,7 @@ def a_trace(folder, visits_by_case, name="trace.parquet", **metadata):
 # Figures
 
 
-def test_the_four_intervals_of_one_declaration(tmp_path):
+def test_four_intervals_of_one_declaration(tmp_path):
     log = a_log(tmp_path, *cleared("a", 0, 5, 7), ("a", "gate-out", 9.5))
     found = study(read_log(log))
     got = {name: found.interval(name).figures.mean.value for name in found_names(found)}
@@ -85,18 +84,21 @@ def found_names(found):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 11, 97])
-def test_quantiles_are_those_of_the_standard_library_to_the_last_bit(size):
+def test_quantiles_match_standard_library_to_the_bit(size):
+    """Quantiles are those of the standard library to the last bit."""
     hours = np.sort(np.random.default_rng(size).lognormal(2, 1, size))
     expected = statistics.quantiles(hours, n=20, method="inclusive") if size > 1 else [hours[0]] * 19
     assert [quantile(hours, n, 20) for n in range(1, 20)] == expected
     assert quantile(hours, 1, 2) == statistics.median(hours)
 
 
-def test_one_duration_is_each_of_its_own_quantiles_to_the_last_bit():
+def test_single_duration_is_its_every_quantile():
+    """One duration is each of its own quantiles to the last bit."""
     assert quantile(np.array([0.0004021375]), 9, 10) == 0.0004021375
 
 
-def test_bootstrap_intervals_cover_the_truth_as_often_as_they_say():
+def test_bootstrap_intervals_cover_truth_as_stated():
+    """Bootstrap intervals cover the truth as often as they say."""
     rng = np.random.default_rng(7)
     truth = {"mean": float(np.exp(0.5)), "median": 1.0, "within_target": 0.5}
     hits = dict.fromkeys(truth, 0)
@@ -115,7 +117,8 @@ def test_goods_that_shared_a_day_are_drawn_together():
     assert together.mean.high - together.mean.low > 4 * (alone.mean.high - alone.mean.low)
 
 
-def test_bins_of_a_large_sample_change_intervals_by_little():
+def test_binning_large_sample_changes_intervals_little():
+    """Bins of a large sample change intervals by little."""
     hours = np.random.default_rng(3).lognormal(2, 1, 50_000)
     found = figures(hours, 8, Resampling(), None)
     spread = 1.96 * hours.std() / np.sqrt(len(hours))
@@ -123,7 +126,7 @@ def test_bins_of_a_large_sample_change_intervals_by_little():
     assert found.mean.high == pytest.approx(found.mean.value + spread, abs=0.2 * spread)
 
 
-def test_the_same_seed_gives_the_same_study(tmp_path):
+def test_same_seed_gives_the_same_study(tmp_path):
     log = a_log(tmp_path, *(row for n in range(30) for row in cleared(f"d{n}", n, n + 1, n + 2 + n % 7)))
     first, again, other = (study(read_log(log), Question(resampling=Resampling(seed))).to_json() for seed in (1, 1, 2))
     assert first == again
@@ -138,7 +141,8 @@ def test_extremes_are_counted_not_removed(tmp_path):
     assert found.mean.value > 30
 
 
-def test_kaplan_meier_gives_the_published_curve_of_the_remission_data():
+def test_kaplan_meier_matches_published_remission_curve():
+    """Kaplan meier gives the published curve of the remission data."""
     # Freireich et al. 1963, the 6-MP arm, as in every textbook of survival analysis: S(6) .857, S(10) .753, median 23.
     ended = [6, 6, 6, 7, 10, 13, 16, 22, 23]
     watched = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
@@ -160,13 +164,15 @@ def test_open_cases_are_kept_and_move_the_estimate(tmp_path):
     assert found.survival.p90 is None
 
 
-def test_without_open_cases_kaplan_meier_and_the_plain_share_agree(tmp_path):
+def test_kaplan_meier_without_censoring_matches_plain_share(tmp_path):
+    """Without open cases kaplan meier and the plain share agree."""
     rows = [row for n in range(10) for row in cleared(f"d{n}", 0, 0, n + 1)]
     found = study(read_log(a_log(tmp_path, *rows)), Question(target_hours=4)).interval("arrival_to_release")
     assert found.survival.within_target.value == pytest.approx(found.figures.within_target.value)
 
 
-def test_splits_and_peak_hours_in_the_office_s_own_zone(tmp_path):
+def test_peak_hours_follow_the_offices_zone(tmp_path):
+    """Splits and peak hours in the office s own zone."""
     rows = [*cleared("a", 0, 0, 4, "YIWU"), *cleared("b", 11, 11, 23, "NINGBO")]
     found = study(read_log(a_log(tmp_path, *rows), zone="Asia/Shanghai"), Question(by=("office",)))
     got = {i.group: i.figures.mean.value for i in found.intervals if i.name == "arrival_to_release"}
@@ -177,7 +183,8 @@ def test_splits_and_peak_hours_in_the_office_s_own_zone(tmp_path):
 # Simulated traces
 
 
-def test_a_trace_tells_its_own_start_clocks_and_parties(tmp_path):
+def test_trace_brings_its_start_clocks_and_parties(tmp_path):
+    """A trace tells its own start clocks and parties."""
     trace = a_trace(
         tmp_path,
         [[("ship", 1, 1, 3, 2), ("desk", 2, 5, 6)]],
@@ -198,7 +205,8 @@ def test_a_trace_tells_its_own_start_clocks_and_parties(tmp_path):
     assert (ship.name, ship.party, ship.mean, ship.mean_waiting) == ("ship", None, 2, 0)
 
 
-def test_a_trace_as_csv_counts_from_the_first_entry_to_the_last_end(tmp_path):
+def test_csv_trace_counts_first_entry_to_last_end(tmp_path):
+    """A trace as csv counts from the first entry to the last end."""
     found = study(read_log(a_trace(tmp_path, [[("a", 1, 1, 2), ("b", 2, 5, 6)], [("a", 3, 3, 4)]], "trace.csv")))
     assert [found.interval("arrival_to_release").figures.shortest, found.released] == [1, 2]
 
@@ -208,7 +216,8 @@ def test_visits_of_one_stage_add_up(tmp_path):
     assert (stage.mean, stage.mean_waiting) == (5, 1)
 
 
-def test_a_case_still_inside_at_the_end_of_a_trace_is_open(tmp_path):
+def test_case_inside_at_end_is_open(tmp_path):
+    """A case still inside at the end of a trace is open."""
     trace = a_trace(tmp_path, [[("desk", 0, 1, 2)], [("desk", 1, 2, 3), ("lab", 3, None, None)]])
     found = study(read_log(trace))
     assert (found.released, found.open) == (1, 1)
@@ -237,7 +246,7 @@ def test_doubtful_cases_are_counted_and_named_by_row(tmp_path):
         ("good", "lodged", 1.5),
     ]
     found = study(read_log(a_log(tmp_path, *rows)))
-    told = {fault.what: (fault.rows, fault.count) for fault in found.findings}
+    told = {str(fault.what): (fault.rows, fault.count) for fault in found.findings}
     assert told == {
         "events that are in the log twice": ((11,), 1),
         "declarations lodged more than once": ((12,), 1),
@@ -249,7 +258,7 @@ def test_doubtful_cases_are_counted_and_named_by_row(tmp_path):
     assert found.interval("arrival_to_release").figures.mean.value == 1  # 2 h and, released before arrival, 0 h
 
 
-def test_an_ordinary_log_has_nothing_doubtful(tmp_path):
+def test_ordinary_log_has_nothing_doubtful(tmp_path):
     assert study(read_log(a_log(tmp_path, *cleared("good", 0, 1, 2)))).findings == ()
 
 
@@ -264,7 +273,8 @@ def test_an_ordinary_log_has_nothing_doubtful(tmp_path):
         ("", "times that cannot be read (row 2)"),
     ],
 )
-def test_a_time_that_nobody_can_place_is_refused_with_its_row(tmp_path, time, told):
+def test_unplaceable_time_is_refused_with_row(tmp_path, time, told):
+    """A time that nobody can place is refused with its row."""
     rows = cleared("a", 0, 1, 2)
     rows[1] = ("a", "lodged", time)
     with pytest.raises(LogError) as refused:
@@ -272,7 +282,7 @@ def test_a_time_that_nobody_can_place_is_refused_with_its_row(tmp_path, time, to
     assert told in str(refused.value)
 
 
-def test_a_parquet_time_without_zone_is_refused(tmp_path):
+def test_parquet_time_without_zone_is_refused(tmp_path):
     frame = pd.DataFrame({"declaration": ["a"], "step": ["lodged"], "occurred_at": [datetime(2026, 1, 5)]})
     frame.to_parquet(tmp_path / "naive.parquet")
     with pytest.raises(LogError, match="no zone"):
@@ -285,20 +295,22 @@ def test_many_wrong_rows_are_counted(tmp_path):
     assert "rows 1, 2, 3, 4, 5 and 35 more" in str(refused.value)
 
 
-def test_a_log_that_no_map_fits_names_its_columns(tmp_path):
+def test_log_without_fitting_map_names_columns(tmp_path):
+    """A log that no map fits names its columns."""
     (tmp_path / "x.csv").write_text("id,what\n1,2\n")
     with pytest.raises(LogError, match=r"--columns MAP.toml what id, what hold"):
         read_log(tmp_path / "x.csv")
 
 
-def test_a_log_without_events_or_release_is_refused(tmp_path):
+def test_log_without_events_or_release_is_refused(tmp_path):
     with pytest.raises(LogError, match="holds no event"):
         read_log(a_log(tmp_path))
     with pytest.raises(LogError, match="nothing in the log is a release"):
         study(read_log(a_log(tmp_path, ("a", "lodged", 1))))
 
 
-def test_a_split_that_the_log_does_not_know_is_refused(tmp_path):
+def test_unknown_split_is_refused(tmp_path):
+    """A split that the log does not know is refused."""
     with pytest.raises(LogError, match="cannot split by channel: this log tells apart office, peak"):
         study(read_log(a_log(tmp_path, *cleared("a", 0, 1, 2))), Question(by=("channel",)))
 
@@ -317,7 +329,8 @@ released = ["OUT", "FREE"]
 """
 
 
-def test_another_system_s_log_is_read_by_a_map(tmp_path):
+def test_foreign_log_is_read_by_map(tmp_path):
+    """Another system s log is read by a map."""
     (tmp_path / "map.toml").write_text(MAP)
     (tmp_path / "log.csv").write_text(
         "no,what,at,lane\n1,IN,2026-01-05T09:00:00+08:00,red\n1,FREE,2026-01-05T02:00:00Z,red\n"
@@ -339,13 +352,14 @@ def test_another_system_s_log_is_read_by_a_map(tmp_path):
         (("[events]", "[events"), "cannot be read as TOML"),
     ],
 )
-def test_a_wrong_map_says_what_to_mend(tmp_path, change, told):
+def test_wrong_map_says_what_to_fix(tmp_path, change, told):
     (tmp_path / "map.toml").write_text(MAP.replace(*change))
     with pytest.raises(MapError, match=told):
         read_column_map(tmp_path / "map.toml")
 
 
-def test_the_example_in_the_documentation_of_maps_is_a_map(tmp_path):
+def test_documented_column_map_is_valid(tmp_path):
+    """The example in the documentation of maps is a map."""
     from clearance_sim.trs import column_map
 
     example = "\n".join(line[4:] for line in column_map.__doc__.splitlines() if line.startswith("    "))
@@ -378,7 +392,7 @@ def test_ocel_relates_events_to_their_declaration_and_office(tmp_path):
 # The command
 
 
-def test_the_command_prints_writes_and_exports(tmp_path):
+def test_command_prints_writes_and_exports(tmp_path):
     log = a_log(tmp_path, *(row for n in range(12) for row in cleared(f"d{n}", 24 * n, 24 * n + 1, 24 * n + 3)))
     asked = [str(log), "--by", "office", "--target", "120min", "--json", str(tmp_path / "trs.json")]
     done = CliRunner().invoke(trs_command, [*asked, "--export", str(tmp_path / "log.xes")])
@@ -402,7 +416,8 @@ def test_the_command_prints_writes_and_exports(tmp_path):
         (["--export", "x.pdf"], "choose such a name"),
     ],
 )
-def test_the_command_refuses_in_one_line_and_says_what_to_mend(tmp_path, option, told):
+def test_command_refuses_in_one_line_with_fix(tmp_path, option, told):
+    """The command refuses in one line and says what to fix."""
     done = CliRunner().invoke(trs_command, [str(a_log(tmp_path, *cleared("a", 0, 1, 2))), *option])
     assert done.exit_code == 1
     assert told in done.output

@@ -5,17 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from clearance_sim.validation import chains, exact
+from clearance_sim.validation import exact
 from clearance_sim.validation.cases import all_cases
 from clearance_sim.validation.exact import Roster
 
 
-def test_erlangs_loss_is_that_of_a_queue_without_room():
+def test_erlang_b_matches_queue_without_room():
+    """Erlangs loss is that of a queue without room."""
     for servers, offered in ((1, 0.5), (5, 3.0), (10, 12.0)):
         assert exact.erlang_b(servers, offered) == pytest.approx(exact.mmck(offered, 1.0, servers, 0)[0], rel=1e-12)
 
 
-def test_a_long_waiting_room_waits_as_an_endless_one():
+def test_long_waiting_room_matches_endless_one():
+    """A long waiting room waits as an endless one."""
     lost, waiting = exact.mmck(2.4, 1.0, 3, 600)
     assert lost < 1e-12
     assert waiting / 2.4 == pytest.approx(exact.mmc_wait(2.4, 1.0, 3), rel=1e-9)
@@ -42,33 +44,37 @@ def test_priorities_keep_the_mean_wait_of_all():
     )
 
 
-def test_the_first_priority_that_interrupts_never_meets_the_others():
+def test_first_pre_emptive_priority_ignores_others():
+    """The first priority that interrupts never meets the others."""
     first, *_ = exact.pre_emptive_sojourns([0.2, 0.3], [1.0, 1.0], [2.0, 2.0])
     assert first == pytest.approx(exact.mmc_wait(0.2, 1.0, 1) + 1.0, rel=1e-12)
 
 
-def test_a_network_of_one_station_is_that_station():
+def test_network_of_one_station_is_that_station():
     times, through = exact.jackson_sojourns([2.4], [[0.0]], [1.0], [3])
     assert times == pytest.approx([through])
     assert through == pytest.approx(exact.mmc_wait(2.4, 1.0, 3) + 1.0, rel=1e-12)
 
 
-def test_a_queue_that_started_empty_long_ago_has_forgotten_it():
-    (number,) = chains.from_empty(0.5, 1.0, 1, [2000.0])
+def test_queue_long_after_empty_start_is_stationary():
+    """A queue that started empty long ago has forgotten it."""
+    (number,) = exact.from_empty(0.5, 1.0, 1, [2000.0])
     assert number == pytest.approx(1.0, rel=1e-9)
 
 
-def test_a_roster_that_never_changes_is_a_plain_queue():
+def test_constant_roster_matches_plain_queue():
+    """A roster that never changes is a plain queue."""
     roster = Roster(1.8, 0.9, (3, 3, 3), 8.0)
     plain = exact.mmc_wait(1.8, 0.9, 3) + 0.9
-    assert chains.drain_sojourn(roster) == pytest.approx(plain, rel=1e-8)
-    assert chains.pre_empt_resume_sojourn(roster) == pytest.approx(plain, rel=1e-8)
-    assert chains.crew_sojourn(roster) < plain, "a new crew is free while the old one finishes"
+    assert exact.drain_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert exact.pre_empt_resume_sojourn(roster) == pytest.approx(plain, rel=1e-8)
+    assert exact.crew_sojourn(roster) < plain, "a new crew is free while the old one finishes"
 
 
-def test_what_stops_at_night_takes_longer_than_what_is_finished():
+def test_pre_emption_waits_longer_than_drain():
+    """What stops at night takes longer than what is finished."""
     roster = Roster(1.8, 0.9, (0, 5, 2), 8.0)
-    assert chains.crew_sojourn(roster) < chains.drain_sojourn(roster) < chains.pre_empt_resume_sojourn(roster)
+    assert exact.crew_sojourn(roster) < exact.drain_sojourn(roster) < exact.pre_empt_resume_sojourn(roster)
 
 
 def test_swinging_arrivals_of_whole_cycles_are_the_mean():
@@ -76,7 +82,8 @@ def test_swinging_arrivals_of_whole_cycles_are_the_mean():
     assert exact.swinging_infinite_servers(10.0, 0.0, 24.0, 4.0, [3.0]) == [40.0]
 
 
-def test_memoryless_gaps_make_the_bound_of_kingman_the_wait_itself():
+def test_kingman_bound_lies_above_markov_wait():
+    """Memoryless gaps make the bound of kingman the wait itself."""
     assert exact.kingman_bound(1.25, 1.0, 1.0, 1.0) >= exact.mmc_wait(0.8, 1.0, 1)
     assert exact.deterministic_arrivals_wait(1.25, 1.0) < exact.mmc_wait(0.8, 1.0, 1)
 

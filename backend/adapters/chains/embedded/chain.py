@@ -39,6 +39,7 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
+from backend.domain.message import Message, message_of
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,9 @@ class EmbeddedChain:
         if was_mined_meanwhile:
             return
         if transaction.nonce < mined:
-            raise TransactionRejected(f"nonce {transaction.nonce} is used up: the account is at {mined}")
+            raise TransactionRejected(
+                Message("nonce {nonce} is used up: the account is at {mined}", nonce=transaction.nonce, mined=mined)
+            )
         with self._shared:
             if transaction.hash not in self._pool:
                 self._admit(transaction, sender)
@@ -227,11 +230,13 @@ class EmbeddedChain:
             try:
                 yield self._readers_chain
             except sqlite3.Error as fault:
-                raise ChainUnavailable(f"{self._path} cannot be read: {fault}") from fault
+                raise ChainUnavailable(
+                    Message("{path} cannot be read: {fault}", path=self._path, fault=message_of(fault))
+                ) from fault
 
     def _require_open(self) -> None:
         if self._closing.is_set():
-            raise ChainUnavailable(f"{self._path} is closed")
+            raise ChainUnavailable(Message("{path} is closed", path=self._path))
 
     def _mined_nonce(self, chain: MiningChain, address: Address) -> int:
         """The nonce of an account at the head, looked up once for each head: a burst of transactions asks it often."""
@@ -266,16 +271,26 @@ class EmbeddedChain:
             transaction.validate()
             sender = transaction.sender
         except _UNREADABLE as fault:
-            raise TransactionRejected(f"the transaction is not valid: {fault}") from fault
+            raise TransactionRejected(
+                Message("the transaction is not valid: {fault}", fault=message_of(fault))
+            ) from fault
         if transaction.chain_id not in (None, self.chain_id()):
-            raise TransactionRejected(f"signed for chain {transaction.chain_id}, this is {self.chain_id()}")
+            raise TransactionRejected(
+                Message(
+                    "signed for chain {chain_id}, this is {expected}",
+                    chain_id=transaction.chain_id,
+                    expected=self.chain_id(),
+                )
+            )
         if not transaction.intrinsic_gas <= transaction.gas <= BLOCK_GAS_LIMIT:
-            raise TransactionRejected(f"gas {transaction.gas} is below the least needed or above a block's limit")
+            raise TransactionRejected(
+                Message("gas {gas} is below the least needed or above a block's limit", gas=transaction.gas)
+            )
         return transaction, sender
 
     def _admit(self, transaction: SignedTransactionAPI, sender: Address) -> None:
         if self._pool.holds_nonce(sender, transaction.nonce):
-            raise TransactionRejected(f"another transaction waits with nonce {transaction.nonce}")
+            raise TransactionRejected(Message("another transaction waits with nonce {nonce}", nonce=transaction.nonce))
         if len(self._pool) >= POOL_LIMIT:
             raise ChainUnavailable("too many transactions wait")
         self._pool.add(transaction, sender)

@@ -1,4 +1,4 @@
-"""The verdicts kept with decisions are told in the words of today."""
+"""The verdicts kept with decisions, and the faults of scenario files, are told in the words of today."""
 
 from typing import Any
 
@@ -60,6 +60,7 @@ REASONS = {
     "quantity-drawn": "drawdown-recorded",
 }
 """Reason codes as they were and as they are; the others kept their names."""
+_SIMULATION = sa.table("simulation", sa.column("id", sa.String), sa.column("faults", sa.JSON))
 _DECISION = sa.table("decision", sa.column("id", sa.String), sa.column("verdict", sa.JSON))
 
 
@@ -68,6 +69,10 @@ def upgrade() -> None:
     for number, verdict in connection.execute(sa.select(_DECISION.c.id, _DECISION.c.verdict)).all():
         changed = sa.update(_DECISION).where(_DECISION.c.id == number).values(verdict=in_words_of_today(verdict))
         connection.execute(changed)
+    for number, faults in connection.execute(sa.select(_SIMULATION.c.id, _SIMULATION.c.faults)).all():
+        if faults:
+            renamed = [{"fix" if name == "mend" else name: text for name, text in one.items()} for one in faults]
+            connection.execute(sa.update(_SIMULATION).where(_SIMULATION.c.id == number).values(faults=renamed))
 
 
 def in_words_of_today(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The kinds of record. Whatever depends on a kind, here, on the pages or in an interface, is read off its module."""
+
+from collections.abc import Mapping
+
+from backend.domain.kinds import (
+    certificate_of_origin,
+    declaration,
+    inspection_report,
+    invoice,
+    movement_event,
+    order,
+    payment_receipt,
+    phytosanitary_certificate,
+    waybill,
+)
+from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, Lane, RecordKind, Signing
+from backend.domain.parties import Role
+
+KINDS: Mapping[Kind, RecordKind] = {
+    stated.kind: stated
+    for stated in (
+        certificate_of_origin.KIND,
+        inspection_report.KIND,
+        phytosanitary_certificate.KIND,
+        declaration.KIND,
+        # In the order in which a sale leaves them.
+        order.KIND,
+        payment_receipt.KIND,
+        waybill.KIND,
+        invoice.KIND,
+        movement_event.KIND,
+    )
+}
+BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}
+CERTIFIED = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.CERTIFIED)
+"""Kinds that issuers sign for merchants."""
+OWN = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.OWN)
+"""Papers of their own trade that merchants sign."""
+ISSUERS = tuple(dict.fromkeys(role for kind in CERTIFIED for role in sorted(KINDS[kind].signed_by)))
+"""Roles that certify something for others."""
+
+
+def signed_by(role: Role) -> frozenset[Kind]:
+    """The kinds that a role may sign."""
+    return frozenset(kind for kind, stated in KINDS.items() if role in stated.signed_by)
+
+
+def certified_by(role: Role) -> frozenset[Kind]:
+    """The kinds that a role certifies for others."""
+    return signed_by(role) & frozenset(CERTIFIED)
+
+
+def own_words(field: str) -> FieldWords | None:
+    """What the kind that brought this field calls it; None for a field that many kinds have."""
+    return next((stated.words[field] for stated in KINDS.values() if field in stated.words), None)
+
+
+def accreditation_bits(role: Role) -> int:
+    """The kinds of an accreditation that covers what a role may sign; 0 where it signs nothing."""
+    return sum({1 << KINDS[kind].accreditation_bit for kind in signed_by(role)})
+
+
+__all__ = [
+    "BY_SLUG",
+    "CERTIFIED",
+    "ISSUERS",
+    "KINDS",
+    "OWN",
+    "Audience",
+    "Certification",
+    "FieldWords",
+    "Kind",
+    "Lane",
+    "RecordKind",
+    "Signing",
+    "accreditation_bits",
+    "certified_by",
+    "own_words",
+    "signed_by",
+]

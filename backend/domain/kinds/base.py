@@ -1,0 +1,144 @@
+"""What is stated of a kind of record: one ``RecordKind`` each, in a module of its own beside this one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from backend.domain.fields import Document
+from backend.domain.parties import Role
+
+
+class Kind(IntEnum):
+    """The number of a kind: the first byte of its entries. It never changes and is never given again."""
+
+    CERTIFICATE_OF_ORIGIN = 1
+    INSPECTION_REPORT = 2
+    DECLARATION = 3
+    INVOICE = 4
+    ORDER = 5
+    PAYMENT_RECEIPT = 6
+    WAYBILL = 7
+    MOVEMENT_EVENT = 8
+    PHYTOSANITARY_CERTIFICATE = 9
+
+    @property
+    def slug(self) -> str:
+        """Its name in addresses and in what a declaration names."""
+        return self.name.lower().replace("_", "-")
+
+
+class Lane(IntEnum):
+    """A batch's entries stand in four runs, in this order, so that one number tells which rules a place obeys."""
+
+    ORIGIN = 0
+    INSPECTION = 1
+    DECLARATION = 2
+    OTHER = 3
+
+
+class Audience(StrEnum):
+    """For whom fields are chosen."""
+
+    PUBLIC_LABEL = "public-label"
+    BUYER = "buyer"
+    BANK = "bank"
+    CUSTOMS = "customs"
+
+
+class Signing(StrEnum):
+    """How a record of a kind comes to be signed."""
+
+    LODGED = "lodged"
+    """By the merchant who lodges it, with the records that it relies on."""
+    OWN = "own"
+    """By the merchant whose own paper it is."""
+    CERTIFIED = "certified"
+    """By an issuer, of its own accord or on a merchant's statement that was submitted to it."""
+
+
+A_MERCHANT = {
+    "name": "Yiwu Morning Star Trading Co., Ltd.",
+    "postalAddress": "88 Chouzhou North Road, Yiwu, Zhejiang",
+    "countryCode": "CN",
+}
+A_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
+A_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
+A_MOMENT = "2026-03-31T06:05:00Z"
+"""What stands in the examples of more than one kind."""
+
+
+@dataclass(frozen=True)
+class FieldWords:
+    """A field that only this kind has: its label, and what an importer is told of it, with an example."""
+
+    label: str
+    meaning: str
+    example: str
+
+
+@dataclass(frozen=True)
+class Certification:
+    """What stands on the pages of a kind that an issuer signs for merchants.
+
+    ``number_stem`` begins the first number of an issuer that has given none. ``from_product``: the field that each
+    attribute of a product fills. ``set_by_issuer``: fields that the issuer fills in itself when it confirms.
+    """
+
+    number_stem: str
+    signer: str
+    sentence: str
+    from_product: Mapping[str, str] = field(default_factory=dict)
+    set_by_issuer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordKind:
+    """A kind of record: what it says, who signs it, under which rules, and who is shown what of it.
+
+    ``collection`` is its address in the programming interface, ``operation`` what a request there does, ``example`` the
+    body that the interface's description shows: it must be a valid document.
+
+    Field names are those of the JSON. ``number_field`` holds the number that the signer gives, ``merchant_field`` the
+    party that is the merchant: who holds the record. ``accreditation_bit`` (0 to 7) covers the kind in an
+    accreditation; ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together.
+    ``is_bound_to_chapters``: an accreditation must cover the HS chapter of its ``hsCode`` too. ``without_form`` and
+    ``without_import`` say why there is none, where there is none.
+    """
+
+    kind: Kind
+    model: type[Document]
+    collection: str
+    operation: str
+    example: Mapping[str, Any]
+    names: str
+    help: str
+    signing: Signing
+    signed_by: frozenset[Role]
+    lane: Lane
+    accreditation_bit: int
+    number_field: str
+    merchant_field: str | None
+    shown_to: Mapping[Audience, tuple[str, ...]]
+    shares_bit_with: Kind | None = None
+    is_bound_to_chapters: bool = False
+    schema_version: int = 1
+    certification: Certification | None = None
+    words: Mapping[str, FieldWords] = field(default_factory=dict)
+    without_form: str | None = None
+    without_import: str | None = None
+
+    @property
+    def credential_type(self) -> str:
+        """The type that its credentials have."""
+        return self.model.__name__
+
+    @property
+    def has_label(self) -> bool:
+        """Whether anybody who scans a label may read of it: only what an issuer certified has a public page."""
+        return self.certification is not None and Audience.PUBLIC_LABEL in self.shown_to
+
+    @property
+    def every_field(self) -> tuple[str, ...]:
+        """The names of all fields that it may have, in their order."""
+        return tuple(info.alias or name for name, info in self.model.model_fields.items())

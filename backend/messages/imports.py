@@ -1,0 +1,218 @@
+"""What the notes of an import say: English, which is also the key in the catalogue."""
+
+from collections.abc import Mapping
+
+from backend.domain.interop.field_help import Meaning
+from backend.domain.interop.reading import Mark, Note, UnknownFormat, Unusable
+from backend.domain.message import Message, filled
+from backend.domain.units import UNITS
+from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
+
+_LONGEST = {"value": 80, "raw": 80}
+"""Characters that are shown of a value; explanations may be longer."""
+
+SENTENCES: dict[str, str] = {
+    # taken
+    "taken": "{value}",
+    "given": "{value} (given by you)",
+    "rows": "filled in {rows} of {all} rows",
+    # converted
+    "given-instead": "{value} (given by you instead of {raw})",
+    "country-code": "{raw} is {value}",
+    "country-name": "{raw} is {value} in ISO 3166",
+    "day-of-instant": "{value}, the day of {raw} in its own time zone",
+    "valid-from": "{value}: validFrom ({raw}) read as the day of issue",
+    "joined": "{value} (its {count} parts joined)",
+    "mass": "{raw} × {factor} kg = {value} kg exactly",
+    "mass-rounded": "{raw} × {factor} kg = {value} kg, rounded to the gram",
+    "counted": "{value} (piece): itemCount counts single items",
+    "weighed": "{value} (kilogram): the net weight is the quantity",
+    "manufactured-in": "{value}: a certification of origin names no other origin than the country of manufacture",
+    "not-preferential": "{value}: it says that it claims no preference",
+    "earliest": "{value}, the earliest of {count} observations",
+    "latest": "{value}, the latest of {count} observations",
+    "direction": "{raw} is {value}",
+    "china-unit": "China customs' unit {raw} is {value} ({unit})",
+    "unit-name": "{raw} is {value}",
+    "china-currency": "China customs' currency {raw} is {value}",
+    # lacks
+    "lacking": "{meaning}, such as {example}",
+    "lacking-withheld": "not shown: ask for a copy that shows it, or give it: {meaning}, such as {example}",
+    "lacking-column": "the column is missing: {meaning} (9610: {alias})",
+    "lacking-issuer": "who is to confirm it. Give: --issuer with one of: {known}",
+    # in excess
+    "no-place": "not used: {value}",
+    "left-out": "left out: {why}",
+    "merchant-is-you": "the merchant is whoever lodges",
+    "list-only": "of the 9610 list; a declaration here does not hold it",
+    "unknown-column": "no known column",
+    # heed
+    "proof-not-checked": "its maker's signature was not checked and is not carried over: keep the original file",
+    "sd-signed": (
+        "signed by the key {key}, and not altered since. The file itself brings that key: compare it with what the "
+        "issuer publishes"
+    ),
+    "sd-signer": "{key} is a key of {value}, registered here",
+    "sd-signer-robbed": "{key} is a key of {value} that fell into wrong hands: ask {value} whether this is theirs",
+    "sd-no-key": "its signature was not checked: the key is not in the file (it names {value}). Keep the original file",
+    "sd-other-algorithm": (
+        "its signature was not checked: it is made with {value}, and ES256 is read here. Keep the original file"
+    ),
+    "sd-from": "its issuer lets it hold from {value}",
+    "sd-until": "its issuer lets it hold until {value}",
+    "sd-withheld": "{count} withheld, or digests of nothing to hide how many: only what was shown is read",
+    "kb-checked": "shown to {value} on {day} by the holder of the key {key}",
+    "kb-not-checked": "its holder's signature was not checked: the holder's key (P-256) is not in the file",
+    "original-issuer": "{value} issued the original; here, who confirms it is named with --issuer",
+    "original-maker": "{value} issued the original; here you issue it yourself",
+    "default": "nothing is said; {value} is recorded",
+    "default-rows": "{rows} rows say nothing; {value} is recorded",
+    "table": "{rows} rows, {encoding}, delimiter: {delimiter}",
+    "other-party": "{value}, but you import as {merchant}: customs compare the two",
+    # wrong
+    "unusable": "{why}. It is needed: {meaning}",
+    "unusable-cell": "{why}",
+    "fault": "{what}",
+    "empty-cell": "is empty: {meaning}",
+    "differs": "{value} differs from row {first}, which has the same reference",
+    "column-twice": "this column stands twice, perhaps under both names",
+    "too-many-cells": "{cells} cells under {columns} columns: a text with the delimiter in it needs quotes",
+    "no-rows": "there are no rows under the header",
+    "several-goods": "{count} kinds of goods; a certificate of origin here covers one: split the document",
+    "several-lots": "{count} lots; an inspection report here is about one: split the document",
+    "bare-verdict": (
+        "it says no more than passed or failed: ask the laboratory for the results (ISO/IEC 17025:2017, 7.8.2)"
+    ),
+    "not-your-invoice": (
+        "{value} is the seller, and you import as {merchant}: a merchant signs its own invoices only "
+        "(if that is you under another name: --set seller.name)"
+    ),
+    "lodged-before": "{value} was lodged before",
+    "number-taken": "you have issued invoice {value} before",
+    "stated-before": "the same statement waits before {issuer} already",
+    "twice-given": "{value} stands in {other} as well",
+    "no-such-file": "names no uploaded file of this size: upload it first, or leave attachments out",
+    "malformed-json": "{why}",
+    # credentials secured as SD-JWT
+    "sd-form": (
+        "it is no whole SD-JWT: it was cut off, wrapped or altered on its way. "
+        "Take the file again from whoever sent it to you"
+    ),
+    "sd-json": "a part of it is JSON that programs read differently ({why}). Ask its issuer for a new one",
+    "sd-unsigned": "nobody signed it. Ask its issuer for the signed one",
+    "sd-crit": "its header demands an extension (crit) that is not known here. Ask its issuer for one without",
+    "sd-type": "its type (typ) is {value}; read are {known}. Ask its issuer for one of these",
+    "sd-hash": "its digests are made with {value}; read are {known}. Ask its issuer for one of these",
+    "sd-many": "more than {most} disclosures. Ask for one that shows less",
+    "sd-deep": "nested deeper than {most} levels. Ask its issuer for a new one",
+    "sd-disclosure": "disclosure {place} is damaged. Take the file again from whoever sent it to you",
+    "sd-disclosure-twice": "disclosure {place} stands twice. Take the file again from whoever sent it to you",
+    "sd-foreign": (
+        "disclosure {place} ({name}) is not what the issuer signed: it was altered, or put in, or what it lies in is "
+        "withheld. Take the file again from whoever sent it to you"
+    ),
+    "sd-shape": (
+        "a member was shown here where an element of a list belongs, or the reverse. Ask its issuer for a new one"
+    ),
+    "sd-digests": "the digests here are damaged. Ask its issuer for a new one",
+    "sd-digest-twice": "a digest here stands twice. Ask its issuer for a new one",
+    "sd-name": "{name} would stand here twice, or is no name for a field. Ask its issuer for a new one",
+    "sd-place": "a digest stands here where none belongs. Ask its issuer for a new one",
+    "sd-signature": (
+        "it is not signed by the key that it names: what it says was altered after signing. "
+        "Take the file again from whoever sent it to you"
+    ),
+    "sd-key": "the key in its header is no P-256 key, which ES256 needs. Ask its issuer for a new one",
+    "kb-form": "its holder's signature (key binding) is of no form that is read here. Ask its holder to show it anew",
+    "kb-signature": "its holder's signature is not by the key that the issuer named. Ask its holder to show it anew",
+    "kb-hash": (
+        "its holder signed another choice of fields: some were taken away or put in. Ask its holder to show it anew"
+    ),
+    # why a value is unusable
+    "no-text": "it is no text",
+    "numeric-country": (
+        "{value} is a number: China customs' country numbers are not ISO 3166; write two letters, such as SG"
+    ),
+    "no-country": "{value} names no country (ISO 3166)",
+    "no-day": "{value} is no date: write 2026-03-01",
+    "no-number": "{value} is no number: write digits with a point for decimals and nothing between thousands",
+    "shortened-number": "{value} was shortened by a spreadsheet: format the column as text and enter it again",
+    "no-whole-number": "{value} is no whole number",
+    "no-mass": "{value} is no weight with a unit",
+    "no-mass-unit": "{value} is no unit of mass known here ({known})",
+    "no-currency": "{value} is no ISO 4217 currency code such as USD",
+    "no-criterion": "{value} is none of the origin criteria {known}",
+    "no-agreement": "{value} is none of RCEP, ACFTA, CHAFTA; set NONE only where no preference is claimed",
+    "preference-without-agreement": "it claims a preference and names no agreement",
+    "no-unit": "{value} is no unit in use here ({known})",
+    "china-unit-unknown": (
+        "{value} is no code of a unit in use here: of China customs' unit codes these are known: {known}"
+    ),
+    "no-direction": "{value} is neither E, I, export nor import",
+    "lost-zero": "{value} has an odd number of digits: a spreadsheet may have dropped the leading zero",
+    "no-instant": "{value} is no time with its zone: write 2026-03-01T08:30+08:00",
+    "other-currency": "priced in {value}, the total in {total}",
+    "no-such-path": "{path} leads to no field",
+    # files that are nothing known
+    "not-text": "it is text neither in UTF-8 nor in GB18030 (byte {position}): save it as CSV UTF-8",
+    "no-columns": (
+        "it is neither JSON nor a table of consignments: its first row, {seen}, holds no column names known here "
+        "(docs/import.md lists them)"
+    ),
+    "broken-table": "the table breaks off at row {row}: {why}",
+    "too-many-rows": "more than {most} rows: split the file",
+    "spreadsheet": "it is a spreadsheet file: save it as CSV UTF-8",
+    "pdf": "it is a PDF: attach it to a record in the browser",
+    "xml": "it is XML, which is not read here: a table or JSON is",
+    "too-large": "larger than {most} bytes",
+    "empty": "it is empty",
+    "not-an-object": "it is JSON, but no object. Known are: {known}",
+    "unknown-document": "{seen} is no document known here. Known are: {known}",
+    "unknown-kind": "the kind is {seen}; known are {known}, each with a document object",
+}
+
+
+def words(code: str, values: Mapping[str, object], language: Language) -> str:
+    """The sentence with its values, which are made harmless to look at."""
+    shown = {name: _shown(value, language, _LONGEST.get(name, 600)) for name, value in values.items()}
+    if isinstance(meaning := values.get("meaning"), Meaning):
+        shown["example"] = meaning.example
+    if code == "china-unit":
+        unit = str(values["value"])
+        shown["unit"] = name_in(UNITS[unit], "unit", language) if unit in UNITS else unit
+    if code == "no-place" and values.get("value") is None:
+        shown["value"] = ngettext("{count} value", "{count} values", _count(values.get("count")), language)
+    if "told" in values:
+        shown["value"] = shown["told"]
+    return filled(gettext(SENTENCES[code], language), shown)
+
+
+def tell(note: Note, language: Language = SOURCE) -> str:
+    """What a note says; where many rows say alike, with how many."""
+    rows = note.values.get("rows")
+    said = words(note.code, note.values, language)
+    if note.mark is Mark.CONVERTED and rows is not None:
+        return ngettext("{said} ({count} row)", "{said} ({count} rows)", _count(rows), language, said=said)
+    return said
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _shown(value: object, language: Language, longest: int) -> str:
+    if isinstance(value, Meaning):
+        return gettext(value.text, language)
+    if isinstance(value, Unusable | UnknownFormat):
+        return words(value.reason, value.values, language)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "[…]" if isinstance(value, list) else "{…}"
+    return clear(say(value, language) if isinstance(value, Message) else str(value), longest)
+
+
+def clear(text: str, longest: int = 600) -> str:
+    """Text that cannot move the cursor or hide: control characters are written out, and long text is cut."""
+    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return visible if len(visible) <= longest else f"{visible[: longest - 1]}…"

@@ -1,0 +1,337 @@
+"""The form for each kind of record, made from the model that checks it.
+
+A kind without a layout gets a form with all its fields. A layout says which of them are asked for, in which groups, and
+what stands beside them: a person fills in less than a program may send.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+from pydantic.alias_generators import to_snake
+from wtforms import Field, FieldList, Form, FormField
+
+from backend.domain.kinds import KINDS, Kind, Signing, own_words
+from backend.messages.catalogue import gettext
+from backend.web.forms import choices
+from backend.web.forms.base import (
+    ChoiceField,
+    CountryField,
+    CurrencyField,
+    DayField,
+    LongField,
+    MomentField,
+    NumberField,
+    PaperForm,
+    Row,
+    TextField,
+    YesNoField,
+    yes_or_no,
+)
+from backend.web.forms.documents import COUNTRY_HELP, HS_HELP, PartyPart
+from backend.web.presentation import field_names
+from backend.web.presentation.languages import language
+
+_ONE_LINE = 200
+_NUMBER_PATTERN = "^[0-9]"
+_BLANK = ("", "–")
+
+
+class OptionalParty(Form):
+    """A company, as far as the paper names one."""
+
+    name = TextField(_("Name"), optional=True)
+    postal_address = TextField(_("Address"), optional=True)
+    country_code = CountryField(_("Country"), optional=True)
+    identifier = TextField(_("Company number"), optional=True)
+
+
+class TradeRow(Row):
+    """One line of an order or an invoice."""
+
+    preset = frozenset({"unit_code"})
+    style = "row-trade"
+    description = TextField(_("Goods"))
+    quantity = NumberField(_("Quantity"))
+    unit_code = ChoiceField(_("Unit"), choices=choices.unit_choices, default="H87")
+    amount = NumberField(_("Amount"))
+
+
+class ResultRow(Row):
+    """One result of an inspection."""
+
+    style = "row-results"
+    characteristic = TextField(_("Characteristic"))
+    value = TextField(_("Result"))
+    unit = TextField(_("Unit"), optional=True)
+    limit = TextField(_("Limit"), optional=True)
+    meets_limit = ChoiceField(
+        _("Within limit"),
+        choices=[_BLANK, ("true", _("Yes")), ("false", _("No"))],
+        coerce=yes_or_no,
+        optional=True,
+    )
+
+
+ROWS: Mapping[str, type[Row]] = {"TradeLine": TradeRow, "TestResult": ResultRow}
+"""By the name of the model of a line."""
+CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
+    "conforms": lambda: [("true", _("They conform")), ("false", _("They do not conform"))],
+    "eventType": field_names.event_types,
+    "freeTradeAgreementName": choices.agreement_choices,
+    "originCriteria": choices.criterion_choices,
+    "relatesTo": lambda: [("sample", _("the sample tested")), ("lot", _("the whole lot"))],
+    "transportModeCode": field_names.transport_modes,
+}
+"""What the values of a field are called, where it has only some; others are shown as they are written."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields that belong together, by their JSON names; without a legend they stand by themselves."""
+
+    fields: tuple[str, ...]
+    legend: Any = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which fields a form asks for and in which order; labels, help, start values where the usual ones do not fit."""
+
+    groups: tuple[Group, ...]
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    help: Mapping[str, Any] = field(default_factory=dict)
+    start: Mapping[str, str] = field(default_factory=dict)
+
+
+def _flat(*fields: str, **more: Any) -> Layout:
+    return Layout((Group(fields),), **more)
+
+
+LAYOUTS: Mapping[Kind, Layout] = {
+    Kind.CERTIFICATE_OF_ORIGIN: Layout(
+        (
+            Group(("exporter", "consignee")),
+            Group(("description", "hsCode", "quantity", "unitCode", "grossWeightMeasure"), _("Goods")),
+            Group(
+                (
+                    "originCountry",
+                    "importCountry",
+                    "freeTradeAgreementName",
+                    "originCriteria",
+                    "freeOnBoardAmount",
+                    "currency",
+                    "invoiceReference",
+                    "issueDate",
+                    "validUntil",
+                ),
+                _("Origin"),
+            ),
+        ),
+        help={
+            "quantity": _("The most that may be declared under this certificate."),
+            "originCountry": COUNTRY_HELP,
+            "importCountry": COUNTRY_HELP,
+            "freeOnBoardAmount": _("Needed where the criterion is RVC, with its currency."),
+            "validUntil": _("Last day. RCEP certificates hold one year."),
+        },
+        start={"originCriteria": "NP"},
+    ),
+    Kind.INSPECTION_REPORT: Layout(
+        (
+            Group(("customer",)),
+            Group(
+                (
+                    "itemDescription",
+                    "itemIdentification",
+                    "hsCode",
+                    "relatesTo",
+                    "performedFrom",
+                    "performedTo",
+                    "method",
+                ),
+                _("Goods"),
+            ),
+            Group(("results",)),
+            Group(("conforms", "specification", "decisionRule", "issueDate"), _("Conformity")),
+        ),
+        labels={"issueDate": _("Date of the report")},
+        help={
+            "method": _("Standard used, such as IEC 60598-2-4:2017."),
+            "specification": _("What conformity is stated with."),
+            "decisionRule": _("How measurement uncertainty was taken into account (ISO/IEC 17025, 7.8.6)."),
+        },
+        start={"decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1"},
+    ),
+    Kind.INVOICE: _flat(
+        "invoiceNumber",
+        "issueDate",
+        "currency",
+        "totalAmount",
+        "orderReference",
+        "destinationCountry",
+        "seller",
+        "buyer",
+        "items",
+    ),
+    Kind.ORDER: _flat(
+        "orderReference",
+        "orderDate",
+        "platformName",
+        "currency",
+        "totalAmount",
+        "destinationCountry",
+        "seller",
+        "buyer",
+        "items",
+        help={"totalAmount": _("Goods, freight and discount together.")},
+    ),
+    Kind.PAYMENT_RECEIPT: _flat(
+        "receiptReference",
+        "orderReference",
+        "paymentServiceName",
+        "amount",
+        "currency",
+        "paidDateTime",
+        "payee",
+        "payer",
+    ),
+    Kind.WAYBILL: _flat(
+        "waybillReference",
+        "issueDate",
+        "orderReference",
+        "transportModeCode",
+        "transportMeans",
+        "destinationCountry",
+        "description",
+        "packageQuantity",
+        "grossWeightMeasure",
+        "carrier",
+        "consignor",
+        "consignee",
+    ),
+    Kind.MOVEMENT_EVENT: _flat(
+        "eventReference",
+        "eventType",
+        "eventDateTime",
+        "locationName",
+        "locationCountry",
+        "waybillReference",
+        "orderReference",
+        "transportMeans",
+        "packageQuantity",
+        help={
+            "eventReference": _("Your own number for it."),
+            "locationName": _("Airport, port, warehouse or gate."),
+        },
+        start={"locationCountry": "CN"},
+    ),
+}
+
+
+class RecordForm(PaperForm):
+    """A form that states a record of one kind."""
+
+    kind: Kind
+    layout: Layout
+
+    @property
+    def groups(self) -> Iterator[tuple[Any, list[Field]]]:
+        """(legend, fields) as they stand on the page: a party and a list of lines are groups of their own."""
+        for group in self.layout.groups:
+            plain: list[Field] = []
+            for name in group.fields:
+                one = self._fields[to_snake(name)]
+                if not isinstance(one, FormField | FieldList):
+                    plain.append(one)
+            whole = [self._fields[to_snake(name)] for name in group.fields]
+            legend = group.legend or gettext(KINDS[self.kind].names, language())
+            if plain:
+                yield legend, plain
+            yield from ((None, [one]) for one in whole if one not in plain)
+
+
+@cache
+def form_for(kind: Kind) -> type[RecordForm]:
+    """The form of a kind; what an issuer certifies begins with the choice of the issuer."""
+    stated = KINDS[kind]
+    layout = LAYOUTS.get(kind) or _whole_layout(kind)
+    schema = stated.model.model_json_schema(by_alias=True)
+    made: dict[str, Any] = {"kind": kind, "layout": layout}
+    if stated.signing is Signing.CERTIFIED:
+        label = LazyString(lambda: " / ".join(field_names.role_name(role) for role in sorted(stated.signed_by)))
+        made["issuer"] = ChoiceField(label, description=_("It checks your statement and signs it."))
+    for group in layout.groups:
+        for name in group.fields:
+            made[to_snake(name)] = _field(name, schema, layout)
+    return type(f"{stated.credential_type}Form", (RecordForm,), made)
+
+
+def _whole_layout(kind: Kind) -> Layout:
+    stated = KINDS[kind]
+    given = {stated.number_field} if stated.certification else set()
+    own = set(stated.certification.set_by_issuer) if stated.certification else set()
+    return _flat(*(name for name in stated.every_field if name not in given | own | {"attachments"}))
+
+
+def _field(name: str, schema: Mapping[str, Any], layout: Layout) -> Any:
+    """The control for a field, by what its JSON Schema says that it holds."""
+    about = schema["properties"][name]
+    alternatives = [one for one in about.get("anyOf", [about]) if one.get("type") != "null"]
+    holds, is_optional = alternatives[0], "anyOf" in about
+    label = layout.labels.get(name) or LazyString(lambda: field_names.field_name(name))
+    default = layout.start.get(name, about.get("default"))
+    common = {"description": layout.help.get(name) or _usual_help(name, holds), "default": default}
+    if "$ref" in holds:
+        return FormField(OptionalParty if is_optional else PartyPart, label)
+    if holds.get("type") == "array":
+        return FieldList(FormField(ROWS[holds["items"]["$ref"].rsplit("/", 1)[1]]), label)
+    if holds.get("type") == "boolean" and not is_optional:
+        return YesNoField(label, choices=_named(name, ("true", "false")), description=common["description"])
+    if holds.get("type") == "boolean" or "enum" in holds or "const" in holds:
+        values = holds.get("enum") or ([holds["const"]] if "const" in holds else ["true", "false"])
+        blank = [_BLANK] if is_optional else []
+        coerce = {"coerce": yes_or_no} if holds.get("type") == "boolean" else {}
+        return ChoiceField(
+            label, choices=lambda: blank + _named(name, values), optional=is_optional, **common, **coerce
+        )
+    return _control(holds)(label, optional=is_optional, **_with_usual_start(holds, is_optional, common))
+
+
+def _named(name: str, values: Any) -> list[tuple[str, Any]]:
+    yes_no = {"true": _("Yes"), "false": _("No")}
+    return CHOICES[name]() if name in CHOICES else [(value, yes_no.get(value, value)) for value in values]
+
+
+def _control(holds: Mapping[str, Any]) -> Callable[..., Any]:
+    by_list: dict[str, Callable[..., Any]] = {
+        "country": CountryField,
+        "currency": CurrencyField,
+        "unit": lambda label, **more: ChoiceField(label, choices=choices.unit_choices, **more),
+    }
+    by_format = {"date": DayField, "date-time": MomentField}
+    if "x-code-list" in holds:
+        return by_list[holds["x-code-list"]]
+    if holds.get("format") in by_format:
+        return by_format[holds["format"]]
+    is_number = holds.get("type") == "integer" or str(holds.get("pattern", "")).startswith(_NUMBER_PATTERN)
+    if is_number:
+        return NumberField
+    return LongField if holds.get("maxLength", 0) > _ONE_LINE else TextField
+
+
+def _with_usual_start(holds: Mapping[str, Any], is_optional: bool, common: dict[str, Any]) -> dict[str, Any]:
+    usual = {"currency": "USD", "unit": "H87"}.get(holds.get("x-code-list", ""))
+    return common if is_optional or common["default"] is not None else {**common, "default": usual}
+
+
+def _usual_help(name: str, holds: Mapping[str, Any]) -> Any:
+    own = own_words(name)
+    if own is not None:
+        return LazyString(lambda: gettext(own.meaning, language()))
+    if name == "hsCode":
+        return HS_HELP
+    return _("China time.") if holds.get("format") == "date-time" else ""

@@ -1,0 +1,337 @@
+"""Write docs/codes.md, the table of every code and number on the wire, from the code.
+
+python -m tests.helpers.codes_table            # write it
+python -m tests.helpers.codes_table --check    # exit code 1 where it is out of date
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+
+from backend.cli.verify import EXIT
+from backend.domain import bundle, trust
+from backend.domain.kinds import KINDS, Kind, Lane
+from backend.domain.records import ProofState
+from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
+from backend.messages.verdict import ACTION_BY, CHECKS, REASONS, check_title
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "codes.md"
+_NOT_KNOWN = ("ledger-unavailable", "ledger-not-consulted", "snapshot-record-mismatch")
+_MATCHES = {
+    "MATCH_HS_CODE": ("hs-code-matches", "hs-code-differs"),
+    "MATCH_ORIGIN": ("origin-matches", "origin-differs"),
+    "MATCH_EXPORTER": ("exporter-matches", "exporter-differs"),
+    "MATCH_ORDER": ("order-matches", "order-differs"),
+    "MATCH_WAYBILL": ("waybill-matches", "waybill-differs"),
+    "MATCH_INVOICE": ("invoice-matches", "invoice-differs"),
+}
+P, F, X, N = Outcome.PASS, Outcome.FAIL, Outcome.INDETERMINATE, Outcome.NOTE
+ANSWERS: dict[str, dict[Outcome, tuple[str, ...]]] = {
+    "BUNDLE": {X: ("bundle-malformed",)},
+    "SNAPSHOT": {
+        P: ("snapshot-trusted",),
+        X: (
+            "snapshot-missing",
+            "snapshot-altered",
+            "snapshot-signer-untrusted",
+            "snapshot-ledger-untrusted",
+            "snapshot-too-new",
+            "snapshot-too-old",
+        ),
+    },
+    "LEDGER": {
+        P: ("ledger-consulted",),
+        X: (
+            "ledger-unavailable",
+            "ledger-unknown",
+            "ledger-untrusted",
+            "multiple-ledgers",
+            "chain-mismatch",
+            "deployment-mismatch",
+            "node-stale",
+            "chain-reorganised",
+        ),
+    },
+    "SIGNATURE": {P: ("signature-valid",), F: ("signature-invalid", "record-altered")},
+    "CONTENT": {
+        P: ("content-complete",),
+        F: ("entry-kind-mismatch", "entry-quantity-mismatch", "fields-invalid"),
+        X: ("erased",),
+        N: ("fields-withheld",),
+    },
+    "INCLUSION": {P: ("included",), F: ("not-included",), X: ("not-sealed",)},
+    "ANCHOR": {
+        P: ("anchor-final",),
+        F: ("root-not-on-ledger", "wrong-segment"),
+        X: (
+            "not-anchored",
+            "not-final",
+            "anchor-mismatch",
+            "anchor-missing",
+            "ledger-mismatch",
+            "anchored-after-moment",
+            *_NOT_KNOWN,
+        ),
+    },
+    "STATUS": {
+        P: ("in-force", "declaration-in-force"),
+        F: ("suspended", "revoked", "superseded", "withdrawn"),
+        X: ("status-unknown", "not-anchored", "anchor-missing", *_NOT_KNOWN),
+    },
+    "ISSUER_ACCREDITED": {
+        P: ("accredited",),
+        F: (
+            "never-accredited",
+            "kind-not-covered",
+            "chapter-not-covered",
+            "fields-invalid",
+            "issued-after-anchoring",
+            "accreditation-revoked",
+            "not-accredited-at-issue",
+        ),
+        X: ("self-attested", "hs-code-withheld", "anchored-after-expiry", *_NOT_KNOWN),
+    },
+    "ISSUER_STANDING": {P: ("good-standing",), F: ("accreditation-revoked",), N: ("accreditation-expired",)},
+    "VALIDITY": {P: ("within-validity",), F: ("fields-invalid", "not-yet-issued", "expired")},
+    "NAMED_RECORD": {
+        P: ("document-named", "document-confirmed"),
+        F: ("document-not-named",),
+        X: ("documents-withheld", "documents-missing", "erased"),
+    },
+    "DOCUMENTS": {
+        X: (
+            "certificate-of-origin-missing",
+            "inspection-report-missing",
+            "goods-without-certificate",
+            "goods-without-report",
+        )
+    },
+    **{code: {P: (same,), F: (other,)} for code, (same, other) in _MATCHES.items()},
+    "MATCH_DESTINATION": {P: ("destination-matches",), F: ("destination-differs", "waybill-destination-differs")},
+    "MATCH_QUANTITY": {
+        P: ("quantity-matches",),
+        F: ("quantity-differs", "quantity-already-declared"),
+        X: ("units-differ", "quantity-already-declared"),
+    },
+    "MATCH_PAYMENT": {P: ("payment-matches",), X: ("payment-differs",)},
+    "QUANTITY_AVAILABLE": {
+        P: ("quantity-available",),
+        F: ("quantity-exceeded",),
+        X: ("ledger-unavailable",),
+        N: ("drawdown-pending", "drawdown-recorded"),
+    },
+    "CONFORMITY": {P: ("conforms",), F: ("does-not-conform",)},
+    "ATTACHMENTS": {
+        P: ("attachments-intact",),
+        F: ("attachment-altered",),
+        X: ("attachment-missing",),
+        N: ("attachment-missing",),
+    },
+}
+"""What each check may answer. Tests hold it against the verifiers' code and against what they answer."""
+
+SERVER_ONLY = frozenset(code for code in ANSWERS if code.startswith("MATCH_")) | {
+    "DOCUMENTS",
+    "QUANTITY_AVAILABLE",
+    "CONFORMITY",
+    "ATTACHMENTS",
+}
+"""The checks that only a server makes; the others are those of every verifier of bundles."""
+
+_FAILS_OF_STATUS = {
+    DocumentStatus.ACTIVE: "pass, `in-force`",
+    DocumentStatus.SUSPENDED: "fail, `suspended`: INVALID",
+    DocumentStatus.REVOKED: "fail, `revoked`: INVALID",
+    DocumentStatus.SUPERSEDED: "fail, `superseded`: INVALID",
+    DeclarationStatus.WITHDRAWN: "fail, `withdrawn`: INVALID",
+}
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """A table in Markdown."""
+    heads = list(heads)
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(str(cell) for cell in row)} |"
+    yield ""
+
+
+def triples() -> Iterator[tuple[str, Outcome, str]]:
+    """Every (check, outcome, reason) there is."""
+    for code, by_outcome in ANSWERS.items():
+        for outcome, reasons in by_outcome.items():
+            for reason in reasons:
+                yield code, outcome, reason
+
+
+def _checks() -> Iterator[str]:
+    yield "## Checks and reasons\n"
+    yield (
+        "A check that fails makes the verdict INVALID; without one, an indeterminate check makes it INDETERMINATE;\n"
+        "else it is VALID. A note weighs nothing. The sentence is what people read; `{…}` stands for a value.\n"
+    )
+    made = {code: "server" if code in SERVER_ONLY else "bundle" for code in ANSWERS}
+    yield "`bundle`: every verifier makes the check. `server`: only a server that compares papers does.\n"
+    yield from table(
+        ("check", "made by", "outcome", "verdict", "reason", "sentence"),
+        (
+            (f"`{code}`", made[code], outcome, _verdict_after(outcome), f"`{reason}`", _cell(REASONS[reason]))
+            for code, outcome, reason in triples()
+        ),
+    )
+    yield "What the checks are called:\n"
+    yield from table(
+        ("check", "title", "中文"), ((f"`{code}`", title, check_title(code, "zh")) for code, title in CHECKS.items())
+    )
+
+
+def _verdict_after(outcome: Outcome) -> str:
+    return {Outcome.FAIL: "INVALID", Outcome.INDETERMINATE: "INDETERMINATE"}.get(outcome, "–")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _statuses() -> Iterator[str]:
+    yield "## Status numbers\n"
+    yield "Four bits on the ledger, `status` in a snapshot. Which table counts is decided by the record's kind.\n"
+    yield "Every kind but the declaration (a number above 3: indeterminate, `status-unknown`):\n"
+    yield from table(("number", "name", "check STATUS"), _status_rows(DocumentStatus, ""))
+    yield "Declaration (kind 3; a number above 8: indeterminate, `status-unknown`):\n"
+    yield from table(
+        ("number", "name", "check STATUS"), _status_rows(DeclarationStatus, "pass, `declaration-in-force`")
+    )
+
+
+def _status_rows(statuses: type[IntEnum], otherwise: str) -> Iterator[tuple[object, ...]]:
+    own = {status: told for status, told in _FAILS_OF_STATUS.items() if isinstance(status, statuses)}
+    for status in statuses:
+        yield status.value, status.name, own.get(status, otherwise)
+
+
+def _kinds() -> Iterator[str]:
+    yield "## Kinds\n"
+    yield (
+        "The number is the first byte of an entry. In `kinds` of an accreditation, a number, bit *b* (1 << b) covers\n"
+        "the kinds of that row. A credential's `type` contains the type; a declaration names papers by the slug.\n"
+    )
+    yield from table(
+        ("number", "slug", "type", "segment", "bit in `kinds`", "HS chapter counts"),
+        (
+            (
+                kind.value,
+                f"`{kind.slug}`",
+                f"`{KINDS[kind].credential_type}`",
+                f"{KINDS[kind].lane.value} ({KINDS[kind].lane.name})",
+                KINDS[kind].accreditation_bit,
+                "yes" if KINDS[kind].is_bound_to_chapters else "no",
+            )
+            for kind in Kind
+        ),
+    )
+
+
+RULES = """
+**Segments.** A batch's entries stand in four segments, in this order: {segments}. `segments` of a snapshot is [end of
+0, end of 1, end of 2, size of the batch]; an end is exclusive. A record's segment is the first whose end is greater
+than its `leafIndex`, else 3. It must be that of its kind, and the size that of `treeSize`: else `wrong-segment`.
+
+**HS chapters.** `chapters` of an accreditation is a number in hex; bit *c* (1 << c) covers chapter *c*, the first two
+digits of `hsCode`; bit 0 covers all. They count for the kinds above that say so.
+
+**Clocks** may differ by {minutes} minutes. `issued-after-anchoring`: `validFrom` is later than the anchoring by more
+than that. `not-yet-issued`: it is later than the time asked about by more than that. `snapshot-too-new`: `readAt` is
+later than the time asked about by more than that. `anchored-after-expiry`: the anchoring is later than the end of the
+accreditation by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
+reader allows.
+
+**Accreditation.** Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the
+record is `stated`: `self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or
+`snapshot-record-mismatch`. There is none, or its `kinds` is 0: `never-accredited`. (After these there is no
+ISSUER_STANDING.) The bit of the kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0
+not set, `hs-code-withheld`; not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`.
+`issued-after-anchoring`. `suspendedSince` at or before the anchoring: `accreditation-revoked`.
+Not `validFrom` <= the record's `validFrom` < `validUntil`: `not-accredited-at-issue`. `anchored-after-expiry`. Else
+`accredited`. ISSUER_STANDING: `suspendedSince` at or before the time asked about, `accreditation-revoked`; `validUntil`
+at or before it, a note; else `good-standing`.
+
+**Dates of a record.** `validFrom` that is no RFC 3339 time: `entry-kind-mismatch`; `validUntil` that is none:
+`fields-invalid`; `validUntil` at or before the time asked about: `expired`.
+
+**Order.** SNAPSHOT (or LEDGER) first, then each record: SIGNATURE, CONTENT, INCLUSION, ANCHOR, STATUS,
+ISSUER_ACCREDITED, ISSUER_STANDING, VALIDITY; then NAMED_RECORD and BUNDLE. Where SIGNATURE or CONTENT fails, no further
+check of that record is made. Without anchor or proof INCLUSION is `not-sealed` and ANCHOR `not-anchored`; without
+anchor STATUS is `not-anchored` as well.
+"""
+
+
+def _rules() -> Iterator[str]:
+    minutes = int(CLOCKS_MAY_DIFFER.total_seconds() // 60)
+    yield "## Segments, chapters, clocks, order\n"
+    yield RULES.strip().format(segments=", ".join(f"{lane.value} {lane.name}" for lane in Lane), minutes=minutes) + "\n"
+
+
+def _states() -> Iterator[str]:
+    yield "## States of a proof\n"
+    yield "In this order. `proofState` of a verdict is the least of its records', null where one is not known.\n"
+    means = {
+        ProofState.STORED: "no `proof` yet: the record waits for its batch",
+        ProofState.SEALED: "in a batch, no `anchor` yet",
+        ProofState.SUBMITTED: "the batch's transaction was sent; only a server can tell it from `sealed`",
+        ProofState.ANCHORED: "in a block that may still leave the chain: ANCHOR is indeterminate, `not-final`",
+        ProofState.FINAL: "in a block with as many others on it as the ledger's `confirmations`: ANCHOR may pass",
+    }
+    yield from table(("state", "means"), ((f"`{state.value}`", means[state]) for state in ProofState))
+
+
+def _others() -> Iterator[str]:
+    yield "## Who can fix it\n"
+    yield "`actionBy` of a check that failed or is indeterminate.\n"
+    yield from table(("value", "means"), ((f"`{one.value}`", ACTION_BY[one.value]) for one in ActionBy))
+    yield "## Exit codes\n"
+    yield "Of `provenport verify` and verify.py; whatever keeps them from ending is 2 as well.\n"
+    yield from table(("code", "verdict"), ((number, verdict) for verdict, number in EXIT.items()))
+    yield "## Formats\n"
+    yield from table(
+        ("file", "`format`", "`version`", "schema"),
+        (
+            (
+                "evidence bundle",
+                f"`{bundle.FORMAT}`",
+                bundle.VERSION,
+                f"`/schemas/evidence-bundle/v{bundle.VERSION}.json`",
+            ),
+            ("trust file", f"`{trust.FORMAT}`", trust.VERSION, f"`/schemas/trust-file/v{trust.VERSION}.json`"),
+        ),
+    )
+
+
+def page() -> str:
+    """The page."""
+    intro = (
+        "# Codes and numbers\n\n"
+        "Made from the code by `python -m tests.helpers.codes_table`; a test holds it to that. What is checked in\n"
+        "which file, says [bundle.md](bundle.md); bundles with the answers expected lie in verifier/vectors.\n"
+    )
+    parts = [intro, *_checks(), *_statuses(), *_kinds(), *_rules(), *_states(), *_others()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip("\n") + "\n"
+
+
+def main() -> int:
+    """Write the page, or with --check only compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where the page is out of date")
+    if parser.parse_args().check:
+        return int(page() != PAGE.read_text(encoding="utf-8"))
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

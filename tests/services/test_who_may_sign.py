@@ -1,0 +1,56 @@
+"""Who may sign what: every kind by every role, at the interface of each service and where every record is made."""
+
+import pytest
+
+from backend.domain import documents
+from backend.domain.errors import Invalid, NotAllowed
+from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind, Signing
+from backend.domain.parties import Role
+from backend.domain.records import Assurance
+from backend.services import issuance, statements
+from backend.services.records import record
+from tests.helpers.builders import FIELDS
+from tests.services.conftest import somebody
+
+EVERY_PAIR = [(kind, role) for kind in Kind for role in Role]
+IDS = [f"{kind.slug}-{role.value}" for kind, role in EVERY_PAIR]
+
+
+def is_made(house, kind, signer, assurance):
+    """Whether a record of this kind can be made by this signer at all; nothing is kept."""
+    document = documents.read(kind, FIELDS[kind]())
+    with house.ctx.work() as work:
+        organisation = work.organisations.get(signer.organisation.id)
+        try:
+            record(house.ctx, work, kind, document, organisation, organisation, assurance)
+        except NotAllowed:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(("kind", "role"), EVERY_PAIR, ids=IDS)
+def test_record_is_made_only_by_permitted_signers(house, kind, role):
+    signer, stated = somebody(house, role), KINDS[kind]
+    assert is_made(house, kind, signer, Assurance.ISSUED) == (role in stated.signed_by)
+    may_state = role is Role.MERCHANT and stated.signing is Signing.CERTIFIED
+    assert is_made(house, kind, signer, Assurance.STATED) == may_state
+
+
+@pytest.mark.parametrize(("kind", "role"), EVERY_PAIR, ids=IDS)
+def test_services_refuse_who_may_not_sign(house, kind, role):
+    signer, fields = somebody(house, role), FIELDS[kind]()
+    certifies = kind in CERTIFIED and role in KINDS[kind].signed_by
+    if not certifies:
+        with pytest.raises(NotAllowed):
+            issuance.issue(house.ctx, signer, kind, fields)
+    if kind not in OWN or role is not Role.MERCHANT:
+        with pytest.raises((NotAllowed, Invalid)):
+            statements.sign_own(house.ctx, signer, kind, fields)
+
+
+def test_merchant_signs_no_certificate_of_its_own(house):
+    for kind in CERTIFIED:
+        with pytest.raises(NotAllowed):
+            issuance.issue(house.ctx, house.merchant, kind, FIELDS[kind]())
+        with pytest.raises(Invalid):
+            statements.sign_own(house.ctx, house.merchant, kind, FIELDS[kind]())
