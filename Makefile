@@ -52,6 +52,13 @@ run: $(BASE)  ## Set up what is missing, then start the server (PORT, DATA_DIR)
 test: $(TEST)  ## Run the tests that need neither a browser nor a compiler, but for the slow ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not contracts and not slow" $(ARGS)
 
+# Named one by one, so that nothing else is collected.
+QUICK := tests/domain tests/messages tests/checks tests/docs tests/web/test_api_rights.py
+
+.PHONY: quick
+quick: $(TEST)  ## Run in half a minute what a change breaks first: rules, kinds, texts, rights
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(QUICK) $(ARGS)
+
 .PHONY: slow
 slow: $(TEST)  ## Run the slow tests: kills, races, full disks, lost chains, clusters, whole simulations
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not browser and not contracts" $(ARGS)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
 from waitress.server import create_server
@@ -47,12 +49,28 @@ def people_in(folder: Path) -> dict[str, Somebody]:
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def demonstration(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A closed data folder with the demonstration: built once for all workers of a run, to be copied, not opened."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    folder = shared / "demonstration"
+    with FileLock(shared / "demonstration.lock"):
+        if not folder.exists():
+            building = shared / "demonstration-building"
+            shutil.rmtree(building, ignore_errors=True)
+            with running(Settings(building)) as opened:
+                demo.fill(opened.ctx, opened.folder, lambda step: None)
+            building.rename(folder)  # all or nothing: what another worker finds is whole
+    return folder
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> Iterator[System]:
     """A whole system: SQLite, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
     stand_in = (sys.executable, str(Path(__file__).parent / "helpers" / "stand_in_simulator.py"))
-    with running(Settings(tmp_path_factory.mktemp("data"))) as opened:
+    folder = shutil.copytree(demonstration, tmp_path_factory.mktemp("system") / "data")
+    with running(Settings(folder)) as opened:
         opened.ctx = replace(opened.ctx, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
-        demo.fill(opened.ctx, opened.folder, lambda step: None)
         opened.worker.start(opened.ctx)
         yield opened
 

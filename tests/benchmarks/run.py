@@ -14,7 +14,18 @@ import structlog
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import anchoring, chain, gas, gas_peers, journey, simulator, tree, verifying, verifying_peers  # noqa: E402
+from tests.benchmarks import (  # noqa: E402
+    anchoring,
+    chain,
+    files_entered,
+    gas,
+    gas_peers,
+    journey,
+    simulator,
+    tree,
+    verifying,
+    verifying_peers,
+)
 from tests.benchmarks.figure import Figure  # noqa: E402
 from tests.helpers.nodes import NOT_INSTALLED, binary  # noqa: E402
 
@@ -25,6 +36,7 @@ BENCHMARKS = {
     "gas": gas.measure,
     "gas-peers": gas_peers.measure,
     "tree": tree.measure,
+    "files-entered": files_entered.measure,
     "simulator": simulator.measure,
     "verifying": verifying.measure,
     "verifying-peers": verifying_peers.measure,
