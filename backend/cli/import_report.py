@@ -9,41 +9,41 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from backend.domain.interop.formats import NAMES
-from backend.domain.interop.reading import Mark, Note
+from backend.domain.interop.reading import Note, Severity
 from backend.domain.kinds import Kind
 from backend.messages.catalogue import Language, gettext
 from backend.messages.imports import clear, tell
 from backend.services.importing import FilePlan, Plan
 
 SIGNS = {
-    Mark.TAKEN: ("✓", "green"),
-    Mark.CONVERTED: ("~", "cyan"),
-    Mark.HEED: ("!", "yellow"),
-    Mark.EXCESS: ("+", "bright_black"),
-    Mark.LACKS: ("–", "magenta"),
-    Mark.WRONG: ("✗", "red"),
+    Severity.TAKEN: ("✓", "green"),
+    Severity.CONVERTED: ("~", "cyan"),
+    Severity.WARNING: ("!", "yellow"),
+    Severity.UNUSED: ("+", "bright_black"),
+    Severity.MISSING: ("–", "magenta"),
+    Severity.WRONG: ("✗", "red"),
 }
 CHROME = {
     "table": "table of consignments",
     "unknown": "not read",
     "row": "row {row}",
-    "lacks": "lacks",
+    "missing": "missing",
     "stored": "Stored.",
     "ready": "Complete: nothing stands in the way.",
     "refused": "Refused: nothing was stored.",
     "dry-run": "Dry run: nothing was stored. To store it, leave --dry-run out:",
-    "counts": "{lacks} lacking, {wrong} wrong; {blocked} of {files} files held back.",
-    "complete-it": "Give what lacks, in place of each … :",
-    "legend": "✓ taken  ~ converted  ! take heed  + not used  – lacking  ✗ wrong",
-    "mend": "Mend what is marked ✗ and import again.",
-    "mend-table": "Mend the rows marked ✗ in the table and import it again: all of them go in, or none.",
+    "counts": "{missing} missing, {wrong} wrong; {blocked} of {files} files held back.",
+    "complete-it": "Give what is missing, in place of each … :",
+    "legend": "✓ taken  ~ converted  ! warning  + not used  – missing  ✗ wrong",
+    "fix": "Fix what is marked ✗ and import again.",
+    "fix-table": "Fix the rows marked ✗ in the table and import it again: all of them go in, or none.",
     "lodged": "{count} declarations lodged: {first}",
-    "stated": "{kind} stated (record {id}) and laid before {issuer}, who confirms it",
+    "stated": "{kind} signed (record {id}) and submitted to {issuer}, who confirms it",
     "invoiced": "invoice {reference} issued (record {id})",
     "anchoring": "The running server takes them to the ledger; if none runs, start it: provenport serve",
 }
 _SHOWN_REFERENCES = 5
-Line = tuple[Mark, str, str]
+Line = tuple[Severity, str, str]
 """A mark, what it is about, and what is said of it."""
 
 
@@ -66,15 +66,15 @@ def summary_of(file: FilePlan, language: Language) -> str:
 def lines_of(file: FilePlan, language: Language) -> list[Line]:
     """A file's report, what stands in the way last, where the eye falls."""
     order = list(SIGNS)
-    notes = sorted(file.notes, key=lambda note: (order.index(note.mark), note.row or 0))
-    return [(note.mark, _about(note, language), tell(note, language)) for note in notes]
+    notes = sorted(file.notes, key=lambda note: (order.index(note.severity), note.row or 0))
+    return [(note.severity, _about(note, language), tell(note, language)) for note in notes]
 
 
 def _about(note: Note, language: Language) -> str:
     where = clear(note.where)
     if note.row is not None:
         return ", ".join(filter(None, [chrome("row", language, row=note.row), where]))
-    if note.mark in (Mark.TAKEN, Mark.CONVERTED) and note.field:
+    if note.severity in (Severity.TAKEN, Severity.CONVERTED) and note.field:
         return note.field if where == note.field else f"{where} → {clear(note.field)}"
     return where or clear(note.field)
 
@@ -93,7 +93,7 @@ def print_report(summary: str, lines: Sequence[Line]) -> None:
     grid.add_column(overflow="fold", ratio=3)
     for mark, about, words in lines:
         sign, colour = SIGNS[mark]
-        style = colour if mark is not Mark.TAKEN else ""
+        style = colour if mark is not Severity.TAKEN else ""
         grid.add_row(Text(sign, colour), Text(about, style), Text(words, style))
     console.print(Text(summary, "bold"))
     console.print(grid)
@@ -106,7 +106,7 @@ def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str, language: 
         return "\n".join([chrome("stored", language), *told, chrome("anchoring", language)])
     if plan.is_ready:
         return "\n".join([chrome("ready", language), *([chrome("dry-run", language), f"  {again}"] if dry_run else [])])
-    return "\n".join([chrome("refused", language), *_mending(plan, again, language)])
+    return "\n".join([chrome("refused", language), *_how_to_fix(plan, again, language)])
 
 
 def _stored_lines(file: FilePlan, language: Language) -> list[str]:
@@ -133,19 +133,23 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
     return told
 
 
-def _mending(plan: Plan, again: str, language: Language) -> list[str]:
+def _how_to_fix(plan: Plan, again: str, language: Language) -> list[str]:
     blocked = [file for file in plan.files if not file.is_ready]
     notes = [note for file in blocked for note in file.notes]
-    lacks, wrong = (sum(note.mark is mark for note in notes) for mark in (Mark.LACKS, Mark.WRONG))
-    counts = chrome("counts", language, blocked=len(blocked), files=len(plan.files), lacks=lacks, wrong=wrong)
-    mendable = [n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.mark.blocks and n.field]
+    missing, wrong = (
+        sum(note.severity is severity for note in notes) for severity in (Severity.MISSING, Severity.WRONG)
+    )
+    counts = chrome("counts", language, blocked=len(blocked), files=len(plan.files), missing=missing, wrong=wrong)
+    fixable = [
+        n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.severity.blocks and n.field
+    ]
     told = [counts]
     if any(note.code == "lacking-issuer" for note in notes):
         again += " --issuer …"
-    if mendable or "--issuer …" in again:
-        settings = [f"    --set {shlex.quote(n.field)}=…" for n in mendable]
+    if fixable or "--issuer …" in again:
+        settings = [f"    --set {shlex.quote(n.field)}=…" for n in fixable]
         told += [chrome("complete-it", language), " \\\n".join([f"  {again}", *settings])]
-    if any(n.mark is Mark.WRONG and n not in mendable for n in notes):
+    if any(n.severity is Severity.WRONG and n not in fixable for n in notes):
         is_table = any(file.table is not None for file in blocked)
-        told.append(chrome("mend-table" if is_table else "mend", language))
+        told.append(chrome("fix-table" if is_table else "fix", language))
     return told

@@ -118,7 +118,7 @@ def _as_json(plan: Plan, language: Language, is_stored: bool) -> dict[str, Any]:
                 "fields": file.reading.fields if file.reading else None,
                 "notes": [
                     {
-                        "mark": note.mark.value,
+                        "severity": note.severity.value,
                         "code": note.code,
                         "where": note.where or None,
                         "row": note.row,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from backend.domain.interop.field_help import Meaning
-from backend.domain.interop.reading import Mark, Note, UnknownFormat, Unusable
+from backend.domain.interop.reading import Note, Severity, UnknownFormat, Unusable
 from backend.domain.message import Message, filled
 from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
@@ -191,7 +191,7 @@ def tell(note: Note, language: Language = SOURCE) -> str:
     """What a note says; where many rows say alike, with how many."""
     rows = note.values.get("rows")
     said = words(note.code, note.values, language)
-    if note.mark is Mark.CONVERTED and rows is not None:
+    if note.severity is Severity.CONVERTED and rows is not None:
         return ngettext("{said} ({count} row)", "{said} ({count} rows)", _count(rows), language, said=said)
     return said
 

@@ -4,7 +4,7 @@ from backend.domain import documents, sd_jwt
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.interop.consignments import Table
 from backend.domain.interop.draft import field_at
-from backend.domain.interop.reading import Mark, Note, Reading
+from backend.domain.interop.reading import Note, Reading, Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
 from backend.domain.records import RequestState
@@ -21,8 +21,10 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
     known = {name.casefold() for name in (merchant.name, merchant.local_name) if name}
     if stated.signing is Signing.LODGED or not isinstance(named, str) or named.strip().casefold() in known:
         return []
-    mark, code = (Mark.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Mark.HEED, "other-party")
-    return [Note(mark, code, field=field, values={"value": named, "merchant": merchant.name})]
+    severity, code = (
+        (Severity.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Severity.WARNING, "other-party")
+    )
+    return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.name})]
 
 
 def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
@@ -32,7 +34,9 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
         key = work.keys.find(sd_jwt.unb64(str(note.values["key"])).hex()) if note.code == "sd-signed" else None
         if key is not None:
             code = "sd-signer-robbed" if key.compromised_since else "sd-signer"
-            told.append(Note(Mark.HEED, code, values={"key": note.values["key"], "value": key.organisation.name}))
+            told.append(
+                Note(Severity.WARNING, code, values={"key": note.values["key"], "value": key.organisation.name})
+            )
     return told
 
 
@@ -40,21 +44,21 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
     """What already on file keeps a whole document out."""
     if reading.kind is Kind.DECLARATION:
         return [
-            Note(Mark.WRONG, code, field=where, values=values)
+            Note(Severity.WRONG, code, field=where, values=values)
             for where, code, values in _declaration_faults(ctx, work, merchant, reading.fields)
         ]
     document = documents.read(reading.kind, reading.fields)
     fields, field = documents.fields_of(document), KINDS[reading.kind].number_field
     if KINDS[reading.kind].signing is Signing.OWN:
         taken = work.records.number_is_taken(merchant, reading.kind, fields[field])
-        return [Note(Mark.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []
+        return [Note(Severity.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []
     unknown = [
-        Note(Mark.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
+        Note(Severity.WRONG, "no-such-file", field=f"attachments.{place}.sha256")
         for place, attachment in enumerate(fields.get("attachments", []))
         if (kept := work.files.find(attachment["sha256"], merchant)) is None or kept.size != attachment["size"]
     ]
     return unknown + [
-        Note(Mark.WRONG, "stated-before", values={"issuer": request.issuer.name})
+        Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.name})
         for request in work.requests.search(merchant=merchant, state=RequestState.WAITING)
         if request.statement.kind is reading.kind and request.statement.fields == fields
     ]
@@ -62,13 +66,13 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
 
 def table_notes(ctx: AppContext, work: UnitOfWork, merchant: Organisation, table: Table) -> list[Note]:
     """What only the store knows of a table's declarations; of those with broken cells enough is told already."""
-    broken = {note.row for note in table.notes if note.mark.blocks}
+    broken = {note.row for note in table.notes if note.severity.blocks}
     notes = []
     for declared in table.declarations if None not in broken else ():
         if broken.isdisjoint(declared.rows):
             for path, code, values in _declaration_faults(ctx, work, merchant, declared.fields):
                 row, name = table.place(declared, path)
-                notes.append(Note(Mark.WRONG, code, name, path, values, row))
+                notes.append(Note(Severity.WRONG, code, name, path, values, row))
     return notes
 
 

@@ -13,9 +13,9 @@ from backend.domain.interop import consignments
 from backend.domain.interop.consignments import Table
 from backend.domain.interop.files import read_file
 from backend.domain.interop.reading import (
-    Mark,
     Note,
     Reading,
+    Severity,
     UnknownFormat,
 )
 from backend.domain.interop.table import MOST_ROWS
@@ -74,7 +74,7 @@ class FilePlan:
     @property
     def is_ready(self) -> bool:
         """Whether nothing keeps the file out."""
-        return not any(note.mark.blocks for note in self.notes)
+        return not any(note.severity.blocks for note in self.notes)
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
     try:
         read = read_file(file.content, given)
     except UnknownFormat as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, values=error.values),))
+        return FilePlan(file.name, "unknown", (Note(Severity.WRONG, error.reason, values=error.values),))
     except MalformedRecord as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, error.reason, error.where, values=error.told),))
+        return FilePlan(file.name, "unknown", (Note(Severity.WRONG, error.reason, error.where, values=error.told),))
     except HostileJson as error:
-        return FilePlan(file.name, "unknown", (Note(Mark.WRONG, "malformed-json", values={"why": error.message}),))
+        return FilePlan(file.name, "unknown", (Note(Severity.WRONG, "malformed-json", values={"why": error.message}),))
     if isinstance(read, Table):
         return FilePlan(file.name, consignments.FORMAT, read.notes, table=read)
     return FilePlan(file.name, read.format, read.notes, reading=read)
@@ -165,7 +165,7 @@ def _check(
     if reading.kind in CERTIFIED and issuer is None:
         roles = sorted(KINDS[reading.kind].signed_by)
         known = "; ".join(f'"{o.name}"' for role in roles for o in work.organisations.all(role))
-        notes.append(Note(Mark.LACKS, "lacking-issuer", field="--issuer", values={"known": known}))
+        notes.append(Note(Severity.MISSING, "lacking-issuer", field="--issuer", values={"known": known}))
     if reading.is_complete:
         notes += conflicts(ctx, work, merchant, reading)
     return replace(file, notes=(*reading.notes, *notes), issuer=issuer)
@@ -181,7 +181,7 @@ def _told_twice(files: Sequence[FilePlan]) -> list[FilePlan]:
             other = first.setdefault((kind, reference), place)
             if other != place and reference:
                 values = {"value": reference, "other": files[other].name}
-                notes.append(Note(Mark.WRONG, "twice-given", values=values, row=row))
+                notes.append(Note(Severity.WRONG, "twice-given", values=values, row=row))
         told.append(replace(file, notes=tuple(notes)))
     return told
 

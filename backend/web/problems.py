@@ -53,7 +53,7 @@ def titles() -> dict[str, str]:
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
         "simulator-missing": _("Simulations cannot be run on this server: the simulator is not installed."),
-        "wrong-scenario": _("The scenario cannot be simulated. Mend the lines named."),
+        "wrong-scenario": _("The scenario cannot be simulated. Fix the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
         "too-large": _("What was sent is too large."),
         "method-not-allowed": _("This address does not take this method."),

@@ -91,7 +91,7 @@ def test_the_completed_command_stores_the_statement(run, credential):
     credential.write_text(json.dumps(CREDENTIAL).replace("\\u001b[2J", ""), encoding="utf-8")
     answer = run(credential, *REST, *CHAMBER)
     assert answer.exit_code == 0, answer.output
-    assert "laid before Zhejiang Chamber" in answer.output
+    assert "submitted to Zhejiang Chamber" in answer.output
 
 
 def test_document_cannot_control_the_readers_terminal(run, credential):
@@ -106,7 +106,7 @@ def test_the_report_for_programs_says_the_same(run, credential):
     report = json.loads(answer.output)
     assert report["stored"] is False
     assert {"exporter.name", "importCountry", "originCriteria"} <= {
-        note["field"] for note in report["files"][0]["notes"] if note["mark"] == "lacks"
+        note["field"] for note in report["files"][0]["notes"] if note["severity"] == "missing"
     }
 
 
@@ -135,7 +135,7 @@ def test_secured_credentials_report_names_key_and_withheld_fields(run, secured):
     assert "  – importCountry: not shown: ask for a copy that shows it, or give it:" in answer.output
     assert "--set importCountry=…" in answer.output
     completed = run(secured, "--set", "importCountry=SG", *CHAMBER)
-    assert "laid before Zhejiang Chamber" in completed.output, completed.output
+    assert "submitted to Zhejiang Chamber" in completed.output, completed.output
 
 
 def test_altered_credential_is_refused_with_advice(run, secured):

@@ -7,7 +7,7 @@ import pytest
 from backend.domain import documents
 from backend.domain.interop.draft import with_field
 from backend.domain.interop.formats import read_document
-from backend.domain.interop.reading import Mark, UnknownFormat, Unusable
+from backend.domain.interop.reading import Severity, UnknownFormat, Unusable
 from backend.domain.kinds import Kind
 from backend.messages.imports import tell
 
@@ -98,11 +98,11 @@ def read(document, **given):
 
 
 def marked(reading, mark):
-    return {(note.where, note.field): note for note in reading.notes if note.mark is mark}
+    return {(note.where, note.field): note for note in reading.notes if note.severity is mark}
 
 
 def lacking(reading):
-    return {note.field for note in reading.notes if note.mark is Mark.LACKS}
+    return {note.field for note in reading.notes if note.severity is Severity.MISSING}
 
 
 # TradeTrust
@@ -112,7 +112,7 @@ def test_tradetrust_certificate_lacks_only_quantity_and_unit():
     """Its schema has no place for these."""
     reading = read(tradetrust())
     assert lacking(reading) == {"quantity", "unitCode"}
-    assert not marked(reading, Mark.WRONG)
+    assert not marked(reading, Severity.WRONG)
 
 
 def test_what_the_merchant_gives_completes_a_tradetrust_certificate():
@@ -129,7 +129,7 @@ def test_what_the_merchant_gives_completes_a_tradetrust_certificate():
 def test_pounds_become_kilograms_exactly_and_the_report_says():
     """By the exact factor, rounded to the gram."""
     note = next(n for n in read(tradetrust()).notes if n.field == "grossWeightMeasure")
-    assert note.mark is Mark.CONVERTED
+    assert note.severity is Severity.CONVERTED
     assert tell(note) == "220 lbs × 0.45359237 kg = 99.790 kg, rounded to the gram"
 
 
@@ -140,20 +140,20 @@ def test_an_export_country_is_no_country_of_origin():
     del consignment["includedConsignmentItems"][0]["tradeLineItems"][0]["tradeProduct"]["originCountry"]
     reading = read(document)
     assert "originCountry" in lacking(reading)
-    assert ("/supplyChainConsignment/exportCountry", "") in marked(reading, Mark.EXCESS)
+    assert ("/supplyChainConsignment/exportCountry", "") in marked(reading, Severity.UNUSED)
 
 
 def test_certificate_for_two_goods_is_refused():
     document = tradetrust()
     lines = document["supplyChainConsignment"]["includedConsignmentItems"][0]["tradeLineItems"]
     lines.append(lines[0])
-    assert "several-goods" in {note.code for note in read(document).notes if note.mark is Mark.WRONG}
+    assert "several-goods" in {note.code for note in read(document).notes if note.severity is Severity.WRONG}
 
 
 def test_unknown_agreement_is_not_recorded_as_no_preference():
     reading = read(tradetrust(freeTradeAgreement="CPTPP"), quantity="1", unitCode="H87")
     assert not reading.is_complete
-    assert ("/freeTradeAgreement", "freeTradeAgreementName") in marked(reading, Mark.WRONG)
+    assert ("/freeTradeAgreement", "freeTradeAgreementName") in marked(reading, Severity.WRONG)
 
 
 def test_preference_needs_an_agreement_and_none_means_none():
@@ -216,7 +216,7 @@ def test_food_grade_inspection_becomes_report_with_results():
 def test_a_bare_pass_is_refused():
     reading = read(food_grade(lot(samples=[])), **REST_OF_A_REPORT)
     assert not reading.is_complete
-    assert "bare-verdict" in {note.code for note in reading.notes if note.mark is Mark.WRONG}
+    assert "bare-verdict" in {note.code for note in reading.notes if note.severity is Severity.WRONG}
 
 
 def test_two_lots_are_refused():
@@ -245,7 +245,7 @@ def test_observation_without_day_gives_report_no_period():
 
 def test_an_invoice_is_read_whole():
     reading = read(invoice())
-    assert reading.is_complete, [tell(note) for note in reading.notes if note.mark.blocks]
+    assert reading.is_complete, [tell(note) for note in reading.notes if note.severity.blocks]
     assert documents.read(Kind.INVOICE, reading.fields).buyer.country_code == "SG"
     assert reading.fields["totalAmount"] == "1300.5"
 
@@ -258,7 +258,7 @@ def test_day_of_payment_is_not_the_invoice_day():
 
 def test_line_in_another_currency_than_total_is_wrong():
     reading = read(invoice(totalPaymentDue={"price": 9000, "priceCurrency": "CNY"}))
-    assert [note.code for note in reading.notes if note.mark is Mark.WRONG] == ["unusable"]
+    assert [note.code for note in reading.notes if note.severity is Severity.WRONG] == ["unusable"]
 
 
 def test_line_that_says_nothing_lacks_each_field():
@@ -270,7 +270,7 @@ def test_line_that_says_nothing_lacks_each_field():
 def test_observation_without_measurement_is_told_as_unused():
     whole = {"property": {"name": "Charpy"}, "measurement": {"value": "2"}, "date": "2026-03-01"}
     reading = read({"type": ["InspectionReport"], "chemicalObservation": [whole, {"property": {"name": "Lead"}}]})
-    assert ("/chemicalObservation/1", "") in marked(reading, Mark.EXCESS)
+    assert ("/chemicalObservation/1", "") in marked(reading, Severity.UNUSED)
 
 
 # Our own
@@ -281,9 +281,9 @@ def test_own_document_with_an_unknown_field_is_wrong():
     fields = read(tradetrust(), quantity="1", unitCode="H87").fields
     document = {"kind": "certificate-of-origin", "document": fields, "comment": "for Mr Li"}
     assert read(document).is_complete
-    assert ("/comment", "") in marked(read(document), Mark.EXCESS)
+    assert ("/comment", "") in marked(read(document), Severity.UNUSED)
     document["document"] = fields | {"quantitty": "2"}
-    assert ("/document/quantitty", "quantitty") in marked(read(document), Mark.WRONG)
+    assert ("/document/quantitty", "quantitty") in marked(read(document), Severity.WRONG)
 
 
 def test_own_declaration_is_checked_without_its_named_merchant():
@@ -298,7 +298,7 @@ def test_own_declaration_is_checked_without_its_named_merchant():
 
 def test_excess_is_told_once_at_its_highest_place():
     reading = read(tradetrust(status="issued", issueLocation={"iD": "AUADL", "name": "Adelaide"}, proof={"jws": "x"}))
-    excess = {note.where: tell(note) for note in reading.notes if note.mark is Mark.EXCESS}
+    excess = {note.where: tell(note) for note in reading.notes if note.severity is Severity.UNUSED}
     assert excess == {"/status": "not used: issued", "/issueLocation": "not used: 2 values"}
     assert "proof-not-checked" in {note.code for note in reading.notes}
 
@@ -310,10 +310,10 @@ def test_given_value_replaces_documents_and_report_tells_both():
 
 def test_what_is_given_mends_an_unusable_value():
     document = tradetrust(issueDateTime="Issued date")
-    assert ("/issueDateTime", "issueDate") in marked(read(document), Mark.WRONG)
+    assert ("/issueDateTime", "issueDate") in marked(read(document), Severity.WRONG)
     mended = read(document, issueDate="2026-03-01", quantity="1", unitCode="H87")
     assert mended.is_complete
-    assert ("/issueDateTime", "issueDate") in marked(mended, Mark.EXCESS)
+    assert ("/issueDateTime", "issueDate") in marked(mended, Severity.UNUSED)
 
 
 @pytest.mark.parametrize("path", ["results.7.value", "exporter.name.first", "", "results.x", ".", "results.0.value.1"])
@@ -324,7 +324,10 @@ def test_a_path_that_leads_nowhere_is_told(path):
 
 def test_given_field_that_does_not_exist_is_wrong():
     reading = read_document(json.dumps(tradetrust()).encode(), {"quantitty": "3", "exporter.name.first": "A"})
-    assert {note.field for note in reading.notes if note.mark is Mark.WRONG} == {"quantitty", "exporter.name.first"}
+    assert {note.field for note in reading.notes if note.severity is Severity.WRONG} == {
+        "quantitty",
+        "exporter.name.first",
+    }
 
 
 # Documents of the wrong shape

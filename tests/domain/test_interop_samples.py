@@ -13,7 +13,7 @@ from backend.domain import strict_json
 from backend.domain.interop.field_help import meaning_of
 from backend.domain.interop.files import read_file
 from backend.domain.interop.formats import read_document
-from backend.domain.interop.reading import Mark
+from backend.domain.interop.reading import Severity
 from backend.messages.imports import tell
 
 SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
@@ -21,11 +21,11 @@ needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does 
 
 
 def lacking(reading):
-    return {note.field for note in reading.notes if note.mark is Mark.LACKS}
+    return {note.field for note in reading.notes if note.severity is Severity.MISSING}
 
 
 def wrong(reading):
-    return {note.field for note in reading.notes if note.mark is Mark.WRONG}
+    return {note.field for note in reading.notes if note.severity is Severity.WRONG}
 
 
 def embedded(path):
@@ -57,7 +57,7 @@ def test_published_example_is_whole_with_what_it_lacks(path):
     assert wrong(reading) == set()
     given = {field: meaning_of(field).example.strip("'") for field in lacking(reading)} | {"issueDate": "2026-03-03"}
     completed = read_document(embedded(path), given)
-    assert completed.is_complete, [tell(note) for note in completed.notes if note.mark.blocks]
+    assert completed.is_complete, [tell(note) for note in completed.notes if note.severity.blocks]
 
 
 def marked(value):

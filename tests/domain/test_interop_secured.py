@@ -10,7 +10,7 @@ import pytest
 from backend.domain import sd_jwt, selective_disclosure
 from backend.domain.interop import secured
 from backend.domain.interop.files import is_document, read_file
-from backend.domain.interop.reading import Mark, Note, UnknownFormat
+from backend.domain.interop.reading import Note, Severity, UnknownFormat
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
 from backend.messages.imports import SENTENCES, tell
 from tests.helpers.builders import (
@@ -64,7 +64,7 @@ def told(reading, code):
 def refused(content):
     with pytest.raises(MalformedRecord) as refusal:
         read_file(content.encode(), {})
-    note = Note(Mark.WRONG, refusal.value.reason, refusal.value.where, values=refusal.value.told)
+    note = Note(Severity.WRONG, refusal.value.reason, refusal.value.where, values=refusal.value.told)
     assert tell(note, "en") != tell(note, "zh")
     return refusal.value.reason
 
@@ -74,7 +74,7 @@ def refused(content):
 
 def test_shown_fields_read_like_the_plain_document():
     reading = read(MAKERS, DESCRIPTION, COUNT, ORIGIN)
-    assert reading.is_complete, [tell(note) for note in reading.notes if note.mark.blocks]
+    assert reading.is_complete, [tell(note) for note in reading.notes if note.severity.blocks]
     assert reading.format == "traceability-certification-of-origin"
     taken = {name: reading.fields[name] for name in ("description", "quantity", "originCountry", "issueDate")}
     assert taken == {
@@ -159,7 +159,7 @@ def test_own_records_withheld_fields_are_told_by_name():
     assert {note.field for note in reading.notes if note.code == "lacking-withheld"} == {"quantity", "exporter.name"}
     assert told(reading, "sd-withheld")[0][0] == "/credentialSubject"
     completed = read_file(record.disclosing(shown).compact.encode(), {"quantity": "1"})
-    assert {note.field for note in completed.notes if note.mark.blocks} == {"exporter.name"}
+    assert {note.field for note in completed.notes if note.severity.blocks} == {"exporter.name"}
 
 
 def test_record_of_a_kind_never_imported_is_unknown():

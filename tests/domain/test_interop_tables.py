@@ -13,7 +13,7 @@ from backend.domain.interop.columns import (
     COLUMNS,
 )
 from backend.domain.interop.consignments import read_consignments
-from backend.domain.interop.reading import Mark, UnknownFormat
+from backend.domain.interop.reading import Severity, UnknownFormat
 from backend.domain.interop.table import MOST_ROWS
 from backend.messages.imports import tell
 
@@ -51,11 +51,11 @@ def table(*rows, delimiter=",", encoding="utf-8", without=()):
 
 
 def wrong(read):
-    return {(note.row, note.where): note.code for note in read.notes if note.mark is Mark.WRONG}
+    return {(note.row, note.where): note.code for note in read.notes if note.severity is Severity.WRONG}
 
 
 def blocked(read):
-    return [tell(note) for note in read.notes if note.mark.blocks]
+    return [tell(note) for note in read.notes if note.severity.blocks]
 
 
 def test_9610_list_column_names_lead_to_our_fields():
@@ -167,14 +167,14 @@ def test_units_are_known_by_both_codes_and_name():
 
 def test_conversions_are_told_once_with_how_many_rows():
     read = read_consignments(table({}, {"copNo": "MS-2"}, {"copNo": "MS-3", "unit": "035"}))
-    told = {tell(note) for note in read.notes if note.mark is Mark.CONVERTED}
+    told = {tell(note) for note in read.notes if note.severity is Severity.CONVERTED}
     assert "China customs' unit 011 is H87 (piece) (2 rows)" in told
     assert "SGP is SG (3 rows)" in told
 
 
 def test_columns_not_kept_differ_from_unknown_ones():
     read = read_consignments(table({"totalPrice": "130", "colour": "red"}))
-    assert {(n.where, n.code) for n in read.notes if n.mark is Mark.EXCESS} == {
+    assert {(n.where, n.code) for n in read.notes if n.severity is Severity.UNUSED} == {
         ("totalPrice", "list-only"),
         ("colour", "unknown-column"),
     }
@@ -182,7 +182,7 @@ def test_columns_not_kept_differ_from_unknown_ones():
 
 def test_missing_column_is_told_once_not_per_row():
     read = read_consignments(table({}, {"copNo": "MS-2"}, without=("packNo", "originCountry")))
-    assert [n.field for n in read.notes if n.mark.blocks] == ["packageQuantity", "originCountry"]
+    assert [n.field for n in read.notes if n.severity.blocks] == ["packageQuantity", "originCountry"]
 
 
 def test_a_column_under_both_names_is_wrong():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backend.domain.errors import Conflict, NotAllowed, NotFound
-from backend.domain.interop.reading import Mark
+from backend.domain.interop.reading import Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
@@ -48,7 +48,7 @@ def bring(house, *files, issuers=(), **given):
 
 
 def blocked(plan):
-    return [(note.row, note.code) for file in plan.files for note in file.notes if note.mark.blocks]
+    return [(note.row, note.code) for file in plan.files for note in file.notes if note.severity.blocks]
 
 
 def references(house):
@@ -123,13 +123,13 @@ def test_declaration_relies_on_the_records_its_table_names(house):
 
 def test_somebody_elses_record_is_told_at_its_row(house):
     plan = bring(house, table(row("MS-0") + ",", f"{row('MS-1')},11111111-1111", header=f"{HEADER},records"))
-    notes = [note for note in plan.files[0].notes if note.mark is Mark.WRONG]
+    notes = [note for note in plan.files[0].notes if note.severity is Severity.WRONG]
     assert [(note.row, note.where) for note in notes] == [(3, "records")]
 
 
 def test_future_arrival_is_told_at_its_row(house):
     plan = bring(house, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"))
-    assert [(n.row, n.where) for n in plan.files[0].notes if n.mark is Mark.WRONG] == [(2, "arrivalDateTime")]
+    assert [(n.row, n.where) for n in plan.files[0].notes if n.severity is Severity.WRONG] == [(2, "arrivalDateTime")]
 
 
 def test_somebody_quicker_makes_the_whole_import_fail(house):

@@ -13,7 +13,7 @@ from backend.domain.interop.columns import (
 )
 from backend.domain.interop.draft import DEFAULTS, faults
 from backend.domain.interop.field_help import meaning_of
-from backend.domain.interop.reading import Mark, Note, Unusable
+from backend.domain.interop.reading import Note, Severity, Unusable
 from backend.domain.interop.table import RawTable, read_table
 from backend.domain.kinds import Kind
 
@@ -65,8 +65,10 @@ class _Report:
         self.notes: list[Note] = []
         self._alike: Counter[tuple[str, str, str, str, str]] = Counter()
 
-    def note(self, mark: Mark, code: str, where: str, our: str = "", row: int | None = None, **values: Any) -> None:
-        self.notes.append(Note(mark, code, where, our, values, row))
+    def note(
+        self, severity: Severity, code: str, where: str, our: str = "", row: int | None = None, **values: Any
+    ) -> None:
+        self.notes.append(Note(severity, code, where, our, values, row))
 
     def converted(self, name: str, column: Column, how: str, raw: str, value: Any) -> None:
         self._alike[(name, column.field, how, raw, str(value))] += 1
@@ -74,7 +76,7 @@ class _Report:
     def counted(self) -> list[Note]:
         """The conversions, each with its number of rows."""
         return [
-            Note(Mark.CONVERTED, how, name, our, {"raw": raw, "value": value, "rows": count})
+            Note(Severity.CONVERTED, how, name, our, {"raw": raw, "value": value, "rows": count})
             for (name, our, how, raw, value), count in self._alike.items()
         ]
 
@@ -83,12 +85,12 @@ def read_consignments(content: bytes) -> Table:
     """Read a table and check every cell of every row; raises UnknownFormat where it is no table of consignments."""
     raw = read_table(content, BY_NAME)
     report = _Report()
-    report.note(Mark.HEED, "table", "", encoding=raw.encoding, delimiter=raw.delimiter, rows=len(raw.rows))
+    report.note(Severity.WARNING, "table", "", encoding=raw.encoding, delimiter=raw.delimiter, rows=len(raw.rows))
     places = _columns(raw, report)
     names = {column.field: raw.header[place] for place, column in places.items()}
     rows = [_read_row(raw, number, cells, places, report) for number, cells in raw.rows]
     if not rows:
-        report.note(Mark.WRONG, "no-rows", "")
+        report.note(Severity.WRONG, "no-rows", "")
     declarations = [_declaration(group, names, report) for group in _groups(rows, names, report)]
     told = _told_columns(raw, places, report)
     return Table(tuple(declarations), names, (*told, *report.counted(), *report.notes), len(rows))
@@ -101,15 +103,17 @@ def _columns(raw: RawTable, report: _Report) -> dict[int, Column]:
         if column is None:
             if name or any(place < len(cells) and cells[place] for _, cells in raw.rows):
                 code = "list-only" if name.casefold() in LIST_ONLY else "unknown-column"
-                report.note(Mark.EXCESS, code, name or f"#{place + 1}")
+                report.note(Severity.UNUSED, code, name or f"#{place + 1}")
         elif column in places.values():
-            report.note(Mark.WRONG, "column-twice", name, column.field)
+            report.note(Severity.WRONG, "column-twice", name, column.field)
         else:
             places[place] = column
     for column in COLUMNS:
         if column.required and column not in places.values():
             alias = column.alias or column.field
-            report.note(Mark.LACKS, "lacking-column", "", column.field, meaning=meaning_of(_path(column)), alias=alias)
+            report.note(
+                Severity.MISSING, "lacking-column", "", column.field, meaning=meaning_of(_path(column)), alias=alias
+            )
     return places
 
 
@@ -122,9 +126,9 @@ def _told_columns(raw: RawTable, places: Mapping[int, Column], report: _Report) 
     for name, value in DEFAULTS[Kind.DECLARATION].items():
         count = sum(filled[place] for place, column in places.items() if column.field == name)
         if count < len(raw.rows):
-            report.note(Mark.HEED, "default-rows", "", name, value=value, rows=len(raw.rows) - count)
+            report.note(Severity.WARNING, "default-rows", "", name, value=value, rows=len(raw.rows) - count)
     return [
-        Note(Mark.TAKEN, "rows", raw.header[place], column.field, {"rows": filled[place], "all": len(raw.rows)})
+        Note(Severity.TAKEN, "rows", raw.header[place], column.field, {"rows": filled[place], "all": len(raw.rows)})
         for place, column in places.items()
     ]
 
@@ -134,7 +138,7 @@ def _read_row(
 ) -> _Row:
     row = _Row(number)
     if len(cells) > len(raw.header):
-        report.note(Mark.WRONG, "too-many-cells", "", row=number, cells=len(cells), columns=len(raw.header))
+        report.note(Severity.WRONG, "too-many-cells", "", row=number, cells=len(cells), columns=len(raw.header))
     for place, column in places.items():
         cell = cells[place] if place < len(cells) else ""
         if not cell:
@@ -143,7 +147,7 @@ def _read_row(
             value, how = column.read(cell)
         except Unusable as error:
             row.broken.add(column.field)
-            report.note(Mark.WRONG, "unusable-cell", raw.header[place], column.field, number, why=error)
+            report.note(Severity.WRONG, "unusable-cell", raw.header[place], column.field, number, why=error)
         else:
             row.cells[column.field] = value
             if how:
@@ -160,7 +164,7 @@ def _groups(rows: list[_Row], names: Mapping[str, str], report: _Report) -> list
         elif "declarationReference" in names and "declarationReference" not in row.broken:
             meaning = meaning_of("declarationReference")
             where = names["declarationReference"]
-            report.note(Mark.WRONG, "empty-cell", where, "declarationReference", row.number, meaning=meaning)
+            report.note(Severity.WRONG, "empty-cell", where, "declarationReference", row.number, meaning=meaning)
     return list(groups.values())
 
 
@@ -172,7 +176,7 @@ def _declaration(group: list[_Row], names: Mapping[str, str], report: _Report) -
             if row.cells[column.field] != stated[0].cells[column.field]:
                 values = {"value": row.cells[column.field], "first": stated[0].number}
                 where = names[column.field]
-                report.note(Mark.WRONG, "differs", where, column.field, row.number, **values)
+                report.note(Severity.WRONG, "differs", where, column.field, row.number, **values)
         if stated:
             fields[column.field] = stated[0].cells[column.field]
     items = [{c.field: row.cells[c.field] for c in COLUMNS if c.of_item and c.field in row.cells} for row in group]
@@ -189,6 +193,6 @@ def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str
         if our in (row.broken if of_item else {name for other in group for name in other.broken}):
             continue
         if what != "is missing":
-            report.note(Mark.WRONG, "fault", names.get(our, our), our, row.number, what=what)
+            report.note(Severity.WRONG, "fault", names.get(our, our), our, row.number, what=what)
         elif our in names:
-            report.note(Mark.WRONG, "empty-cell", names[our], our, row.number, meaning=meaning_of(path))
+            report.note(Severity.WRONG, "empty-cell", names[our], our, row.number, meaning=meaning_of(path))

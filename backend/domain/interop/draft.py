@@ -9,9 +9,9 @@ from backend.domain.interop import conversions
 from backend.domain.interop.conversions import Converted
 from backend.domain.interop.field_help import meaning_of, needed_for
 from backend.domain.interop.reading import (
-    Mark,
     Note,
     Reading,
+    Severity,
     Unusable,
 )
 from backend.domain.interop.source import Source
@@ -82,12 +82,12 @@ class Draft:
         self.fields = with_field(self.fields, field, value)
         self.source.use(pointer)
         self._origins[field] = pointer
-        mark = Mark.CONVERTED if how else Mark.TAKEN
-        self.note(mark, how or "taken", pointer, field, value=value, **values)
+        severity = Severity.CONVERTED if how else Severity.TAKEN
+        self.note(severity, how or "taken", pointer, field, value=value, **values)
 
-    def note(self, mark: Mark, code: str, where: str = "", field: str = "", **values: Any) -> None:
+    def note(self, severity: Severity, code: str, where: str = "", field: str = "", **values: Any) -> None:
         """Add a line to the report."""
-        self.notes.append(Note(mark, code, where, field, values))
+        self.notes.append(Note(severity, code, where, field, values))
 
     def take(
         self, field: str, pointer: str, convert: Callable[[Any], Converted] = conversions.text, how: str | None = None
@@ -108,7 +108,7 @@ class Draft:
         self.fields = dict(fields)
         for name, value in fields.items():
             self._origins[name] = f"{pointer}/{name}"
-            self.note(Mark.TAKEN, "taken", f"{pointer}/{name}", name, value=value)
+            self.note(Severity.TAKEN, "taken", f"{pointer}/{name}", name, value=value)
 
     def unusable(self, field: str, pointer: str, why: Unusable) -> None:
         """Remember that something stands there which we cannot take."""
@@ -132,8 +132,8 @@ class Draft:
         value = separator.join(v.strip() for _, v in present)
         self._origins[field] = where
         self.fields = with_field(self.fields, field, value)
-        mark, code = (Mark.CONVERTED, "joined") if len(present) > 1 else (Mark.TAKEN, "taken")
-        self.note(mark, code, where, field, value=value, count=len(present))
+        severity, code = (Severity.CONVERTED, "joined") if len(present) > 1 else (Severity.TAKEN, "taken")
+        self.note(severity, code, where, field, value=value, count=len(present))
 
     def mass(self, field: str, pointer: str) -> None:
         """Take a mass, {value, unitCode}, in kilograms."""
@@ -150,7 +150,7 @@ class Draft:
     def refuse(self, code: str, where: str, **values: Any) -> None:
         """Note a fault that no field could mend."""
         self.source.use(where)
-        self.note(Mark.WRONG, code, where, **values)
+        self.note(Severity.WRONG, code, where, **values)
 
     def finish(self, format_code: str, given: Mapping[str, str]) -> Reading:
         """Set what the merchant gives, check everything, and tell what lacks and what is left over."""
@@ -160,11 +160,11 @@ class Draft:
         for pointer in ("/proof", "/signature"):
             if self.source.value(pointer) is not None:
                 self.source.use(pointer)
-                self.note(Mark.HEED, "proof-not-checked", pointer)
+                self.note(Severity.WARNING, "proof-not-checked", pointer)
         for pointer, count in self.source.unused():
             value = self.source.value(pointer)
             shown = None if isinstance(value, dict | list) else value
-            self.note(Mark.EXCESS, "no-place", pointer, value=shown, count=count)
+            self.note(Severity.UNUSED, "no-place", pointer, value=shown, count=count)
         return Reading(format_code, self.kind, self.fields, tuple(self.notes))
 
     def _give(self, field: str, value: str) -> None:
@@ -173,13 +173,13 @@ class Draft:
             said = _YES_OR_NO.get(value, value) if field in _SWITCHES or field.endswith(".meetsLimit") else value
             self.fields = with_field(self.fields, field, said)
         except Unusable as error:
-            self.note(Mark.WRONG, "unusable-cell", "--set", field, why=error)
+            self.note(Severity.WRONG, "unusable-cell", "--set", field, why=error)
             return
         self._origins[field] = "--set"
         if former is None or former == value:
-            self.note(Mark.TAKEN, "given", "--set", field, value=value)
+            self.note(Severity.TAKEN, "given", "--set", field, value=value)
         else:
-            self.note(Mark.CONVERTED, "given-instead", "--set", field, value=value, raw=former)
+            self.note(Severity.CONVERTED, "given-instead", "--set", field, value=value, raw=former)
 
     def _check(self, given: Mapping[str, str]) -> None:
         missing: set[str] = set()
@@ -187,20 +187,20 @@ class Draft:
             if what == "is missing":
                 missing.update(needed_for(self.kind, where))
             else:
-                self.note(Mark.WRONG, "fault", self._origin_of(where), where, what=what)
+                self.note(Severity.WRONG, "fault", self._origin_of(where), where, what=what)
         for field, (pointer, why) in self._unusable.items():
             if field in given:
-                self.note(Mark.EXCESS, "left-out", pointer, field, why=why)
+                self.note(Severity.UNUSED, "left-out", pointer, field, why=why)
             elif field in missing or field in DEFAULTS[self.kind]:
                 missing.discard(field)
-                self.note(Mark.WRONG, "unusable", pointer, field, why=why, meaning=meaning_of(field))
+                self.note(Severity.WRONG, "unusable", pointer, field, why=why, meaning=meaning_of(field))
             else:
-                self.note(Mark.EXCESS, "left-out", pointer, field, why=why)
+                self.note(Severity.UNUSED, "left-out", pointer, field, why=why)
         for field in sorted(missing, key=lambda f: (f.split(".")[0] not in self.fields, f)):
-            self.note(Mark.LACKS, "lacking", field=field, meaning=meaning_of(field))
+            self.note(Severity.MISSING, "lacking", field=field, meaning=meaning_of(field))
         for field, value in DEFAULTS[self.kind].items():
             if field not in self.fields and field not in self._unusable:
-                self.note(Mark.HEED, "default", field=field, value=value)
+                self.note(Severity.WARNING, "default", field=field, value=value)
 
     def _origin_of(self, path: str) -> str:
         while path and path not in self._origins:

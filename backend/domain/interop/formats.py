@@ -9,9 +9,9 @@ from backend.domain import strict_json
 from backend.domain.interop import inspections, secured, traceability, tradetrust
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
-    Mark,
     Note,
     Reading,
+    Severity,
     UnknownFormat,
 )
 from backend.domain.interop.source import Source
@@ -170,7 +170,7 @@ def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
 def _take_own(draft: Draft, fields: dict[str, Any], pointer: str) -> None:
     draft.source.use(pointer)
     if draft.kind is Kind.DECLARATION and "merchant" in fields:
-        draft.note(Mark.EXCESS, "merchant-is-you", f"{pointer}/merchant")
+        draft.note(Severity.UNUSED, "merchant-is-you", f"{pointer}/merchant")
         fields = {name: value for name, value in fields.items() if name != "merchant"}
     draft.take_all(fields, pointer)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.domain.interop import conversions
 from backend.domain.interop.draft import Draft
-from backend.domain.interop.reading import Mark, Unusable
+from backend.domain.interop.reading import Severity, Unusable
 from backend.domain.interop.traceability import SUBJECT, heed_issuer, take_party
 
 _DEFECTS = {
@@ -38,7 +38,7 @@ class Results:
     def close(self) -> None:
         """Refuse a report that says no more than passed or failed."""
         if not self._count:
-            self._draft.note(Mark.WRONG, "bare-verdict", field="results")
+            self._draft.note(Severity.WRONG, "bare-verdict", field="results")
 
 
 def fill_food_grade(draft: Draft) -> None:

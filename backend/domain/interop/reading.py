@@ -10,20 +10,20 @@ from backend.domain.errors import TraceabilityError
 from backend.domain.kinds import Kind
 
 
-class Mark(StrEnum):
+class Severity(StrEnum):
     """What a note tells."""
 
     TAKEN = "taken"
     CONVERTED = "converted"
-    LACKS = "lacks"
-    EXCESS = "excess"
+    MISSING = "missing"
+    UNUSED = "unused"
     WRONG = "wrong"
-    HEED = "heed"
+    WARNING = "warning"
 
     @property
     def blocks(self) -> bool:
         """Whether nothing may be stored while such a note stands."""
-        return self in (Mark.LACKS, Mark.WRONG)
+        return self in (Severity.MISSING, Severity.WRONG)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Note:
     ``field`` the dotted path of our field.
     """
 
-    mark: Mark
+    severity: Severity
     code: str
     where: str = ""
     field: str = ""
@@ -54,7 +54,7 @@ class Reading:
     @property
     def is_complete(self) -> bool:
         """Whether the fields make a whole document."""
-        return not any(note.mark.blocks for note in self.notes)
+        return not any(note.severity.blocks for note in self.notes)
 
 
 class Unusable(TraceabilityError):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.domain import sd_jwt
-from backend.domain.interop.reading import Mark, Note
+from backend.domain.interop.reading import Note, Severity
 from backend.domain.sd_jwt import MalformedRecord, b64
 from backend.domain.selective_disclosure import SIGNED_WITH, SdJwt, Signature, holder_proof, read, read_json
 
@@ -60,11 +60,11 @@ def notes_on(credential: SdJwt) -> Iterator[Note]:
         yield _note_on_signature(signature, credential.payload)
     for claim, code in (("nbf", "sd-from"), ("exp", "sd-until")):
         if claim in credential.claims:
-            yield Note(Mark.HEED, code, f"/{claim}", values={"value": _moment(credential.claims[claim])})
+            yield Note(Severity.WARNING, code, f"/{claim}", values={"value": _moment(credential.claims[claim])})
     if credential.key_binding:
         yield _note_on_holder(credential)
     for where, count in credential.withheld.items():
-        yield Note(Mark.HEED, "sd-withheld", where, values={"count": count})
+        yield Note(Severity.WARNING, "sd-withheld", where, values={"count": count})
 
 
 def _of_known_type(credential: SdJwt) -> SdJwt:
@@ -79,12 +79,12 @@ def _note_on_signature(signature: Signature, payload: str) -> Note:
     header = signature.header
     jwk = header.get("jwk")
     if header["alg"] != SIGNED_WITH:
-        return Note(Mark.HEED, "sd-other-algorithm", values={"value": header["alg"]})
+        return Note(Severity.WARNING, "sd-other-algorithm", values={"value": header["alg"]})
     if not isinstance(jwk, dict):
-        return Note(Mark.HEED, "sd-no-key", values={"value": str(header.get("kid", "–"))})
+        return Note(Severity.WARNING, "sd-no-key", values={"value": str(header.get("kid", "–"))})
     if not signature.is_by(jwk, payload):
         raise MalformedRecord("not signed by the key in its header", "sd-signature")
-    return Note(Mark.HEED, "sd-signed", values={"key": b64(sd_jwt.thumbprint(jwk))})
+    return Note(Severity.WARNING, "sd-signed", values={"key": b64(sd_jwt.thumbprint(jwk))})
 
 
 def _note_on_holder(credential: SdJwt) -> Note:
@@ -93,9 +93,9 @@ def _note_on_holder(credential: SdJwt) -> Note:
     except MalformedRecord as error:
         if error.reason != "kb-key":
             raise
-        return Note(Mark.HEED, "kb-not-checked")
+        return Note(Severity.WARNING, "kb-not-checked")
     values = {"key": b64(proof.key), "value": proof.audience, "day": _moment(proof.signed_at)}
-    return Note(Mark.HEED, "kb-checked", values=values)
+    return Note(Severity.WARNING, "kb-checked", values=values)
 
 
 def _moment(value: Any) -> str:

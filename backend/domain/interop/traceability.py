@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.domain.interop import conversions
 from backend.domain.interop.draft import Draft
-from backend.domain.interop.reading import Mark, Unusable
+from backend.domain.interop.reading import Severity, Unusable
 from backend.domain.kinds import Kind
 
 SUBJECT = "/credentialSubject"
@@ -36,7 +36,7 @@ def heed_issuer(draft: Draft) -> None:
     if name is not None:
         draft.source.use("/issuer")
         code = "original-maker" if draft.kind is Kind.INVOICE else "original-issuer"
-        draft.note(Mark.HEED, code, "/issuer/name", value=name)
+        draft.note(Severity.WARNING, code, "/issuer/name", value=name)
 
 
 def fill_certificate(draft: Draft) -> None:

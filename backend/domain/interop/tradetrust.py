@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.domain.interop import conversions
 from backend.domain.interop.draft import Draft
-from backend.domain.interop.reading import Mark, Unusable
+from backend.domain.interop.reading import Severity, Unusable
 
 _SALTED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:(string|number|boolean|null|undefined):(.*)", re.S)
 _BASES = ("", "/data", "/credentialSubject")
@@ -51,7 +51,9 @@ def fill_certificate(draft: Draft) -> None:
     _agreement(draft, base)
     _goods(draft, f"{consignment}/includedConsignmentItems")
     if draft.source.value(f"{base}/issuer/name") is not None:
-        draft.note(Mark.HEED, "original-issuer", f"{base}/issuer/name", value=draft.source.value(f"{base}/issuer/name"))
+        draft.note(
+            Severity.WARNING, "original-issuer", f"{base}/issuer/name", value=draft.source.value(f"{base}/issuer/name")
+        )
         draft.source.use(f"{base}/issuer")
 
 
