@@ -32,8 +32,8 @@ def map_the_domain() -> None:
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
-    put(Sending, tables.sending)
-    put(Claim, tables.claim)
+    put(Sending, tables.outbound_transaction, properties={"earlier": tables.outbound_transaction.c.earlier_attempts})
+    put(Claim, tables.lease)
     put(SealedBatch, tables.batch)
     put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
     put(
@@ -44,6 +44,7 @@ def map_the_domain() -> None:
             "holder": relationship(Organisation, foreign_keys=[tables.record.c.holder_id], lazy="joined"),
             "product": relationship(Product, lazy="joined"),
             "batch": relationship(SealedBatch, lazy="joined"),
+            "place": tables.record.c.leaf_index,
         },
     )
     put(
@@ -58,7 +59,7 @@ def map_the_domain() -> None:
     )
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
-    put(Draw, tables.draw)
+    put(Draw, tables.planned_drawdown)
     put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
     put(
@@ -73,17 +74,23 @@ def map_the_domain() -> None:
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )
-    put(Opening, tables.opening, properties={"sending": relationship(Sending, lazy="joined")})
-    draw = tables.certificate_draw
-    by = {"sending": draw.c.sending_id, "back_sending": draw.c.back_sending_id}
-    put(CertificateDraw, draw, properties=_sendings(by))
+    put(Opening, tables.activation, properties={"sending": relationship(Sending, lazy="joined")})
+    draw = tables.drawdown
+    by = {"sending": draw.c.transaction_id, "back_sending": draw.c.refund_transaction_id}
+    names = {
+        "line_id": draw.c.original_id,
+        "drawing": draw.c.set_root,
+        "back_asked_at": draw.c.refund_asked_at,
+        "given_back_at": draw.c.refunded_at,
+    }
+    put(CertificateDraw, draw, properties={**names, **_sendings(by)})
     put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
-    act = tables.accreditation_act
-    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
-    put(AccreditationAct, act, properties=_sendings(by))
-    put(Answer, tables.answer)
+    act = tables.accreditation_change
+    by = {"sending": act.c.transaction_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancellation_id}
+    put(AccreditationAct, act, properties={"verb": act.c.operation, **_sendings(by)})
+    put(Answer, tables.idempotency_record)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(Prepared, tables.prepared)
+    put(Prepared, tables.signing_request)
 
 
 def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:

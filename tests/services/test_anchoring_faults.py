@@ -124,7 +124,7 @@ def test_a_gap_before_open_transactions_is_filled(house):
     advance(house.ctx)
     low, _ = sendings(house)
     in_database(house, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id)
-    in_database(house, "DELETE FROM sending WHERE id = :i", i=low.id)
+    in_database(house, "DELETE FROM outbound_transaction WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
     house.settle()
     assert {state_of(house, record) for record in (first, second)} == {ProofState.FINAL}
@@ -138,7 +138,7 @@ def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     record = house.issue_certificate(certificateNumber="N-2")
     advance(house.ctx)
     low, _ = sendings(house)
-    in_database(house, "UPDATE sending SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
+    in_database(house, "UPDATE outbound_transaction SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL

@@ -64,7 +64,7 @@ def test_what_is_under_way_is_no_discrepancy(busy):
 )
 def test_a_change_behind_the_application_is_found(busy, change, expected):
     if "digest" in change:
-        change = "UPDATE record SET digest = id WHERE place = 0"
+        change = "UPDATE record SET digest = id WHERE leaf_index = 0"
         expected = {"record-altered"}
     in_database(busy, change)
     assert expected <= set(names(busy))

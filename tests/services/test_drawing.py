@@ -459,12 +459,12 @@ def drawn_house(house):
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("UPDATE certificate_draw SET quantity = quantity + 1", "draw-differs"),
-        ("UPDATE certificate_draw SET drawing = zeroblob(32)", "draw-not-on-ledger"),
-        ("UPDATE certificate_draw SET position = 7", "draw-not-on-ledger"),
-        ("UPDATE certificate_draw SET given_back_at = made_at", "giving-back-differs"),
-        ("DELETE FROM certificate_draw", "draw-unknown-to-database"),
-        ("UPDATE certificate_draw SET refusal = 'x'", "release-without-draw"),
+        ("UPDATE drawdown SET quantity = quantity + 1", "draw-differs"),
+        ("UPDATE drawdown SET set_root = zeroblob(32)", "draw-not-on-ledger"),
+        ("UPDATE drawdown SET position = 7", "draw-not-on-ledger"),
+        ("UPDATE drawdown SET refunded_at = made_at", "giving-back-differs"),
+        ("DELETE FROM drawdown", "draw-unknown-to-database"),
+        ("UPDATE drawdown SET refusal = 'x'", "release-without-draw"),
     ],
 )
 def test_the_audit_finds_what_was_changed_behind_the_application(house, statement, name):

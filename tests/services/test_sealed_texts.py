@@ -113,7 +113,7 @@ def test_keys_that_are_not_the_newest_stop_the_start_and_none_is_destroyed(house
         with closing(RecordKeys(older)) as others:
             others.reserve(5000)
     with house.ctx.work() as work:
-        work._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+        work._session.execute(insert(tables.key_to_destroy), [{"number": 3}])
         work.commit()
     before = older.read_bytes()
     with closing(RecordKeys(older)) as old:
@@ -193,7 +193,7 @@ def test_where_no_key_can_be_made_halfway_it_is_told_in_our_words(house, monkeyp
 def test_thousands_of_keys_end_at_once(house):
     with house.ctx.work() as work:
         keys(house).reserve(50_000)
-        work._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work._session.execute(insert(tables.key_to_destroy), [{"number": n} for n in range(40_000)])
         work.commit()
     follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert keys(house).destroyed == 40_000

@@ -47,7 +47,7 @@ class BatchRepository(Repository):
         """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
         taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
         self._session.connection().execute(
-            taking.values(batch_id=batch.id, place=bindparam("at"), path=bindparam("way")),
+            taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way")),
             [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
         )
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
@@ -88,9 +88,9 @@ class BatchRepository(Repository):
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        read = (c.leaf_index, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
         kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
-        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.leaf_index)
         return [Leaf(*row) for row in self._session.execute(query, execution_options={"yield_per": 500})]
 
     def disclosures(self, batch: SealedBatch) -> Mapping[str, Sequence[str]]:

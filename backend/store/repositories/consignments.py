@@ -55,14 +55,14 @@ class ConsignmentRepository(Repository):
 
         One for each declaration, heading and unit.
         """
-        c, d = t.consignment.c, t.draw.c
+        c, d = t.consignment.c, t.planned_drawdown.c
         is_earlier = or_(
             c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
         )
         given_back = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
         query = (
             select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
-            .join_from(t.draw, t.consignment)
+            .join_from(t.planned_drawdown, t.consignment)
             .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(given_back))
             .group_by(c.id, d.heading, d.unit_code)
         )

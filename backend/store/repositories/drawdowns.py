@@ -19,71 +19,71 @@ class DrawdownRepository(Repository):
 
     def activations(self) -> Sequence[Opening]:
         """Every opening, in the order of asking."""
-        return self._all(select(Opening).order_by(t.opening.c.asked_at))
+        return self._all(select(Opening).order_by(t.activation.c.asked_at))
 
     def activations_pending(self) -> Sequence[Opening]:
         """Openings that were not sent yet, in order."""
-        c = t.opening.c
-        query = select(Opening).where(c.sending_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
+        c = t.activation.c
+        query = select(Opening).where(c.transaction_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
         return self._all(query.order_by(c.asked_at))
 
     def activations_sent_by(self, sending: Sending) -> Sequence[Opening]:
         """The opening that travels with this transaction."""
-        return self._all(select(Opening).where(t.opening.c.sending_id == sending.id))
+        return self._all(select(Opening).where(t.activation.c.transaction_id == sending.id))
 
     def all(self) -> Sequence[CertificateDraw]:
         """Every draw, in the order of asking."""
-        return self._all(select(CertificateDraw).order_by(t.certificate_draw.c.asked_at))
+        return self._all(select(CertificateDraw).order_by(t.drawdown.c.asked_at))
 
     def of_declaration(self, declaration_id: str) -> Sequence[CertificateDraw]:
         """The draws for one declaration, in order."""
-        return self._draws(t.certificate_draw.c.declaration_id == declaration_id)
+        return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def of_original(self, line_id: str) -> Sequence[CertificateDraw]:
         """The draws on a certificate and on those that it replaced, that stand."""
-        c = t.certificate_draw.c
-        return self._draws(c.line_id == line_id, c.refusal.is_(None), c.given_back_at.is_(None))
+        c = t.drawdown.c
+        return self._draws(c.original_id == line_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def of_certificate(self, certificate_id: str) -> Sequence[CertificateDraw]:
         """The draws on one certificate that stand."""
-        c = t.certificate_draw.c
-        return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.given_back_at.is_(None))
+        c = t.drawdown.c
+        return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def pending(self, limit: int) -> Sequence[CertificateDraw]:
         """Draws that were not sent yet, in order."""
-        c = t.certificate_draw.c
-        query = select(CertificateDraw).where(c.drawing.is_(None), c.refusal.is_(None))
+        c = t.drawdown.c
+        query = select(CertificateDraw).where(c.set_root.is_(None), c.refusal.is_(None))
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawing: bytes) -> Sequence[CertificateDraw]:
         """The draws of one drawing, by their positions."""
-        query = select(CertificateDraw).where(t.certificate_draw.c.drawing == drawing)
-        return self._all(query.order_by(t.certificate_draw.c.position))
+        query = select(CertificateDraw).where(t.drawdown.c.set_root == drawing)
+        return self._all(query.order_by(t.drawdown.c.position))
 
     def sent_by(self, sending: Sending) -> Sequence[CertificateDraw]:
         """The draws that travel with this transaction."""
-        return self._draws(t.certificate_draw.c.sending_id == sending.id)
+        return self._draws(t.drawdown.c.transaction_id == sending.id)
 
     def refunded_by(self, sending: Sending) -> Sequence[CertificateDraw]:
         """The draws that this transaction gives back."""
-        return self._draws(t.certificate_draw.c.back_sending_id == sending.id)
+        return self._draws(t.drawdown.c.refund_transaction_id == sending.id)
 
     def to_refund(self) -> Sequence[CertificateDraw]:
         """Draws that are to be given back and whose transaction for it was not made yet."""
-        c = t.certificate_draw.c
+        c = t.drawdown.c
         return self._draws(
-            c.back_asked_at.is_not(None),
-            c.back_sending_id.is_(None),
-            c.given_back_at.is_(None),
-            c.drawing.is_not(None),
+            c.refund_asked_at.is_not(None),
+            c.refund_transaction_id.is_(None),
+            c.refunded_at.is_(None),
+            c.set_root.is_not(None),
             c.refusal.is_(None),
         )
 
     def is_pending_for(self, declaration_id: str) -> bool:
         """Whether a draw for this declaration has never been final on the ledger yet."""
-        c = t.certificate_draw.c
+        c = t.drawdown.c
         return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))
 
     def _draws(self, *where: ColumnElement[bool]) -> Sequence[CertificateDraw]:
-        c = t.certificate_draw.c
+        c = t.drawdown.c
         return self._all(select(CertificateDraw).where(*where).order_by(c.asked_at, c.id))

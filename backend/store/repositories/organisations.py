@@ -77,5 +77,5 @@ class SigningRequestRepository(Repository):
 
     def delete_before(self, before: datetime) -> None:
         """Forget what nobody signed in time."""
-        for prepared in self._all(select(Prepared).where(t.prepared.c.moment < before)):
+        for prepared in self._all(select(Prepared).where(t.signing_request.c.moment < before)):
             self._session.delete(prepared)

@@ -25,25 +25,25 @@ class OutboxRepository(Repository):
 
     def all(self) -> Sequence[Sending]:
         """Every transaction of ours, in the order of making."""
-        return self._all(select(Sending).order_by(t.sending.c.made_at))
+        return self._all(select(Sending).order_by(t.outbound_transaction.c.made_at))
 
     def find_by_hash(self, transaction_hash: bytes) -> Sending | None:
         """The transaction that goes by this hash now."""
-        return self._one(select(Sending).where(t.sending.c.transaction_hash == transaction_hash), Sending)
+        return self._one(select(Sending).where(t.outbound_transaction.c.transaction_hash == transaction_hash), Sending)
 
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
-        query = select(t.sending.c.nonce).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
+        query = select(t.outbound_transaction.c.nonce).where(t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN))
         return set(self._session.scalars(query))
 
     def final(self, limit: int, offset: int = 0) -> Sequence[Sending]:
         """Final transactions, from the newest block down."""
-        query = select(Sending).where(t.sending.c.state == SendingState.FINAL)
-        return self._all(query.order_by(t.sending.c.block.desc(), t.sending.c.nonce.desc()).limit(limit).offset(offset))
+        query = select(Sending).where(t.outbound_transaction.c.state == SendingState.FINAL)
+        return self._all(query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc()).limit(limit).offset(offset))
 
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
-        c = t.sending.c
+        c = t.outbound_transaction.c
         stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
         refused = select(c.refusal, c.made_at).where(c.state == SendingState.REFUSED)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
@@ -54,8 +54,8 @@ class OutboxRepository(Repository):
 
     def pending(self) -> Sequence[Sending]:
         """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(Sending).where(t.sending.c.state.in_(_OPEN))
-        return self._all(query.order_by(t.sending.c.signer, t.sending.c.nonce))
+        query = select(Sending).where(t.outbound_transaction.c.state.in_(_OPEN))
+        return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
     def get(self, sending_id: str) -> Sending:
         """The transaction with this id."""
@@ -71,17 +71,17 @@ class StatusChangeRepository(Repository):
 
     def sent_by(self, sending: Sending) -> Sequence[StatusChange]:
         """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
+        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == sending.id))
 
     def pending(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
         c = t.status_change.c
-        query = select(StatusChange).where(c.sending_id.is_(None), c.settled.is_(None))
+        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
         return self._all(query.order_by(t.status_change.c.asked_at))
 
     def is_in_flight(self) -> bool:
         """Whether a transaction that changes statuses is still under way."""
-        query = select(t.status_change.c.id).join(t.sending).where(t.sending.c.state.in_(_OPEN))
+        query = select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
         return self._session.execute(query.limit(1)).first() is not None
 
     def of_record(self, record_id: str) -> Sequence[StatusChange]:
@@ -99,8 +99,8 @@ class LeaseRepository(Repository):
 
     def delete(self, name: str, holder: str | None = None) -> None:
         """Let others do the work; with a holder, only where it is theirs."""
-        mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
-        self._session.execute(delete(t.claim).where(mine))
+        mine = t.lease.c.name == name if holder is None else (t.lease.c.name == name) & (t.lease.c.holder == holder)
+        self._session.execute(delete(t.lease).where(mine))
 
 
 class AccreditationChangeRepository(Repository):
@@ -108,19 +108,19 @@ class AccreditationChangeRepository(Repository):
 
     def sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
         """The authority's acts that travel with this transaction."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.transaction_id == sending.id))
 
     def announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
         """The authority's acts that this transaction announces."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.announcement_id == sending.id))
 
     def cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
         """The authority's acts that this transaction cancels."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.cancellation_id == sending.id))
 
     def ended(self, why: str) -> Sequence[AccreditationAct]:
         """The authority's acts that ended for this reason."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.ended == why))
 
     def get(self, act_id: str) -> AccreditationAct:
         """The authority's act with this id."""
@@ -128,11 +128,11 @@ class AccreditationChangeRepository(Repository):
 
     def pending(self) -> Sequence[AccreditationAct]:
         """The authority's acts that were not sent yet, in order."""
-        c = t.accreditation_act.c
-        query = select(AccreditationAct).where(c.sending_id.is_(None), c.ended.is_(None))
-        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+        c = t.accreditation_change.c
+        query = select(AccreditationAct).where(c.transaction_id.is_(None), c.ended.is_(None))
+        return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
     def of_key(self, thumbprint: str) -> Sequence[AccreditationAct]:
         """The authority's acts on one key, in order."""
-        query = select(AccreditationAct).where(t.accreditation_act.c.thumbprint == thumbprint)
-        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+        query = select(AccreditationAct).where(t.accreditation_change.c.thumbprint == thumbprint)
+        return self._all(query.order_by(t.accreditation_change.c.asked_at))
