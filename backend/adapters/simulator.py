@@ -242,9 +242,7 @@ class _Program:
             return
         faults = _object(printed).get("errors")
         if isinstance(faults, list) and faults:
-            raise WrongScenario(
-                [Fault.read(fault) for fault in faults if isinstance(fault, dict)]
-            )
+            raise WrongScenario([Fault.read(fault) for fault in faults if isinstance(fault, dict)])
         if "MemoryError" in self._told or self._process.returncode in (-signal.SIGKILL, -signal.SIGSEGV):
             gigabytes = self._bounds.memory_bytes // 1024**3
             raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])

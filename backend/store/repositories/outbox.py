@@ -33,13 +33,19 @@ class OutboxRepository(Repository):
 
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
-        query = select(t.outbound_transaction.c.nonce).where(t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN))
+        query = select(t.outbound_transaction.c.nonce).where(
+            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN)
+        )
         return set(self._session.scalars(query))
 
     def final(self, limit: int, offset: int = 0) -> Sequence[Sending]:
         """Final transactions, from the newest block down."""
         query = select(Sending).where(t.outbound_transaction.c.state == SendingState.FINAL)
-        return self._all(query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc()).limit(limit).offset(offset))
+        return self._all(
+            query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc())
+            .limit(limit)
+            .offset(offset)
+        )
 
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
@@ -81,7 +87,9 @@ class StatusChangeRepository(Repository):
 
     def is_in_flight(self) -> bool:
         """Whether a transaction that changes statuses is still under way."""
-        query = select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        query = (
+            select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        )
         return self._session.execute(query.limit(1)).first() is not None
 
     def of_record(self, record_id: str) -> Sequence[StatusChange]:

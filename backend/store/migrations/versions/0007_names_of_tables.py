@@ -61,7 +61,9 @@ def _swapped(names: Mapping[str, str]) -> dict[str, str]:
 
 def _rename(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]], states: Mapping[str, str]) -> None:
     inspector = sa.inspect(op.get_bind())
-    renamed = [(table, tables.get(table, table), columns.get(table, {})) for table in dict.fromkeys([*tables, *columns])]
+    renamed = [
+        (table, tables.get(table, table), columns.get(table, {})) for table in dict.fromkeys([*tables, *columns])
+    ]
     indexes = {table: inspector.get_indexes(table) for table, _, _ in renamed}
     constraints = {table: sorted(_constraints(inspector, table)) for table, _, _ in renamed}
     for table, _, _ in renamed:
