@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import Draw
-from backend.domain.outbox import Sending
+from backend.domain.outbox import OutboundTransaction
 from backend.domain.verdict import ActionBy, Check, Outcome
 
 
@@ -22,7 +22,7 @@ class Opening:
 
     certificate_id: str
     asked_at: datetime
-    sending: Sending | None = None
+    transaction: OutboundTransaction | None = None
     refusal: str | None = None
     is_known: bool = False
     """Whether the ledger had it open already: somebody else's doing, or an older copy of the database."""
@@ -42,13 +42,13 @@ class CertificateDraw:
     declaration_id: str
     quantity: int
     asked_at: datetime
-    sending: Sending | None = None
+    transaction: OutboundTransaction | None = None
     drawing: bytes | None = None
     position: int | None = None
     made_at: datetime | None = None
     refusal: str | None = None
     back_asked_at: datetime | None = None
-    back_sending: Sending | None = None
+    refund_transaction: OutboundTransaction | None = None
     given_back_at: datetime | None = None
 
     @property
@@ -58,7 +58,7 @@ class CertificateDraw:
 
     def ask_again(self) -> None:
         """Wait for a new transaction."""
-        self.sending = self.drawing = self.position = None
+        self.transaction = self.drawing = self.position = None
 
     def give_back(self, now: datetime) -> None:
         """Give it back; one that was never sent is simply forgotten."""

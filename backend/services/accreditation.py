@@ -103,7 +103,7 @@ def cancel(ctx: AppContext, act_id: str) -> AccreditationAct:
     """The guardian takes back an act of the authority that was announced and not yet done."""
     with ctx.work() as work:
         act = work.accreditation_changes.get(act_id)
-        if act.ended is not None or act.sending is not None:
+        if act.ended is not None or act.transaction is not None:
             raise Conflict("this act was done or ended already", ended=act.ended)
         act.cancel_asked_at = act.cancel_asked_at or ctx.now()
         work.commit()
@@ -149,7 +149,7 @@ def standings(ctx: AppContext) -> list[Standing]:
         pending = {act.thumbprint for act in work.accreditation_changes.pending()}
         for o in issuers:
             acts = work.accreditation_changes.of_key(keys[o.id])
-            if any(act.sending is not None and act.sending.is_open for act in acts):
+            if any(act.transaction is not None and act.transaction.is_open for act in acts):
                 pending.add(keys[o.id])
         announced = {act.thumbprint: act for act in work.accreditation_changes.pending() if act.due_at is not None}
     return [

@@ -127,7 +127,9 @@ def _of_statuses(
         if 0 <= leaf.place < batch.size and leaf.status != on_ledger[leaf.place]:
             changes = work.status_changes.of_record(leaf.record_id)
             under_way = [
-                c for c in changes if (c.sending is None and c.settled is None) or (c.sending and c.sending.is_open)
+                c
+                for c in changes
+                if (c.transaction is None and c.settled is None) or (c.transaction and c.transaction.is_open)
             ]
             if not under_way:
                 about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.place]}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from backend.domain.drawdowns import CertificateDraw
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import Draw, Drawing, LedgerRecord
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.records import RecordOnFile
 from backend.services.audit_findings import Discrepancy
 from backend.services.ports import AppContext
@@ -27,7 +27,7 @@ def audit_draws(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
 
 
 def _of_row(work: UnitOfWork, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
-    is_settled = row.sending is None or row.sending.state is SendingState.FINAL
+    is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
     if row.drawing is None or row.position is None or not is_settled:
         return
     about = {"draw": row.id, "declaration": row.declaration_id}
@@ -38,7 +38,7 @@ def _of_row(work: UnitOfWork, row: CertificateDraw, drawings: Mapping[bytes, Dra
     on_ledger = drawing.drawn.draws[row.position]
     if on_ledger != _expected(work, row):
         yield Discrepancy("draw-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
-    under_way = row.back_sending is not None and row.back_sending.is_open
+    under_way = row.refund_transaction is not None and row.refund_transaction.is_open
     if not under_way and (row.position in drawing.given_back) != (row.given_back_at is not None):
         yield Discrepancy("giving-back-differs", about)
 
@@ -76,7 +76,9 @@ def _of_balances(ctx: AppContext, work: UnitOfWork, drawings: Mapping[bytes, Dra
     for opening in work.drawdowns.activations():
         certificate = work.records.get(opening.certificate_id)
         place = _place(certificate)
-        is_open = opening.is_known or (opening.sending is not None and opening.sending.state is SendingState.FINAL)
+        is_open = opening.is_known or (
+            opening.transaction is not None and opening.transaction.state is TransactionState.FINAL
+        )
         if place is None or not is_open:
             continue
         balance = ctx.ledger.opened_certificate(place.root, place.place)

@@ -126,7 +126,7 @@ def _ask_to_open(work: UnitOfWork, certificate_id: str, ctx: AppContext) -> None
     if opening is None:
         work.add(Opening(certificate_id, ctx.now()))
     elif opening.refusal is not None:
-        opening.refusal, opening.sending = None, None
+        opening.refusal, opening.transaction = None, None
 
 
 def give_back(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:

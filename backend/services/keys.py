@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.outbox import AccreditationAct, Sending
+from backend.domain.outbox import AccreditationAct, OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services.accreditation import KINDS_OF, suspension
@@ -97,9 +97,9 @@ def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
     new.is_active, new.usable_from = True, moment
 
 
-def settle_rotations(work: UnitOfWork, sending: Sending, block_time: datetime, succeeded: bool) -> None:
+def settle_rotations(work: UnitOfWork, transaction: OutboundTransaction, block_time: datetime, succeeded: bool) -> None:
     """The ledger has spoken: the new key signs from now on, or, where it was refused, the old one goes on."""
-    for act in work.accreditation_changes.sent_by(sending):
+    for act in work.accreditation_changes.sent_by(transaction):
         old = work.keys.find(act.thumbprint)
         new = work.keys.find(act.terms["successor"]) if act.verb == "rotate" else None
         if old is None or new is None or old.successor != new.thumbprint or new.is_active or new.retired_at is not None:

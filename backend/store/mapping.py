@@ -12,8 +12,8 @@ from backend.domain.outbox import (
     AccreditationAct,
     Answer,
     Claim,
+    OutboundTransaction,
     Prepared,
-    Sending,
     StatusChange,
 )
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
@@ -32,7 +32,7 @@ def map_the_domain() -> None:
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
-    put(Sending, tables.outbound_transaction, properties={"earlier": tables.outbound_transaction.c.earlier_attempts})
+    put(OutboundTransaction, tables.outbound_transaction)
     put(Claim, tables.lease)
     put(SealedBatch, tables.batch)
     put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
@@ -74,25 +74,34 @@ def map_the_domain() -> None:
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )
-    put(Opening, tables.activation, properties={"sending": relationship(Sending, lazy="joined")})
+    put(Opening, tables.activation, properties={"transaction": relationship(OutboundTransaction, lazy="joined")})
     draw = tables.drawdown
-    by = {"sending": draw.c.transaction_id, "back_sending": draw.c.refund_transaction_id}
+    by = {"transaction": draw.c.transaction_id, "refund_transaction": draw.c.refund_transaction_id}
     names = {
         "line_id": draw.c.original_id,
         "drawing": draw.c.set_root,
         "back_asked_at": draw.c.refund_asked_at,
         "given_back_at": draw.c.refunded_at,
     }
-    put(CertificateDraw, draw, properties={**names, **_sendings(by)})
-    put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
+    put(CertificateDraw, draw, properties={**names, **_transactions(by)})
+    put(
+        StatusChange, tables.status_change, properties={"transaction": relationship(OutboundTransaction, lazy="joined")}
+    )
     act = tables.accreditation_change
-    by = {"sending": act.c.transaction_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancellation_id}
-    put(AccreditationAct, act, properties={"verb": act.c.operation, **_sendings(by)})
+    by = {
+        "transaction": act.c.transaction_id,
+        "announcement": act.c.announcement_id,
+        "cancellation": act.c.cancellation_id,
+    }
+    put(AccreditationAct, act, properties={"verb": act.c.operation, **_transactions(by)})
     put(Answer, tables.idempotency_record)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Prepared, tables.signing_request)
 
 
-def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:
+def _transactions(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[OutboundTransaction]]:
     """Transactions of which one row names several."""
-    return {name: relationship(Sending, foreign_keys=[column], lazy="joined") for name, column in columns.items()}
+    return {
+        name: relationship(OutboundTransaction, foreign_keys=[column], lazy="joined")
+        for name, column in columns.items()
+    }

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.kinds import DeclarationStatus, Kind
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
@@ -190,7 +190,7 @@ outbound_transaction = Table(
     Column("raw", LargeBinary, nullable=False),
     Column("transaction_hash", LargeBinary(32), nullable=False, unique=True),
     Column("made_at", UtcTime, nullable=False),
-    Column("state", Word(SendingState), nullable=False, index=True),
+    Column("state", Word(TransactionState), nullable=False, index=True),
     Column("sent_at", UtcTime),
     Column("block", BigInteger),
     Column("block_hash", LargeBinary(32)),

@@ -39,7 +39,7 @@ def test_migrations_lead_to_the_tables_of_the_code(tmp_path):
 
 
 def test_rows_of_renamed_tables_all_survive(tmp_path):
-    """One row in every table of 0005: after the migration each value stands under its new name, each key still holds."""
+    """One row in every table of 0005: each value stands under its new name afterwards, each key still holds."""
     path = tmp_path / "db.sqlite"
     with closing(RecordKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{path}", keys)
@@ -69,11 +69,11 @@ def test_transactions_of_earlier_versions_keep_their_state(tmp_path):
     with closing(RecordKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
         upgrade(engine, "0005")
-        sending = _tables(engine).tables["sending"]
+        transaction = _tables(engine).tables["sending"]
         with engine.begin() as connection:
             for state in ("displaced", "refused"):
-                row = _row(sending) | {"id": state, "state": state, "transaction_hash": state.encode()}
-                connection.execute(sending.insert(), row)
+                row = _row(transaction) | {"id": state, "state": state, "transaction_hash": state.encode()}
+                connection.execute(transaction.insert(), row)
         upgrade(engine)
         with engine.connect() as connection:
             states = connection.execute(text("SELECT id, state FROM outbound_transaction")).all()
@@ -110,7 +110,7 @@ def _tables(engine):
 
 
 def _row(table):
-    """A row whose values are those of its columns' types; keys of every table are the same, so that they point to it."""
+    """A row with values of its columns' types; the keys of all tables are the same, so that each points to another."""
     return {column.name: _value(column) for column in table.columns}
 
 

@@ -108,10 +108,10 @@ class TestOnARealNode:
     def test_a_stuck_transaction_is_replaced_at_a_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
         from datetime import timedelta
 
-        from backend.services.anchoring import sending
+        from backend.services.anchoring import transactions
 
         node, system, issue = node_world
-        monkeypatch.setattr(sending, "RAISE_AFTER", timedelta(seconds=0.5))
+        monkeypatch.setattr(transactions, "RAISE_AFTER", timedelta(seconds=0.5))
         node.ask("evm_setAutomine", False)
         record = issue()
         advance(system.ctx)
@@ -120,13 +120,13 @@ class TestOnARealNode:
         time.sleep(0.6)
         advance(system.ctx)
         with system.ctx.work(reading=True) as work:
-            (sending,) = work.outbox.pending()
-        assert first in sending.hashes
-        assert len(sending.hashes) == 2
+            (transaction,) = work.outbox.pending()
+        assert first in transaction.hashes
+        assert len(transaction.hashes) == 2
         node.ask("evm_setAutomine", True)
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            assert work.records.get(record.id).batch.transaction_hash == sending.transaction_hash
+            assert work.records.get(record.id).batch.transaction_hash == transaction.transaction_hash
 
     def test_dropped_transactions_are_sent_again(self, node_world: Any) -> None:
         node, system, issue = node_world

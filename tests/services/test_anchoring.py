@@ -11,7 +11,7 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
@@ -32,7 +32,7 @@ def anchored_batches(house):
     return [act for _, act in house.ledger.mined("anchorer") if isinstance(act, AnchorBatch)]
 
 
-def sendings(house):
+def transactions(house):
     with house.ctx.work(reading=True) as work:
         return list(work.outbox.pending())
 
@@ -186,7 +186,7 @@ def test_several_batches_wait_their_turn_without_gaps(house):
     for number in range(4):
         records.append(house.issue_certificate(certificateNumber=f"N{number}"))
         advance(house.ctx)
-    assert [sending.nonce for sending in sendings(house)] == [0, 1, 2, 3]
+    assert [transaction.nonce for transaction in transactions(house)] == [0, 1, 2, 3]
     house.ledger.holding = False
     house.ledger.mine()
     house.settle()
@@ -294,8 +294,8 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
     for _ in range(3):
         advance(house.ctx)
     with house.ctx.work(reading=True) as work:
-        sending = work.outbox.get(house.record(record.id).batch.transaction_id)
-    assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
+        transaction = work.outbox.get(house.record(record.id).batch.transaction_id)
+    assert (transaction.state, transaction.refusal) == (TransactionState.REFUSED, "Refusing")
     assert state_of(house, record) is not ProofState.FINAL
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.refusing = False

@@ -13,12 +13,12 @@ from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import AnchorBatch, UseUpNonce
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.services import anchoring, decisions
 from backend.services.anchoring import advance, claim_turn, give_up_turn, rounds, seal_stored, sealing
 from backend.store.encrypted_types import keys_of
-from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, sendings, state_of
+from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, state_of, transactions
 
 
 def in_database(house, statement, **values):
@@ -54,7 +54,7 @@ def test_nothing_is_signed_or_sent_while_another_chain_answers(house):
             advance(house.ctx)
     assert len(house.ledger.sent) == sent
     assert state_of(house, record) is ProofState.SEALED
-    assert not sendings(house)
+    assert not transactions(house)
     house.ledger.foreign = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -83,8 +83,8 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(hou
     house.ledger.holding = True
     record = house.issue_certificate()
     advance(house.ctx)
-    (sending,) = sendings(house)
-    foreign = house.ledger.sign(UseUpNonce("anchorer"), sending.nonce)
+    (transaction,) = transactions(house)
+    foreign = house.ledger.sign(UseUpNonce("anchorer"), transaction.nonce)
     house.ledger._pool.clear()
     house.ledger.send(foreign.raw)
     house.ledger.mine()
@@ -96,7 +96,7 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(hou
     assert state_of(house, record) is ProofState.FINAL
     assert len(anchored_batches(house)) == 1
     with house.ctx.work(reading=True) as work:
-        assert work.outbox.get(sending.id).state is SendingState.DISPLACED
+        assert work.outbox.get(transaction.id).state is TransactionState.REPLACED
 
 
 def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
@@ -105,9 +105,9 @@ def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = True
     advance(house.ctx)
-    (sending,) = sendings(house)
+    (transaction,) = transactions(house)
     house.ledger._pool.clear()
-    house.ledger.send(house.ledger.sign(UseUpNonce("office"), sending.nonce).raw)
+    house.ledger.send(house.ledger.sign(UseUpNonce("office"), transaction.nonce).raw)
     house.ledger.mine()
     house.ledger.holding = False
     house.clock.pass_by(anchoring.PATIENCE)
@@ -122,7 +122,7 @@ def test_a_gap_before_open_transactions_is_filled(house):
     advance(house.ctx)
     second = house.issue_certificate(certificateNumber="N-2")
     advance(house.ctx)
-    low, _ = sendings(house)
+    low, _ = transactions(house)
     in_database(house, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id)
     in_database(house, "DELETE FROM outbound_transaction WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
@@ -137,7 +137,7 @@ def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     advance(house.ctx)
     record = house.issue_certificate(certificateNumber="N-2")
     advance(house.ctx)
-    low, _ = sendings(house)
+    low, _ = transactions(house)
     in_database(house, "UPDATE outbound_transaction SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
     house.settle()
@@ -151,9 +151,9 @@ def test_a_number_is_open_once_whatever_a_worker_believes(house):
     house.ledger.holding = True
     house.issue_certificate()
     advance(house.ctx)
-    (sending,) = sendings(house)
+    (transaction,) = transactions(house)
     with pytest.raises(Conflict, match="recorded already"), house.ctx.work() as work:
-        work.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
+        work.add(replace(transaction, id="other", transaction_hash=b"\1" * 32))
 
 
 # ---- 8: fees
@@ -180,10 +180,10 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     with house.ctx.work(reading=True) as work:
-        sending = work.outbox.get(batch_of(house, record).transaction_id)
-    assert first in sending.hashes
-    assert len(sending.hashes) == 3
-    assert batch_of(house, record).transaction_hash == sending.transaction_hash
+        transaction = work.outbox.get(batch_of(house, record).transaction_id)
+    assert first in transaction.hashes
+    assert len(transaction.hashes) == 3
+    assert batch_of(house, record).transaction_hash == transaction.transaction_hash
     assert len(anchored_batches(house)) == 1
     assert_nonces_without_gaps(house)
 

@@ -31,7 +31,7 @@ from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accoun
 from backend.domain.clearance import Decision
 from backend.domain.kinds import DeclarationStatus, DocumentStatus, Kind
 from backend.domain.ledger import ChangeStatuses
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
@@ -341,10 +341,14 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
         with ctx.work(reading=True) as work:
             lost = [i for i in answered if not _is_whole(ctx, work.records.get(i))]
             batches = work.batches.all()
-            refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
+            refused = [
+                transaction.refusal
+                for transaction in _transactions(work)
+                if transaction.state is TransactionState.REFUSED
+            ]
             gaps, elsewhere = [], Counter(ground.elsewhere.read_text().split())
             for signer in ACCOUNT_NAMES:
-                ours = sorted(s.nonce for s in _sendings(work) if s.signer == signer and s.block is not None)
+                ours = sorted(s.nonce for s in _transactions(work) if s.signer == signer and s.block is not None)
                 used = len(ours) + elsewhere[signer]
                 if len(set(ours)) != len(ours) or (ours and ctx.ledger.next_nonce(signer) != ours[0] + used):
                     gaps.append(
@@ -358,12 +362,12 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
     return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery, differences)
 
 
-def _sendings(work):  # type: ignore[no-untyped-def]
+def _transactions(work):  # type: ignore[no-untyped-def]
     from sqlalchemy import select
 
-    from backend.domain.outbox import Sending
+    from backend.domain.outbox import OutboundTransaction
 
-    return work._session.scalars(select(Sending)).all()
+    return work._session.scalars(select(OutboundTransaction)).all()
 
 
 def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ from backend.services.anchoring.following import PATIENCE, follow
 from backend.services.anchoring.reopening import begin_anew
 from backend.services.anchoring.rounds import advance, is_under_way
 from backend.services.anchoring.sealing import seal_stored
-from backend.services.anchoring.sending import RAISE_AFTER
+from backend.services.anchoring.transactions import RAISE_AFTER
 from backend.services.anchoring.turns import CLAIM, claim_turn, give_up_turn
 
 __all__ = [

@@ -9,10 +9,10 @@ from datetime import timedelta
 import structlog
 
 from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey, SuspendAccreditation
-from backend.domain.outbox import AccreditationAct, Sending, SendingState
+from backend.domain.outbox import AccreditationAct, OutboundTransaction, TransactionState
 from backend.services.accreditation import to_ledger
-from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
+from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.ports import AppContext
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ def _advance(ctx: AppContext, act_id: str) -> None:
     elif act.announcement is None:
         begin = _announce if ctx.ledger.delay(on_ledger) else _do
         begin(ctx, act, on_ledger)
-    elif act.announcement.state is SendingState.FINAL:
+    elif act.announcement.state is TransactionState.FINAL:
         _follow_up(ctx, act, on_ledger)
 
 
@@ -95,36 +95,38 @@ def _cancel(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
     if act.announcement is None:
         _end(ctx, act, CANCELLED)
         return
-    if act.announcement.state is not SendingState.FINAL:
+    if act.announcement.state is not TransactionState.FINAL:
         return
     if ctx.ledger.announced(on_ledger) is None:
         _end(ctx, act, CANCELLED)
-    elif act.cancelling is None:
-        sending = signed(ctx, CancelAnnounced(on_ledger), "guardian")
+    elif act.cancellation is None:
+        transaction = signed(ctx, CancelAnnounced(on_ledger), "guardian")
         ctx.reached("cancel-signed")
-        _keep_and_send(ctx, act, sending, "cancelling", "cancel")
+        _keep_and_send(ctx, act, transaction, "cancellation", "cancel")
 
 
 def _announce(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
-    sending = signed(ctx, Announce(on_ledger), "authority")
+    transaction = signed(ctx, Announce(on_ledger), "authority")
     ctx.reached("announcement-signed")
-    _keep_and_send(ctx, act, sending, "announcement", "announcement")
+    _keep_and_send(ctx, act, transaction, "announcement", "announcement")
 
 
 def _do(ctx: AppContext, act: AccreditationAct, on_ledger: Delayed) -> None:
-    sending = signed(ctx, on_ledger, "authority")
+    transaction = signed(ctx, on_ledger, "authority")
     ctx.reached("act-signed")
-    _keep_and_send(ctx, act, sending, "sending", "act")
+    _keep_and_send(ctx, act, transaction, "transaction", "act")
 
 
-def _keep_and_send(ctx: AppContext, act: AccreditationAct, sending: Sending, carried: str, point: str) -> None:
+def _keep_and_send(
+    ctx: AppContext, act: AccreditationAct, transaction: OutboundTransaction, carried: str, point: str
+) -> None:
     with ctx.work() as work:
         kept = next((one for one in work.accreditation_changes.pending() if one.id == act.id), None)
         if kept is None or getattr(kept, carried) is not None:
             return  # another worker was quicker, or it ended
-        sending = keep(work, sending)
-        setattr(kept, carried, sending)
+        transaction = keep(work, transaction)
+        setattr(kept, carried, transaction)
         work.commit()
     ctx.reached(f"{point}-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached(f"{point}-sent")

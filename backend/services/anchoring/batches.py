@@ -9,8 +9,8 @@ from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
 from backend.domain.merkle import Tree
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.anchoring.outcomes import note_anchored
-from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
+from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.ports import AppContext
 
 log = structlog.get_logger()
@@ -35,20 +35,20 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
         _note_trouble(ctx, batch, trouble)
         return
     head = ctx.ledger.head()
-    sending = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    transaction = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
     ctx.reached("anchor-signed")
     with ctx.work() as work:
         kept = work.batches.get(batch.id)
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
-        sending = keep(work, sending)
-        kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, sending.id, None
-        kept.transaction_hash = sending.transaction_hash
+        transaction = keep(work, transaction)
+        kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, transaction.id, None
+        kept.transaction_hash = transaction.transaction_hash
         _note_ledger(kept, head)
         ctx.reached("before-anchor-commit")
         work.commit()
     ctx.reached("anchor-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("anchor-sent")
 
 

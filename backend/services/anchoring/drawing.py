@@ -9,8 +9,8 @@ from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Draw, DrawCertificates, GiveBack
 from backend.services.anchoring.opening import ledger_record
-from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
+from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.anchoring.undoing import undo_release
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -148,20 +148,20 @@ def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
 
 def _send_draws(ctx: AppContext, wants: Wants) -> None:
     act, ordered = _act(wants)
-    sending = signed(ctx, act, "anchorer")
+    transaction = signed(ctx, act, "anchorer")
     ctx.reached("draw-signed")
     ids = {one.row.id for one in ordered}
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
         if len(waiting) != len(ids):
             return  # another worker was quicker
-        sending = keep(work, sending)
+        transaction = keep(work, transaction)
         for position, one in enumerate(ordered):
             row = waiting[one.row.id]
-            row.sending, row.drawing, row.position = sending, act.drawing, position
+            row.transaction, row.drawing, row.position = transaction, act.drawing, position
         work.commit()
     ctx.reached("draw-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("draw-sent")
 
 
@@ -246,17 +246,17 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
     except LedgerRefused as refusal:
         log.warning("a draw waits to be given back", draw=row.id, why=str(refusal)[:200])
         return
-    sending = signed(ctx, act, "anchorer")
+    transaction = signed(ctx, act, "anchorer")
     ctx.reached("back-signed")
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is None:
             return  # another worker was quicker
-        sending = keep(work, sending)
-        kept.back_sending = sending
+        transaction = keep(work, transaction)
+        kept.refund_transaction = transaction
         work.commit()
     ctx.reached("back-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("back-sent")
 
 

@@ -9,8 +9,8 @@ from backend.domain.ledger import LedgerRecord, OpenCertificate
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.rfc3339 import parse_timestamp
 from backend.domain.verdict import issued_at
-from backend.services.anchoring.sending import keep, send, signed
 from backend.services.anchoring.steps import Each
+from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.anchoring.undoing import undo_release
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -52,17 +52,17 @@ def _open(ctx: AppContext, opening: Opening) -> None:
         if not _is_accreditation_on_its_way(ctx, certificate):
             _note_refused(ctx, opening, str(refusal)[:200])
         return
-    sending = signed(ctx, act, "anchorer")
+    transaction = signed(ctx, act, "anchorer")
     ctx.reached("opening-signed")
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(opening.certificate_id)
-        if kept is None or kept.sending is not None:
+        if kept is None or kept.transaction is not None:
             return  # another worker was quicker
-        sending = keep(work, sending)
-        kept.sending = sending
+        transaction = keep(work, transaction)
+        kept.transaction = transaction
         work.commit()
     ctx.reached("opening-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("opening-sent")
 
 
@@ -71,7 +71,7 @@ def _is_accreditation_on_its_way(ctx: AppContext, certificate: RecordOnFile) -> 
     key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
     with ctx.work(reading=True) as work:
         acts = [act for act in work.accreditation_changes.of_key(key) if act.ended is None]
-    return any(act.sending is None or act.sending.is_open for act in acts)
+    return any(act.transaction is None or act.transaction.is_open for act in acts)
 
 
 def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
@@ -94,7 +94,7 @@ def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
 def _note_known(ctx: AppContext, opening: Opening) -> None:
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(opening.certificate_id)
-        if kept is not None and kept.sending is None:
+        if kept is not None and kept.transaction is None:
             kept.is_known = True
             work.commit()
 
@@ -108,7 +108,7 @@ def _note_refused(ctx: AppContext, opening: Opening, why: str) -> None:
     ctx.reached("before-undo-commit")
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(opening.certificate_id)
-        if kept is None or kept.sending is not None:
+        if kept is None or kept.transaction is not None:
             return
         kept.refusal = why
         for declaration_id in _waiting_for(work, opening.certificate_id):

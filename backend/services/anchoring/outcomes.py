@@ -8,7 +8,7 @@ import structlog
 from backend.domain.clearance import Step
 from backend.domain.consignment import Event
 from backend.domain.ledger import Receipt
-from backend.domain.outbox import Sending, SendingState
+from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
 from backend.services.ports import AppContext
@@ -17,25 +17,25 @@ from backend.store.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 
-def note_sent(ctx: AppContext, sending: Sending) -> None:
+def note_sent(ctx: AppContext, transaction: OutboundTransaction) -> None:
     """Note that the chain took a transaction."""
-    if sending.state is SendingState.SENT:
+    if transaction.state is TransactionState.SENT:
         return
     with ctx.work() as work:
-        send_back(ctx, work, work.outbox.get(sending.id))
+        send_back(ctx, work, work.outbox.get(transaction.id))
         work.commit()
 
 
-def note_mined(ctx: AppContext, sending: Sending, receipt: Receipt) -> None:
+def note_mined(ctx: AppContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
     """Note the block that a transaction stands in, and what it brought about."""
     is_final = ctx.ledger.head().number - receipt.block_number >= ctx.confirmations
-    if sending.state is SendingState.MINED and sending.block_hash == receipt.block_hash and not is_final:
+    if transaction.state is TransactionState.MINED and transaction.block_hash == receipt.block_hash and not is_final:
         return
     with ctx.work() as work:
-        kept = work.outbox.get(sending.id)
+        kept = work.outbox.get(transaction.id)
         kept.settle_on(receipt.transaction_hash)
         kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
-        kept.state, kept.trouble = SendingState.FINAL if is_final else SendingState.MINED, None
+        kept.state, kept.trouble = TransactionState.FINAL if is_final else TransactionState.MINED, None
         batch = work.batches.sent_by(kept)
         if not receipt.succeeded:
             _note_refused(work, kept, batch, receipt)
@@ -51,9 +51,9 @@ def note_mined(ctx: AppContext, sending: Sending, receipt: Receipt) -> None:
     ctx.reached("receipt-noted")
 
 
-def _note_refused(work: UnitOfWork, kept: Sending, batch: SealedBatch | None, receipt: Receipt) -> None:
+def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatch | None, receipt: Receipt) -> None:
     """The contract said no. A batch waits until a rehearsal goes well; changes that travelled together part."""
-    kept.state, kept.refusal = SendingState.REFUSED, receipt.refusal or "refused"
+    kept.state, kept.refusal = TransactionState.REFUSED, receipt.refusal or "refused"
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         seal_again(batch, trouble=kept.refusal)
@@ -62,21 +62,21 @@ def _note_refused(work: UnitOfWork, kept: Sending, batch: SealedBatch | None, re
     _ask_draws_again(work, kept)
 
 
-def _note_drawn(work: UnitOfWork, kept: Sending, time: datetime) -> None:
+def _note_drawn(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
     for draw in work.drawdowns.sent_by(kept):
         draw.made_at = draw.made_at or time
     for draw in work.drawdowns.refunded_by(kept):
         draw.given_back_at = time
 
 
-def _ask_draws_again(work: UnitOfWork, kept: Sending) -> None:
+def _ask_draws_again(work: UnitOfWork, kept: OutboundTransaction) -> None:
     """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
     for opening in work.drawdowns.activations_sent_by(kept):
-        opening.sending = None
+        opening.transaction = None
     for draw in work.drawdowns.sent_by(kept):
         draw.ask_again()
     for draw in work.drawdowns.refunded_by(kept):
-        draw.back_sending = None
+        draw.refund_transaction = None
 
 
 def note_anchored(
@@ -94,12 +94,12 @@ def note_anchored(
     log.info("batch final", size=batch.size, block=batch.block)
 
 
-def displace(ctx: AppContext, sending: Sending) -> None:
+def displace(ctx: AppContext, transaction: OutboundTransaction) -> None:
     """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
-    log.error("another transaction took a number of ours", signer=sending.signer, nonce=sending.nonce)
+    log.error("another transaction took a number of ours", signer=transaction.signer, nonce=transaction.nonce)
     with ctx.work() as work:
-        kept = work.outbox.get(sending.id)
-        kept.state, kept.trouble = SendingState.DISPLACED, None
+        kept = work.outbox.get(transaction.id)
+        kept.state, kept.trouble = TransactionState.REPLACED, None
         batch = work.batches.sent_by(kept)
         if batch is not None:
             seal_again(batch)
@@ -107,9 +107,9 @@ def displace(ctx: AppContext, sending: Sending) -> None:
         work.commit()
 
 
-def send_back(ctx: AppContext, work: UnitOfWork, kept: Sending) -> None:
+def send_back(ctx: AppContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
     """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
-    kept.state, kept.sent_at = SendingState.SENT, ctx.now()
+    kept.state, kept.sent_at = TransactionState.SENT, ctx.now()
     kept.block = kept.block_hash = kept.block_time = None
     batch = work.batches.sent_by(kept)
     if batch is not None:
@@ -123,14 +123,14 @@ def seal_again(batch: SealedBatch, trouble: str | None = None) -> None:
     batch.state, batch.anchored_at, batch.block, batch.trouble = ProofState.SEALED, None, None, trouble
 
 
-def ask_again(work: UnitOfWork, sending: Sending) -> None:
+def ask_again(work: UnitOfWork, transaction: OutboundTransaction) -> None:
     """Let what a transaction carried, other than a batch, wait for a new one."""
-    for change in work.status_changes.sent_by(sending):
-        change.sending = None
-    for act in work.accreditation_changes.sent_by(sending):
-        act.sending = None
-    for act in work.accreditation_changes.announced_by(sending):
+    for change in work.status_changes.sent_by(transaction):
+        change.transaction = None
+    for act in work.accreditation_changes.sent_by(transaction):
+        act.transaction = None
+    for act in work.accreditation_changes.announced_by(transaction):
         act.announcement, act.due_at = None, None
-    for act in work.accreditation_changes.cancelled_by(sending):
-        act.cancelling = None
-    _ask_draws_again(work, sending)
+    for act in work.accreditation_changes.cancelled_by(transaction):
+        act.cancellation = None
+    _ask_draws_again(work, transaction)

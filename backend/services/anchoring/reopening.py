@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from backend.domain.outbox import Sending, SendingState
+from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.acts import HAS_IT
 from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
 from backend.services.ports import AppContext
@@ -19,9 +19,9 @@ def has_vanished(ctx: AppContext) -> bool:
     return bool(newest) and _is_gone(ctx, newest[0])
 
 
-def _is_gone(ctx: AppContext, sending: Sending) -> bool:
-    receipt = ctx.ledger.receipt(sending.transaction_hash)
-    return receipt is None or receipt.block_hash != sending.block_hash
+def _is_gone(ctx: AppContext, transaction: OutboundTransaction) -> bool:
+    receipt = ctx.ledger.receipt(transaction.transaction_hash)
+    return receipt is None or receipt.block_hash != transaction.block_hash
 
 
 def reopen_vanished(ctx: AppContext) -> None:
@@ -31,22 +31,22 @@ def reopen_vanished(ctx: AppContext) -> None:
         return
     log.error("final blocks are gone: the chain was reorganised or restored; sending again", count=len(gone))
     with ctx.work() as work:
-        for sending in gone:
-            send_back(ctx, work, work.outbox.get(sending.id))
+        for transaction in gone:
+            send_back(ctx, work, work.outbox.get(transaction.id))
         ctx.reached("before-reopen-commit")
         work.commit()
 
 
-def _all_vanished(ctx: AppContext) -> Iterable[Sending]:
+def _all_vanished(ctx: AppContext) -> Iterable[OutboundTransaction]:
     offset, chunk = 0, 50
     while True:
         with ctx.work(reading=True) as work:
-            sendings: Sequence[Sending] = work.outbox.final(chunk, offset)
-        for sending in sendings:
-            if not _is_gone(ctx, sending):
+            transactions: Sequence[OutboundTransaction] = work.outbox.final(chunk, offset)
+        for transaction in transactions:
+            if not _is_gone(ctx, transaction):
                 return
-            yield sending
-        if len(sendings) < chunk:
+            yield transaction
+        if len(transactions) < chunk:
             return
         offset += chunk
 
@@ -57,9 +57,9 @@ def begin_anew(ctx: AppContext) -> int:
     How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
     """
     with ctx.work() as work:
-        for sending in work.outbox.all():
-            sending.state, sending.trouble = SendingState.DISPLACED, None
-            ask_again(work, sending)
+        for transaction in work.outbox.all():
+            transaction.state, transaction.trouble = TransactionState.REPLACED, None
+            ask_again(work, transaction)
         for act in work.accreditation_changes.ended(HAS_IT):
             act.ended = None
         for opening in work.drawdowns.activations():

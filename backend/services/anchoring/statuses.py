@@ -9,7 +9,7 @@ from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
-from backend.services.anchoring.sending import keep, send, signed
+from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.anchoring.undoing import follow_ledger
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -127,18 +127,18 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
 
 def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
     act = _act(chosen)
-    sending = signed(ctx, act, act.by)
+    transaction = signed(ctx, act, act.by)
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
     with ctx.work() as work:
         waiting = [change for change in work.status_changes.pending() if change.id in ids]
         if len(waiting) != len(ids):
             return False  # another worker was quicker
-        sending = keep(work, sending)
+        transaction = keep(work, transaction)
         for change in waiting:
-            change.sending = sending
+            change.transaction = transaction
         work.commit()
     ctx.reached("status-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("status-sent")
     return True

@@ -49,7 +49,7 @@ def undo_release(ctx: AppContext, work: UnitOfWork, declaration_id: str, why: st
 def _unsent_release(work: UnitOfWork, declaration_id: str) -> StatusChange | None:
     changes = work.status_changes.of_record(declaration_id)
     releases = [change for change in changes if change.new_status == DeclarationStatus.RELEASED]
-    waiting = [change for change in releases if change.sending is None and change.settled is None]
+    waiting = [change for change in releases if change.transaction is None and change.settled is None]
     return waiting[-1] if waiting else None
 
 
@@ -62,7 +62,7 @@ def _before(work: UnitOfWork, release: StatusChange) -> int:
 def follow_ledger(ctx: AppContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
     """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
     record = work.records.get(change.record_id)
-    later = [c for c in work.status_changes.of_record(record.id) if c.sending is None and c.settled is None]
+    later = [c for c in work.status_changes.of_record(record.id) if c.transaction is None and c.settled is None]
     for one in later:
         one.settled = why
     if record.status == status:

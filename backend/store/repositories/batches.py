@@ -8,7 +8,7 @@ from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_
 
 from backend.domain.errors import Conflict
 from backend.domain.merkle import InclusionProof
-from backend.domain.outbox import Sending
+from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     Leaf,
@@ -81,9 +81,9 @@ class BatchRepository(Repository):
         query = select(SealedBatch).where(t.batch.c.state != ProofState.FINAL)
         return self._all(query.order_by(t.batch.c.sealed_at))
 
-    def sent_by(self, sending: Sending) -> SealedBatch | None:
+    def sent_by(self, transaction: OutboundTransaction) -> SealedBatch | None:
         """The batch that this transaction anchors."""
-        return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
+        return self._one(select(SealedBatch).where(t.batch.c.transaction_id == transaction.id), SealedBatch)
 
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, select
 
 from backend.domain.drawdowns import CertificateDraw, Opening
-from backend.domain.outbox import Sending
+from backend.domain.outbox import OutboundTransaction
 from backend.store import tables as t
 from backend.store.repositories.base import Repository
 
@@ -27,9 +27,9 @@ class DrawdownRepository(Repository):
         query = select(Opening).where(c.transaction_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
         return self._all(query.order_by(c.asked_at))
 
-    def activations_sent_by(self, sending: Sending) -> Sequence[Opening]:
+    def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Opening]:
         """The opening that travels with this transaction."""
-        return self._all(select(Opening).where(t.activation.c.transaction_id == sending.id))
+        return self._all(select(Opening).where(t.activation.c.transaction_id == transaction.id))
 
     def all(self) -> Sequence[CertificateDraw]:
         """Every draw, in the order of asking."""
@@ -60,13 +60,13 @@ class DrawdownRepository(Repository):
         query = select(CertificateDraw).where(t.drawdown.c.set_root == drawing)
         return self._all(query.order_by(t.drawdown.c.position))
 
-    def sent_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[CertificateDraw]:
         """The draws that travel with this transaction."""
-        return self._draws(t.drawdown.c.transaction_id == sending.id)
+        return self._draws(t.drawdown.c.transaction_id == transaction.id)
 
-    def refunded_by(self, sending: Sending) -> Sequence[CertificateDraw]:
+    def refunded_by(self, transaction: OutboundTransaction) -> Sequence[CertificateDraw]:
         """The draws that this transaction gives back."""
-        return self._draws(t.drawdown.c.refund_transaction_id == sending.id)
+        return self._draws(t.drawdown.c.refund_transaction_id == transaction.id)
 
     def to_refund(self) -> Sequence[CertificateDraw]:
         """Draws that are to be given back and whose transaction for it was not made yet."""

@@ -7,9 +7,9 @@ from sqlalchemy import delete, select
 from backend.domain.outbox import (
     AccreditationAct,
     Claim,
-    Sending,
-    SendingState,
+    OutboundTransaction,
     StatusChange,
+    TransactionState,
 )
 from backend.domain.records import (
     ProofState,
@@ -17,19 +17,22 @@ from backend.domain.records import (
 from backend.store import tables as t
 from backend.store.repositories.base import Repository
 
-_OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
+_OPEN = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
 
 class OutboxRepository(Repository):
     """Outbound transactions."""
 
-    def all(self) -> Sequence[Sending]:
+    def all(self) -> Sequence[OutboundTransaction]:
         """Every transaction of ours, in the order of making."""
-        return self._all(select(Sending).order_by(t.outbound_transaction.c.made_at))
+        return self._all(select(OutboundTransaction).order_by(t.outbound_transaction.c.made_at))
 
-    def find_by_hash(self, transaction_hash: bytes) -> Sending | None:
+    def find_by_hash(self, transaction_hash: bytes) -> OutboundTransaction | None:
         """The transaction that goes by this hash now."""
-        return self._one(select(Sending).where(t.outbound_transaction.c.transaction_hash == transaction_hash), Sending)
+        return self._one(
+            select(OutboundTransaction).where(t.outbound_transaction.c.transaction_hash == transaction_hash),
+            OutboundTransaction,
+        )
 
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
@@ -38,9 +41,9 @@ class OutboxRepository(Repository):
         )
         return set(self._session.scalars(query))
 
-    def final(self, limit: int, offset: int = 0) -> Sequence[Sending]:
+    def final(self, limit: int, offset: int = 0) -> Sequence[OutboundTransaction]:
         """Final transactions, from the newest block down."""
-        query = select(Sending).where(t.outbound_transaction.c.state == SendingState.FINAL)
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state == TransactionState.FINAL)
         return self._all(
             query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc())
             .limit(limit)
@@ -51,21 +54,21 @@ class OutboxRepository(Repository):
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
         c = t.outbound_transaction.c
         stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
-        refused = select(c.refusal, c.made_at).where(c.state == SendingState.REFUSED)
+        refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
             t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
         )
         found = [row for query in (stuck, refused, batches) for row in self._session.execute(query)]
         return [why for why, _ in sorted(found, key=lambda row: row[1], reverse=True)[:20]]
 
-    def pending(self) -> Sequence[Sending]:
+    def pending(self) -> Sequence[OutboundTransaction]:
         """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(Sending).where(t.outbound_transaction.c.state.in_(_OPEN))
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(_OPEN))
         return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
-    def get(self, sending_id: str) -> Sending:
+    def get(self, transaction_id: str) -> OutboundTransaction:
         """The transaction with this id."""
-        return self._get(Sending, sending_id)
+        return self._get(OutboundTransaction, transaction_id)
 
 
 class StatusChangeRepository(Repository):
@@ -75,9 +78,9 @@ class StatusChangeRepository(Repository):
         """Changes of status that needed no transaction any more."""
         return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
 
-    def sent_by(self, sending: Sending) -> Sequence[StatusChange]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
         """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == sending.id))
+        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
 
     def pending(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
@@ -114,17 +117,17 @@ class LeaseRepository(Repository):
 class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
-    def sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
         """The authority's acts that travel with this transaction."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.transaction_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.transaction_id == transaction.id))
 
-    def announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
         """The authority's acts that this transaction announces."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.announcement_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.announcement_id == transaction.id))
 
-    def cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
         """The authority's acts that this transaction cancels."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.cancellation_id == sending.id))
+        return self._all(select(AccreditationAct).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
     def ended(self, why: str) -> Sequence[AccreditationAct]:
         """The authority's acts that ended for this reason."""

@@ -68,7 +68,7 @@ def _rename(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]],
     constraints = {table: sorted(_constraints(inspector, table)) for table, _, _ in renamed}
     for table, _, _ in renamed:
         for index in indexes[table]:
-            op.drop_index(index["name"], table)
+            op.drop_index(str(index["name"]), table)
     for old, new, changed in renamed:
         for column, better in changed.items():
             op.execute(f"ALTER TABLE {old} RENAME COLUMN {column} TO {better}")

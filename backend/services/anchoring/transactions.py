@@ -7,7 +7,7 @@ import structlog
 
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import Act, UseUpNonce
-from backend.domain.outbox import Sending, SendingState
+from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.outcomes import note_sent
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -19,7 +19,7 @@ RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
 
-def signed(ctx: AppContext, act: Act, signer: str) -> Sending:
+def signed(ctx: AppContext, act: Act, signer: str) -> OutboundTransaction:
     """Sign an act under the first number that neither the chain nor an open transaction of ours has used.
 
     Outside of any unit of work: a slow node must not keep others from the database.
@@ -32,51 +32,53 @@ def signed(ctx: AppContext, act: Act, signer: str) -> Sending:
     return sign(ctx, act, signer, nonce)
 
 
-def sign(ctx: AppContext, act: Act, signer: str, nonce: int) -> Sending:
+def sign(ctx: AppContext, act: Act, signer: str, nonce: int) -> OutboundTransaction:
     """Sign an act under a number."""
     signed = ctx.ledger.sign(act, nonce)
-    return Sending(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
+    return OutboundTransaction(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
 
-def keep(work: UnitOfWork, sending: Sending) -> Sending:
+def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransaction:
     """Keep a transaction before it is sent.
 
     The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
     that is gone, or with a chain that is lost, that row is opened again.
     """
-    earlier = work.outbox.find_by_hash(sending.transaction_hash)
+    earlier = work.outbox.find_by_hash(transaction.transaction_hash)
     if earlier is None:
-        work.add(sending)
-        return sending
-    earlier.state, earlier.made_at, earlier.sent_at = SendingState.SIGNED, sending.made_at, None
+        work.add(transaction)
+        return transaction
+    earlier.state, earlier.made_at, earlier.sent_at = TransactionState.SIGNED, transaction.made_at, None
     earlier.block = earlier.block_hash = earlier.block_time = earlier.refusal = earlier.trouble = None
     return earlier
 
 
-def send(ctx: AppContext, sending: Sending) -> bool:
+def send(ctx: AppContext, transaction: OutboundTransaction) -> bool:
     """Hand a kept transaction to the chain; where the chain does not take it, note why and try again next round."""
     try:
-        ctx.ledger.send(sending.raw)
+        ctx.ledger.send(transaction.raw)
         trouble = None
     except LedgerRefused as refusal:
         trouble = str(refusal)[:200]
-    if trouble != sending.trouble:
+    if trouble != transaction.trouble:
         if trouble:
-            log.error("the chain does not take a transaction", signer=sending.signer, nonce=sending.nonce, why=trouble)
+            log.error(
+                "the chain does not take a transaction", signer=transaction.signer, nonce=transaction.nonce, why=trouble
+            )
         with ctx.work() as work:
-            work.outbox.get(sending.id).trouble = trouble
+            work.outbox.get(transaction.id).trouble = trouble
             work.commit()
     return trouble is None
 
 
-def send_again(ctx: AppContext, sending: Sending, is_next: bool) -> None:
+def send_again(ctx: AppContext, transaction: OutboundTransaction, is_next: bool) -> None:
     """Send the same bytes again, or for a higher fee where the account has waited long for this one."""
-    since = sending.raised_at or sending.sent_at
-    is_poor = sending.trouble is not None and "insufficient" in sending.trouble
+    since = transaction.raised_at or transaction.sent_at
+    is_poor = transaction.trouble is not None and "insufficient" in transaction.trouble
     if is_next and not is_poor and since is not None and has_waited(ctx, since, RAISE_AFTER):
-        sending = _raise_fee(ctx, sending)
-    if send(ctx, sending):
-        note_sent(ctx, sending)
+        transaction = _raise_fee(ctx, transaction)
+    if send(ctx, transaction):
+        note_sent(ctx, transaction)
         ctx.reached("sent-again")
 
 
@@ -85,19 +87,24 @@ def has_waited(ctx: AppContext, since: datetime, span: timedelta) -> bool:
     return ctx.now() - since >= span
 
 
-def _raise_fee(ctx: AppContext, sending: Sending) -> Sending:
+def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTransaction:
     """Take the place of a transaction that no block wants, by the same act for more; every hash is kept."""
-    higher = ctx.ledger.outbid(sending.signer, sending.raw)
+    higher = ctx.ledger.outbid(transaction.signer, transaction.raw)
     if higher is None:
-        log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=sending.nonce)
-        return sending
+        log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=transaction.nonce)
+        return transaction
     with ctx.work() as work:
-        kept = work.outbox.get(sending.id)
-        if kept.transaction_hash != sending.transaction_hash or not kept.is_open:
+        kept = work.outbox.get(transaction.id)
+        if kept.transaction_hash != transaction.transaction_hash or not kept.is_open:
             return kept
         kept.raise_fee(higher.raw, higher.transaction_hash, ctx.now())
         work.commit()
-    log.warning("raised a transaction's fee", signer=sending.signer, nonce=sending.nonce, bids=len(kept.earlier) + 1)
+    log.warning(
+        "raised a transaction's fee",
+        signer=transaction.signer,
+        nonce=transaction.nonce,
+        bids=len(kept.earlier_attempts) + 1,
+    )
     ctx.reached("fee-raised")
     return kept
 
@@ -110,9 +117,9 @@ def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
         if nonce in taken:
             continue
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
-        sending = sign(ctx, UseUpNonce(signer), signer, nonce)
+        transaction = sign(ctx, UseUpNonce(signer), signer, nonce)
         with ctx.work() as work:
-            sending = keep(work, sending)
+            transaction = keep(work, transaction)
             work.commit()
         ctx.reached("gap-kept")
-        send(ctx, sending)
+        send(ctx, transaction)
