@@ -137,8 +137,8 @@ class SuspendAccreditation:
 
 
 @dataclass(frozen=True)
-class UseUpNonce:
-    """Do nothing, so that the transactions behind a gap in an account's numbers can go on."""
+class CancelNonce:
+    """Send an empty transaction under a nonce, so that those behind a gap in an account's nonces can go on."""
 
     by: str
 
@@ -275,5 +275,5 @@ Act = (
     | Announce
     | CancelAnnounced
     | PauseLedger
-    | UseUpNonce
+    | CancelNonce
 )

@@ -67,24 +67,24 @@ class OutboundTransaction:
     @property
     def hashes(self) -> list[bytes]:
         """Every hash under which it may be mined, the newest first."""
-        return [self.transaction_hash, *(bytes.fromhex(bid["hash"]) for bid in reversed(self.earlier_attempts))]
+        return [self.transaction_hash, *(bytes.fromhex(attempt["hash"]) for attempt in reversed(self.earlier_attempts))]
 
     def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
         """Go on as the same act under the same number for a higher fee."""
-        self.earlier_attempts = [*self.earlier_attempts, self._bid]
+        self.earlier_attempts = [*self.earlier_attempts, self._attempt]
         self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
 
     def settle_on(self, transaction_hash: bytes) -> None:
         """Go on as the one that was mined."""
-        bids = {bid["hash"]: bid for bid in [*self.earlier_attempts, self._bid]}
+        attempts = {attempt["hash"]: attempt for attempt in [*self.earlier_attempts, self._attempt]}
         if transaction_hash == self.transaction_hash:
             return
-        mined = bids.pop(transaction_hash.hex())
-        self.earlier_attempts = list(bids.values())
+        mined = attempts.pop(transaction_hash.hex())
+        self.earlier_attempts = list(attempts.values())
         self.raw, self.transaction_hash = bytes.fromhex(mined["raw"]), transaction_hash
 
     @property
-    def _bid(self) -> dict[str, str]:
+    def _attempt(self) -> dict[str, str]:
         return {"hash": self.transaction_hash.hex(), "raw": self.raw.hex()}
 
 

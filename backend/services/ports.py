@@ -75,11 +75,15 @@ class Ledger(Protocol):
     def sign(self, act: Act, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
 
-    def rehearse(self, act: Act) -> None:
-        """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
+    def simulate(self, act: Act) -> None:
+        """Ask by eth_call whether the contract would take a call now.
+
+        Raises:
+            LedgerRefused: It would not, for these reasons.
+        """
 
     def send(self, raw: bytes) -> None:
         """Hand a signed transaction to the chain. Sending what is already known or mined is no error.

@@ -17,10 +17,10 @@ from backend.domain.ledger import (
     Accredit,
     Accreditation,
     AnchorBatch,
+    CancelNonce,
     ChangeStatuses,
     Lanes,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
@@ -94,7 +94,7 @@ def test_a_root_is_anchored_once(ledger_world):
     root, _ = anchored(ledger_world)
     again = AnchorBatch(root, Lanes(0, 0, 0, 1))
     with pytest.raises(LedgerRefused) as refused:
-        ledger_world.ledger.rehearse(again)
+        ledger_world.ledger.simulate(again)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
     receipt = ledger_world.do(again, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
@@ -146,7 +146,7 @@ def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
     waiting = ledger.sign(act, first + 1)
     ledger.send(waiting.raw)
     assert ledger.receipt(waiting.transaction_hash) is None
-    ledger.send(ledger.sign(UseUpNonce("anchorer"), first).raw)
+    ledger.send(ledger.sign(CancelNonce("anchorer"), first).raw)
     assert ledger_world.receipt(waiting.transaction_hash).succeeded
     assert ledger.batch(act.root) is not None
 
@@ -155,7 +155,7 @@ def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_worl
     ledger = ledger_world.ledger
     act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
     signed = ledger.sign(act, ledger.next_nonce("anchorer"))
-    higher = ledger.outbid("anchorer", signed.raw)
+    higher = ledger.replace_by_fee("anchorer", signed.raw)
     assert (higher.signer, higher.nonce) == ("anchorer", signed.nonce)
     assert higher.transaction_hash != signed.transaction_hash
     ledger.send(higher.raw)
@@ -165,9 +165,9 @@ def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_worl
 
 
 def test_the_fee_is_not_raised_for_ever(ledger_world):
-    signed = ledger_world.ledger.sign(UseUpNonce("anchorer"), 0)
+    signed = ledger_world.ledger.sign(CancelNonce("anchorer"), 0)
     for _ in range(60):
-        signed = ledger_world.ledger.outbid("anchorer", signed.raw)
+        signed = ledger_world.ledger.replace_by_fee("anchorer", signed.raw)
         if signed is None:
             return
     pytest.fail("no highest fee")
@@ -195,7 +195,7 @@ def test_a_change_against_the_rules_changes_nothing_and_says_why(ledger_world, p
     root, _ = anchored(ledger_world)
     act = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
     with pytest.raises(LedgerRefused) as refused:
-        ledger_world.ledger.rehearse(act)
+        ledger_world.ledger.simulate(act)
     assert refused.value.values["error"] == error
     receipt = ledger_world.do(act, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, error)

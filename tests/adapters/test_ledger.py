@@ -184,7 +184,7 @@ def test_anchoring_twice_fails_and_says_why(world):
     receipt = world.do(act, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(act)
+        world.ledger.simulate(act)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
     assert refused.value.values["arguments"]["root"] == "0x" + act.root.hex()
 
@@ -270,7 +270,7 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
 def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):
     act = changes(anchored(world).root, places, by=by)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(act)
+        world.ledger.simulate(act)
     assert refused.value.values["error"] == error
     receipt = world.do(act, by)
     assert (receipt.succeeded, receipt.refusal) == (False, error)
@@ -339,7 +339,7 @@ def test_a_certificate_is_opened_drawn_and_given_back(world):
 def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
     root, _ = an_opened_certificate(world)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(draws(root, 600, 401))
+        world.ledger.simulate(draws(root, 600, 401))
     assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
     assert refused.value.values["arguments"]["remaining"] == 400
     assert world.do(draws(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
@@ -429,7 +429,7 @@ def test_somebody_else_in_the_authoritys_place_is_refused(world):
     accounts = dict(world.accounts) | {"authority": world.accounts["office"]}
     impostor = EvmLedger(world.chain, world.deployment, accounts)
     with pytest.raises(LedgerRefused) as refused:
-        impostor.rehearse(Accredit(secrets.token_bytes(32), an_accreditation()))
+        impostor.simulate(Accredit(secrets.token_bytes(32), an_accreditation()))
     assert refused.value.values["error"] == "AccessManagedUnauthorized"
 
 

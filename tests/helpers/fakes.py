@@ -18,6 +18,7 @@ from backend.domain.ledger import (
     Anchoring,
     Announce,
     CancelAnnounced,
+    CancelNonce,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -31,7 +32,6 @@ from backend.domain.ledger import (
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from backend.domain.merkle import InclusionProof
 from tests.helpers.builders import NOON
@@ -117,7 +117,7 @@ class _State:
                 earlier = self.accreditations.get(key)
                 kept = earlier.suspended_since if earlier else None
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
-            case UseUpNonce():
+            case CancelNonce():
                 pass
             case OpenCertificate():
                 self._open(act)
@@ -303,13 +303,13 @@ class FakeLedger:
         self._fees[raw] = fee
         return SignedTransaction(signer, nonce, raw, sha256(raw).digest())
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         self._answer()
         _, nonce, act = self._signed[raw]
         fee = self._fees[raw] * 2
         return None if fee > self.highest_fee else self._sign(act, nonce, fee)
 
-    def rehearse(self, act: Act) -> None:
+    def simulate(self, act: Act) -> None:
         self._answer()
         if self.refusing:
             raise LedgerRefused("Refusing", error="Refusing", arguments={})

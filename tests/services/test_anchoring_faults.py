@@ -12,7 +12,7 @@ from sqlalchemy import text
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
 from backend.domain.kinds import DeclarationStatus
-from backend.domain.ledger import AnchorBatch, UseUpNonce
+from backend.domain.ledger import AnchorBatch, CancelNonce
 from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.services import anchoring, decisions
@@ -84,7 +84,7 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(hou
     record = house.issue_certificate()
     advance(house.ctx)
     (transaction,) = transactions(house)
-    foreign = house.ledger.sign(UseUpNonce("anchorer"), transaction.nonce)
+    foreign = house.ledger.sign(CancelNonce("anchorer"), transaction.nonce)
     house.ledger._pool.clear()
     house.ledger.send(foreign.raw)
     house.ledger.mine()
@@ -107,7 +107,7 @@ def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     advance(house.ctx)
     (transaction,) = transactions(house)
     house.ledger._pool.clear()
-    house.ledger.send(house.ledger.sign(UseUpNonce("office"), transaction.nonce).raw)
+    house.ledger.send(house.ledger.sign(CancelNonce("office"), transaction.nonce).raw)
     house.ledger.mine()
     house.ledger.holding = False
     house.clock.pass_by(anchoring.PATIENCE)
@@ -142,7 +142,7 @@ def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     house.ledger.swallowing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    assert any(isinstance(act, UseUpNonce) for _, act in house.ledger.mined("anchorer"))
+    assert any(isinstance(act, CancelNonce) for _, act in house.ledger.mined("anchorer"))
     assert_nonces_without_gaps(house)
 
 

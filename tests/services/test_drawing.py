@@ -267,7 +267,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    real = house.ledger.rehearse
+    real = house.ledger.simulate
 
     def paused(act):
         if isinstance(act, DrawCertificates | OpenCertificate):

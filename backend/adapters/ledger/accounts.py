@@ -70,11 +70,11 @@ def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: F
     )
 
 
-OUTBID_PERCENT = 125
+REPLACEMENT_PERCENT = 125
 """Nodes take a transaction in another's place from 110 on; some ask for more."""
 
 
-def outbid(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
+def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
     """Sign the same transaction again for a higher fee; None where the cap leaves no room."""
     fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
     offered = Fees(fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
@@ -90,4 +90,4 @@ def outbid(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> Signed
 
 
 def _more(wei: int) -> int:
-    return wei * OUTBID_PERCENT // 100 + 1
+    return wei * REPLACEMENT_PERCENT // 100 + 1

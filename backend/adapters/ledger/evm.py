@@ -10,7 +10,7 @@ from typing import Any
 from eth_utils.crypto import keccak
 
 from backend.adapters.ledger import events
-from backend.adapters.ledger.accounts import Accounts, Call, Fees, outbid, sign_call
+from backend.adapters.ledger.accounts import Accounts, Call, Fees, replace_by_fee, sign_call
 from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
@@ -25,6 +25,7 @@ from backend.domain.ledger import (
     Anchoring,
     Announce,
     CancelAnnounced,
+    CancelNonce,
     ChangeStatuses,
     Draw,
     DrawCertificates,
@@ -39,7 +40,6 @@ from backend.domain.ledger import (
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from backend.domain.merkle import Tree
 
@@ -183,13 +183,13 @@ class EvmLedger:
             fees = self._fees.at(self._chain.price())
         return sign_call(call, self._accounts, self._deployment.chain_id, nonce, fees)
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
         self._address(signer)
         with self._asking():
             self._require_ours()
             price = self._chain.price()
-        signed = outbid(raw, self._accounts[signer], price, self._fees)
+        signed = replace_by_fee(raw, self._accounts[signer], price, self._fees)
         return None if signed is None else replace(signed, signer=signer)
 
     def send(self, raw: bytes) -> None:
@@ -213,7 +213,7 @@ class EvmLedger:
             refusal=said.error if said else None,
         )
 
-    def rehearse(self, act: Act) -> None:
+    def simulate(self, act: Act) -> None:
         """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
         call = self._call(act)
         assert call.to is not None, "acts never deploy"
@@ -264,7 +264,7 @@ class EvmLedger:
     def _call(self, act: Act) -> Call:
         """The one place where acts become calls."""
         match act:
-            case UseUpNonce(by):
+            case CancelNonce(by):
                 return Call(by, self._address(by), b"", PLAIN_GAS)
             case AnchorBatch(root, lanes):
                 ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)

@@ -66,7 +66,7 @@ def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     if batch.trouble is None:
         return None
     try:
-        ctx.ledger.rehearse(AnchorBatch(batch.root, batch.lanes))
+        ctx.ledger.simulate(AnchorBatch(batch.root, batch.lanes))
     except LedgerRefused as refusal:
         return str(refusal)[:200]
     return None

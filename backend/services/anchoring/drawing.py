@@ -83,7 +83,7 @@ def _act(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
 def _willing(ctx: AppContext, wants: Wants) -> Wants:
     """Those of the draws that the ledger would make now, found by halving."""
     try:
-        ctx.ledger.rehearse(_act(wants)[0])
+        ctx.ledger.simulate(_act(wants)[0])
     except LedgerRefused:
         if len(wants) == 1:
             return []
@@ -96,7 +96,7 @@ def _willing(ctx: AppContext, wants: Wants) -> Wants:
 
 def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
     try:
-        ctx.ledger.rehearse(_act([*first, *more])[0])
+        ctx.ledger.simulate(_act([*first, *more])[0])
     except LedgerRefused:
         if len(more) == 1:
             return first
@@ -109,7 +109,7 @@ def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     """What becomes of the draws of one declaration that the ledger would not make."""
     act = _act([wanted])[0]
     try:
-        ctx.ledger.rehearse(act)
+        ctx.ledger.simulate(act)
         return  # it is only together with others that they are too much: asked again at the next round
     except LedgerRefused as refusal:
         why = _told(refusal)
@@ -242,7 +242,7 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
         return
     act = GiveBack(drawn, row.position)
     try:
-        ctx.ledger.rehearse(act)
+        ctx.ledger.simulate(act)
     except LedgerRefused as refusal:
         log.warning("a draw waits to be given back", draw=row.id, why=str(refusal)[:200])
         return

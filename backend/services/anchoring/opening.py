@@ -47,7 +47,7 @@ def _open(ctx: AppContext, opening: Opening) -> None:
         return
     try:
         act = _act(certificate, place)
-        ctx.ledger.rehearse(act)
+        ctx.ledger.simulate(act)
     except (LedgerRefused, Invalid) as refusal:
         if not _is_accreditation_on_its_way(ctx, certificate):
             _note_refused(ctx, opening, str(refusal)[:200])

@@ -84,7 +84,7 @@ def _act(chosen: Chosen) -> ChangeStatuses:
 def _willing(ctx: AppContext, chosen: Chosen) -> Chosen:
     """Those of the changes that the ledger would take now, found by halving."""
     try:
-        ctx.ledger.rehearse(_act(chosen))
+        ctx.ledger.simulate(_act(chosen))
     except LedgerRefused:
         if len(chosen) == 1:
             return []
@@ -117,7 +117,7 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
     if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
-        ctx.ledger.rehearse(_act([(change, record)]))
+        ctx.ledger.simulate(_act([(change, record)]))
     except LedgerRefused as refusal:
         why = str(refusal)[:200]
         log.error("the ledger refuses a change of status", record=record.id, why=why)

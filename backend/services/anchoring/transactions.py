@@ -6,7 +6,7 @@ from uuid import uuid4
 import structlog
 
 from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import Act, UseUpNonce
+from backend.domain.ledger import Act, CancelNonce
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.outcomes import note_sent
 from backend.services.ports import AppContext
@@ -89,7 +89,7 @@ def has_waited(ctx: AppContext, since: datetime, span: timedelta) -> bool:
 
 def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTransaction:
     """Take the place of a transaction that no block wants, by the same act for more; every hash is kept."""
-    higher = ctx.ledger.outbid(transaction.signer, transaction.raw)
+    higher = ctx.ledger.replace_by_fee(transaction.signer, transaction.raw)
     if higher is None:
         log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=transaction.nonce)
         return transaction
@@ -103,7 +103,7 @@ def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTra
         "raised a transaction's fee",
         signer=transaction.signer,
         nonce=transaction.nonce,
-        bids=len(kept.earlier_attempts) + 1,
+        attempts=len(kept.earlier_attempts) + 1,
     )
     ctx.reached("fee-raised")
     return kept
@@ -117,7 +117,7 @@ def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
         if nonce in taken:
             continue
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
-        transaction = sign(ctx, UseUpNonce(signer), signer, nonce)
+        transaction = sign(ctx, CancelNonce(signer), signer, nonce)
         with ctx.work() as work:
             transaction = keep(work, transaction)
             work.commit()
