@@ -246,14 +246,14 @@ class GiveBack:
 class Announce:
     """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
 
-    act: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
 class CancelAnnounced:
     """Take back what was announced and not yet done. Signed by the guardian."""
 
-    act: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class PauseLedger:
     paused: bool = True
 
 
-Act = (
+LedgerCall = (
     AnchorBatch
     | ChangeStatuses
     | Accredit

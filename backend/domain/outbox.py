@@ -125,7 +125,7 @@ class StatusChange:
 
 
 @dataclass(eq=False)
-class AccreditationAct:
+class AccreditationChange:
     """The authority's act on an issuer's key, on its way to the ledger.
 
     Where the ledger has it announced first, ``announcement`` is the transaction for that and ``due_at`` the moment from
@@ -134,7 +134,7 @@ class AccreditationAct:
 
     id: str
     thumbprint: str
-    verb: str
+    operation: str
     terms: dict[str, Any]
     asked_at: datetime
     asked_by: str

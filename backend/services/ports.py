@@ -11,11 +11,11 @@ from uuid import uuid4
 from backend.domain.errors import Conflict
 from backend.domain.ledger import (
     Accreditation,
-    Act,
     AnchoredBatch,
     Anchoring,
     Drawing,
     Head,
+    LedgerCall,
     OpenedCertificate,
     Receipt,
     SignedTransaction,
@@ -51,10 +51,10 @@ class Ledger(Protocol):
     def counts_quantities(self) -> bool:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
 
     def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
@@ -72,13 +72,13 @@ class Ledger(Protocol):
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
 
-    def simulate(self, act: Act) -> None:
+    def simulate(self, call: LedgerCall) -> None:
         """Ask by eth_call whether the contract would take a call now.
 
         Raises:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Relationship, registry, relationship
 from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
 from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.outbox import (
-    AccreditationAct,
+    AccreditationChange,
     Answer,
     Claim,
     OutboundTransaction,
@@ -93,7 +93,7 @@ def map_the_domain() -> None:
         "announcement": act.c.announcement_id,
         "cancellation": act.c.cancellation_id,
     }
-    put(AccreditationAct, act, properties={"verb": act.c.operation, **_transactions(by)})
+    put(AccreditationChange, act, properties={**_transactions(by)})
     put(Answer, tables.idempotency_record)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Prepared, tables.signing_request)

@@ -69,10 +69,10 @@ class _Node:
 
 
 def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
-    act = AnchorBatch(secrets.token_bytes(32), lanes)
-    receipt = world.do(act, "anchorer")
+    call = AnchorBatch(secrets.token_bytes(32), lanes)
+    receipt = world.do(call, "anchorer")
     assert receipt.succeeded
-    return act.root, receipt
+    return call.root, receipt
 
 
 # ---- the ledger
@@ -132,8 +132,8 @@ def test_signing_sends_nothing(ledger_world):
 def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    acts = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
-    signed = [ledger.sign(act, first + step) for step, act in enumerate(acts)]
+    calls = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
+    signed = [ledger.sign(call, first + step) for step, call in enumerate(calls)]
     for transaction in reversed(signed):
         ledger.send(transaction.raw)
     assert all(ledger_world.receipt(transaction.transaction_hash).succeeded for transaction in signed)
@@ -142,26 +142,26 @@ def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
 def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
-    waiting = ledger.sign(act, first + 1)
+    call = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    waiting = ledger.sign(call, first + 1)
     ledger.send(waiting.raw)
     assert ledger.receipt(waiting.transaction_hash) is None
     ledger.send(ledger.sign(CancelNonce("anchorer"), first).raw)
     assert ledger_world.receipt(waiting.transaction_hash).succeeded
-    assert ledger.batch(act.root) is not None
+    assert ledger.batch(call.root) is not None
 
 
 def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_world):
     ledger = ledger_world.ledger
-    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
-    signed = ledger.sign(act, ledger.next_nonce("anchorer"))
+    call = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    signed = ledger.sign(call, ledger.next_nonce("anchorer"))
     higher = ledger.replace_by_fee("anchorer", signed.raw)
     assert (higher.signer, higher.nonce) == ("anchorer", signed.nonce)
     assert higher.transaction_hash != signed.transaction_hash
     ledger.send(higher.raw)
     assert ledger_world.receipt(higher.transaction_hash).succeeded
     assert ledger.receipt(signed.transaction_hash) is None
-    assert ledger.batch(act.root) is not None
+    assert ledger.batch(call.root) is not None
 
 
 def test_the_fee_is_not_raised_for_ever(ledger_world):
@@ -175,8 +175,8 @@ def test_the_fee_is_not_raised_for_ever(ledger_world):
 
 def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
     root, _ = anchored(ledger_world)
-    act = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
-    assert ledger_world.do(act, "anchorer").succeeded
+    call = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
+    assert ledger_world.do(call, "anchorer").succeeded
     decided = ChangeStatuses(root, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
     assert ledger_world.do(decided, "office").succeeded
     expected = {3: 1, 12: 2, 20: DeclarationStatus.EXAMINATION, 149: 4}
@@ -193,11 +193,11 @@ def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
 )
 def test_a_change_against_the_rules_changes_nothing_and_says_why(ledger_world, places, error):
     root, _ = anchored(ledger_world)
-    act = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
+    call = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
     with pytest.raises(LedgerRefused) as refused:
-        ledger_world.ledger.simulate(act)
+        ledger_world.ledger.simulate(call)
     assert refused.value.values["error"] == error
-    receipt = ledger_world.do(act, "anchorer")
+    receipt = ledger_world.do(call, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, error)
     assert ledger_world.ledger.status(root, 5) == 0
 

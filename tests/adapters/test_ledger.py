@@ -50,9 +50,9 @@ def an_accreditation(**fields):
 
 
 def anchored(world, **fields):
-    act = a_batch(**fields)
-    assert world.do(act, "anchorer").succeeded
-    return act
+    call = a_batch(**fields)
+    assert world.do(call, "anchorer").succeeded
+    return call
 
 
 # ---- head and deployment
@@ -166,10 +166,10 @@ def test_a_silent_chain_is_unavailable_and_never_a_guess(world):
 
 
 def test_an_anchored_batch_is_read_back(world):
-    act = a_batch()
-    receipt = world.do(act, "anchorer")
-    batch = world.ledger.batch(act.root)
-    assert (batch.root, batch.lanes, batch.anchored_at) == (act.root, act.lanes, receipt.block_time)
+    call = a_batch()
+    receipt = world.do(call, "anchorer")
+    batch = world.ledger.batch(call.root)
+    assert (batch.root, batch.lanes, batch.anchored_at) == (call.root, call.lanes, receipt.block_time)
     assert receipt.succeeded
     assert receipt.refusal is None
     assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
@@ -180,13 +180,13 @@ def test_a_root_that_is_not_there_has_no_batch(world):
 
 
 def test_anchoring_twice_fails_and_says_why(world):
-    act = anchored(world)
-    receipt = world.do(act, "anchorer")
+    call = anchored(world)
+    receipt = world.do(call, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.simulate(act)
+        world.ledger.simulate(call)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
-    assert refused.value.values["arguments"]["root"] == "0x" + act.root.hex()
+    assert refused.value.values["arguments"]["root"] == "0x" + call.root.hex()
 
 
 def test_the_same_bytes_may_be_sent_again_before_and_after(world):
@@ -217,17 +217,17 @@ def test_a_nonce_that_is_used_up_is_refused(world):
 
 def test_many_threads_may_sign_send_and_read(world):
     first = world.ledger.next_nonce("anchorer")
-    acts = [a_batch() for _ in range(24)]
+    calls = [a_batch() for _ in range(24)]
 
     def anchor(numbered):
-        step, act = numbered
-        signed = world.ledger.sign(act, first + step)
+        step, call = numbered
+        signed = world.ledger.sign(call, first + step)
         world.ledger.send(signed.raw)
         world.receipt(signed.transaction_hash)
-        return world.ledger.batch(act.root).lanes
+        return world.ledger.batch(call.root).lanes
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(anchor, enumerate(acts))) == [act.lanes for act in acts]
+        assert list(pool.map(anchor, enumerate(calls))) == [call.lanes for call in calls]
 
 
 # ---- statuses
@@ -268,11 +268,11 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
     ],
 )
 def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):
-    act = changes(anchored(world).root, places, by=by)
+    call = changes(anchored(world).root, places, by=by)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.simulate(act)
+        world.ledger.simulate(call)
     assert refused.value.values["error"] == error
-    receipt = world.do(act, by)
+    receipt = world.do(call, by)
     assert (receipt.succeeded, receipt.refusal) == (False, error)
 
 
@@ -288,9 +288,9 @@ def test_a_whole_large_batch_is_decided_in_one_transaction(world):
     "places", [((1, 1), (1, 2)), ((-1, 1),), ((1, 15),), ((1, -1),), tuple((64 * n, 1) for n in range(400))]
 )
 def test_changes_that_cannot_be_put_into_a_call_are_invalid(world, places):
-    act = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
+    call = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
 
 
 # ---- certificates' quantities
@@ -351,10 +351,10 @@ def test_as_many_draws_as_there_may_be_are_made_in_one_transaction(world):
     assert world.ledger.opened_certificate(root, 0).left == 8
 
 
-@pytest.mark.parametrize("act", [draws(b"\1" * 32), draws(b"\1" * 32, *[1] * 249), draws(b"\1" * 32, 2**88)])
-def test_draws_that_cannot_be_are_invalid(world, act):
+@pytest.mark.parametrize("call", [draws(b"\1" * 32), draws(b"\1" * 32, *[1] * 249), draws(b"\1" * 32, 2**88)])
+def test_draws_that_cannot_be_are_invalid(world, call):
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
     with pytest.raises(Invalid):
         world.ledger.sign(GiveBack(draws(b"\1" * 32, 5), 1), 0)
 
@@ -434,7 +434,7 @@ def test_somebody_else_in_the_authoritys_place_is_refused(world):
 
 
 @pytest.mark.parametrize(
-    "act",
+    "call",
     [
         Accredit(b"\1" * 32, an_accreditation(suspended_since=MARCH)),
         Accredit(b"\1" * 32, an_accreditation(valid_from=datetime(2026, 3, 1))),
@@ -445,9 +445,9 @@ def test_somebody_else_in_the_authoritys_place_is_refused(world):
         ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 32, by="nobody"),
     ],
 )
-def test_acts_that_make_no_sense_are_invalid(world, act):
+def test_acts_that_make_no_sense_are_invalid(world, call):
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
 
 
 def test_only_named_accounts_have_a_nonce(world):
@@ -467,16 +467,16 @@ def test_an_act_that_needs_notice_is_announced_and_cancelled_by_the_guardian(ope
         safeguards = Safeguards(accounts["guardian"].address, authority_seconds=3600)
         deployment = deploy(chain, accounts, safeguards=safeguards)
         careful = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
-        act = Accredit(secrets.token_bytes(32), an_accreditation())
-        assert careful.ledger.delay(act) == timedelta(hours=1)
-        assert careful.ledger.delay(SuspendAccreditation(act.key, MARCH)) == timedelta(0), (
+        call = Accredit(secrets.token_bytes(32), an_accreditation())
+        assert careful.ledger.delay(call) == timedelta(hours=1)
+        assert careful.ledger.delay(SuspendAccreditation(call.key, MARCH)) == timedelta(0), (
             "taking trust away never waits"
         )
-        assert careful.ledger.announced(act) is None
-        assert careful.do(act, "authority").refusal == "AccessManagerNotScheduled"
-        announced = careful.do(Announce(act), "authority")
-        assert careful.ledger.announced(act) == announced.block_time + timedelta(hours=1)
-        assert careful.do(act, "authority").refusal == "AccessManagerNotReady"
-        assert careful.do(CancelAnnounced(act), "guardian").succeeded
-        assert careful.ledger.announced(act) is None
-        assert careful.ledger.accreditation(act.key) is None
+        assert careful.ledger.announced(call) is None
+        assert careful.do(call, "authority").refusal == "AccessManagerNotScheduled"
+        announced = careful.do(Announce(call), "authority")
+        assert careful.ledger.announced(call) == announced.block_time + timedelta(hours=1)
+        assert careful.do(call, "authority").refusal == "AccessManagerNotReady"
+        assert careful.do(CancelAnnounced(call), "guardian").succeeded
+        assert careful.ledger.announced(call) is None
+        assert careful.ledger.accreditation(call.key) is None

@@ -19,20 +19,20 @@ from backend.adapters.ledger.interface import interface
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
     AnchorBatch,
     ChangeStatuses,
     Draw,
     DrawCertificates,
     GiveBack,
     Lanes,
+    LedgerCall,
     LedgerRecord,
     OpenCertificate,
 )
 from backend.domain.merkle import InclusionProof, Tree, leaf_hash
 from tests.benchmarks.figure import Figure
 
-Gas = Callable[[Act, str], int]
+Gas = Callable[[LedgerCall, str], int]
 InnerGas = Callable[[str, bytes], int]
 """What a call to an address costs by itself, as another contract would pay it."""
 
@@ -52,8 +52,8 @@ def measure(scratch: Path) -> list[Figure]:
 def figures_of(chain: Chain, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
     """All figures, on whatever chain this is."""
 
-    def gas(act: Act, signer: str) -> int:
-        signed = ledger.sign(act, ledger.next_nonce(signer))
+    def gas(call: LedgerCall, signer: str) -> int:
+        signed = ledger.sign(call, ledger.next_nonce(signer))
         ledger.send(signed.raw)
         while (receipt := chain.receipt(signed.transaction_hash)) is None:
             pass

@@ -12,7 +12,6 @@ from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES,
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
@@ -25,6 +24,7 @@ from backend.domain.ledger import (
     Drawing,
     GiveBack,
     Head,
+    LedgerCall,
     LedgerRecord,
     OpenCertificate,
     OpenedCertificate,
@@ -86,15 +86,15 @@ class _State:
     statuses: dict[tuple[bytes, int], int] = field(default_factory=dict)
     accreditations: dict[bytes, Accreditation] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
-    announced: dict[Act, datetime] = field(default_factory=dict)
+    announced: dict[LedgerCall, datetime] = field(default_factory=dict)
     delay: timedelta = timedelta(0)
     balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
     drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
-    def take(self, signer: str, act: Act, time: datetime) -> None:
-        self._be_due(act, time)
-        match act:
+    def take(self, signer: str, call: LedgerCall, time: datetime) -> None:
+        self._be_due(call, time)
+        match call:
             case Announce(announced):
                 if announced in self.announced:
                     raise _Reverted("AccessManagerAlreadyScheduled")
@@ -120,9 +120,9 @@ class _State:
             case CancelNonce():
                 pass
             case OpenCertificate():
-                self._open(act)
+                self._open(call)
             case DrawCertificates(draws):
-                if act.drawing in self.drawings:
+                if call.drawing in self.drawings:
                     raise _Reverted("CertificateBalanceAlreadyDrawn")
                 before = dict(self.balances)
                 try:
@@ -131,7 +131,7 @@ class _State:
                 except _Reverted:
                     self.balances = before
                     raise
-                self.drawings[act.drawing] = (act, set())
+                self.drawings[call.drawing] = (call, set())
             case GiveBack(drawn, position):
                 self._give_back(drawn, position)
             case RotateKey(key, successor):
@@ -151,30 +151,30 @@ class _State:
                     raise _Reverted("AccreditationNotSuspended")
                 self.accreditations[key] = replace(self.accreditations[key], suspended_since=since)
 
-    def _be_due(self, act: Act, time: datetime) -> None:
-        if not self.delay or not isinstance(act, Accredit | SuspendAccreditation) or getattr(act, "since", None):
+    def _be_due(self, call: LedgerCall, time: datetime) -> None:
+        if not self.delay or not isinstance(call, Accredit | SuspendAccreditation) or getattr(call, "since", None):
             return
-        if act not in self.announced:
+        if call not in self.announced:
             raise _Reverted("AccessManagerNotScheduled")
-        if time < self.announced[act]:
+        if time < self.announced[call]:
             raise _Reverted("AccessManagerNotReady")
-        del self.announced[act]
+        del self.announced[call]
 
-    def _open(self, act: OpenCertificate) -> None:
-        certificate, held = act.certificate, self.accreditations.get(act.issuer_key)
+    def _open(self, call: OpenCertificate) -> None:
+        certificate, held = call.certificate, self.accreditations.get(call.issuer_key)
         if certificate in self.balances:
             raise _Reverted("CertificateBalanceAlreadyOpened")
         batch = self.batches.get(certificate.root)
         if batch is None:
             raise _Reverted("CertificateBalanceNotOwnBatch")
-        proof = InclusionProof(certificate.place, batch.lanes.size, act.path)
-        if certificate.place >= batch.lanes.origin_end or not proof.proves(act.entry, certificate.root):
+        proof = InclusionProof(certificate.place, batch.lanes.size, call.path)
+        if certificate.place >= batch.lanes.origin_end or not proof.proves(call.entry, certificate.root):
             raise _Reverted("CertificateBalanceNotIncluded")
         if self.statuses.get((certificate.root, certificate.place), 0):
             raise _Reverted("CertificateBalanceNotActive")
-        if held is None or not held.covers_chapter(act.chapter) or not held.held_at(act.issued_at):
+        if held is None or not held.covers_chapter(call.chapter) or not held.held_at(call.issued_at):
             raise _Reverted("CertificateBalanceIssuerNotAccredited")
-        quantity, until = int.from_bytes(act.entry[1:17], "big"), act.valid_until or datetime.max.replace(tzinfo=UTC)
+        quantity, until = int.from_bytes(call.entry[1:17], "big"), call.valid_until or datetime.max.replace(tzinfo=UTC)
         self.balances[certificate] = OpenedCertificate(quantity, quantity, 1, until)
 
     def _draw(self, draw: Draw, time: datetime) -> None:
@@ -234,7 +234,7 @@ class FakeLedger:
         self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock
-        self._signed: dict[bytes, tuple[str, int, Act]] = {}
+        self._signed: dict[bytes, tuple[str, int, LedgerCall]] = {}
         self._pool: list[bytes] = []
         self._fees: dict[bytes, int] = {}
         self._blocks = [_Block(0, clock.time)]
@@ -259,13 +259,13 @@ class FakeLedger:
         self._answer()
         return self._state.accreditations.get(key)
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         self._answer()
-        return timedelta(0) if getattr(act, "since", None) else self._state.delay
+        return timedelta(0) if getattr(call, "since", None) else self._state.delay
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         self._answer()
-        return self._state.announced.get(act)
+        return self._state.announced.get(call)
 
     def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
         self._answer()
@@ -279,9 +279,9 @@ class FakeLedger:
         self._answer()
         for block in self._blocks:
             for raw in block.transactions:
-                act, key = self._signed[raw][2], sha256(raw).digest()
-                if isinstance(act, DrawCertificates) and self._receipts[key].succeeded:
-                    yield Drawing(act, frozenset(self._state.drawings[act.drawing][1]), key, block.number)
+                call, key = self._signed[raw][2], sha256(raw).digest()
+                if isinstance(call, DrawCertificates) and self._receipts[key].succeeded:
+                    yield Drawing(call, frozenset(self._state.drawings[call.drawing][1]), key, block.number)
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         self._answer()
@@ -291,30 +291,30 @@ class FakeLedger:
         self._answer()
         return self._state.nonces.get(signer, 0)
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         self._answer()
-        return self._sign(act, nonce, fee=1)
+        return self._sign(call, nonce, fee=1)
 
-    def _sign(self, act: Act, nonce: int, fee: int) -> SignedTransaction:
-        by = getattr(act, "by", "")
-        signer = _SIGNERS.get(type(act), by) or "authority"
-        raw = f"{signer} {nonce} {act} {fee}".encode()
-        self._signed[raw] = (signer, nonce, act)
+    def _sign(self, call: LedgerCall, nonce: int, fee: int) -> SignedTransaction:
+        by = getattr(call, "by", "")
+        signer = _SIGNERS.get(type(call), by) or "authority"
+        raw = f"{signer} {nonce} {call} {fee}".encode()
+        self._signed[raw] = (signer, nonce, call)
         self._fees[raw] = fee
         return SignedTransaction(signer, nonce, raw, sha256(raw).digest())
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         self._answer()
-        _, nonce, act = self._signed[raw]
+        _, nonce, call = self._signed[raw]
         fee = self._fees[raw] * 2
-        return None if fee > self.highest_fee else self._sign(act, nonce, fee)
+        return None if fee > self.highest_fee else self._sign(call, nonce, fee)
 
-    def simulate(self, act: Act) -> None:
+    def simulate(self, call: LedgerCall) -> None:
         self._answer()
         if self.refusing:
             raise LedgerRefused("Refusing", error="Refusing", arguments={})
         try:
-            deepcopy(self._state).take(getattr(act, "by", "anchorer"), act, self.clock.time)
+            deepcopy(self._state).take(getattr(call, "by", "anchorer"), call, self.clock.time)
         except _Reverted as refusal:
             raise LedgerRefused(str(refusal), error=str(refusal), arguments={}) from refusal
 
@@ -330,10 +330,10 @@ class FakeLedger:
         self._answer()
         for block in self._blocks:
             for raw in block.transactions:
-                act, key = self._signed[raw][2], sha256(raw).digest()
-                anchors = isinstance(act, AnchorBatch) and self._receipts[key].succeeded
-                if anchors and root in (None, act.root):
-                    yield Anchoring(act.root, key, block.number, block.block_hash, "0x" + "EF" * 20)
+                call, key = self._signed[raw][2], sha256(raw).digest()
+                anchors = isinstance(call, AnchorBatch) and self._receipts[key].succeeded
+                if anchors and root in (None, call.root):
+                    yield Anchoring(call.root, key, block.number, block.block_hash, "0x" + "EF" * 20)
 
     def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
         return next(self.anchorings(root), None)
@@ -386,12 +386,12 @@ class FakeLedger:
         return nonce == self._state.nonces.get(signer, 0) and self._fees[raw] >= self.lowest_fee
 
     def _run(self, raw: bytes, time: datetime) -> str | None:
-        signer, nonce, act = self._signed[raw]
+        signer, nonce, call = self._signed[raw]
         self._state.nonces[signer] = nonce + 1
         if self.refusing:
             return "Refusing"
         try:
-            self._state.take(signer, act, time)
+            self._state.take(signer, call, time)
         except _Reverted as refusal:
             return str(refusal)
         for key, held in self._state.accreditations.items():
@@ -411,7 +411,7 @@ class FakeLedger:
                 self._receipts[key] = Receipt(key, block.number, block.block_hash, block.time, refusal is None, refusal)
             self._blocks.append(block)
 
-    def mined(self, signer: str) -> list[tuple[int, Act]]:
+    def mined(self, signer: str) -> list[tuple[int, LedgerCall]]:
         """Nonces and acts that stand in blocks, in order."""
         raws = [raw for block in self._blocks for raw in block.transactions]
         return [self._signed[raw][1:] for raw in raws if self._signed[raw][0] == signer]

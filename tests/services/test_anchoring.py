@@ -29,7 +29,7 @@ def state_of(house, record):
 
 
 def anchored_batches(house):
-    return [act for _, act in house.ledger.mined("anchorer") if isinstance(act, AnchorBatch)]
+    return [call for _, call in house.ledger.mined("anchorer") if isinstance(call, AnchorBatch)]
 
 
 def transactions(house):
@@ -227,7 +227,7 @@ def test_a_ledger_that_was_down_loses_nothing(house):
 
 
 def statuses_sent(house, signer):
-    return [act for _, act in house.ledger.mined(signer) if isinstance(act, ChangeStatuses)]
+    return [call for _, call in house.ledger.mined(signer) if isinstance(call, ChangeStatuses)]
 
 
 def test_one_records_changes_reach_the_ledger_in_their_order(house):
@@ -235,7 +235,7 @@ def test_one_records_changes_reach_the_ledger_in_their_order(house):
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
         decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_indeterminate=True)
     house.settle(20)
-    assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
+    assert [call.places[0][1] for call in statuses_sent(house, "office")] == [2, 3, 1, 4]
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
     assert house.ledger.status(batch.root, place) == DeclarationStatus.RELEASED
 
@@ -247,8 +247,8 @@ def test_many_changes_of_one_batch_travel_together(house):
     for consignment in lodged:
         decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
-    (act,) = statuses_sent(house, "office")
-    assert len(act.places) == 5
+    (call,) = statuses_sent(house, "office")
+    assert len(call.places) == 5
 
 
 def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
@@ -256,9 +256,9 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
     house.settle()
     issuance.revoke(house.ctx, house.chamber, record.id, "a secret reason")
     house.settle()
-    (act,) = statuses_sent(house, "anchorer")
-    assert len(act.reason_digest) == 32
-    assert act.reason_digest != sha256(b"a secret reason").digest()
+    (call,) = statuses_sent(house, "anchorer")
+    assert len(call.reason_digest) == 32
+    assert call.reason_digest != sha256(b"a secret reason").digest()
     assert not any(b"secret" in raw for raw in house.ledger.sent)
 
 
@@ -310,11 +310,11 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
     start = house.clock.time.replace(year=1969)
     sign = house.ledger.sign
 
-    def strict(act, nonce):
-        held = getattr(act, "accreditation", None)
+    def strict(call, nonce):
+        held = getattr(call, "accreditation", None)
         if held is not None and held.valid_from.timestamp() < 0:
             raise ValueError("the contract's numbers begin in 1970")
-        return sign(act, nonce)
+        return sign(call, nonce)
 
     house.ledger.sign = strict
     with suppress(Invalid):  # refusing it at once is better still
@@ -405,7 +405,7 @@ def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
     monkeypatch.setattr(sealing, "LARGEST_ROUND", 2)
     records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
     house.settle()
-    assert [act.lanes.size for act in anchored_batches(house)] == [2, 2, 1]
+    assert [call.lanes.size for call in anchored_batches(house)] == [2, 2, 1]
     assert all(state_of(house, record) is ProofState.FINAL for record in records)
 
 

@@ -142,7 +142,7 @@ def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     house.ledger.swallowing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    assert any(isinstance(act, CancelNonce) for _, act in house.ledger.mined("anchorer"))
+    assert any(isinstance(call, CancelNonce) for _, call in house.ledger.mined("anchorer"))
     assert_nonces_without_gaps(house)
 
 
@@ -398,7 +398,7 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     in_database(house, poison, i=bad.id)
     house.settle()
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
-    assert [act.lanes.size for act in anchored_batches(house)] == [2]
+    assert [call.lanes.size for call in anchored_batches(house)] == [2]
     with house.ctx.work(reading=True) as work:
         assert work.batches.count_quarantined() == 1
 
@@ -428,7 +428,7 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
     assert state_of(house, good) is ProofState.STORED
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
-    assert [act.lanes.size for act in anchored_batches(house)] == [1]
+    assert [call.lanes.size for call in anchored_batches(house)] == [1]
 
 
 # ---- 18: two workers
@@ -461,10 +461,10 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
     house.ledger.holding = True
     real = house.ledger.sign
 
-    def sign_while_the_other_is_at_work(act, nonce):
+    def sign_while_the_other_is_at_work(call, nonce):
         house.ledger.sign = real
         advance(second)
-        return real(act, nonce)
+        return real(call, nonce)
 
     consignment = house.lodge()
     house.ledger.sign = sign_while_the_other_is_at_work
@@ -477,7 +477,7 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
     record = house.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
     assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.EXAMINATION
-    assert len([act for act in house.ledger.mined("anchorer") if isinstance(act[1], AnchorBatch)]) == 1
+    assert len([call for call in house.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
     assert_nonces_without_gaps(house)
 
 

@@ -85,8 +85,8 @@ def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected)
 
 
 def test_a_root_that_the_database_does_not_know_is_found(busy):
-    act = AnchorBatch(b"\5" * 32, Lanes(0, 0, 0, 1))
-    busy.ledger.send(busy.ledger.sign(act, busy.ledger.next_nonce("anchorer")).raw)
+    call = AnchorBatch(b"\5" * 32, Lanes(0, 0, 0, 1))
+    busy.ledger.send(busy.ledger.sign(call, busy.ledger.next_nonce("anchorer")).raw)
     assert names(busy) == ["root-unknown-to-database"]
 
 

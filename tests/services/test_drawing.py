@@ -61,14 +61,14 @@ def draw_elsewhere(house, certificate, declaration, steps):
     if opened is None:
         with house.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
-        from backend.services.anchoring.opening import _act
+        from backend.services.anchoring.opening import _call
 
-        _send(house, _act(kept, place(kept)))
+        _send(house, _call(kept, place(kept)))
     _send(house, DrawCertificates((Draw(place(house.record(certificate.id)), place(declaration.record), steps),)))
 
 
-def _send(house, act, signer="anchorer"):
-    house.ledger.send(house.ledger.sign(act, house.ledger.next_nonce(signer)).raw)
+def _send(house, call, signer="anchorer"):
+    house.ledger.send(house.ledger.sign(call, house.ledger.next_nonce(signer)).raw)
 
 
 # What is drawn
@@ -81,8 +81,8 @@ def test_a_release_draws_its_certificate_and_only_then_stands_on_the_ledger(hous
     release(house, consignment)
     house.settle()
     assert left(house, certificate) == 300_000
-    acts = [type(act) for _, act in house.ledger.mined("anchorer")]
-    assert acts.count(OpenCertificate) == acts.count(DrawCertificates) == 1
+    calls = [type(call) for _, call in house.ledger.mined("anchorer")]
+    assert calls.count(OpenCertificate) == calls.count(DrawCertificates) == 1
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -99,7 +99,7 @@ def test_the_release_is_not_sent_before_its_draws_are_final(house):
     release(house, consignment)
     for _ in range(20):
         advance(house.ctx)
-        released = [act for _, act in house.ledger.mined("office") if isinstance(act, ChangeStatuses)]
+        released = [call for _, call in house.ledger.mined("office") if isinstance(call, ChangeStatuses)]
         (row,) = rows(house, consignment)
         assert bool(released) <= (row.made_at is not None)
         house.ledger.mine()
@@ -112,7 +112,7 @@ def test_many_releases_are_drawn_in_one_call(house):
     for consignment in consignments:
         release(house, consignment)
     house.settle(20)
-    drawings = [act for _, act in house.ledger.mined("anchorer") if isinstance(act, DrawCertificates)]
+    drawings = [call for _, call in house.ledger.mined("anchorer") if isinstance(call, DrawCertificates)]
     assert [len(drawing.draws) for drawing in drawings] == [12]
     assert left(house, certificate) == 380_000
 
@@ -269,10 +269,10 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
     release(house, consignment)
     real = house.ledger.simulate
 
-    def paused(act):
-        if isinstance(act, DrawCertificates | OpenCertificate):
+    def paused(call):
+        if isinstance(call, DrawCertificates | OpenCertificate):
             raise LedgerRefused("TraceLedgerPaused", error="TraceLedgerPaused", arguments={})
-        return real(act)
+        return real(call)
 
     monkeypatch.setattr(house.ledger, "rehearse", paused)
     for _ in range(3):

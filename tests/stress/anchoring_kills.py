@@ -255,9 +255,9 @@ def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer:
     with ctx.work(reading=True) as work:
         record = work.records.get(record_id)
         taken = work.outbox.open_nonces(signer)
-    act = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
+    call = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
     nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
-    ctx.ledger.send(ctx.ledger.sign(act, nonce).raw)
+    ctx.ledger.send(ctx.ledger.sign(call, nonce).raw)
     with ground.elsewhere.open("a") as file:
         file.write(f"{signer}\n")
     for _ in range(500):

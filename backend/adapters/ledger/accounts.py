@@ -34,7 +34,7 @@ class Fees:
 
 
 @dataclass(frozen=True)
-class Call:
+class ContractCall:
     """A call of a contract that is ready to be signed; ``to`` is None where it deploys one."""
 
     signer: str
@@ -51,7 +51,7 @@ def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
     return {name: Account.from_key(key) for name, key in keys.items()}
 
 
-def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
+def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
     """Sign a call as a fee-market transaction (EIP-1559) with everything given, so that no node is asked anything."""
     fields: dict[str, Any] = {
         "chainId": chain_id,

@@ -10,7 +10,7 @@ from typing import Any
 from eth_utils.crypto import keccak
 
 from backend.adapters.ledger import events
-from backend.adapters.ledger.accounts import Accounts, Call, Fees, replace_by_fee, sign_call
+from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, replace_by_fee, sign_call
 from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
@@ -19,7 +19,6 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerU
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
@@ -33,6 +32,7 @@ from backend.domain.ledger import (
     GiveBack,
     Head,
     Lanes,
+    LedgerCall,
     OpenCertificate,
     OpenedCertificate,
     PauseLedger,
@@ -131,16 +131,20 @@ class EvmLedger:
         quantity, remaining, issuer, valid_until = answer
         return OpenedCertificate(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
-        call = self._call(act)
-        _, seconds = self._ask_manager("canCall", self._address(call.signer), call.to, call.data[:4])
+        contract_call = self._contract_call(call)
+        _, seconds = self._ask_manager(
+            "canCall", self._address(contract_call.signer), contract_call.to, contract_call.data[:4]
+        )
         return timedelta(seconds=seconds)
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
-        call = self._call(act)
-        operation = self._ask_manager("hashOperation", self._address(call.signer), call.to, call.data)
+        contract_call = self._contract_call(call)
+        operation = self._ask_manager(
+            "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
+        )
         seconds: int = self._ask_manager("getSchedule", operation)
         return _moment(seconds) if seconds else None
 
@@ -175,13 +179,13 @@ class EvmLedger:
         with self._asking():
             return self._chain.transaction_count(address)
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act; raises ``ForeignLedger`` rather than sign for another chain."""
-        call = self._call(act)
+        contract_call = self._contract_call(call)
         with self._asking():
             self._require_ours()
             fees = self._fees.at(self._chain.price())
-        return sign_call(call, self._accounts, self._deployment.chain_id, nonce, fees)
+        return sign_call(contract_call, self._accounts, self._deployment.chain_id, nonce, fees)
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
@@ -213,12 +217,12 @@ class EvmLedger:
             refusal=said.error if said else None,
         )
 
-    def simulate(self, act: Act) -> None:
+    def simulate(self, call: LedgerCall) -> None:
         """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
-        call = self._call(act)
-        assert call.to is not None, "acts never deploy"
+        contract_call = self._contract_call(call)
+        assert contract_call.to is not None, "acts never deploy"
         with self._asking():
-            self._chain.call(call.to, call.data, self._accounts[call.signer].address)
+            self._chain.call(contract_call.to, contract_call.data, self._accounts[contract_call.signer].address)
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         """Every anchoring that the ledger's events tell of, in order, or that of one root."""
@@ -261,16 +265,16 @@ class EvmLedger:
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
         return [words[place // STATUSES_PER_WORD] >> 4 * (place % STATUSES_PER_WORD) & 15 for place in range(size)]
 
-    def _call(self, act: Act) -> Call:
+    def _contract_call(self, call: LedgerCall) -> ContractCall:
         """The one place where acts become calls."""
-        match act:
+        match call:
             case CancelNonce(by):
-                return Call(by, self._address(by), b"", PLAIN_GAS)
+                return ContractCall(by, self._address(by), b"", PLAIN_GAS)
             case AnchorBatch(root, lanes):
                 ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
                 return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
             case ChangeStatuses():
-                return self._status_call(act)
+                return self._status_call(call)
             case Accredit(key, accreditation):
                 return self._accreditation_call("accredit", _word(key, "key"), *_terms(accreditation))
             case SuspendAccreditation(key, since) if since is not None:
@@ -280,50 +284,54 @@ class EvmLedger:
             case RotateKey(key, successor):
                 return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
             case OpenCertificate():
-                return self._balance_call(ACTIVATION_GAS, "open", *_activation(act))
+                return self._balance_call(ACTIVATION_GAS, "open", *_activation(call))
             case DrawCertificates(draws):
                 gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(draws)
-                return self._balance_call(gas, "draw", _drawdowns(act))
+                return self._balance_call(gas, "draw", _drawdowns(call))
             case GiveBack(drawn, position):
                 return self._balance_call(REFUND_GAS, "giveBack", *_refund(drawn, position))
             case Announce(announced):
-                inner = self._call(announced)
+                inner = self._contract_call(announced)
                 return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
             case CancelAnnounced(announced):
-                inner = self._call(announced)
+                inner = self._contract_call(announced)
                 return self._manager_call("guardian", "cancel", self._address(inner.signer), inner.to, inner.data)
             case PauseLedger(paused):
                 return self._ledger_call("authority", AUTHORITY_GAS, "pause" if paused else "resume")
 
-    def _status_call(self, act: ChangeStatuses) -> Call:
-        self._address(act.by)
-        words = _changes(act.places)
+    def _status_call(self, call: ChangeStatuses) -> ContractCall:
+        self._address(call.by)
+        words = _changes(call.places)
         gas = STATUSES_GAS + STATUS_WORD_GAS * len(words)
         if gas > TRANSACTION_GAS_LIMIT:
             raise Invalid("too many places for one transaction", words=len(words))
-        digest = _word(act.reason_digest, "reason digest")
-        root = _word(act.root, "root")
-        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words.items()), digest)
+        digest = _word(call.reason_digest, "reason digest")
+        root = _word(call.root, "root")
+        return self._ledger_call(call.by, gas, "changeStatuses", root, list(words.items()), digest)
 
-    def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
-        return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
+    def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> ContractCall:
+        return ContractCall(
+            signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas
+        )
 
-    def _balance_call(self, gas: int, function: str, *arguments: object) -> Call:
-        return Call("anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas)
+    def _balance_call(self, gas: int, function: str, *arguments: object) -> ContractCall:
+        return ContractCall(
+            "anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas
+        )
 
     def _balance(self) -> str:
         if self._deployment.balance is None:
             raise Invalid("this deployment has no contract for certificates' quantities")
         return self._deployment.balance
 
-    def _manager_call(self, signer: str, function: str, *arguments: object) -> Call:
+    def _manager_call(self, signer: str, function: str, *arguments: object) -> ContractCall:
         self._address(signer)
         data = interface("AccessManager").call_data(function, *arguments)
-        return Call(signer, self._deployment.manager, data, AUTHORITY_GAS)
+        return ContractCall(signer, self._deployment.manager, data, AUTHORITY_GAS)
 
-    def _accreditation_call(self, function: str, *arguments: object) -> Call:
+    def _accreditation_call(self, function: str, *arguments: object) -> ContractCall:
         data = interface("Accreditation").call_data(function, *arguments)
-        return Call("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
+        return ContractCall("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
 
     def _ask_ledger(self, function: str, *arguments: object) -> Any:
         return self._ask("TraceLedger", self._deployment.ledger, function, *arguments)
@@ -396,11 +404,11 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
     return dict(sorted(wanted.items()))
 
 
-def _activation(act: OpenCertificate) -> tuple[object, ...]:
-    valid_until = NO_END if act.valid_until is None else _seconds(act.valid_until)
-    statement = (_word(act.issuer_key, "key"), act.chapter, _seconds(act.issued_at), valid_until)
-    certificate = (_word(act.certificate.root, "root"), act.certificate.place)
-    return certificate, act.entry, [_word(node, "node of a path") for node in act.path], statement
+def _activation(call: OpenCertificate) -> tuple[object, ...]:
+    valid_until = NO_END if call.valid_until is None else _seconds(call.valid_until)
+    statement = (_word(call.issuer_key, "key"), call.chapter, _seconds(call.issued_at), valid_until)
+    certificate = (_word(call.certificate.root, "root"), call.certificate.place)
+    return certificate, call.entry, [_word(node, "node of a path") for node in call.path], statement
 
 
 def _drawdowns(drawn: DrawCertificates) -> list[tuple[object, ...]]:

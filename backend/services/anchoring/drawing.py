@@ -74,7 +74,7 @@ def _first_call(wants: Wants) -> tuple[Wants, Wants]:
     return wants, []
 
 
-def _act(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
+def _call(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
     """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
     ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.draw.leaf)
     return DrawCertificates(tuple(one.draw for one in ordered)), ordered
@@ -83,7 +83,7 @@ def _act(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
 def _willing(ctx: AppContext, wants: Wants) -> Wants:
     """Those of the draws that the ledger would make now, found by halving."""
     try:
-        ctx.ledger.simulate(_act(wants)[0])
+        ctx.ledger.simulate(_call(wants)[0])
     except LedgerRefused:
         if len(wants) == 1:
             return []
@@ -96,7 +96,7 @@ def _willing(ctx: AppContext, wants: Wants) -> Wants:
 
 def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
     try:
-        ctx.ledger.simulate(_act([*first, *more])[0])
+        ctx.ledger.simulate(_call([*first, *more])[0])
     except LedgerRefused:
         if len(more) == 1:
             return first
@@ -107,14 +107,14 @@ def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
 
 def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     """What becomes of the draws of one declaration that the ledger would not make."""
-    act = _act([wanted])[0]
+    call = _call([wanted])[0]
     try:
-        ctx.ledger.simulate(act)
+        ctx.ledger.simulate(call)
         return  # it is only together with others that they are too much: asked again at the next round
     except LedgerRefused as refusal:
         why = _told(refusal)
     if why.startswith("CertificateBalanceAlreadyDrawn"):
-        _note_known(ctx, _act([wanted])[1], act.drawing)
+        _note_known(ctx, _call([wanted])[1], call.drawing)
     elif why.startswith("CertificateBalanceNotOpened"):
         _ask_to_open(ctx, wanted)
     elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
@@ -147,8 +147,8 @@ def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
 
 
 def _send_draws(ctx: AppContext, wants: Wants) -> None:
-    act, ordered = _act(wants)
-    transaction = signed(ctx, act, "anchorer")
+    call, ordered = _call(wants)
+    transaction = signed(ctx, call, "anchorer")
     ctx.reached("draw-signed")
     ids = {one.row.id for one in ordered}
     with ctx.work() as work:
@@ -158,7 +158,7 @@ def _send_draws(ctx: AppContext, wants: Wants) -> None:
         transaction = keep(work, transaction)
         for position, one in enumerate(ordered):
             row = waiting[one.row.id]
-            row.transaction, row.drawing, row.position = transaction, act.drawing, position
+            row.transaction, row.drawing, row.position = transaction, call.drawing, position
         work.commit()
     ctx.reached("draw-kept")
     send(ctx, transaction)
@@ -240,13 +240,13 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
     if drawn is None:
         log.error("a draw cannot be given back: its drawing is not known", draw=row.id)
         return
-    act = GiveBack(drawn, row.position)
+    call = GiveBack(drawn, row.position)
     try:
-        ctx.ledger.simulate(act)
+        ctx.ledger.simulate(call)
     except LedgerRefused as refusal:
         log.warning("a draw waits to be given back", draw=row.id, why=str(refusal)[:200])
         return
-    transaction = signed(ctx, act, "anchorer")
+    transaction = signed(ctx, call, "anchorer")
     ctx.reached("back-signed")
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)

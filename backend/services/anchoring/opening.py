@@ -46,13 +46,13 @@ def _open(ctx: AppContext, opening: Opening) -> None:
         _note_known(ctx, opening)
         return
     try:
-        act = _act(certificate, place)
-        ctx.ledger.simulate(act)
+        change = _change(certificate, place)
+        ctx.ledger.simulate(change)
     except (LedgerRefused, Invalid) as refusal:
-        if not _is_accreditation_on_its_way(ctx, certificate):
+        if not _is_accreditation_pending(ctx, certificate):
             _note_refused(ctx, opening, str(refusal)[:200])
         return
-    transaction = signed(ctx, act, "anchorer")
+    transaction = signed(ctx, change, "anchorer")
     ctx.reached("opening-signed")
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(opening.certificate_id)
@@ -66,15 +66,15 @@ def _open(ctx: AppContext, opening: Opening) -> None:
     ctx.reached("opening-sent")
 
 
-def _is_accreditation_on_its_way(ctx: AppContext, certificate: RecordOnFile) -> bool:
+def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> bool:
     """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
     key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
     with ctx.work(reading=True) as work:
-        acts = [act for act in work.accreditation_changes.of_key(key) if act.ended is None]
-    return any(act.transaction is None or act.transaction.is_open for act in acts)
+        changes = [change for change in work.accreditation_changes.of_key(key) if change.ended is None]
+    return any(change.transaction is None or change.transaction.is_open for change in changes)
 
 
-def _act(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
+def _change(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
     record, proof = certificate.sd_jwt, certificate.proof
     issued = issued_at(record)
     assert proof is not None, "only anchored certificates are opened"

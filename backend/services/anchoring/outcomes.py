@@ -127,10 +127,10 @@ def ask_again(work: UnitOfWork, transaction: OutboundTransaction) -> None:
     """Let what a transaction carried, other than a batch, wait for a new one."""
     for change in work.status_changes.sent_by(transaction):
         change.transaction = None
-    for act in work.accreditation_changes.sent_by(transaction):
-        act.transaction = None
-    for act in work.accreditation_changes.announced_by(transaction):
-        act.announcement, act.due_at = None, None
-    for act in work.accreditation_changes.cancelled_by(transaction):
-        act.cancellation = None
+    for accreditation in work.accreditation_changes.sent_by(transaction):
+        accreditation.transaction = None
+    for accreditation in work.accreditation_changes.announced_by(transaction):
+        accreditation.announcement, accreditation.due_at = None, None
+    for accreditation in work.accreditation_changes.cancelled_by(transaction):
+        accreditation.cancellation = None
     _ask_draws_again(work, transaction)

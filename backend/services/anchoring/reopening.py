@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from backend.domain.outbox import OutboundTransaction, TransactionState
-from backend.services.anchoring.acts import HAS_IT
+from backend.services.anchoring.accreditation_changes import HAS_IT
 from backend.services.anchoring.outcomes import ask_again, seal_again, send_back
 from backend.services.ports import AppContext
 
@@ -60,8 +60,8 @@ def begin_anew(ctx: AppContext) -> int:
         for transaction in work.outbox.all():
             transaction.state, transaction.trouble = TransactionState.REPLACED, None
             ask_again(work, transaction)
-        for act in work.accreditation_changes.ended(HAS_IT):
-            act.ended = None
+        for accreditation in work.accreditation_changes.ended(HAS_IT):
+            accreditation.ended = None
         for opening in work.drawdowns.activations():
             opening.is_known = False
         for draw in work.drawdowns.all():

@@ -1,14 +1,14 @@
 """A round: every step from database to ledger that can be taken now."""
 
 from backend.domain.records import ProofState
-from backend.services.anchoring.acts import send_accreditation_acts
+from backend.services.anchoring.accreditation_changes import send_accreditation_changes
 from backend.services.anchoring.batches import anchor_sealed
 from backend.services.anchoring.drawing import draw_certificates, give_back_draws
 from backend.services.anchoring.following import follow
 from backend.services.anchoring.opening import open_certificates
 from backend.services.anchoring.reopening import has_vanished, reopen_vanished
 from backend.services.anchoring.sealing import seal_stored
-from backend.services.anchoring.statuses import send_status_changes
+from backend.services.anchoring.status_changes import send_status_changes
 from backend.services.anchoring.steps import Each
 from backend.services.anchoring.turns import claim_turn
 from backend.services.ports import AppContext
@@ -16,7 +16,7 @@ from backend.services.ports import AppContext
 STEPS = (
     reopen_vanished,
     anchor_sealed,
-    send_accreditation_acts,
+    send_accreditation_changes,
     open_certificates,
     draw_certificates,
     send_status_changes,

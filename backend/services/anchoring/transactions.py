@@ -6,7 +6,7 @@ from uuid import uuid4
 import structlog
 
 from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import Act, CancelNonce
+from backend.domain.ledger import CancelNonce, LedgerCall
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.outcomes import note_sent
 from backend.services.ports import AppContext
@@ -19,7 +19,7 @@ RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
 
-def signed(ctx: AppContext, act: Act, signer: str) -> OutboundTransaction:
+def signed(ctx: AppContext, call: LedgerCall, signer: str) -> OutboundTransaction:
     """Sign an act under the first number that neither the chain nor an open transaction of ours has used.
 
     Outside of any unit of work: a slow node must not keep others from the database.
@@ -29,12 +29,12 @@ def signed(ctx: AppContext, act: Act, signer: str) -> OutboundTransaction:
     nonce = ctx.ledger.next_nonce(signer)
     while nonce in taken:
         nonce += 1
-    return sign(ctx, act, signer, nonce)
+    return sign(ctx, call, signer, nonce)
 
 
-def sign(ctx: AppContext, act: Act, signer: str, nonce: int) -> OutboundTransaction:
+def sign(ctx: AppContext, call: LedgerCall, signer: str, nonce: int) -> OutboundTransaction:
     """Sign an act under a number."""
-    signed = ctx.ledger.sign(act, nonce)
+    signed = ctx.ledger.sign(call, nonce)
     return OutboundTransaction(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
 

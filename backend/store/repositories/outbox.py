@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 
 from backend.domain.outbox import (
-    AccreditationAct,
+    AccreditationChange,
     Claim,
     OutboundTransaction,
     StatusChange,
@@ -117,33 +117,33 @@ class LeaseRepository(Repository):
 class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
-    def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that travel with this transaction."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.transaction_id == transaction.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.transaction_id == transaction.id))
 
-    def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
+    def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that this transaction announces."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.announcement_id == transaction.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.announcement_id == transaction.id))
 
-    def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationAct]:
+    def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that this transaction cancels."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.cancellation_id == transaction.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
-    def ended(self, why: str) -> Sequence[AccreditationAct]:
+    def ended(self, why: str) -> Sequence[AccreditationChange]:
         """The authority's acts that ended for this reason."""
-        return self._all(select(AccreditationAct).where(t.accreditation_change.c.ended == why))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.ended == why))
 
-    def get(self, act_id: str) -> AccreditationAct:
+    def get(self, change_id: str) -> AccreditationChange:
         """The authority's act with this id."""
-        return self._get(AccreditationAct, act_id)
+        return self._get(AccreditationChange, change_id)
 
-    def pending(self) -> Sequence[AccreditationAct]:
+    def pending(self) -> Sequence[AccreditationChange]:
         """The authority's acts that were not sent yet, in order."""
         c = t.accreditation_change.c
-        query = select(AccreditationAct).where(c.transaction_id.is_(None), c.ended.is_(None))
+        query = select(AccreditationChange).where(c.transaction_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
-    def of_key(self, thumbprint: str) -> Sequence[AccreditationAct]:
+    def of_key(self, thumbprint: str) -> Sequence[AccreditationChange]:
         """The authority's acts on one key, in order."""
-        query = select(AccreditationAct).where(t.accreditation_change.c.thumbprint == thumbprint)
+        query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_change.c.asked_at))

@@ -72,7 +72,7 @@ def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record:
     return is_release and work.drawdowns.is_pending_for(record.id)
 
 
-def _act(chosen: Chosen) -> ChangeStatuses:
+def _call(chosen: Chosen) -> ChangeStatuses:
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
     places = tuple(sorted((record.place or 0, change.new_status) for change, record in chosen))
@@ -84,7 +84,7 @@ def _act(chosen: Chosen) -> ChangeStatuses:
 def _willing(ctx: AppContext, chosen: Chosen) -> Chosen:
     """Those of the changes that the ledger would take now, found by halving."""
     try:
-        ctx.ledger.simulate(_act(chosen))
+        ctx.ledger.simulate(_call(chosen))
     except LedgerRefused:
         if len(chosen) == 1:
             return []
@@ -117,7 +117,7 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
     if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
-        ctx.ledger.simulate(_act([(change, record)]))
+        ctx.ledger.simulate(_call([(change, record)]))
     except LedgerRefused as refusal:
         why = str(refusal)[:200]
         log.error("the ledger refuses a change of status", record=record.id, why=why)
@@ -126,8 +126,8 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
 
 
 def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
-    act = _act(chosen)
-    transaction = signed(ctx, act, act.by)
+    call = _call(chosen)
+    transaction = signed(ctx, call, call.by)
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
     with ctx.work() as work:
