@@ -84,7 +84,7 @@ class Consignment:
         self.decisions.append(decision)
         self._leave(event)
 
-    def undo_release(self, why: str, event: Event) -> None:
+    def revert_release(self, why: str, event: Event) -> None:
         """Hold goods back whose release the ledger did not take: an officer has to decide anew."""
         for taken in self.decisions:
             if taken.decision is Decision.RELEASE and taken.undone is None:

@@ -56,7 +56,7 @@ class CertificateDraw:
         """Whether it counts: made or on its way, and not given back."""
         return self.refusal is None and self.given_back_at is None
 
-    def ask_again(self) -> None:
+    def requeue(self) -> None:
         """Wait for a new transaction."""
         self.transaction = self.drawing = self.position = None
 

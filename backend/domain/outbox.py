@@ -89,7 +89,7 @@ class OutboundTransaction:
 
 
 @dataclass(eq=False)
-class Claim:
+class Lease:
     """Who does a work that only one may do, until when."""
 
     name: str

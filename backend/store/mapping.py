@@ -11,7 +11,7 @@ from backend.domain.drawdowns import CertificateDraw, Opening
 from backend.domain.outbox import (
     AccreditationChange,
     Answer,
-    Claim,
+    Lease,
     OutboundTransaction,
     Prepared,
     StatusChange,
@@ -33,7 +33,7 @@ def map_the_domain() -> None:
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
     put(OutboundTransaction, tables.outbound_transaction)
-    put(Claim, tables.lease)
+    put(Lease, tables.lease)
     put(SealedBatch, tables.batch)
     put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
     put(

@@ -13,7 +13,7 @@ import requests
 
 from backend.domain.errors import ForeignLedger
 from backend.runtime.app import running
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.settings import Settings
 from tests.helpers.nodes import NEEDS_ANVIL, anvil
 from tests.journeys.conftest import Server, command, free_port, start
@@ -57,7 +57,7 @@ def test_a_lost_chain_is_told_and_everything_is_anchored_anew(tmp_path: Path) ->
     assert "anchored again" in run(folder, "chain", "deploy", "--again")
     with running(Settings(folder)) as system:
         deadline = time.monotonic() + 60
-        while advance(system.ctx):
+        while run_once(system.ctx):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert "no discrepancies" in run(folder, "audit")
@@ -114,11 +114,11 @@ class TestOnARealNode:
         monkeypatch.setattr(transactions, "RAISE_AFTER", timedelta(seconds=0.5))
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             first = work.records.get(record.id).batch.transaction_hash
         time.sleep(0.6)
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             (transaction,) = work.outbox.pending()
         assert first in transaction.hashes
@@ -132,7 +132,7 @@ class TestOnARealNode:
         node, system, issue = node_world
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         node.ask("anvil_dropAllTransactions")
         node.ask("evm_setAutomine", True)
         settle(system, node)
@@ -146,7 +146,7 @@ class TestOnARealNode:
         node.ask("anvil_setChainId", 424242)
         issue()
         with pytest.raises(ForeignLedger):
-            advance(system.ctx)
+            run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             assert not work.outbox.pending()
         node.ask("anvil_setChainId", right)
@@ -158,7 +158,7 @@ class TestOnARealNode:
         anchorer = next(iter(system.ctx.ledger.anchorings())).anchorer
         node.ask("anvil_setBalance", anchorer, "0x0")
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             assert "funds" in work.outbox.troubles()[0].lower()
         assert system.ctx.ledger.transactions_left()["anchorer"] == 0
@@ -178,7 +178,7 @@ class TestOnARealNode:
 def settle(system: Any, node: Any) -> None:
     """Rounds and blocks until nothing is under way."""
     for _ in range(60):
-        if not advance(system.ctx):
+        if not run_once(system.ctx):
             return
         node.mine(2)
     raise AssertionError("still under way")

@@ -15,7 +15,7 @@ from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
-from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
+from backend.services.anchoring import anchor_sealed, batches, is_under_way, poll_receipts, run_once, seal_stored
 from backend.services.verification import verdict_on
 from tests.helpers.builders import certificate_fields
 
@@ -48,10 +48,10 @@ def test_a_record_goes_from_stored_to_final(house):
     assert state_of(house, record) is ProofState.SEALED
     anchor_sealed(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
-    follow(house.ctx)
+    poll_receipts(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.mine()
-    follow(house.ctx)
+    poll_receipts(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
     assert not is_under_way(house.ctx)
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
@@ -67,14 +67,14 @@ def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
 
 def test_nothing_waiting_makes_no_batch(house):
     assert seal_stored(house.ctx) is None
-    assert advance(house.ctx) is False
+    assert run_once(house.ctx) is False
     assert not anchored_batches(house)
 
 
 def test_a_declaration_that_becomes_final_leaves_one_event(house):
     consignment = house.lodge()
     house.settle()
-    advance(house.ctx)
+    run_once(house.ctx)
     steps = [event.step for event in house.consignment(consignment.id).events]
     assert steps == [Step.LODGED, Step.ANCHORED]
 
@@ -110,7 +110,7 @@ def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, metho
     consignment = house.lodge()
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look inside")
     with pytest.raises(Crash):
-        advance(crashing(house, "ledger", method, after))
+        run_once(crashing(house, "ledger", method, after))
     house.settle()
     assert len(anchored_batches(house)) == 1
     assert state_of(house, consignment.record) is ProofState.FINAL
@@ -125,9 +125,9 @@ def assert_nonces_without_gaps(house):
         assert nonces == list(range(len(nonces)))
 
 
-def rounds(ctx, count):
+def runs(ctx, count):
     for _ in range(count):
-        advance(ctx)
+        run_once(ctx)
 
 
 class FailingWork:
@@ -159,7 +159,7 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.DETAIN, "keep it")
     failing = replace(house.ctx, work=FailingWork(house.ctx.work, nth, after))
     with pytest.raises(Crash):
-        rounds(failing, 5)
+        runs(failing, 5)
     house.settle()
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
     assert len(anchored_batches(house)) == 1
@@ -171,8 +171,8 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
 def test_what_was_signed_is_sent_again_with_the_same_bytes(house):
     house.ledger.swallowing = True
     record = house.issue_certificate()
-    advance(house.ctx)
-    advance(house.ctx)
+    run_once(house.ctx)
+    run_once(house.ctx)
     assert len(set(house.ledger.sent[-3:])) == 1
     house.ledger.swallowing = False
     house.settle()
@@ -185,7 +185,7 @@ def test_several_batches_wait_their_turn_without_gaps(house):
     records = []
     for number in range(4):
         records.append(house.issue_certificate(certificateNumber=f"N{number}"))
-        advance(house.ctx)
+        run_once(house.ctx)
     assert [transaction.nonce for transaction in transactions(house)] == [0, 1, 2, 3]
     house.ledger.holding = False
     house.ledger.mine()
@@ -198,7 +198,7 @@ def test_receipts_that_come_late_are_waited_for(house):
     house.ledger.holding = True
     record = house.issue_certificate()
     for _ in range(5):
-        assert advance(house.ctx)
+        assert run_once(house.ctx)
     house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -215,7 +215,7 @@ def test_a_ledger_that_was_down_loses_nothing(house):
     accreditation.suspend(house.ctx, house.authority, house.other_chamber.organisation.id)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
-            advance(house.ctx)
+            run_once(house.ctx)
     house.ledger.down = False
     house.settle()
     batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
@@ -292,7 +292,7 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
     house.ledger.refusing = True
     record = house.issue_certificate()
     for _ in range(3):
-        advance(house.ctx)
+        run_once(house.ctx)
     with house.ctx.work(reading=True) as work:
         transaction = work.outbox.get(house.record(record.id).batch.transaction_id)
     assert (transaction.state, transaction.refusal) == (TransactionState.REFUSED, "Refusing")
@@ -322,7 +322,7 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
     record = house.issue_certificate()
     for _ in range(3):
         with suppress(ValueError):
-            advance(house.ctx)
+            run_once(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
 
 
@@ -332,11 +332,11 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
 def test_an_anchor_becomes_final_after_its_confirmations(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.mine(2)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
     house.ledger.mine()
     house.settle()
@@ -347,11 +347,11 @@ def test_an_anchor_becomes_final_after_its_confirmations(house):
 def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     raw = house.ledger.sent[-1]
     house.ledger.holding = True
     house.ledger.reorganise(1)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     assert house.ledger.sent[-1] == raw
     house.ledger.mine(4)
@@ -363,12 +363,12 @@ def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(hou
 def test_a_reorganisation_moves_an_anchor_to_its_new_block(house):
     house.with_confirmations(2)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     first = house.record(record.id).batch.block
     house.ledger.reorganise(1)
     house.ledger.mine(2)
     house.ledger.send(house.ledger.sent[-1])
-    advance(house.ctx)
+    run_once(house.ctx)
     assert house.record(record.id).batch.block == first + 2
     house.ledger.mine(3)
     house.settle()
@@ -379,7 +379,7 @@ def test_a_reorganisation_never_reads_as_a_forgery(house):
     """Between the loss of a block and its return nothing is known: the record was not forged."""
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     house.ledger.holding = True
     house.ledger.reorganise(1)
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
@@ -391,18 +391,18 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
     house.with_confirmations(2)
     house.ledger.mine(2)
     issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
-    advance(house.ctx)
+    run_once(house.ctx)
     house.ledger.reorganise(1)
     house.ledger.mine(3)
     for _ in range(4):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     kept = house.record(record.id)
     assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
 
 
 def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
-    monkeypatch.setattr(sealing, "LARGEST_ROUND", 2)
+    monkeypatch.setattr(batches, "LARGEST_ROUND", 2)
     records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
     house.settle()
     assert [call.lanes.size for call in anchored_batches(house)] == [2, 2, 1]

@@ -8,7 +8,7 @@ import pytest
 from backend.domain.errors import Conflict
 from backend.domain.ledger import Accredit, Announce
 from backend.services import accreditation
-from backend.services.anchoring import advance, is_under_way
+from backend.services.anchoring import is_under_way, run_once
 from backend.services.anchoring.accreditation_changes import CANCELLED, EXPIRES
 
 DAY = timedelta(days=1)
@@ -54,7 +54,7 @@ def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
     ]
     assert standing.announced.due_at == due
     careful.clock.pass_by(DAY - timedelta(minutes=1))
-    advance(careful.ctx)
+    run_once(careful.ctx)
     assert chapters(careful) == before
     careful.clock.pass_by(timedelta(minutes=2))
     careful.settle()
@@ -129,13 +129,13 @@ def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
     calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(4):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.clock.pass_by(2 * DAY)
     for _ in range(4):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.ctx = calm
@@ -160,7 +160,7 @@ def test_a_crash_while_cancelling_cancels(careful, point):
     calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(3):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.ctx = calm

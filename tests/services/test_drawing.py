@@ -11,7 +11,7 @@ from backend.domain.kinds import DeclarationStatus
 from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
 from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
-from backend.services.anchoring import advance, begin_anew
+from backend.services.anchoring import reanchor_all, run_once
 from backend.services.audit import audit
 from backend.services.decisions import NotReleasable
 from backend.services.verification import verdict_on_consignment
@@ -61,9 +61,9 @@ def draw_elsewhere(house, certificate, declaration, steps):
     if opened is None:
         with house.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
-        from backend.services.anchoring.opening import _call
+        from backend.services.anchoring.drawdowns import _activation_call
 
-        _send(house, _call(kept, place(kept)))
+        _send(house, _activation_call(kept, place(kept)))
     _send(house, DrawCertificates((Draw(place(house.record(certificate.id)), place(declaration.record), steps),)))
 
 
@@ -94,11 +94,11 @@ def test_the_release_is_not_sent_before_its_draws_are_final(house):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(20):
-        advance(house.ctx)
+        run_once(house.ctx)
         released = [call for _, call in house.ledger.mined("office") if isinstance(call, ChangeStatuses)]
         (row,) = rows(house, consignment)
         assert bool(released) <= (row.made_at is not None)
@@ -250,7 +250,7 @@ def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
     draw_elsewhere(house, certificate, other, 400_000)
     release(house, consignment)
     house.ledger.holding = True
-    advance(house.ctx)  # our draw is signed and sent, and waits for its block
+    run_once(house.ctx)  # our draw is signed and sent, and waits for its block
     ours = house.ledger._pool.pop()
     house.ledger.holding = False
     nonce = house.ledger.next_nonce("anchorer")
@@ -276,7 +276,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
 
     monkeypatch.setattr(house.ledger, "rehearse", paused)
     for _ in range(3):
-        assert advance(house.ctx)
+        assert run_once(house.ctx)
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.LODGED
     monkeypatch.undo()
@@ -313,7 +313,7 @@ def test_a_crash_while_drawing_draws_once(house, point, times):
     calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.ctx)
+            run_once(house.ctx)
         except Killed:
             continue
     assert count[0] < times, "the point was never reached"
@@ -330,16 +330,16 @@ def test_draws_whose_blocks_vanish_are_made_again(house, depth):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(16):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     house.ledger.reorganise(depth)
     for _ in range(40):
         house.ledger.mine()
-        advance(house.ctx)
+        run_once(house.ctx)
     assert left(house, certificate) == 300_000
     assert len(list(house.ledger.drawings())) == 1
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -365,7 +365,7 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
     release(house, consignment)
     house.settle()
     house.ledger.reorganise(len(house.ledger._blocks) - 1)
-    begin_anew(house.ctx)
+    reanchor_all(house.ctx)
     house.settle()
     assert left(house, certificate) == 300_000
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
@@ -386,7 +386,7 @@ def test_what_was_drawn_is_given_back_where_the_declaration_ended_otherwise(hous
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert left(house, certificate) == 300_000
     rejected_elsewhere(house, consignment, status)
     house.settle()
@@ -405,7 +405,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.ctx)
+    run_once(house.ctx)
     rejected_elsewhere(house, consignment)
     crashed = []
 
@@ -417,7 +417,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.ctx)
+            run_once(house.ctx)
         except Killed:
             continue
     assert crashed

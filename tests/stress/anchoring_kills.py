@@ -35,7 +35,7 @@ from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.services.audit import audit
 from backend.services.organisations import Particulars, join
 from backend.services.ports import AppContext, Ledger
@@ -140,7 +140,7 @@ def _populate(ground: Ground) -> None:
         for issuer in (chamber, merchant):
             accreditation.accredit(ctx, authority, issuer.organisation.id)
         _settle(ctx)
-        anchoring.give_up_turn(ctx)
+        anchoring.release_lease(ctx)
 
 
 def _in_child(work) -> int:  # type: ignore[no-untyped-def]
@@ -165,7 +165,7 @@ def _in_child(work) -> int:  # type: ignore[no-untyped-def]
 def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
     """Anchor until nothing is under way; how long that took."""
     started = time.monotonic()
-    while advance(ctx):
+    while run_once(ctx):
         assert time.monotonic() - started < seconds, "did not recover in time"
         time.sleep(0.002)
     return time.monotonic() - started
@@ -197,12 +197,12 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
                 certificate_fields(certificateNumber=f"T-{number}-{turn}-{os.getpid()}"),
             )
             _note(ground, record.id)
-            advance(ctx)
+            run_once(ctx)
             if "status" in point or turn % 3 == 2:
                 issuance.revoke(ctx, chamber, record.id, "torture")
             if "act" in point:
                 accreditation.accredit(ctx, authority, chamber.organisation.id)
-            advance(ctx)
+            run_once(ctx)
 
 
 def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str) -> None:
@@ -223,15 +223,15 @@ def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str
             _revoke_elsewhere(ground, ctx, chamber, certificate.id)
         if "back" in point:
             while _is_being_drawn(ctx, lodged.id):
-                advance(ctx)
+                run_once(ctx)
             _write(ground, ctx, lodged.id, DeclarationStatus.REJECTED, "office")
         for _ in range(4):
-            advance(ctx)
+            run_once(ctx)
 
 
 def _until_final(ctx: AppContext, record_id: str) -> None:
     for _ in range(500):
-        advance(ctx)
+        run_once(ctx)
         with ctx.work(reading=True) as work:
             if work.records.get(record_id).proof_state is ProofState.FINAL:
                 return

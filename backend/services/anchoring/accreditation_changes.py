@@ -11,8 +11,7 @@ import structlog
 from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange, OutboundTransaction, TransactionState
 from backend.services.accreditation import to_ledger
-from backend.services.anchoring.steps import Each
-from backend.services.anchoring.transactions import keep, send, signed
+from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
 from backend.services.ports import AppContext
 
 log = structlog.get_logger()
@@ -30,7 +29,7 @@ def send_accreditation_changes(ctx: AppContext) -> None:
     """Sign, keep and send the authority's acts, in the order in which they were asked."""
     with ctx.work(reading=True) as work:
         waiting = [change.id for change in work.accreditation_changes.pending()]
-    each = Each()
+    each = IndependentSteps()
     for change_id in waiting:
         each.attempt(_advance, ctx, change_id)
     each.finish()

@@ -1,26 +1,99 @@
-"""Sealed batches are anchored; those that the ledger has already are recognised."""
+"""Stored records are sealed into batches, and sealed batches anchored; those on the ledger already are recognised."""
 
+from collections.abc import Sequence
 from hashlib import sha256
+from uuid import uuid4
 
 import structlog
 
+from backend.domain.batch import Batch, seal
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
 from backend.domain.merkle import Tree
-from backend.domain.records import ProofState, SealedBatch
-from backend.services.anchoring.outcomes import note_anchored
-from backend.services.anchoring.steps import Each
-from backend.services.anchoring.transactions import keep, send, signed
+from backend.domain.records import ProofState, SealedBatch, WaitingRecord
+from backend.services.anchoring.transactions import IndependentSteps, keep, on_anchored, send, signed
 from backend.services.ports import AppContext
 
 log = structlog.get_logger()
+
+
+LARGEST_ROUND = 10_000
+"""Records sealed at once."""
+
+
+def seal_stored(ctx: AppContext) -> SealedBatch | None:
+    """Close a batch over the stored records, and give each its place and proof. What is unsound is set aside.
+
+    The tree is made before the database is locked for writing: what was signed does not change while it waits.
+    """
+    waiting = _waiting(ctx)
+    if not waiting:
+        return None
+    ctx.reached("before-seal")
+    faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
+    sound = sorted((record for record in waiting if record.id not in faults), key=lambda record: record.kind.lane)
+    batch = seal([record.entry for record in sound]) if sound else None
+    sealed = None
+    with ctx.work() as work:
+        for record_id, fault in faults.items():
+            work.batches.quarantine(record_id, fault)
+        if batch is not None:
+            sealed = _closed(ctx, batch)
+            work.add(sealed)
+            work.batches.assign(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
+            ctx.reached("before-seal-commit")
+        work.commit()
+    for record_id, fault in faults.items():
+        log.error("a record was set aside", record=record_id, why=fault)
+    if sealed is not None:
+        ctx.reached("after-seal")
+        log.info("batch sealed", size=sealed.size, root=sealed.root.hex())
+    return sealed
+
+
+def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
+    """What waits for a batch. Records whose rows cannot be read are set aside, or all others would wait for them."""
+    with ctx.work(reading=True) as work:
+        try:
+            return work.batches.waiting(LARGEST_ROUND)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            pass
+    with ctx.work() as work:
+        count = work.batches.quarantine_unreadable(LARGEST_ROUND)
+        work.commit()
+    log.error("records were set aside: their rows cannot be read", count=count)
+    with ctx.work(reading=True) as work:
+        return work.batches.waiting(LARGEST_ROUND)
+
+
+def _closed(ctx: AppContext, batch: Batch) -> SealedBatch:
+    lanes = batch.lanes
+    return SealedBatch(
+        id=str(uuid4()),
+        root=batch.root,
+        origin_end=lanes.origin_end,
+        inspection_end=lanes.inspection_end,
+        declaration_end=lanes.declaration_end,
+        size=lanes.size,
+        sealed_at=ctx.now(),
+    )
+
+
+def _fault_in(record: WaitingRecord) -> str | None:
+    """Why a record cannot be sealed: what is stored is not what was signed, or has no entry."""
+    try:
+        found = sha256(record.signed_jwt.encode("ascii")).hexdigest()
+        record.entry.encode()
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        return f"it cannot be entered: {error}"[:200]
+    return None if found == record.digest else "what is stored is not what was signed"
 
 
 def anchor_sealed(ctx: AppContext) -> None:
     """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
     with ctx.work(reading=True) as work:
         sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
-    each = Each()
+    each = IndependentSteps()
     for batch in sealed:
         each.attempt(_anchor, ctx, batch)
     each.finish()
@@ -98,5 +171,5 @@ def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> Non
         kept = work.batches.get(batch.id)
         kept.transaction_id, kept.transaction_hash, kept.trouble = None, anchoring.transaction_hash, None
         _note_ledger(kept, head)
-        note_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
+        on_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
         work.commit()

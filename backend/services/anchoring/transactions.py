@@ -1,18 +1,47 @@
-"""Transactions: signed under a number of their own, kept, then sent, and sent again until a block has them."""
+"""Transactions of the outbox: signed under a nonce of their own, kept, sent, and followed to their receipts.
 
+What became of one decides what becomes of what it carries: batches, changes of status and of accreditations, drawdowns.
+"""
+
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import structlog
 
-from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import CancelNonce, LedgerCall
+from backend.domain.clearance import Step
+from backend.domain.consignment import Event
+from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
+from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
 from backend.domain.outbox import OutboundTransaction, TransactionState
-from backend.services.anchoring.outcomes import note_sent
+from backend.domain.records import ProofState, SealedBatch
+from backend.services.keys import settle_rotations
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+
+
+class IndependentSteps:
+    """Takes steps one after another; a fault in one is logged and kept, so that the others go on."""
+
+    def __init__(self) -> None:
+        self._first: Exception | None = None
+
+    def attempt(self, step: Callable[..., object], *arguments: object) -> None:
+        """Take a step; what it stumbles over is kept."""
+        try:
+            step(*arguments)
+        except (LedgerUnavailable, ForeignLedger):
+            raise  # nothing else would fare better
+        except Exception as fault:
+            log.exception("a step of anchoring failed", step=step.__name__)
+            self._first = self._first or fault
+
+    def finish(self) -> None:
+        """Raise the first fault that was kept."""
+        if self._first is not None:
+            raise self._first
 
 
 RAISE_AFTER = timedelta(seconds=60)
@@ -71,14 +100,14 @@ def send(ctx: AppContext, transaction: OutboundTransaction) -> bool:
     return trouble is None
 
 
-def send_again(ctx: AppContext, transaction: OutboundTransaction, is_next: bool) -> None:
+def resend(ctx: AppContext, transaction: OutboundTransaction, is_next: bool) -> None:
     """Send the same bytes again, or for a higher fee where the account has waited long for this one."""
     since = transaction.raised_at or transaction.sent_at
     is_poor = transaction.trouble is not None and "insufficient" in transaction.trouble
     if is_next and not is_poor and since is not None and has_waited(ctx, since, RAISE_AFTER):
         transaction = _raise_fee(ctx, transaction)
     if send(ctx, transaction):
-        note_sent(ctx, transaction)
+        on_sent(ctx, transaction)
         ctx.reached("sent-again")
 
 
@@ -109,7 +138,7 @@ def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTra
     return kept
 
 
-def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
+def fill_nonce_gaps(ctx: AppContext, signer: str, mined: int) -> None:
     """Use up numbers that are missing before open transactions, which would otherwise wait for ever."""
     with ctx.work(reading=True) as work:
         taken = work.outbox.open_nonces(signer)
@@ -123,3 +152,159 @@ def fill_gaps(ctx: AppContext, signer: str, mined: int) -> None:
             work.commit()
         ctx.reached("gap-kept")
         send(ctx, transaction)
+
+
+PATIENCE = timedelta(seconds=15)
+"""How long a receipt may be late before we believe that another transaction took the number."""
+
+
+def poll_receipts(ctx: AppContext) -> None:
+    """Look up every open transaction and note what became of it."""
+    with ctx.work(reading=True) as work:
+        transactions = list(work.outbox.pending())
+    each = IndependentSteps()
+    # Counted before any receipt is asked for: what is mined in between must not look as if another had its number.
+    mined = {signer: ctx.ledger.next_nonce(signer) for signer in {transaction.signer for transaction in transactions}}
+    for transaction in transactions:
+        each.attempt(_poll_receipt, ctx, transaction, mined[transaction.signer])
+    for signer, count in mined.items():
+        each.attempt(fill_nonce_gaps, ctx, signer, count)
+    each.finish()
+
+
+def _poll_receipt(ctx: AppContext, transaction: OutboundTransaction, mined: int) -> None:
+    receipt = _receipt(ctx, transaction)
+    ctx.reached("receipt-seen")
+    if receipt is not None:
+        on_mined(ctx, transaction, receipt)
+    elif transaction.nonce < mined and has_waited(ctx, transaction.sent_at or transaction.made_at, PATIENCE):
+        mark_replaced(ctx, transaction)
+    else:
+        resend(ctx, transaction, is_next=transaction.nonce == mined)
+
+
+def _receipt(ctx: AppContext, transaction: OutboundTransaction) -> Receipt | None:
+    for transaction_hash in transaction.hashes:
+        receipt = ctx.ledger.receipt(transaction_hash)
+        if receipt is not None:
+            return receipt
+    return None
+
+
+def on_sent(ctx: AppContext, transaction: OutboundTransaction) -> None:
+    """Note that the chain took a transaction."""
+    if transaction.state is TransactionState.SENT:
+        return
+    with ctx.work() as work:
+        revert_to_sent(ctx, work, work.outbox.get(transaction.id))
+        work.commit()
+
+
+def on_mined(ctx: AppContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
+    """Note the block that a transaction stands in, and what it brought about."""
+    is_final = ctx.ledger.head().number - receipt.block_number >= ctx.confirmations
+    if transaction.state is TransactionState.MINED and transaction.block_hash == receipt.block_hash and not is_final:
+        return
+    with ctx.work() as work:
+        kept = work.outbox.get(transaction.id)
+        kept.settle_on(receipt.transaction_hash)
+        kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
+        kept.state, kept.trouble = TransactionState.FINAL if is_final else TransactionState.MINED, None
+        batch = work.batches.sent_by(kept)
+        if not receipt.succeeded:
+            _note_refused(work, kept, batch, receipt)
+        else:
+            if batch is not None:
+                batch.transaction_hash = receipt.transaction_hash
+                on_anchored(ctx, work, batch, receipt.block_time, receipt.block_number, is_final)
+            if is_final:
+                _note_drawn(work, kept, receipt.block_time)
+        settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
+        ctx.reached("before-receipt-commit")
+        work.commit()
+    ctx.reached("receipt-noted")
+
+
+def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatch | None, receipt: Receipt) -> None:
+    """The contract said no. A batch waits until a rehearsal goes well; changes that travelled together part."""
+    kept.state, kept.refusal = TransactionState.REFUSED, receipt.refusal or "refused"
+    log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
+    if batch is not None:
+        revert_to_sealed(batch, trouble=kept.refusal)
+    if len(work.status_changes.sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
+        requeue(work, kept)
+    _requeue_drawdowns(work, kept)
+
+
+def _note_drawn(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
+    for draw in work.drawdowns.sent_by(kept):
+        draw.made_at = draw.made_at or time
+    for draw in work.drawdowns.refunded_by(kept):
+        draw.given_back_at = time
+
+
+def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
+    """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
+    for opening in work.drawdowns.activations_sent_by(kept):
+        opening.transaction = None
+    for draw in work.drawdowns.sent_by(kept):
+        draw.requeue()
+    for draw in work.drawdowns.refunded_by(kept):
+        draw.refund_transaction = None
+
+
+def on_anchored(
+    ctx: AppContext, work: UnitOfWork, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
+) -> None:
+    """Note that a batch stands on the ledger, and for good where it does."""
+    batch.state = ProofState.FINAL if is_final else ProofState.ANCHORED
+    batch.anchored_at, batch.block = anchored_at, block
+    if not is_final:
+        return
+    for consignment in work.consignments.in_batch(batch):
+        if not any(event.step is Step.ANCHORED for event in consignment.events):
+            now = ctx.now()
+            consignment.events.append(Event(str(uuid4()), Step.ANCHORED, now, now))
+    log.info("batch final", size=batch.size, block=batch.block)
+
+
+def mark_replaced(ctx: AppContext, transaction: OutboundTransaction) -> None:
+    """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
+    log.error("another transaction took a number of ours", signer=transaction.signer, nonce=transaction.nonce)
+    with ctx.work() as work:
+        kept = work.outbox.get(transaction.id)
+        kept.state, kept.trouble = TransactionState.REPLACED, None
+        batch = work.batches.sent_by(kept)
+        if batch is not None:
+            revert_to_sealed(batch)
+        requeue(work, kept)
+        work.commit()
+
+
+def revert_to_sent(ctx: AppContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
+    """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
+    kept.state, kept.sent_at = TransactionState.SENT, ctx.now()
+    kept.block = kept.block_hash = kept.block_time = None
+    batch = work.batches.sent_by(kept)
+    if batch is not None:
+        batch.state, batch.anchored_at, batch.block = ProofState.SUBMITTED, None, None
+    for draw in work.drawdowns.refunded_by(kept):
+        draw.given_back_at = None
+
+
+def revert_to_sealed(batch: SealedBatch, trouble: str | None = None) -> None:
+    """Let a batch wait for a new transaction."""
+    batch.state, batch.anchored_at, batch.block, batch.trouble = ProofState.SEALED, None, None, trouble
+
+
+def requeue(work: UnitOfWork, transaction: OutboundTransaction) -> None:
+    """Let what a transaction carried, other than a batch, wait for a new one."""
+    for change in work.status_changes.sent_by(transaction):
+        change.transaction = None
+    for accreditation in work.accreditation_changes.sent_by(transaction):
+        accreditation.transaction = None
+    for accreditation in work.accreditation_changes.announced_by(transaction):
+        accreditation.announcement, accreditation.due_at = None, None
+    for accreditation in work.accreditation_changes.cancelled_by(transaction):
+        accreditation.cancellation = None
+    _requeue_drawdowns(work, transaction)

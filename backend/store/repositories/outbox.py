@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from backend.domain.outbox import (
     AccreditationChange,
-    Claim,
+    Lease,
     OutboundTransaction,
     StatusChange,
     TransactionState,
@@ -104,9 +104,9 @@ class StatusChangeRepository(Repository):
 class LeaseRepository(Repository):
     """Which process holds which lease."""
 
-    def find(self, name: str) -> Claim | None:
+    def find(self, name: str) -> Lease | None:
         """Who does the work of this name."""
-        return self._session.get(Claim, name)
+        return self._session.get(Lease, name)
 
     def delete(self, name: str, holder: str | None = None) -> None:
         """Let others do the work; with a holder, only where it is theirs."""

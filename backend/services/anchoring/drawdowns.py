@@ -1,21 +1,130 @@
-"""Draws reach the ledger before the releases that make them, many in one call; what was drawn in vain is given back."""
+"""Certificates are activated on the ledger, then drawn down, before the releases that need them are sent.
+
+Drawdowns of many declarations travel in one call; those of a declaration that came to nothing are refunded.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from backend.domain import sd_jwt
 from backend.domain.drawdowns import CertificateDraw, Opening
-from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import Draw, DrawCertificates, GiveBack
-from backend.services.anchoring.opening import ledger_record
-from backend.services.anchoring.steps import Each
-from backend.services.anchoring.transactions import keep, send, signed
-from backend.services.anchoring.undoing import undo_release
+from backend.domain.errors import Invalid, LedgerRefused
+from backend.domain.ledger import Draw, DrawCertificates, GiveBack, LedgerRecord, OpenCertificate
+from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.verdict import issued_at
+from backend.services.anchoring.status_changes import revert_release
+from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+
+
+def send_activations(ctx: AppContext) -> None:
+    """Sign, keep and send every opening whose certificate is on the ledger."""
+    with ctx.work(reading=True) as work:
+        waiting = list(work.drawdowns.activations_pending())
+    each = IndependentSteps()
+    for opening in waiting:
+        each.attempt(_activate, ctx, opening)
+    each.finish()
+
+
+def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
+    """The record's place on the ledger, or None while it has none."""
+    batch = record.batch
+    if batch is None or record.place is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
+        return None
+    return LedgerRecord(batch.root, record.place)
+
+
+def _activate(ctx: AppContext, opening: Opening) -> None:
+    with ctx.work(reading=True) as work:
+        certificate = work.records.get(opening.certificate_id)
+    place = ledger_record(certificate)
+    if place is None:
+        return
+    if ctx.ledger.opened_certificate(place.root, place.place) is not None:
+        _note_active(ctx, opening)
+        return
+    try:
+        call = _activation_call(certificate, place)
+        ctx.ledger.simulate(call)
+    except (LedgerRefused, Invalid) as refusal:
+        if not _is_accreditation_pending(ctx, certificate):
+            _refuse_activation(ctx, opening, str(refusal)[:200])
+        return
+    transaction = signed(ctx, call, "anchorer")
+    ctx.reached("opening-signed")
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(opening.certificate_id)
+        if kept is None or kept.transaction is not None:
+            return  # another worker was quicker
+        transaction = keep(work, transaction)
+        kept.transaction = transaction
+        work.commit()
+    ctx.reached("opening-kept")
+    send(ctx, transaction)
+    ctx.reached("opening-sent")
+
+
+def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> bool:
+    """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
+    key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
+    with ctx.work(reading=True) as work:
+        changes = [change for change in work.accreditation_changes.of_key(key) if change.ended is None]
+    return any(change.transaction is None or change.transaction.is_open for change in changes)
+
+
+def _activation_call(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
+    record, proof = certificate.sd_jwt, certificate.proof
+    issued = issued_at(record)
+    assert proof is not None, "only anchored certificates are opened"
+    if issued is None:
+        raise Invalid("the certificate does not say when it was issued")
+    return OpenCertificate(
+        certificate=place,
+        entry=certificate.entry.encode(),
+        path=proof.path,
+        issuer_key=sd_jwt.unb64(str(record.header.get("kid", ""))),
+        chapter=int(str(record.subject["hsCode"])[:2]),
+        issued_at=issued,
+        valid_until=parse_timestamp(record.payload.get("validUntil")),
+    )
+
+
+def _note_active(ctx: AppContext, opening: Opening) -> None:
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(opening.certificate_id)
+        if kept is not None and kept.transaction is None:
+            kept.is_known = True
+            work.commit()
+
+
+def _refuse_activation(ctx: AppContext, opening: Opening, why: str) -> None:
+    """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
+    if why.startswith("TraceLedger"):
+        log.warning("a certificate waits to be opened", certificate=opening.certificate_id, why=why)
+        return
+    log.error("the ledger does not open a certificate", certificate=opening.certificate_id, why=why)
+    ctx.reached("before-undo-commit")
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(opening.certificate_id)
+        if kept is None or kept.transaction is not None:
+            return
+        kept.refusal = why
+        for declaration_id in _waiting_for(work, opening.certificate_id):
+            revert_release(ctx, work, declaration_id, why)
+        work.commit()
+
+
+def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
+    waiting = [draw for draw in work.drawdowns.of_certificate(certificate_id) if draw.drawing is None]
+    return list(dict.fromkeys(draw.declaration_id for draw in waiting))
+
 
 MOST_DRAWS = 248
 """As many as one call can make."""
@@ -37,14 +146,14 @@ Wants = list[list[Wanted]]
 """Draws by declaration: those of one are made together or not at all."""
 
 
-def draw_certificates(ctx: AppContext) -> None:
+def send_drawdowns(ctx: AppContext) -> None:
     """Sign, keep and send the draws that wait, as many together as the ledger takes."""
     with ctx.work(reading=True) as work:
         wants = _ready(work)
     wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
-        willing = _willing(ctx, chosen)
+        willing = _accepted(ctx, chosen)
         for refused in [want for want in chosen if want not in willing]:
             _settle_refused(ctx, refused)
         if willing:
@@ -74,21 +183,21 @@ def _first_call(wants: Wants) -> tuple[Wants, Wants]:
     return wants, []
 
 
-def _call(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
+def _drawdown_call(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
     """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
     ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.draw.leaf)
     return DrawCertificates(tuple(one.draw for one in ordered)), ordered
 
 
-def _willing(ctx: AppContext, wants: Wants) -> Wants:
+def _accepted(ctx: AppContext, wants: Wants) -> Wants:
     """Those of the draws that the ledger would make now, found by halving."""
     try:
-        ctx.ledger.simulate(_call(wants)[0])
+        ctx.ledger.simulate(_drawdown_call(wants)[0])
     except LedgerRefused:
         if len(wants) == 1:
             return []
         middle = len(wants) // 2
-        first = _willing(ctx, wants[:middle])
+        first = _accepted(ctx, wants[:middle])
         # What the first half takes is not there for the second: they are asked for together.
         return _added(ctx, first, wants[middle:])
     return wants
@@ -96,7 +205,7 @@ def _willing(ctx: AppContext, wants: Wants) -> Wants:
 
 def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
     try:
-        ctx.ledger.simulate(_call([*first, *more])[0])
+        ctx.ledger.simulate(_drawdown_call([*first, *more])[0])
     except LedgerRefused:
         if len(more) == 1:
             return first
@@ -107,20 +216,20 @@ def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
 
 def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     """What becomes of the draws of one declaration that the ledger would not make."""
-    call = _call([wanted])[0]
+    call = _drawdown_call([wanted])[0]
     try:
         ctx.ledger.simulate(call)
         return  # it is only together with others that they are too much: asked again at the next round
     except LedgerRefused as refusal:
         why = _told(refusal)
     if why.startswith("CertificateBalanceAlreadyDrawn"):
-        _note_known(ctx, _call([wanted])[1], call.drawing)
+        _note_known(ctx, _drawdown_call([wanted])[1], call.drawing)
     elif why.startswith("CertificateBalanceNotOpened"):
         _ask_to_open(ctx, wanted)
     elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
         ctx.reached("before-undo-commit")
         with ctx.work() as work:
-            undo_release(ctx, work, wanted[0].row.declaration_id, why)
+            revert_release(ctx, work, wanted[0].row.declaration_id, why)
             work.commit()
     else:
         log.error("draws wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why)
@@ -147,7 +256,7 @@ def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
 
 
 def _send_draws(ctx: AppContext, wants: Wants) -> None:
-    call, ordered = _call(wants)
+    call, ordered = _drawdown_call(wants)
     transaction = signed(ctx, call, "anchorer")
     ctx.reached("draw-signed")
     ids = {one.row.id for one in ordered}
@@ -217,11 +326,11 @@ def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawing: bytes, posi
 # ---- giving back
 
 
-def give_back_draws(ctx: AppContext) -> None:
+def send_refunds(ctx: AppContext) -> None:
     """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.to_refund())
-    each = Each()
+    each = IndependentSteps()
     for row in waiting:
         each.attempt(_give_back, ctx, row)
     each.finish()
