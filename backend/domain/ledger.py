@@ -7,7 +7,7 @@ from backend.domain.merkle import Tree
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Segments:
     """Where the lanes of a batch end: origin, inspection and declaration; the rest is other. Counts of entries."""
 
     origin_end: int
@@ -24,7 +24,7 @@ class AnchoredBatch:
     anchored_at: datetime
     number: int
     anchorer: int
-    lanes: Lanes
+    segments: Segments
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class AnchorBatch:
     """Write a batch's root to the ledger. Signed by the anchorer."""
 
     root: bytes
-    lanes: Lanes
+    segments: Segments
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class LedgerRecord:
     """A record by its place in an anchored batch."""
 
     root: bytes
-    place: int
+    leaf_index: int
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,9 @@ class Draw:
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
                 self.certificate.root,
-                self.certificate.place,
+                self.certificate.leaf_index,
                 self.declaration.root,
-                self.declaration.place,
+                self.declaration.leaf_index,
                 self.quantity,
             )
         )

@@ -12,7 +12,7 @@ from backend.domain import documents, sd_jwt, strict_json
 from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DocumentStatus, Kind
-from backend.domain.ledger import Lanes
+from backend.domain.ledger import Segments
 from backend.domain.merkle import InclusionProof
 from backend.domain.parties import Organisation
 
@@ -78,16 +78,16 @@ class SealedBatch:
     trouble: str | None = None
 
     @property
-    def lanes(self) -> Lanes:
+    def segments(self) -> Segments:
         """Where the lanes end."""
-        return Lanes(self.origin_end, self.inspection_end, self.declaration_end, self.size)
+        return Segments(self.origin_end, self.inspection_end, self.declaration_end, self.size)
 
 
 @dataclass(frozen=True)
 class Leaf:
     """What is stored of a record in a batch, as it lies there, for whoever checks it."""
 
-    place: int
+    leaf_index: int
     record_id: str
     kind: int
     quantity: str
@@ -150,7 +150,7 @@ class RecordOnFile:
     status: int = int(DocumentStatus.ACTIVE)
     status_reason: str | None = None
     batch: SealedBatch | None = None
-    place: int | None = None
+    leaf_index: int | None = None
     path: bytes = b""
     quarantined: str | None = None
     erased_at: datetime | None = None
@@ -187,10 +187,10 @@ class RecordOnFile:
     @property
     def proof(self) -> InclusionProof | None:
         """The inclusion proof, or None while the record waits for its batch."""
-        if self.batch is None or self.place is None:
+        if self.batch is None or self.leaf_index is None:
             return None
         nodes = tuple(self.path[i : i + 32] for i in range(0, len(self.path), 32))
-        return InclusionProof(self.place, self.batch.size, nodes)
+        return InclusionProof(self.leaf_index, self.batch.size, nodes)
 
     @property
     def proof_state(self) -> ProofState:

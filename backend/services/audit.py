@@ -2,18 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from backend.domain import sd_jwt
+from backend.domain.drawdowns import CertificateDraw
 from backend.domain.errors import Invalid
-from backend.domain.ledger import AnchoredBatch, Anchoring
+from backend.domain.kinds import DeclarationStatus
+from backend.domain.ledger import AnchoredBatch, Anchoring, Draw, Drawing, LedgerRecord
 from backend.domain.merkle import InclusionProof, Tree
-from backend.domain.records import Leaf, ProofState, SealedBatch
-from backend.services.audit_drawdowns import audit_draws
-from backend.services.audit_findings import Discrepancy
+from backend.domain.outbox import TransactionState
+from backend.domain.records import Leaf, ProofState, RecordOnFile, SealedBatch
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """Something that is not as it should be: its name, and what it is about."""
+
+    name: str
+    about: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{key}={value}" for key, value in self.about.items())])
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
     """Each stored record against its digest and its proof, and all of them against the root."""
     entries: list[bytes] = []
     for leaf in leaves:
-        about = {"record": leaf.record_id, "place": leaf.place}
+        about = {"record": leaf.record_id, "leafIndex": leaf.leaf_index}
         try:
             entry = leaf.entry
         except (ValueError, OverflowError):
@@ -82,11 +94,11 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
         if not leaf.is_erased and sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest:
             yield Discrepancy("record-altered", about)
         path = tuple(leaf.path[i : i + 32] for i in range(0, len(leaf.path), 32))
-        if not InclusionProof(leaf.place, batch.size, path).proves(entry, batch.root):
+        if not InclusionProof(leaf.leaf_index, batch.size, path).proves(entry, batch.root):
             yield Discrepancy("proof-broken", about)
     root = {"root": batch.root.hex()}
-    if [leaf.place for leaf in leaves] != list(range(batch.size)):
-        yield Discrepancy("places-missing", {**root, "stored": len(leaves), "size": batch.size})
+    if [leaf.leaf_index for leaf in leaves] != list(range(batch.size)):
+        yield Discrepancy("leaves-missing", {**root, "stored": len(leaves), "size": batch.size})
     if not entries or Tree(entries).root != batch.root:
         yield Discrepancy("root-differs", root)
 
@@ -109,8 +121,8 @@ def _of_anchoring(
     batch: SealedBatch, anchored: AnchoredBatch, anchoring: Anchoring | None, is_noted: bool
 ) -> Iterator[Discrepancy]:
     root = {"root": batch.root.hex()}
-    if anchored.lanes != batch.lanes:
-        yield Discrepancy("lanes-differ", root)
+    if anchored.segments != batch.segments:
+        yield Discrepancy("segments-differ", root)
     if anchoring is None:
         yield Discrepancy("event-missing", root)
     elif is_noted and (anchoring.transaction_hash, anchoring.block_number) != (batch.transaction_hash, batch.block):
@@ -124,7 +136,7 @@ def _of_statuses(
 ) -> Iterator[Discrepancy]:
     on_ledger = ctx.ledger.statuses(batch.root, batch.size)
     for leaf in leaves:
-        if 0 <= leaf.place < batch.size and leaf.status != on_ledger[leaf.place]:
+        if 0 <= leaf.leaf_index < batch.size and leaf.status != on_ledger[leaf.leaf_index]:
             changes = work.status_changes.of_record(leaf.record_id)
             under_way = [
                 c
@@ -132,7 +144,7 @@ def _of_statuses(
                 if (c.transaction is None and c.settled is None) or (c.transaction and c.transaction.is_open)
             ]
             if not under_way:
-                about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.place]}
+                about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.leaf_index]}
                 yield Discrepancy("status-differs", about)
 
 
@@ -158,3 +170,98 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
     for anchorer, count in numbers.items():
         if count != highest[anchorer]:
             yield Discrepancy("events-missing", {"anchorer": anchorer, "seen": count, "number": highest[anchorer]})
+
+
+# Drawdowns: our rows and the ledger's events, and the balances that they leave
+
+
+def audit_draws(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
+    """Compare every draw; nothing where the contracts are older than draws."""
+    if not ctx.ledger.counts_quantities:
+        return
+    drawings = {drawing.drawn.drawing: drawing for drawing in ctx.ledger.drawings()}
+    rows = work.drawdowns.all()
+    for row in rows:
+        yield from _of_drawdown(work, row, drawings)
+    yield from _unknown_drawdowns(work, rows, drawings)
+    yield from _of_balances(ctx, work, drawings)
+    yield from _releases_without(work, rows)
+
+
+def _of_drawdown(work: UnitOfWork, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+    is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
+    if row.drawing is None or row.position is None or not is_settled:
+        return
+    about = {"draw": row.id, "declaration": row.declaration_id}
+    drawing = drawings.get(row.drawing)
+    if drawing is None or row.position >= len(drawing.drawn.draws):
+        yield Discrepancy("draw-not-on-ledger", about)
+        return
+    on_ledger = drawing.drawn.draws[row.position]
+    if on_ledger != _expected(work, row):
+        yield Discrepancy("draw-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
+    under_way = row.refund_transaction is not None and row.refund_transaction.is_open
+    if not under_way and (row.position in drawing.given_back) != (row.given_back_at is not None):
+        yield Discrepancy("giving-back-differs", about)
+
+
+def _expected(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+    certificate = _ledger_record(work.records.get(row.certificate_id))
+    declaration = _ledger_record(work.records.get(row.declaration_id))
+    return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
+
+
+def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
+    return (
+        None
+        if record.batch is None or record.leaf_index is None
+        else LedgerRecord(record.batch.root, record.leaf_index)
+    )
+
+
+def _unknown_drawdowns(
+    work: UnitOfWork, rows: Sequence[CertificateDraw], drawings: Mapping[bytes, Drawing]
+) -> Iterator[Discrepancy]:
+    """Draws on the ledger for declarations of ours that we know nothing of."""
+    ours = {batch.root for batch in work.batches.all()}
+    known = {(row.drawing, row.position) for row in rows}
+    for root, drawing in drawings.items():
+        for position, draw in enumerate(drawing.drawn.draws):
+            if draw.declaration.root in ours and (root, position) not in known:
+                about = {"drawing": root.hex(), "position": position, "block": drawing.block_number}
+                yield Discrepancy("draw-unknown-to-database", about)
+
+
+def _of_balances(ctx: AppContext, work: UnitOfWork, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+    """What is left of each certificate must be what its draws leave."""
+    taken: Counter[LedgerRecord] = Counter()
+    for drawing in drawings.values():
+        for position, draw in enumerate(drawing.drawn.draws):
+            if position not in drawing.given_back:
+                taken[draw.certificate] += draw.quantity
+    for opening in work.drawdowns.activations():
+        certificate = work.records.get(opening.certificate_id)
+        located = _ledger_record(certificate)
+        is_open = opening.is_known or (
+            opening.transaction is not None and opening.transaction.state is TransactionState.FINAL
+        )
+        if located is None or not is_open:
+            continue
+        balance = ctx.ledger.opened_certificate(located.root, located.leaf_index)
+        about = {"certificate": certificate.id}
+        if balance is None:
+            yield Discrepancy("certificate-not-opened", about)
+        elif balance.quantity != certificate.quantity:
+            yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": certificate.quantity})
+        elif balance.left != balance.quantity - taken[located]:
+            explained = balance.quantity - taken[located]
+            yield Discrepancy("balance-differs", {**about, "left": balance.left, "explained": explained})
+
+
+def _releases_without(work: UnitOfWork, rows: Sequence[CertificateDraw]) -> Iterator[Discrepancy]:
+    """Released declarations whose draws the ledger refused: none may stand."""
+    standing = {row.declaration_id for row in rows if row.is_standing}
+    for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
+        consignment = work.consignments.get(declaration_id)
+        if consignment.status is DeclarationStatus.RELEASED and declaration_id not in standing:
+            yield Discrepancy("release-without-draw", {"declaration": declaration_id})

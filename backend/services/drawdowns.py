@@ -44,10 +44,10 @@ def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment)
 
 
 def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
-    if certificate.batch is None or certificate.place is None:
+    if certificate.batch is None or certificate.leaf_index is None:
         return Elsewhere()
     try:
-        opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.place)
+        opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.leaf_index)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Elsewhere(unread=str(error) or error.code)
     if opened is None:

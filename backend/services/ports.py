@@ -41,7 +41,7 @@ class Ledger(Protocol):
     def batch(self, root: bytes) -> AnchoredBatch | None:
         """The batch anchored under this root, or None where there is none."""
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed."""
 
     def accreditation(self, key: bytes) -> Accreditation | None:
@@ -57,7 +57,7 @@ class Ledger(Protocol):
     def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
 
     def is_given_back(self, drawing: bytes, position: int) -> bool | None:

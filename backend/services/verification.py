@@ -248,7 +248,7 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     return LedgerFacts(
         as_of=now,
         batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
-        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.place)),
+        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index)),
         accreditation=accreditation,
         state=state,
         anchor_block=anchor_block,

@@ -44,7 +44,6 @@ def map_the_domain() -> None:
             "holder": relationship(Organisation, foreign_keys=[tables.record.c.holder_id], lazy="joined"),
             "product": relationship(Product, lazy="joined"),
             "batch": relationship(SealedBatch, lazy="joined"),
-            "place": tables.record.c.leaf_index,
         },
     )
     put(

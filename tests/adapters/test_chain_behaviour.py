@@ -19,7 +19,7 @@ from backend.domain.ledger import (
     AnchorBatch,
     CancelNonce,
     ChangeStatuses,
-    Lanes,
+    Segments,
     SuspendAccreditation,
 )
 from tests.adapters.conftest import World
@@ -68,8 +68,8 @@ class _Node:
         self.running.__exit__(*trouble)
 
 
-def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
-    call = AnchorBatch(secrets.token_bytes(32), lanes)
+def anchored(world, segments=Segments(10, 20, 150, 160)):  # noqa: B008
+    call = AnchorBatch(secrets.token_bytes(32), segments)
     receipt = world.do(call, "anchorer")
     assert receipt.succeeded
     return call.root, receipt
@@ -81,7 +81,7 @@ def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
 def test_an_anchored_batch_is_read_back_with_its_time_and_lanes(ledger_world):
     root, receipt = anchored(ledger_world)
     batch = ledger_world.ledger.batch(root)
-    assert (batch.root, batch.lanes, batch.anchored_at) == (root, Lanes(10, 20, 150, 160), receipt.block_time)
+    assert (batch.root, batch.segments, batch.anchored_at) == (root, Segments(10, 20, 150, 160), receipt.block_time)
     assert ledger_world.ledger.batch(secrets.token_bytes(32)) is None
 
 
@@ -92,13 +92,13 @@ def test_batches_are_numbered_without_gaps(ledger_world):
 
 def test_a_root_is_anchored_once(ledger_world):
     root, _ = anchored(ledger_world)
-    again = AnchorBatch(root, Lanes(0, 0, 0, 1))
+    again = AnchorBatch(root, Segments(0, 0, 0, 1))
     with pytest.raises(LedgerRefused) as refused:
         ledger_world.ledger.simulate(again)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
     receipt = ledger_world.do(again, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
-    assert ledger_world.ledger.batch(root).lanes.size == 160
+    assert ledger_world.ledger.batch(root).segments.size == 160
 
 
 def test_an_anchoring_is_found_by_its_root_and_in_the_list_of_all(ledger_world):
@@ -113,7 +113,7 @@ def test_an_anchoring_is_found_by_its_root_and_in_the_list_of_all(ledger_world):
 
 def test_the_same_bytes_may_be_sent_any_number_of_times(ledger_world):
     ledger = ledger_world.ledger
-    signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
+    signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
     for _ in range(3):
         ledger.send(signed.raw)
     first = ledger_world.receipt(signed.transaction_hash)
@@ -124,7 +124,7 @@ def test_the_same_bytes_may_be_sent_any_number_of_times(ledger_world):
 
 def test_signing_sends_nothing(ledger_world):
     before = ledger_world.ledger.next_nonce("anchorer")
-    signed = ledger_world.ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), before)
+    signed = ledger_world.ledger.sign(AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)), before)
     assert ledger_world.ledger.receipt(signed.transaction_hash) is None
     assert ledger_world.ledger.next_nonce("anchorer") == before
 
@@ -132,7 +132,7 @@ def test_signing_sends_nothing(ledger_world):
 def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    calls = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
+    calls = [AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)) for _ in range(3)]
     signed = [ledger.sign(call, first + step) for step, call in enumerate(calls)]
     for transaction in reversed(signed):
         ledger.send(transaction.raw)
@@ -142,7 +142,7 @@ def test_a_nonce_ahead_waits_for_the_ones_before_it(ledger_world):
 def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    call = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    call = AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1))
     waiting = ledger.sign(call, first + 1)
     ledger.send(waiting.raw)
     assert ledger.receipt(waiting.transaction_hash) is None
@@ -153,7 +153,7 @@ def test_a_gap_is_filled_by_a_transaction_that_does_nothing(ledger_world):
 
 def test_an_outbid_transaction_is_the_same_act_under_the_same_number(ledger_world):
     ledger = ledger_world.ledger
-    call = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
+    call = AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1))
     signed = ledger.sign(call, ledger.next_nonce("anchorer"))
     higher = ledger.replace_by_fee("anchorer", signed.raw)
     assert (higher.signer, higher.nonce) == ("anchorer", signed.nonce)
@@ -180,8 +180,8 @@ def test_statuses_are_changed_and_read_one_by_one_and_all_at_once(ledger_world):
     decided = ChangeStatuses(root, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
     assert ledger_world.do(decided, "office").succeeded
     expected = {3: 1, 12: 2, 20: DeclarationStatus.EXAMINATION, 149: 4}
-    assert ledger_world.ledger.statuses(root, 160) == [expected.get(place, 0) for place in range(160)]
-    assert [ledger_world.ledger.status(root, place) for place in expected] == list(expected.values())
+    assert ledger_world.ledger.statuses(root, 160) == [expected.get(leaf_index, 0) for leaf_index in range(160)]
+    assert [ledger_world.ledger.status(root, leaf_index) for leaf_index in expected] == list(expected.values())
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ from backend.domain.ledger import (
     Draw,
     DrawCertificates,
     GiveBack,
-    Lanes,
     LedgerRecord,
     OpenCertificate,
     PauseLedger,
     RotateKey,
+    Segments,
     SuspendAccreditation,
 )
 from backend.domain.merkle import Tree
@@ -37,8 +37,8 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
 
-def a_batch(lanes=Lanes(10, 20, 150, 160), root=None):  # noqa: B008
-    return AnchorBatch(root or secrets.token_bytes(32), lanes)
+def a_batch(segments=Segments(10, 20, 150, 160), root=None):  # noqa: B008
+    return AnchorBatch(root or secrets.token_bytes(32), segments)
 
 
 def changes(root, places, by="anchorer"):
@@ -169,7 +169,7 @@ def test_an_anchored_batch_is_read_back(world):
     call = a_batch()
     receipt = world.do(call, "anchorer")
     batch = world.ledger.batch(call.root)
-    assert (batch.root, batch.lanes, batch.anchored_at) == (call.root, call.lanes, receipt.block_time)
+    assert (batch.root, batch.segments, batch.anchored_at) == (call.root, call.segments, receipt.block_time)
     assert receipt.succeeded
     assert receipt.refusal is None
     assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
@@ -224,10 +224,10 @@ def test_many_threads_may_sign_send_and_read(world):
         signed = world.ledger.sign(call, first + step)
         world.ledger.send(signed.raw)
         world.receipt(signed.transaction_hash)
-        return world.ledger.batch(call.root).lanes
+        return world.ledger.batch(call.root).segments
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(anchor, enumerate(calls))) == [call.lanes for call in calls]
+        assert list(pool.map(anchor, enumerate(calls))) == [call.segments for call in calls]
 
 
 # ---- statuses
@@ -240,7 +240,9 @@ def test_statuses_are_changed_in_several_words_by_those_who_may(world):
     world.do(changes(root, decided, by="office"), "office")
     world.do(changes(root, {12 + 143: DocumentStatus.SUPERSEDED}, by="authority"), "authority")
     expected = {3: 1, 12: 2, 155: 3} | decided
-    assert {place: world.ledger.status(root, place) for place in range(160)} == dict.fromkeys(range(160), 0) | expected
+    assert {leaf_index: world.ledger.status(root, leaf_index) for leaf_index in range(160)} == dict.fromkeys(
+        range(160), 0
+    ) | expected
 
 
 def test_a_place_where_nothing_was_changed_has_status_nought(world):
@@ -253,7 +255,7 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
     world.do(changes(root, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
     world.ledger.send(early.raw)
     world.receipt(early.transaction_hash)
-    assert [world.ledger.status(root, place) for place in (4, 5)] == [1, 1]
+    assert [world.ledger.status(root, leaf_index) for leaf_index in (4, 5)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -277,11 +279,11 @@ def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, b
 
 
 def test_a_whole_large_batch_is_decided_in_one_transaction(world):
-    root = anchored(world, lanes=Lanes(0, 0, 10_000, 10_000)).root
+    root = anchored(world, segments=Segments(0, 0, 10_000, 10_000)).root
     chance = random.Random(64)
-    wanted = {place: chance.choice([1, 2, 3, 4, 5, 6, 7]) for place in range(10_000)}
+    wanted = {leaf_index: chance.choice([1, 2, 3, 4, 5, 6, 7]) for leaf_index in range(10_000)}
     assert world.do(changes(root, wanted, by="office"), "office").succeeded
-    assert all(world.ledger.status(root, place) == wanted[place] for place in range(0, 10_000, 97))
+    assert all(world.ledger.status(root, leaf_index) == wanted[leaf_index] for leaf_index in range(0, 10_000, 97))
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def an_opened_certificate(world, quantity=1000):
     entry = bytes([1]) + quantity.to_bytes(16, "big") + secrets.token_bytes(32)
     others = [bytes([3]) + bytes(16) + secrets.token_bytes(32) for _ in range(2)]
     tree = Tree([entry, *others])
-    assert world.do(AnchorBatch(tree.root, Lanes(1, 1, 3, 3)), "anchorer").succeeded
+    assert world.do(AnchorBatch(tree.root, Segments(1, 1, 3, 3)), "anchorer").succeeded
     path = tree.proof(0).path
     opening = OpenCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
     assert world.do(opening, "anchorer").succeeded
@@ -440,7 +442,7 @@ def test_somebody_else_in_the_authoritys_place_is_refused(world):
         Accredit(b"\1" * 32, an_accreditation(valid_from=datetime(2026, 3, 1))),
         Accredit(b"\1" * 31, an_accreditation()),
         SuspendAccreditation(b"\1" * 32, datetime(2026, 3, 1)),
-        AnchorBatch(b"\1" * 33, Lanes(0, 0, 0, 1)),
+        AnchorBatch(b"\1" * 33, Segments(0, 0, 0, 1)),
         ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 31),
         ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 32, by="nobody"),
     ],

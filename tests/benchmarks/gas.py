@@ -24,10 +24,10 @@ from backend.domain.ledger import (
     Draw,
     DrawCertificates,
     GiveBack,
-    Lanes,
     LedgerCall,
     LedgerRecord,
     OpenCertificate,
+    Segments,
 )
 from backend.domain.merkle import InclusionProof, Tree, leaf_hash
 from tests.benchmarks.figure import Figure
@@ -60,13 +60,13 @@ def figures_of(chain: Chain, ledger: EvmLedger, inner_gas: InnerGas) -> list[Fig
         assert receipt.succeeded
         return receipt.gas_used
 
-    gas(AnchorBatch(os.urandom(32), Lanes(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
+    gas(AnchorBatch(os.urandom(32), Segments(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
     return [*_decisions(gas), *_draws(gas, ledger), *_proofs(gas, ledger, inner_gas), *_growth(gas)]
 
 
 def _decisions(gas: Gas) -> list[Figure]:
     root = os.urandom(32)
-    anchored = gas(AnchorBatch(root, Lanes(0, 0, 1024, 1024)), "anchorer")
+    anchored = gas(AnchorBatch(root, Segments(0, 0, 1024, 1024)), "anchorer")
     fresh = gas(ChangeStatuses(root, ((0, 2),), os.urandom(32), "office"), "office")
     used = gas(ChangeStatuses(root, ((1, 4),), os.urandom(32), "office"), "office")
     return [
@@ -80,10 +80,10 @@ def _decisions(gas: Gas) -> list[Figure]:
 
 def _life(gas: Gas, size: int, target: str | None) -> Figure:
     root = os.urandom(32)
-    total = gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
+    total = gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
     for status in (2, 4):
         for first in range(0, size, MOST_PLACES):
-            places = tuple((place, status) for place in range(first, min(size, first + MOST_PLACES)))
+            places = tuple((leaf_index, status) for leaf_index in range(first, min(size, first + MOST_PLACES)))
             total += gas(ChangeStatuses(root, places, os.urandom(32), "office"), "office")
     name = f"a declaration's life (anchor, review, release), N = {size:,}"
     return Figure(name, total / size, "gas", target)
@@ -93,7 +93,7 @@ def _growth(gas: Gas) -> list[Figure]:
     """How the cost of a record falls with the size of its batch."""
     figures = []
     for size in (10, 100, 1_000, 10_000, 100_000):
-        anchored = gas(AnchorBatch(os.urandom(32), Lanes(0, 0, size, size)), "anchorer")
+        anchored = gas(AnchorBatch(os.urandom(32), Segments(0, 0, size, size)), "anchorer")
         figures.append(Figure(f"anchor, per record, N = {size:,}", anchored / size, "gas"))
         figures.append(_life(gas, size, None))
     return figures
@@ -106,13 +106,15 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     entries = [bytes([1]) + (10**6).to_bytes(16, "big") + os.urandom(32) for _ in range(100)]
     entries += [bytes([3]) + bytes(16) + os.urandom(32) for _ in range(100)]
     tree = Tree(entries)
-    gas(AnchorBatch(tree.root, Lanes(100, 100, 200, 200)), "anchorer")
+    gas(AnchorBatch(tree.root, Segments(100, 100, 200, 200)), "anchorer")
     openings = [
         gas(
-            OpenCertificate(LedgerRecord(tree.root, place), entries[place], tree.proof(place).path, key, 9, now),
+            OpenCertificate(
+                LedgerRecord(tree.root, leaf_index), entries[leaf_index], tree.proof(leaf_index).path, key, 9, now
+            ),
             "anchorer",
         )
-        for place in range(100)
+        for leaf_index in range(100)
     ]
 
     def draws(places: range, quantity: int) -> DrawCertificates:
@@ -139,7 +141,7 @@ def _proofs(gas: Gas, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
         entry, path = bytes([3]) + bytes(16) + os.urandom(32), [os.urandom(32) for _ in range(depth)]
         root = _root_over(entry, path)
         size = 1 << depth
-        gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
+        gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
         data = interface("TraceLedger").call_data("verify", root, 0, entry, path)
         figures.append(
             Figure(f"verify, inner gas, depth {depth}", inner_gas(ledger.head().ledger_address, data), "gas", target)

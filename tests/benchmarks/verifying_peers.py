@@ -86,13 +86,13 @@ def _anchored(chain: JsonRpcChain, ledger: EvmLedger, name: LedgerName) -> tuple
     entries = [entry_of(record, Kind.CERTIFICATE_OF_ORIGIN) for record in records]
     batch = seal(entries)
     _do(chain, ledger, Accredit(CHAMBER.thumbprint, an_accreditation()), "authority")
-    receipt = _do(chain, ledger, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    receipt = _do(chain, ledger, AnchorBatch(batch.root, batch.segments), "anchorer")
     block = receipt.block
     where = name.chain_id, name.address, name.instance_id, batch.root, receipt.transaction_hash
     anchor = Anchor(*where, block.number, block.time)
     evidence = [
-        Evidence(record, Kind.CERTIFICATE_OF_ORIGIN, entry.quantity, batch.proof(place), anchor)
-        for place, (record, entry) in enumerate(zip(records, entries, strict=True))
+        Evidence(record, Kind.CERTIFICATE_OF_ORIGIN, entry.quantity, batch.proof(leaf_index), anchor)
+        for leaf_index, (record, entry) in enumerate(zip(records, entries, strict=True))
     ]
     return [bundles.text(Bundle((one,))).encode() for one in evidence], block.time
 

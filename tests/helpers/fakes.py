@@ -102,13 +102,13 @@ class _State:
             case CancelAnnounced(announced):
                 if self.announced.pop(announced, None) is None:
                     raise _Reverted("AccessManagerNotScheduled")
-            case AnchorBatch(root, lanes):
-                ends = (0, lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
-                if list(ends) != sorted(ends) or not 0 < lanes.size <= LARGEST_BATCH:
+            case AnchorBatch(root, segments):
+                ends = (0, segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
+                if list(ends) != sorted(ends) or not 0 < segments.size <= LARGEST_BATCH:
                     raise _Reverted("TraceLedgerLanesUnordered")
                 if root in self.batches:
                     raise _Reverted("TraceLedgerAlreadyAnchored")
-                self.batches[root] = AnchoredBatch(root, time, len(self.batches) + 1, 1, lanes)
+                self.batches[root] = AnchoredBatch(root, time, len(self.batches) + 1, 1, segments)
             case ChangeStatuses(root, places):
                 self._change(signer, root, places)
             case Accredit(key, accreditation):
@@ -167,10 +167,10 @@ class _State:
         batch = self.batches.get(certificate.root)
         if batch is None:
             raise _Reverted("CertificateBalanceNotOwnBatch")
-        proof = InclusionProof(certificate.place, batch.lanes.size, call.path)
-        if certificate.place >= batch.lanes.origin_end or not proof.proves(call.entry, certificate.root):
+        proof = InclusionProof(certificate.leaf_index, batch.segments.size, call.path)
+        if certificate.leaf_index >= batch.segments.origin_end or not proof.proves(call.entry, certificate.root):
             raise _Reverted("CertificateBalanceNotIncluded")
-        if self.statuses.get((certificate.root, certificate.place), 0):
+        if self.statuses.get((certificate.root, certificate.leaf_index), 0):
             raise _Reverted("CertificateBalanceNotActive")
         if held is None or not held.covers_chapter(call.chapter) or not held.held_at(call.issued_at):
             raise _Reverted("CertificateBalanceIssuerNotAccredited")
@@ -186,9 +186,9 @@ class _State:
             raise _Reverted("CertificateBalanceOverdrawn")
         if balance.valid_until <= time:
             raise _Reverted("CertificateBalanceExpired")
-        if self.statuses.get((certificate.root, certificate.place), 0):
+        if self.statuses.get((certificate.root, certificate.leaf_index), 0):
             raise _Reverted("CertificateBalanceNotActive")
-        if self.statuses.get((declaration.root, declaration.place), 0) in GIVING_BACK:
+        if self.statuses.get((declaration.root, declaration.leaf_index), 0) in GIVING_BACK:
             raise _Reverted("CertificateBalanceDeclarationEnded")
         self.balances[certificate] = replace(balance, left=balance.left - draw.quantity)
 
@@ -198,7 +198,7 @@ class _State:
         back, draw = self.drawings[drawn.drawing][1], drawn.draws[position]
         if position in back:
             raise _Reverted("CertificateBalanceAlreadyGivenBack")
-        if self.statuses.get((draw.declaration.root, draw.declaration.place), 0) not in GIVING_BACK:
+        if self.statuses.get((draw.declaration.root, draw.declaration.leaf_index), 0) not in GIVING_BACK:
             raise _Reverted("CertificateBalanceDeclarationStands")
         back.add(position)
         balance = self.balances[draw.certificate]
@@ -207,15 +207,15 @@ class _State:
     def _change(self, signer: str, root: bytes, places: Iterable[tuple[int, int]]) -> None:
         if root not in self.batches:
             raise _Reverted("TraceLedgerBatchUnknown")
-        lanes = self.batches[root].lanes
+        segments = self.batches[root].segments
         changed = {}
-        for place, status in places:
-            if place >= lanes.size:
+        for leaf_index, status in places:
+            if leaf_index >= segments.size:
                 raise _Reverted("TraceLedgerPlaceOutsideBatch")
-            is_declaration = lanes.inspection_end <= place < lanes.declaration_end
-            if (self.statuses.get((root, place), 0), status) not in _EDGES[signer][is_declaration]:
+            is_declaration = segments.inspection_end <= leaf_index < segments.declaration_end
+            if (self.statuses.get((root, leaf_index), 0), status) not in _EDGES[signer][is_declaration]:
                 raise _Reverted("TraceLedgerEdgeForbidden")
-            changed[root, place] = status
+            changed[root, leaf_index] = status
         self.statuses.update(changed)
 
 
@@ -251,9 +251,9 @@ class FakeLedger:
         self._answer()
         return self._state.batches.get(root)
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         self._answer()
-        return self._state.statuses.get((root, place), 0)
+        return self._state.statuses.get((root, leaf_index), 0)
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         self._answer()
@@ -267,9 +267,9 @@ class FakeLedger:
         self._answer()
         return self._state.announced.get(call)
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
         self._answer()
-        return self._state.balances.get(LedgerRecord(root, place))
+        return self._state.balances.get(LedgerRecord(root, leaf_index))
 
     def is_given_back(self, drawing: bytes, position: int) -> bool | None:
         self._answer()
@@ -324,7 +324,7 @@ class FakeLedger:
 
     def statuses(self, root: bytes, size: int) -> list[int]:
         self._answer()
-        return [self._state.statuses.get((root, place), 0) for place in range(size)]
+        return [self._state.statuses.get((root, leaf_index), 0) for leaf_index in range(size)]
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         self._answer()

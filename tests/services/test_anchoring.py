@@ -61,8 +61,8 @@ def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
     consignment = house.lodge()
     house.settle()
     (batch,) = anchored_batches(house)
-    assert (batch.lanes.origin_end, batch.lanes.inspection_end, batch.lanes.declaration_end) == (1, 2, 3)
-    assert house.record(consignment.id).place == 2
+    assert (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end) == (1, 2, 3)
+    assert house.record(consignment.id).leaf_index == 2
 
 
 def test_nothing_waiting_makes_no_batch(house):
@@ -114,8 +114,8 @@ def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, metho
     house.settle()
     assert len(anchored_batches(house)) == 1
     assert state_of(house, consignment.record) is ProofState.FINAL
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
     assert_nonces_without_gaps(house)
 
 
@@ -161,9 +161,9 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
     with pytest.raises(Crash):
         runs(failing, 5)
     house.settle()
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
     assert len(anchored_batches(house)) == 1
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.DETAINED
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.DETAINED
     assert [event.step for event in house.consignment(consignment.id).events].count(Step.ANCHORED) == 1
     assert_nonces_without_gaps(house)
 
@@ -218,8 +218,8 @@ def test_a_ledger_that_was_down_loses_nothing(house):
             run_once(house.ctx)
     house.ledger.down = False
     house.settle()
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
     assert state_of(house, consignment.record) is ProofState.FINAL
 
 
@@ -236,8 +236,8 @@ def test_one_records_changes_reach_the_ledger_in_their_order(house):
         decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_indeterminate=True)
     house.settle(20)
     assert [call.places[0][1] for call in statuses_sent(house, "office")] == [2, 3, 1, 4]
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.RELEASED
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.RELEASED
 
 
 def test_many_changes_of_one_batch_travel_together(house):
@@ -282,7 +282,7 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     issuance.revoke(house.ctx, house.chamber, bad.id, "forged invoice")
     house.settle(20)
     kept = house.record(bad.id)
-    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+    assert house.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
 
 
 # Refusals
@@ -398,14 +398,14 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
         run_once(house.ctx)
         house.ledger.mine()
     kept = house.record(record.id)
-    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+    assert house.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
 
 
 def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
     monkeypatch.setattr(batches, "LARGEST_ROUND", 2)
     records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
     house.settle()
-    assert [call.lanes.size for call in anchored_batches(house)] == [2, 2, 1]
+    assert [call.segments.size for call in anchored_batches(house)] == [2, 2, 1]
     assert all(state_of(house, record) is ProofState.FINAL for record in records)
 
 
@@ -417,5 +417,5 @@ def test_the_clock_may_stand_still(house):
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.EXAMINE, Decision.REJECT):
         decisions.decide(frozen, house.officer, consignment.id, decision, "next")
     house.settle(20)
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.REJECTED
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.REJECTED

@@ -113,7 +113,7 @@ def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     house.clock.pass_by(anchoring.PATIENCE)
     house.settle()
     record = house.record(consignment.id)
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.EXAMINATION
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
 
 
 def test_a_gap_before_open_transactions_is_filled(house):
@@ -279,7 +279,7 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
     house.settle()
     record = house.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.DETAINED
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.DETAINED
     assert_nonces_without_gaps(house)
 
 
@@ -398,7 +398,7 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     in_database(house, poison, i=bad.id)
     house.settle()
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
-    assert [call.lanes.size for call in anchored_batches(house)] == [2]
+    assert [call.segments.size for call in anchored_batches(house)] == [2]
     with house.ctx.work(reading=True) as work:
         assert work.batches.count_quarantined() == 1
 
@@ -428,7 +428,7 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
     assert state_of(house, good) is ProofState.STORED
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
-    assert [call.lanes.size for call in anchored_batches(house)] == [1]
+    assert [call.segments.size for call in anchored_batches(house)] == [1]
 
 
 # ---- 18: two workers
@@ -476,7 +476,7 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
     house.settle()
     record = house.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.EXAMINATION
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
     assert len([call for call in house.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
     assert_nonces_without_gaps(house)
 

@@ -30,8 +30,8 @@ def lodged(house, certificates, quantity="200", number=1):
     return house.consignment(consignment.id)
 
 
-def place(record):
-    return LedgerRecord(record.batch.root, record.place)
+def ledger_record(record):
+    return LedgerRecord(record.batch.root, record.leaf_index)
 
 
 def left(house, certificate):
@@ -41,7 +41,7 @@ def left(house, certificate):
 
 def _where(house, certificate):
     kept = house.record(certificate.id)
-    return kept.batch.root, kept.place
+    return kept.batch.root, kept.leaf_index
 
 
 def rows(house, consignment):
@@ -63,8 +63,13 @@ def draw_elsewhere(house, certificate, declaration, steps):
             kept = work.records.get(certificate.id)
         from backend.services.anchoring.drawdowns import _activation_call
 
-        _send(house, _activation_call(kept, place(kept)))
-    _send(house, DrawCertificates((Draw(place(house.record(certificate.id)), place(declaration.record), steps),)))
+        _send(house, _activation_call(kept, ledger_record(kept)))
+    _send(
+        house,
+        DrawCertificates(
+            (Draw(ledger_record(house.record(certificate.id)), ledger_record(declaration.record), steps),)
+        ),
+    )
 
 
 def _send(house, call, signer="anchorer"):
@@ -199,8 +204,8 @@ def test_a_release_whose_draw_the_ledger_refuses_is_undone_and_customs_are_told(
         draw_elsewhere(house, certificate, other, 450_000)
         why = "CertificateBalanceOverdrawn"
     elif what == "revoked":
-        root, place = _where(house, certificate)
-        _send(house, ChangeStatuses(root, ((place, 2),), bytes(32), "anchorer"))
+        root, leaf_index = _where(house, certificate)
+        _send(house, ChangeStatuses(root, ((leaf_index, 2),), bytes(32), "anchorer"))
         why = "CertificateBalanceNotActive"
     else:
         house.ledger._state.accreditations.clear()
@@ -254,7 +259,7 @@ def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
     ours = house.ledger._pool.pop()
     house.ledger.holding = False
     nonce = house.ledger.next_nonce("anchorer")
-    house.ledger._state.balances[place(house.record(certificate.id))] = replace(
+    house.ledger._state.balances[ledger_record(house.record(certificate.id))] = replace(
         house.ledger.opened_certificate(*_where(house, certificate)), left=0
     )
     house.ledger.send(ours)
@@ -274,7 +279,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
             raise LedgerRefused("TraceLedgerPaused", error="TraceLedgerPaused", arguments={})
         return real(call)
 
-    monkeypatch.setattr(house.ledger, "rehearse", paused)
+    monkeypatch.setattr(house.ledger, "simulate", paused)
     for _ in range(3):
         assert run_once(house.ctx)
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
@@ -376,8 +381,8 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
 
 
 def rejected_elsewhere(house, consignment, status=DeclarationStatus.REJECTED):
-    root, place = _where(house, consignment.record)
-    _send(house, ChangeStatuses(root, ((place, int(status)),), bytes(32), "office"), "office")
+    root, leaf_index = _where(house, consignment.record)
+    _send(house, ChangeStatuses(root, ((leaf_index, int(status)),), bytes(32), "office"), "office")
 
 
 @pytest.mark.parametrize("status", [DeclarationStatus.REJECTED, DeclarationStatus.RETURNED])
@@ -481,7 +486,7 @@ def test_the_audit_finds_a_draw_for_our_declaration_that_we_did_not_make(house):
 
 def test_the_audit_finds_a_balance_that_the_draws_do_not_explain(house):
     certificate, *_ = drawn_house(house)
-    where = place(house.record(certificate.id))
+    where = ledger_record(house.record(certificate.id))
     house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], left=1)
     assert {one.name for one in audit(house.ctx).discrepancies} == {"balance-differs"}
 

@@ -128,7 +128,7 @@ def test_a_confirmed_statement_is_superseded_by_the_issuers_record(house):
     assert new.holder.id == house.merchant.organisation.id
     assert verdict_on(house.ctx, new).conclusion is Conclusion.VALID
     assert verdict_on(house.ctx, old).conclusion is Conclusion.INVALID
-    assert house.ledger.status(old.batch.root, old.place) == DocumentStatus.SUPERSEDED
+    assert house.ledger.status(old.batch.root, old.leaf_index) == DocumentStatus.SUPERSEDED
     assert request_about(house, statement).state is RequestState.CONFIRMED
 
 

@@ -255,13 +255,13 @@ def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer:
     with ctx.work(reading=True) as work:
         record = work.records.get(record_id)
         taken = work.outbox.open_nonces(signer)
-    call = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
+    call = ChangeStatuses(record.batch.root, ((record.leaf_index, int(status)),), os.urandom(32), signer)
     nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
     ctx.ledger.send(ctx.ledger.sign(call, nonce).raw)
     with ground.elsewhere.open("a") as file:
         file.write(f"{signer}\n")
     for _ in range(500):
-        if ctx.ledger.status(record.batch.root, record.place) == status:
+        if ctx.ledger.status(record.batch.root, record.leaf_index) == status:
             return
         time.sleep(0.002)
 
@@ -375,7 +375,7 @@ def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]
     if record.proof_state is not ProofState.FINAL or record.proof is None:
         return False
     entry_is_signed = sha256(record.signed_jwt.encode()).hexdigest() == record.digest
-    on_ledger = ctx.ledger.status(record.batch.root, record.place) == record.status
+    on_ledger = ctx.ledger.status(record.batch.root, record.leaf_index) == record.status
     return entry_is_signed and on_ledger and record.proof.proves(record.entry.encode(), record.batch.root)
 
 

@@ -31,13 +31,13 @@ from backend.domain.ledger import (
     Drawing,
     GiveBack,
     Head,
-    Lanes,
     LedgerCall,
     OpenCertificate,
     OpenedCertificate,
     PauseLedger,
     Receipt,
     RotateKey,
+    Segments,
     SignedTransaction,
     SuspendAccreditation,
 )
@@ -102,11 +102,11 @@ class EvmLedger:
         anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"))
         if anchored_at == 0:
             return None
-        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Lanes(*ends))
+        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Segments(*ends))
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
-        index, position = divmod(place, STATUSES_PER_WORD)
+        index, position = divmod(leaf_index, STATUSES_PER_WORD)
         word: int = self._ask_ledger("statusWord", _word(root, "root"), index)
         return word >> 4 * position & 15
 
@@ -125,9 +125,9 @@ class EvmLedger:
         answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
         return bytes(answer) if any(answer) else None
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
-        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), place)
+        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), leaf_index)
         quantity, remaining, issuer, valid_until = answer
         return OpenedCertificate(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
@@ -263,15 +263,18 @@ class EvmLedger:
     def statuses(self, root: bytes, size: int) -> list[int]:
         """The statuses of all places of a batch."""
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
-        return [words[place // STATUSES_PER_WORD] >> 4 * (place % STATUSES_PER_WORD) & 15 for place in range(size)]
+        return [
+            words[leaf_index // STATUSES_PER_WORD] >> 4 * (leaf_index % STATUSES_PER_WORD) & 15
+            for leaf_index in range(size)
+        ]
 
     def _contract_call(self, call: LedgerCall) -> ContractCall:
         """The one place where acts become calls."""
         match call:
             case CancelNonce(by):
                 return ContractCall(by, self._address(by), b"", PLAIN_GAS)
-            case AnchorBatch(root, lanes):
-                ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
+            case AnchorBatch(root, segments):
+                ends = (segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
                 return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
             case ChangeStatuses():
                 return self._status_call(call)
@@ -395,11 +398,13 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
     """Words of changes by rising index: four bits for each place, 0 to leave it, else its new status plus one."""
     wanted: defaultdict[int, int] = defaultdict(int)
     seen: set[int] = set()
-    for place, status in places:
-        if place in seen or place < 0 or not 0 <= status <= HIGHEST_STATUS:
-            raise Invalid("a place is named twice, or no place or status has that number", place=place, status=status)
-        seen.add(place)
-        index, position = divmod(place, STATUSES_PER_WORD)
+    for leaf_index, status in places:
+        if leaf_index in seen or leaf_index < 0 or not 0 <= status <= HIGHEST_STATUS:
+            raise Invalid(
+                "a place is named twice, or no place or status has that number", leaf_index=leaf_index, status=status
+            )
+        seen.add(leaf_index)
+        index, position = divmod(leaf_index, STATUSES_PER_WORD)
         wanted[index] |= status + 1 << 4 * position
     return dict(sorted(wanted.items()))
 
@@ -407,7 +412,7 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
 def _activation(call: OpenCertificate) -> tuple[object, ...]:
     valid_until = NO_END if call.valid_until is None else _seconds(call.valid_until)
     statement = (_word(call.issuer_key, "key"), call.chapter, _seconds(call.issued_at), valid_until)
-    certificate = (_word(call.certificate.root, "root"), call.certificate.place)
+    certificate = (_word(call.certificate.root, "root"), call.certificate.leaf_index)
     return certificate, call.entry, [_word(node, "node of a path") for node in call.path], statement
 
 
@@ -423,9 +428,9 @@ def _drawdown(draw: Draw) -> tuple[object, ...]:
     certificate, declaration = draw.certificate, draw.declaration
     return (
         _word(certificate.root, "root"),
-        certificate.place,
+        certificate.leaf_index,
         _word(declaration.root, "root"),
-        declaration.place,
+        declaration.leaf_index,
         draw.quantity,
     )
 

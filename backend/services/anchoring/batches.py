@@ -67,14 +67,14 @@ def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
 
 
 def _closed(ctx: AppContext, batch: Batch) -> SealedBatch:
-    lanes = batch.lanes
+    segments = batch.segments
     return SealedBatch(
         id=str(uuid4()),
         root=batch.root,
-        origin_end=lanes.origin_end,
-        inspection_end=lanes.inspection_end,
-        declaration_end=lanes.declaration_end,
-        size=lanes.size,
+        origin_end=segments.origin_end,
+        inspection_end=segments.inspection_end,
+        declaration_end=segments.declaration_end,
+        size=segments.size,
         sealed_at=ctx.now(),
     )
 
@@ -108,7 +108,7 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
         _note_trouble(ctx, batch, trouble)
         return
     head = ctx.ledger.head()
-    transaction = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    transaction = signed(ctx, AnchorBatch(batch.root, batch.segments), "anchorer")
     ctx.reached("anchor-signed")
     with ctx.work() as work:
         kept = work.batches.get(batch.id)
@@ -134,12 +134,12 @@ def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     except (ValueError, OverflowError) as error:
         return f"a stored record of it cannot be read: {error}"[:200]
     if root != batch.root:
-        changed = [leaf.place for leaf in leaves if sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest]
+        changed = [leaf.leaf_index for leaf in leaves if sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest]
         return f"its stored records do not give its root; changed places: {changed[:10] or 'not told by digests'}"
     if batch.trouble is None:
         return None
     try:
-        ctx.ledger.simulate(AnchorBatch(batch.root, batch.lanes))
+        ctx.ledger.simulate(AnchorBatch(batch.root, batch.segments))
     except LedgerRefused as refusal:
         return str(refusal)[:200]
     return None
@@ -160,7 +160,7 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
 
 def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> None:
     """Note a batch that the ledger has although no open transaction of ours says so: the database is an older copy."""
-    if found.lanes != batch.lanes:
+    if found.segments != batch.segments:
         _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return
     anchoring, head = ctx.ledger.anchoring_of(batch.root, found), ctx.ledger.head()

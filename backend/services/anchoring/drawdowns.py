@@ -36,22 +36,22 @@ def send_activations(ctx: AppContext) -> None:
 def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
     """The record's place on the ledger, or None while it has none."""
     batch = record.batch
-    if batch is None or record.place is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
+    if batch is None or record.leaf_index is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
         return None
-    return LedgerRecord(batch.root, record.place)
+    return LedgerRecord(batch.root, record.leaf_index)
 
 
 def _activate(ctx: AppContext, opening: Opening) -> None:
     with ctx.work(reading=True) as work:
         certificate = work.records.get(opening.certificate_id)
-    place = ledger_record(certificate)
-    if place is None:
+    located = ledger_record(certificate)
+    if located is None:
         return
-    if ctx.ledger.opened_certificate(place.root, place.place) is not None:
+    if ctx.ledger.opened_certificate(located.root, located.leaf_index) is not None:
         _note_active(ctx, opening)
         return
     try:
-        call = _activation_call(certificate, place)
+        call = _activation_call(certificate, located)
         ctx.ledger.simulate(call)
     except (LedgerRefused, Invalid) as refusal:
         if not _is_accreditation_pending(ctx, certificate):
@@ -79,14 +79,14 @@ def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> boo
     return any(change.transaction is None or change.transaction.is_open for change in changes)
 
 
-def _activation_call(certificate: RecordOnFile, place: LedgerRecord) -> OpenCertificate:
+def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> OpenCertificate:
     record, proof = certificate.sd_jwt, certificate.proof
     issued = issued_at(record)
     assert proof is not None, "only anchored certificates are opened"
     if issued is None:
         raise Invalid("the certificate does not say when it was issued")
     return OpenCertificate(
-        certificate=place,
+        certificate=located,
         entry=certificate.entry.encode(),
         path=proof.path,
         issuer_key=sd_jwt.unb64(str(record.header.get("kid", ""))),
@@ -302,7 +302,7 @@ def _without_known(ctx: AppContext, wants: Wants) -> Wants:
 
 def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
     certificate = one.draw.certificate
-    opened = ctx.ledger.opened_certificate(certificate.root, certificate.place)
+    opened = ctx.ledger.opened_certificate(certificate.root, certificate.leaf_index)
     if opened is None:
         return False
     with ctx.work(reading=True) as work:

@@ -82,7 +82,7 @@ def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record:
 def _call(chosen: Chosen) -> ChangeStatuses:
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
-    places = tuple(sorted((record.place or 0, change.new_status) for change, record in chosen))
+    places = tuple(sorted((record.leaf_index or 0, change.new_status) for change, record in chosen))
     batch = chosen[0][1].batch
     assert batch is not None, "only records of anchored batches are chosen"
     return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
@@ -117,7 +117,7 @@ def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
 
 def _status(ctx: AppContext, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
-    return ctx.ledger.status(record.batch.root, record.place or 0)
+    return ctx.ledger.status(record.batch.root, record.leaf_index or 0)
 
 
 def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str | None:

@@ -48,7 +48,10 @@ class BatchRepository(Repository):
         taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
         self._session.connection().execute(
             taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way")),
-            [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
+            [
+                {"record_id": record_id, "at": proof.leaf_index, "way": b"".join(proof.path)}
+                for record_id, proof in proofs
+            ],
         )
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
         if self._session.execute(entered).scalar_one() != len(proofs):
