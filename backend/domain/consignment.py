@@ -46,7 +46,7 @@ class NamedPaper:
 
 
 @dataclass(eq=False)
-class Draw:
+class PlannedDrawdown:
     """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
 
     ``certificate_id`` is the first record of the certificate's line: a statement keeps its draws when it is confirmed.
@@ -74,7 +74,7 @@ class Consignment:
     arrived_at: datetime | None = None
     released_at: datetime | None = None
     papers: list[NamedPaper] = field(default_factory=list)
-    draws: list[Draw] = field(default_factory=list)
+    planned_drawdowns: list[PlannedDrawdown] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     decisions: list[DecisionTaken] = field(default_factory=list)
 

@@ -160,20 +160,20 @@ class LedgerRecord:
 
 
 @dataclass(frozen=True)
-class OpenedCertificate:
+class CertificateBalance:
     """An opened certificate: what it covers and what is left, in the steps of its entry.
 
     ``issuer`` is the number of its issuer's key in the accreditation.
     """
 
     quantity: int
-    left: int
+    remaining: int
     issuer: int
     valid_until: datetime
 
 
 @dataclass(frozen=True)
-class OpenCertificate:
+class ActivateCertificate:
     """Let a certificate of origin be drawn. Signed by the anchorer of its batch.
 
     The entry and its path bind the quantity; the rest is the anchorer's statement, since the ledger cannot read the
@@ -190,7 +190,7 @@ class OpenCertificate:
 
 
 @dataclass(frozen=True)
-class Draw:
+class LedgerDrawdown:
     """Use a part of a certificate's quantity for a declaration."""
 
     certificate: LedgerRecord
@@ -213,32 +213,32 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class DrawCertificates:
+class MakeDrawdowns:
     """Draw certificates for declarations, all or none. Signed by the anchorer of the declarations."""
 
-    draws: tuple[Draw, ...]
+    drawdowns: tuple[LedgerDrawdown, ...]
 
     @property
-    def drawing(self) -> bytes:
+    def set_root(self) -> bytes:
         """By what the ledger knows these draws: the root of the tree over them."""
-        return Tree([draw.leaf for draw in self.draws]).root
+        return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawdownSet:
     """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
 
-    drawn: DrawCertificates
-    given_back: frozenset[int]
+    made: MakeDrawdowns
+    refunded: frozenset[int]
     transaction_hash: bytes
     block_number: int
 
 
 @dataclass(frozen=True)
-class GiveBack:
+class RefundDrawdown:
     """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
 
-    drawn: DrawCertificates
+    made: MakeDrawdowns
     position: int
 
 
@@ -269,9 +269,9 @@ LedgerCall = (
     | Accredit
     | SuspendAccreditation
     | RotateKey
-    | OpenCertificate
-    | DrawCertificates
-    | GiveBack
+    | ActivateCertificate
+    | MakeDrawdowns
+    | RefundDrawdown
     | Announce
     | CancelAnnounced
     | PauseLedger

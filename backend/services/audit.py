@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from backend.domain import sd_jwt
-from backend.domain.drawdowns import CertificateDraw
+from backend.domain.drawdowns import Drawdown
 from backend.domain.errors import Invalid
 from backend.domain.kinds import DeclarationStatus
-from backend.domain.ledger import AnchoredBatch, Anchoring, Draw, Drawing, LedgerRecord
+from backend.domain.ledger import AnchoredBatch, Anchoring, DrawdownSet, LedgerDrawdown, LedgerRecord
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.outbox import TransactionState
 from backend.domain.records import Leaf, ProofState, RecordOnFile, SealedBatch
@@ -54,7 +54,7 @@ def audit(ctx: AppContext) -> Audit:
             if root not in known
         ]
         found += _number_gaps(ctx, on_ledger)
-        found += audit_draws(ctx, work)
+        found += audit_drawdowns(ctx, work)
         found += _of_attachments(ctx, work)
         if count := work.batches.count_quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
@@ -175,40 +175,42 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
 # Drawdowns: our rows and the ledger's events, and the balances that they leave
 
 
-def audit_draws(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
+def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
     """Compare every draw; nothing where the contracts are older than draws."""
     if not ctx.ledger.counts_quantities:
         return
-    drawings = {drawing.drawn.drawing: drawing for drawing in ctx.ledger.drawings()}
+    drawdown_sets = {drawdown_set.made.set_root: drawdown_set for drawdown_set in ctx.ledger.drawdown_sets()}
     rows = work.drawdowns.all()
     for row in rows:
-        yield from _of_drawdown(work, row, drawings)
-    yield from _unknown_drawdowns(work, rows, drawings)
-    yield from _of_balances(ctx, work, drawings)
+        yield from _of_drawdown(work, row, drawdown_sets)
+    yield from _unknown_drawdowns(work, rows, drawdown_sets)
+    yield from _of_balances(ctx, work, drawdown_sets)
     yield from _releases_without(work, rows)
 
 
-def _of_drawdown(work: UnitOfWork, row: CertificateDraw, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]) -> Iterator[Discrepancy]:
     is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
-    if row.drawing is None or row.position is None or not is_settled:
+    if row.set_root is None or row.position is None or not is_settled:
         return
-    about = {"draw": row.id, "declaration": row.declaration_id}
-    drawing = drawings.get(row.drawing)
-    if drawing is None or row.position >= len(drawing.drawn.draws):
-        yield Discrepancy("draw-not-on-ledger", about)
+    about = {"drawdown": row.id, "declaration": row.declaration_id}
+    drawdown_set = drawdown_sets.get(row.set_root)
+    if drawdown_set is None or row.position >= len(drawdown_set.made.drawdowns):
+        yield Discrepancy("drawdown-not-on-ledger", about)
         return
-    on_ledger = drawing.drawn.draws[row.position]
+    on_ledger = drawdown_set.made.drawdowns[row.position]
     if on_ledger != _expected(work, row):
-        yield Discrepancy("draw-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
+        yield Discrepancy("drawdown-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
     under_way = row.refund_transaction is not None and row.refund_transaction.is_open
-    if not under_way and (row.position in drawing.given_back) != (row.given_back_at is not None):
-        yield Discrepancy("giving-back-differs", about)
+    if not under_way and (row.position in drawdown_set.refunded) != (row.refunded_at is not None):
+        yield Discrepancy("refund-differs", about)
 
 
-def _expected(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+def _expected(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
     certificate = _ledger_record(work.records.get(row.certificate_id))
     declaration = _ledger_record(work.records.get(row.declaration_id))
-    return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
+    return (
+        None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
+    )
 
 
 def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
@@ -220,48 +222,50 @@ def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
 
 
 def _unknown_drawdowns(
-    work: UnitOfWork, rows: Sequence[CertificateDraw], drawings: Mapping[bytes, Drawing]
+    work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
     """Draws on the ledger for declarations of ours that we know nothing of."""
     ours = {batch.root for batch in work.batches.all()}
-    known = {(row.drawing, row.position) for row in rows}
-    for root, drawing in drawings.items():
-        for position, draw in enumerate(drawing.drawn.draws):
-            if draw.declaration.root in ours and (root, position) not in known:
-                about = {"drawing": root.hex(), "position": position, "block": drawing.block_number}
-                yield Discrepancy("draw-unknown-to-database", about)
+    known = {(row.set_root, row.position) for row in rows}
+    for root, drawdown_set in drawdown_sets.items():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if drawdown.declaration.root in ours and (root, position) not in known:
+                about = {"setRoot": root.hex(), "position": position, "block": drawdown_set.block_number}
+                yield Discrepancy("drawdown-unknown-to-database", about)
 
 
-def _of_balances(ctx: AppContext, work: UnitOfWork, drawings: Mapping[bytes, Drawing]) -> Iterator[Discrepancy]:
+def _of_balances(
+    ctx: AppContext, work: UnitOfWork, drawdown_sets: Mapping[bytes, DrawdownSet]
+) -> Iterator[Discrepancy]:
     """What is left of each certificate must be what its draws leave."""
     taken: Counter[LedgerRecord] = Counter()
-    for drawing in drawings.values():
-        for position, draw in enumerate(drawing.drawn.draws):
-            if position not in drawing.given_back:
-                taken[draw.certificate] += draw.quantity
-    for opening in work.drawdowns.activations():
-        certificate = work.records.get(opening.certificate_id)
+    for drawdown_set in drawdown_sets.values():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if position not in drawdown_set.refunded:
+                taken[drawdown.certificate] += drawdown.quantity
+    for activation in work.drawdowns.activations():
+        certificate = work.records.get(activation.certificate_id)
         located = _ledger_record(certificate)
-        is_open = opening.is_known or (
-            opening.transaction is not None and opening.transaction.state is TransactionState.FINAL
+        is_open = activation.is_known or (
+            activation.transaction is not None and activation.transaction.state is TransactionState.FINAL
         )
         if located is None or not is_open:
             continue
-        balance = ctx.ledger.opened_certificate(located.root, located.leaf_index)
+        balance = ctx.ledger.certificate_balance(located.root, located.leaf_index)
         about = {"certificate": certificate.id}
         if balance is None:
-            yield Discrepancy("certificate-not-opened", about)
+            yield Discrepancy("certificate-not-activated", about)
         elif balance.quantity != certificate.quantity:
             yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": certificate.quantity})
-        elif balance.left != balance.quantity - taken[located]:
+        elif balance.remaining != balance.quantity - taken[located]:
             explained = balance.quantity - taken[located]
-            yield Discrepancy("balance-differs", {**about, "left": balance.left, "explained": explained})
+            yield Discrepancy("balance-differs", {**about, "remaining": balance.remaining, "explained": explained})
 
 
-def _releases_without(work: UnitOfWork, rows: Sequence[CertificateDraw]) -> Iterator[Discrepancy]:
+def _releases_without(work: UnitOfWork, rows: Sequence[Drawdown]) -> Iterator[Discrepancy]:
     """Released declarations whose draws the ledger refused: none may stand."""
     standing = {row.declaration_id for row in rows if row.is_standing}
     for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
         consignment = work.consignments.get(declaration_id)
         if consignment.status is DeclarationStatus.RELEASED and declaration_id not in standing:
-            yield Discrepancy("release-without-draw", {"declaration": declaration_id})
+            yield Discrepancy("release-without-drawdown", {"declaration": declaration_id})

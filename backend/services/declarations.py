@@ -10,13 +10,13 @@ from uuid import uuid4
 from backend.domain import documents
 from backend.domain.batch import quantity_steps
 from backend.domain.clearance import Step
-from backend.domain.consignment import Consignment, Draw, Event, NamedPaper
+from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown
 from backend.domain.documents import Declaration
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import DeclarationStatus, Kind
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
-from backend.services.drawdowns import give_back
+from backend.services.drawdowns import refund
 from backend.services.idempotency import AnswerKey, earlier_answer, keep_answer
 from backend.services.ports import AppContext
 from backend.services.record_versions import first_of_line
@@ -73,7 +73,7 @@ def _lodge(
         customs_office=document.customs_office,
         lodged_at=lodged,
         papers=[NamedPaper(paper) for paper in papers],
-        draws=_draws(work, document, papers),
+        planned_drawdowns=_planned_drawdowns(work, document, papers),
         events=[Event(str(uuid4()), Step.LODGED, lodged, lodged, merchant)],
     )
     if document.arrival_date_time is not None:
@@ -82,7 +82,9 @@ def _lodge(
     return consignment
 
 
-def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]) -> list[Draw]:
+def _planned_drawdowns(
+    work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]
+) -> list[PlannedDrawdown]:
     """What the declared goods take from the certificates named."""
     covering: dict[str, list[RecordOnFile]] = defaultdict(list)
     for paper in papers:
@@ -92,7 +94,9 @@ def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOn
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
-        Draw(first_of_line(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        PlannedDrawdown(
+            first_of_line(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
+        )
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]
     ]
@@ -171,7 +175,7 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment
         now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
-        give_back(ctx, work, consignment.id)
+        refund(ctx, work, consignment.id)
         work.commit()
     ctx.wake_anchoring()
     return consignment

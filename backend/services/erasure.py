@@ -102,7 +102,9 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
-    return any(draw.is_standing and draw.made_at is None for draw in work.drawdowns.of_certificate(certificate_id))
+    return any(
+        drawdown.is_standing and drawdown.made_at is None for drawdown in work.drawdowns.of_certificate(certificate_id)
+    )
 
 
 def _files_of(on_file: RecordOnFile) -> list[str]:

@@ -13,10 +13,10 @@ from backend.domain.ledger import (
     Accreditation,
     AnchoredBatch,
     Anchoring,
-    Drawing,
+    CertificateBalance,
+    DrawdownSet,
     Head,
     LedgerCall,
-    OpenedCertificate,
     Receipt,
     SignedTransaction,
 )
@@ -57,13 +57,13 @@ class Ledger(Protocol):
     def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
 
-    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         """Whether a draw was given back; None where there is no such drawing."""
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Every drawing that the ledger's events tell of, in order."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:

@@ -6,8 +6,8 @@ from functools import cache
 from sqlalchemy import Column
 from sqlalchemy.orm import Relationship, registry, relationship
 
-from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
-from backend.domain.drawdowns import CertificateDraw, Opening
+from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
+from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.outbox import (
     AccreditationChange,
     Answer,
@@ -58,7 +58,7 @@ def map_the_domain() -> None:
     )
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
-    put(Draw, tables.planned_drawdown)
+    put(PlannedDrawdown, tables.planned_drawdown)
     put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
     put(
@@ -67,22 +67,16 @@ def map_the_domain() -> None:
         properties={
             "record": relationship(RecordOnFile, lazy="joined"),
             "merchant": relationship(Organisation, lazy="joined"),
-            "draws": relationship(Draw),
+            "planned_drawdowns": relationship(PlannedDrawdown),
             "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
             "events": relationship(Event, order_by=in_time, lazy="selectin"),
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )
-    put(Opening, tables.activation, properties={"transaction": relationship(OutboundTransaction, lazy="joined")})
-    draw = tables.drawdown
-    by = {"transaction": draw.c.transaction_id, "refund_transaction": draw.c.refund_transaction_id}
-    names = {
-        "line_id": draw.c.original_id,
-        "drawing": draw.c.set_root,
-        "back_asked_at": draw.c.refund_asked_at,
-        "given_back_at": draw.c.refunded_at,
-    }
-    put(CertificateDraw, draw, properties={**names, **_transactions(by)})
+    put(Activation, tables.activation, properties={"transaction": relationship(OutboundTransaction, lazy="joined")})
+    drawdown = tables.drawdown
+    by = {"transaction": drawdown.c.transaction_id, "refund_transaction": drawdown.c.refund_transaction_id}
+    put(Drawdown, drawdown, properties=_transactions(by))
     put(
         StatusChange, tables.status_change, properties={"transaction": relationship(OutboundTransaction, lazy="joined")}
     )

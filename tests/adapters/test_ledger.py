@@ -16,16 +16,16 @@ from backend.domain.kinds import DeclarationStatus, DocumentStatus
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
+    ActivateCertificate,
     AnchorBatch,
     Announce,
     CancelAnnounced,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    GiveBack,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
+    MakeDrawdowns,
     PauseLedger,
+    RefundDrawdown,
     RotateKey,
     Segments,
     SuspendAccreditation,
@@ -308,63 +308,74 @@ def an_opened_certificate(world, quantity=1000):
     tree = Tree([entry, *others])
     assert world.do(AnchorBatch(tree.root, Segments(1, 1, 3, 3)), "anchorer").succeeded
     path = tree.proof(0).path
-    opening = OpenCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
-    assert world.do(opening, "anchorer").succeeded
-    return tree.root, opening
+    activation = ActivateCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
+    assert world.do(activation, "anchorer").succeeded
+    return tree.root, activation
 
 
-def draws(root, *quantities):
+def drawdowns(root, *quantities):
     certificate = LedgerRecord(root, 0)
-    return DrawCertificates(
-        tuple(Draw(certificate, LedgerRecord(root, 1 + step % 2), quantity) for step, quantity in enumerate(quantities))
+    return MakeDrawdowns(
+        tuple(
+            LedgerDrawdown(certificate, LedgerRecord(root, 1 + step % 2), quantity)
+            for step, quantity in enumerate(quantities)
+        )
     )
 
 
 def test_a_certificate_is_opened_drawn_and_given_back(world):
-    root, opening = an_opened_certificate(world)
-    drawn = draws(root, 300, 50, 7)
-    assert world.ledger.is_given_back(drawn.drawing, 0) is None
+    root, activation = an_opened_certificate(world)
+    drawn = drawdowns(root, 300, 50, 7)
+    assert world.ledger.is_refunded(drawn.set_root, 0) is None
     assert world.do(drawn, "anchorer").succeeded
-    opened = world.ledger.opened_certificate(root, 0)
-    assert (opened.quantity, opened.left, opened.valid_until) == (1000, 643, opening.valid_until.replace(microsecond=0))
+    opened = world.ledger.certificate_balance(root, 0)
+    assert (opened.quantity, opened.remaining, opened.valid_until) == (
+        1000,
+        643,
+        activation.valid_until.replace(microsecond=0),
+    )
     world.do(changes(root, {1: DeclarationStatus.REJECTED}, by="office"), "office")
-    assert world.do(GiveBack(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
-    assert world.do(GiveBack(drawn, 2), "anchorer").succeeded
-    assert world.do(GiveBack(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
-    assert [world.ledger.is_given_back(drawn.drawing, position) for position in range(3)] == [False, False, True]
-    assert world.ledger.opened_certificate(root, 0).left == 650
-    (found,) = [drawing for drawing in world.ledger.drawings() if drawing.drawn.drawing == drawn.drawing]
-    assert (found.drawn, found.given_back) == (drawn, frozenset({2}))
-    assert world.ledger.opened_certificate(root, 1) is None
+    assert world.do(RefundDrawdown(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
+    assert world.do(RefundDrawdown(drawn, 2), "anchorer").succeeded
+    assert world.do(RefundDrawdown(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
+    assert [world.ledger.is_refunded(drawn.set_root, position) for position in range(3)] == [False, False, True]
+    assert world.ledger.certificate_balance(root, 0).remaining == 650
+    (found,) = [
+        drawdown_set for drawdown_set in world.ledger.drawdown_sets() if drawdown_set.made.set_root == drawn.set_root
+    ]
+    assert (found.made, found.refunded) == (drawn, frozenset({2}))
+    assert world.ledger.certificate_balance(root, 1) is None
 
 
 def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
     root, _ = an_opened_certificate(world)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.simulate(draws(root, 600, 401))
+        world.ledger.simulate(drawdowns(root, 600, 401))
     assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
     assert refused.value.values["arguments"]["remaining"] == 400
-    assert world.do(draws(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
+    assert world.do(drawdowns(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
 
 
 def test_as_many_draws_as_there_may_be_are_made_in_one_transaction(world):
     root, _ = an_opened_certificate(world)
-    assert world.do(draws(root, *[4] * 248), "anchorer").succeeded
-    assert world.ledger.opened_certificate(root, 0).left == 8
+    assert world.do(drawdowns(root, *[4] * 248), "anchorer").succeeded
+    assert world.ledger.certificate_balance(root, 0).remaining == 8
 
 
-@pytest.mark.parametrize("call", [draws(b"\1" * 32), draws(b"\1" * 32, *[1] * 249), draws(b"\1" * 32, 2**88)])
+@pytest.mark.parametrize(
+    "call", [drawdowns(b"\1" * 32), drawdowns(b"\1" * 32, *[1] * 249), drawdowns(b"\1" * 32, 2**88)]
+)
 def test_draws_that_cannot_be_are_invalid(world, call):
     with pytest.raises(Invalid):
         world.ledger.sign(call, 0)
     with pytest.raises(Invalid):
-        world.ledger.sign(GiveBack(draws(b"\1" * 32, 5), 1), 0)
+        world.ledger.sign(RefundDrawdown(drawdowns(b"\1" * 32, 5), 1), 0)
 
 
 def test_a_deployment_from_before_there_were_draws_says_so(world):
     ledger = EvmLedger(world.chain, replace(world.deployment, balance=None), world.accounts)
     with pytest.raises(Invalid):
-        ledger.sign(draws(b"\1" * 32, 5), 0)
+        ledger.sign(drawdowns(b"\1" * 32, 5), 0)
     assert ledger.head().number >= 0
 
 

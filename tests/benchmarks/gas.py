@@ -19,14 +19,14 @@ from backend.adapters.ledger.interface import interface
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
+    ActivateCertificate,
     AnchorBatch,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    GiveBack,
     LedgerCall,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
+    MakeDrawdowns,
+    RefundDrawdown,
     Segments,
 )
 from backend.domain.merkle import InclusionProof, Tree, leaf_hash
@@ -107,9 +107,9 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     entries += [bytes([3]) + bytes(16) + os.urandom(32) for _ in range(100)]
     tree = Tree(entries)
     gas(AnchorBatch(tree.root, Segments(100, 100, 200, 200)), "anchorer")
-    openings = [
+    activations = [
         gas(
-            OpenCertificate(
+            ActivateCertificate(
                 LedgerRecord(tree.root, leaf_index), entries[leaf_index], tree.proof(leaf_index).path, key, 9, now
             ),
             "anchorer",
@@ -117,18 +117,20 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
         for leaf_index in range(100)
     ]
 
-    def draws(places: range, quantity: int) -> DrawCertificates:
-        return DrawCertificates(
-            tuple(Draw(LedgerRecord(tree.root, p), LedgerRecord(tree.root, 100 + p), quantity) for p in places)
+    def drawdowns(places: range, quantity: int) -> MakeDrawdowns:
+        return MakeDrawdowns(
+            tuple(
+                LedgerDrawdown(LedgerRecord(tree.root, p), LedgerRecord(tree.root, 100 + p), quantity) for p in places
+            )
         )
 
-    alone = gas(draws(range(1), 1234), "anchorer")
-    hundred = draws(range(100), 4321)
+    alone = gas(drawdowns(range(1), 1234), "anchorer")
+    hundred = drawdowns(range(100), 4321)
     each = gas(hundred, "anchorer") / 100
     gas(ChangeStatuses(tree.root, ((150, 5),), os.urandom(32), "office"), "office")
-    back = gas(GiveBack(hundred, 50), "anchorer")
+    back = gas(RefundDrawdown(hundred, 50), "anchorer")
     return [
-        Figure("activate a certificate (batch of 200)", sum(openings[1:]) / 99, "gas"),
+        Figure("activate a certificate (batch of 200)", sum(activations[1:]) / 99, "gas"),
         Figure("a drawdown on an activated certificate, alone", alone, "gas", "<= 38,000"),
         Figure("a drawdown, each of 100 on 100 certificates", each, "gas", "<= 11,000"),
         Figure("refund one of 100 drawdowns", back, "gas"),

@@ -12,23 +12,23 @@ from backend.domain.kinds import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES,
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
+    ActivateCertificate,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
     Announce,
     CancelAnnounced,
     CancelNonce,
+    CertificateBalance,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    Drawing,
-    GiveBack,
+    DrawdownSet,
     Head,
     LedgerCall,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
-    OpenedCertificate,
+    MakeDrawdowns,
     Receipt,
+    RefundDrawdown,
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
@@ -43,9 +43,9 @@ _EDGES = {
 }
 
 
-_SIGNERS = dict.fromkeys((AnchorBatch, OpenCertificate, DrawCertificates, GiveBack), "anchorer")
+_SIGNERS = dict.fromkeys((AnchorBatch, ActivateCertificate, MakeDrawdowns, RefundDrawdown), "anchorer")
 _SIGNERS[CancelAnnounced] = "guardian"
-GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
+REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
 class Clock:
@@ -88,8 +88,8 @@ class _State:
     nonces: dict[str, int] = field(default_factory=dict)
     announced: dict[LedgerCall, datetime] = field(default_factory=dict)
     delay: timedelta = timedelta(0)
-    balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
-    drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
+    balances: dict[LedgerRecord, CertificateBalance] = field(default_factory=dict)
+    drawdown_sets: dict[bytes, tuple[MakeDrawdowns, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
     def take(self, signer: str, call: LedgerCall, time: datetime) -> None:
@@ -119,21 +119,21 @@ class _State:
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
             case CancelNonce():
                 pass
-            case OpenCertificate():
+            case ActivateCertificate():
                 self._open(call)
-            case DrawCertificates(draws):
-                if call.drawing in self.drawings:
+            case MakeDrawdowns(drawdowns):
+                if call.set_root in self.drawdown_sets:
                     raise _Reverted("CertificateBalanceAlreadyDrawn")
                 before = dict(self.balances)
                 try:
-                    for draw in draws:
-                        self._draw(draw, time)
+                    for drawdown in drawdowns:
+                        self._draw(drawdown, time)
                 except _Reverted:
                     self.balances = before
                     raise
-                self.drawings[call.drawing] = (call, set())
-            case GiveBack(drawn, position):
-                self._give_back(drawn, position)
+                self.drawdown_sets[call.set_root] = (call, set())
+            case RefundDrawdown(drawn, position):
+                self._refund_one(drawn, position)
             case RotateKey(key, successor):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -160,7 +160,7 @@ class _State:
             raise _Reverted("AccessManagerNotReady")
         del self.announced[call]
 
-    def _open(self, call: OpenCertificate) -> None:
+    def _open(self, call: ActivateCertificate) -> None:
         certificate, held = call.certificate, self.accreditations.get(call.issuer_key)
         if certificate in self.balances:
             raise _Reverted("CertificateBalanceAlreadyOpened")
@@ -175,34 +175,34 @@ class _State:
         if held is None or not held.covers_chapter(call.chapter) or not held.held_at(call.issued_at):
             raise _Reverted("CertificateBalanceIssuerNotAccredited")
         quantity, until = int.from_bytes(call.entry[1:17], "big"), call.valid_until or datetime.max.replace(tzinfo=UTC)
-        self.balances[certificate] = OpenedCertificate(quantity, quantity, 1, until)
+        self.balances[certificate] = CertificateBalance(quantity, quantity, 1, until)
 
-    def _draw(self, draw: Draw, time: datetime) -> None:
-        certificate, declaration = draw.certificate, draw.declaration
+    def _draw(self, drawdown: LedgerDrawdown, time: datetime) -> None:
+        certificate, declaration = drawdown.certificate, drawdown.declaration
         balance = self.balances.get(certificate)
         if balance is None:
             raise _Reverted("CertificateBalanceNotOpened")
-        if not 0 < draw.quantity <= balance.left:
+        if not 0 < drawdown.quantity <= balance.remaining:
             raise _Reverted("CertificateBalanceOverdrawn")
         if balance.valid_until <= time:
             raise _Reverted("CertificateBalanceExpired")
         if self.statuses.get((certificate.root, certificate.leaf_index), 0):
             raise _Reverted("CertificateBalanceNotActive")
-        if self.statuses.get((declaration.root, declaration.leaf_index), 0) in GIVING_BACK:
+        if self.statuses.get((declaration.root, declaration.leaf_index), 0) in REFUNDING:
             raise _Reverted("CertificateBalanceDeclarationEnded")
-        self.balances[certificate] = replace(balance, left=balance.left - draw.quantity)
+        self.balances[certificate] = replace(balance, remaining=balance.remaining - drawdown.quantity)
 
-    def _give_back(self, drawn: DrawCertificates, position: int) -> None:
-        if drawn.drawing not in self.drawings:
+    def _refund_one(self, drawn: MakeDrawdowns, position: int) -> None:
+        if drawn.set_root not in self.drawdown_sets:
             raise _Reverted("CertificateBalanceDrawUnknown")
-        back, draw = self.drawings[drawn.drawing][1], drawn.draws[position]
+        back, drawdown = self.drawdown_sets[drawn.set_root][1], drawn.drawdowns[position]
         if position in back:
             raise _Reverted("CertificateBalanceAlreadyGivenBack")
-        if self.statuses.get((draw.declaration.root, draw.declaration.leaf_index), 0) not in GIVING_BACK:
+        if self.statuses.get((drawdown.declaration.root, drawdown.declaration.leaf_index), 0) not in REFUNDING:
             raise _Reverted("CertificateBalanceDeclarationStands")
         back.add(position)
-        balance = self.balances[draw.certificate]
-        self.balances[draw.certificate] = replace(balance, left=balance.left + draw.quantity)
+        balance = self.balances[drawdown.certificate]
+        self.balances[drawdown.certificate] = replace(balance, remaining=balance.remaining + drawdown.quantity)
 
     def _change(self, signer: str, root: bytes, places: Iterable[tuple[int, int]]) -> None:
         if root not in self.batches:
@@ -267,21 +267,25 @@ class FakeLedger:
         self._answer()
         return self._state.announced.get(call)
 
-    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         self._answer()
         return self._state.balances.get(LedgerRecord(root, leaf_index))
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         self._answer()
-        return position in self._state.drawings[drawing][1] if drawing in self._state.drawings else None
+        return (
+            position in self._state.drawdown_sets[drawdown_set][1]
+            if drawdown_set in self._state.drawdown_sets
+            else None
+        )
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         self._answer()
         for block in self._blocks:
             for raw in block.transactions:
                 call, key = self._signed[raw][2], sha256(raw).digest()
-                if isinstance(call, DrawCertificates) and self._receipts[key].succeeded:
-                    yield Drawing(call, frozenset(self._state.drawings[call.drawing][1]), key, block.number)
+                if isinstance(call, MakeDrawdowns) and self._receipts[key].succeeded:
+                    yield DrawdownSet(call, frozenset(self._state.drawdown_sets[call.set_root][1]), key, block.number)
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         self._answer()

@@ -85,16 +85,16 @@ def test_a_declaration_that_becomes_final_leaves_one_event(house):
 def crashing(house, port, method, after):
     """The house with one method that fails once, before or after it has done its work."""
     real = getattr(getattr(house.ctx, port), method)
-    left = [True]
+    remaining = [True]
 
     class Failing:
         def __getattr__(self, name):
             return getattr(real.__self__, name)
 
     def fail_once(*arguments, **named):
-        if not left:
+        if not remaining:
             return real(*arguments, **named)
-        left.clear()
+        remaining.clear()
         if after:
             real(*arguments, **named)
         raise Crash

@@ -8,7 +8,7 @@ import pytest
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import LedgerRefused
 from backend.domain.kinds import DeclarationStatus
-from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
+from backend.domain.ledger import ActivateCertificate, ChangeStatuses, LedgerDrawdown, LedgerRecord, MakeDrawdowns
 from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
 from backend.services.anchoring import reanchor_all, run_once
@@ -34,9 +34,9 @@ def ledger_record(record):
     return LedgerRecord(record.batch.root, record.leaf_index)
 
 
-def left(house, certificate):
-    opened = house.ledger.opened_certificate(*_where(house, certificate))
-    return None if opened is None else opened.left
+def remaining(house, certificate):
+    opened = house.ledger.certificate_balance(*_where(house, certificate))
+    return None if opened is None else opened.remaining
 
 
 def _where(house, certificate):
@@ -57,7 +57,7 @@ def quantity_check(house, consignment):
 
 def draw_elsewhere(house, certificate, declaration, steps):
     """What another server does: draws the certificate for a declaration, past our database."""
-    opened = house.ledger.opened_certificate(*_where(house, certificate))
+    opened = house.ledger.certificate_balance(*_where(house, certificate))
     if opened is None:
         with house.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
@@ -66,8 +66,8 @@ def draw_elsewhere(house, certificate, declaration, steps):
         _send(house, _activation_call(kept, ledger_record(kept)))
     _send(
         house,
-        DrawCertificates(
-            (Draw(ledger_record(house.record(certificate.id)), ledger_record(declaration.record), steps),)
+        MakeDrawdowns(
+            (LedgerDrawdown(ledger_record(house.record(certificate.id)), ledger_record(declaration.record), steps),)
         ),
     )
 
@@ -82,12 +82,12 @@ def _send(house, call, signer="anchorer"):
 def test_a_release_draws_its_certificate_and_only_then_stands_on_the_ledger(house):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
-    assert left(house, certificate) is None, "opened when first needed, not before"
+    assert remaining(house, certificate) is None, "opened when first needed, not before"
     release(house, consignment)
     house.settle()
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
     calls = [type(call) for _, call in house.ledger.mined("anchorer")]
-    assert calls.count(OpenCertificate) == calls.count(DrawCertificates) == 1
+    assert calls.count(ActivateCertificate) == calls.count(MakeDrawdowns) == 1
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -117,9 +117,9 @@ def test_many_releases_are_drawn_in_one_call(house):
     for consignment in consignments:
         release(house, consignment)
     house.settle(20)
-    drawings = [call for _, call in house.ledger.mined("anchorer") if isinstance(call, DrawCertificates)]
-    assert [len(drawing.draws) for drawing in drawings] == [12]
-    assert left(house, certificate) == 380_000
+    drawdown_sets = [call for _, call in house.ledger.mined("anchorer") if isinstance(call, MakeDrawdowns)]
+    assert [len(drawdown_set.drawdowns) for drawdown_set in drawdown_sets] == [12]
+    assert remaining(house, certificate) == 380_000
 
 
 def test_goods_of_two_certificates_are_taken_from_one_after_the_other(house):
@@ -128,7 +128,7 @@ def test_goods_of_two_certificates_are_taken_from_one_after_the_other(house):
     consignment = lodged(house, [first, second])
     release(house, consignment)
     house.settle()
-    assert (left(house, first), left(house, second)) == (0, 100_000)
+    assert (remaining(house, first), remaining(house, second)) == (0, 100_000)
 
 
 def test_a_statement_that_was_accepted_draws_nothing(house):
@@ -189,7 +189,7 @@ def test_parallel_releases_take_exactly_what_there_is(house):
         released = list(pool.map(attempt, consignments))
     house.settle()
     assert sum(released) == 10
-    assert left(house, certificate) == 0
+    assert remaining(house, certificate) == 0
 
 
 # What the ledger refuses
@@ -220,7 +220,7 @@ def test_a_release_whose_draw_the_ledger_refuses_is_undone_and_customs_are_told(
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.DETAINED
     assert not any(row.is_standing for row in rows(house, consignment))
     found = audit(house.ctx).discrepancies
-    assert {one.name for one in found} <= {"draw-unknown-to-database", "status-differs"}, found
+    assert {one.name for one in found} <= {"drawdown-unknown-to-database", "status-differs"}, found
 
 
 def test_after_an_undone_release_an_officer_may_release_with_another_certificate(house):
@@ -245,7 +245,7 @@ def test_one_refused_draw_does_not_hold_up_the_others(house):
     house.settle()
     assert house.consignment(bad.id).status is DeclarationStatus.DETAINED
     assert all(house.consignment(one.id).status is DeclarationStatus.RELEASED for one in good)
-    assert left(house, large) == 450_000
+    assert remaining(house, large) == 450_000
 
 
 def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
@@ -260,7 +260,7 @@ def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
     house.ledger.holding = False
     nonce = house.ledger.next_nonce("anchorer")
     house.ledger._state.balances[ledger_record(house.record(certificate.id))] = replace(
-        house.ledger.opened_certificate(*_where(house, certificate)), left=0
+        house.ledger.certificate_balance(*_where(house, certificate)), remaining=0
     )
     house.ledger.send(ours)
     assert house.ledger.next_nonce("anchorer") == nonce + 1
@@ -275,7 +275,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
     real = house.ledger.simulate
 
     def paused(call):
-        if isinstance(call, DrawCertificates | OpenCertificate):
+        if isinstance(call, MakeDrawdowns | ActivateCertificate):
             raise LedgerRefused("TraceLedgerPaused", error="TraceLedgerPaused", arguments={})
         return real(call)
 
@@ -286,7 +286,7 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.LODGED
     monkeypatch.undo()
     house.settle()
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
 
 
 # Crashes, reorganisations, older copies
@@ -324,8 +324,8 @@ def test_a_crash_while_drawing_draws_once(house, point, times):
     assert count[0] < times, "the point was never reached"
     house.ctx = calm
     house.settle()
-    assert left(house, certificate) == 300_000
-    assert len(list(house.ledger.drawings())) == 1
+    assert remaining(house, certificate) == 300_000
+    assert len(list(house.ledger.drawdown_sets())) == 1
     assert not audit(house.ctx).discrepancies
 
 
@@ -345,8 +345,8 @@ def test_draws_whose_blocks_vanish_are_made_again(house, depth):
     for _ in range(40):
         house.ledger.mine()
         run_once(house.ctx)
-    assert left(house, certificate) == 300_000
-    assert len(list(house.ledger.drawings())) == 1
+    assert remaining(house, certificate) == 300_000
+    assert len(list(house.ledger.drawdown_sets())) == 1
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
     assert not audit(house.ctx).discrepancies
 
@@ -357,7 +357,7 @@ def test_a_draw_that_an_older_copy_of_the_database_forgot_is_recognised(house):
     release(house, consignment)
     draw_elsewhere(house, certificate, consignment, 200_000)  # what the lost copy had done
     house.settle()
-    assert left(house, certificate) == 300_000, "drawn once, not twice"
+    assert remaining(house, certificate) == 300_000, "drawn once, not twice"
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -372,7 +372,7 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
     house.ledger.reorganise(len(house.ledger._blocks) - 1)
     reanchor_all(house.ctx)
     house.settle()
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
     assert not audit(house.ctx).discrepancies
 
@@ -392,16 +392,16 @@ def test_what_was_drawn_is_given_back_where_the_declaration_ended_otherwise(hous
     consignment = lodged(house, [certificate])
     release(house, consignment)
     run_once(house.ctx)
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
     rejected_elsewhere(house, consignment, status)
     house.settle()
     kept = house.consignment(consignment.id)
     assert kept.status is status
     assert kept.record.status == status
     assert kept.decisions[-1].undone
-    assert left(house, certificate) == 500_000
+    assert remaining(house, certificate) == 500_000
     (row,) = rows(house, consignment)
-    assert row.given_back_at is not None
+    assert row.refunded_at is not None
     assert not audit(house.ctx).discrepancies
 
 
@@ -428,7 +428,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     assert crashed
     house.ctx = calm
     house.settle()
-    assert left(house, certificate) == 500_000
+    assert remaining(house, certificate) == 500_000
     assert not audit(house.ctx).discrepancies
 
 
@@ -438,7 +438,7 @@ def test_a_withdrawal_forgets_what_was_never_drawn(house):
     declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
     assert rows(house, consignment) == []
-    assert left(house, certificate) is None
+    assert remaining(house, certificate) is None
 
 
 # The audit
@@ -464,12 +464,12 @@ def drawn_house(house):
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("UPDATE drawdown SET quantity = quantity + 1", "draw-differs"),
-        ("UPDATE drawdown SET set_root = zeroblob(32)", "draw-not-on-ledger"),
-        ("UPDATE drawdown SET position = 7", "draw-not-on-ledger"),
-        ("UPDATE drawdown SET refunded_at = made_at", "giving-back-differs"),
-        ("DELETE FROM drawdown", "draw-unknown-to-database"),
-        ("UPDATE drawdown SET refusal = 'x'", "release-without-draw"),
+        ("UPDATE drawdown SET quantity = quantity + 1", "drawdown-differs"),
+        ("UPDATE drawdown SET set_root = zeroblob(32)", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET position = 7", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET refunded_at = made_at", "refund-differs"),
+        ("DELETE FROM drawdown", "drawdown-unknown-to-database"),
+        ("UPDATE drawdown SET refusal = 'x'", "release-without-drawdown"),
     ],
 )
 def test_the_audit_finds_what_was_changed_behind_the_application(house, statement, name):
@@ -481,13 +481,13 @@ def test_the_audit_finds_what_was_changed_behind_the_application(house, statemen
 def test_the_audit_finds_a_draw_for_our_declaration_that_we_did_not_make(house):
     certificate, _, second = drawn_house(house)
     draw_elsewhere(house, certificate, second, 50_000)
-    assert {one.name for one in audit(house.ctx).discrepancies} == {"draw-unknown-to-database"}
+    assert {one.name for one in audit(house.ctx).discrepancies} == {"drawdown-unknown-to-database"}
 
 
 def test_the_audit_finds_a_balance_that_the_draws_do_not_explain(house):
     certificate, *_ = drawn_house(house)
     where = ledger_record(house.record(certificate.id))
-    house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], left=1)
+    house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], remaining=1)
     assert {one.name for one in audit(house.ctx).discrepancies} == {"balance-differs"}
 
 

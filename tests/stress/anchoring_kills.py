@@ -174,12 +174,12 @@ def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
 def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> None:
     with ground.opened() as ctx:
         _free_turn(ctx)
-        left = [nth]
+        remaining = [nth]
 
         def kill_here(reached: str) -> None:
             if reached == point:
-                left[0] -= 1
-                if left[0] == 0:
+                remaining[0] -= 1
+                if remaining[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         ctx = replace(ctx, reached=kill_here)

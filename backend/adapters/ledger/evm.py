@@ -19,23 +19,23 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerU
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
+    ActivateCertificate,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
     Announce,
     CancelAnnounced,
     CancelNonce,
+    CertificateBalance,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    Drawing,
-    GiveBack,
+    DrawdownSet,
     Head,
     LedgerCall,
-    OpenCertificate,
-    OpenedCertificate,
+    LedgerDrawdown,
+    MakeDrawdowns,
     PauseLedger,
     Receipt,
+    RefundDrawdown,
     RotateKey,
     Segments,
     SignedTransaction,
@@ -125,11 +125,11 @@ class EvmLedger:
         answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
         return bytes(answer) if any(answer) else None
 
-    def opened_certificate(self, root: bytes, leaf_index: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
         answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), leaf_index)
         quantity, remaining, issuer, valid_until = answer
-        return OpenedCertificate(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
+        return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
     def delay(self, call: LedgerCall) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
@@ -156,18 +156,18 @@ class EvmLedger:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
         return self._deployment.balance is not None
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         """Whether a draw was given back; None where there is no such drawing."""
-        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawing, "drawing"))
+        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawdown_set, "drawing"))
         return bool(word >> position & 1) if word else None
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Every drawing that the ledger's events tell of, in order; those of a block that left the chain are gone."""
         for event in self._events(self._balance(), (keccak(text=DRAWN),)):
             drawn = events.drawn(event)
-            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.drawing)
-            back = frozenset(position for position in range(len(drawn.draws)) if word >> position & 1)
-            yield Drawing(drawn, back, event.transaction_hash, event.block_number)
+            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
+            back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
+            yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
 
     def is_paused(self) -> bool:
         """Whether nothing is written now but suspensions and revocations."""
@@ -286,12 +286,12 @@ class EvmLedger:
                 return self._accreditation_call("reinstate", _word(key, "key"))
             case RotateKey(key, successor):
                 return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
-            case OpenCertificate():
+            case ActivateCertificate():
                 return self._balance_call(ACTIVATION_GAS, "open", *_activation(call))
-            case DrawCertificates(draws):
-                gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(draws)
+            case MakeDrawdowns(drawdowns):
+                gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(drawdowns)
                 return self._balance_call(gas, "draw", _drawdowns(call))
-            case GiveBack(drawn, position):
+            case RefundDrawdown(drawn, position):
                 return self._balance_call(REFUND_GAS, "giveBack", *_refund(drawn, position))
             case Announce(announced):
                 inner = self._contract_call(announced)
@@ -409,37 +409,37 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
     return dict(sorted(wanted.items()))
 
 
-def _activation(call: OpenCertificate) -> tuple[object, ...]:
+def _activation(call: ActivateCertificate) -> tuple[object, ...]:
     valid_until = NO_END if call.valid_until is None else _seconds(call.valid_until)
     statement = (_word(call.issuer_key, "key"), call.chapter, _seconds(call.issued_at), valid_until)
     certificate = (_word(call.certificate.root, "root"), call.certificate.leaf_index)
     return certificate, call.entry, [_word(node, "node of a path") for node in call.path], statement
 
 
-def _drawdowns(drawn: DrawCertificates) -> list[tuple[object, ...]]:
-    if not 0 < len(drawn.draws) <= MAX_DRAWDOWNS:
-        raise Invalid("a transaction makes 1 to 248 draws", draws=len(drawn.draws))
-    return [_drawdown(draw) for draw in drawn.draws]
+def _drawdowns(drawn: MakeDrawdowns) -> list[tuple[object, ...]]:
+    if not 0 < len(drawn.drawdowns) <= MAX_DRAWDOWNS:
+        raise Invalid("a transaction makes 1 to 248 draws", drawdowns=len(drawn.drawdowns))
+    return [_drawdown(drawdown) for drawdown in drawn.drawdowns]
 
 
-def _drawdown(draw: Draw) -> tuple[object, ...]:
-    if not 0 < draw.quantity <= LARGEST_QUANTITY:
-        raise Invalid("such a quantity cannot be drawn", quantity=draw.quantity)
-    certificate, declaration = draw.certificate, draw.declaration
+def _drawdown(drawdown: LedgerDrawdown) -> tuple[object, ...]:
+    if not 0 < drawdown.quantity <= LARGEST_QUANTITY:
+        raise Invalid("such a quantity cannot be drawn", quantity=drawdown.quantity)
+    certificate, declaration = drawdown.certificate, drawdown.declaration
     return (
         _word(certificate.root, "root"),
         certificate.leaf_index,
         _word(declaration.root, "root"),
         declaration.leaf_index,
-        draw.quantity,
+        drawdown.quantity,
     )
 
 
-def _refund(drawn: DrawCertificates, position: int) -> tuple[object, ...]:
-    if not 0 <= position < len(drawn.draws):
+def _refund(drawn: MakeDrawdowns, position: int) -> tuple[object, ...]:
+    if not 0 <= position < len(drawn.drawdowns):
         raise Invalid("there is no such draw", position=position)
-    path = Tree([draw.leaf for draw in drawn.draws]).proof(position).path
-    return _drawdown(drawn.draws[position]), drawn.drawing, position, list(path)
+    path = Tree([drawdown.leaf for drawdown in drawn.drawdowns]).proof(position).path
+    return _drawdown(drawn.drawdowns[position]), drawn.set_root, position, list(path)
 
 
 def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | None:

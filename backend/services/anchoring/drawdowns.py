@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import structlog
 
 from backend.domain import sd_jwt
-from backend.domain.drawdowns import CertificateDraw, Opening
+from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
-from backend.domain.ledger import Draw, DrawCertificates, GiveBack, LedgerRecord, OpenCertificate
+from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.rfc3339 import parse_timestamp
 from backend.domain.verdict import issued_at
@@ -28,8 +28,8 @@ def send_activations(ctx: AppContext) -> None:
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.activations_pending())
     each = IndependentSteps()
-    for opening in waiting:
-        each.attempt(_activate, ctx, opening)
+    for activation in waiting:
+        each.attempt(_activate, ctx, activation)
     each.finish()
 
 
@@ -41,26 +41,26 @@ def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
     return LedgerRecord(batch.root, record.leaf_index)
 
 
-def _activate(ctx: AppContext, opening: Opening) -> None:
+def _activate(ctx: AppContext, activation: Activation) -> None:
     with ctx.work(reading=True) as work:
-        certificate = work.records.get(opening.certificate_id)
+        certificate = work.records.get(activation.certificate_id)
     located = ledger_record(certificate)
     if located is None:
         return
-    if ctx.ledger.opened_certificate(located.root, located.leaf_index) is not None:
-        _note_active(ctx, opening)
+    if ctx.ledger.certificate_balance(located.root, located.leaf_index) is not None:
+        _note_active(ctx, activation)
         return
     try:
         call = _activation_call(certificate, located)
         ctx.ledger.simulate(call)
     except (LedgerRefused, Invalid) as refusal:
         if not _is_accreditation_pending(ctx, certificate):
-            _refuse_activation(ctx, opening, str(refusal)[:200])
+            _refuse_activation(ctx, activation, str(refusal)[:200])
         return
     transaction = signed(ctx, call, "anchorer")
     ctx.reached("opening-signed")
     with ctx.work() as work:
-        kept = work.drawdowns.find_activation(opening.certificate_id)
+        kept = work.drawdowns.find_activation(activation.certificate_id)
         if kept is None or kept.transaction is not None:
             return  # another worker was quicker
         transaction = keep(work, transaction)
@@ -79,13 +79,13 @@ def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> boo
     return any(change.transaction is None or change.transaction.is_open for change in changes)
 
 
-def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> OpenCertificate:
+def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> ActivateCertificate:
     record, proof = certificate.sd_jwt, certificate.proof
     issued = issued_at(record)
     assert proof is not None, "only anchored certificates are opened"
     if issued is None:
         raise Invalid("the certificate does not say when it was issued")
-    return OpenCertificate(
+    return ActivateCertificate(
         certificate=located,
         entry=certificate.entry.encode(),
         path=proof.path,
@@ -96,37 +96,37 @@ def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> OpenCe
     )
 
 
-def _note_active(ctx: AppContext, opening: Opening) -> None:
+def _note_active(ctx: AppContext, activation: Activation) -> None:
     with ctx.work() as work:
-        kept = work.drawdowns.find_activation(opening.certificate_id)
+        kept = work.drawdowns.find_activation(activation.certificate_id)
         if kept is not None and kept.transaction is None:
             kept.is_known = True
             work.commit()
 
 
-def _refuse_activation(ctx: AppContext, opening: Opening, why: str) -> None:
+def _refuse_activation(ctx: AppContext, activation: Activation, why: str) -> None:
     """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
     if why.startswith("TraceLedger"):
-        log.warning("a certificate waits to be opened", certificate=opening.certificate_id, why=why)
+        log.warning("a certificate waits to be opened", certificate=activation.certificate_id, why=why)
         return
-    log.error("the ledger does not open a certificate", certificate=opening.certificate_id, why=why)
+    log.error("the ledger does not open a certificate", certificate=activation.certificate_id, why=why)
     ctx.reached("before-undo-commit")
     with ctx.work() as work:
-        kept = work.drawdowns.find_activation(opening.certificate_id)
+        kept = work.drawdowns.find_activation(activation.certificate_id)
         if kept is None or kept.transaction is not None:
             return
         kept.refusal = why
-        for declaration_id in _waiting_for(work, opening.certificate_id):
+        for declaration_id in _waiting_for(work, activation.certificate_id):
             revert_release(ctx, work, declaration_id, why)
         work.commit()
 
 
 def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
-    waiting = [draw for draw in work.drawdowns.of_certificate(certificate_id) if draw.drawing is None]
-    return list(dict.fromkeys(draw.declaration_id for draw in waiting))
+    waiting = [drawdown for drawdown in work.drawdowns.of_certificate(certificate_id) if drawdown.set_root is None]
+    return list(dict.fromkeys(drawdown.declaration_id for drawdown in waiting))
 
 
-MOST_DRAWS = 248
+MAX_DRAWDOWNS = 248
 """As many as one call can make."""
 LOOKED_AT = 2_000
 """Draws that are looked at in one round."""
@@ -138,8 +138,8 @@ _WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
 class Wanted:
     """A draw that waits, with its certificate and its declaration on the ledger."""
 
-    row: CertificateDraw
-    draw: Draw
+    row: Drawdown
+    drawdown: LedgerDrawdown
 
 
 Wants = list[list[Wanted]]
@@ -157,7 +157,7 @@ def send_drawdowns(ctx: AppContext) -> None:
         for refused in [want for want in chosen if want not in willing]:
             _settle_refused(ctx, refused)
         if willing:
-            _send_draws(ctx, willing)
+            _send_call(ctx, willing)
 
 
 def _ready(work: UnitOfWork) -> Wants:
@@ -165,11 +165,11 @@ def _ready(work: UnitOfWork) -> Wants:
     found: dict[str, list[Wanted]] = {}
     held_up: set[str] = set()
     for row in work.drawdowns.pending(LOOKED_AT):
-        draw = _draw(work, row)
-        if draw is None:
+        drawdown = _draw(work, row)
+        if drawdown is None:
             held_up.add(row.declaration_id)
         else:
-            found.setdefault(row.declaration_id, []).append(Wanted(row, draw))
+            found.setdefault(row.declaration_id, []).append(Wanted(row, drawdown))
     return [wanted for declaration_id, wanted in found.items() if declaration_id not in held_up]
 
 
@@ -178,15 +178,15 @@ def _first_call(wants: Wants) -> tuple[Wants, Wants]:
     count = 0
     for number, wanted in enumerate(wants):
         count += len(wanted)
-        if count > MOST_DRAWS and number > 0:
+        if count > MAX_DRAWDOWNS and number > 0:
             return wants[:number], wants[number:]
     return wants, []
 
 
-def _drawdown_call(wants: Wants) -> tuple[DrawCertificates, list[Wanted]]:
+def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
     """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
-    ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.draw.leaf)
-    return DrawCertificates(tuple(one.draw for one in ordered)), ordered
+    ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.drawdown.leaf)
+    return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
 
 
 def _accepted(ctx: AppContext, wants: Wants) -> Wants:
@@ -223,9 +223,9 @@ def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
     except LedgerRefused as refusal:
         why = _told(refusal)
     if why.startswith("CertificateBalanceAlreadyDrawn"):
-        _note_known(ctx, _drawdown_call([wanted])[1], call.drawing)
+        _note_known(ctx, _drawdown_call([wanted])[1], call.set_root)
     elif why.startswith("CertificateBalanceNotOpened"):
-        _ask_to_open(ctx, wanted)
+        _request_activation(ctx, wanted)
     elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
         ctx.reached("before-undo-commit")
         with ctx.work() as work:
@@ -243,19 +243,19 @@ def _told(refusal: LedgerRefused) -> str:
     return " ".join([str(refusal), *about])[:200]
 
 
-def _ask_to_open(ctx: AppContext, wanted: list[Wanted]) -> None:
+def _request_activation(ctx: AppContext, wanted: list[Wanted]) -> None:
     """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
     with ctx.work() as work:
         for one in wanted:
-            opening = work.drawdowns.find_activation(one.row.certificate_id)
-            if opening is None:
-                work.add(Opening(one.row.certificate_id, ctx.now()))
-            elif opening.is_known:
-                opening.is_known = False
+            activation = work.drawdowns.find_activation(one.row.certificate_id)
+            if activation is None:
+                work.add(Activation(one.row.certificate_id, ctx.now()))
+            elif activation.is_known:
+                activation.is_known = False
         work.commit()
 
 
-def _send_draws(ctx: AppContext, wants: Wants) -> None:
+def _send_call(ctx: AppContext, wants: Wants) -> None:
     call, ordered = _drawdown_call(wants)
     transaction = signed(ctx, call, "anchorer")
     ctx.reached("draw-signed")
@@ -267,7 +267,7 @@ def _send_draws(ctx: AppContext, wants: Wants) -> None:
         transaction = keep(work, transaction)
         for position, one in enumerate(ordered):
             row = waiting[one.row.id]
-            row.transaction, row.drawing, row.position = transaction, call.drawing, position
+            row.transaction, row.set_root, row.position = transaction, call.set_root, position
         work.commit()
     ctx.reached("draw-kept")
     send(ctx, transaction)
@@ -282,44 +282,44 @@ def _without_known(ctx: AppContext, wants: Wants) -> Wants:
 
     The events are read only where the two counts of a certificate differ.
     """
-    suspects = {one.draw.certificate for wanted in wants for one in wanted if _counts_differ(ctx, one)}
+    suspects = {one.drawdown.certificate for wanted in wants for one in wanted if _counts_differ(ctx, one)}
     if not suspects:
         return wants
     known = {}
-    for drawing in ctx.ledger.drawings():
-        for position, draw in enumerate(drawing.drawn.draws):
-            if draw.certificate in suspects and position not in drawing.given_back:
-                known[draw] = (drawing.drawn.drawing, position)
+    for drawdown_set in ctx.ledger.drawdown_sets():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if drawdown.certificate in suspects and position not in drawdown_set.refunded:
+                known[drawdown] = (drawdown_set.made.set_root, position)
     rest = []
     for wanted in wants:
-        if all(one.draw in known for one in wanted):
+        if all(one.drawdown in known for one in wanted):
             for one in wanted:
-                _note_known(ctx, [one], *known[one.draw])
+                _note_known(ctx, [one], *known[one.drawdown])
         else:
             rest.append(wanted)
     return rest
 
 
 def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
-    certificate = one.draw.certificate
-    opened = ctx.ledger.opened_certificate(certificate.root, certificate.leaf_index)
+    certificate = one.drawdown.certificate
+    opened = ctx.ledger.certificate_balance(certificate.root, certificate.leaf_index)
     if opened is None:
         return False
     with ctx.work(reading=True) as work:
         sent = sum(
-            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.drawing is not None
+            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.set_root is not None
         )
-    return opened.quantity - opened.left > sent
+    return opened.quantity - opened.remaining > sent
 
 
-def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawing: bytes, position: int = 0) -> None:
-    log.warning("draws were found on the ledger", drawing=drawing.hex())
+def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
+    log.warning("draws were found on the ledger", drawdown_set=drawdown_set.hex())
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
         for number, one in enumerate(ordered, position):
             row = waiting.get(one.row.id)
             if row is not None:
-                row.drawing, row.position, row.made_at = drawing, number, ctx.now()
+                row.set_root, row.position, row.made_at = drawdown_set, number, ctx.now()
         work.commit()
 
 
@@ -332,28 +332,28 @@ def send_refunds(ctx: AppContext) -> None:
         waiting = list(work.drawdowns.to_refund())
     each = IndependentSteps()
     for row in waiting:
-        each.attempt(_give_back, ctx, row)
+        each.attempt(_refund_one, ctx, row)
     each.finish()
 
 
-def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
-    assert row.drawing is not None, "only what was sent is given back"
+def _refund_one(ctx: AppContext, row: Drawdown) -> None:
+    assert row.set_root is not None, "only what was sent is given back"
     assert row.position is not None, "a draw has its position with its drawing"
-    given = ctx.ledger.is_given_back(row.drawing, row.position)
+    given = ctx.ledger.is_refunded(row.set_root, row.position)
     if given is None:
         return  # the draw itself is not mined yet
     if given:
-        _note_given_back(ctx, row)
+        _note_refunded(ctx, row)
         return
-    drawn = _drawing_of(ctx, row.drawing)
+    drawn = _set_of(ctx, row.set_root)
     if drawn is None:
-        log.error("a draw cannot be given back: its drawing is not known", draw=row.id)
+        log.error("a draw cannot be given back: its drawing is not known", drawdown=row.id)
         return
-    call = GiveBack(drawn, row.position)
+    call = RefundDrawdown(drawn, row.position)
     try:
         ctx.ledger.simulate(call)
     except LedgerRefused as refusal:
-        log.warning("a draw waits to be given back", draw=row.id, why=str(refusal)[:200])
+        log.warning("a draw waits to be given back", drawdown=row.id, why=str(refusal)[:200])
         return
     transaction = signed(ctx, call, "anchorer")
     ctx.reached("back-signed")
@@ -369,25 +369,27 @@ def _give_back(ctx: AppContext, row: CertificateDraw) -> None:
     ctx.reached("back-sent")
 
 
-def _drawing_of(ctx: AppContext, drawing: bytes) -> DrawCertificates | None:
+def _set_of(ctx: AppContext, drawdown_set: bytes) -> MakeDrawdowns | None:
     """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
     with ctx.work(reading=True) as work:
-        rows = work.drawdowns.in_set(drawing)
-        draws = [draw for row in rows if (draw := _draw(work, row)) is not None]
-    if draws and DrawCertificates(tuple(draws)).drawing == drawing:
-        return DrawCertificates(tuple(draws))
-    return next((found.drawn for found in ctx.ledger.drawings() if found.drawn.drawing == drawing), None)
+        rows = work.drawdowns.in_set(drawdown_set)
+        drawdowns = [drawdown for row in rows if (drawdown := _draw(work, row)) is not None]
+    if drawdowns and MakeDrawdowns(tuple(drawdowns)).set_root == drawdown_set:
+        return MakeDrawdowns(tuple(drawdowns))
+    return next((found.made for found in ctx.ledger.drawdown_sets() if found.made.set_root == drawdown_set), None)
 
 
-def _draw(work: UnitOfWork, row: CertificateDraw) -> Draw | None:
+def _draw(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
     certificate = ledger_record(work.records.get(row.certificate_id))
     declaration = ledger_record(work.records.get(row.declaration_id))
-    return None if certificate is None or declaration is None else Draw(certificate, declaration, row.quantity)
+    return (
+        None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
+    )
 
 
-def _note_given_back(ctx: AppContext, row: CertificateDraw) -> None:
+def _note_refunded(ctx: AppContext, row: Drawdown) -> None:
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is not None:
-            kept.given_back_at = ctx.now()
+            kept.refunded_at = ctx.now()
             work.commit()

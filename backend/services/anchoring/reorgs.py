@@ -63,11 +63,11 @@ def reanchor_all(ctx: AppContext) -> int:
             requeue(work, transaction)
         for accreditation in work.accreditation_changes.ended(HAS_IT):
             accreditation.ended = None
-        for opening in work.drawdowns.activations():
-            opening.is_known = False
-        for draw in work.drawdowns.all():
-            if draw.is_standing:
-                draw.requeue()
+        for activation in work.drawdowns.activations():
+            activation.is_known = False
+        for drawdown in work.drawdowns.all():
+            if drawdown.is_standing:
+                drawdown.requeue()
         for change in work.status_changes.settled():
             change.settled = None
         batches = work.batches.all()

@@ -16,7 +16,7 @@ from backend.domain.ledger import ChangeStatuses
 from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
 from backend.services.anchoring.transactions import keep, send, signed
-from backend.services.drawdowns import give_back
+from backend.services.drawdowns import refund
 from backend.services.ports import AppContext
 from backend.services.records import change_status
 from backend.store.unit_of_work import UnitOfWork
@@ -151,7 +151,7 @@ def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
     return True
 
 
-GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
+REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 """Ends of a declaration that give back what it drew."""
 
 
@@ -161,14 +161,16 @@ def revert_release(ctx: AppContext, work: UnitOfWork, declaration_id: str, why: 
     It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
     refused, the audit names it, and the release stands as a matter of fact.
     """
-    draws = [
-        draw for draw in work.drawdowns.of_declaration(declaration_id) if draw.drawing is None and draw.refusal is None
+    drawdowns = [
+        drawdown
+        for drawdown in work.drawdowns.of_declaration(declaration_id)
+        if drawdown.set_root is None and drawdown.refusal is None
     ]
-    for draw in draws:
-        draw.refusal = why
+    for drawdown in drawdowns:
+        drawdown.refusal = why
     log.error("the ledger refuses to draw a certificate", declaration=declaration_id, why=why)
     release = _unsent_release(work, declaration_id)
-    if release is None or any(draw.made_at is not None for draw in draws):
+    if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
         return
     consignment = work.consignments.get(declaration_id)
     now = ctx.now()
@@ -214,5 +216,5 @@ def adopt_ledger_status(ctx: AppContext, work: UnitOfWork, change: StatusChange,
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)
     consignment.follow(ended, why, Event(str(uuid4()), step, now, now, note=why))
-    if ended in GIVING_BACK:
-        give_back(ctx, work, consignment.id)
+    if ended in REFUNDING:
+        refund(ctx, work, consignment.id)

@@ -218,7 +218,7 @@ def on_mined(ctx: AppContext, transaction: OutboundTransaction, receipt: Receipt
                 batch.transaction_hash = receipt.transaction_hash
                 on_anchored(ctx, work, batch, receipt.block_time, receipt.block_number, is_final)
             if is_final:
-                _note_drawn(work, kept, receipt.block_time)
+                _note_drawdowns(work, kept, receipt.block_time)
         settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
         ctx.reached("before-receipt-commit")
         work.commit()
@@ -236,21 +236,21 @@ def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatc
     _requeue_drawdowns(work, kept)
 
 
-def _note_drawn(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
-    for draw in work.drawdowns.sent_by(kept):
-        draw.made_at = draw.made_at or time
-    for draw in work.drawdowns.refunded_by(kept):
-        draw.given_back_at = time
+def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
+    for drawdown in work.drawdowns.sent_by(kept):
+        drawdown.made_at = drawdown.made_at or time
+    for drawdown in work.drawdowns.refunded_by(kept):
+        drawdown.refunded_at = time
 
 
 def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
     """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
-    for opening in work.drawdowns.activations_sent_by(kept):
-        opening.transaction = None
-    for draw in work.drawdowns.sent_by(kept):
-        draw.requeue()
-    for draw in work.drawdowns.refunded_by(kept):
-        draw.refund_transaction = None
+    for activation in work.drawdowns.activations_sent_by(kept):
+        activation.transaction = None
+    for drawdown in work.drawdowns.sent_by(kept):
+        drawdown.requeue()
+    for drawdown in work.drawdowns.refunded_by(kept):
+        drawdown.refund_transaction = None
 
 
 def on_anchored(
@@ -288,8 +288,8 @@ def revert_to_sent(ctx: AppContext, work: UnitOfWork, kept: OutboundTransaction)
     batch = work.batches.sent_by(kept)
     if batch is not None:
         batch.state, batch.anchored_at, batch.block = ProofState.SUBMITTED, None, None
-    for draw in work.drawdowns.refunded_by(kept):
-        draw.given_back_at = None
+    for drawdown in work.drawdowns.refunded_by(kept):
+        drawdown.refunded_at = None
 
 
 def revert_to_sealed(batch: SealedBatch, trouble: str | None = None) -> None:
