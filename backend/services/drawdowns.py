@@ -2,7 +2,7 @@
 
 A release needs enough left by our own count and by the ledger's. Its draws are kept with the decision, in one unit of
 work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
-release does (services/anchoring/drawing.py), so that what another server drew meanwhile cannot be drawn twice either.
+release does (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
 from collections.abc import Mapping
