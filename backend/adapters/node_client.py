@@ -23,7 +23,7 @@ from backend.domain import bundle_verification, strict_json, trust
 from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import FactSource, ledger_of
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.ledger import Accreditation, AnchoredBatch, Segments
 from backend.domain.message import Message, message_of
 from backend.domain.records import ProofState
 from backend.domain.trust import MalformedTrust, Trust, Trusted
@@ -266,7 +266,7 @@ class _Reading:
             gone = Unknown(str(anchor.block), "anchor-missing") if self._may_be_gone(one, anchor, ledger) else None
             absent = gone or Unknown("the ledger shows no such record", "ledger-not-consulted")
             return LedgerFacts(self._as_of, gone, absent, accreditation)
-        status = self._status(anchor, proof.place) if proof.place < batch.lanes.size else 0
+        status = self._status(anchor, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
         return LedgerFacts(self._as_of, batch, status, accreditation, state, block)
 
     def _trusted_ledger(self, anchor: Anchor) -> Trusted:
@@ -299,10 +299,10 @@ class _Reading:
         anchored_at, number, anchorer, *ends = self._node.words(anchor.ledger, data, 7, self.block.number)
         if anchored_at == 0:
             return None
-        return AnchoredBatch(anchor.root, _moment(anchored_at), number, anchorer, Lanes(*ends))
+        return AnchoredBatch(anchor.root, _moment(anchored_at), number, anchorer, Segments(*ends))
 
-    def _status(self, anchor: Anchor, place: int) -> int:
-        data = f"{STATUS_OF}{anchor.root.hex()}{place:064x}"
+    def _status(self, anchor: Anchor, leaf_index: int) -> int:
+        data = f"{STATUS_OF}{anchor.root.hex()}{leaf_index:064x}"
         return self._node.words(anchor.ledger, data, 1, self.block.number)[0]
 
     def _accreditation(self, ledger: Trusted, one: Evidence) -> Accreditation | None:

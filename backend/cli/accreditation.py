@@ -1,4 +1,4 @@
-"""``provenport chain accredit|suspend|reinstate|pending|cancel``: the authority's acts, and the guardian's veto.
+"""``provenport chain accredit|suspend|reinstate|pending|cancel``: changes of accreditations, and the guardian's veto.
 
 They write to the database beside a running server, whose worker takes them to the ledger.
 """
@@ -13,7 +13,7 @@ import click
 
 from backend.cli.language import _
 from backend.domain.errors import NotFound
-from backend.domain.outbox import AccreditationAct
+from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Person, Role
 from backend.services.ports import AppContext
 from backend.settings import Settings
@@ -42,7 +42,7 @@ def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | No
     """Accredit ORGANISATION_ID's key for what its role issues."""
     from backend.services import accreditation
 
-    _act(
+    _change(
         as_json,
         email,
         lambda ctx, person: accreditation.accredit(
@@ -57,7 +57,7 @@ def suspend(organisation_id: str, email: str, as_json: bool) -> None:
     """Stop standing behind ORGANISATION_ID's key, from now on. This is never delayed."""
     from backend.services import accreditation
 
-    _act(as_json, email, lambda ctx, person: accreditation.suspend(ctx, person, organisation_id))
+    _change(as_json, email, lambda ctx, person: accreditation.suspend(ctx, person, organisation_id))
 
 
 @click.command()
@@ -66,37 +66,38 @@ def reinstate(organisation_id: str, email: str, as_json: bool) -> None:
     """Stand behind ORGANISATION_ID's key again."""
     from backend.services import accreditation
 
-    _act(as_json, email, lambda ctx, person: accreditation.reinstate(ctx, person, organisation_id))
+    _change(as_json, email, lambda ctx, person: accreditation.reinstate(ctx, person, organisation_id))
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def pending(as_json: bool) -> None:
-    """List the authority's acts that were not done yet: asked, announced, being cancelled."""
+    """List the authority's changes of accreditations that were not done yet: asked, announced, being cancelled."""
     from backend.runtime.context import opened
     from backend.services import accreditation
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        found = [_told(act) for act in accreditation.pending(ctx)]
+        found = [_told(change) for change in accreditation.pending(ctx)]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    for act in found:
+    for change in found:
         click.echo(
-            f"{act['id']}  {act['act']:<10} key {act['key'][:16]}…  {act['state']}  {act['dueAt'] or ''}".rstrip()
+            f"{change['id']}  {change['operation']:<10} key {change['key'][:16]}…  "
+            f"{change['state']}  {change['dueAt'] or ''}".rstrip()
         )
     click.echo(
-        _("{count} acts wait. Cancel one with: provenport chain cancel ID", count=len(found))
+        _("{count} changes wait. Cancel one with: provenport chain cancel ID", count=len(found))
         if found
-        else _("No acts wait.")
+        else _("No changes wait.")
     )
 
 
 @click.command()
-@click.argument("act_id")
+@click.argument("change_id")
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
-def cancel(act_id: str, as_json: bool) -> None:
-    """Cancel the act ACT_ID as the guardian, before it is done.
+def cancel(change_id: str, as_json: bool) -> None:
+    """Cancel the change CHANGE_ID as the guardian, before it is done.
 
     The guardian's key must be the one that is kept in the data folder; another guardian cancels with its own wallet.
     """
@@ -104,20 +105,22 @@ def cancel(act_id: str, as_json: bool) -> None:
     from backend.services import accreditation
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        act = accreditation.cancel(ctx, act_id)
-    click.echo(json.dumps(_told(act), indent=2) if as_json else _("Asked. The server cancels it with its next round."))
+        change = accreditation.cancel(ctx, change_id)
+    click.echo(
+        json.dumps(_told(change), indent=2) if as_json else _("Asked. The server cancels it with its next round.")
+    )
 
 
-def _act(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationAct]) -> None:
+def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationChange]) -> None:
     from backend.runtime.context import opened
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        act = what(ctx, _person(ctx, email))
-    told = _told(act)
+        change = what(ctx, _person(ctx, email))
+    told = _told(change)
     click.echo(
         json.dumps(told, indent=2)
         if as_json
-        else _("Asked: {act}, act {id}. The server does it.", act=told["act"], id=act.id)
+        else _("Asked: {operation}, change {id}. The server does it.", operation=told["operation"], id=change.id)
     )
 
 
@@ -129,21 +132,21 @@ def _person(ctx: AppContext, email: str) -> Person:
     return person
 
 
-def _told(act: AccreditationAct) -> dict[str, Any]:
+def _told(change: AccreditationChange) -> dict[str, Any]:
     return {
-        "id": act.id,
-        "act": act.verb,
-        "key": act.thumbprint,
-        "askedAt": act.asked_at.isoformat(),
-        "dueAt": act.due_at and act.due_at.isoformat(),
-        "state": _state(act),
+        "id": change.id,
+        "operation": change.operation,
+        "key": change.thumbprint,
+        "askedAt": change.asked_at.isoformat(),
+        "dueAt": change.due_at and change.due_at.isoformat(),
+        "state": _state(change),
     }
 
 
-def _state(act: AccreditationAct) -> str:
-    if act.cancel_asked_at is not None:
+def _state(change: AccreditationChange) -> str:
+    if change.cancel_asked_at is not None:
         return "being cancelled"
-    return "asked" if act.announcement is None else "announced"
+    return "asked" if change.announcement is None else "announced"
 
 
 def _chapters(typed: str | None) -> list[int] | None:

@@ -126,7 +126,7 @@ def deploy(again: bool, as_json: bool) -> None:
         safeguards,
     )
     from backend.runtime.context import opened
-    from backend.services.anchoring import begin_anew
+    from backend.services.anchoring import reanchor_all
 
     settings = _settings(None)
     with _server_told(), chain_alone(settings) as (folder, chain, accounts):
@@ -144,7 +144,7 @@ def deploy(again: bool, as_json: bool) -> None:
         if old is not None:
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
             with opened(settings) as ctx:
-                count = begin_anew(ctx)
+                count = reanchor_all(ctx)
         fresh.write(folder.deployment)
     if as_json:
         told = {"ledger": fresh.ledger, "chainId": fresh.chain_id, "block": fresh.block, "batchesToAnchorAgain": count}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from backend.domain.kinds import KINDS, Kind, Lane
-from backend.domain.ledger import Lanes
+from backend.domain.ledger import Segments
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.message import Message
 
@@ -55,15 +55,15 @@ class Batch:
         return self.tree.root
 
     @property
-    def lanes(self) -> Lanes:
+    def segments(self) -> Segments:
         """Where the lanes end."""
         standing = [KINDS[entry.kind].lane for entry in self.entries]
         ends = [bisect_right(standing, lane) for lane in Lane]
-        return Lanes(ends[0], ends[1], ends[2], len(self.entries))
+        return Segments(ends[0], ends[1], ends[2], len(self.entries))
 
-    def proof(self, place: int) -> InclusionProof:
+    def proof(self, leaf_index: int) -> InclusionProof:
         """The inclusion proof of the entry at this place."""
-        return self.tree.proof(place)
+        return self.tree.proof(leaf_index)
 
     def proofs(self) -> list[InclusionProof]:
         """The inclusion proofs of all entries, in order."""
@@ -72,8 +72,8 @@ class Batch:
 
 def seal(entries: Sequence[Entry]) -> Batch:
     """Close a batch. The entries must already stand in the order of their lanes."""
-    lanes = [KINDS[entry.kind].lane for entry in entries]
-    if lanes != sorted(lanes):
+    segments = [KINDS[entry.kind].lane for entry in entries]
+    if segments != sorted(segments):
         raise ValueError("entries must stand in the order of their lanes")
     if len(entries) > LARGEST_BATCH:
         raise ValueError(Message("a batch holds at most {most} entries", most=LARGEST_BATCH))

@@ -87,7 +87,7 @@ def _written(one: Evidence) -> dict[str, Any]:
         "entry": {"kind": int(one.kind), "quantity": str(one.quantity)},
         "proof": proof
         and {
-            "leafIndex": proof.place,
+            "leafIndex": proof.leaf_index,
             "treeSize": proof.size,
             "inclusionPath": [node.hex() for node in proof.path],
         },

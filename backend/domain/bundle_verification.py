@@ -153,7 +153,7 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
     stated, anchor, proof = signed.snapshot, one.anchor, one.proof
     if anchor is None or proof is None:
         return LedgerFacts(stated.read_at, NOT_SEALED, NOT_SEALED, NOT_AT_HAND)
-    reading = stated.of(anchor.root, proof.place)
+    reading = stated.of(anchor.root, proof.leaf_index)
     kept = one.record.header.get("kid")
     if (
         reading is None

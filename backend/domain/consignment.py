@@ -46,7 +46,7 @@ class NamedPaper:
 
 
 @dataclass(eq=False)
-class Draw:
+class PlannedDrawdown:
     """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
 
     ``certificate_id`` is the first record of the certificate's line: a statement keeps its draws when it is confirmed.
@@ -74,7 +74,7 @@ class Consignment:
     arrived_at: datetime | None = None
     released_at: datetime | None = None
     papers: list[NamedPaper] = field(default_factory=list)
-    draws: list[Draw] = field(default_factory=list)
+    planned_drawdowns: list[PlannedDrawdown] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     decisions: list[DecisionTaken] = field(default_factory=list)
 
@@ -84,7 +84,7 @@ class Consignment:
         self.decisions.append(decision)
         self._leave(event)
 
-    def undo_release(self, why: str, event: Event) -> None:
+    def revert_release(self, why: str, event: Event) -> None:
         """Hold goods back whose release the ledger did not take: an officer has to decide anew."""
         for taken in self.decisions:
             if taken.decision is Decision.RELEASE and taken.undone is None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from backend.domain.batch import QUANTITY_STEPS
-from backend.domain.consignment import Draw
+from backend.domain.consignment import PlannedDrawdown
 from backend.domain.fields import Document
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.declaration import Declaration
@@ -23,7 +23,7 @@ class Paper:
     document: Document
 
 
-def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[Draw] = ()) -> list[Check]:
+def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[PlannedDrawdown] = ()) -> list[Check]:
     """Checks across documents, each about the paper that it compares with the declaration.
 
     ``drawn`` is what earlier declarations take from the certificates among the papers.
@@ -102,7 +102,9 @@ def _goods(declaration: Declaration, hs_code: str, paper: Paper) -> Check:
     return _match("MATCH_HS_CODE", hs_code[:6] in declared, "hs-code", values, paper)
 
 
-def _quantities(declaration: Declaration, certificates: Sequence[Paper], drawn: Sequence[Draw]) -> list[Check]:
+def _quantities(
+    declaration: Declaration, certificates: Sequence[Paper], drawn: Sequence[PlannedDrawdown]
+) -> list[Check]:
     """Goods declared under a heading, those of earlier declarations included, may not exceed what is certified."""
     covered: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     first: dict[str, Paper] = {}
@@ -122,7 +124,7 @@ def _quantities(declaration: Declaration, certificates: Sequence[Paper], drawn: 
 
 
 def _quantity(
-    goods: tuple[str, str], quantity: Decimal, certified: Decimal | None, drawn: Sequence[Draw], paper: Paper
+    goods: tuple[str, str], quantity: Decimal, certified: Decimal | None, drawn: Sequence[PlannedDrawdown], paper: Paper
 ) -> Check:
     unit = goods[1]
     values = {"declared": f"{quantity} {unit}"}
@@ -130,11 +132,11 @@ def _quantity(
         outcome = Outcome.INDETERMINATE
         return Check("MATCH_QUANTITY", outcome, "units-differ", values, ActionBy.MERCHANT, paper.record)
     values["stated"] = f"{certified} {unit}"
-    used = Decimal(sum(draw.quantity for draw in drawn)) / QUANTITY_STEPS
+    used = Decimal(sum(drawdown.quantity for drawdown in drawn)) / QUANTITY_STEPS
     if quantity > certified or quantity + used <= certified:
         return _match("MATCH_QUANTITY", quantity <= certified, "quantity", values, paper)
     # Where an earlier declaration had several certificates to draw from, this one may have been spared.
-    outcome = Outcome.INDETERMINATE if any(draw.is_shared for draw in drawn) else Outcome.FAIL
+    outcome = Outcome.INDETERMINATE if any(drawdown.is_shared for drawdown in drawn) else Outcome.FAIL
     values["used"] = f"{used.normalize():f} {unit}"
     return Check("MATCH_QUANTITY", outcome, "quantity-already-declared", values, ActionBy.MERCHANT, paper.record)
 

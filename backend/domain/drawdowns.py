@@ -11,25 +11,25 @@ from datetime import datetime
 from decimal import Decimal
 
 from backend.domain.batch import QUANTITY_STEPS
-from backend.domain.consignment import Draw
-from backend.domain.outbox import Sending
+from backend.domain.consignment import PlannedDrawdown
+from backend.domain.outbox import OutboundTransaction
 from backend.domain.verdict import ActionBy, Check, Outcome
 
 
 @dataclass(eq=False)
-class Opening:
+class Activation:
     """A certificate that the ledger is to open, so that it can be drawn. ``refusal`` is why it never will."""
 
     certificate_id: str
     asked_at: datetime
-    sending: Sending | None = None
+    transaction: OutboundTransaction | None = None
     refusal: str | None = None
     is_known: bool = False
     """Whether the ledger had it open already: somebody else's doing, or an older copy of the database."""
 
 
 @dataclass(eq=False)
-class CertificateDraw:
+class Drawdown:
     """A part of a certificate's quantity for a declaration, from the release until it is given back, if it ever is.
 
     ``line_id`` is the first record of the certificate's line. ``drawing`` and ``position`` tell where it stands on the
@@ -38,34 +38,34 @@ class CertificateDraw:
 
     id: str
     certificate_id: str
-    line_id: str
+    original_id: str
     declaration_id: str
     quantity: int
     asked_at: datetime
-    sending: Sending | None = None
-    drawing: bytes | None = None
+    transaction: OutboundTransaction | None = None
+    set_root: bytes | None = None
     position: int | None = None
     made_at: datetime | None = None
     refusal: str | None = None
-    back_asked_at: datetime | None = None
-    back_sending: Sending | None = None
-    given_back_at: datetime | None = None
+    refund_asked_at: datetime | None = None
+    refund_transaction: OutboundTransaction | None = None
+    refunded_at: datetime | None = None
 
     @property
     def is_standing(self) -> bool:
         """Whether it counts: made or on its way, and not given back."""
-        return self.refusal is None and self.given_back_at is None
+        return self.refusal is None and self.refunded_at is None
 
-    def ask_again(self) -> None:
+    def requeue(self) -> None:
         """Wait for a new transaction."""
-        self.sending = self.drawing = self.position = None
+        self.transaction = self.set_root = self.position = None
 
-    def give_back(self, now: datetime) -> None:
+    def refund(self, now: datetime) -> None:
         """Give it back; one that was never sent is simply forgotten."""
-        if self.drawing is None:
+        if self.set_root is None:
             self.refusal = self.refusal or "the declaration ended before it was drawn"
         else:
-            self.back_asked_at = self.back_asked_at or now
+            self.refund_asked_at = self.refund_asked_at or now
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Count:
     """What is known of one certificate's quantity: by our own draws, and drawn on the ledger by nobody of ours."""
 
     certificate_id: str
-    line_id: str
+    original_id: str
     quantity: int
     unit_code: str
     ours: int
@@ -82,7 +82,7 @@ class Count:
     """Why the ledger could not be asked, if so."""
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """What can still be drawn."""
         return max(0, self.quantity - self.ours - self.elsewhere)
 
@@ -103,17 +103,17 @@ class Shares:
     checks: tuple[Check, ...]
 
 
-def share_out(wanted: Sequence[Draw], counts: Mapping[str, Count]) -> Shares:
+def share_out(wanted: Sequence[PlannedDrawdown], counts: Mapping[str, Count]) -> Shares:
     """Take declared goods from the certificates that cover them, in the order in which they are named.
 
     ``counts`` are by first record of the line; certificates that cannot be drawn have none. Goods that no certificate
     in their unit covers take nothing: other checks tell of them.
     """
     goods: dict[tuple[str, str, int], list[Count]] = defaultdict(list)
-    for draw in wanted:
-        count = counts.get(draw.certificate_id)
-        if count is not None and count.unit_code == draw.unit_code:
-            goods[draw.heading, draw.unit_code, draw.quantity].append(count)
+    for drawdown in wanted:
+        count = counts.get(drawdown.certificate_id)
+        if count is not None and count.unit_code == drawdown.unit_code:
+            goods[drawdown.heading, drawdown.unit_code, drawdown.quantity].append(count)
     shares, checks = [], []
     for (_, unit, quantity), covering in goods.items():
         given, missing = _take(covering, quantity)
@@ -125,7 +125,7 @@ def share_out(wanted: Sequence[Draw], counts: Mapping[str, Count]) -> Shares:
 def _take(covering: Sequence[Count], quantity: int) -> tuple[list[Share], int]:
     given = []
     for count in covering:
-        part = min(quantity, count.left)
+        part = min(quantity, count.remaining)
         if part:
             given.append(Share(count, part))
             quantity -= part
@@ -133,8 +133,8 @@ def _take(covering: Sequence[Count], quantity: int) -> tuple[list[Share], int]:
 
 
 def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) -> Check:
-    left, about = sum(count.left for count in covering), covering[0].certificate_id
-    values = {"declared": shown(quantity, unit), "left": shown(left, unit)}
+    remaining, about = sum(count.remaining for count in covering), covering[0].certificate_id
+    values = {"declared": shown(quantity, unit), "left": shown(remaining, unit)}
     if missing:
         return Check("QUANTITY_AVAILABLE", Outcome.FAIL, "quantity-exceeded", values, ActionBy.MERCHANT, about)
     unread = next((count.unread for count in covering if count.unread), None)
@@ -145,18 +145,18 @@ def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) ->
     return Check("QUANTITY_AVAILABLE", Outcome.PASS, "quantity-available", values, None, about)
 
 
-def drawn(draws: Sequence[CertificateDraw], unit_of: Mapping[str, str]) -> list[Check]:
+def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -> list[Check]:
     """What a declaration has drawn already, and whether the ledger has it."""
     return [
         Check(
             "QUANTITY_AVAILABLE",
             Outcome.NOTE,
-            "drawdown-pending" if draw.made_at is None else "drawdown-recorded",
-            {"quantity": shown(draw.quantity, unit_of[draw.certificate_id])},
+            "drawdown-pending" if drawdown.made_at is None else "drawdown-recorded",
+            {"quantity": shown(drawdown.quantity, unit_of[drawdown.certificate_id])},
             None,
-            draw.certificate_id,
+            drawdown.certificate_id,
         )
-        for draw in draws
+        for drawdown in drawdowns
     ]
 
 

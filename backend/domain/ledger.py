@@ -7,7 +7,7 @@ from backend.domain.merkle import Tree
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Segments:
     """Where the lanes of a batch end: origin, inspection and declaration; the rest is other. Counts of entries."""
 
     origin_end: int
@@ -24,7 +24,7 @@ class AnchoredBatch:
     anchored_at: datetime
     number: int
     anchorer: int
-    lanes: Lanes
+    segments: Segments
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class AnchorBatch:
     """Write a batch's root to the ledger. Signed by the anchorer."""
 
     root: bytes
-    lanes: Lanes
+    segments: Segments
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ class SuspendAccreditation:
 
 
 @dataclass(frozen=True)
-class UseUpNonce:
-    """Do nothing, so that the transactions behind a gap in an account's numbers can go on."""
+class CancelNonce:
+    """Send an empty transaction under a nonce, so that those behind a gap in an account's nonces can go on."""
 
     by: str
 
@@ -156,24 +156,24 @@ class LedgerRecord:
     """A record by its place in an anchored batch."""
 
     root: bytes
-    place: int
+    leaf_index: int
 
 
 @dataclass(frozen=True)
-class OpenedCertificate:
+class CertificateBalance:
     """An opened certificate: what it covers and what is left, in the steps of its entry.
 
     ``issuer`` is the number of its issuer's key in the accreditation.
     """
 
     quantity: int
-    left: int
+    remaining: int
     issuer: int
     valid_until: datetime
 
 
 @dataclass(frozen=True)
-class OpenCertificate:
+class ActivateCertificate:
     """Let a certificate of origin be drawn. Signed by the anchorer of its batch.
 
     The entry and its path bind the quantity; the rest is the anchorer's statement, since the ledger cannot read the
@@ -190,7 +190,7 @@ class OpenCertificate:
 
 
 @dataclass(frozen=True)
-class Draw:
+class LedgerDrawdown:
     """Use a part of a certificate's quantity for a declaration."""
 
     certificate: LedgerRecord
@@ -204,41 +204,41 @@ class Draw:
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
                 self.certificate.root,
-                self.certificate.place,
+                self.certificate.leaf_index,
                 self.declaration.root,
-                self.declaration.place,
+                self.declaration.leaf_index,
                 self.quantity,
             )
         )
 
 
 @dataclass(frozen=True)
-class DrawCertificates:
+class MakeDrawdowns:
     """Draw certificates for declarations, all or none. Signed by the anchorer of the declarations."""
 
-    draws: tuple[Draw, ...]
+    drawdowns: tuple[LedgerDrawdown, ...]
 
     @property
-    def drawing(self) -> bytes:
+    def set_root(self) -> bytes:
         """By what the ledger knows these draws: the root of the tree over them."""
-        return Tree([draw.leaf for draw in self.draws]).root
+        return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawdownSet:
     """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
 
-    drawn: DrawCertificates
-    given_back: frozenset[int]
+    made: MakeDrawdowns
+    refunded: frozenset[int]
     transaction_hash: bytes
     block_number: int
 
 
 @dataclass(frozen=True)
-class GiveBack:
+class RefundDrawdown:
     """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
 
-    drawn: DrawCertificates
+    made: MakeDrawdowns
     position: int
 
 
@@ -246,14 +246,14 @@ class GiveBack:
 class Announce:
     """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
 
-    act: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
 class CancelAnnounced:
     """Take back what was announced and not yet done. Signed by the guardian."""
 
-    act: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
@@ -263,17 +263,17 @@ class PauseLedger:
     paused: bool = True
 
 
-Act = (
+LedgerCall = (
     AnchorBatch
     | ChangeStatuses
     | Accredit
     | SuspendAccreditation
     | RotateKey
-    | OpenCertificate
-    | DrawCertificates
-    | GiveBack
+    | ActivateCertificate
+    | MakeDrawdowns
+    | RefundDrawdown
     | Announce
     | CancelAnnounced
     | PauseLedger
-    | UseUpNonce
+    | CancelNonce
 )

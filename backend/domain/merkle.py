@@ -22,26 +22,26 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class InclusionProof:
     """The path from one leaf of a sealed batch to its root (RFC 9162, section 2.1.3)."""
 
-    place: int
+    leaf_index: int
     size: int
     path: tuple[bytes, ...]
 
     def root_from(self, leaf: bytes) -> bytes | None:
         """The root that this path leads to from the leaf; None where it fits no such place, or a part is no hash."""
-        if not 0 <= self.place < self.size or any(len(node) != 32 for node in (leaf, *self.path)):
+        if not 0 <= self.leaf_index < self.size or any(len(node) != 32 for node in (leaf, *self.path)):
             return None
-        place, last, result = self.place, self.size - 1, leaf
+        leaf_index, last, result = self.leaf_index, self.size - 1, leaf
         for node in self.path:
             if last == 0:
                 return None
-            if place & 1 or place == last:
+            if leaf_index & 1 or leaf_index == last:
                 result = node_hash(node, result)
-                while not place & 1 and place:
-                    place >>= 1
+                while not leaf_index & 1 and leaf_index:
+                    leaf_index >>= 1
                     last >>= 1
             else:
                 result = node_hash(result, node)
-            place >>= 1
+            leaf_index >>= 1
             last >>= 1
         return result if last == 0 else None
 
@@ -72,17 +72,17 @@ class Tree:
         """The 32-byte root."""
         return self._levels[-1][0]
 
-    def proof(self, place: int) -> InclusionProof:
+    def proof(self, leaf_index: int) -> InclusionProof:
         """The inclusion proof of the entry at this place."""
-        if not 0 <= place < self.size:
-            raise IndexError(place)
-        path, position = [], place
+        if not 0 <= leaf_index < self.size:
+            raise IndexError(leaf_index)
+        path, position = [], leaf_index
         for level in self._levels[:-1]:
             sibling = position ^ 1
             if sibling < len(level):
                 path.append(level[sibling])
             position >>= 1
-        return InclusionProof(place, self.size, tuple(path))
+        return InclusionProof(leaf_index, self.size, tuple(path))
 
     def proofs(self) -> list[InclusionProof]:
         """The inclusion proofs of all entries, in order: made from the root down, each node's path once."""
@@ -93,4 +93,4 @@ class Tree:
                 (level[i ^ 1], *paths[i >> 1]) if i ^ 1 < size else paths[i >> 1]  # an odd last node has no sibling
                 for i in range(size)
             ]
-        return [InclusionProof(place, self.size, path) for place, path in enumerate(paths)]
+        return [InclusionProof(leaf_index, self.size, path) for leaf_index, path in enumerate(paths)]

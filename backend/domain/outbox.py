@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any
 
 
-class SendingState(StrEnum):
+class TransactionState(StrEnum):
     """Where a transaction stands.
 
-    ``refused``: it was mined and the contract said no. ``displaced``: another transaction took its number, so it will
+    ``refused``: it was mined and the contract said no. ``replaced``: another transaction took its nonce, so it will
     never be mined.
     """
 
@@ -21,25 +21,25 @@ class SendingState(StrEnum):
     MINED = "mined"
     FINAL = "final"
     REFUSED = "refused"
-    DISPLACED = "displaced"
+    REPLACED = "replaced"
 
 
 ALREADY_THERE = "the ledger has it already"
 """Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
 _PROOF_STATES = {
-    SendingState.SIGNED: "submitted",
-    SendingState.SENT: "submitted",
-    SendingState.MINED: "anchored",
-    SendingState.FINAL: "final",
-    SendingState.REFUSED: "refused",
+    TransactionState.SIGNED: "submitted",
+    TransactionState.SENT: "submitted",
+    TransactionState.MINED: "anchored",
+    TransactionState.FINAL: "final",
+    TransactionState.REFUSED: "refused",
 }
 
 
 @dataclass(eq=False)
-class Sending:
+class OutboundTransaction:
     """A signed transaction, kept before it is sent.
 
-    ``earlier`` holds what it was sent as before its fee was raised: any of them may still be the one that is mined.
+    ``earlier_attempts`` holds what it was sent as before its fee was raised: any may still be the one that is mined.
     ``trouble`` is why the chain does not take it at the moment.
     """
 
@@ -49,47 +49,47 @@ class Sending:
     raw: bytes
     transaction_hash: bytes
     made_at: datetime
-    state: SendingState = SendingState.SIGNED
+    state: TransactionState = TransactionState.SIGNED
     sent_at: datetime | None = None
     block: int | None = None
     block_hash: bytes | None = None
     block_time: datetime | None = None
     refusal: str | None = None
-    earlier: list[dict[str, str]] = field(default_factory=list)
+    earlier_attempts: list[dict[str, str]] = field(default_factory=list)
     raised_at: datetime | None = None
     trouble: str | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether its end is still to be seen."""
-        return self.state in (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
+        return self.state in (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
     @property
     def hashes(self) -> list[bytes]:
         """Every hash under which it may be mined, the newest first."""
-        return [self.transaction_hash, *(bytes.fromhex(bid["hash"]) for bid in reversed(self.earlier))]
+        return [self.transaction_hash, *(bytes.fromhex(attempt["hash"]) for attempt in reversed(self.earlier_attempts))]
 
     def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
         """Go on as the same act under the same number for a higher fee."""
-        self.earlier = [*self.earlier, self._bid]
+        self.earlier_attempts = [*self.earlier_attempts, self._attempt]
         self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
 
     def settle_on(self, transaction_hash: bytes) -> None:
         """Go on as the one that was mined."""
-        bids = {bid["hash"]: bid for bid in [*self.earlier, self._bid]}
+        attempts = {attempt["hash"]: attempt for attempt in [*self.earlier_attempts, self._attempt]}
         if transaction_hash == self.transaction_hash:
             return
-        mined = bids.pop(transaction_hash.hex())
-        self.earlier = list(bids.values())
+        mined = attempts.pop(transaction_hash.hex())
+        self.earlier_attempts = list(attempts.values())
         self.raw, self.transaction_hash = bytes.fromhex(mined["raw"]), transaction_hash
 
     @property
-    def _bid(self) -> dict[str, str]:
+    def _attempt(self) -> dict[str, str]:
         return {"hash": self.transaction_hash.hex(), "raw": self.raw.hex()}
 
 
 @dataclass(eq=False)
-class Claim:
+class Lease:
     """Who does a work that only one may do, until when."""
 
     name: str
@@ -111,7 +111,7 @@ class StatusChange:
     reason: str
     reason_salt: bytes
     asked_at: datetime
-    sending: Sending | None = None
+    transaction: OutboundTransaction | None = None
     settled: str | None = None
 
     @property
@@ -119,13 +119,13 @@ class StatusChange:
         """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
         if self.settled is not None:
             return "final" if self.settled == ALREADY_THERE else "refused"
-        if self.sending is None or self.sending.state is SendingState.DISPLACED:
+        if self.transaction is None or self.transaction.state is TransactionState.REPLACED:
             return "stored"
-        return _PROOF_STATES[self.sending.state]
+        return _PROOF_STATES[self.transaction.state]
 
 
 @dataclass(eq=False)
-class AccreditationAct:
+class AccreditationChange:
     """The authority's act on an issuer's key, on its way to the ledger.
 
     Where the ledger has it announced first, ``announcement`` is the transaction for that and ``due_at`` the moment from
@@ -134,15 +134,15 @@ class AccreditationAct:
 
     id: str
     thumbprint: str
-    verb: str
+    operation: str
     terms: dict[str, Any]
     asked_at: datetime
     asked_by: str
-    sending: Sending | None = None
-    announcement: Sending | None = None
+    transaction: OutboundTransaction | None = None
+    announcement: OutboundTransaction | None = None
     due_at: datetime | None = None
     cancel_asked_at: datetime | None = None
-    cancelling: Sending | None = None
+    cancellation: OutboundTransaction | None = None
     ended: str | None = None
 
     def is_waiting(self, now: datetime) -> bool:

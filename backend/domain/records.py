@@ -13,7 +13,7 @@ from backend.domain.batch import Entry
 from backend.domain.errors import Invalid
 from backend.domain.fields import Document
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Lanes
+from backend.domain.ledger import Segments
 from backend.domain.merkle import InclusionProof
 from backend.domain.parties import Organisation
 from backend.domain.statuses import DocumentStatus
@@ -80,16 +80,16 @@ class SealedBatch:
     trouble: str | None = None
 
     @property
-    def lanes(self) -> Lanes:
+    def segments(self) -> Segments:
         """Where the lanes end."""
-        return Lanes(self.origin_end, self.inspection_end, self.declaration_end, self.size)
+        return Segments(self.origin_end, self.inspection_end, self.declaration_end, self.size)
 
 
 @dataclass(frozen=True)
 class Leaf:
     """What is stored of a record in a batch, as it lies there, for whoever checks it."""
 
-    place: int
+    leaf_index: int
     record_id: str
     kind: int
     quantity: str
@@ -152,7 +152,7 @@ class RecordOnFile:
     status: int = int(DocumentStatus.ACTIVE)
     status_reason: str | None = None
     batch: SealedBatch | None = None
-    place: int | None = None
+    leaf_index: int | None = None
     path: bytes = b""
     quarantined: str | None = None
     erased_at: datetime | None = None
@@ -189,10 +189,10 @@ class RecordOnFile:
     @property
     def proof(self) -> InclusionProof | None:
         """The inclusion proof, or None while the record waits for its batch."""
-        if self.batch is None or self.place is None:
+        if self.batch is None or self.leaf_index is None:
             return None
         nodes = tuple(self.path[i : i + 32] for i in range(0, len(self.path), 32))
-        return InclusionProof(self.place, self.batch.size, nodes)
+        return InclusionProof(self.leaf_index, self.batch.size, nodes)
 
     @property
     def proof_state(self) -> ProofState:

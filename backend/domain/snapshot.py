@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
-from backend.domain.ledger import Accreditation, AnchoredBatch, Lanes
+from backend.domain.ledger import Accreditation, AnchoredBatch, Segments
 from backend.domain.message import message_of
 from backend.domain.records import ProofState
 from backend.domain.rfc3339 import parse_timestamp
@@ -46,11 +46,11 @@ class Reading:
     """
 
     root: bytes
-    place: int
+    leaf_index: int
     transaction: bytes
     block: int
     state: ProofState
-    lanes: Lanes
+    segments: Segments
     block_time: datetime
     status: int
     key: str
@@ -59,7 +59,7 @@ class Reading:
     @property
     def batch(self) -> AnchoredBatch:
         """The batch, as far as a verdict needs it."""
-        return AnchoredBatch(self.root, self.block_time, 0, 0, self.lanes)
+        return AnchoredBatch(self.root, self.block_time, 0, 0, self.segments)
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,11 @@ class Snapshot:
     read_at: datetime
     readings: tuple[Reading, ...]
 
-    def of(self, root: bytes, place: int) -> Reading | None:
+    def of(self, root: bytes, leaf_index: int) -> Reading | None:
         """What it says of one record."""
-        return next((reading for reading in self.readings if (reading.root, reading.place) == (root, place)), None)
+        return next(
+            (reading for reading in self.readings if (reading.root, reading.leaf_index) == (root, leaf_index)), None
+        )
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,15 @@ def _written(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _reading_written(reading: Reading) -> dict[str, Any]:
-    lanes, terms = reading.lanes, reading.accreditation
+    segments, terms = reading.segments, reading.accreditation
     return {
         "root": reading.root.hex(),
-        "leafIndex": reading.place,
+        "leafIndex": reading.leaf_index,
         "transaction": reading.transaction.hex(),
         "block": reading.block,
         "blockTime": time_text(reading.block_time),
         "state": reading.state.value,
-        "segments": [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size],
+        "segments": [segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size],
         "status": reading.status,
         "key": reading.key,
         "accreditation": terms
@@ -188,18 +190,18 @@ def _snapshot(fields: Any) -> Snapshot:
 
 def _reading(fields: Any) -> Reading:
     _require(fields, _READ)
-    lanes, terms = fields["segments"], fields["accreditation"]
-    if not isinstance(lanes, list) or len(lanes) != 4 or fields["state"] not in _STATES:
+    segments, terms = fields["segments"], fields["accreditation"]
+    if not isinstance(segments, list) or len(segments) != 4 or fields["state"] not in _STATES:
         raise MalformedSnapshot("segments are four numbers, state is anchored or final")
     if not isinstance(fields["key"], str):
         raise MalformedSnapshot("key is a thumbprint")
     return Reading(
         root=bytes32(fields["root"]),
-        place=natural(fields["leafIndex"]),
+        leaf_index=natural(fields["leafIndex"]),
         transaction=bytes32(fields["transaction"]),
         block=natural(fields["block"]),
         state=ProofState(fields["state"]),
-        lanes=Lanes(*(natural(end) for end in lanes)),
+        segments=Segments(*(natural(end) for end in segments)),
         block_time=time_of(fields["blockTime"]),
         status=natural(fields["status"]),
         key=fields["key"],

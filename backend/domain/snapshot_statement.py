@@ -76,11 +76,11 @@ def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
         raise NothingToSign("the ledger did not show what an issuer's key may sign")
     return Reading(
         root=anchor.root,
-        place=proof.place,
+        leaf_index=proof.leaf_index,
         transaction=anchor.transaction,
         block=facts.anchor_block,
         state=facts.state,
-        lanes=facts.batch.lanes,
+        segments=facts.batch.segments,
         block_time=facts.batch.anchored_at,
         status=facts.status,
         key=sd_jwt.b64(key),

@@ -248,8 +248,8 @@ def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
     if facts.batch is None:
         return Check("ANCHOR", Outcome.FAIL, "root-not-on-ledger", action_by=ActionBy.ISSUER)
     if (
-        facts.batch.lanes.size != evidence.proof.size
-        or _lane_at(facts.batch, evidence.proof.place) != KINDS[evidence.kind].lane
+        facts.batch.segments.size != evidence.proof.size
+        or _segment_at(facts.batch, evidence.proof.leaf_index) != KINDS[evidence.kind].lane
     ):
         return Check("ANCHOR", Outcome.FAIL, "wrong-segment", action_by=ActionBy.ISSUER)
     anchor = evidence.anchor
@@ -268,9 +268,9 @@ def _not_read(code: str, fact: Unknown) -> Check:
     return Check(code, Outcome.INDETERMINATE, fact.reason, {"why": fact.why}, ActionBy.OPERATOR)
 
 
-def _lane_at(batch: AnchoredBatch, place: int) -> Lane:
-    ends = (batch.lanes.origin_end, batch.lanes.inspection_end, batch.lanes.declaration_end)
-    return next((Lane(lane) for lane, end in enumerate(ends) if place < end), Lane.OTHER)
+def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Lane:
+    ends = (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end)
+    return next((Lane(lane) for lane, end in enumerate(ends) if leaf_index < end), Lane.OTHER)
 
 
 def _status(evidence: Evidence, facts: LedgerFacts) -> Check:

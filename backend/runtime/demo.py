@@ -18,7 +18,7 @@ from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.services.organisations import Credentials, OrganisationProfile, join
 from backend.services.ports import AppContext
 
@@ -203,7 +203,7 @@ def _fresh(particulars: OrganisationProfile) -> dict[str, str]:
 def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
     """Run rounds of anchoring until everything is final."""
     deadline = time.monotonic() + patience_seconds
-    while advance(ctx) and time.monotonic() < deadline:
+    while run_once(ctx) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -6,7 +6,7 @@ import threading
 import structlog
 
 from backend.domain.errors import ForeignLedger, LedgerUnavailable
-from backend.services.anchoring import advance, give_up_turn
+from backend.services.anchoring import release_lease, run_once
 from backend.services.ports import AppContext
 from backend.services.simulations import give_up_lost, run_next
 
@@ -58,7 +58,7 @@ class AnchoringWorker:
         try:
             self._run_rounds(ctx)
         finally:
-            give_up_turn(ctx)
+            release_lease(ctx)
 
     def _run_rounds(self, ctx: AppContext) -> None:
         while not self._stopping.is_set():
@@ -70,7 +70,7 @@ class AnchoringWorker:
 
     def _round(self, ctx: AppContext) -> float:
         try:
-            return self._busy_seconds if advance(ctx) else IDLE_SECONDS
+            return self._busy_seconds if run_once(ctx) else IDLE_SECONDS
         except (LedgerUnavailable, ForeignLedger) as error:
             log.warning("the ledger cannot be written to", error=str(error))
         except Exception:

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
 from backend.domain.kinds import accreditation_bits
-from backend.domain.ledger import Accredit, Accreditation, Act, RotateKey, SuspendAccreditation
+from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.message import Message
-from backend.domain.outbox import AccreditationAct
+from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
@@ -27,7 +27,7 @@ class Standing:
     thumbprint: str
     accreditation: Accreditation | Unknown | None
     pending: bool
-    announced: AccreditationAct | None = None
+    announced: AccreditationChange | None = None
     """An act that was announced and waits for its time."""
 
 
@@ -38,7 +38,7 @@ def accredit(
     chapters: list[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
-) -> AccreditationAct:
+) -> AccreditationChange:
     """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
     _only_the_authority(actor)
     start = _within_reach(valid_from or ctx.now() - timedelta(minutes=1), "validFrom")
@@ -56,32 +56,34 @@ def accredit(
             "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
         )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
-    return _act(ctx, actor, organisation_id, "accredit", terms)
+    return _change(ctx, actor, organisation_id, "accredit", terms)
 
 
-def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationAct:
+def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
     with ctx.work(reading=True) as work:
         key = work.keys.active(work.organisations.get(organisation_id))
-    return _act(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
+    return _change(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
 
 
-def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationAct:
+def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
     """The act that no longer stands behind a key from a moment on."""
     moment = _within_reach(since or ctx.now(), "since")
     if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
     terms = {"since": int(moment.timestamp())}
-    return AccreditationAct(str(uuid4()), thumbprint, "suspend", terms, ctx.now(), actor.id)
+    return AccreditationChange(str(uuid4()), thumbprint, "suspend", terms, ctx.now(), actor.id)
 
 
-def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> AccreditationAct:
+def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> AccreditationChange:
     """Stand behind the key again."""
-    return _act(ctx, actor, organisation_id, "reinstate", {})
+    return _change(ctx, actor, organisation_id, "reinstate", {})
 
 
-def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms: dict[str, Any]) -> AccreditationAct:
+def _change(
+    ctx: AppContext, actor: Person, organisation_id: str, operation: str, terms: dict[str, Any]
+) -> AccreditationChange:
     _only_the_authority(actor)
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
@@ -91,26 +93,26 @@ def _act(ctx: AppContext, actor: Person, organisation_id: str, verb: str, terms:
                 [("organisation", Message("is of the role {role}", role=organisation.role))],
             )
         key = work.keys.active(organisation)
-        act = AccreditationAct(str(uuid4()), key.thumbprint, verb, terms, ctx.now(), actor.id)
-        work.add(act)
+        change = AccreditationChange(str(uuid4()), key.thumbprint, operation, terms, ctx.now(), actor.id)
+        work.add(change)
         work.commit()
     ctx.wake_anchoring()
-    return act
+    return change
 
 
-def cancel(ctx: AppContext, act_id: str) -> AccreditationAct:
+def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
     """The guardian takes back an act of the authority that was announced and not yet done."""
     with ctx.work() as work:
-        act = work.accreditation_changes.get(act_id)
-        if act.ended is not None or act.sending is not None:
-            raise Conflict("this act was done or ended already", ended=act.ended)
-        act.cancel_asked_at = act.cancel_asked_at or ctx.now()
+        change = work.accreditation_changes.get(change_id)
+        if change.ended is not None or change.transaction is not None:
+            raise Conflict("this act was done or ended already", ended=change.ended)
+        change.cancel_asked_at = change.cancel_asked_at or ctx.now()
         work.commit()
     ctx.wake_anchoring()
-    return act
+    return change
 
 
-def pending(ctx: AppContext) -> list[AccreditationAct]:
+def pending(ctx: AppContext) -> list[AccreditationChange]:
     """The authority's acts that were not done yet, in order."""
     with ctx.work(reading=True) as work:
         return list(work.accreditation_changes.pending())
@@ -131,15 +133,15 @@ def _within_reach(moment: datetime, name: str) -> datetime:
     return moment
 
 
-def to_ledger(act: AccreditationAct) -> Act:
+def to_ledger(change: AccreditationChange) -> LedgerCall:
     """The act as the ledger takes it."""
-    key, terms = bytes.fromhex(act.thumbprint), act.terms
-    if act.verb == "accredit":
+    key, terms = bytes.fromhex(change.thumbprint), change.terms
+    if change.operation == "accredit":
         start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))
         return Accredit(key, Accreditation(terms["kinds"], terms["chapters"], start, end))
-    if act.verb == "rotate":
+    if change.operation == "rotate":
         return RotateKey(key, bytes.fromhex(terms["successor"]))
-    since = datetime.fromtimestamp(terms["since"], UTC) if act.verb == "suspend" else None
+    since = datetime.fromtimestamp(terms["since"], UTC) if change.operation == "suspend" else None
     return SuspendAccreditation(key, since)
 
 
@@ -148,12 +150,14 @@ def standings(ctx: AppContext) -> list[Standing]:
     with ctx.work(reading=True) as work:
         issuers = [o for o in work.organisations.all() if accreditation_bits(o.role)]
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
-        pending = {act.thumbprint for act in work.accreditation_changes.pending()}
+        pending = {change.thumbprint for change in work.accreditation_changes.pending()}
         for o in issuers:
-            acts = work.accreditation_changes.of_key(keys[o.id])
-            if any(act.sending is not None and act.sending.is_open for act in acts):
+            changes = work.accreditation_changes.of_key(keys[o.id])
+            if any(change.transaction is not None and change.transaction.is_open for change in changes):
                 pending.add(keys[o.id])
-        announced = {act.thumbprint: act for act in work.accreditation_changes.pending() if act.due_at is not None}
+        announced = {
+            change.thumbprint: change for change in work.accreditation_changes.pending() if change.due_at is not None
+        }
     return [
         Standing(o, keys[o.id], _read(ctx, keys[o.id]), keys[o.id] in pending, announced.get(keys[o.id]))
         for o in issuers

@@ -2,18 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from backend.domain import sd_jwt
+from backend.domain.drawdowns import Drawdown
 from backend.domain.errors import Invalid
-from backend.domain.ledger import AnchoredBatch, Anchoring
+from backend.domain.ledger import AnchoredBatch, Anchoring, DrawdownSet, LedgerDrawdown, LedgerRecord
 from backend.domain.merkle import InclusionProof, Tree
-from backend.domain.records import Leaf, ProofState, SealedBatch
-from backend.services.audit_drawdowns import audit_draws
-from backend.services.audit_findings import Discrepancy
+from backend.domain.outbox import TransactionState
+from backend.domain.records import Leaf, ProofState, RecordOnFile, SealedBatch
+from backend.domain.statuses import DeclarationStatus
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """Something that is not as it should be: its name, and what it is about."""
+
+    name: str
+    about: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{key}={value}" for key, value in self.about.items())])
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ def audit(ctx: AppContext) -> Audit:
             if root not in known
         ]
         found += _number_gaps(ctx, on_ledger)
-        found += audit_draws(ctx, work)
+        found += audit_drawdowns(ctx, work)
         found += _of_attachments(ctx, work)
         if count := work.batches.count_quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
@@ -72,7 +84,7 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
     """Each stored record against its digest and its proof, and all of them against the root."""
     entries: list[bytes] = []
     for leaf in leaves:
-        about = {"record": leaf.record_id, "place": leaf.place}
+        about = {"record": leaf.record_id, "leafIndex": leaf.leaf_index}
         try:
             entry = leaf.entry
         except (ValueError, OverflowError):
@@ -82,11 +94,11 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
         if not leaf.is_erased and sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest:
             yield Discrepancy("record-altered", about)
         path = tuple(leaf.path[i : i + 32] for i in range(0, len(leaf.path), 32))
-        if not InclusionProof(leaf.place, batch.size, path).proves(entry, batch.root):
+        if not InclusionProof(leaf.leaf_index, batch.size, path).proves(entry, batch.root):
             yield Discrepancy("proof-broken", about)
     root = {"root": batch.root.hex()}
-    if [leaf.place for leaf in leaves] != list(range(batch.size)):
-        yield Discrepancy("places-missing", {**root, "stored": len(leaves), "size": batch.size})
+    if [leaf.leaf_index for leaf in leaves] != list(range(batch.size)):
+        yield Discrepancy("leaves-missing", {**root, "stored": len(leaves), "size": batch.size})
     if not entries or Tree(entries).root != batch.root:
         yield Discrepancy("root-differs", root)
 
@@ -109,8 +121,8 @@ def _of_anchoring(
     batch: SealedBatch, anchored: AnchoredBatch, anchoring: Anchoring | None, is_noted: bool
 ) -> Iterator[Discrepancy]:
     root = {"root": batch.root.hex()}
-    if anchored.lanes != batch.lanes:
-        yield Discrepancy("lanes-differ", root)
+    if anchored.segments != batch.segments:
+        yield Discrepancy("segments-differ", root)
     if anchoring is None:
         yield Discrepancy("event-missing", root)
     elif is_noted and (anchoring.transaction_hash, anchoring.block_number) != (batch.transaction_hash, batch.block):
@@ -124,13 +136,15 @@ def _of_statuses(
 ) -> Iterator[Discrepancy]:
     on_ledger = ctx.ledger.statuses(batch.root, batch.size)
     for leaf in leaves:
-        if 0 <= leaf.place < batch.size and leaf.status != on_ledger[leaf.place]:
+        if 0 <= leaf.leaf_index < batch.size and leaf.status != on_ledger[leaf.leaf_index]:
             changes = work.status_changes.of_record(leaf.record_id)
             under_way = [
-                c for c in changes if (c.sending is None and c.settled is None) or (c.sending and c.sending.is_open)
+                c
+                for c in changes
+                if (c.transaction is None and c.settled is None) or (c.transaction and c.transaction.is_open)
             ]
             if not under_way:
-                about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.place]}
+                about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.leaf_index]}
                 yield Discrepancy("status-differs", about)
 
 
@@ -156,3 +170,102 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
     for anchorer, count in numbers.items():
         if count != highest[anchorer]:
             yield Discrepancy("events-missing", {"anchorer": anchorer, "seen": count, "number": highest[anchorer]})
+
+
+# Drawdowns: our rows and the ledger's events, and the balances that they leave
+
+
+def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
+    """Compare every draw; nothing where the contracts are older than draws."""
+    if not ctx.ledger.counts_quantities:
+        return
+    drawdown_sets = {drawdown_set.made.set_root: drawdown_set for drawdown_set in ctx.ledger.drawdown_sets()}
+    rows = work.drawdowns.all()
+    for row in rows:
+        yield from _of_drawdown(work, row, drawdown_sets)
+    yield from _unknown_drawdowns(work, rows, drawdown_sets)
+    yield from _of_balances(ctx, work, drawdown_sets)
+    yield from _releases_without(work, rows)
+
+
+def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]) -> Iterator[Discrepancy]:
+    is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
+    if row.set_root is None or row.position is None or not is_settled:
+        return
+    about = {"drawdown": row.id, "declaration": row.declaration_id}
+    drawdown_set = drawdown_sets.get(row.set_root)
+    if drawdown_set is None or row.position >= len(drawdown_set.made.drawdowns):
+        yield Discrepancy("drawdown-not-on-ledger", about)
+        return
+    on_ledger = drawdown_set.made.drawdowns[row.position]
+    if on_ledger != _expected(work, row):
+        yield Discrepancy("drawdown-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
+    under_way = row.refund_transaction is not None and row.refund_transaction.is_open
+    if not under_way and (row.position in drawdown_set.refunded) != (row.refunded_at is not None):
+        yield Discrepancy("refund-differs", about)
+
+
+def _expected(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
+    certificate = _ledger_record(work.records.get(row.certificate_id))
+    declaration = _ledger_record(work.records.get(row.declaration_id))
+    return (
+        None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
+    )
+
+
+def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
+    return (
+        None
+        if record.batch is None or record.leaf_index is None
+        else LedgerRecord(record.batch.root, record.leaf_index)
+    )
+
+
+def _unknown_drawdowns(
+    work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
+) -> Iterator[Discrepancy]:
+    """Draws on the ledger for declarations of ours that we know nothing of."""
+    ours = {batch.root for batch in work.batches.all()}
+    known = {(row.set_root, row.position) for row in rows}
+    for root, drawdown_set in drawdown_sets.items():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if drawdown.declaration.root in ours and (root, position) not in known:
+                about = {"setRoot": root.hex(), "position": position, "block": drawdown_set.block_number}
+                yield Discrepancy("drawdown-unknown-to-database", about)
+
+
+def _of_balances(
+    ctx: AppContext, work: UnitOfWork, drawdown_sets: Mapping[bytes, DrawdownSet]
+) -> Iterator[Discrepancy]:
+    """What is left of each certificate must be what its draws leave."""
+    taken: Counter[LedgerRecord] = Counter()
+    for drawdown_set in drawdown_sets.values():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if position not in drawdown_set.refunded:
+                taken[drawdown.certificate] += drawdown.quantity
+    for activation in work.drawdowns.activations():
+        certificate = work.records.get(activation.certificate_id)
+        located = _ledger_record(certificate)
+        is_open = activation.is_known or (
+            activation.transaction is not None and activation.transaction.state is TransactionState.FINAL
+        )
+        if located is None or not is_open:
+            continue
+        balance = ctx.ledger.certificate_balance(located.root, located.leaf_index)
+        about = {"certificate": certificate.id}
+        if balance is None:
+            yield Discrepancy("certificate-not-activated", about)
+        elif balance.quantity != certificate.quantity:
+            yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": certificate.quantity})
+        elif balance.remaining != balance.quantity - taken[located]:
+            explained = balance.quantity - taken[located]
+            yield Discrepancy("balance-differs", {**about, "remaining": balance.remaining, "explained": explained})
+
+
+def _releases_without(work: UnitOfWork, rows: Sequence[Drawdown]) -> Iterator[Discrepancy]:
+    """Released declarations whose draws the ledger refused: none may stand."""
+    standing = {row.declaration_id for row in rows if row.is_standing}
+    for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
+        consignment = work.consignments.get(declaration_id)
+        if consignment.status is DeclarationStatus.RELEASED and declaration_id not in standing:
+            yield Discrepancy("release-without-drawdown", {"declaration": declaration_id})

@@ -107,14 +107,14 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     is_final = head.number - receipt.block_number >= ctx.confirmations
     return Reading(
         root=anchor.root,
-        place=proof.place,
+        leaf_index=proof.leaf_index,
         transaction=anchor.transaction,
         block=receipt.block_number,
         state=ProofState.FINAL if is_final else ProofState.ANCHORED,
-        lanes=batch.lanes,
+        segments=batch.segments,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.
-        status=ctx.ledger.status(anchor.root, proof.place) or on_file.status,
+        status=ctx.ledger.status(anchor.root, proof.leaf_index) or on_file.status,
         key=sd_jwt.b64(key),
         accreditation=ctx.ledger.accreditation(key),
     )

@@ -12,9 +12,9 @@ from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
 from backend.services.drawdowns import (
     Elsewhere,
-    draw_for,
     drawn_elsewhere,
-    give_back,
+    refund,
+    request_drawdowns,
     shares,
 )
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
@@ -74,12 +74,14 @@ def decide(
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
-                draw_for(ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_indeterminate))
+                request_drawdowns(
+                    ctx, work, consignment, _releasable(ctx, work, consignment, seen, accept_indeterminate)
+                )
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
-                give_back(ctx, work, consignment.id)
+                refund(ctx, work, consignment.id)
             keep_result(ctx, work, key, taken.id)
             work.commit()
         ctx.wake_anchoring()

@@ -11,14 +11,14 @@ from uuid import uuid4
 from backend.domain import documents
 from backend.domain.batch import quantity_steps
 from backend.domain.clearance import Step
-from backend.domain.consignment import Consignment, Draw, Event, NamedPaper
+from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile
 from backend.domain.statuses import DeclarationStatus
-from backend.services.drawdowns import give_back
+from backend.services.drawdowns import refund
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, original_of, sign_and_file
@@ -82,7 +82,7 @@ def _consignment(
         customs_office=document.customs_office,
         lodged_at=lodged,
         papers=[NamedPaper(paper) for paper in papers],
-        draws=_draws(work, document, papers),
+        planned_drawdowns=_planned_drawdowns(work, document, papers),
         events=[Event(str(uuid4()), Step.LODGED, lodged, lodged, merchant)],
     )
     if document.arrival_date_time is not None:
@@ -90,7 +90,9 @@ def _consignment(
     return consignment
 
 
-def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]) -> list[Draw]:
+def _planned_drawdowns(
+    work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]
+) -> list[PlannedDrawdown]:
     """What the declared goods take from the certificates named."""
     covering: dict[str, list[RecordOnFile]] = defaultdict(list)
     for paper in papers:
@@ -100,7 +102,9 @@ def _draws(work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOn
     for item in declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
-        Draw(original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1)
+        PlannedDrawdown(
+            original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
+        )
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]
     ]
@@ -179,7 +183,7 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment
         now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
-        give_back(ctx, work, consignment.id)
+        refund(ctx, work, consignment.id)
         work.commit()
     ctx.wake_anchoring()
     return consignment

@@ -2,7 +2,7 @@
 
 A release needs enough left by our own count and by the ledger's. Its draws are kept with the decision, in one unit of
 work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
-release does (services/anchoring/drawing.py), so that what another server drew meanwhile cannot be drawn twice either.
+release does (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from backend.domain.consignment import Consignment
 from backend.domain.drawdowns import (
-    CertificateDraw,
+    Activation,
     Count,
-    Opening,
+    Drawdown,
     Shares,
-    drawn,
+    drawdown_checks,
     share_out,
 )
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
@@ -44,18 +44,22 @@ def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment)
 
 
 def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
-    if certificate.batch is None or certificate.place is None:
+    if certificate.batch is None or certificate.leaf_index is None:
         return Elsewhere()
     try:
-        opened = ctx.ledger.opened_certificate(certificate.batch.root, certificate.place)
+        opened = ctx.ledger.certificate_balance(certificate.batch.root, certificate.leaf_index)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
     # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.
     with ctx.work(reading=True) as work:
-        sent = sum(draw.quantity for draw in work.drawdowns.of_certificate(certificate.id) if draw.drawing is not None)
-    return Elsewhere(max(0, opened.quantity - opened.left - sent))
+        sent = sum(
+            drawdown.quantity
+            for drawdown in work.drawdowns.of_certificate(certificate.id)
+            if drawdown.set_root is not None
+        )
+    return Elsewhere(max(0, opened.quantity - opened.remaining - sent))
 
 
 def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewhere: Mapping[str, Elsewhere]) -> Shares:
@@ -64,12 +68,14 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
         return Shares((), ())
     certificates = _certificates(work, consignment)
     counts = {line: _count(work, consignment, line, paper, elsewhere) for line, paper in certificates.items()}
-    return share_out(consignment.draws, {line: count for line, count in counts.items() if count is not None})
+    return share_out(
+        consignment.planned_drawdowns, {line: count for line, count in counts.items() if count is not None}
+    )
 
 
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
     """The issued certificates that the declaration may draw, each the newest of its line. Statements give nothing."""
-    lines = dict.fromkeys(draw.certificate_id for draw in consignment.draws)
+    lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
     newest = {line: latest_of(work, work.records.get(line)) for line in lines}
     return {
         line: paper
@@ -86,9 +92,9 @@ def _count(
     except Invalid:
         return None  # its own verdict tells that it was tampered with
     assert isinstance(document, CertificateOfOrigin)
-    others = [draw for draw in work.drawdowns.of_original(line) if draw.declaration_id != consignment.id]
+    others = [drawdown for drawdown in work.drawdowns.of_original(line) if drawdown.declaration_id != consignment.id]
     known = elsewhere.get(line, Elsewhere())
-    ours = sum(draw.quantity for draw in others)
+    ours = sum(drawdown.quantity for drawdown in others)
     return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
 
 
@@ -96,9 +102,9 @@ def quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment)
     """Whether enough is left for an open declaration; what a decided one has drawn."""
     if consignment.status.is_open:
         return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
-    standing = [draw for draw in work.drawdowns.of_declaration(consignment.id) if draw.is_standing]
-    units = {draw.certificate_id: _unit(work.records.get(draw.certificate_id)) for draw in standing}
-    return drawn(standing, units)
+    standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]
+    units = {drawdown.certificate_id: _unit(work.records.get(drawdown.certificate_id)) for drawdown in standing}
+    return drawdown_checks(standing, units)
 
 
 def _unit(certificate: RecordOnFile) -> str:
@@ -108,29 +114,31 @@ def _unit(certificate: RecordOnFile) -> str:
         return ""
 
 
-def draw_for(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:
+def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:
     """Keep the draws of a release, and the openings that they need."""
     now = ctx.now()
-    standing = {draw.certificate_id for draw in work.drawdowns.of_declaration(consignment.id) if draw.is_standing}
+    standing = {
+        drawdown.certificate_id for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing
+    }
     for share in given.shares:
         certificate_id = share.count.certificate_id
         if certificate_id in standing:
             continue  # made for an earlier release that the ledger did not take
-        _ask_to_open(work, certificate_id, ctx)
-        draw = CertificateDraw(str(uuid4()), certificate_id, share.count.line_id, consignment.id, share.quantity, now)
-        work.add(draw)
+        _request_activation(work, certificate_id, ctx)
+        drawdown = Drawdown(str(uuid4()), certificate_id, share.count.original_id, consignment.id, share.quantity, now)
+        work.add(drawdown)
 
 
-def _ask_to_open(work: UnitOfWork, certificate_id: str, ctx: AppContext) -> None:
-    opening = work.drawdowns.find_activation(certificate_id)
-    if opening is None:
-        work.add(Opening(certificate_id, ctx.now()))
-    elif opening.refusal is not None:
-        opening.refusal, opening.sending = None, None
+def _request_activation(work: UnitOfWork, certificate_id: str, ctx: AppContext) -> None:
+    activation = work.drawdowns.find_activation(certificate_id)
+    if activation is None:
+        work.add(Activation(certificate_id, ctx.now()))
+    elif activation.refusal is not None:
+        activation.refusal, activation.transaction = None, None
 
 
-def give_back(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:
+def refund(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:
     """Give back what a declaration has drawn, since it was rejected, returned or withdrawn."""
-    for draw in work.drawdowns.of_declaration(declaration_id):
-        if draw.is_standing:
-            draw.give_back(ctx.now())
+    for drawdown in work.drawdowns.of_declaration(declaration_id):
+        if drawdown.is_standing:
+            drawdown.refund(ctx.now())

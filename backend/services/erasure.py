@@ -89,7 +89,7 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
     if on_file.proof_state is not ProofState.FINAL:
         raise Conflict("this record is on its way to the ledger: try again in a few seconds")
     changes = work.status_changes.of_record(on_file.id)
-    if any((c.sending is None and c.settled is None) or (c.sending and c.sending.is_open) for c in changes):
+    if any((c.transaction is None and c.settled is None) or (c.transaction and c.transaction.is_open) for c in changes):
         raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
     if _is_being_drawn(work, on_file.id):
         raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
@@ -102,7 +102,9 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
-    return any(draw.is_standing and draw.made_at is None for draw in work.drawdowns.of_certificate(certificate_id))
+    return any(
+        drawdown.is_standing and drawdown.made_at is None for drawdown in work.drawdowns.of_certificate(certificate_id)
+    )
 
 
 def _files_of(on_file: RecordOnFile) -> list[str]:

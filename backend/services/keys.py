@@ -9,7 +9,7 @@ from uuid import uuid4
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import accreditation_bits
-from backend.domain.outbox import AccreditationAct, Sending
+from backend.domain.outbox import AccreditationChange, OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services.accreditation import suspension
@@ -48,7 +48,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: Outsid
         work.add(new)
         if _is_accredited(work, old, ctx.now()):
             terms = {"successor": new.thumbprint}
-            work.add(AccreditationAct(str(uuid4()), old.thumbprint, "rotate", terms, ctx.now(), actor.id))
+            work.add(AccreditationChange(str(uuid4()), old.thumbprint, "rotate", terms, ctx.now(), actor.id))
         else:
             _take_over(old, new, ctx.now())
         work.commit()
@@ -79,8 +79,8 @@ def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, outs
 
 def _is_accredited(work: UnitOfWork, key: SigningKey, now: datetime) -> bool:
     """Whether the ledger holds a current accreditation, as far as we have asked it to."""
-    acts = work.accreditation_changes.of_key(key.thumbprint)
-    granted = [act.terms for act in acts if act.verb == "accredit"]
+    changes = work.accreditation_changes.of_key(key.thumbprint)
+    granted = [change.terms for change in changes if change.operation == "accredit"]
     if granted:
         return bool(granted[-1]["from"] < now.timestamp() < granted[-1]["until"])
     return _was_handed_on(work, key) and key.usable_from is not None
@@ -88,8 +88,10 @@ def _is_accredited(work: UnitOfWork, key: SigningKey, now: datetime) -> bool:
 
 def _was_handed_on(work: UnitOfWork, key: SigningKey) -> bool:
     """Whether the ledger was asked to let this key take an earlier one's place."""
-    earlier = [act for k in work.keys.all(key.organisation) for act in work.accreditation_changes.of_key(k.thumbprint)]
-    return any(act.verb == "rotate" and act.terms["successor"] == key.thumbprint for act in earlier)
+    earlier = [
+        change for k in work.keys.all(key.organisation) for change in work.accreditation_changes.of_key(k.thumbprint)
+    ]
+    return any(change.operation == "rotate" and change.terms["successor"] == key.thumbprint for change in earlier)
 
 
 def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
@@ -98,11 +100,11 @@ def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
     new.is_active, new.usable_from = True, moment
 
 
-def settle_rotations(work: UnitOfWork, sending: Sending, block_time: datetime, succeeded: bool) -> None:
+def settle_rotations(work: UnitOfWork, transaction: OutboundTransaction, block_time: datetime, succeeded: bool) -> None:
     """The ledger has spoken: the new key signs from now on, or, where it was refused, the old one goes on."""
-    for act in work.accreditation_changes.sent_by(sending):
-        old = work.keys.find(act.thumbprint)
-        new = work.keys.find(act.terms["successor"]) if act.verb == "rotate" else None
+    for change in work.accreditation_changes.sent_by(transaction):
+        old = work.keys.find(change.thumbprint)
+        new = work.keys.find(change.terms["successor"]) if change.operation == "rotate" else None
         if old is None or new is None or old.successor != new.thumbprint or new.is_active or new.retired_at is not None:
             continue
         if succeeded:

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from backend.domain.ledger import (
     Accreditation,
-    Act,
     AnchoredBatch,
     Anchoring,
-    Drawing,
+    CertificateBalance,
+    DrawdownSet,
     Head,
-    OpenedCertificate,
+    LedgerCall,
     Receipt,
     SignedTransaction,
 )
@@ -38,7 +38,7 @@ class Ledger(Protocol):
     def batch(self, root: bytes) -> AnchoredBatch | None:
         """The batch anchored under this root, or None where there is none."""
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed."""
 
     def accreditation(self, key: bytes) -> Accreditation | None:
@@ -48,19 +48,19 @@ class Ledger(Protocol):
     def counts_quantities(self) -> bool:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         """Whether a draw was given back; None where there is no such drawing."""
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Every drawing that the ledger's events tell of, in order."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
@@ -69,14 +69,18 @@ class Ledger(Protocol):
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
 
-    def rehearse(self, act: Act) -> None:
-        """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
+    def simulate(self, call: LedgerCall) -> None:
+        """Ask by eth_call whether the contract would take a call now.
+
+        Raises:
+            LedgerRefused: It would not, for these reasons.
+        """
 
     def send(self, raw: bytes) -> None:
         """Hand a signed transaction to the chain. Sending what is already known or mined is no error.

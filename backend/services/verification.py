@@ -217,9 +217,11 @@ def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, 
     with ctx.work(reading=True) as work:
         changes = work.status_changes.of_record(on_file.id)
     mined = [
-        (change.sending.block_time, change.new_status)
+        (change.transaction.block_time, change.new_status)
         for change in changes
-        if change.sending is not None and change.sending.block_time is not None and change.sending.refusal is None
+        if change.transaction is not None
+        and change.transaction.block_time is not None
+        and change.transaction.refusal is None
     ]
     if (mined[-1][1] if mined else 0) != on_ledger or any(change.settled for change in changes):
         return Unknown("when its status changed is not known here")
@@ -253,7 +255,7 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     return LedgerFacts(
         as_of=now,
         batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
-        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.place)),
+        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index)),
         accreditation=accreditation,
         state=state,
         anchor_block=anchor_block,

@@ -62,9 +62,9 @@ def _note(session: Session, *_: Any) -> None:
         _remember(connection, made=keys.made)
     gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
     gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
-    gone -= set(connection.scalars(select(t.forgotten_key.c.number))) if gone else set()
+    gone -= set(connection.scalars(select(t.key_to_destroy.c.number))) if gone else set()
     if gone:
-        connection.execute(insert(t.forgotten_key), [{"number": number} for number in sorted(gone)])
+        connection.execute(insert(t.key_to_destroy), [{"number": number} for number in sorted(gone)])
         session.info["forgotten"] = True
 
 
@@ -98,11 +98,11 @@ def destroy_forgotten(engine: Engine) -> None:
     """Destroy the keys that were noted; what was sealed under them cannot be opened any more, in no copy either."""
     keys = keys_of(engine.dialect)
     with engine.begin() as connection:
-        numbers = list(connection.scalars(select(t.forgotten_key.c.number)))
+        numbers = list(connection.scalars(select(t.key_to_destroy.c.number)))
         if not numbers:
             return
         keys.destroy(numbers)
-        ended = delete(t.forgotten_key).where(t.forgotten_key.c.number == bindparam("ended"))
+        ended = delete(t.key_to_destroy).where(t.key_to_destroy.c.number == bindparam("ended"))
         connection.execute(ended, [{"ended": number} for number in numbers])
         _remember(connection, destroyed=keys.destroyed)
 

@@ -6,13 +6,13 @@ from functools import cache
 from sqlalchemy import Column
 from sqlalchemy.orm import Relationship, registry, relationship
 
-from backend.domain.consignment import Consignment, DecisionTaken, Draw, Event, NamedPaper
-from backend.domain.drawdowns import CertificateDraw, Opening
+from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
+from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.outbox import (
-    AccreditationAct,
-    Claim,
+    AccreditationChange,
     IdempotencyRecord,
-    Sending,
+    Lease,
+    OutboundTransaction,
     SigningRequest,
     StatusChange,
 )
@@ -32,8 +32,8 @@ def map_the_domain() -> None:
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
-    put(Sending, tables.sending)
-    put(Claim, tables.claim)
+    put(OutboundTransaction, tables.outbound_transaction)
+    put(Lease, tables.lease)
     put(SealedBatch, tables.batch)
     put(StoredFile, tables.stored_file, properties={"owner": relationship(Organisation, lazy="joined")})
     put(
@@ -58,7 +58,7 @@ def map_the_domain() -> None:
     )
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
-    put(Draw, tables.draw)
+    put(PlannedDrawdown, tables.planned_drawdown)
     put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
     put(
@@ -67,25 +67,34 @@ def map_the_domain() -> None:
         properties={
             "record": relationship(RecordOnFile, lazy="joined"),
             "merchant": relationship(Organisation, lazy="joined"),
-            "draws": relationship(Draw),
+            "planned_drawdowns": relationship(PlannedDrawdown),
             "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
             "events": relationship(Event, order_by=in_time, lazy="selectin"),
             "decisions": relationship(DecisionTaken, order_by=tables.decision.c.decided_at, lazy="selectin"),
         },
     )
-    put(Opening, tables.opening, properties={"sending": relationship(Sending, lazy="joined")})
-    draw = tables.certificate_draw
-    by = {"sending": draw.c.sending_id, "back_sending": draw.c.back_sending_id}
-    put(CertificateDraw, draw, properties=_sendings(by))
-    put(StatusChange, tables.status_change, properties={"sending": relationship(Sending, lazy="joined")})
-    act = tables.accreditation_act
-    by = {"sending": act.c.sending_id, "announcement": act.c.announcement_id, "cancelling": act.c.cancelling_id}
-    put(AccreditationAct, act, properties=_sendings(by))
-    put(IdempotencyRecord, tables.answer)
+    put(Activation, tables.activation, properties={"transaction": relationship(OutboundTransaction, lazy="joined")})
+    drawdown = tables.drawdown
+    by = {"transaction": drawdown.c.transaction_id, "refund_transaction": drawdown.c.refund_transaction_id}
+    put(Drawdown, drawdown, properties=_transactions(by))
+    put(
+        StatusChange, tables.status_change, properties={"transaction": relationship(OutboundTransaction, lazy="joined")}
+    )
+    act = tables.accreditation_change
+    by = {
+        "transaction": act.c.transaction_id,
+        "announcement": act.c.announcement_id,
+        "cancellation": act.c.cancellation_id,
+    }
+    put(AccreditationChange, act, properties={**_transactions(by)})
+    put(IdempotencyRecord, tables.idempotency_record)
     put(Simulation, tables.simulation, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(SigningRequest, tables.prepared)
+    put(SigningRequest, tables.signing_request)
 
 
-def _sendings(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[Sending]]:
+def _transactions(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[OutboundTransaction]]:
     """Transactions of which one row names several."""
-    return {name: relationship(Sending, foreign_keys=[column], lazy="joined") for name, column in columns.items()}
+    return {
+        name: relationship(OutboundTransaction, foreign_keys=[column], lazy="joined")
+        for name, column in columns.items()
+    }

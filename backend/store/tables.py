@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.kinds import Kind
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
@@ -182,8 +182,8 @@ product = Table(
     Column("gtin", String(14)),
     Column("added_at", UtcTime, nullable=False),
 )
-sending = Table(
-    "sending",
+outbound_transaction = Table(
+    "outbound_transaction",
     metadata,
     _id(),
     Column("signer", String(20), nullable=False, index=True),
@@ -191,26 +191,26 @@ sending = Table(
     Column("raw", LargeBinary, nullable=False),
     Column("transaction_hash", LargeBinary(32), nullable=False, unique=True),
     Column("made_at", UtcTime, nullable=False),
-    Column("state", Word(SendingState), nullable=False, index=True),
+    Column("state", Word(TransactionState), nullable=False, index=True),
     Column("sent_at", UtcTime),
     Column("block", BigInteger),
     Column("block_hash", LargeBinary(32)),
     Column("block_time", UtcTime),
     Column("refusal", String(200)),
-    Column("earlier", JSON, nullable=False, server_default="[]"),
+    Column("earlier_attempts", JSON, nullable=False, server_default="[]"),
     Column("raised_at", UtcTime),
     Column("trouble", String(200)),
 )
 Index(
-    "uq_sending_open_nonce",
-    sending.c.signer,
-    sending.c.nonce,
+    "uq_outbound_transaction_open_nonce",
+    outbound_transaction.c.signer,
+    outbound_transaction.c.nonce,
     unique=True,
-    sqlite_where=sending.c.state.in_(["signed", "sent", "mined"]),
-    postgresql_where=sending.c.state.in_(["signed", "sent", "mined"]),
+    sqlite_where=outbound_transaction.c.state.in_(["signed", "sent", "mined"]),
+    postgresql_where=outbound_transaction.c.state.in_(["signed", "sent", "mined"]),
 )
-claim = Table(
-    "claim",
+lease = Table(
+    "lease",
     metadata,
     Column("name", String(40), primary_key=True),
     Column("holder", String(80), nullable=False),
@@ -227,7 +227,7 @@ batch = Table(
     Column("size", Integer, nullable=False),
     Column("sealed_at", UtcTime, nullable=False),
     Column("state", Word(ProofState), nullable=False, index=True),
-    _to("transaction_id", "sending.id", nullable=True),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
     Column("transaction_hash", LargeBinary(32)),
     Column("chain_id", BigInteger),
     Column("ledger_address", String(42)),
@@ -259,11 +259,11 @@ record = Table(
     Column("status", Integer, nullable=False),
     Column("status_reason", SealedText),
     _to("batch_id", "batch.id", nullable=True),
-    Column("place", Integer),
+    Column("leaf_index", Integer),
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
     Column("erased_at", UtcTime),
-    UniqueConstraint("batch_id", "place"),
+    UniqueConstraint("batch_id", "leaf_index"),
 )
 stored_file = Table(
     "stored_file",
@@ -308,8 +308,8 @@ paper = Table(
     _to("record_id", "record.id"),
     UniqueConstraint("consignment_id", "record_id"),
 )
-draw = Table(
-    "draw",
+planned_drawdown = Table(
+    "planned_drawdown",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     _to("consignment_id", "consignment.id"),
@@ -343,32 +343,32 @@ decision = Table(
     Column("verdict", JSON, nullable=False),
     Column("undone", String(200)),
 )
-opening = Table(
-    "opening",
+activation = Table(
+    "activation",
     metadata,
     Column("certificate_id", String(36), ForeignKey("record.id"), primary_key=True),
     Column("asked_at", UtcTime, nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
     Column("refusal", String(200)),
     Column("is_known", Boolean, nullable=False),
 )
-certificate_draw = Table(
-    "certificate_draw",
+drawdown = Table(
+    "drawdown",
     metadata,
     _id(),
     _to("certificate_id", "record.id"),
-    _to("line_id", "record.id"),
+    _to("original_id", "record.id"),
     _to("declaration_id", "consignment.id"),
     Column("quantity", BigInteger, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
-    Column("drawing", LargeBinary(32), index=True),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
+    Column("set_root", LargeBinary(32), index=True),
     Column("position", Integer),
     Column("made_at", UtcTime),
     Column("refusal", String(200)),
-    Column("back_asked_at", UtcTime),
-    _to("back_sending_id", "sending.id", nullable=True),
-    Column("given_back_at", UtcTime),
+    Column("refund_asked_at", UtcTime),
+    _to("refund_transaction_id", "outbound_transaction.id", nullable=True),
+    Column("refunded_at", UtcTime),
 )
 status_change = Table(
     "status_change",
@@ -380,27 +380,27 @@ status_change = Table(
     Column("reason", SealedText, nullable=False),
     Column("reason_salt", SealedBytes, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
     Column("settled", String(200)),
 )
-accreditation_act = Table(
-    "accreditation_act",
+accreditation_change = Table(
+    "accreditation_change",
     metadata,
     _id(),
     Column("thumbprint", String(64), nullable=False, index=True),
-    Column("verb", String(20), nullable=False),
+    Column("operation", String(20), nullable=False),
     Column("terms", JSON, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     Column("asked_by", String(36), nullable=False),
-    _to("sending_id", "sending.id", nullable=True),
-    _to("announcement_id", "sending.id", nullable=True),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
+    _to("announcement_id", "outbound_transaction.id", nullable=True),
     Column("due_at", UtcTime),
     Column("cancel_asked_at", UtcTime),
-    _to("cancelling_id", "sending.id", nullable=True),
+    _to("cancellation_id", "outbound_transaction.id", nullable=True),
     Column("ended", String(200)),
 )
-answer = Table(
-    "answer",
+idempotency_record = Table(
+    "idempotency_record",
     metadata,
     Column("person_id", String(36), ForeignKey("person.id"), primary_key=True),
     Column("key", String(255), primary_key=True),
@@ -430,8 +430,8 @@ simulation = Table(
     Column("faults", JSON, nullable=False),
     Column("result", JSON),
 )
-prepared = Table(
-    "prepared",
+signing_request = Table(
+    "signing_request",
     metadata,
     _id(),
     _to("person_id", "person.id"),
@@ -442,8 +442,8 @@ prepared = Table(
     Column("seed", LargeBinary(32), nullable=False),
     Column("text_digest", String(64), nullable=False),
 )
-forgotten_key = Table(
-    "forgotten_key",
+key_to_destroy = Table(
+    "key_to_destroy",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
 )

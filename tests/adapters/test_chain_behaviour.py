@@ -16,10 +16,10 @@ from backend.domain.ledger import (
     Accredit,
     Accreditation,
     AnchorBatch,
+    CancelNonce,
     ChangeStatuses,
-    Lanes,
+    Segments,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
@@ -68,11 +68,11 @@ class _Node:
         self.running.__exit__(*trouble)
 
 
-def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
-    act = AnchorBatch(secrets.token_bytes(32), lanes)
-    receipt = world.do(act, "anchorer")
+def anchored(world, segments=Segments(10, 20, 150, 160)):  # noqa: B008
+    call = AnchorBatch(secrets.token_bytes(32), segments)
+    receipt = world.do(call, "anchorer")
     assert receipt.succeeded
-    return act.root, receipt
+    return call.root, receipt
 
 
 # ---- the ledger
@@ -81,7 +81,7 @@ def anchored(world, lanes=Lanes(10, 20, 150, 160)):  # noqa: B008
 def test_anchored_batch_returns_its_time_and_lanes(ledger_world):
     root, receipt = anchored(ledger_world)
     batch = ledger_world.ledger.batch(root)
-    assert (batch.root, batch.lanes, batch.anchored_at) == (root, Lanes(10, 20, 150, 160), receipt.block_time)
+    assert (batch.root, batch.segments, batch.anchored_at) == (root, Segments(10, 20, 150, 160), receipt.block_time)
     assert ledger_world.ledger.batch(secrets.token_bytes(32)) is None
 
 
@@ -92,13 +92,13 @@ def test_batches_are_numbered_without_gaps(ledger_world):
 
 def test_a_root_is_anchored_once(ledger_world):
     root, _ = anchored(ledger_world)
-    again = AnchorBatch(root, Lanes(0, 0, 0, 1))
+    again = AnchorBatch(root, Segments(0, 0, 0, 1))
     with pytest.raises(LedgerRefused) as refused:
-        ledger_world.ledger.rehearse(again)
+        ledger_world.ledger.simulate(again)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
     receipt = ledger_world.do(again, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
-    assert ledger_world.ledger.batch(root).lanes.size == 160
+    assert ledger_world.ledger.batch(root).segments.size == 160
 
 
 def test_anchoring_is_found_by_root_and_in_list(ledger_world):
@@ -113,7 +113,7 @@ def test_anchoring_is_found_by_root_and_in_list(ledger_world):
 
 def test_same_bytes_sent_repeatedly_are_mined_once(ledger_world):
     ledger = ledger_world.ledger
-    signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
+    signed = ledger.sign(AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)), ledger.next_nonce("anchorer"))
     for _ in range(3):
         ledger.send(signed.raw)
     first = ledger_world.receipt(signed.transaction_hash)
@@ -124,7 +124,7 @@ def test_same_bytes_sent_repeatedly_are_mined_once(ledger_world):
 
 def test_signing_sends_nothing(ledger_world):
     before = ledger_world.ledger.next_nonce("anchorer")
-    signed = ledger_world.ledger.sign(AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)), before)
+    signed = ledger_world.ledger.sign(AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)), before)
     assert ledger_world.ledger.receipt(signed.transaction_hash) is None
     assert ledger_world.ledger.next_nonce("anchorer") == before
 
@@ -132,8 +132,8 @@ def test_signing_sends_nothing(ledger_world):
 def test_nonce_ahead_waits_for_those_before(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    acts = [AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1)) for _ in range(3)]
-    signed = [ledger.sign(act, first + step) for step, act in enumerate(acts)]
+    calls = [AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1)) for _ in range(3)]
+    signed = [ledger.sign(call, first + step) for step, call in enumerate(calls)]
     for transaction in reversed(signed):
         ledger.send(transaction.raw)
     assert all(ledger_world.receipt(transaction.transaction_hash).succeeded for transaction in signed)
@@ -142,32 +142,32 @@ def test_nonce_ahead_waits_for_those_before(ledger_world):
 def test_gap_is_filled_by_an_empty_transaction(ledger_world):
     ledger = ledger_world.ledger
     first = ledger.next_nonce("anchorer")
-    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
-    waiting = ledger.sign(act, first + 1)
+    call = AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1))
+    waiting = ledger.sign(call, first + 1)
     ledger.send(waiting.raw)
     assert ledger.receipt(waiting.transaction_hash) is None
-    ledger.send(ledger.sign(UseUpNonce("anchorer"), first).raw)
+    ledger.send(ledger.sign(CancelNonce("anchorer"), first).raw)
     assert ledger_world.receipt(waiting.transaction_hash).succeeded
-    assert ledger.batch(act.root) is not None
+    assert ledger.batch(call.root) is not None
 
 
 def test_outbid_transaction_keeps_its_act_and_nonce(ledger_world):
     ledger = ledger_world.ledger
-    act = AnchorBatch(secrets.token_bytes(32), Lanes(0, 0, 1, 1))
-    signed = ledger.sign(act, ledger.next_nonce("anchorer"))
-    higher = ledger.outbid("anchorer", signed.raw)
+    call = AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 1, 1))
+    signed = ledger.sign(call, ledger.next_nonce("anchorer"))
+    higher = ledger.replace_by_fee("anchorer", signed.raw)
     assert (higher.signer, higher.nonce) == ("anchorer", signed.nonce)
     assert higher.transaction_hash != signed.transaction_hash
     ledger.send(higher.raw)
     assert ledger_world.receipt(higher.transaction_hash).succeeded
     assert ledger.receipt(signed.transaction_hash) is None
-    assert ledger.batch(act.root) is not None
+    assert ledger.batch(call.root) is not None
 
 
 def test_the_fee_is_not_raised_for_ever(ledger_world):
-    signed = ledger_world.ledger.sign(UseUpNonce("anchorer"), 0)
+    signed = ledger_world.ledger.sign(CancelNonce("anchorer"), 0)
     for _ in range(60):
-        signed = ledger_world.ledger.outbid("anchorer", signed.raw)
+        signed = ledger_world.ledger.replace_by_fee("anchorer", signed.raw)
         if signed is None:
             return
     pytest.fail("no highest fee")
@@ -175,13 +175,13 @@ def test_the_fee_is_not_raised_for_ever(ledger_world):
 
 def test_changed_statuses_are_read_singly_and_together(ledger_world):
     root, _ = anchored(ledger_world)
-    act = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
-    assert ledger_world.do(act, "anchorer").succeeded
+    call = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
+    assert ledger_world.do(call, "anchorer").succeeded
     decided = ChangeStatuses(root, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
     assert ledger_world.do(decided, "office").succeeded
     expected = {3: 1, 12: 2, 20: DeclarationStatus.EXAMINATION, 149: 4}
-    assert ledger_world.ledger.statuses(root, 160) == [expected.get(place, 0) for place in range(160)]
-    assert [ledger_world.ledger.status(root, place) for place in expected] == list(expected.values())
+    assert ledger_world.ledger.statuses(root, 160) == [expected.get(leaf_index, 0) for leaf_index in range(160)]
+    assert [ledger_world.ledger.status(root, leaf_index) for leaf_index in expected] == list(expected.values())
 
 
 @pytest.mark.parametrize(
@@ -193,11 +193,11 @@ def test_changed_statuses_are_read_singly_and_together(ledger_world):
 )
 def test_forbidden_change_reverts_whole_and_says_why(ledger_world, places, error):
     root, _ = anchored(ledger_world)
-    act = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
+    call = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
     with pytest.raises(LedgerRefused) as refused:
-        ledger_world.ledger.rehearse(act)
+        ledger_world.ledger.simulate(call)
     assert refused.value.values["error"] == error
-    receipt = ledger_world.do(act, "anchorer")
+    receipt = ledger_world.do(call, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, error)
     assert ledger_world.ledger.status(root, 5) == 0
 

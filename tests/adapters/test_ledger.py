@@ -15,18 +15,18 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerU
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
+    ActivateCertificate,
     AnchorBatch,
     Announce,
     CancelAnnounced,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    GiveBack,
-    Lanes,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
+    MakeDrawdowns,
     PauseLedger,
+    RefundDrawdown,
     RotateKey,
+    Segments,
     SuspendAccreditation,
 )
 from backend.domain.merkle import Tree
@@ -37,8 +37,8 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
 
-def a_batch(lanes=Lanes(10, 20, 150, 160), root=None):  # noqa: B008
-    return AnchorBatch(root or secrets.token_bytes(32), lanes)
+def a_batch(segments=Segments(10, 20, 150, 160), root=None):  # noqa: B008
+    return AnchorBatch(root or secrets.token_bytes(32), segments)
 
 
 def changes(root, places, by="anchorer"):
@@ -50,9 +50,9 @@ def an_accreditation(**fields):
 
 
 def anchored(world, **fields):
-    act = a_batch(**fields)
-    assert world.do(act, "anchorer").succeeded
-    return act
+    call = a_batch(**fields)
+    assert world.do(call, "anchorer").succeeded
+    return call
 
 
 # ---- head and deployment
@@ -166,10 +166,10 @@ def test_a_silent_chain_is_unavailable_and_never_a_guess(world):
 
 
 def test_an_anchored_batch_is_read_back(world):
-    act = a_batch()
-    receipt = world.do(act, "anchorer")
-    batch = world.ledger.batch(act.root)
-    assert (batch.root, batch.lanes, batch.anchored_at) == (act.root, act.lanes, receipt.block_time)
+    call = a_batch()
+    receipt = world.do(call, "anchorer")
+    batch = world.ledger.batch(call.root)
+    assert (batch.root, batch.segments, batch.anchored_at) == (call.root, call.segments, receipt.block_time)
     assert receipt.succeeded
     assert receipt.refusal is None
     assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
@@ -180,13 +180,13 @@ def test_a_root_that_is_not_there_has_no_batch(world):
 
 
 def test_anchoring_twice_fails_and_says_why(world):
-    act = anchored(world)
-    receipt = world.do(act, "anchorer")
+    call = anchored(world)
+    receipt = world.do(call, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(act)
+        world.ledger.simulate(call)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
-    assert refused.value.values["arguments"]["root"] == "0x" + act.root.hex()
+    assert refused.value.values["arguments"]["root"] == "0x" + call.root.hex()
 
 
 def test_the_same_bytes_may_be_sent_again_before_and_after(world):
@@ -217,17 +217,17 @@ def test_a_nonce_that_is_used_up_is_refused(world):
 
 def test_many_threads_may_sign_send_and_read(world):
     first = world.ledger.next_nonce("anchorer")
-    acts = [a_batch() for _ in range(24)]
+    calls = [a_batch() for _ in range(24)]
 
     def anchor(numbered):
-        step, act = numbered
-        signed = world.ledger.sign(act, first + step)
+        step, call = numbered
+        signed = world.ledger.sign(call, first + step)
         world.ledger.send(signed.raw)
         world.receipt(signed.transaction_hash)
-        return world.ledger.batch(act.root).lanes
+        return world.ledger.batch(call.root).segments
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(anchor, enumerate(acts))) == [act.lanes for act in acts]
+        assert list(pool.map(anchor, enumerate(calls))) == [call.segments for call in calls]
 
 
 # ---- statuses
@@ -240,7 +240,9 @@ def test_statuses_are_changed_in_several_words_by_those_who_may(world):
     world.do(changes(root, decided, by="office"), "office")
     world.do(changes(root, {12 + 143: DocumentStatus.SUPERSEDED}, by="authority"), "authority")
     expected = {3: 1, 12: 2, 155: 3} | decided
-    assert {place: world.ledger.status(root, place) for place in range(160)} == dict.fromkeys(range(160), 0) | expected
+    assert {leaf_index: world.ledger.status(root, leaf_index) for leaf_index in range(160)} == dict.fromkeys(
+        range(160), 0
+    ) | expected
 
 
 def test_a_place_where_nothing_was_changed_has_status_nought(world):
@@ -253,7 +255,7 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
     world.do(changes(root, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
     world.ledger.send(early.raw)
     world.receipt(early.transaction_hash)
-    assert [world.ledger.status(root, place) for place in (4, 5)] == [1, 1]
+    assert [world.ledger.status(root, leaf_index) for leaf_index in (4, 5)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -268,29 +270,29 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
     ],
 )
 def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):
-    act = changes(anchored(world).root, places, by=by)
+    call = changes(anchored(world).root, places, by=by)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(act)
+        world.ledger.simulate(call)
     assert refused.value.values["error"] == error
-    receipt = world.do(act, by)
+    receipt = world.do(call, by)
     assert (receipt.succeeded, receipt.refusal) == (False, error)
 
 
 def test_a_whole_large_batch_is_decided_in_one_transaction(world):
-    root = anchored(world, lanes=Lanes(0, 0, 10_000, 10_000)).root
+    root = anchored(world, segments=Segments(0, 0, 10_000, 10_000)).root
     chance = random.Random(64)
-    wanted = {place: chance.choice([1, 2, 3, 4, 5, 6, 7]) for place in range(10_000)}
+    wanted = {leaf_index: chance.choice([1, 2, 3, 4, 5, 6, 7]) for leaf_index in range(10_000)}
     assert world.do(changes(root, wanted, by="office"), "office").succeeded
-    assert all(world.ledger.status(root, place) == wanted[place] for place in range(0, 10_000, 97))
+    assert all(world.ledger.status(root, leaf_index) == wanted[leaf_index] for leaf_index in range(0, 10_000, 97))
 
 
 @pytest.mark.parametrize(
     "places", [((1, 1), (1, 2)), ((-1, 1),), ((1, 15),), ((1, -1),), tuple((64 * n, 1) for n in range(400))]
 )
 def test_changes_that_cannot_be_put_into_a_call_are_invalid(world, places):
-    act = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
+    call = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
 
 
 # ---- certificates' quantities
@@ -304,65 +306,76 @@ def an_opened_certificate(world, quantity=1000):
     entry = bytes([1]) + quantity.to_bytes(16, "big") + secrets.token_bytes(32)
     others = [bytes([3]) + bytes(16) + secrets.token_bytes(32) for _ in range(2)]
     tree = Tree([entry, *others])
-    assert world.do(AnchorBatch(tree.root, Lanes(1, 1, 3, 3)), "anchorer").succeeded
+    assert world.do(AnchorBatch(tree.root, Segments(1, 1, 3, 3)), "anchorer").succeeded
     path = tree.proof(0).path
-    opening = OpenCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
-    assert world.do(opening, "anchorer").succeeded
-    return tree.root, opening
+    activation = ActivateCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
+    assert world.do(activation, "anchorer").succeeded
+    return tree.root, activation
 
 
-def draws(root, *quantities):
+def drawdowns(root, *quantities):
     certificate = LedgerRecord(root, 0)
-    return DrawCertificates(
-        tuple(Draw(certificate, LedgerRecord(root, 1 + step % 2), quantity) for step, quantity in enumerate(quantities))
+    return MakeDrawdowns(
+        tuple(
+            LedgerDrawdown(certificate, LedgerRecord(root, 1 + step % 2), quantity)
+            for step, quantity in enumerate(quantities)
+        )
     )
 
 
 def test_a_certificate_is_opened_drawn_and_given_back(world):
-    root, opening = an_opened_certificate(world)
-    drawn = draws(root, 300, 50, 7)
-    assert world.ledger.is_given_back(drawn.drawing, 0) is None
+    root, activation = an_opened_certificate(world)
+    drawn = drawdowns(root, 300, 50, 7)
+    assert world.ledger.is_refunded(drawn.set_root, 0) is None
     assert world.do(drawn, "anchorer").succeeded
-    opened = world.ledger.opened_certificate(root, 0)
-    assert (opened.quantity, opened.left, opened.valid_until) == (1000, 643, opening.valid_until.replace(microsecond=0))
+    opened = world.ledger.certificate_balance(root, 0)
+    assert (opened.quantity, opened.remaining, opened.valid_until) == (
+        1000,
+        643,
+        activation.valid_until.replace(microsecond=0),
+    )
     world.do(changes(root, {1: DeclarationStatus.REJECTED}, by="office"), "office")
-    assert world.do(GiveBack(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
-    assert world.do(GiveBack(drawn, 2), "anchorer").succeeded
-    assert world.do(GiveBack(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
-    assert [world.ledger.is_given_back(drawn.drawing, position) for position in range(3)] == [False, False, True]
-    assert world.ledger.opened_certificate(root, 0).left == 650
-    (found,) = [drawing for drawing in world.ledger.drawings() if drawing.drawn.drawing == drawn.drawing]
-    assert (found.drawn, found.given_back) == (drawn, frozenset({2}))
-    assert world.ledger.opened_certificate(root, 1) is None
+    assert world.do(RefundDrawdown(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
+    assert world.do(RefundDrawdown(drawn, 2), "anchorer").succeeded
+    assert world.do(RefundDrawdown(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
+    assert [world.ledger.is_refunded(drawn.set_root, position) for position in range(3)] == [False, False, True]
+    assert world.ledger.certificate_balance(root, 0).remaining == 650
+    (found,) = [
+        drawdown_set for drawdown_set in world.ledger.drawdown_sets() if drawdown_set.made.set_root == drawn.set_root
+    ]
+    assert (found.made, found.refunded) == (drawn, frozenset({2}))
+    assert world.ledger.certificate_balance(root, 1) is None
 
 
 def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
     root, _ = an_opened_certificate(world)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.rehearse(draws(root, 600, 401))
+        world.ledger.simulate(drawdowns(root, 600, 401))
     assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
     assert refused.value.values["arguments"]["remaining"] == 400
-    assert world.do(draws(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
+    assert world.do(drawdowns(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
 
 
 def test_as_many_draws_as_there_may_be_are_made_in_one_transaction(world):
     root, _ = an_opened_certificate(world)
-    assert world.do(draws(root, *[4] * 248), "anchorer").succeeded
-    assert world.ledger.opened_certificate(root, 0).left == 8
+    assert world.do(drawdowns(root, *[4] * 248), "anchorer").succeeded
+    assert world.ledger.certificate_balance(root, 0).remaining == 8
 
 
-@pytest.mark.parametrize("act", [draws(b"\1" * 32), draws(b"\1" * 32, *[1] * 249), draws(b"\1" * 32, 2**88)])
-def test_draws_that_cannot_be_are_invalid(world, act):
+@pytest.mark.parametrize(
+    "call", [drawdowns(b"\1" * 32), drawdowns(b"\1" * 32, *[1] * 249), drawdowns(b"\1" * 32, 2**88)]
+)
+def test_draws_that_cannot_be_are_invalid(world, call):
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
     with pytest.raises(Invalid):
-        world.ledger.sign(GiveBack(draws(b"\1" * 32, 5), 1), 0)
+        world.ledger.sign(RefundDrawdown(drawdowns(b"\1" * 32, 5), 1), 0)
 
 
 def test_a_deployment_from_before_there_were_draws_says_so(world):
     ledger = EvmLedger(world.chain, replace(world.deployment, balance=None), world.accounts)
     with pytest.raises(Invalid):
-        ledger.sign(draws(b"\1" * 32, 5), 0)
+        ledger.sign(drawdowns(b"\1" * 32, 5), 0)
     assert ledger.head().number >= 0
 
 
@@ -429,25 +442,25 @@ def test_somebody_else_in_the_authoritys_place_is_refused(world):
     accounts = dict(world.accounts) | {"authority": world.accounts["office"]}
     impostor = EvmLedger(world.chain, world.deployment, accounts)
     with pytest.raises(LedgerRefused) as refused:
-        impostor.rehearse(Accredit(secrets.token_bytes(32), an_accreditation()))
+        impostor.simulate(Accredit(secrets.token_bytes(32), an_accreditation()))
     assert refused.value.values["error"] == "AccessManagedUnauthorized"
 
 
 @pytest.mark.parametrize(
-    "act",
+    "call",
     [
         Accredit(b"\1" * 32, an_accreditation(suspended_since=MARCH)),
         Accredit(b"\1" * 32, an_accreditation(valid_from=datetime(2026, 3, 1))),
         Accredit(b"\1" * 31, an_accreditation()),
         SuspendAccreditation(b"\1" * 32, datetime(2026, 3, 1)),
-        AnchorBatch(b"\1" * 33, Lanes(0, 0, 0, 1)),
+        AnchorBatch(b"\1" * 33, Segments(0, 0, 0, 1)),
         ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 31),
         ChangeStatuses(b"\1" * 32, ((0, 1),), b"\2" * 32, by="nobody"),
     ],
 )
-def test_acts_that_make_no_sense_are_invalid(world, act):
+def test_acts_that_make_no_sense_are_invalid(world, call):
     with pytest.raises(Invalid):
-        world.ledger.sign(act, 0)
+        world.ledger.sign(call, 0)
 
 
 def test_only_named_accounts_have_a_nonce(world):
@@ -467,16 +480,16 @@ def test_an_act_that_needs_notice_is_announced_and_cancelled_by_the_guardian(ope
         safeguards = Safeguards(accounts["guardian"].address, authority_seconds=3600)
         deployment = deploy(chain, accounts, safeguards=safeguards)
         careful = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
-        act = Accredit(secrets.token_bytes(32), an_accreditation())
-        assert careful.ledger.delay(act) == timedelta(hours=1)
-        assert careful.ledger.delay(SuspendAccreditation(act.key, MARCH)) == timedelta(0), (
+        call = Accredit(secrets.token_bytes(32), an_accreditation())
+        assert careful.ledger.delay(call) == timedelta(hours=1)
+        assert careful.ledger.delay(SuspendAccreditation(call.key, MARCH)) == timedelta(0), (
             "taking trust away never waits"
         )
-        assert careful.ledger.announced(act) is None
-        assert careful.do(act, "authority").refusal == "AccessManagerNotScheduled"
-        announced = careful.do(Announce(act), "authority")
-        assert careful.ledger.announced(act) == announced.block_time + timedelta(hours=1)
-        assert careful.do(act, "authority").refusal == "AccessManagerNotReady"
-        assert careful.do(CancelAnnounced(act), "guardian").succeeded
-        assert careful.ledger.announced(act) is None
-        assert careful.ledger.accreditation(act.key) is None
+        assert careful.ledger.announced(call) is None
+        assert careful.do(call, "authority").refusal == "AccessManagerNotScheduled"
+        announced = careful.do(Announce(call), "authority")
+        assert careful.ledger.announced(call) == announced.block_time + timedelta(hours=1)
+        assert careful.do(call, "authority").refusal == "AccessManagerNotReady"
+        assert careful.do(CancelAnnounced(call), "guardian").succeeded
+        assert careful.ledger.announced(call) is None
+        assert careful.ledger.accreditation(call.key) is None

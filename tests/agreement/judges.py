@@ -30,7 +30,7 @@ PROMOTED = {"InclusionProof.sol": "leafIndex & 1 == 1 || leafIndex == last", "ve
 
 def python(questions: Sequence[Question]) -> list[bool]:
     """As the server judges."""
-    return [InclusionProof(q.place, q.size, q.path).root_from(q.leaf) == q.root for q in questions]
+    return [InclusionProof(q.leaf_index, q.size, q.path).root_from(q.leaf) == q.root for q in questions]
 
 
 def faulty_python(questions: Sequence[Question]) -> list[bool]:
@@ -39,10 +39,10 @@ def faulty_python(questions: Sequence[Question]) -> list[bool]:
 
 
 def _plain_walk(question: Question) -> bytes:
-    place, node = question.place, question.leaf
+    leaf_index, node = question.leaf_index, question.leaf
     for sibling in question.path:
-        node = node_hash(sibling, node) if place % 2 else node_hash(node, sibling)
-        place //= 2
+        node = node_hash(sibling, node) if leaf_index % 2 else node_hash(node, sibling)
+        leaf_index //= 2
     return node
 
 
@@ -63,7 +63,7 @@ def _in_node(page: Path, questions: Sequence[Question]) -> list[bool]:
     node = shutil.which("node")
     assert node is not None, "node is not installed: make agreement installs it"
     lines = "\n".join(
-        json.dumps([q.root.hex(), q.size, q.place, q.leaf.hex(), [sibling.hex() for sibling in q.path]])
+        json.dumps([q.root.hex(), q.size, q.leaf_index, q.leaf.hex(), [sibling.hex() for sibling in q.path]])
         for q in questions
     )
     command = [node, str(HERE / "judge.mjs"), str(page)]
@@ -103,7 +103,9 @@ def _on_node(node: Anvil, library: str, address: str) -> Judge:
 def _call_data(questions: Sequence[Question]) -> bytes:
     """The arguments of ``includesEach``, put together by hand: an encoder would take longer than everything else."""
     words = [
-        word for q in questions for word in (q.root, _word(q.size), _word(q.place), q.leaf, _word(len(q.path)), *q.path)
+        word
+        for q in questions
+        for word in (q.root, _word(q.size), _word(q.leaf_index), q.leaf, _word(len(q.path)), *q.path)
     ]
     return b"".join((_word(64), _word(len(questions)), _word(len(words)), *words))
 

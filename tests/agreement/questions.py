@@ -19,13 +19,15 @@ class Question:
 
     root: bytes
     size: int
-    place: int
+    leaf_index: int
     leaf: bytes
     path: tuple[bytes, ...]
 
     def fits_a_call(self) -> bool:
         """Whether a contract can be asked at all: its numbers have no sign and its hashes 32 bytes."""
-        return min(self.size, self.place) >= 0 and all(len(part) == 32 for part in (self.root, self.leaf, *self.path))
+        return min(self.size, self.leaf_index) >= 0 and all(
+            len(part) == 32 for part in (self.root, self.leaf, *self.path)
+        )
 
 
 Alteration = Callable[[random.Random, Question], Question]
@@ -42,8 +44,8 @@ def _from_vector(vector: dict[str, object]) -> Question:
         return base64.b64decode(str(text or ""))
 
     path = tuple(decoded(node) for node in vector["proof"] or ())  # type: ignore[attr-defined]
-    place, size = int(str(vector["leafIdx"])), int(str(vector["treeSize"]))
-    return Question(decoded(vector["root"]), size, place, decoded(vector["leafHash"]), path)
+    leaf_index, size = int(str(vector["leafIdx"])), int(str(vector["treeSize"]))
+    return Question(decoded(vector["root"]), size, leaf_index, decoded(vector["leafHash"]), path)
 
 
 def altered(seed: int, count: int) -> Iterator[Question]:
@@ -60,29 +62,29 @@ def altered(seed: int, count: int) -> Iterator[Question]:
 
 
 def _small(chance: random.Random, tree: Tree, entries: Sequence[bytes]) -> Question:
-    place = chance.choice((chance.randrange(tree.size), tree.size - 1))
-    proof = tree.proof(place)
+    leaf_index = chance.choice((chance.randrange(tree.size), tree.size - 1))
+    proof = tree.proof(leaf_index)
     # The bottom of a path for this leaf is the only place where the leaf itself can be had from the tree.
-    return Question(tree.root, tree.size, place, leaf_hash(entries[place]), proof.path)
+    return Question(tree.root, tree.size, leaf_index, leaf_hash(entries[leaf_index]), proof.path)
 
 
 def _deep(chance: random.Random) -> Question:
     """A place in a tree of up to 2^24 entries, of which only the path exists."""
     size = chance.choice((1 << 24, (1 << 24) - 1, chance.randrange(1, 1 << 24), chance.randrange(1, 1 << 16)))
-    place = chance.choice((chance.randrange(size), size - 1))
+    leaf_index = chance.choice((chance.randrange(size), size - 1))
     leaf = leaf_hash(chance.randbytes(49))
-    path = tuple(chance.randbytes(32) for _ in range(_path_length(place, size)))
-    root = InclusionProof(place, size, path).root_from(leaf)
+    path = tuple(chance.randbytes(32) for _ in range(_path_length(leaf_index, size)))
+    root = InclusionProof(leaf_index, size, path).root_from(leaf)
     assert root is not None
-    return Question(root, size, place, leaf, path)
+    return Question(root, size, leaf_index, leaf, path)
 
 
-def _path_length(place: int, size: int) -> int:
+def _path_length(leaf_index: int, size: int) -> int:
     """How many hashes the proof of a place has: one for each level where the place has a sibling."""
     length, last = 0, size - 1
     while last:
-        length += place % 2 or place != last
-        place, last = place // 2, last // 2
+        length += leaf_index % 2 or leaf_index != last
+        leaf_index, last = leaf_index // 2, last // 2
     return length
 
 
@@ -115,7 +117,7 @@ def _number(chance: random.Random, value: int) -> int:
 
 
 def _another_place(chance: random.Random, question: Question) -> Question:
-    return replace(question, place=_number(chance, question.place))
+    return replace(question, leaf_index=_number(chance, question.leaf_index))
 
 
 def _another_size(chance: random.Random, question: Question) -> Question:
@@ -149,11 +151,11 @@ def _leaf_and_sibling_exchanged(chance: random.Random, question: Question) -> Qu
 
 def _climbed(chance: random.Random, question: Question) -> Question:
     """The node above the leaf in the leaf's place: right for the smaller tree, and only for that."""
-    above = InclusionProof(question.place % 2, 2, question.path[:1]).root_from(question.leaf)
+    above = InclusionProof(question.leaf_index % 2, 2, question.path[:1]).root_from(question.leaf)
     if above is None:
         return _another_size(chance, question)
     size = chance.choice((question.size, (question.size + 1) // 2))
-    return Question(question.root, size, question.place // 2, above, question.path[1:])
+    return Question(question.root, size, question.leaf_index // 2, above, question.path[1:])
 
 
 ALTERATIONS: tuple[Alteration, ...] = (

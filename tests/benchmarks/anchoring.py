@@ -12,7 +12,7 @@ from backend.adapters.ledger import ACCOUNT_NAMES
 from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ProofState, RecordOnFile
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext
 from tests.benchmarks.figure import Figure
@@ -50,7 +50,7 @@ def _run(ctx: AppContext, laboratory: Organisation, count: int) -> float:
     """Store records, then seal and anchor them; how long the latter took."""
     stored = _store(ctx, laboratory, count)
     begun = time.perf_counter()
-    while advance(ctx):
+    while run_once(ctx):
         pass
     taken = time.perf_counter() - begun
     with ctx.work(reading=True) as work:

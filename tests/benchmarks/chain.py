@@ -14,7 +14,7 @@ from web3 import EthereumTesterProvider, Web3
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
-from backend.domain.ledger import AnchorBatch, Lanes, SignedTransaction
+from backend.domain.ledger import AnchorBatch, Segments, SignedTransaction
 from contracts import load
 from tests.benchmarks.figure import Figure
 
@@ -44,7 +44,7 @@ def measure(scratch: Path) -> list[Figure]:
 
 
 def _anchor() -> AnchorBatch:
-    return AnchorBatch(os.urandom(32), Lanes(0, 0, 1000, 1000))
+    return AnchorBatch(os.urandom(32), Segments(0, 0, 1000, 1000))
 
 
 def _run(ledger: EvmLedger, chain: EmbeddedChain, signed: list[SignedTransaction]) -> float:

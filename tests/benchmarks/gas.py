@@ -19,20 +19,20 @@ from backend.adapters.ledger.interface import interface
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
+    ActivateCertificate,
     AnchorBatch,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    GiveBack,
-    Lanes,
+    LedgerCall,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
+    MakeDrawdowns,
+    RefundDrawdown,
+    Segments,
 )
 from backend.domain.merkle import InclusionProof, Tree, leaf_hash
 from tests.benchmarks.figure import Figure
 
-Gas = Callable[[Act, str], int]
+Gas = Callable[[LedgerCall, str], int]
 InnerGas = Callable[[str, bytes], int]
 """What a call to an address costs by itself, as another contract would pay it."""
 
@@ -52,21 +52,21 @@ def measure(scratch: Path) -> list[Figure]:
 def figures_of(chain: Chain, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
     """All figures, on whatever chain this is."""
 
-    def gas(act: Act, signer: str) -> int:
-        signed = ledger.sign(act, ledger.next_nonce(signer))
+    def gas(call: LedgerCall, signer: str) -> int:
+        signed = ledger.sign(call, ledger.next_nonce(signer))
         ledger.send(signed.raw)
         while (receipt := chain.receipt(signed.transaction_hash)) is None:
             pass
         assert receipt.succeeded
         return receipt.gas_used
 
-    gas(AnchorBatch(os.urandom(32), Lanes(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
+    gas(AnchorBatch(os.urandom(32), Segments(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
     return [*_decisions(gas), *_draws(gas, ledger), *_proofs(gas, ledger, inner_gas), *_growth(gas)]
 
 
 def _decisions(gas: Gas) -> list[Figure]:
     root = os.urandom(32)
-    anchored = gas(AnchorBatch(root, Lanes(0, 0, 1024, 1024)), "anchorer")
+    anchored = gas(AnchorBatch(root, Segments(0, 0, 1024, 1024)), "anchorer")
     fresh = gas(ChangeStatuses(root, ((0, 2),), os.urandom(32), "office"), "office")
     used = gas(ChangeStatuses(root, ((1, 4),), os.urandom(32), "office"), "office")
     return [
@@ -80,10 +80,10 @@ def _decisions(gas: Gas) -> list[Figure]:
 
 def _life(gas: Gas, size: int, target: str | None) -> Figure:
     root = os.urandom(32)
-    total = gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
+    total = gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
     for status in (2, 4):
         for first in range(0, size, MOST_PLACES):
-            places = tuple((place, status) for place in range(first, min(size, first + MOST_PLACES)))
+            places = tuple((leaf_index, status) for leaf_index in range(first, min(size, first + MOST_PLACES)))
             total += gas(ChangeStatuses(root, places, os.urandom(32), "office"), "office")
     name = f"a declaration's life (anchor, review, release), N = {size:,}"
     return Figure(name, total / size, "gas", target)
@@ -93,7 +93,7 @@ def _growth(gas: Gas) -> list[Figure]:
     """How the cost of a record falls with the size of its batch."""
     figures = []
     for size in (10, 100, 1_000, 10_000, 100_000):
-        anchored = gas(AnchorBatch(os.urandom(32), Lanes(0, 0, size, size)), "anchorer")
+        anchored = gas(AnchorBatch(os.urandom(32), Segments(0, 0, size, size)), "anchorer")
         figures.append(Figure(f"anchor, per record, N = {size:,}", anchored / size, "gas"))
         figures.append(_life(gas, size, None))
     return figures
@@ -106,27 +106,31 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     entries = [bytes([1]) + (10**6).to_bytes(16, "big") + os.urandom(32) for _ in range(100)]
     entries += [bytes([3]) + bytes(16) + os.urandom(32) for _ in range(100)]
     tree = Tree(entries)
-    gas(AnchorBatch(tree.root, Lanes(100, 100, 200, 200)), "anchorer")
-    openings = [
+    gas(AnchorBatch(tree.root, Segments(100, 100, 200, 200)), "anchorer")
+    activations = [
         gas(
-            OpenCertificate(LedgerRecord(tree.root, place), entries[place], tree.proof(place).path, key, 9, now),
+            ActivateCertificate(
+                LedgerRecord(tree.root, leaf_index), entries[leaf_index], tree.proof(leaf_index).path, key, 9, now
+            ),
             "anchorer",
         )
-        for place in range(100)
+        for leaf_index in range(100)
     ]
 
-    def draws(places: range, quantity: int) -> DrawCertificates:
-        return DrawCertificates(
-            tuple(Draw(LedgerRecord(tree.root, p), LedgerRecord(tree.root, 100 + p), quantity) for p in places)
+    def drawdowns(places: range, quantity: int) -> MakeDrawdowns:
+        return MakeDrawdowns(
+            tuple(
+                LedgerDrawdown(LedgerRecord(tree.root, p), LedgerRecord(tree.root, 100 + p), quantity) for p in places
+            )
         )
 
-    alone = gas(draws(range(1), 1234), "anchorer")
-    hundred = draws(range(100), 4321)
+    alone = gas(drawdowns(range(1), 1234), "anchorer")
+    hundred = drawdowns(range(100), 4321)
     each = gas(hundred, "anchorer") / 100
     gas(ChangeStatuses(tree.root, ((150, 5),), os.urandom(32), "office"), "office")
-    back = gas(GiveBack(hundred, 50), "anchorer")
+    back = gas(RefundDrawdown(hundred, 50), "anchorer")
     return [
-        Figure("activate a certificate (batch of 200)", sum(openings[1:]) / 99, "gas"),
+        Figure("activate a certificate (batch of 200)", sum(activations[1:]) / 99, "gas"),
         Figure("a drawdown on an activated certificate, alone", alone, "gas", "<= 38,000"),
         Figure("a drawdown, each of 100 on 100 certificates", each, "gas", "<= 11,000"),
         Figure("refund one of 100 drawdowns", back, "gas"),
@@ -139,7 +143,7 @@ def _proofs(gas: Gas, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
         entry, path = bytes([3]) + bytes(16) + os.urandom(32), [os.urandom(32) for _ in range(depth)]
         root = _root_over(entry, path)
         size = 1 << depth
-        gas(AnchorBatch(root, Lanes(0, 0, size, size)), "anchorer")
+        gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
         data = interface("TraceLedger").call_data("verify", root, 0, entry, path)
         figures.append(
             Figure(f"verify, inner gas, depth {depth}", inner_gas(ledger.head().ledger_address, data), "gas", target)

@@ -21,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, EvmLedger, Fees, accounts_from_keys, deploy
-from backend.adapters.ledger.accounts import Call, sign_call
+from backend.adapters.ledger.accounts import ContractCall, sign_call
 from backend.adapters.ledger.interface import Interface
 from contracts import Artifact
 from tests.benchmarks.figure import Figure
@@ -91,7 +91,7 @@ class Contract:
 
     def _send(self, to: str | None, data: bytes) -> int:
         nonce = self._chain.transaction_count(self._accounts["authority"].address)
-        call = Call("authority", to, data, 25_000_000)
+        call = ContractCall("authority", to, data, 25_000_000)
         signed = sign_call(call, self._accounts, self._chain.chain_id(), nonce, Fees())
         self._chain.send_raw(signed.raw)
         while (receipt := self._chain.receipt(signed.transaction_hash)) is None:

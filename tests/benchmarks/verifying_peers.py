@@ -24,7 +24,7 @@ from backend.domain.batch import seal
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Accredit, Act, AnchorBatch
+from backend.domain.ledger import Accredit, AnchorBatch, LedgerCall
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.domain.verdict import Conclusion
 from tests.benchmarks.figure import Figure
@@ -86,24 +86,24 @@ def _anchored(chain: JsonRpcChain, ledger: EvmLedger, name: LedgerName) -> tuple
     entries = [entry_of(record, Kind.CERTIFICATE_OF_ORIGIN) for record in records]
     batch = seal(entries)
     _do(chain, ledger, Accredit(CHAMBER.thumbprint, an_accreditation()), "authority")
-    receipt = _do(chain, ledger, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    receipt = _do(chain, ledger, AnchorBatch(batch.root, batch.segments), "anchorer")
     block = receipt.block
     where = name.chain_id, name.address, name.instance_id, batch.root, receipt.transaction_hash
     anchor = Anchor(*where, block.number, block.time)
     evidence = [
-        Evidence(record, Kind.CERTIFICATE_OF_ORIGIN, entry.quantity, batch.proof(place), anchor)
-        for place, (record, entry) in enumerate(zip(records, entries, strict=True))
+        Evidence(record, Kind.CERTIFICATE_OF_ORIGIN, entry.quantity, batch.proof(leaf_index), anchor)
+        for leaf_index, (record, entry) in enumerate(zip(records, entries, strict=True))
     ]
     return [bundles.text(Bundle((one,))).encode() for one in evidence], block.time
 
 
-def _do(chain: JsonRpcChain, ledger: EvmLedger, act: Act, signer: str) -> ChainReceipt:
-    signed = ledger.sign(act, ledger.next_nonce(signer))
+def _do(chain: JsonRpcChain, ledger: EvmLedger, call: LedgerCall, signer: str) -> ChainReceipt:
+    signed = ledger.sign(call, ledger.next_nonce(signer))
     ledger.send(signed.raw)
     while (receipt := chain.receipt(signed.transaction_hash)) is None:
         time.sleep(0.01)
     if not receipt.succeeded:
-        raise RuntimeError(f"{act} was refused")
+        raise RuntimeError(f"{call} was refused")
     return receipt
 
 

@@ -113,8 +113,8 @@ def restore(desk: Desk) -> None:
     assert "ours" in desk.run("chain", "status", data=desk.files / "restored").output
 
 
-def act(desk: Desk, verb: str, data: Path) -> str:
-    asked = ("chain", verb, desk.accredited, "--as", "authority@example.org", "--json")
+def act(desk: Desk, operation: str, data: Path) -> str:
+    asked = ("chain", operation, desk.accredited, "--as", "authority@example.org", "--json")
     told: dict[str, str] = json.loads(desk.run(*asked, data=data).stdout)
     assert told["state"] == "asked"
     return told["id"]
@@ -182,7 +182,7 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain accredit": lambda desk: act(desk, "accredit", desk.copy()) and None,
     "chain cancel": cancel,
     "chain deploy": lambda desk: desk.run("chain", "deploy", data=desk.files / "empty") and None,
-    "chain pending": says("No acts wait", "chain", "pending"),
+    "chain pending": says("No changes wait", "chain", "pending"),
     "chain reinstate": reinstate,
     "chain status": says("ours", "chain", "status"),
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,

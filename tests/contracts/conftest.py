@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Fees, Safeguards, accounts_from_keys, deploy
-from backend.adapters.ledger.accounts import Call, sign_call
+from backend.adapters.ledger.accounts import ContractCall, sign_call
 from backend.adapters.ledger.chain import CallReverted
 from backend.adapters.ledger.interface import Interface, interface, refusal
 
@@ -41,7 +41,7 @@ class World:
     def act(self, person, contract, function, *arguments):
         """Do it in a transaction; give the receipt."""
         data = self.call_data(contract, function, *arguments)
-        return self.send(Call(person, self.addresses[contract], data, 10_000_000))
+        return self.send(ContractCall(person, self.addresses[contract], data, 10_000_000))
 
     def refusal(self, person, contract, function, *arguments):
         """What the contract would say; None where it would let it happen. Changes nothing."""
@@ -66,7 +66,7 @@ class World:
         own = Interface(artifact)
         creator = self.address("stranger")
         nonce = self.chain.transaction_count(creator)
-        self.send(Call("stranger", None, own.deployment(), 5_000_000))
+        self.send(ContractCall("stranger", None, own.deployment(), 5_000_000))
         address = to_checksum_address(keccak(rlp.encode([bytes.fromhex(creator[2:]), nonce]))[12:])
         return lambda function, *arguments: own.answer(
             function, self.chain.call(address, own.call_data(function, *arguments))

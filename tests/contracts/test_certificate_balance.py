@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from backend.domain.ledger import Draw, DrawCertificates, LedgerRecord
+from backend.domain.ledger import LedgerDrawdown, LedgerRecord, MakeDrawdowns
 from backend.domain.merkle import Tree
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 
@@ -77,13 +77,15 @@ def refused(world, *drawdowns, by="anchorer"):
 
 
 def drawn(*drawdowns):
-    return DrawCertificates(tuple(Draw(LedgerRecord(d[0], d[1]), LedgerRecord(d[2], d[3]), d[4]) for d in drawdowns))
+    return MakeDrawdowns(
+        tuple(LedgerDrawdown(LedgerRecord(d[0], d[1]), LedgerRecord(d[2], d[3]), d[4]) for d in drawdowns)
+    )
 
 
 def refund(drawdowns, position):
     """The arguments that refund one of these drawdowns."""
     path = Tree([draw.leaf for draw in drawn(*drawdowns).draws]).proof(position).path
-    return drawdowns[position], drawn(*drawdowns).drawing, position, list(path)
+    return drawdowns[position], drawn(*drawdowns).set_root, position, list(path)
 
 
 def remaining(world, batch, leaf_index=0):
@@ -177,8 +179,8 @@ def test_drawdowns_reduce_remaining_and_keep_their_root(world, batch):
     drawdowns = [a_drawdown(batch), a_drawdown(batch, declaration=10, quantity=40), a_drawdown(batch, 1, 11, 100)]
     (event,) = draw_down(world, *drawdowns).logs
     assert (remaining(world, batch), remaining(world, batch, 1)) == (30, 0)
-    assert event.topics[1] == drawn(*drawdowns).drawing
-    assert world.ask(BALANCE, "drawingOf", drawn(*drawdowns).drawing) == 3 << 248
+    assert event.topics[1] == drawn(*drawdowns).set_root
+    assert world.ask(BALANCE, "drawingOf", drawn(*drawdowns).set_root) == 3 << 248
 
 
 def test_drawdown_beyond_remaining_quantity_is_refused(world, batch):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.domain.batch import Entry, quantity_steps, seal
 from backend.domain.kinds import KINDS, Kind, Lane
-from backend.domain.ledger import Lanes
+from backend.domain.ledger import Segments
 from tests.helpers.builders import an_entry
 
 
@@ -54,13 +54,13 @@ def test_a_quantity_survives_the_entry(thousandths):
 
 def test_lanes_end_where_the_next_kind_begins():
     kinds = [Kind.CERTIFICATE_OF_ORIGIN] * 3 + [Kind.INSPECTION_REPORT] * 2 + [Kind.DECLARATION] + [Kind.INVOICE] * 4
-    assert seal([an_entry(kind, str(n)) for n, kind in enumerate(kinds)]).lanes == Lanes(3, 5, 6, 10)
+    assert seal([an_entry(kind, str(n)) for n, kind in enumerate(kinds)]).segments == Segments(3, 5, 6, 10)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_one_kinds_batch_fills_only_its_lane(kind):
-    lanes = seal([an_entry(kind)]).lanes
-    ends = [lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size]
+    segments = seal([an_entry(kind)]).segments
+    ends = [segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size]
     assert ends == [int(KINDS[kind].lane <= lane) for lane in Lane]
 
 
@@ -71,7 +71,7 @@ def test_entries_out_of_lane_order_are_refused():
 
 def test_each_place_is_proven_only_by_its_entry():
     batch = seal([an_entry(kind, kind.name) for kind in Kind])
-    for place, entry in enumerate(batch.entries):
-        assert batch.proof(place).proves(entry.encode(), batch.root)
-        assert not batch.proof(place).proves(replace(entry, quantity=1).encode(), batch.root)
-        assert not batch.proof(place).proves(batch.entries[place - 1].encode(), batch.root)
+    for leaf_index, entry in enumerate(batch.entries):
+        assert batch.proof(leaf_index).proves(entry.encode(), batch.root)
+        assert not batch.proof(leaf_index).proves(replace(entry, quantity=1).encode(), batch.root)
+        assert not batch.proof(leaf_index).proves(batch.entries[leaf_index - 1].encode(), batch.root)

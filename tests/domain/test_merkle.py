@@ -44,40 +44,42 @@ def test_leaves_and_nodes_are_hashed_apart():
 
 def test_every_place_of_every_size_is_proven():
     for size, tree in TREES.items():
-        for place in range(size):
-            assert tree.proof(place).proves(b"entry %d" % place, tree.root), (size, place)
+        for leaf_index in range(size):
+            assert tree.proof(leaf_index).proves(b"entry %d" % leaf_index, tree.root), (size, leaf_index)
 
 
 @pytest.mark.parametrize("size", TREES)
 def test_proofs_at_once_equal_those_made_singly(size):
-    assert TREES[size].proofs() == [TREES[size].proof(place) for place in range(size)]
+    assert TREES[size].proofs() == [TREES[size].proof(leaf_index) for leaf_index in range(size)]
 
 
 def test_no_proof_serves_another_place():
     for size in (1, 2, 3, 7, 8, 13, 64, 65, 130):
         tree = TREES[size]
-        for place in range(size):
-            proof, entry = tree.proof(place), b"entry %d" % place
-            for other in {*range(min(size + 2, 20)), place + 1, place - 1, size, size - 1, 2**64} - {place}:
-                assert not replace(proof, place=other).proves(entry, tree.root), (size, place, other)
+        for leaf_index in range(size):
+            proof, entry = tree.proof(leaf_index), b"entry %d" % leaf_index
+            for other in {*range(min(size + 2, 20)), leaf_index + 1, leaf_index - 1, size, size - 1, 2**64} - {
+                leaf_index
+            }:
+                assert not replace(proof, leaf_index=other).proves(entry, tree.root), (size, leaf_index, other)
 
 
 def test_no_proof_serves_sizes_needing_another_path():
     """A path that fits another size as well proves the same root: the ledger states the size, and it is compared."""
     for size in range(1, LARGEST_TREE + 1):
-        for place in (0, size // 2, size - 1):
-            proof, entry = TREES[size].proof(place), b"entry %d" % place
-            for other in {0, -1, place, size // 4, size * 4}:
-                if other != size and other <= place:
+        for leaf_index in (0, size // 2, size - 1):
+            proof, entry = TREES[size].proof(leaf_index), b"entry %d" % leaf_index
+            for other in {0, -1, leaf_index, size // 4, size * 4}:
+                if other != size and other <= leaf_index:
                     assert not replace(proof, size=other).proves(entry, TREES[size].root)
-            assert not replace(proof, size=size * 4).proves(entry, TREES[size].root), (size, place)
+            assert not replace(proof, size=size * 4).proves(entry, TREES[size].root), (size, leaf_index)
 
 
 def test_altered_paths_prove_nothing():
     for size in range(2, LARGEST_TREE + 1, 3):
         tree = TREES[size]
-        for place in {0, 1, size // 2, size - 1}:
-            proof, entry = tree.proof(place), b"entry %d" % place
+        for leaf_index in {0, 1, size // 2, size - 1}:
+            proof, entry = tree.proof(leaf_index), b"entry %d" % leaf_index
             path = proof.path
             altered = [
                 path[:-1],
@@ -93,7 +95,7 @@ def test_altered_paths_prove_nothing():
                 altered.append((path[1], path[0], *path[2:]))
             for other in altered:
                 if other != path:
-                    assert not replace(proof, path=other).proves(entry, tree.root), (size, place)
+                    assert not replace(proof, path=other).proves(entry, tree.root), (size, leaf_index)
 
 
 def test_an_inner_node_is_no_entry():
@@ -111,25 +113,25 @@ def test_a_repeated_last_entry_makes_another_root():
     assert Tree(entries(3)).root != Tree([*entries(3), b"entry 2"]).root
 
 
-@pytest.mark.parametrize(("place", "size"), [(-1, 3), (3, 3), (0, 0), (0, -1), (5, 3)])
-def test_places_outside_the_batch_are_refused(place, size):
-    assert InclusionProof(place, size, ()).root_from(bytes(32)) is None
+@pytest.mark.parametrize(("leaf_index", "size"), [(-1, 3), (3, 3), (0, 0), (0, -1), (5, 3)])
+def test_places_outside_the_batch_are_refused(leaf_index, size):
+    assert InclusionProof(leaf_index, size, ()).root_from(bytes(32)) is None
 
 
 def test_empty_tree_and_place_outside_it_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         Tree([])
-    for place in (-1, 3):
+    for leaf_index in (-1, 3):
         with pytest.raises(IndexError):
-            TREES[3].proof(place)
+            TREES[3].proof(leaf_index)
 
 
 @given(st.data())
 @settings(max_examples=400, deadline=None)
 def test_random_mutations_prove_nothing(data):
     size = data.draw(st.integers(1, LARGEST_TREE))
-    place = data.draw(st.integers(0, size - 1))
-    proof, root = TREES[size].proof(place), TREES[size].root
+    leaf_index = data.draw(st.integers(0, size - 1))
+    proof, root = TREES[size].proof(leaf_index), TREES[size].root
     path = list(proof.path)
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(0, len(path)))
@@ -144,7 +146,7 @@ def test_random_mutations_prove_nothing(data):
             case "swap" if position + 1 < len(path):
                 path[position], path[position + 1] = path[position + 1], path[position]
     mutated = replace(proof, path=tuple(path))
-    assert mutated == proof or not mutated.proves(b"entry %d" % place, root)
+    assert mutated == proof or not mutated.proves(b"entry %d" % leaf_index, root)
 
 
 SAMPLES = Path(os.environ.get("PROVENPORT_SAMPLES", "/nonexistent")) / "rfc6962-merkle" / "inclusion.json"

@@ -7,7 +7,7 @@ import pytest
 
 from backend.domain import sd_jwt
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Lanes
+from backend.domain.ledger import Segments
 from backend.domain.records import ProofState
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import (
@@ -138,7 +138,7 @@ def test_a_record_that_waits_for_its_batch_cannot_be_told_yet():
 
 @pytest.mark.parametrize(
     "change",
-    [{"place": 0}, {"place": 2**63}, {"size": 1}, {"path": ()}, {"path": (bytes(32),) * 4}],
+    [{"leaf_index": 0}, {"leaf_index": 2**63}, {"size": 1}, {"path": ()}, {"path": (bytes(32),) * 4}],
     ids=str,
 )
 def test_a_proof_that_does_not_lead_to_the_root_is_invalid(change):
@@ -157,12 +157,12 @@ def test_a_root_that_the_ledger_does_not_know_is_invalid():
 
 
 @pytest.mark.parametrize(
-    "lanes",
-    [Lanes(0, 3, 5, 9), Lanes(0, 0, 0, 9), Lanes(0, 0, 9, 9), Lanes(3, 5, 7, 10), Lanes(3, 5, 7, 8)],
+    "segments",
+    [Segments(0, 3, 5, 9), Segments(0, 0, 0, 9), Segments(0, 0, 9, 9), Segments(3, 5, 7, 10), Segments(3, 5, 7, 8)],
     ids=["inspection", "other", "declaration", "one entry more", "one entry less"],
 )
-def test_a_place_in_another_lane_or_a_batch_of_another_size_is_invalid(lanes):
-    facts = replace(FACTS, batch=replace(FACTS.batch, lanes=lanes))
+def test_a_place_in_another_lane_or_a_batch_of_another_size_is_invalid(segments):
+    facts = replace(FACTS, batch=replace(FACTS.batch, segments=segments))
     assert_ruling(verdict(facts=facts), Conclusion.INVALID, "ANCHOR", "wrong-segment")
 
 
@@ -383,7 +383,9 @@ def test_a_silent_ledger_does_not_excuse_a_forgery():
     silent = replace(FACTS, batch=TROUBLE, status=TROUBLE, accreditation=TROUBLE)
     expired = evidence_for(a_record(validUntil="2020-01-01T00:00:00Z"))
     assert verdict(expired, silent).conclusion is Conclusion.INVALID
-    assert verdict(replace(EVIDENCE, proof=replace(EVIDENCE.proof, place=0)), silent).conclusion is Conclusion.INVALID
+    assert (
+        verdict(replace(EVIDENCE, proof=replace(EVIDENCE.proof, leaf_index=0)), silent).conclusion is Conclusion.INVALID
+    )
 
 
 # What nobody should be able to sign into a crash

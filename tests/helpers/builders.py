@@ -264,8 +264,8 @@ def evidence_for(
         stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
         quantity = quantity_steps(Decimal(str(stated or 0)))
     entry = replace(Entry.of(kind, None, record.signed_jwt), quantity=quantity)
-    batch, place = sealed_with_others(entry)
-    return Evidence(record, kind, quantity, batch.proof(place), an_anchor(batch.root))
+    batch, leaf_index = sealed_with_others(entry)
+    return Evidence(record, kind, quantity, batch.proof(leaf_index), an_anchor(batch.root))
 
 
 def an_accreditation(**changes: Any) -> Accreditation:
@@ -277,7 +277,7 @@ def facts_for(evidence: Evidence, **changes: Any) -> LedgerFacts:
     """What a ledger says of that evidence when all is well."""
     assert evidence.anchor is not None
     batch, _ = sealed_with_others(evidence.entry)
-    anchored = AnchoredBatch(evidence.anchor.root, NOON - timedelta(hours=1), 1, 1, batch.lanes)
+    anchored = AnchoredBatch(evidence.anchor.root, NOON - timedelta(hours=1), 1, 1, batch.segments)
     facts = LedgerFacts(NOON, anchored, 0, an_accreditation(), state=ProofState.FINAL, anchor_block=None)
     return replace(facts, **changes)
 

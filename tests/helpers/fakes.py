@@ -11,26 +11,26 @@ from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailabl
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
+    ActivateCertificate,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
     Announce,
     CancelAnnounced,
+    CancelNonce,
+    CertificateBalance,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    Drawing,
-    GiveBack,
+    DrawdownSet,
     Head,
+    LedgerCall,
+    LedgerDrawdown,
     LedgerRecord,
-    OpenCertificate,
-    OpenedCertificate,
+    MakeDrawdowns,
     Receipt,
+    RefundDrawdown,
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from backend.domain.merkle import InclusionProof
 from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
@@ -43,9 +43,9 @@ _EDGES = {
 }
 
 
-_SIGNERS = dict.fromkeys((AnchorBatch, OpenCertificate, DrawCertificates, GiveBack), "anchorer")
+_SIGNERS = dict.fromkeys((AnchorBatch, ActivateCertificate, MakeDrawdowns, RefundDrawdown), "anchorer")
 _SIGNERS[CancelAnnounced] = "guardian"
-GIVING_BACK = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
+REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
 class Clock:
@@ -86,15 +86,15 @@ class _State:
     statuses: dict[tuple[bytes, int], int] = field(default_factory=dict)
     accreditations: dict[bytes, Accreditation] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
-    announced: dict[Act, datetime] = field(default_factory=dict)
+    announced: dict[LedgerCall, datetime] = field(default_factory=dict)
     delay: timedelta = timedelta(0)
-    balances: dict[LedgerRecord, OpenedCertificate] = field(default_factory=dict)
-    drawings: dict[bytes, tuple[DrawCertificates, set[int]]] = field(default_factory=dict)
+    balances: dict[LedgerRecord, CertificateBalance] = field(default_factory=dict)
+    drawdown_sets: dict[bytes, tuple[MakeDrawdowns, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
 
-    def take(self, signer: str, act: Act, time: datetime) -> None:
-        self._be_due(act, time)
-        match act:
+    def take(self, signer: str, call: LedgerCall, time: datetime) -> None:
+        self._be_due(call, time)
+        match call:
             case Announce(announced):
                 if announced in self.announced:
                     raise _Reverted("AccessManagerAlreadyScheduled")
@@ -102,13 +102,13 @@ class _State:
             case CancelAnnounced(announced):
                 if self.announced.pop(announced, None) is None:
                     raise _Reverted("AccessManagerNotScheduled")
-            case AnchorBatch(root, lanes):
-                ends = (0, lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
-                if list(ends) != sorted(ends) or not 0 < lanes.size <= LARGEST_BATCH:
+            case AnchorBatch(root, segments):
+                ends = (0, segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
+                if list(ends) != sorted(ends) or not 0 < segments.size <= LARGEST_BATCH:
                     raise _Reverted("TraceLedgerLanesUnordered")
                 if root in self.batches:
                     raise _Reverted("TraceLedgerAlreadyAnchored")
-                self.batches[root] = AnchoredBatch(root, time, len(self.batches) + 1, 1, lanes)
+                self.batches[root] = AnchoredBatch(root, time, len(self.batches) + 1, 1, segments)
             case ChangeStatuses(root, places):
                 self._change(signer, root, places)
             case Accredit(key, accreditation):
@@ -117,23 +117,23 @@ class _State:
                 earlier = self.accreditations.get(key)
                 kept = earlier.suspended_since if earlier else None
                 self.accreditations[key] = replace(accreditation, suspended_since=kept)
-            case UseUpNonce():
+            case CancelNonce():
                 pass
-            case OpenCertificate():
-                self._open(act)
-            case DrawCertificates(draws):
-                if act.drawing in self.drawings:
+            case ActivateCertificate():
+                self._open(call)
+            case MakeDrawdowns(drawdowns):
+                if call.set_root in self.drawdown_sets:
                     raise _Reverted("CertificateBalanceAlreadyDrawn")
                 before = dict(self.balances)
                 try:
-                    for draw in draws:
-                        self._draw(draw, time)
+                    for drawdown in drawdowns:
+                        self._draw(drawdown, time)
                 except _Reverted:
                     self.balances = before
                     raise
-                self.drawings[act.drawing] = (act, set())
-            case GiveBack(drawn, position):
-                self._give_back(drawn, position)
+                self.drawdown_sets[call.set_root] = (call, set())
+            case RefundDrawdown(drawn, position):
+                self._refund_one(drawn, position)
             case RotateKey(key, successor):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -151,71 +151,71 @@ class _State:
                     raise _Reverted("AccreditationNotSuspended")
                 self.accreditations[key] = replace(self.accreditations[key], suspended_since=since)
 
-    def _be_due(self, act: Act, time: datetime) -> None:
-        if not self.delay or not isinstance(act, Accredit | SuspendAccreditation) or getattr(act, "since", None):
+    def _be_due(self, call: LedgerCall, time: datetime) -> None:
+        if not self.delay or not isinstance(call, Accredit | SuspendAccreditation) or getattr(call, "since", None):
             return
-        if act not in self.announced:
+        if call not in self.announced:
             raise _Reverted("AccessManagerNotScheduled")
-        if time < self.announced[act]:
+        if time < self.announced[call]:
             raise _Reverted("AccessManagerNotReady")
-        del self.announced[act]
+        del self.announced[call]
 
-    def _open(self, act: OpenCertificate) -> None:
-        certificate, held = act.certificate, self.accreditations.get(act.issuer_key)
+    def _open(self, call: ActivateCertificate) -> None:
+        certificate, held = call.certificate, self.accreditations.get(call.issuer_key)
         if certificate in self.balances:
             raise _Reverted("CertificateBalanceAlreadyOpened")
         batch = self.batches.get(certificate.root)
         if batch is None:
             raise _Reverted("CertificateBalanceNotOwnBatch")
-        proof = InclusionProof(certificate.place, batch.lanes.size, act.path)
-        if certificate.place >= batch.lanes.origin_end or not proof.proves(act.entry, certificate.root):
+        proof = InclusionProof(certificate.leaf_index, batch.segments.size, call.path)
+        if certificate.leaf_index >= batch.segments.origin_end or not proof.proves(call.entry, certificate.root):
             raise _Reverted("CertificateBalanceNotIncluded")
-        if self.statuses.get((certificate.root, certificate.place), 0):
+        if self.statuses.get((certificate.root, certificate.leaf_index), 0):
             raise _Reverted("CertificateBalanceNotActive")
-        if held is None or not held.covers_chapter(act.chapter) or not held.held_at(act.issued_at):
+        if held is None or not held.covers_chapter(call.chapter) or not held.held_at(call.issued_at):
             raise _Reverted("CertificateBalanceIssuerNotAccredited")
-        quantity, until = int.from_bytes(act.entry[1:17], "big"), act.valid_until or datetime.max.replace(tzinfo=UTC)
-        self.balances[certificate] = OpenedCertificate(quantity, quantity, 1, until)
+        quantity, until = int.from_bytes(call.entry[1:17], "big"), call.valid_until or datetime.max.replace(tzinfo=UTC)
+        self.balances[certificate] = CertificateBalance(quantity, quantity, 1, until)
 
-    def _draw(self, draw: Draw, time: datetime) -> None:
-        certificate, declaration = draw.certificate, draw.declaration
+    def _draw(self, drawdown: LedgerDrawdown, time: datetime) -> None:
+        certificate, declaration = drawdown.certificate, drawdown.declaration
         balance = self.balances.get(certificate)
         if balance is None:
             raise _Reverted("CertificateBalanceNotOpened")
-        if not 0 < draw.quantity <= balance.left:
+        if not 0 < drawdown.quantity <= balance.remaining:
             raise _Reverted("CertificateBalanceOverdrawn")
         if balance.valid_until <= time:
             raise _Reverted("CertificateBalanceExpired")
-        if self.statuses.get((certificate.root, certificate.place), 0):
+        if self.statuses.get((certificate.root, certificate.leaf_index), 0):
             raise _Reverted("CertificateBalanceNotActive")
-        if self.statuses.get((declaration.root, declaration.place), 0) in GIVING_BACK:
+        if self.statuses.get((declaration.root, declaration.leaf_index), 0) in REFUNDING:
             raise _Reverted("CertificateBalanceDeclarationEnded")
-        self.balances[certificate] = replace(balance, left=balance.left - draw.quantity)
+        self.balances[certificate] = replace(balance, remaining=balance.remaining - drawdown.quantity)
 
-    def _give_back(self, drawn: DrawCertificates, position: int) -> None:
-        if drawn.drawing not in self.drawings:
+    def _refund_one(self, drawn: MakeDrawdowns, position: int) -> None:
+        if drawn.set_root not in self.drawdown_sets:
             raise _Reverted("CertificateBalanceDrawUnknown")
-        back, draw = self.drawings[drawn.drawing][1], drawn.draws[position]
+        back, drawdown = self.drawdown_sets[drawn.set_root][1], drawn.drawdowns[position]
         if position in back:
             raise _Reverted("CertificateBalanceAlreadyGivenBack")
-        if self.statuses.get((draw.declaration.root, draw.declaration.place), 0) not in GIVING_BACK:
+        if self.statuses.get((drawdown.declaration.root, drawdown.declaration.leaf_index), 0) not in REFUNDING:
             raise _Reverted("CertificateBalanceDeclarationStands")
         back.add(position)
-        balance = self.balances[draw.certificate]
-        self.balances[draw.certificate] = replace(balance, left=balance.left + draw.quantity)
+        balance = self.balances[drawdown.certificate]
+        self.balances[drawdown.certificate] = replace(balance, remaining=balance.remaining + drawdown.quantity)
 
     def _change(self, signer: str, root: bytes, places: Iterable[tuple[int, int]]) -> None:
         if root not in self.batches:
             raise _Reverted("TraceLedgerBatchUnknown")
-        lanes = self.batches[root].lanes
+        segments = self.batches[root].segments
         changed = {}
-        for place, status in places:
-            if place >= lanes.size:
+        for leaf_index, status in places:
+            if leaf_index >= segments.size:
                 raise _Reverted("TraceLedgerPlaceOutsideBatch")
-            is_declaration = lanes.inspection_end <= place < lanes.declaration_end
-            if (self.statuses.get((root, place), 0), status) not in _EDGES[signer][is_declaration]:
+            is_declaration = segments.inspection_end <= leaf_index < segments.declaration_end
+            if (self.statuses.get((root, leaf_index), 0), status) not in _EDGES[signer][is_declaration]:
                 raise _Reverted("TraceLedgerEdgeForbidden")
-            changed[root, place] = status
+            changed[root, leaf_index] = status
         self.statuses.update(changed)
 
 
@@ -234,7 +234,7 @@ class FakeLedger:
         self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock
-        self._signed: dict[bytes, tuple[str, int, Act]] = {}
+        self._signed: dict[bytes, tuple[str, int, LedgerCall]] = {}
         self._pool: list[bytes] = []
         self._fees: dict[bytes, int] = {}
         self._blocks = [_Block(0, clock.time)]
@@ -251,37 +251,41 @@ class FakeLedger:
         self._answer()
         return self._state.batches.get(root)
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         self._answer()
-        return self._state.statuses.get((root, place), 0)
+        return self._state.statuses.get((root, leaf_index), 0)
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         self._answer()
         return self._state.accreditations.get(key)
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         self._answer()
-        return timedelta(0) if getattr(act, "since", None) else self._state.delay
+        return timedelta(0) if getattr(call, "since", None) else self._state.delay
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         self._answer()
-        return self._state.announced.get(act)
+        return self._state.announced.get(call)
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         self._answer()
-        return self._state.balances.get(LedgerRecord(root, place))
+        return self._state.balances.get(LedgerRecord(root, leaf_index))
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         self._answer()
-        return position in self._state.drawings[drawing][1] if drawing in self._state.drawings else None
+        return (
+            position in self._state.drawdown_sets[drawdown_set][1]
+            if drawdown_set in self._state.drawdown_sets
+            else None
+        )
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         self._answer()
         for block in self._blocks:
             for raw in block.transactions:
-                act, key = self._signed[raw][2], sha256(raw).digest()
-                if isinstance(act, DrawCertificates) and self._receipts[key].succeeded:
-                    yield Drawing(act, frozenset(self._state.drawings[act.drawing][1]), key, block.number)
+                call, key = self._signed[raw][2], sha256(raw).digest()
+                if isinstance(call, MakeDrawdowns) and self._receipts[key].succeeded:
+                    yield DrawdownSet(call, frozenset(self._state.drawdown_sets[call.set_root][1]), key, block.number)
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         self._answer()
@@ -291,30 +295,30 @@ class FakeLedger:
         self._answer()
         return self._state.nonces.get(signer, 0)
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         self._answer()
-        return self._sign(act, nonce, fee=1)
+        return self._sign(call, nonce, fee=1)
 
-    def _sign(self, act: Act, nonce: int, fee: int) -> SignedTransaction:
-        by = getattr(act, "by", "")
-        signer = _SIGNERS.get(type(act), by) or "authority"
-        raw = f"{signer} {nonce} {act} {fee}".encode()
-        self._signed[raw] = (signer, nonce, act)
+    def _sign(self, call: LedgerCall, nonce: int, fee: int) -> SignedTransaction:
+        by = getattr(call, "by", "")
+        signer = _SIGNERS.get(type(call), by) or "authority"
+        raw = f"{signer} {nonce} {call} {fee}".encode()
+        self._signed[raw] = (signer, nonce, call)
         self._fees[raw] = fee
         return SignedTransaction(signer, nonce, raw, sha256(raw).digest())
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         self._answer()
-        _, nonce, act = self._signed[raw]
+        _, nonce, call = self._signed[raw]
         fee = self._fees[raw] * 2
-        return None if fee > self.highest_fee else self._sign(act, nonce, fee)
+        return None if fee > self.highest_fee else self._sign(call, nonce, fee)
 
-    def rehearse(self, act: Act) -> None:
+    def simulate(self, call: LedgerCall) -> None:
         self._answer()
         if self.refusing:
             raise LedgerRefused("Refusing", error="Refusing", arguments={})
         try:
-            deepcopy(self._state).take(getattr(act, "by", "anchorer"), act, self.clock.time)
+            deepcopy(self._state).take(getattr(call, "by", "anchorer"), call, self.clock.time)
         except _Reverted as refusal:
             raise LedgerRefused(str(refusal), error=str(refusal), arguments={}) from refusal
 
@@ -324,16 +328,16 @@ class FakeLedger:
 
     def statuses(self, root: bytes, size: int) -> list[int]:
         self._answer()
-        return [self._state.statuses.get((root, place), 0) for place in range(size)]
+        return [self._state.statuses.get((root, leaf_index), 0) for leaf_index in range(size)]
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         self._answer()
         for block in self._blocks:
             for raw in block.transactions:
-                act, key = self._signed[raw][2], sha256(raw).digest()
-                anchors = isinstance(act, AnchorBatch) and self._receipts[key].succeeded
-                if anchors and root in (None, act.root):
-                    yield Anchoring(act.root, key, block.number, block.block_hash, "0x" + "EF" * 20)
+                call, key = self._signed[raw][2], sha256(raw).digest()
+                anchors = isinstance(call, AnchorBatch) and self._receipts[key].succeeded
+                if anchors and root in (None, call.root):
+                    yield Anchoring(call.root, key, block.number, block.block_hash, "0x" + "EF" * 20)
 
     def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
         return next(self.anchorings(root), None)
@@ -386,12 +390,12 @@ class FakeLedger:
         return nonce == self._state.nonces.get(signer, 0) and self._fees[raw] >= self.lowest_fee
 
     def _run(self, raw: bytes, time: datetime) -> str | None:
-        signer, nonce, act = self._signed[raw]
+        signer, nonce, call = self._signed[raw]
         self._state.nonces[signer] = nonce + 1
         if self.refusing:
             return "Refusing"
         try:
-            self._state.take(signer, act, time)
+            self._state.take(signer, call, time)
         except _Reverted as refusal:
             return str(refusal)
         for key, held in self._state.accreditations.items():
@@ -411,7 +415,7 @@ class FakeLedger:
                 self._receipts[key] = Receipt(key, block.number, block.block_hash, block.time, refusal is None, refusal)
             self._blocks.append(block)
 
-    def mined(self, signer: str) -> list[tuple[int, Act]]:
+    def mined(self, signer: str) -> list[tuple[int, LedgerCall]]:
         """Nonces and acts that stand in blocks, in order."""
         raws = [raw for block in self._blocks for raw in block.transactions]
         return [self._signed[raw][1:] for raw in raws if self._signed[raw][0] == signer]

@@ -13,7 +13,7 @@ import requests
 
 from backend.domain.errors import ForeignLedger
 from backend.runtime.app import running
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.settings import Settings
 from tests.helpers.nodes import NEEDS_ANVIL, anvil
 from tests.journeys.conftest import Server, command, free_port, start
@@ -58,7 +58,7 @@ def test_lost_chain_is_told_and_all_anchored_anew(tmp_path: Path) -> None:
     assert "anchored again" in run(folder, "chain", "deploy", "--again")
     with running(Settings(folder)) as system:
         deadline = time.monotonic() + 60
-        while advance(system.ctx):
+        while run_once(system.ctx):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert "no discrepancies" in run(folder, "audit")
@@ -109,31 +109,31 @@ class TestOnARealNode:
     def test_stuck_transaction_is_replaced_at_higher_fee(self, node_world: Any, monkeypatch: Any) -> None:
         from datetime import timedelta
 
-        from backend.services.anchoring import sending
+        from backend.services.anchoring import transactions
 
         node, system, issue = node_world
-        monkeypatch.setattr(sending, "RAISE_AFTER", timedelta(seconds=0.5))
+        monkeypatch.setattr(transactions, "RAISE_AFTER", timedelta(seconds=0.5))
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             first = work.records.get(record.id).batch.transaction_hash
         time.sleep(0.6)
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
-            (sending,) = work.outbox.pending()
-        assert first in sending.hashes
-        assert len(sending.hashes) == 2
+            (transaction,) = work.outbox.pending()
+        assert first in transaction.hashes
+        assert len(transaction.hashes) == 2
         node.ask("evm_setAutomine", True)
         settle(system, node)
         with system.ctx.work(reading=True) as work:
-            assert work.records.get(record.id).batch.transaction_hash == sending.transaction_hash
+            assert work.records.get(record.id).batch.transaction_hash == transaction.transaction_hash
 
     def test_dropped_transactions_are_sent_again(self, node_world: Any) -> None:
         node, system, issue = node_world
         node.ask("evm_setAutomine", False)
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         node.ask("anvil_dropAllTransactions")
         node.ask("evm_setAutomine", True)
         settle(system, node)
@@ -147,7 +147,7 @@ class TestOnARealNode:
         node.ask("anvil_setChainId", 424242)
         issue()
         with pytest.raises(ForeignLedger):
-            advance(system.ctx)
+            run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             assert not work.outbox.pending()
         node.ask("anvil_setChainId", right)
@@ -159,7 +159,7 @@ class TestOnARealNode:
         anchorer = next(iter(system.ctx.ledger.anchorings())).anchorer
         node.ask("anvil_setBalance", anchorer, "0x0")
         record = issue()
-        advance(system.ctx)
+        run_once(system.ctx)
         with system.ctx.work(reading=True) as work:
             assert "funds" in work.outbox.troubles()[0].lower()
         assert system.ctx.ledger.transactions_left()["anchorer"] == 0
@@ -179,7 +179,7 @@ class TestOnARealNode:
 def settle(system: Any, node: Any) -> None:
     """Rounds and blocks until nothing is under way."""
     for _ in range(60):
-        if not advance(system.ctx):
+        if not run_once(system.ctx):
             return
         node.mine(2)
     raise AssertionError("still under way")

@@ -18,7 +18,7 @@ from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
-from backend.services.anchoring import advance, give_up_turn
+from backend.services.anchoring import release_lease, run_once
 from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext
 from backend.store.data_keys import RecordKeys
@@ -55,12 +55,12 @@ class House:
             return self.people[name]
         raise AttributeError(name)
 
-    def settle(self, rounds: int = 10) -> None:
+    def settle(self, runs: int = 10) -> None:
         """Run rounds until nothing is under way."""
-        for _ in range(rounds):
-            if not advance(self.ctx):
+        for _ in range(runs):
+            if not run_once(self.ctx):
                 return
-        raise AssertionError(f"still under way after {rounds} rounds")
+        raise AssertionError(f"still under way after {runs} rounds")
 
     def issue_certificate(self, **changes: Any) -> RecordOnFile:
         return issuance.issue(self.ctx, self.chamber, Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**changes))
@@ -128,9 +128,9 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     for person in people.values():
         if accreditation_bits(person.role):
             accreditation.accredit(ctx, people["authority"], person.organisation.id)
-    while advance(ctx):
+    while run_once(ctx):
         continue
-    give_up_turn(ctx)
+    release_lease(ctx)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
     keys_of(engine.dialect).close()
     database = (folder / "db.sqlite").read_bytes()

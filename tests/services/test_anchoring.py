@@ -11,12 +11,12 @@ from backend.domain.clearance import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.ledger import AnchorBatch, ChangeStatuses
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
-from backend.services.anchoring import advance, anchor_sealed, follow, is_under_way, seal_stored, sealing
+from backend.services.anchoring import anchor_sealed, batches, is_under_way, poll_receipts, run_once, seal_stored
 from backend.services.verification import verdict_on
 from tests.helpers.builders import certificate_fields
 
@@ -30,10 +30,10 @@ def state_of(house, record):
 
 
 def anchored_batches(house):
-    return [act for _, act in house.ledger.mined("anchorer") if isinstance(act, AnchorBatch)]
+    return [call for _, call in house.ledger.mined("anchorer") if isinstance(call, AnchorBatch)]
 
 
-def sendings(house):
+def transactions(house):
     with house.ctx.work(reading=True) as work:
         return list(work.outbox.pending())
 
@@ -54,10 +54,10 @@ def test_a_record_goes_from_stored_to_final(house):
     assert state_of(house, record) is told_state(house, record) is ProofState.SEALED
     anchor_sealed(house.ctx)
     assert state_of(house, record) is told_state(house, record) is ProofState.SUBMITTED
-    follow(house.ctx)
+    poll_receipts(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.mine()
-    follow(house.ctx)
+    poll_receipts(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
     assert not is_under_way(house.ctx)
     assert told_state(house, record) is ProofState.FINAL
@@ -68,20 +68,20 @@ def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(house):
     consignment = house.lodge()
     house.settle()
     (batch,) = anchored_batches(house)
-    assert (batch.lanes.origin_end, batch.lanes.inspection_end, batch.lanes.declaration_end) == (1, 2, 3)
-    assert house.record(consignment.id).place == 2
+    assert (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end) == (1, 2, 3)
+    assert house.record(consignment.id).leaf_index == 2
 
 
 def test_nothing_waiting_makes_no_batch(house):
     assert seal_stored(house.ctx) is None
-    assert advance(house.ctx) is False
+    assert run_once(house.ctx) is False
     assert not anchored_batches(house)
 
 
 def test_a_declaration_that_becomes_final_leaves_one_event(house):
     consignment = house.lodge()
     house.settle()
-    advance(house.ctx)
+    run_once(house.ctx)
     steps = [event.step for event in house.consignment(consignment.id).events]
     assert steps == [Step.LODGED, Step.ANCHORED]
 
@@ -92,16 +92,16 @@ def test_a_declaration_that_becomes_final_leaves_one_event(house):
 def crashing(house, port, method, after):
     """The house with one method that fails once, before or after it has done its work."""
     real = getattr(getattr(house.ctx, port), method)
-    left = [True]
+    remaining = [True]
 
     class Failing:
         def __getattr__(self, name):
             return getattr(real.__self__, name)
 
     def fail_once(*arguments, **named):
-        if not left:
+        if not remaining:
             return real(*arguments, **named)
-        left.clear()
+        remaining.clear()
         if after:
             real(*arguments, **named)
         raise Crash
@@ -117,12 +117,12 @@ def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(house, metho
     consignment = house.lodge()
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look inside")
     with pytest.raises(Crash):
-        advance(crashing(house, "ledger", method, after))
+        run_once(crashing(house, "ledger", method, after))
     house.settle()
     assert len(anchored_batches(house)) == 1
     assert state_of(house, consignment.record) is ProofState.FINAL
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
     assert_nonces_without_gaps(house)
 
 
@@ -132,9 +132,9 @@ def assert_nonces_without_gaps(house):
         assert nonces == list(range(len(nonces)))
 
 
-def rounds(ctx, count):
+def runs(ctx, count):
     for _ in range(count):
-        advance(ctx)
+        run_once(ctx)
 
 
 class FailingWork:
@@ -166,11 +166,11 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.DETAIN, "keep it")
     failing = replace(house.ctx, work=FailingWork(house.ctx.work, nth, after))
     with pytest.raises(Crash):
-        rounds(failing, 5)
+        runs(failing, 5)
     house.settle()
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
     assert len(anchored_batches(house)) == 1
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.DETAINED
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.DETAINED
     assert [event.step for event in house.consignment(consignment.id).events].count(Step.ANCHORED) == 1
     assert_nonces_without_gaps(house)
 
@@ -178,8 +178,8 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(house, nth, 
 def test_what_was_signed_is_sent_again_with_the_same_bytes(house):
     house.ledger.swallowing = True
     record = house.issue_certificate()
-    advance(house.ctx)
-    advance(house.ctx)
+    run_once(house.ctx)
+    run_once(house.ctx)
     assert len(set(house.ledger.sent[-3:])) == 1
     house.ledger.swallowing = False
     house.settle()
@@ -192,8 +192,8 @@ def test_several_batches_wait_their_turn_without_gaps(house):
     records = []
     for number in range(4):
         records.append(house.issue_certificate(certificateNumber=f"N{number}"))
-        advance(house.ctx)
-    assert [sending.nonce for sending in sendings(house)] == [0, 1, 2, 3]
+        run_once(house.ctx)
+    assert [transaction.nonce for transaction in transactions(house)] == [0, 1, 2, 3]
     house.ledger.holding = False
     house.ledger.mine()
     house.settle()
@@ -205,7 +205,7 @@ def test_receipts_that_come_late_are_waited_for(house):
     house.ledger.holding = True
     record = house.issue_certificate()
     for _ in range(5):
-        assert advance(house.ctx)
+        assert run_once(house.ctx)
     house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -222,11 +222,11 @@ def test_a_ledger_that_was_down_loses_nothing(house):
     accreditation.suspend(house.ctx, house.authority, house.other_chamber.organisation.id)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
-            advance(house.ctx)
+            run_once(house.ctx)
     house.ledger.down = False
     house.settle()
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.EXAMINATION
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
     assert state_of(house, consignment.record) is ProofState.FINAL
 
 
@@ -234,7 +234,7 @@ def test_a_ledger_that_was_down_loses_nothing(house):
 
 
 def statuses_sent(house, signer):
-    return [act for _, act in house.ledger.mined(signer) if isinstance(act, ChangeStatuses)]
+    return [call for _, call in house.ledger.mined(signer) if isinstance(call, ChangeStatuses)]
 
 
 def test_one_records_changes_reach_the_ledger_in_their_order(house):
@@ -242,9 +242,9 @@ def test_one_records_changes_reach_the_ledger_in_their_order(house):
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
         decisions.decide(house.ctx, house.officer, consignment.id, decision, "next", accept_indeterminate=True)
     house.settle(20)
-    assert [act.places[0][1] for act in statuses_sent(house, "office")] == [2, 3, 1, 4]
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.RELEASED
+    assert [call.places[0][1] for call in statuses_sent(house, "office")] == [2, 3, 1, 4]
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.RELEASED
 
 
 def test_many_changes_of_one_batch_travel_together(house):
@@ -254,8 +254,8 @@ def test_many_changes_of_one_batch_travel_together(house):
     for consignment in lodged:
         decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.settle()
-    (act,) = statuses_sent(house, "office")
-    assert len(act.places) == 5
+    (call,) = statuses_sent(house, "office")
+    assert len(call.places) == 5
 
 
 def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
@@ -263,9 +263,9 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(house):
     house.settle()
     issuance.revoke(house.ctx, house.chamber, record.id, "a secret reason")
     house.settle()
-    (act,) = statuses_sent(house, "anchorer")
-    assert len(act.reason_digest) == 32
-    assert act.reason_digest != sha256(b"a secret reason").digest()
+    (call,) = statuses_sent(house, "anchorer")
+    assert len(call.reason_digest) == 32
+    assert call.reason_digest != sha256(b"a secret reason").digest()
     assert not any(b"secret" in raw for raw in house.ledger.sent)
 
 
@@ -289,7 +289,7 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(house):
     issuance.revoke(house.ctx, house.chamber, bad.id, "forged invoice")
     house.settle(20)
     kept = house.record(bad.id)
-    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+    assert house.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
 
 
 # Refusals
@@ -299,10 +299,10 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(house):
     house.ledger.refusing = True
     record = house.issue_certificate()
     for _ in range(3):
-        advance(house.ctx)
+        run_once(house.ctx)
     with house.ctx.work(reading=True) as work:
-        sending = work.outbox.get(house.record(record.id).batch.transaction_id)
-    assert (sending.state, sending.refusal) == (SendingState.REFUSED, "Refusing")
+        transaction = work.outbox.get(house.record(record.id).batch.transaction_id)
+    assert (transaction.state, transaction.refusal) == (TransactionState.REFUSED, "Refusing")
     assert state_of(house, record) is not ProofState.FINAL
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.refusing = False
@@ -317,11 +317,11 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
     start = house.clock.time.replace(year=1969)
     sign = house.ledger.sign
 
-    def strict(act, nonce):
-        held = getattr(act, "accreditation", None)
+    def strict(call, nonce):
+        held = getattr(call, "accreditation", None)
         if held is not None and held.valid_from.timestamp() < 0:
             raise ValueError("the contract's numbers begin in 1970")
-        return sign(act, nonce)
+        return sign(call, nonce)
 
     house.ledger.sign = strict
     with suppress(Invalid):  # refusing it at once is better still
@@ -329,7 +329,7 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
     record = house.issue_certificate()
     for _ in range(3):
         with suppress(ValueError):
-            advance(house.ctx)
+            run_once(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
 
 
@@ -339,11 +339,11 @@ def test_an_act_that_cannot_be_signed_does_not_stop_the_others(house):
 def test_an_anchor_becomes_final_after_its_confirmations(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is told_state(house, record) is ProofState.ANCHORED
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
     house.ledger.mine(2)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.ANCHORED
     house.ledger.mine()
     house.settle()
@@ -354,11 +354,11 @@ def test_an_anchor_becomes_final_after_its_confirmations(house):
 def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(house):
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     raw = house.ledger.sent[-1]
     house.ledger.holding = True
     house.ledger.reorganise(1)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED
     assert house.ledger.sent[-1] == raw
     house.ledger.mine(4)
@@ -370,12 +370,12 @@ def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(hou
 def test_a_reorganisation_moves_an_anchor_to_its_new_block(house):
     house.with_confirmations(2)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     first = house.record(record.id).batch.block
     house.ledger.reorganise(1)
     house.ledger.mine(2)
     house.ledger.send(house.ledger.sent[-1])
-    advance(house.ctx)
+    run_once(house.ctx)
     assert house.record(record.id).batch.block == first + 2
     house.ledger.mine(3)
     house.settle()
@@ -386,7 +386,7 @@ def test_a_reorganisation_never_reads_as_a_forgery(house):
     """Between the loss of a block and its return nothing is known: the record was not forged."""
     house.with_confirmations(3)
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     house.ledger.holding = True
     house.ledger.reorganise(1)
     assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INDETERMINATE
@@ -398,21 +398,21 @@ def test_a_status_whose_block_was_lost_is_written_again(house):
     house.with_confirmations(2)
     house.ledger.mine(2)
     issuance.revoke(house.ctx, house.chamber, record.id, "wrong goods")
-    advance(house.ctx)
+    run_once(house.ctx)
     house.ledger.reorganise(1)
     house.ledger.mine(3)
     for _ in range(4):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     kept = house.record(record.id)
-    assert house.ledger.status(kept.batch.root, kept.place) == DocumentStatus.REVOKED
+    assert house.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
 
 
 def test_a_round_takes_no_more_than_its_share(house, monkeypatch):
-    monkeypatch.setattr(sealing, "LARGEST_ROUND", 2)
+    monkeypatch.setattr(batches, "LARGEST_ROUND", 2)
     records = [house.issue_certificate(certificateNumber=f"N{number}") for number in range(5)]
     house.settle()
-    assert [act.lanes.size for act in anchored_batches(house)] == [2, 2, 1]
+    assert [call.segments.size for call in anchored_batches(house)] == [2, 2, 1]
     assert all(state_of(house, record) is ProofState.FINAL for record in records)
 
 
@@ -424,5 +424,5 @@ def test_the_clock_may_stand_still(house):
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.EXAMINE, Decision.REJECT):
         decisions.decide(frozen, house.officer, consignment.id, decision, "next")
     house.settle(20)
-    batch, place = house.record(consignment.id).batch, house.record(consignment.id).place
-    assert house.ledger.status(batch.root, place) == DeclarationStatus.REJECTED
+    batch, leaf_index = house.record(consignment.id).batch, house.record(consignment.id).leaf_index
+    assert house.ledger.status(batch.root, leaf_index) == DeclarationStatus.REJECTED

@@ -11,14 +11,14 @@ from sqlalchemy import text
 
 from backend.domain.clearance import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
-from backend.domain.ledger import AnchorBatch, UseUpNonce
-from backend.domain.outbox import SendingState
+from backend.domain.ledger import AnchorBatch, CancelNonce
+from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.statuses import DeclarationStatus
 from backend.services import anchoring, decisions
-from backend.services.anchoring import advance, claim_turn, give_up_turn, rounds, seal_stored, sealing
+from backend.services.anchoring import acquire_lease, batches, pipeline, release_lease, run_once, seal_stored
 from backend.store.encrypted_types import keys_of
-from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, sendings, state_of
+from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, state_of, transactions
 
 
 def in_database(house, statement, **values):
@@ -51,10 +51,10 @@ def test_nothing_is_signed_or_sent_while_another_chain_answers(house):
     house.ledger.foreign = True
     for _ in range(3):
         with pytest.raises(ForeignLedger):
-            advance(house.ctx)
+            run_once(house.ctx)
     assert len(house.ledger.sent) == sent
     assert state_of(house, record) is ProofState.SEALED
-    assert not sendings(house)
+    assert not transactions(house)
     house.ledger.foreign = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -67,7 +67,7 @@ def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(house):
     house.ledger.swallowing = True
     record = house.issue_certificate()
     for _ in range(4):
-        advance(house.ctx)
+        run_once(house.ctx)
     assert len(set(house.ledger.sent[-4:])) == 1
     assert state_of(house, record) is ProofState.SUBMITTED
     house.ledger.swallowing = False
@@ -82,21 +82,21 @@ def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(house):
 def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(house):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.ctx)
-    (sending,) = sendings(house)
-    foreign = house.ledger.sign(UseUpNonce("anchorer"), sending.nonce)
+    run_once(house.ctx)
+    (transaction,) = transactions(house)
+    foreign = house.ledger.sign(CancelNonce("anchorer"), transaction.nonce)
     house.ledger._pool.clear()
     house.ledger.send(foreign.raw)
     house.ledger.mine()
     house.ledger.holding = False
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.SUBMITTED, "a late receipt gets its time"
     house.clock.pass_by(anchoring.PATIENCE)
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     assert len(anchored_batches(house)) == 1
     with house.ctx.work(reading=True) as work:
-        assert work.outbox.get(sending.id).state is SendingState.DISPLACED
+        assert work.outbox.get(transaction.id).state is TransactionState.REPLACED
 
 
 def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
@@ -104,27 +104,27 @@ def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
     house.settle()
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = True
-    advance(house.ctx)
-    (sending,) = sendings(house)
+    run_once(house.ctx)
+    (transaction,) = transactions(house)
     house.ledger._pool.clear()
-    house.ledger.send(house.ledger.sign(UseUpNonce("office"), sending.nonce).raw)
+    house.ledger.send(house.ledger.sign(CancelNonce("office"), transaction.nonce).raw)
     house.ledger.mine()
     house.ledger.holding = False
     house.clock.pass_by(anchoring.PATIENCE)
     house.settle()
     record = house.record(consignment.id)
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.EXAMINATION
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
 
 
 def test_a_gap_before_open_transactions_is_filled(house):
     house.ledger.swallowing = True
     first = house.issue_certificate(certificateNumber="N-1")
-    advance(house.ctx)
+    run_once(house.ctx)
     second = house.issue_certificate(certificateNumber="N-2")
-    advance(house.ctx)
-    low, _ = sendings(house)
+    run_once(house.ctx)
+    low, _ = transactions(house)
     in_database(house, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id)
-    in_database(house, "DELETE FROM sending WHERE id = :i", i=low.id)
+    in_database(house, "DELETE FROM outbound_transaction WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
     house.settle()
     assert {state_of(house, record) for record in (first, second)} == {ProofState.FINAL}
@@ -134,15 +134,15 @@ def test_a_gap_before_open_transactions_is_filled(house):
 def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
     house.ledger.swallowing = True
     house.issue_certificate(certificateNumber="N-1")
-    advance(house.ctx)
+    run_once(house.ctx)
     record = house.issue_certificate(certificateNumber="N-2")
-    advance(house.ctx)
-    low, _ = sendings(house)
-    in_database(house, "UPDATE sending SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
+    run_once(house.ctx)
+    low, _ = transactions(house)
+    in_database(house, "UPDATE outbound_transaction SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
     house.ledger.swallowing = False
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
-    assert any(isinstance(act, UseUpNonce) for _, act in house.ledger.mined("anchorer"))
+    assert any(isinstance(call, CancelNonce) for _, call in house.ledger.mined("anchorer"))
     assert_nonces_without_gaps(house)
 
 
@@ -150,10 +150,10 @@ def test_a_number_is_open_once_whatever_a_worker_believes(house):
     """The database itself refuses a second open transaction under one number."""
     house.ledger.holding = True
     house.issue_certificate()
-    advance(house.ctx)
-    (sending,) = sendings(house)
+    run_once(house.ctx)
+    (transaction,) = transactions(house)
     with pytest.raises(Conflict, match="recorded already"), house.ctx.work() as work:
-        work.add(replace(sending, id="other", transaction_hash=b"\1" * 32))
+        work.add(replace(transaction, id="other", transaction_hash=b"\1" * 32))
 
 
 # ---- 8: fees
@@ -164,7 +164,7 @@ def stuck(house):
     house.ledger.lowest_fee = 4
     record = house.issue_certificate()
     for _ in range(2):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     return record
 
@@ -175,15 +175,15 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
     assert state_of(house, record) is ProofState.SUBMITTED
     for _ in range(3):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
     with house.ctx.work(reading=True) as work:
-        sending = work.outbox.get(batch_of(house, record).transaction_id)
-    assert first in sending.hashes
-    assert len(sending.hashes) == 3
-    assert batch_of(house, record).transaction_hash == sending.transaction_hash
+        transaction = work.outbox.get(batch_of(house, record).transaction_id)
+    assert first in transaction.hashes
+    assert len(transaction.hashes) == 3
+    assert batch_of(house, record).transaction_hash == transaction.transaction_hash
     assert len(anchored_batches(house)) == 1
     assert_nonces_without_gaps(house)
 
@@ -191,7 +191,7 @@ def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
 def test_a_fee_is_not_raised_before_its_time(house):
     record = stuck(house)
     before = len(house.ledger.sent)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert len(set(house.ledger.sent[before - 1 :])) == 1
     assert state_of(house, record) is ProofState.SUBMITTED
 
@@ -200,7 +200,7 @@ def test_an_earlier_bid_that_is_mined_after_all_counts(house):
     record = stuck(house)
     first = house.ledger.sent[-1]
     house.clock.pass_by(anchoring.RAISE_AFTER)
-    advance(house.ctx)
+    run_once(house.ctx)
     assert house.ledger.sent[-1] != first
     house.ledger._pool[:] = [first]
     house.ledger.lowest_fee = 0
@@ -216,7 +216,7 @@ def test_the_highest_fee_is_never_exceeded(house):
     record = stuck(house)
     for _ in range(5):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.ctx)
+        run_once(house.ctx)
     assert max(house.ledger._fees[raw] for raw in house.ledger.sent) == 2
     house.ledger.lowest_fee = 0
     house.ledger.mine()
@@ -232,7 +232,7 @@ def test_without_money_the_same_transaction_waits_and_is_told(house):
     record = house.issue_certificate()
     for _ in range(3):
         house.clock.pass_by(anchoring.RAISE_AFTER)
-        advance(house.ctx)
+        run_once(house.ctx)
     with house.ctx.work(reading=True) as work:
         assert "insufficient funds" in work.outbox.troubles()[0]
     assert len(set(house.ledger.sent[-2:])) == 1
@@ -252,13 +252,13 @@ def test_blocks_that_vanish_are_made_up_for_at_every_depth(house, depth):
     records = []
     for number in range(3):
         records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine(4)
         house.settle()
     house.ledger.mine(max(0, 3 - depth))
     house.ledger.reorganise(min(depth, len(house.ledger._blocks) - 1))
     for _ in range(12):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     house.settle()
     assert {state_of(house, record) for record in records} == {ProofState.FINAL}
@@ -279,7 +279,7 @@ def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
     house.settle()
     record = house.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.DETAINED
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.DETAINED
     assert_nonces_without_gaps(house)
 
 
@@ -321,7 +321,7 @@ def test_a_restored_database_recognises_the_roots_that_are_already_there(house, 
 def test_a_restored_database_finds_what_it_had_sent(house, tmp_path):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     save_to(house, tmp_path / "old.sqlite")
     house.ledger.holding = False
     house.ledger.mine()
@@ -339,7 +339,7 @@ def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_
     house.ledger.refusing = True
     record = house.issue_certificate()
     for _ in range(5):
-        advance(house.ctx)
+        run_once(house.ctx)
     assert len(house.ledger.mined("anchorer")) == 1
     with house.ctx.work(reading=True) as work:
         assert "Refusing" in work.outbox.troubles()
@@ -354,11 +354,11 @@ def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_
     house.with_confirmations(3)
     house.ledger.refusing = True
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     house.ledger.reorganise(1)
     house.ledger.refusing = False
     for _ in range(8):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     house.settle()
     assert state_of(house, record) is ProofState.FINAL
@@ -374,7 +374,7 @@ def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored
     seal_stored(house.ctx)
     rewrite(house, record, "signed_jwt", lambda content: content + b"x")
     for _ in range(3):
-        advance(house.ctx)
+        run_once(house.ctx)
     assert not anchored_batches(house)
     assert "do not give its root; changed places: [0]" in batch_of(house, record).trouble
 
@@ -398,7 +398,7 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     in_database(house, poison, i=bad.id)
     house.settle()
     assert {state_of(house, record) for record in good} == {ProofState.FINAL}
-    assert [act.lanes.size for act in anchored_batches(house)] == [2]
+    assert [call.segments.size for call in anchored_batches(house)] == [2]
     with house.ctx.work(reading=True) as work:
         assert work.batches.count_quarantined() == 1
 
@@ -428,7 +428,7 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
     assert state_of(house, good) is ProofState.STORED
     house.settle()
     assert state_of(house, good) is ProofState.FINAL
-    assert [act.lanes.size for act in anchored_batches(house)] == [1]
+    assert [call.segments.size for call in anchored_batches(house)] == [1]
 
 
 # ---- 18: two workers
@@ -437,38 +437,38 @@ def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(hou
 def test_of_two_workers_one_has_the_turn(house):
     second = replace(house.ctx, holder="another process")
     record = house.issue_certificate()
-    assert claim_turn(house.ctx)
-    assert not claim_turn(second)
-    assert advance(second) is False
+    assert acquire_lease(house.ctx)
+    assert not acquire_lease(second)
+    assert run_once(second) is False
     assert state_of(house, record) is ProofState.STORED
-    advance(house.ctx)
+    run_once(house.ctx)
     assert state_of(house, record) is ProofState.FINAL
 
 
 def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopped_at_once(house):
     second = replace(house.ctx, holder="another process")
-    claim_turn(house.ctx)
-    house.clock.pass_by(anchoring.CLAIM)
-    assert claim_turn(second)
-    assert not claim_turn(house.ctx)
-    give_up_turn(second)
-    assert claim_turn(house.ctx)
+    acquire_lease(house.ctx)
+    house.clock.pass_by(anchoring.LEASE_DURATION)
+    assert acquire_lease(second)
+    assert not acquire_lease(house.ctx)
+    release_lease(second)
+    assert acquire_lease(house.ctx)
 
 
 def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkeypatch):
-    monkeypatch.setattr(rounds, "claim_turn", lambda ctx: True)
+    monkeypatch.setattr(pipeline, "acquire_lease", lambda ctx: True)
     second = replace(house.ctx, holder="another process")
     house.ledger.holding = True
     real = house.ledger.sign
 
-    def sign_while_the_other_is_at_work(act, nonce):
+    def sign_while_the_other_is_at_work(call, nonce):
         house.ledger.sign = real
-        advance(second)
-        return real(act, nonce)
+        run_once(second)
+        return real(call, nonce)
 
     consignment = house.lodge()
     house.ledger.sign = sign_while_the_other_is_at_work
-    advance(house.ctx)
+    run_once(house.ctx)
     decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
     house.ledger.holding = False
     house.ledger.mine()
@@ -476,8 +476,8 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
     house.settle()
     record = house.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.place) == DeclarationStatus.EXAMINATION
-    assert len([act for act in house.ledger.mined("anchorer") if isinstance(act[1], AnchorBatch)]) == 1
+    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
+    assert len([call for call in house.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
     assert_nonces_without_gaps(house)
 
 
@@ -487,10 +487,10 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkey
 def test_a_clock_that_jumps_a_day_either_way_changes_nothing(house):
     house.ledger.holding = True
     record = house.issue_certificate()
-    advance(house.ctx)
+    run_once(house.ctx)
     for jump in (timedelta(days=-1), timedelta(days=2)):
         house.clock.pass_by(jump)
-        advance(house.ctx)
+        run_once(house.ctx)
     house.ledger.holding = False
     house.ledger.mine()
     house.settle()
@@ -500,14 +500,14 @@ def test_a_clock_that_jumps_a_day_either_way_changes_nothing(house):
 
 
 def test_a_queue_that_grew_for_hours_drains_oldest_first(house, monkeypatch):
-    monkeypatch.setattr(sealing, "LARGEST_ROUND", 4)
+    monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
     house.ledger.down = True
     records = []
     for number in range(12):
         records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
         house.clock.pass_by(timedelta(minutes=10))
         with pytest.raises(LedgerUnavailable):
-            advance(house.ctx)
+            run_once(house.ctx)
     house.ledger.down = False
     house.settle()
     assert {state_of(house, record) for record in records} == {ProofState.FINAL}

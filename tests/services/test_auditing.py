@@ -4,7 +4,7 @@ import pytest
 
 from backend.domain.clearance import Decision
 from backend.domain.errors import LedgerUnavailable
-from backend.domain.ledger import AnchorBatch, Lanes
+from backend.domain.ledger import AnchorBatch, Segments
 from backend.services import decisions, issuance
 from backend.services.anchoring import seal_stored
 from backend.services.audit import audit
@@ -53,18 +53,18 @@ def test_what_is_under_way_is_no_discrepancy(busy):
         ("UPDATE record SET path = x'00'", {"proof-broken"}),
         ("UPDATE record SET digest = 'f' || substr(digest, 2) || ''", {"record-altered"}),
         ("UPDATE record SET status = 2 WHERE status = 0", {"status-differs"}),
-        ("UPDATE record SET batch_id = NULL", {"places-missing", "root-differs"}),
+        ("UPDATE record SET batch_id = NULL", {"leaves-missing", "root-differs"}),
         ("UPDATE batch SET block = block + 1", {"anchoring-differs"}),
         ("UPDATE batch SET transaction_hash = x'00'", {"anchoring-differs"}),
         ("UPDATE batch SET state = 'sealed'", {"anchoring-not-noted"}),
-        ("UPDATE batch SET origin_end = 0", {"lanes-differ"}),
+        ("UPDATE batch SET origin_end = 0", {"segments-differ"}),
         ("UPDATE batch SET anchored_at = '2020-01-01 00:00:00.000000'", {"time-differs"}),
         ("UPDATE record SET quarantined = 'x'", {"records-quarantined"}),
     ],
 )
 def test_a_change_behind_the_application_is_found(busy, change, expected):
     if "digest" in change:
-        change = "UPDATE record SET digest = id WHERE place = 0"
+        change = "UPDATE record SET digest = id WHERE leaf_index = 0"
         expected = {"record-altered"}
     in_database(busy, change)
     assert expected <= set(names(busy))
@@ -85,8 +85,8 @@ def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected)
 
 
 def test_a_root_that_the_database_does_not_know_is_found(busy):
-    act = AnchorBatch(b"\5" * 32, Lanes(0, 0, 0, 1))
-    busy.ledger.send(busy.ledger.sign(act, busy.ledger.next_nonce("anchorer")).raw)
+    call = AnchorBatch(b"\5" * 32, Segments(0, 0, 0, 1))
+    busy.ledger.send(busy.ledger.sign(call, busy.ledger.next_nonce("anchorer")).raw)
     assert names(busy) == ["root-unknown-to-database"]
 
 

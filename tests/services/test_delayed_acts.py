@@ -8,8 +8,8 @@ import pytest
 from backend.domain.errors import Conflict
 from backend.domain.ledger import Accredit, Announce
 from backend.services import accreditation
-from backend.services.anchoring import advance, is_under_way
-from backend.services.anchoring.acts import CANCELLED, EXPIRES
+from backend.services.anchoring import is_under_way, run_once
+from backend.services.anchoring.accreditation_changes import CANCELLED, EXPIRES
 
 DAY = timedelta(days=1)
 
@@ -31,22 +31,22 @@ def chapters(house):
     return house.ledger.accreditation(bytes.fromhex(key)).chapters
 
 
-def kept(house, act):
+def kept(house, change):
     with house.ctx.work(reading=True) as work:
-        return work.accreditation_changes.get(act.id)
+        return work.accreditation_changes.get(change.id)
 
 
-def acts(house):
-    return [type(act) for _, act in house.ledger.mined("authority")]
+def changes(house):
+    return [type(change) for _, change in house.ledger.mined("authority")]
 
 
 def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
     before = chapters(careful)
-    act = asked(careful)
+    change = asked(careful)
     careful.settle()
-    assert acts(careful).count(Announce) == 1
+    assert changes(careful).count(Announce) == 1
     assert chapters(careful) == before
-    due = kept(careful, act).due_at
+    due = kept(careful, change).due_at
     assert due - careful.clock.time > timedelta(hours=23)
     assert not is_under_way(careful.ctx), "what waits for a day keeps nobody busy"
     (standing,) = [
@@ -54,53 +54,53 @@ def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
     ]
     assert standing.announced.due_at == due
     careful.clock.pass_by(DAY - timedelta(minutes=1))
-    advance(careful.ctx)
+    run_once(careful.ctx)
     assert chapters(careful) == before
     careful.clock.pass_by(timedelta(minutes=2))
     careful.settle()
     assert chapters(careful) == 1 << 94
-    assert acts(careful).count(Accredit) == 6, "five of the house, and this one"
+    assert changes(careful).count(Accredit) == 6, "five of the house, and this one"
 
 
 def test_the_guardian_cancels_what_was_announced(careful):
-    before, act = chapters(careful), asked(careful)
+    before, change = chapters(careful), asked(careful)
     careful.settle()
-    accreditation.cancel(careful.ctx, act.id)
+    accreditation.cancel(careful.ctx, change.id)
     careful.settle()
-    assert kept(careful, act).ended == CANCELLED
+    assert kept(careful, change).ended == CANCELLED
     assert len(careful.ledger.mined("guardian")) == 1
     careful.clock.pass_by(2 * DAY)
     careful.settle()
     assert chapters(careful) == before
     with pytest.raises(Conflict):
-        accreditation.cancel(careful.ctx, act.id)
+        accreditation.cancel(careful.ctx, change.id)
 
 
 def test_an_act_that_was_never_announced_is_cancelled_without_the_ledger(careful):
-    act = asked(careful)
-    accreditation.cancel(careful.ctx, act.id)
+    change = asked(careful)
+    accreditation.cancel(careful.ctx, change.id)
     careful.settle()
-    assert kept(careful, act).ended == CANCELLED
-    assert Announce not in acts(careful)
+    assert kept(careful, change).ended == CANCELLED
+    assert Announce not in changes(careful)
 
 
 def test_a_guardian_with_a_wallet_of_its_own_is_obeyed(careful):
-    act = asked(careful)
+    change = asked(careful)
     careful.settle()
     careful.ledger._state.announced.clear()
     careful.clock.pass_by(2 * DAY)
     careful.settle()
-    assert kept(careful, act).ended == CANCELLED
+    assert kept(careful, change).ended == CANCELLED
 
 
 def test_an_announcement_that_expired_is_made_anew(careful):
-    act = asked(careful)
+    change = asked(careful)
     careful.settle()
     careful.ledger._state.announced.clear()
     careful.clock.pass_by(DAY + EXPIRES + timedelta(minutes=1))
     careful.settle()
-    assert kept(careful, act).ended is None
-    assert acts(careful).count(Announce) == 2
+    assert kept(careful, change).ended is None
+    assert changes(careful).count(Announce) == 2
 
 
 def test_a_suspension_takes_trust_away_at_once(careful):
@@ -119,7 +119,7 @@ class Killed(Exception):
     "point", ["announcement-signed", "announcement-kept", "announcement-sent", "act-signed", "act-kept", "act-sent"]
 )
 def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
-    act, crashed = asked(careful), []
+    change, crashed = asked(careful), []
 
     def crash(reached):
         if reached == point and not crashed:
@@ -129,28 +129,28 @@ def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
     calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(4):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.clock.pass_by(2 * DAY)
     for _ in range(4):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.ctx = calm
     careful.settle()
     assert crashed
-    assert acts(careful).count(Announce) == 1
+    assert changes(careful).count(Announce) == 1
     assert chapters(careful) == 1 << 94
-    assert kept(careful, act).ended is None
+    assert kept(careful, change).ended is None
 
 
 @pytest.mark.parametrize("point", ["cancel-signed", "cancel-kept", "cancel-sent"])
 def test_a_crash_while_cancelling_cancels(careful, point):
-    act, crashed = asked(careful), []
+    change, crashed = asked(careful), []
     careful.settle()
-    accreditation.cancel(careful.ctx, act.id)
+    accreditation.cancel(careful.ctx, change.id)
 
     def crash(reached):
         if reached == point and not crashed:
@@ -160,10 +160,10 @@ def test_a_crash_while_cancelling_cancels(careful, point):
     calm, careful.ctx = careful.ctx, replace(careful.ctx, reached=crash)
     for _ in range(3):
         try:
-            advance(careful.ctx)
+            run_once(careful.ctx)
         except Killed:
             continue
     careful.ctx = calm
     careful.settle()
     assert crashed
-    assert kept(careful, act).ended == CANCELLED
+    assert kept(careful, change).ended == CANCELLED

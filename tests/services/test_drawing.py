@@ -7,11 +7,11 @@ import pytest
 
 from backend.domain.clearance import Decision, Step
 from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import ChangeStatuses, Draw, DrawCertificates, LedgerRecord, OpenCertificate
+from backend.domain.ledger import ActivateCertificate, ChangeStatuses, LedgerDrawdown, LedgerRecord, MakeDrawdowns
 from backend.domain.statuses import DeclarationStatus
 from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
-from backend.services.anchoring import advance, begin_anew
+from backend.services.anchoring import reanchor_all, run_once
 from backend.services.audit import audit
 from backend.services.decisions import NotReleasable
 from backend.services.verification import verdict_on_consignment
@@ -30,18 +30,18 @@ def lodged(house, certificates, quantity="200", number=1):
     return house.consignment(consignment.id)
 
 
-def place(record):
-    return LedgerRecord(record.batch.root, record.place)
+def ledger_record(record):
+    return LedgerRecord(record.batch.root, record.leaf_index)
 
 
-def left(house, certificate):
-    opened = house.ledger.opened_certificate(*_where(house, certificate))
-    return None if opened is None else opened.left
+def remaining(house, certificate):
+    opened = house.ledger.certificate_balance(*_where(house, certificate))
+    return None if opened is None else opened.remaining
 
 
 def _where(house, certificate):
     kept = house.record(certificate.id)
-    return kept.batch.root, kept.place
+    return kept.batch.root, kept.leaf_index
 
 
 def rows(house, consignment):
@@ -57,18 +57,23 @@ def quantity_check(house, consignment):
 
 def draw_elsewhere(house, certificate, declaration, steps):
     """What another server does: draws the certificate for a declaration, past our database."""
-    opened = house.ledger.opened_certificate(*_where(house, certificate))
+    opened = house.ledger.certificate_balance(*_where(house, certificate))
     if opened is None:
         with house.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
-        from backend.services.anchoring.opening import _act
+        from backend.services.anchoring.drawdowns import _activation_call
 
-        _send(house, _act(kept, place(kept)))
-    _send(house, DrawCertificates((Draw(place(house.record(certificate.id)), place(declaration.record), steps),)))
+        _send(house, _activation_call(kept, ledger_record(kept)))
+    _send(
+        house,
+        MakeDrawdowns(
+            (LedgerDrawdown(ledger_record(house.record(certificate.id)), ledger_record(declaration.record), steps),)
+        ),
+    )
 
 
-def _send(house, act, signer="anchorer"):
-    house.ledger.send(house.ledger.sign(act, house.ledger.next_nonce(signer)).raw)
+def _send(house, call, signer="anchorer"):
+    house.ledger.send(house.ledger.sign(call, house.ledger.next_nonce(signer)).raw)
 
 
 # What is drawn
@@ -77,12 +82,12 @@ def _send(house, act, signer="anchorer"):
 def test_a_release_draws_its_certificate_and_only_then_stands_on_the_ledger(house):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
-    assert left(house, certificate) is None, "opened when first needed, not before"
+    assert remaining(house, certificate) is None, "opened when first needed, not before"
     release(house, consignment)
     house.settle()
-    assert left(house, certificate) == 300_000
-    acts = [type(act) for _, act in house.ledger.mined("anchorer")]
-    assert acts.count(OpenCertificate) == acts.count(DrawCertificates) == 1
+    assert remaining(house, certificate) == 300_000
+    calls = [type(call) for _, call in house.ledger.mined("anchorer")]
+    assert calls.count(ActivateCertificate) == calls.count(MakeDrawdowns) == 1
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -94,12 +99,12 @@ def test_the_release_is_not_sent_before_its_draws_are_final(house):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(20):
-        advance(house.ctx)
-        released = [act for _, act in house.ledger.mined("office") if isinstance(act, ChangeStatuses)]
+        run_once(house.ctx)
+        released = [call for _, call in house.ledger.mined("office") if isinstance(call, ChangeStatuses)]
         (row,) = rows(house, consignment)
         assert bool(released) <= (row.made_at is not None)
         house.ledger.mine()
@@ -112,9 +117,9 @@ def test_many_releases_are_drawn_in_one_call(house):
     for consignment in consignments:
         release(house, consignment)
     house.settle(20)
-    drawings = [act for _, act in house.ledger.mined("anchorer") if isinstance(act, DrawCertificates)]
-    assert [len(drawing.draws) for drawing in drawings] == [12]
-    assert left(house, certificate) == 380_000
+    drawdown_sets = [call for _, call in house.ledger.mined("anchorer") if isinstance(call, MakeDrawdowns)]
+    assert [len(drawdown_set.drawdowns) for drawdown_set in drawdown_sets] == [12]
+    assert remaining(house, certificate) == 380_000
 
 
 def test_goods_of_two_certificates_are_taken_from_one_after_the_other(house):
@@ -123,7 +128,7 @@ def test_goods_of_two_certificates_are_taken_from_one_after_the_other(house):
     consignment = lodged(house, [first, second])
     release(house, consignment)
     house.settle()
-    assert (left(house, first), left(house, second)) == (0, 100_000)
+    assert (remaining(house, first), remaining(house, second)) == (0, 100_000)
 
 
 def test_a_statement_that_was_accepted_draws_nothing(house):
@@ -184,7 +189,7 @@ def test_parallel_releases_take_exactly_what_there_is(house):
         released = list(pool.map(attempt, consignments))
     house.settle()
     assert sum(released) == 10
-    assert left(house, certificate) == 0
+    assert remaining(house, certificate) == 0
 
 
 # What the ledger refuses
@@ -199,8 +204,8 @@ def test_a_release_whose_draw_the_ledger_refuses_is_undone_and_customs_are_told(
         draw_elsewhere(house, certificate, other, 450_000)
         why = "CertificateBalanceOverdrawn"
     elif what == "revoked":
-        root, place = _where(house, certificate)
-        _send(house, ChangeStatuses(root, ((place, 2),), bytes(32), "anchorer"))
+        root, leaf_index = _where(house, certificate)
+        _send(house, ChangeStatuses(root, ((leaf_index, 2),), bytes(32), "anchorer"))
         why = "CertificateBalanceNotActive"
     else:
         house.ledger._state.accreditations.clear()
@@ -215,7 +220,7 @@ def test_a_release_whose_draw_the_ledger_refuses_is_undone_and_customs_are_told(
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.DETAINED
     assert not any(row.is_standing for row in rows(house, consignment))
     found = audit(house.ctx).discrepancies
-    assert {one.name for one in found} <= {"draw-unknown-to-database", "status-differs"}, found
+    assert {one.name for one in found} <= {"drawdown-unknown-to-database", "status-differs"}, found
 
 
 def test_after_an_undone_release_an_officer_may_release_with_another_certificate(house):
@@ -240,7 +245,7 @@ def test_one_refused_draw_does_not_hold_up_the_others(house):
     house.settle()
     assert house.consignment(bad.id).status is DeclarationStatus.DETAINED
     assert all(house.consignment(one.id).status is DeclarationStatus.RELEASED for one in good)
-    assert left(house, large) == 450_000
+    assert remaining(house, large) == 450_000
 
 
 def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
@@ -250,12 +255,12 @@ def test_a_draw_that_reverts_on_the_chain_is_looked_into_and_undone(house):
     draw_elsewhere(house, certificate, other, 400_000)
     release(house, consignment)
     house.ledger.holding = True
-    advance(house.ctx)  # our draw is signed and sent, and waits for its block
+    run_once(house.ctx)  # our draw is signed and sent, and waits for its block
     ours = house.ledger._pool.pop()
     house.ledger.holding = False
     nonce = house.ledger.next_nonce("anchorer")
-    house.ledger._state.balances[place(house.record(certificate.id))] = replace(
-        house.ledger.opened_certificate(*_where(house, certificate)), left=0
+    house.ledger._state.balances[ledger_record(house.record(certificate.id))] = replace(
+        house.ledger.certificate_balance(*_where(house, certificate)), remaining=0
     )
     house.ledger.send(ours)
     assert house.ledger.next_nonce("anchorer") == nonce + 1
@@ -267,21 +272,21 @@ def test_a_pause_makes_draws_wait_and_undoes_nothing(house, monkeypatch):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    real = house.ledger.rehearse
+    real = house.ledger.simulate
 
-    def paused(act):
-        if isinstance(act, DrawCertificates | OpenCertificate):
+    def paused(call):
+        if isinstance(call, MakeDrawdowns | ActivateCertificate):
             raise LedgerRefused("TraceLedgerPaused", error="TraceLedgerPaused", arguments={})
-        return real(act)
+        return real(call)
 
-    monkeypatch.setattr(house.ledger, "rehearse", paused)
+    monkeypatch.setattr(house.ledger, "simulate", paused)
     for _ in range(3):
-        assert advance(house.ctx)
+        assert run_once(house.ctx)
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.LODGED
     monkeypatch.undo()
     house.settle()
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
 
 
 # Crashes, reorganisations, older copies
@@ -313,14 +318,14 @@ def test_a_crash_while_drawing_draws_once(house, point, times):
     calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.ctx)
+            run_once(house.ctx)
         except Killed:
             continue
     assert count[0] < times, "the point was never reached"
     house.ctx = calm
     house.settle()
-    assert left(house, certificate) == 300_000
-    assert len(list(house.ledger.drawings())) == 1
+    assert remaining(house, certificate) == 300_000
+    assert len(list(house.ledger.drawdown_sets())) == 1
     assert not audit(house.ctx).discrepancies
 
 
@@ -330,18 +335,18 @@ def test_draws_whose_blocks_vanish_are_made_again(house, depth):
     certificate = house.issue_certificate()
     consignment = house.lodge([certificate, house.issue_report()])
     for _ in range(8):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     release(house, consignment)
     for _ in range(16):
-        advance(house.ctx)
+        run_once(house.ctx)
         house.ledger.mine()
     house.ledger.reorganise(depth)
     for _ in range(40):
         house.ledger.mine()
-        advance(house.ctx)
-    assert left(house, certificate) == 300_000
-    assert len(list(house.ledger.drawings())) == 1
+        run_once(house.ctx)
+    assert remaining(house, certificate) == 300_000
+    assert len(list(house.ledger.drawdown_sets())) == 1
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
     assert not audit(house.ctx).discrepancies
 
@@ -352,7 +357,7 @@ def test_a_draw_that_an_older_copy_of_the_database_forgot_is_recognised(house):
     release(house, consignment)
     draw_elsewhere(house, certificate, consignment, 200_000)  # what the lost copy had done
     house.settle()
-    assert left(house, certificate) == 300_000, "drawn once, not twice"
+    assert remaining(house, certificate) == 300_000, "drawn once, not twice"
     (row,) = rows(house, consignment)
     assert row.made_at is not None
     assert house.ledger.status(*_where(house, consignment.record)) == DeclarationStatus.RELEASED
@@ -365,9 +370,9 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
     release(house, consignment)
     house.settle()
     house.ledger.reorganise(len(house.ledger._blocks) - 1)
-    begin_anew(house.ctx)
+    reanchor_all(house.ctx)
     house.settle()
-    assert left(house, certificate) == 300_000
+    assert remaining(house, certificate) == 300_000
     assert house.consignment(consignment.id).status is DeclarationStatus.RELEASED
     assert not audit(house.ctx).discrepancies
 
@@ -376,8 +381,8 @@ def test_on_a_new_chain_certificates_are_opened_and_drawn_again(house):
 
 
 def rejected_elsewhere(house, consignment, status=DeclarationStatus.REJECTED):
-    root, place = _where(house, consignment.record)
-    _send(house, ChangeStatuses(root, ((place, int(status)),), bytes(32), "office"), "office")
+    root, leaf_index = _where(house, consignment.record)
+    _send(house, ChangeStatuses(root, ((leaf_index, int(status)),), bytes(32), "office"), "office")
 
 
 @pytest.mark.parametrize("status", [DeclarationStatus.REJECTED, DeclarationStatus.RETURNED])
@@ -386,17 +391,17 @@ def test_what_was_drawn_is_given_back_where_the_declaration_ended_otherwise(hous
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.ctx)
-    assert left(house, certificate) == 300_000
+    run_once(house.ctx)
+    assert remaining(house, certificate) == 300_000
     rejected_elsewhere(house, consignment, status)
     house.settle()
     kept = house.consignment(consignment.id)
     assert kept.status is status
     assert kept.record.status == status
     assert kept.decisions[-1].undone
-    assert left(house, certificate) == 500_000
+    assert remaining(house, certificate) == 500_000
     (row,) = rows(house, consignment)
-    assert row.given_back_at is not None
+    assert row.refunded_at is not None
     assert not audit(house.ctx).discrepancies
 
 
@@ -405,7 +410,7 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     certificate = house.issue_certificate()
     consignment = lodged(house, [certificate])
     release(house, consignment)
-    advance(house.ctx)
+    run_once(house.ctx)
     rejected_elsewhere(house, consignment)
     crashed = []
 
@@ -417,13 +422,13 @@ def test_a_crash_while_giving_back_gives_back_once(house, point):
     calm, house.ctx = house.ctx, replace(house.ctx, reached=crash)
     for _ in range(6):
         try:
-            advance(house.ctx)
+            run_once(house.ctx)
         except Killed:
             continue
     assert crashed
     house.ctx = calm
     house.settle()
-    assert left(house, certificate) == 500_000
+    assert remaining(house, certificate) == 500_000
     assert not audit(house.ctx).discrepancies
 
 
@@ -433,7 +438,7 @@ def test_a_withdrawal_forgets_what_was_never_drawn(house):
     declarations.withdraw(house.ctx, house.merchant, consignment.id)
     house.settle()
     assert rows(house, consignment) == []
-    assert left(house, certificate) is None
+    assert remaining(house, certificate) is None
 
 
 # The audit
@@ -459,12 +464,12 @@ def drawn_house(house):
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("UPDATE certificate_draw SET quantity = quantity + 1", "draw-differs"),
-        ("UPDATE certificate_draw SET drawing = zeroblob(32)", "draw-not-on-ledger"),
-        ("UPDATE certificate_draw SET position = 7", "draw-not-on-ledger"),
-        ("UPDATE certificate_draw SET given_back_at = made_at", "giving-back-differs"),
-        ("DELETE FROM certificate_draw", "draw-unknown-to-database"),
-        ("UPDATE certificate_draw SET refusal = 'x'", "release-without-draw"),
+        ("UPDATE drawdown SET quantity = quantity + 1", "drawdown-differs"),
+        ("UPDATE drawdown SET set_root = zeroblob(32)", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET position = 7", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET refunded_at = made_at", "refund-differs"),
+        ("DELETE FROM drawdown", "drawdown-unknown-to-database"),
+        ("UPDATE drawdown SET refusal = 'x'", "release-without-drawdown"),
     ],
 )
 def test_the_audit_finds_what_was_changed_behind_the_application(house, statement, name):
@@ -476,13 +481,13 @@ def test_the_audit_finds_what_was_changed_behind_the_application(house, statemen
 def test_the_audit_finds_a_draw_for_our_declaration_that_we_did_not_make(house):
     certificate, _, second = drawn_house(house)
     draw_elsewhere(house, certificate, second, 50_000)
-    assert {one.name for one in audit(house.ctx).discrepancies} == {"draw-unknown-to-database"}
+    assert {one.name for one in audit(house.ctx).discrepancies} == {"drawdown-unknown-to-database"}
 
 
 def test_the_audit_finds_a_balance_that_the_draws_do_not_explain(house):
     certificate, *_ = drawn_house(house)
-    where = place(house.record(certificate.id))
-    house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], left=1)
+    where = ledger_record(house.record(certificate.id))
+    house.ledger._state.balances[where] = replace(house.ledger._state.balances[where], remaining=1)
     assert {one.name for one in audit(house.ctx).discrepancies} == {"balance-differs"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from backend.domain.errors import StorageFull, TooMuchWaiting
 from backend.domain.kinds import Kind
 from backend.services import files, issuance
-from backend.services.anchoring import sealing
+from backend.services.anchoring import batches
 from backend.services.audit import audit
 from backend.services.ports import AdmissionLimits
 from backend.services.verification import verdict_on
@@ -62,10 +62,10 @@ def test_no_more_is_taken_in_when_the_disk_is_nearly_full(house):
 
 
 def test_a_flood_of_one_issuer_does_not_keep_another_waiting(house, monkeypatch):
-    monkeypatch.setattr(sealing, "LARGEST_ROUND", 4)
+    monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
     flood = [issue(house, number) for number in range(9)]
     late = issue(house, 0, "other_chamber")
-    first = sealing.seal_stored(house.ctx)
+    first = batches.seal_stored(house.ctx)
     with house.ctx.work(reading=True) as work:
         sealed = {leaf.record_id for leaf in work.batches.leaves(first)}
     assert sealed == {late.id, *(record.id for record in flood[:3])}, "its own turn, and each issuer's oldest first"

@@ -140,7 +140,7 @@ def test_sound_papers_are_released_and_the_ledger_knows(house):
     kept = house.consignment(consignment.id)
     assert kept.status is DeclarationStatus.RELEASED
     assert taken.verdict["verdict"] == "VALID"
-    assert house.ledger.status(kept.record.batch.root, kept.record.place) == DeclarationStatus.RELEASED
+    assert house.ledger.status(kept.record.batch.root, kept.record.leaf_index) == DeclarationStatus.RELEASED
     assert [event.step for event in kept.events] == [Step.LODGED, Step.ANCHORED, Step.RELEASED]
 
 
@@ -411,7 +411,7 @@ def test_release_and_withdrawal_at_once_have_one_winner(house):
         assert sum(act.exception() is None for act in acts) == 1
         house.settle()
         kept = house.consignment(consignment.id)
-        assert house.ledger.status(kept.record.batch.root, kept.record.place) == kept.status
+        assert house.ledger.status(kept.record.batch.root, kept.record.leaf_index) == kept.status
 
 
 def test_a_decision_repeated_with_its_key_is_the_same_decision(house):

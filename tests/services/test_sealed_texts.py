@@ -115,7 +115,7 @@ def test_outdated_keys_stop_the_start_destroying_none(house, tmp_path, when):
         with closing(RecordKeys(older)) as others:
             others.reserve(5000)
     with house.ctx.work() as work:
-        work._session.execute(insert(tables.forgotten_key), [{"number": 3}])
+        work._session.execute(insert(tables.key_to_destroy), [{"number": 3}])
         work.commit()
     before = older.read_bytes()
     with closing(RecordKeys(older)) as old:
@@ -197,7 +197,7 @@ def test_full_disk_while_sealing_is_told_as_ours(house, monkeypatch):
 def test_thousands_of_keys_end_at_once(house):
     with house.ctx.work() as work:
         keys(house).reserve(50_000)
-        work._session.execute(insert(tables.forgotten_key), [{"number": n} for n in range(40_000)])
+        work._session.execute(insert(tables.key_to_destroy), [{"number": n} for n in range(40_000)])
         work.commit()
     follow_the_keys(engine_of(house), house.ctx.files, house.clock())
     assert keys(house).destroyed == 40_000

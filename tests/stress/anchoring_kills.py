@@ -31,12 +31,12 @@ from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accoun
 from backend.domain.clearance import Decision
 from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses
-from backend.domain.outbox import SendingState
+from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
-from backend.services.anchoring import advance
+from backend.services.anchoring import run_once
 from backend.services.audit import audit
 from backend.services.organisations import OrganisationProfile, join
 from backend.services.ports import AppContext, Ledger
@@ -141,7 +141,7 @@ def _populate(ground: Ground) -> None:
         for issuer in (chamber, merchant):
             accreditation.accredit(ctx, authority, issuer.organisation.id)
         _settle(ctx)
-        anchoring.give_up_turn(ctx)
+        anchoring.release_lease(ctx)
 
 
 def _in_child(work) -> int:  # type: ignore[no-untyped-def]
@@ -166,7 +166,7 @@ def _in_child(work) -> int:  # type: ignore[no-untyped-def]
 def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
     """Anchor until nothing is under way; how long that took."""
     started = time.monotonic()
-    while advance(ctx):
+    while run_once(ctx):
         assert time.monotonic() - started < seconds, "did not recover in time"
         time.sleep(0.002)
     return time.monotonic() - started
@@ -175,12 +175,12 @@ def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
 def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> None:
     with ground.opened() as ctx:
         _free_turn(ctx)
-        left = [nth]
+        remaining = [nth]
 
         def kill_here(reached: str) -> None:
             if reached == point:
-                left[0] -= 1
-                if left[0] == 0:
+                remaining[0] -= 1
+                if remaining[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         ctx = replace(ctx, reached=kill_here)
@@ -198,12 +198,12 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
                 certificate_fields(certificateNumber=f"T-{number}-{turn}-{os.getpid()}"),
             )
             _note(ground, record.id)
-            advance(ctx)
+            run_once(ctx)
             if "status" in point or turn % 3 == 2:
                 issuance.revoke(ctx, chamber, record.id, "torture")
             if "act" in point:
                 accreditation.accredit(ctx, authority, chamber.organisation.id)
-            advance(ctx)
+            run_once(ctx)
 
 
 def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str) -> None:
@@ -224,15 +224,15 @@ def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str
             _revoke_elsewhere(ground, ctx, chamber, certificate.id)
         if "back" in point:
             while _is_being_drawn(ctx, lodged.id):
-                advance(ctx)
+                run_once(ctx)
             _write(ground, ctx, lodged.id, DeclarationStatus.REJECTED, "office")
         for _ in range(4):
-            advance(ctx)
+            run_once(ctx)
 
 
 def _until_final(ctx: AppContext, record_id: str) -> None:
     for _ in range(500):
-        advance(ctx)
+        run_once(ctx)
         with ctx.work(reading=True) as work:
             if work.records.get(record_id).proof_state is ProofState.FINAL:
                 return
@@ -256,13 +256,13 @@ def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer:
     with ctx.work(reading=True) as work:
         record = work.records.get(record_id)
         taken = work.outbox.open_nonces(signer)
-    act = ChangeStatuses(record.batch.root, ((record.place, int(status)),), os.urandom(32), signer)
+    call = ChangeStatuses(record.batch.root, ((record.leaf_index, int(status)),), os.urandom(32), signer)
     nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
-    ctx.ledger.send(ctx.ledger.sign(act, nonce).raw)
+    ctx.ledger.send(ctx.ledger.sign(call, nonce).raw)
     with ground.elsewhere.open("a") as file:
         file.write(f"{signer}\n")
     for _ in range(500):
-        if ctx.ledger.status(record.batch.root, record.place) == status:
+        if ctx.ledger.status(record.batch.root, record.leaf_index) == status:
             return
         time.sleep(0.002)
 
@@ -342,10 +342,14 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
         with ctx.work(reading=True) as work:
             lost = [i for i in answered if not _is_whole(ctx, work.records.get(i))]
             batches = work.batches.all()
-            refused = [sending.refusal for sending in _sendings(work) if sending.state is SendingState.REFUSED]
+            refused = [
+                transaction.refusal
+                for transaction in _transactions(work)
+                if transaction.state is TransactionState.REFUSED
+            ]
             gaps, elsewhere = [], Counter(ground.elsewhere.read_text().split())
             for signer in ACCOUNT_NAMES:
-                ours = sorted(s.nonce for s in _sendings(work) if s.signer == signer and s.block is not None)
+                ours = sorted(s.nonce for s in _transactions(work) if s.signer == signer and s.block is not None)
                 used = len(ours) + elsewhere[signer]
                 if len(set(ours)) != len(ours) or (ours and ctx.ledger.next_nonce(signer) != ours[0] + used):
                     gaps.append(
@@ -359,12 +363,12 @@ def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
     return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery, differences)
 
 
-def _sendings(work):  # type: ignore[no-untyped-def]
+def _transactions(work):  # type: ignore[no-untyped-def]
     from sqlalchemy import select
 
-    from backend.domain.outbox import Sending
+    from backend.domain.outbox import OutboundTransaction
 
-    return work._session.scalars(select(Sending)).all()
+    return work._session.scalars(select(OutboundTransaction)).all()
 
 
 def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]
@@ -372,7 +376,7 @@ def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]
     if record.proof_state is not ProofState.FINAL or record.proof is None:
         return False
     entry_is_signed = sha256(record.signed_jwt.encode()).hexdigest() == record.digest
-    on_ledger = ctx.ledger.status(record.batch.root, record.place) == record.status
+    on_ledger = ctx.ledger.status(record.batch.root, record.leaf_index) == record.status
     return entry_is_signed and on_ledger and record.proof.proves(record.entry.encode(), record.batch.root)
 
 

@@ -133,8 +133,8 @@ class OddIssuer:
     def _set(self, paper: Paper, name: str, value: Any) -> None:
         """A field of the subject, disclosed or in the open."""
         paper.fields.pop(name, None)
-        place = paper.fields if self._is(0.7) else paper.open
-        place[name] = value
+        leaf_index = paper.fields if self._is(0.7) else paper.open
+        leaf_index[name] = value
 
     def claim(self, paper: Paper) -> None:
         """A claim of another type, or gone, or one more."""

@@ -90,18 +90,18 @@ def a_sample(
     batch, places = sealed(records, size)
     anchor = an_anchor(batch.root)
     evidence, readings = [], []
-    for (record, kind), place in zip(records, places, strict=True):
-        proof, entry = batch.proof(place), entry_of(record, kind)
+    for (record, kind), leaf_index in zip(records, places, strict=True):
+        proof, entry = batch.proof(leaf_index), entry_of(record, kind)
         disclosed = record if shown is None else record.disclosing(shown)
         evidence.append(Evidence(disclosed, kind, entry.quantity, proof, anchor))
         readings.append(
             Reading(
                 root=anchor.root,
-                place=place,
+                leaf_index=leaf_index,
                 transaction=anchor.transaction,
                 block=anchor.block,
                 state=ProofState.FINAL,
-                lanes=batch.lanes,
+                segments=batch.segments,
                 block_time=anchor.block_time,
                 status=0,
                 key=str(record.header["kid"]),

@@ -128,7 +128,7 @@ PLAIN = a_sample(size=2, shown=["quantity"]).question()
 
 @cache
 def flips() -> list[Question]:
-    return [replace(PLAIN, content=flipped(PLAIN.content, place)) for place in range(len(PLAIN.content))]
+    return [replace(PLAIN, content=flipped(PLAIN.content, leaf_index)) for leaf_index in range(len(PLAIN.content))]
 
 
 def taken(answers) -> int:

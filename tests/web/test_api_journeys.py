@@ -267,7 +267,7 @@ def test_thirty_parallel_submissions_all_become_final(app, people, system, settl
         records = [work.records.get(one) for one in ids]
     assert {record.proof_state.value for record in records} == {"final"}
     assert all(record.proof.proves(record.entry.encode(), record.batch.root) for record in records)
-    assert len({(record.batch.id, record.place) for record in records}) == 30
+    assert len({(record.batch.id, record.leaf_index) for record in records}) == 30
 
 
 def test_eight_at_once_with_one_key_are_one(app, people):

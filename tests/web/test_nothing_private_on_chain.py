@@ -11,7 +11,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from backend.adapters.keys.vault import opened_vault
-from backend.adapters.ledger.accounts import Call, Fees, sign_call
+from backend.adapters.ledger.accounts import ContractCall, Fees, sign_call
 from backend.domain.sd_jwt import unb64
 from backend.runtime.app import ledger_accounts
 from backend.store.data_keys import NotSealed, RecordKeys
@@ -19,10 +19,10 @@ from tests.helpers.builders import Api, order_fields, receipt_fields
 
 SHORTEST = 5
 """Shorter values turn up in random bytes; their hashes are looked for all the same."""
-NOT_VALUES = {"sending", "batch", "claim", "alembic_version"}
+NOT_VALUES = {"outbound_transaction", "batch", "lease", "alembic_version"}
 """What went to the chain, and how far it came: comparing it with itself tells nothing."""
 OF_THE_CHAIN = {("record", "digest"), ("record", "path"), ("signing_key", "thumbprint"), ("signing_key", "successor")}
-OF_THE_CHAIN |= {("certificate_draw", "drawing")}
+OF_THE_CHAIN |= {("drawdown", "set_root")}
 OF_THE_CHAIN |= {("accreditation_act", "thumbprint"), ("accreditation_act", "terms"), ("prepared", "thumbprint")}
 
 
@@ -151,7 +151,7 @@ def send(system, data: bytes) -> None:
     """A transaction of the office's account to itself, with something in it that should never be there."""
     accounts = ledger_accounts(system.folder, opened_vault(system.folder.master_key))
     office = accounts["office"].address
-    call = Call("office", office, data, 200_000)
+    call = ContractCall("office", office, data, 200_000)
     nonce = system.chain.transaction_count(office)
     signed = sign_call(call, accounts, system.chain.chain_id(), nonce, Fees().at(system.chain.price()))
     system.chain.send_raw(signed.raw)

@@ -34,7 +34,7 @@ class Fees:
 
 
 @dataclass(frozen=True)
-class Call:
+class ContractCall:
     """A call of a contract that is ready to be signed; ``to`` is None where it deploys one."""
 
     signer: str
@@ -51,7 +51,7 @@ def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
     return {name: Account.from_key(key) for name, key in keys.items()}
 
 
-def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
+def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
     """Sign a call as a fee-market transaction (EIP-1559) with everything given, so that no node is asked anything."""
     fields: dict[str, Any] = {
         "chainId": chain_id,
@@ -70,11 +70,11 @@ def sign_call(call: Call, accounts: Accounts, chain_id: int, nonce: int, fees: F
     )
 
 
-OUTBID_PERCENT = 125
+REPLACEMENT_PERCENT = 125
 """Nodes take a transaction in another's place from 110 on; some ask for more."""
 
 
-def outbid(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
+def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
     """Sign the same transaction again for a higher fee; None where the cap leaves no room."""
     fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
     offered = Fees(fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
@@ -90,4 +90,4 @@ def outbid(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> Signed
 
 
 def _more(wei: int) -> int:
-    return wei * OUTBID_PERCENT // 100 + 1
+    return wei * REPLACEMENT_PERCENT // 100 + 1

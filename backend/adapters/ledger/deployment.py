@@ -10,7 +10,7 @@ import rlp
 from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.ledger.accounts import Accounts, Call, Fees, sign_call
+from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
 from backend.domain.errors import LedgerRefused, LedgerUnavailable
@@ -168,7 +168,7 @@ def deploy(
     )
 
 
-def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> Call:
+def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> ContractCall:
     """Share out the rights in one transaction; the authority's own delay comes last, since it binds at once."""
 
     def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
@@ -199,20 +199,20 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger)]
     if safeguards.administration_seconds:
         steps.append(manager_call("grantRole", ADMIN_ROLE, authority, safeguards.administration_seconds))
-    return Call("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
+    return ContractCall("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
 
 
-def _creation(code: bytes) -> Call:
-    return Call("authority", None, code, DEPLOYMENT_GAS)
+def _creation(code: bytes) -> ContractCall:
+    return ContractCall("authority", None, code, DEPLOYMENT_GAS)
 
 
-def _registration(ledger: str, address: str, agent: Agent) -> Call:
+def _registration(ledger: str, address: str, agent: Agent) -> ContractCall:
     data = interface("TraceLedger").call_data("registerAgent", address, int(agent))
-    return Call("authority", ledger, data, REGISTRATION_GAS)
+    return ContractCall("authority", ledger, data, REGISTRATION_GAS)
 
 
 def _mine(
-    chain: Chain, accounts: Accounts, calls: list[Call], nonce: int, fees: Fees, timeout_seconds: float
+    chain: Chain, accounts: Accounts, calls: list[ContractCall], nonce: int, fees: Fees, timeout_seconds: float
 ) -> list[ChainReceipt]:
     chain_id = chain.chain_id()
     signed = [sign_call(call, accounts, chain_id, nonce + step, fees) for step, call in enumerate(calls)]

@@ -4,7 +4,7 @@ from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
 
 from backend.adapters.ledger.chain import FoundLog
-from backend.domain.ledger import Anchoring, Draw, DrawCertificates, LedgerRecord
+from backend.domain.ledger import Anchoring, LedgerDrawdown, LedgerRecord, MakeDrawdowns
 
 BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
 DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
@@ -16,7 +16,12 @@ def anchoring(event: FoundLog) -> Anchoring:
     return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
 
 
-def drawn(event: FoundLog) -> DrawCertificates:
+def drawn(event: FoundLog) -> MakeDrawdowns:
     """Drawdowns that were made together."""
-    (draws,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
-    return DrawCertificates(tuple(Draw(LedgerRecord(*draw[0:2]), LedgerRecord(*draw[2:4]), draw[4]) for draw in draws))
+    (drawdowns,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
+    return MakeDrawdowns(
+        tuple(
+            LedgerDrawdown(LedgerRecord(*drawdown[0:2]), LedgerRecord(*drawdown[2:4]), drawdown[4])
+            for drawdown in drawdowns
+        )
+    )

@@ -10,7 +10,7 @@ from typing import Any
 from eth_utils.crypto import keccak
 
 from backend.adapters.ledger import events
-from backend.adapters.ledger.accounts import Accounts, Call, Fees, outbid, sign_call
+from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, replace_by_fee, sign_call
 from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
@@ -19,27 +19,27 @@ from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerU
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
-    Act,
+    ActivateCertificate,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
     Announce,
     CancelAnnounced,
+    CancelNonce,
+    CertificateBalance,
     ChangeStatuses,
-    Draw,
-    DrawCertificates,
-    Drawing,
-    GiveBack,
+    DrawdownSet,
     Head,
-    Lanes,
-    OpenCertificate,
-    OpenedCertificate,
+    LedgerCall,
+    LedgerDrawdown,
+    MakeDrawdowns,
     PauseLedger,
     Receipt,
+    RefundDrawdown,
     RotateKey,
+    Segments,
     SignedTransaction,
     SuspendAccreditation,
-    UseUpNonce,
 )
 from backend.domain.merkle import Tree
 from backend.domain.message import message_of
@@ -103,11 +103,11 @@ class EvmLedger:
         anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"))
         if anchored_at == 0:
             return None
-        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Lanes(*ends))
+        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Segments(*ends))
 
-    def status(self, root: bytes, place: int) -> int:
+    def status(self, root: bytes, leaf_index: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
-        index, position = divmod(place, STATUSES_PER_WORD)
+        index, position = divmod(leaf_index, STATUSES_PER_WORD)
         word: int = self._ask_ledger("statusWord", _word(root, "root"), index)
         return word >> 4 * position & 15
 
@@ -126,22 +126,26 @@ class EvmLedger:
         answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
         return bytes(answer) if any(answer) else None
 
-    def opened_certificate(self, root: bytes, place: int) -> OpenedCertificate | None:
+    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
-        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), place)
+        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), leaf_index)
         quantity, remaining, issuer, valid_until = answer
-        return OpenedCertificate(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
+        return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
-    def delay(self, act: Act) -> timedelta:
+    def delay(self, call: LedgerCall) -> timedelta:
         """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
-        call = self._call(act)
-        _, seconds = self._ask_manager("canCall", self._address(call.signer), call.to, call.data[:4])
+        contract_call = self._contract_call(call)
+        _, seconds = self._ask_manager(
+            "canCall", self._address(contract_call.signer), contract_call.to, contract_call.data[:4]
+        )
         return timedelta(seconds=seconds)
 
-    def announced(self, act: Act) -> datetime | None:
+    def announced(self, call: LedgerCall) -> datetime | None:
         """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
-        call = self._call(act)
-        operation = self._ask_manager("hashOperation", self._address(call.signer), call.to, call.data)
+        contract_call = self._contract_call(call)
+        operation = self._ask_manager(
+            "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
+        )
         seconds: int = self._ask_manager("getSchedule", operation)
         return _moment(seconds) if seconds else None
 
@@ -153,18 +157,18 @@ class EvmLedger:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
         return self._deployment.balance is not None
 
-    def is_given_back(self, drawing: bytes, position: int) -> bool | None:
+    def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         """Whether a draw was given back; None where there is no such drawing."""
-        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawing, "drawing"))
+        word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawdown_set, "drawing"))
         return bool(word >> position & 1) if word else None
 
-    def drawings(self) -> Iterator[Drawing]:
+    def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Every drawing that the ledger's events tell of, in order; those of a block that left the chain are gone."""
         for event in self._events(self._balance(), (keccak(text=DRAWN),)):
             drawn = events.drawn(event)
-            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.drawing)
-            back = frozenset(position for position in range(len(drawn.draws)) if word >> position & 1)
-            yield Drawing(drawn, back, event.transaction_hash, event.block_number)
+            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
+            back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
+            yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
 
     def is_paused(self) -> bool:
         """Whether nothing is written now but suspensions and revocations."""
@@ -176,21 +180,21 @@ class EvmLedger:
         with self._asking():
             return self._chain.transaction_count(address)
 
-    def sign(self, act: Act, nonce: int) -> SignedTransaction:
+    def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
         """Make and sign the transaction for an act; raises ``ForeignLedger`` rather than sign for another chain."""
-        call = self._call(act)
+        contract_call = self._contract_call(call)
         with self._asking():
             self._require_ours()
             fees = self._fees.at(self._chain.price())
-        return sign_call(call, self._accounts, self._deployment.chain_id, nonce, fees)
+        return sign_call(contract_call, self._accounts, self._deployment.chain_id, nonce, fees)
 
-    def outbid(self, signer: str, raw: bytes) -> SignedTransaction | None:
+    def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
         self._address(signer)
         with self._asking():
             self._require_ours()
             price = self._chain.price()
-        signed = outbid(raw, self._accounts[signer], price, self._fees)
+        signed = replace_by_fee(raw, self._accounts[signer], price, self._fees)
         return None if signed is None else replace(signed, signer=signer)
 
     def send(self, raw: bytes) -> None:
@@ -214,12 +218,12 @@ class EvmLedger:
             refusal=said.error if said else None,
         )
 
-    def rehearse(self, act: Act) -> None:
+    def simulate(self, call: LedgerCall) -> None:
         """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
-        call = self._call(act)
-        assert call.to is not None, "acts never deploy"
+        contract_call = self._contract_call(call)
+        assert contract_call.to is not None, "acts never deploy"
         with self._asking():
-            self._chain.call(call.to, call.data, self._accounts[call.signer].address)
+            self._chain.call(contract_call.to, contract_call.data, self._accounts[contract_call.signer].address)
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         """Every anchoring that the ledger's events tell of, in order, or that of one root."""
@@ -260,18 +264,21 @@ class EvmLedger:
     def statuses(self, root: bytes, size: int) -> list[int]:
         """The statuses of all places of a batch."""
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
-        return [words[place // STATUSES_PER_WORD] >> 4 * (place % STATUSES_PER_WORD) & 15 for place in range(size)]
+        return [
+            words[leaf_index // STATUSES_PER_WORD] >> 4 * (leaf_index % STATUSES_PER_WORD) & 15
+            for leaf_index in range(size)
+        ]
 
-    def _call(self, act: Act) -> Call:
+    def _contract_call(self, call: LedgerCall) -> ContractCall:
         """The one place where acts become calls."""
-        match act:
-            case UseUpNonce(by):
-                return Call(by, self._address(by), b"", PLAIN_GAS)
-            case AnchorBatch(root, lanes):
-                ends = (lanes.origin_end, lanes.inspection_end, lanes.declaration_end, lanes.size)
+        match call:
+            case CancelNonce(by):
+                return ContractCall(by, self._address(by), b"", PLAIN_GAS)
+            case AnchorBatch(root, segments):
+                ends = (segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
                 return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
             case ChangeStatuses():
-                return self._status_call(act)
+                return self._status_call(call)
             case Accredit(key, accreditation):
                 return self._accreditation_call("accredit", _word(key, "key"), *_terms(accreditation))
             case SuspendAccreditation(key, since) if since is not None:
@@ -280,51 +287,55 @@ class EvmLedger:
                 return self._accreditation_call("reinstate", _word(key, "key"))
             case RotateKey(key, successor):
                 return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
-            case OpenCertificate():
-                return self._balance_call(ACTIVATION_GAS, "open", *_activation(act))
-            case DrawCertificates(draws):
-                gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(draws)
-                return self._balance_call(gas, "draw", _drawdowns(act))
-            case GiveBack(drawn, position):
+            case ActivateCertificate():
+                return self._balance_call(ACTIVATION_GAS, "open", *_activation(call))
+            case MakeDrawdowns(drawdowns):
+                gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(drawdowns)
+                return self._balance_call(gas, "draw", _drawdowns(call))
+            case RefundDrawdown(drawn, position):
                 return self._balance_call(REFUND_GAS, "giveBack", *_refund(drawn, position))
             case Announce(announced):
-                inner = self._call(announced)
+                inner = self._contract_call(announced)
                 return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
             case CancelAnnounced(announced):
-                inner = self._call(announced)
+                inner = self._contract_call(announced)
                 return self._manager_call("guardian", "cancel", self._address(inner.signer), inner.to, inner.data)
             case PauseLedger(paused):
                 return self._ledger_call("authority", AUTHORITY_GAS, "pause" if paused else "resume")
 
-    def _status_call(self, act: ChangeStatuses) -> Call:
-        self._address(act.by)
-        words = _changes(act.places)
+    def _status_call(self, call: ChangeStatuses) -> ContractCall:
+        self._address(call.by)
+        words = _changes(call.places)
         gas = STATUSES_GAS + STATUS_WORD_GAS * len(words)
         if gas > TRANSACTION_GAS_LIMIT:
             raise Invalid("too many places for one transaction", words=len(words))
-        digest = _word(act.reason_digest, "reason digest")
-        root = _word(act.root, "root")
-        return self._ledger_call(act.by, gas, "changeStatuses", root, list(words.items()), digest)
+        digest = _word(call.reason_digest, "reason digest")
+        root = _word(call.root, "root")
+        return self._ledger_call(call.by, gas, "changeStatuses", root, list(words.items()), digest)
 
-    def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> Call:
-        return Call(signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas)
+    def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> ContractCall:
+        return ContractCall(
+            signer, self._deployment.ledger, interface("TraceLedger").call_data(function, *arguments), gas
+        )
 
-    def _balance_call(self, gas: int, function: str, *arguments: object) -> Call:
-        return Call("anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas)
+    def _balance_call(self, gas: int, function: str, *arguments: object) -> ContractCall:
+        return ContractCall(
+            "anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas
+        )
 
     def _balance(self) -> str:
         if self._deployment.balance is None:
             raise Invalid("this deployment has no contract for certificates' quantities")
         return self._deployment.balance
 
-    def _manager_call(self, signer: str, function: str, *arguments: object) -> Call:
+    def _manager_call(self, signer: str, function: str, *arguments: object) -> ContractCall:
         self._address(signer)
         data = interface("AccessManager").call_data(function, *arguments)
-        return Call(signer, self._deployment.manager, data, AUTHORITY_GAS)
+        return ContractCall(signer, self._deployment.manager, data, AUTHORITY_GAS)
 
-    def _accreditation_call(self, function: str, *arguments: object) -> Call:
+    def _accreditation_call(self, function: str, *arguments: object) -> ContractCall:
         data = interface("Accreditation").call_data(function, *arguments)
-        return Call("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
+        return ContractCall("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
 
     def _ask_ledger(self, function: str, *arguments: object) -> Any:
         return self._ask("TraceLedger", self._deployment.ledger, function, *arguments)
@@ -392,46 +403,48 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
     """Words of changes by rising index: four bits for each place, 0 to leave it, else its new status plus one."""
     wanted: defaultdict[int, int] = defaultdict(int)
     seen: set[int] = set()
-    for place, status in places:
-        if place in seen or place < 0 or not 0 <= status <= HIGHEST_STATUS:
-            raise Invalid("a place is named twice, or no place or status has that number", place=place, status=status)
-        seen.add(place)
-        index, position = divmod(place, STATUSES_PER_WORD)
+    for leaf_index, status in places:
+        if leaf_index in seen or leaf_index < 0 or not 0 <= status <= HIGHEST_STATUS:
+            raise Invalid(
+                "a place is named twice, or no place or status has that number", leaf_index=leaf_index, status=status
+            )
+        seen.add(leaf_index)
+        index, position = divmod(leaf_index, STATUSES_PER_WORD)
         wanted[index] |= status + 1 << 4 * position
     return dict(sorted(wanted.items()))
 
 
-def _activation(act: OpenCertificate) -> tuple[object, ...]:
-    valid_until = NO_END if act.valid_until is None else _seconds(act.valid_until)
-    statement = (_word(act.issuer_key, "key"), act.chapter, _seconds(act.issued_at), valid_until)
-    certificate = (_word(act.certificate.root, "root"), act.certificate.place)
-    return certificate, act.entry, [_word(node, "node of a path") for node in act.path], statement
+def _activation(call: ActivateCertificate) -> tuple[object, ...]:
+    valid_until = NO_END if call.valid_until is None else _seconds(call.valid_until)
+    statement = (_word(call.issuer_key, "key"), call.chapter, _seconds(call.issued_at), valid_until)
+    certificate = (_word(call.certificate.root, "root"), call.certificate.leaf_index)
+    return certificate, call.entry, [_word(node, "node of a path") for node in call.path], statement
 
 
-def _drawdowns(drawn: DrawCertificates) -> list[tuple[object, ...]]:
-    if not 0 < len(drawn.draws) <= MAX_DRAWDOWNS:
-        raise Invalid("a transaction makes 1 to 248 draws", draws=len(drawn.draws))
-    return [_drawdown(draw) for draw in drawn.draws]
+def _drawdowns(drawn: MakeDrawdowns) -> list[tuple[object, ...]]:
+    if not 0 < len(drawn.drawdowns) <= MAX_DRAWDOWNS:
+        raise Invalid("a transaction makes 1 to 248 draws", drawdowns=len(drawn.drawdowns))
+    return [_drawdown(drawdown) for drawdown in drawn.drawdowns]
 
 
-def _drawdown(draw: Draw) -> tuple[object, ...]:
-    if not 0 < draw.quantity <= LARGEST_QUANTITY:
-        raise Invalid("such a quantity cannot be drawn", quantity=draw.quantity)
-    certificate, declaration = draw.certificate, draw.declaration
+def _drawdown(drawdown: LedgerDrawdown) -> tuple[object, ...]:
+    if not 0 < drawdown.quantity <= LARGEST_QUANTITY:
+        raise Invalid("such a quantity cannot be drawn", quantity=drawdown.quantity)
+    certificate, declaration = drawdown.certificate, drawdown.declaration
     return (
         _word(certificate.root, "root"),
-        certificate.place,
+        certificate.leaf_index,
         _word(declaration.root, "root"),
-        declaration.place,
-        draw.quantity,
+        declaration.leaf_index,
+        drawdown.quantity,
     )
 
 
-def _refund(drawn: DrawCertificates, position: int) -> tuple[object, ...]:
-    if not 0 <= position < len(drawn.draws):
+def _refund(drawn: MakeDrawdowns, position: int) -> tuple[object, ...]:
+    if not 0 <= position < len(drawn.drawdowns):
         raise Invalid("there is no such draw", position=position)
-    path = Tree([draw.leaf for draw in drawn.draws]).proof(position).path
-    return _drawdown(drawn.draws[position]), drawn.drawing, position, list(path)
+    path = Tree([drawdown.leaf for drawdown in drawn.drawdowns]).proof(position).path
+    return _drawdown(drawn.drawdowns[position]), drawn.set_root, position, list(path)
 
 
 def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | None:

@@ -1,26 +1,102 @@
-"""Sealed batches are anchored; those that the ledger has already are recognised."""
+"""Stored records are sealed into batches, and sealed batches anchored; those on the ledger already are recognised."""
 
+from collections.abc import Sequence
 from hashlib import sha256
+from uuid import uuid4
 
 import structlog
 
+from backend.domain.batch import Batch, seal
 from backend.domain.errors import LedgerRefused
+from backend.domain.kinds import KINDS
 from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
 from backend.domain.merkle import Tree
-from backend.domain.records import ProofState, SealedBatch
-from backend.services.anchoring.outcomes import note_anchored
-from backend.services.anchoring.sending import keep, send, signed
-from backend.services.anchoring.steps import Each
+from backend.domain.records import ProofState, SealedBatch, WaitingRecord
+from backend.services.anchoring.transactions import IndependentSteps, keep, on_anchored, send, signed
 from backend.services.ports import AppContext
 
 log = structlog.get_logger()
+
+
+LARGEST_ROUND = 10_000
+"""Records sealed at once."""
+
+
+def seal_stored(ctx: AppContext) -> SealedBatch | None:
+    """Close a batch over the stored records, and give each its place and proof. What is unsound is set aside.
+
+    The tree is made before the database is locked for writing: what was signed does not change while it waits.
+    """
+    waiting = _waiting(ctx)
+    if not waiting:
+        return None
+    ctx.reached("before-seal")
+    faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
+    sound = sorted(
+        (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].lane
+    )
+    batch = seal([record.entry for record in sound]) if sound else None
+    sealed = None
+    with ctx.work() as work:
+        for record_id, fault in faults.items():
+            work.batches.quarantine(record_id, fault)
+        if batch is not None:
+            sealed = _closed(ctx, batch)
+            work.add(sealed)
+            work.batches.assign(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
+            ctx.reached("before-seal-commit")
+        work.commit()
+    for record_id, fault in faults.items():
+        log.error("a record was set aside", record=record_id, why=fault)
+    if sealed is not None:
+        ctx.reached("after-seal")
+        log.info("batch sealed", size=sealed.size, root=sealed.root.hex())
+    return sealed
+
+
+def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
+    """What waits for a batch. Records whose rows cannot be read are set aside, or all others would wait for them."""
+    with ctx.work(reading=True) as work:
+        try:
+            return work.batches.waiting(LARGEST_ROUND)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            pass
+    with ctx.work() as work:
+        count = work.batches.quarantine_unreadable(LARGEST_ROUND)
+        work.commit()
+    log.error("records were set aside: their rows cannot be read", count=count)
+    with ctx.work(reading=True) as work:
+        return work.batches.waiting(LARGEST_ROUND)
+
+
+def _closed(ctx: AppContext, batch: Batch) -> SealedBatch:
+    segments = batch.segments
+    return SealedBatch(
+        id=str(uuid4()),
+        root=batch.root,
+        origin_end=segments.origin_end,
+        inspection_end=segments.inspection_end,
+        declaration_end=segments.declaration_end,
+        size=segments.size,
+        sealed_at=ctx.now(),
+    )
+
+
+def _fault_in(record: WaitingRecord) -> str | None:
+    """Why a record cannot be sealed: what is stored is not what was signed, or has no entry."""
+    try:
+        found = sha256(record.signed_jwt.encode("ascii")).hexdigest()
+        record.entry.encode()
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        return f"it cannot be entered: {error}"[:200]
+    return None if found == record.digest else "what is stored is not what was signed"
 
 
 def anchor_sealed(ctx: AppContext) -> None:
     """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
     with ctx.work(reading=True) as work:
         sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
-    each = Each()
+    each = IndependentSteps()
     for batch in sealed:
         each.attempt(_anchor, ctx, batch)
     each.finish()
@@ -35,20 +111,20 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
         _note_trouble(ctx, batch, trouble)
         return
     head = ctx.ledger.head()
-    sending = signed(ctx, AnchorBatch(batch.root, batch.lanes), "anchorer")
+    transaction = signed(ctx, AnchorBatch(batch.root, batch.segments), "anchorer")
     ctx.reached("anchor-signed")
     with ctx.work() as work:
         kept = work.batches.get(batch.id)
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
-        sending = keep(work, sending)
-        kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, sending.id, None
-        kept.transaction_hash = sending.transaction_hash
+        transaction = keep(work, transaction)
+        kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, transaction.id, None
+        kept.transaction_hash = transaction.transaction_hash
         _note_ledger(kept, head)
         ctx.reached("before-anchor-commit")
         work.commit()
     ctx.reached("anchor-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("anchor-sent")
 
 
@@ -61,12 +137,12 @@ def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     except (ValueError, OverflowError) as error:
         return f"a stored record of it cannot be read: {error}"[:200]
     if root != batch.root:
-        changed = [leaf.place for leaf in leaves if sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest]
+        changed = [leaf.leaf_index for leaf in leaves if sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest]
         return f"its stored records do not give its root; changed places: {changed[:10] or 'not told by digests'}"
     if batch.trouble is None:
         return None
     try:
-        ctx.ledger.rehearse(AnchorBatch(batch.root, batch.lanes))
+        ctx.ledger.simulate(AnchorBatch(batch.root, batch.segments))
     except LedgerRefused as refusal:
         return str(refusal)[:200]
     return None
@@ -87,7 +163,7 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
 
 def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> None:
     """Note a batch that the ledger has although no open transaction of ours says so: the database is an older copy."""
-    if found.lanes != batch.lanes:
+    if found.segments != batch.segments:
         _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return
     anchoring, head = ctx.ledger.anchoring_of(batch.root, found), ctx.ledger.head()
@@ -98,5 +174,5 @@ def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> Non
         kept = work.batches.get(batch.id)
         kept.transaction_id, kept.transaction_hash, kept.trouble = None, anchoring.transaction_hash, None
         _note_ledger(kept, head)
-        note_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
+        on_anchored(ctx, work, kept, found.anchored_at, anchoring.block_number, is_final=True)
         work.commit()

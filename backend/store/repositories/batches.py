@@ -9,7 +9,7 @@ from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_
 from backend.domain.errors import Conflict
 from backend.domain.merkle import InclusionProof
 from backend.domain.message import Message
-from backend.domain.outbox import Sending
+from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     Leaf,
@@ -48,8 +48,11 @@ class BatchRepository(Repository):
         """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
         taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
         self._session.connection().execute(
-            taking.values(batch_id=batch.id, place=bindparam("at"), path=bindparam("way")),
-            [{"record_id": record_id, "at": proof.place, "way": b"".join(proof.path)} for record_id, proof in proofs],
+            taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way")),
+            [
+                {"record_id": record_id, "at": proof.leaf_index, "way": b"".join(proof.path)}
+                for record_id, proof in proofs
+            ],
         )
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
         if self._session.execute(entered).scalar_one() != len(proofs):
@@ -82,16 +85,16 @@ class BatchRepository(Repository):
         query = select(SealedBatch).where(t.batch.c.state != ProofState.FINAL)
         return self._all(query.order_by(t.batch.c.sealed_at))
 
-    def sent_by(self, sending: Sending) -> SealedBatch | None:
+    def sent_by(self, transaction: OutboundTransaction) -> SealedBatch | None:
         """The batch that this transaction anchors."""
-        return self._one(select(SealedBatch).where(t.batch.c.transaction_id == sending.id), SealedBatch)
+        return self._one(select(SealedBatch).where(t.batch.c.transaction_id == transaction.id), SealedBatch)
 
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
         """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
         c = t.record.c
-        read = (c.place, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
+        read = (c.leaf_index, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
         kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
-        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.place)
+        query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.leaf_index)
         return [Leaf(*row) for row in self._session.execute(query, execution_options={"yield_per": 500})]
 
     def disclosures(self, batch: SealedBatch) -> Mapping[str, Sequence[str]]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 
 from backend.domain.clearance import REFUNDED, ClearanceEvent
-from backend.domain.consignment import Consignment, Draw
+from backend.domain.consignment import Consignment, PlannedDrawdown
 from backend.domain.errors import NotFound
 from backend.domain.message import Message
 from backend.domain.parties import Organisation
@@ -51,23 +51,23 @@ class ConsignmentRepository(Repository):
         query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
         return self._all(query.where(t.paper.c.record_id == record_id))
 
-    def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[Draw]:
+    def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
         """What earlier declarations that stand take from these certificates (the first of their lines).
 
         One for each declaration, heading and unit.
         """
-        c, d = t.consignment.c, t.draw.c
+        c, d = t.consignment.c, t.planned_drawdown.c
         is_earlier = or_(
             c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
         )
         query = (
             select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
-            .join_from(t.draw, t.consignment)
+            .join_from(t.planned_drawdown, t.consignment)
             .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(REFUNDED))
             .group_by(c.id, d.heading, d.unit_code)
         )
         rows = self._session.execute(query)
-        return [Draw("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
+        return [PlannedDrawdown("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
 
     def released(self) -> Sequence[Consignment]:
         """Every released consignment, in the order of release."""

@@ -78,5 +78,5 @@ class SigningRequestRepository(Repository):
 
     def delete_before(self, before: datetime) -> None:
         """Forget what nobody signed in time."""
-        for request in self._all(select(SigningRequest).where(t.prepared.c.moment < before)):
+        for request in self._all(select(SigningRequest).where(t.signing_request.c.moment < before)):
             self._session.delete(request)

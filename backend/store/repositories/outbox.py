@@ -6,11 +6,11 @@ from sqlalchemy import delete, select
 
 from backend.domain.message import Message
 from backend.domain.outbox import (
-    AccreditationAct,
-    Claim,
-    Sending,
-    SendingState,
+    AccreditationChange,
+    Lease,
+    OutboundTransaction,
     StatusChange,
+    TransactionState,
 )
 from backend.domain.records import (
     ProofState,
@@ -18,49 +18,58 @@ from backend.domain.records import (
 from backend.store import tables as t
 from backend.store.repositories.base import Repository
 
-_OPEN = (SendingState.SIGNED, SendingState.SENT, SendingState.MINED)
+_OPEN = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
 
 class OutboxRepository(Repository):
     """Outbound transactions."""
 
-    def all(self) -> Sequence[Sending]:
+    def all(self) -> Sequence[OutboundTransaction]:
         """Every transaction of ours, in the order of making."""
-        return self._all(select(Sending).order_by(t.sending.c.made_at))
+        return self._all(select(OutboundTransaction).order_by(t.outbound_transaction.c.made_at))
 
-    def find_by_hash(self, transaction_hash: bytes) -> Sending | None:
+    def find_by_hash(self, transaction_hash: bytes) -> OutboundTransaction | None:
         """The transaction that goes by this hash now."""
-        return self._one(select(Sending).where(t.sending.c.transaction_hash == transaction_hash), Sending)
+        return self._one(
+            select(OutboundTransaction).where(t.outbound_transaction.c.transaction_hash == transaction_hash),
+            OutboundTransaction,
+        )
 
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
-        query = select(t.sending.c.nonce).where(t.sending.c.signer == signer, t.sending.c.state.in_(_OPEN))
+        query = select(t.outbound_transaction.c.nonce).where(
+            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN)
+        )
         return set(self._session.scalars(query))
 
-    def final(self, limit: int, offset: int = 0) -> Sequence[Sending]:
+    def final(self, limit: int, offset: int = 0) -> Sequence[OutboundTransaction]:
         """Final transactions, from the newest block down."""
-        query = select(Sending).where(t.sending.c.state == SendingState.FINAL)
-        return self._all(query.order_by(t.sending.c.block.desc(), t.sending.c.nonce.desc()).limit(limit).offset(offset))
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state == TransactionState.FINAL)
+        return self._all(
+            query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc())
+            .limit(limit)
+            .offset(offset)
+        )
 
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
-        c = t.sending.c
+        c = t.outbound_transaction.c
         stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
-        refused = select(c.refusal, c.made_at).where(c.state == SendingState.REFUSED)
+        refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
             t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
         )
         found = [row for query in (stuck, refused, batches) for row in self._session.execute(query)]
         return [why for why, _ in sorted(found, key=lambda row: row[1], reverse=True)[:20]]
 
-    def pending(self) -> Sequence[Sending]:
+    def pending(self) -> Sequence[OutboundTransaction]:
         """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(Sending).where(t.sending.c.state.in_(_OPEN))
-        return self._all(query.order_by(t.sending.c.signer, t.sending.c.nonce))
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
-    def get(self, sending_id: str) -> Sending:
+    def get(self, transaction_id: str) -> OutboundTransaction:
         """The transaction with this id."""
-        return self._get(Sending, sending_id, Message("no such transaction"))
+        return self._get(OutboundTransaction, transaction_id, Message("no such transaction"))
 
 
 class StatusChangeRepository(Repository):
@@ -70,19 +79,21 @@ class StatusChangeRepository(Repository):
         """Changes of status that needed no transaction any more."""
         return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
 
-    def sent_by(self, sending: Sending) -> Sequence[StatusChange]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
         """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.sending_id == sending.id))
+        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
 
     def pending(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
         c = t.status_change.c
-        query = select(StatusChange).where(c.sending_id.is_(None), c.settled.is_(None))
+        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
         return self._all(query.order_by(t.status_change.c.asked_at))
 
     def is_in_flight(self) -> bool:
         """Whether a transaction that changes statuses is still under way."""
-        query = select(t.status_change.c.id).join(t.sending).where(t.sending.c.state.in_(_OPEN))
+        query = (
+            select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        )
         return self._session.execute(query.limit(1)).first() is not None
 
     def of_record(self, record_id: str) -> Sequence[StatusChange]:
@@ -94,46 +105,46 @@ class StatusChangeRepository(Repository):
 class LeaseRepository(Repository):
     """Which process holds which lease."""
 
-    def find(self, name: str) -> Claim | None:
+    def find(self, name: str) -> Lease | None:
         """Who does the work of this name."""
-        return self._session.get(Claim, name)
+        return self._session.get(Lease, name)
 
     def delete(self, name: str, holder: str | None = None) -> None:
         """Let others do the work; with a holder, only where it is theirs."""
-        mine = t.claim.c.name == name if holder is None else (t.claim.c.name == name) & (t.claim.c.holder == holder)
-        self._session.execute(delete(t.claim).where(mine))
+        mine = t.lease.c.name == name if holder is None else (t.lease.c.name == name) & (t.lease.c.holder == holder)
+        self._session.execute(delete(t.lease).where(mine))
 
 
 class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
-    def sent_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that travel with this transaction."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.sending_id == sending.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.transaction_id == transaction.id))
 
-    def announced_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that this transaction announces."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.announcement_id == sending.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.announcement_id == transaction.id))
 
-    def cancelled_by(self, sending: Sending) -> Sequence[AccreditationAct]:
+    def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
         """The authority's acts that this transaction cancels."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.cancelling_id == sending.id))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
-    def ended(self, why: str) -> Sequence[AccreditationAct]:
+    def ended(self, why: str) -> Sequence[AccreditationChange]:
         """The authority's acts that ended for this reason."""
-        return self._all(select(AccreditationAct).where(t.accreditation_act.c.ended == why))
+        return self._all(select(AccreditationChange).where(t.accreditation_change.c.ended == why))
 
-    def get(self, act_id: str) -> AccreditationAct:
+    def get(self, change_id: str) -> AccreditationChange:
         """The authority's act with this id."""
-        return self._get(AccreditationAct, act_id, Message("no such act"))
+        return self._get(AccreditationChange, change_id, Message("no such act"))
 
-    def pending(self) -> Sequence[AccreditationAct]:
+    def pending(self) -> Sequence[AccreditationChange]:
         """The authority's acts that were not sent yet, in order."""
-        c = t.accreditation_act.c
-        query = select(AccreditationAct).where(c.sending_id.is_(None), c.ended.is_(None))
-        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+        c = t.accreditation_change.c
+        query = select(AccreditationChange).where(c.transaction_id.is_(None), c.ended.is_(None))
+        return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
-    def of_key(self, thumbprint: str) -> Sequence[AccreditationAct]:
+    def of_key(self, thumbprint: str) -> Sequence[AccreditationChange]:
         """The authority's acts on one key, in order."""
-        query = select(AccreditationAct).where(t.accreditation_act.c.thumbprint == thumbprint)
-        return self._all(query.order_by(t.accreditation_act.c.asked_at))
+        query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
+        return self._all(query.order_by(t.accreditation_change.c.asked_at))

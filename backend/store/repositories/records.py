@@ -89,7 +89,7 @@ class IdempotencyRepository(Repository):
 
     def delete_for(self, resource_id: str) -> None:
         """Forget which requests led to a thing."""
-        self._session.execute(delete(t.answer).where(t.answer.c.resource_id == resource_id))
+        self._session.execute(delete(t.idempotency_record).where(t.idempotency_record.c.resource_id == resource_id))
 
     def find(self, person_id: str, key: str) -> IdempotencyRecord | None:
         """What this person's request with this idempotency key led to."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.domain.errors import NotAllowed
 from backend.domain.ledger import Accreditation
-from backend.domain.outbox import AccreditationAct
+from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation
@@ -94,7 +94,7 @@ def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
 def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
     """Accredit its key for what its role issues. Takes effect with the next block."""
     terms = body.chapters, body.valid_from, body.valid_until
-    return _act(accreditation.accredit(current_context(), person(), organisation_id, *terms))
+    return _change(accreditation.accredit(current_context(), person(), organisation_id, *terms))
 
 
 @blueprint.post("/issuers/<organisation_id>/suspension")
@@ -104,7 +104,7 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
 @blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 422])
 def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
     """Stop standing behind a key: what it signed counts no more, in any check from then on."""
-    return _act(accreditation.suspend(current_context(), person(), organisation_id, body.since))
+    return _change(accreditation.suspend(current_context(), person(), organisation_id, body.since))
 
 
 @blueprint.post("/issuers/<organisation_id>/reinstatement")
@@ -113,8 +113,8 @@ def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, An
 @blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404])
 def post_reinstatement(organisation_id: str) -> dict[str, Any]:
     """Stand behind the key again."""
-    return _act(accreditation.reinstate(current_context(), person(), organisation_id))
+    return _change(accreditation.reinstate(current_context(), person(), organisation_id))
 
 
-def _act(act: AccreditationAct) -> dict[str, Any]:
-    return {"id": act.id, "key": act.thumbprint, "act": act.verb}
+def _change(change: AccreditationChange) -> dict[str, Any]:
+    return {"id": change.id, "key": change.thumbprint, "act": change.operation}

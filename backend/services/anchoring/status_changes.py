@@ -1,18 +1,25 @@
-"""Changes of status are sent; one that the ledger refuses ends alone."""
+"""Changes of status are sent; one that the ledger refuses ends alone, and what was decided here is reverted.
+
+A decision never stands in silence where the ledger did not take it: customs are told why.
+"""
 
 from hashlib import sha256
+from uuid import uuid4
 
 import structlog
 
-from backend.domain.errors import LedgerRefused
+from backend.domain.clearance import Step
+from backend.domain.consignment import Event
+from backend.domain.errors import LedgerRefused, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses
 from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.statuses import DeclarationStatus
-from backend.services.anchoring.sending import keep, send, signed
-from backend.services.anchoring.undoing import follow_ledger
+from backend.services.anchoring.transactions import keep, send, signed
+from backend.services.drawdowns import refund
 from backend.services.ports import AppContext
+from backend.services.records import change_status
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -37,7 +44,7 @@ def send_status_changes(ctx: AppContext) -> None:
             chosen = _next_statuses(work)
         if not chosen:
             return
-        willing = _willing(ctx, chosen)
+        willing = _accepted(ctx, chosen)
         if willing and not _send_statuses(ctx, willing):
             return
         if not willing and not _settle_refused(ctx, chosen):
@@ -73,24 +80,24 @@ def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record:
     return is_release and work.drawdowns.is_pending_for(record.id)
 
 
-def _act(chosen: Chosen) -> ChangeStatuses:
+def _call(chosen: Chosen) -> ChangeStatuses:
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
-    places = tuple(sorted((record.place or 0, change.new_status) for change, record in chosen))
+    places = tuple(sorted((record.leaf_index or 0, change.new_status) for change, record in chosen))
     batch = chosen[0][1].batch
     assert batch is not None, "only records of anchored batches are chosen"
     return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
 
 
-def _willing(ctx: AppContext, chosen: Chosen) -> Chosen:
+def _accepted(ctx: AppContext, chosen: Chosen) -> Chosen:
     """Those of the changes that the ledger would take now, found by halving."""
     try:
-        ctx.ledger.rehearse(_act(chosen))
+        ctx.ledger.simulate(_call(chosen))
     except LedgerRefused:
         if len(chosen) == 1:
             return []
         middle = len(chosen) // 2
-        return _willing(ctx, chosen[:middle]) + _willing(ctx, chosen[middle:])
+        return _accepted(ctx, chosen[:middle]) + _accepted(ctx, chosen[middle:])
     return chosen
 
 
@@ -104,21 +111,21 @@ def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
         for change in work.status_changes.pending():
             change.settled = change.settled or settled.get(change.id)
             if change.settled not in (None, ALREADY_THERE) and change.id in on_ledger:
-                follow_ledger(ctx, work, change, on_ledger[change.id], change.settled)
+                adopt_ledger_status(ctx, work, change, on_ledger[change.id], change.settled)
         work.commit()
     return True
 
 
 def _status(ctx: AppContext, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
-    return ctx.ledger.status(record.batch.root, record.place or 0)
+    return ctx.ledger.status(record.batch.root, record.leaf_index or 0)
 
 
 def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str | None:
     if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
-        ctx.ledger.rehearse(_act([(change, record)]))
+        ctx.ledger.simulate(_call([(change, record)]))
     except LedgerRefused as refusal:
         why = str(refusal)[:200]
         log.error("the ledger refuses a change of status", record=record.id, why=why)
@@ -127,19 +134,88 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
 
 
 def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
-    act = _act(chosen)
-    sending = signed(ctx, act, act.by)
+    call = _call(chosen)
+    transaction = signed(ctx, call, call.by)
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
     with ctx.work() as work:
         waiting = [change for change in work.status_changes.pending() if change.id in ids]
         if len(waiting) != len(ids):
             return False  # another worker was quicker
-        sending = keep(work, sending)
+        transaction = keep(work, transaction)
         for change in waiting:
-            change.sending = sending
+            change.transaction = transaction
         work.commit()
     ctx.reached("status-kept")
-    send(ctx, sending)
+    send(ctx, transaction)
     ctx.reached("status-sent")
     return True
+
+
+REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
+"""Ends of a declaration that give back what it drew."""
+
+
+def revert_release(ctx: AppContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
+    """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
+
+    It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
+    refused, the audit names it, and the release stands as a matter of fact.
+    """
+    drawdowns = [
+        drawdown
+        for drawdown in work.drawdowns.of_declaration(declaration_id)
+        if drawdown.set_root is None and drawdown.refusal is None
+    ]
+    for drawdown in drawdowns:
+        drawdown.refusal = why
+    log.error("the ledger refuses to draw a certificate", declaration=declaration_id, why=why)
+    release = _unsent_release(work, declaration_id)
+    if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
+        return
+    consignment = work.consignments.get(declaration_id)
+    now = ctx.now()
+    release.settled = f"not sent: {why}"[:200]
+    consignment.revert_release(why, Event(str(uuid4()), Step.DETAINED, now, now, note=why))
+    # Released is an end; what was never sent may be taken back to where the ledger still has the declaration.
+    consignment.record.status = _before(work, release)
+    if consignment.record.status != DeclarationStatus.DETAINED:
+        text = f"the release was not taken by the ledger: {why}"
+        change_status(ctx, work, consignment.record, DeclarationStatus.DETAINED, text, signer=release.signer)
+
+
+def _unsent_release(work: UnitOfWork, declaration_id: str) -> StatusChange | None:
+    changes = work.status_changes.of_record(declaration_id)
+    releases = [change for change in changes if change.new_status == DeclarationStatus.RELEASED]
+    waiting = [change for change in releases if change.transaction is None and change.settled is None]
+    return waiting[-1] if waiting else None
+
+
+def _before(work: UnitOfWork, release: StatusChange) -> int:
+    """The status that the record had when it was released."""
+    earlier = [c.new_status for c in work.status_changes.of_record(release.record_id) if c.asked_at < release.asked_at]
+    return earlier[-1] if earlier else int(DeclarationStatus.LODGED)
+
+
+def adopt_ledger_status(ctx: AppContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
+    """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
+    record = work.records.get(change.record_id)
+    later = [c for c in work.status_changes.of_record(record.id) if c.transaction is None and c.settled is None]
+    for one in later:
+        one.settled = why
+    if record.status == status:
+        return
+    log.error("the ledger decided otherwise", record=record.id, stored=record.status, ledger=status, why=why)
+    record.status, record.status_reason = status, why
+    if record.kind is not Kind.DECLARATION:
+        return
+    try:
+        consignment = work.consignments.get(record.id)
+    except NotFound:
+        return
+    now = ctx.now()
+    ended = DeclarationStatus(status)
+    step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)
+    consignment.follow(ended, why, Event(str(uuid4()), step, now, now, note=why))
+    if ended in REFUNDING:
+        refund(ctx, work, consignment.id)

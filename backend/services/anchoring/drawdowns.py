@@ -1,0 +1,395 @@
+"""Certificates are activated on the ledger, then drawn down, before the releases that need them are sent.
+
+Drawdowns of many declarations travel in one call; those of a declaration that came to nothing are refunded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from backend.domain import sd_jwt
+from backend.domain.drawdowns import Activation, Drawdown
+from backend.domain.errors import Invalid, LedgerRefused
+from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
+from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.verdict import issued_at
+from backend.services.anchoring.status_changes import revert_release
+from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+
+def send_activations(ctx: AppContext) -> None:
+    """Sign, keep and send every opening whose certificate is on the ledger."""
+    with ctx.work(reading=True) as work:
+        waiting = list(work.drawdowns.activations_pending())
+    each = IndependentSteps()
+    for activation in waiting:
+        each.attempt(_activate, ctx, activation)
+    each.finish()
+
+
+def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
+    """The record's place on the ledger, or None while it has none."""
+    batch = record.batch
+    if batch is None or record.leaf_index is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
+        return None
+    return LedgerRecord(batch.root, record.leaf_index)
+
+
+def _activate(ctx: AppContext, activation: Activation) -> None:
+    with ctx.work(reading=True) as work:
+        certificate = work.records.get(activation.certificate_id)
+    located = ledger_record(certificate)
+    if located is None:
+        return
+    if ctx.ledger.certificate_balance(located.root, located.leaf_index) is not None:
+        _note_active(ctx, activation)
+        return
+    try:
+        call = _activation_call(certificate, located)
+        ctx.ledger.simulate(call)
+    except (LedgerRefused, Invalid) as refusal:
+        if not _is_accreditation_pending(ctx, certificate):
+            _refuse_activation(ctx, activation, str(refusal)[:200])
+        return
+    transaction = signed(ctx, call, "anchorer")
+    ctx.reached("opening-signed")
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(activation.certificate_id)
+        if kept is None or kept.transaction is not None:
+            return  # another worker was quicker
+        transaction = keep(work, transaction)
+        kept.transaction = transaction
+        work.commit()
+    ctx.reached("opening-kept")
+    send(ctx, transaction)
+    ctx.reached("opening-sent")
+
+
+def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> bool:
+    """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
+    key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
+    with ctx.work(reading=True) as work:
+        changes = [change for change in work.accreditation_changes.of_key(key) if change.ended is None]
+    return any(change.transaction is None or change.transaction.is_open for change in changes)
+
+
+def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> ActivateCertificate:
+    record, proof = certificate.sd_jwt, certificate.proof
+    issued = issued_at(record)
+    assert proof is not None, "only anchored certificates are opened"
+    if issued is None:
+        raise Invalid("the certificate does not say when it was issued")
+    return ActivateCertificate(
+        certificate=located,
+        entry=certificate.entry.encode(),
+        path=proof.path,
+        issuer_key=sd_jwt.unb64(str(record.header.get("kid", ""))),
+        chapter=int(str(record.subject["hsCode"])[:2]),
+        issued_at=issued,
+        valid_until=parse_timestamp(record.payload.get("validUntil")),
+    )
+
+
+def _note_active(ctx: AppContext, activation: Activation) -> None:
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(activation.certificate_id)
+        if kept is not None and kept.transaction is None:
+            kept.is_known = True
+            work.commit()
+
+
+def _refuse_activation(ctx: AppContext, activation: Activation, why: str) -> None:
+    """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
+    if why.startswith("TraceLedger"):
+        log.warning("a certificate waits to be opened", certificate=activation.certificate_id, why=why)
+        return
+    log.error("the ledger does not open a certificate", certificate=activation.certificate_id, why=why)
+    ctx.reached("before-undo-commit")
+    with ctx.work() as work:
+        kept = work.drawdowns.find_activation(activation.certificate_id)
+        if kept is None or kept.transaction is not None:
+            return
+        kept.refusal = why
+        for declaration_id in _waiting_for(work, activation.certificate_id):
+            revert_release(ctx, work, declaration_id, why)
+        work.commit()
+
+
+def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
+    waiting = [drawdown for drawdown in work.drawdowns.of_certificate(certificate_id) if drawdown.set_root is None]
+    return list(dict.fromkeys(drawdown.declaration_id for drawdown in waiting))
+
+
+MAX_DRAWDOWNS = 248
+"""As many as one call can make."""
+LOOKED_AT = 2_000
+"""Draws that are looked at in one round."""
+_WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
+"""How refusals begin that waiting may change: a pause, a role that is missing, an opening on its way."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A draw that waits, with its certificate and its declaration on the ledger."""
+
+    row: Drawdown
+    drawdown: LedgerDrawdown
+
+
+Wants = list[list[Wanted]]
+"""Draws by declaration: those of one are made together or not at all."""
+
+
+def send_drawdowns(ctx: AppContext) -> None:
+    """Sign, keep and send the draws that wait, as many together as the ledger takes."""
+    with ctx.work(reading=True) as work:
+        wants = _ready(work)
+    wants = _without_known(ctx, wants)
+    while wants:
+        chosen, wants = _first_call(wants)
+        willing = _accepted(ctx, chosen)
+        for refused in [want for want in chosen if want not in willing]:
+            _settle_refused(ctx, refused)
+        if willing:
+            _send_call(ctx, willing)
+
+
+def _ready(work: UnitOfWork) -> Wants:
+    """What waits and whose records are on the ledger, in the order of asking."""
+    found: dict[str, list[Wanted]] = {}
+    held_up: set[str] = set()
+    for row in work.drawdowns.pending(LOOKED_AT):
+        drawdown = _draw(work, row)
+        if drawdown is None:
+            held_up.add(row.declaration_id)
+        else:
+            found.setdefault(row.declaration_id, []).append(Wanted(row, drawdown))
+    return [wanted for declaration_id, wanted in found.items() if declaration_id not in held_up]
+
+
+def _first_call(wants: Wants) -> tuple[Wants, Wants]:
+    """As many whole declarations as fit into one call, and the rest."""
+    count = 0
+    for number, wanted in enumerate(wants):
+        count += len(wanted)
+        if count > MAX_DRAWDOWNS and number > 0:
+            return wants[:number], wants[number:]
+    return wants, []
+
+
+def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
+    """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
+    ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.drawdown.leaf)
+    return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
+
+
+def _accepted(ctx: AppContext, wants: Wants) -> Wants:
+    """Those of the draws that the ledger would make now, found by halving."""
+    try:
+        ctx.ledger.simulate(_drawdown_call(wants)[0])
+    except LedgerRefused:
+        if len(wants) == 1:
+            return []
+        middle = len(wants) // 2
+        first = _accepted(ctx, wants[:middle])
+        # What the first half takes is not there for the second: they are asked for together.
+        return _added(ctx, first, wants[middle:])
+    return wants
+
+
+def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
+    try:
+        ctx.ledger.simulate(_drawdown_call([*first, *more])[0])
+    except LedgerRefused:
+        if len(more) == 1:
+            return first
+        middle = len(more) // 2
+        return _added(ctx, _added(ctx, first, more[:middle]), more[middle:])
+    return [*first, *more]
+
+
+def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
+    """What becomes of the draws of one declaration that the ledger would not make."""
+    call = _drawdown_call([wanted])[0]
+    try:
+        ctx.ledger.simulate(call)
+        return  # it is only together with others that they are too much: asked again at the next round
+    except LedgerRefused as refusal:
+        why = _told(refusal)
+    if why.startswith("CertificateBalanceAlreadyDrawn"):
+        _note_known(ctx, _drawdown_call([wanted])[1], call.set_root)
+    elif why.startswith("CertificateBalanceNotOpened"):
+        _request_activation(ctx, wanted)
+    elif not why.startswith(_WAIT) and why.startswith("CertificateBalance"):
+        ctx.reached("before-undo-commit")
+        with ctx.work() as work:
+            revert_release(ctx, work, wanted[0].row.declaration_id, why)
+            work.commit()
+    else:
+        log.error("draws wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why)
+
+
+def _told(refusal: LedgerRefused) -> str:
+    arguments = refusal.values.get("arguments")
+    if not isinstance(arguments, dict):
+        return str(refusal)[:200]
+    about = [f"{name}={arguments[name]}" for name in ("remaining", "quantity", "status") if name in arguments]
+    return " ".join([str(refusal), *about])[:200]
+
+
+def _request_activation(ctx: AppContext, wanted: list[Wanted]) -> None:
+    """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
+    with ctx.work() as work:
+        for one in wanted:
+            activation = work.drawdowns.find_activation(one.row.certificate_id)
+            if activation is None:
+                work.add(Activation(one.row.certificate_id, ctx.now()))
+            elif activation.is_known:
+                activation.is_known = False
+        work.commit()
+
+
+def _send_call(ctx: AppContext, wants: Wants) -> None:
+    call, ordered = _drawdown_call(wants)
+    transaction = signed(ctx, call, "anchorer")
+    ctx.reached("draw-signed")
+    ids = {one.row.id for one in ordered}
+    with ctx.work() as work:
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
+        if len(waiting) != len(ids):
+            return  # another worker was quicker
+        transaction = keep(work, transaction)
+        for position, one in enumerate(ordered):
+            row = waiting[one.row.id]
+            row.transaction, row.set_root, row.position = transaction, call.set_root, position
+        work.commit()
+    ctx.reached("draw-kept")
+    send(ctx, transaction)
+    ctx.reached("draw-sent")
+
+
+# ---- what the ledger has already
+
+
+def _without_known(ctx: AppContext, wants: Wants) -> Wants:
+    """Recognise draws that the ledger has although no transaction of ours says so: the database is an older copy.
+
+    The events are read only where the two counts of a certificate differ.
+    """
+    suspects = {one.drawdown.certificate for wanted in wants for one in wanted if _counts_differ(ctx, one)}
+    if not suspects:
+        return wants
+    known = {}
+    for drawdown_set in ctx.ledger.drawdown_sets():
+        for position, drawdown in enumerate(drawdown_set.made.drawdowns):
+            if drawdown.certificate in suspects and position not in drawdown_set.refunded:
+                known[drawdown] = (drawdown_set.made.set_root, position)
+    rest = []
+    for wanted in wants:
+        if all(one.drawdown in known for one in wanted):
+            for one in wanted:
+                _note_known(ctx, [one], *known[one.drawdown])
+        else:
+            rest.append(wanted)
+    return rest
+
+
+def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
+    certificate = one.drawdown.certificate
+    opened = ctx.ledger.certificate_balance(certificate.root, certificate.leaf_index)
+    if opened is None:
+        return False
+    with ctx.work(reading=True) as work:
+        sent = sum(
+            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.set_root is not None
+        )
+    return opened.quantity - opened.remaining > sent
+
+
+def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
+    log.warning("draws were found on the ledger", drawdown_set=drawdown_set.hex())
+    with ctx.work() as work:
+        waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
+        for number, one in enumerate(ordered, position):
+            row = waiting.get(one.row.id)
+            if row is not None:
+                row.set_root, row.position, row.made_at = drawdown_set, number, ctx.now()
+        work.commit()
+
+
+# ---- giving back
+
+
+def send_refunds(ctx: AppContext) -> None:
+    """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
+    with ctx.work(reading=True) as work:
+        waiting = list(work.drawdowns.to_refund())
+    each = IndependentSteps()
+    for row in waiting:
+        each.attempt(_refund_one, ctx, row)
+    each.finish()
+
+
+def _refund_one(ctx: AppContext, row: Drawdown) -> None:
+    assert row.set_root is not None, "only what was sent is given back"
+    assert row.position is not None, "a draw has its position with its drawing"
+    given = ctx.ledger.is_refunded(row.set_root, row.position)
+    if given is None:
+        return  # the draw itself is not mined yet
+    if given:
+        _note_refunded(ctx, row)
+        return
+    drawn = _set_of(ctx, row.set_root)
+    if drawn is None:
+        log.error("a draw cannot be given back: its drawing is not known", drawdown=row.id)
+        return
+    call = RefundDrawdown(drawn, row.position)
+    try:
+        ctx.ledger.simulate(call)
+    except LedgerRefused as refusal:
+        log.warning("a draw waits to be given back", drawdown=row.id, why=str(refusal)[:200])
+        return
+    transaction = signed(ctx, call, "anchorer")
+    ctx.reached("back-signed")
+    with ctx.work() as work:
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
+        if kept is None:
+            return  # another worker was quicker
+        transaction = keep(work, transaction)
+        kept.refund_transaction = transaction
+        work.commit()
+    ctx.reached("back-kept")
+    send(ctx, transaction)
+    ctx.reached("back-sent")
+
+
+def _set_of(ctx: AppContext, drawdown_set: bytes) -> MakeDrawdowns | None:
+    """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
+    with ctx.work(reading=True) as work:
+        rows = work.drawdowns.in_set(drawdown_set)
+        drawdowns = [drawdown for row in rows if (drawdown := _draw(work, row)) is not None]
+    if drawdowns and MakeDrawdowns(tuple(drawdowns)).set_root == drawdown_set:
+        return MakeDrawdowns(tuple(drawdowns))
+    return next((found.made for found in ctx.ledger.drawdown_sets() if found.made.set_root == drawdown_set), None)
+
+
+def _draw(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
+    certificate = ledger_record(work.records.get(row.certificate_id))
+    declaration = ledger_record(work.records.get(row.declaration_id))
+    return (
+        None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
+    )
+
+
+def _note_refunded(ctx: AppContext, row: Drawdown) -> None:
+    with ctx.work() as work:
+        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
+        if kept is not None:
+            kept.refunded_at = ctx.now()
+            work.commit()

@@ -1,0 +1,105 @@
+"""One run of the pipeline from database to ledger: every step that can be taken now, by one worker at a time."""
+
+from datetime import timedelta
+
+import structlog
+
+from backend.domain.outbox import Lease
+from backend.domain.records import ProofState
+from backend.services.anchoring.accreditation_changes import send_accreditation_changes
+from backend.services.anchoring.batches import anchor_sealed, seal_stored
+from backend.services.anchoring.drawdowns import send_activations, send_drawdowns, send_refunds
+from backend.services.anchoring.reorgs import has_reorganised, revert_orphaned
+from backend.services.anchoring.status_changes import send_status_changes
+from backend.services.anchoring.transactions import IndependentSteps, poll_receipts
+from backend.services.ports import AppContext
+
+log = structlog.get_logger()
+
+
+LEASE_DURATION = timedelta(seconds=15)
+"""How long one worker keeps the others out after its last sign of life."""
+
+
+def acquire_lease(ctx: AppContext) -> bool:
+    """Take or keep the turn to write to the ledger; false while another worker has it.
+
+    Nothing breaks where two believe to have it: a number is used by one open transaction only, a batch leaves
+    ``sealed`` once, and the contract takes a root once.
+    """
+    with ctx.work() as work:
+        lease, now = work.leases.find("anchoring"), ctx.now()
+        if lease is None:
+            work.add(Lease("anchoring", ctx.holder, now + LEASE_DURATION))
+        elif lease.holder != ctx.holder and lease.until > now:
+            log.warning("another worker anchors on this database; this one waits", holder=lease.holder)
+            return False
+        elif lease.holder == ctx.holder and lease.until > now + LEASE_DURATION / 2:
+            return True
+        else:
+            lease.holder, lease.until = ctx.holder, now + LEASE_DURATION
+        work.commit()
+    return True
+
+
+def release_lease(ctx: AppContext) -> None:
+    """Let another worker go on at once."""
+    with ctx.work() as work:
+        work.leases.delete("anchoring", ctx.holder)
+        work.commit()
+
+
+STEPS = (
+    revert_orphaned,
+    anchor_sealed,
+    send_accreditation_changes,
+    send_activations,
+    send_drawdowns,
+    send_status_changes,
+    send_refunds,
+    poll_receipts,
+)
+"""What a round does, in this order: certificates are drawn before their releases are sent."""
+
+
+def run_once(ctx: AppContext) -> bool:
+    """Take every step that can be taken now; tells whether anything is still under way.
+
+    One thing that goes wrong does not keep the others waiting; the first such fault is raised at the end. Does nothing
+    while another worker has the turn.
+    """
+    if not _has_work(ctx) and not has_reorganised(ctx):
+        return False
+    if not acquire_lease(ctx):
+        return False
+    seal_stored(ctx)
+    ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
+    each = IndependentSteps()
+    for step in STEPS:
+        each.attempt(step, ctx)
+    each.finish()
+    return is_under_way(ctx)
+
+
+def is_under_way(ctx: AppContext) -> bool:
+    """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
+    with ctx.work(reading=True) as work:
+        return bool(
+            work.outbox.pending()
+            or work.batches.has_unsealed()
+            or any(batch.state is ProofState.SEALED and not batch.trouble for batch in work.batches.pending())
+            or work.status_changes.pending()
+            or any(not act.is_waiting(ctx.now()) for act in work.accreditation_changes.pending())
+            or work.drawdowns.activations_pending()
+            or work.drawdowns.pending(1)
+            or work.drawdowns.to_refund()
+        )
+
+
+def _has_work(ctx: AppContext) -> bool:
+    with ctx.work(reading=True) as work:
+        try:
+            stuck = any(batch.trouble for batch in work.batches.pending())
+            return stuck or is_under_way(ctx)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return True  # a row that cannot be read: sealing sets it aside
