@@ -84,7 +84,7 @@ def drawn(*drawdowns):
 
 def refund(drawdowns, position):
     """The arguments that refund one of these drawdowns."""
-    path = Tree([draw.leaf for draw in drawn(*drawdowns).draws]).proof(position).path
+    path = Tree([draw.leaf for draw in drawn(*drawdowns).drawdowns]).proof(position).path
     return drawdowns[position], drawn(*drawdowns).set_root, position, list(path)
 
 

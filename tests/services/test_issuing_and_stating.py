@@ -141,7 +141,7 @@ def test_a_statement_is_answered_once(house):
     with pytest.raises(Conflict):
         confirm(house, statement, number="N-2")
     with pytest.raises(Conflict):
-        issuance.revert_to_sent(house.ctx, house.chamber, request_about(house, statement).id, "too late")
+        issuance.send_back(house.ctx, house.chamber, request_about(house, statement).id, "too late")
 
 
 @pytest.mark.parametrize("who", ["other_chamber", "laboratory", "merchant", "rival", "officer", "authority"])
@@ -150,7 +150,7 @@ def test_another_organisations_request_does_not_exist(house, who):
     with pytest.raises(NotFound):
         issuance.confirm(house.ctx, house.people[who], request.id, "N-1")
     with pytest.raises(NotFound):
-        issuance.revert_to_sent(house.ctx, house.people[who], request.id, "no")
+        issuance.send_back(house.ctx, house.people[who], request.id, "no")
     assert request_about(house, request.statement).state is RequestState.WAITING
 
 
@@ -178,7 +178,7 @@ def test_an_issuer_adds_what_only_it_knows(house):
 def test_a_statement_sent_back_is_corrected(house):
     first = state(house)
     request = request_about(house, first)
-    issuance.revert_to_sent(house.ctx, house.chamber, request.id, "  the quantity is wrong ")
+    issuance.send_back(house.ctx, house.chamber, request.id, "  the quantity is wrong ")
     assert request_about(house, first).reason == "the quantity is wrong"
     second = state(house, quantity="400", instead_of=request.id)
     assert house.record(first.id).superseded_by_id == second.id
@@ -192,7 +192,7 @@ def test_only_a_request_sent_back_is_corrected_once(house):
     request = request_about(house, first)
     with pytest.raises(Conflict):
         state(house, instead_of=request.id)
-    issuance.revert_to_sent(house.ctx, house.chamber, request.id, "wrong")
+    issuance.send_back(house.ctx, house.chamber, request.id, "wrong")
     with pytest.raises(NotFound):
         state(house, instead_of=request.id, actor="rival")
     state(house, instead_of=request.id)
@@ -203,7 +203,7 @@ def test_only_a_request_sent_back_is_corrected_once(house):
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_sending_back_needs_a_reason(house, reason):
     with pytest.raises(Invalid):
-        issuance.revert_to_sent(house.ctx, house.chamber, request_about(house, state(house)).id, reason)
+        issuance.send_back(house.ctx, house.chamber, request_about(house, state(house)).id, reason)
 
 
 @pytest.mark.parametrize("issuer", ["laboratory", "officer", "authority", "merchant"])
