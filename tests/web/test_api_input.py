@@ -52,7 +52,7 @@ def rows(system):
     """How many rows there are of whatever a request could store."""
     with system.ctx.work(reading=True) as work:
         session = work._session
-        kept = ("record", "consignment", "decision", "organisation", "person", "stored_file", "accreditation_act")
+        kept = ("record", "consignment", "decision", "organisation", "person", "stored_file", "accreditation_change")
         return {name: len(session.execute(metadata.tables[name].select()).fetchall()) for name in kept}
 
 

@@ -23,7 +23,11 @@ NOT_VALUES = {"outbound_transaction", "batch", "lease", "alembic_version"}
 """What went to the chain, and how far it came: comparing it with itself tells nothing."""
 OF_THE_CHAIN = {("record", "digest"), ("record", "path"), ("signing_key", "thumbprint"), ("signing_key", "successor")}
 OF_THE_CHAIN |= {("drawdown", "set_root")}
-OF_THE_CHAIN |= {("accreditation_act", "thumbprint"), ("accreditation_act", "terms"), ("prepared", "thumbprint")}
+OF_THE_CHAIN |= {
+    ("accreditation_change", "thumbprint"),
+    ("accreditation_change", "terms"),
+    ("signing_request", "thumbprint"),
+}
 
 
 def leaves(value: object) -> Iterator[str]:
