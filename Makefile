@@ -72,7 +72,7 @@ check: $(TEST)  ## Check formatting, lint, types, who may import whom, and words
 	$(BIN)/python tests/checks/private_words.py
 
 .PHONY: format
-format: $(TEST)  ## Format the Python code and mend what lint can mend
+format: $(TEST)  ## Format the Python code and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -109,8 +109,8 @@ $(SLITHER): | $(VENV)/.made
 	@rm -f $(SLITHER_VENV)/.slither-*
 	@touch $@
 
-.PHONY: torture
-torture: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
+.PHONY: stress
+stress: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
 	$(BIN)/python -m tests.stress.anchoring_kills $(or $(KILLS),1000)
 	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),1000000)
 

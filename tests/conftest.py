@@ -27,7 +27,7 @@ collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
 
 @dataclass(frozen=True)
-class Somebody:
+class DemoUser:
     """One of the demonstration's people, with what they sign in with."""
 
     role: str
@@ -42,10 +42,10 @@ class Somebody:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-def people_in(folder: Path) -> dict[str, Somebody]:
+def people_in(folder: Path) -> dict[str, DemoUser]:
     """The people in a data folder's demonstration, by role."""
     entries = json.loads((folder / "demo-credentials.json").read_text(encoding="utf-8"))
-    return {entry["role"]: Somebody(**entry) for entry in entries}
+    return {entry["role"]: DemoUser(**entry) for entry in entries}
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="session")
-def people(system: System) -> dict[str, Somebody]:
+def people(system: System) -> dict[str, DemoUser]:
     """The demonstration's people by role."""
     return people_in(system.folder.path)
 

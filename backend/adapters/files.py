@@ -17,10 +17,10 @@ from pypdf.errors import PyPdfError
 
 from backend.domain.message import Message
 from backend.store.data_keys import (
+    DataKeys,
     KeyDestroyed,
     KeyMissing,
-    NotSealed,
-    RecordKeys,
+    NotEncrypted,
     key_number,
 )
 from backend.store.disk import not_kept, sync
@@ -32,7 +32,7 @@ _BEGINNING = 9
 class FolderFiles:
     """The Files port over one folder."""
 
-    def __init__(self, folder: Path, keys: RecordKeys) -> None:
+    def __init__(self, folder: Path, keys: DataKeys) -> None:
         self._folder = folder
         self._keys = keys
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ class FolderFiles:
             if self.get(digest) == content:
                 os.utime(self._path(digest))  # wanted again: no sweep takes it
             else:
-                self._write(self._path(digest), self._keys.seal(content))
+                self._write(self._path(digest), self._keys.encrypt(content))
         except OSError as error:
             raise not_kept(Message("the file could not be kept"), error) from error
         return digest
@@ -74,7 +74,7 @@ class FolderFiles:
             return self._keys.open(sealed)
         except KeyDestroyed:
             return None
-        except (KeyMissing, NotSealed):
+        except (KeyMissing, NotEncrypted):
             return sealed  # altered, or from before files were sealed: the digest tells which
 
     def is_erased(self, digest: str) -> bool:
@@ -84,14 +84,14 @@ class FolderFiles:
                 return self._keys.is_destroyed(key_number(file.read(_BEGINNING)))
         except FileNotFoundError:
             return False
-        except NotSealed:
+        except NotEncrypted:
             return False
 
-    def seal_plain(self) -> int:
+    def encrypt_plain(self) -> int:
         """Seal what lies here from before files were sealed; how many."""
         plain = [path for path in self._all() if sha256(path.read_bytes()).hexdigest() == path.name]
         for path in plain:
-            self._write(path, self._keys.seal(path.read_bytes()))
+            self._write(path, self._keys.encrypt(path.read_bytes()))
         return len(plain)
 
     def unnamed(self, named: Collection[str]) -> list[str]:
@@ -107,7 +107,7 @@ class FolderFiles:
         sealed = self._sealed(digest)
         if sealed is None:
             return False
-        with suppress(NotSealed):
+        with suppress(NotEncrypted):
             self._keys.destroy([key_number(sealed)])
         self._path(digest).unlink(missing_ok=True)
         sync(self._path(digest).parent)

@@ -240,7 +240,7 @@ class _Reading:
             raise NodeResponseError("node-stale" if head else "ledger-unavailable", **values)
         self._head = head
         self.block = head if head.time - moment <= CLOCKS_MAY_DIFFER else _last_before(node, head, moment)
-        self._snapshot = bundle_verification.facts_by_snapshot(bundle, trusted, moment, timedelta.max)
+        self._snapshot = bundle_verification.snapshot_facts(bundle, trusted, moment, timedelta.max)
 
     def require_unchanged(self) -> None:
         """Refuse what was read across a reorganisation of the chain."""

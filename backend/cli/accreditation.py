@@ -116,11 +116,11 @@ def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], Accr
 
     with opened(Settings.from_environment(os.environ)) as ctx:
         change = what(ctx, _person(ctx, email))
-    told = _told(change)
+    reported = _told(change)
     click.echo(
-        json.dumps(told, indent=2)
+        json.dumps(reported, indent=2)
         if as_json
-        else _("Asked: {operation}, change {id}. The server does it.", operation=told["operation"], id=change.id)
+        else _("Asked: {operation}, change {id}. The server does it.", operation=reported["operation"], id=change.id)
     )
 
 

@@ -52,12 +52,12 @@ def status(rpc: str | None, as_json: bool) -> None:
     """Tell which chain answers, whether it is ours, and what the accounts own. Exit code 1 where it is not ours."""
     settings = _settings(rpc)
     with _server_told():
-        told = _status(settings)
+        reported = _status(settings)
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(reported, indent=2))
     else:
-        _show(told)
-    sys.exit(0 if told["ledger"] == "ours" else 1)
+        _show(reported)
+    sys.exit(0 if reported["ledger"] == "ours" else 1)
 
 
 def _status(settings: Settings) -> dict[str, Any]:
@@ -67,11 +67,11 @@ def _status(settings: Settings) -> dict[str, Any]:
 
     with chain_alone(settings) as (folder, chain, accounts):
         deployment = Deployment.read(folder.deployment)
-        told: dict[str, Any] = {"chain": (settings.ledger_rpc_url and "node") or "embedded"}
+        reported: dict[str, Any] = {"chain": (settings.ledger_rpc_url and "node") or "embedded"}
         try:
             head = chain.head()
-            told |= {"chainId": chain.chain_id(), "block": head.number, "blockTime": head.time.isoformat()}
-            told["accounts"] = {
+            reported |= {"chainId": chain.chain_id(), "block": head.number, "blockTime": head.time.isoformat()}
+            reported["accounts"] = {
                 name: {
                     "address": account.address,
                     "wei": str(chain.balance(account.address)),
@@ -80,21 +80,25 @@ def _status(settings: Settings) -> dict[str, Any]:
                 for name, account in accounts.items()
             }
         except ChainUnavailable as fault:
-            return told | {"ledger": "unavailable", "why": str(fault)}
+            return reported | {"ledger": "unavailable", "why": str(fault)}
         if deployment is None:
-            return told | {"ledger": "not-deployed"}
-        told |= {"contract": deployment.ledger, "instanceId": deployment.instance_id.hex(), "since": deployment.block}
+            return reported | {"ledger": "not-deployed"}
+        reported |= {
+            "contract": deployment.ledger,
+            "instanceId": deployment.instance_id.hex(),
+            "since": deployment.block,
+        }
         try:
             EvmLedger(chain, deployment, accounts).head()
         except ForeignLedger as error:
-            return told | {"ledger": "foreign", "why": str(error), "choices": list(error.choices)}
+            return reported | {"ledger": "foreign", "why": str(error), "choices": list(error.choices)}
         except LedgerUnavailable as error:
-            return told | {"ledger": "unavailable", "why": str(error)}
-    return told | {"ledger": "ours"}
+            return reported | {"ledger": "unavailable", "why": str(error)}
+    return reported | {"ledger": "ours"}
 
 
-def _show(told: dict[str, Any]) -> None:
-    for name, value in told.items():
+def _show(reported: dict[str, Any]) -> None:
+    for name, value in reported.items():
         if name == "accounts":
             for account, facts in value.items():
                 ether = int(facts["wei"]) / 10**18
@@ -147,8 +151,13 @@ def deploy(again: bool, as_json: bool) -> None:
                 count = reanchor_all(ctx)
         fresh.write(folder.deployment)
     if as_json:
-        told = {"ledger": fresh.ledger, "chainId": fresh.chain_id, "block": fresh.block, "batchesToAnchorAgain": count}
-        click.echo(json.dumps(told, indent=2))
+        reported = {
+            "ledger": fresh.ledger,
+            "chainId": fresh.chain_id,
+            "block": fresh.block,
+            "batchesToAnchorAgain": count,
+        }
+        click.echo(json.dumps(reported, indent=2))
         return
     if count:
         click.echo(_("{count} batches will be anchored again when the server runs.", count=count))

@@ -12,7 +12,7 @@ from backend.domain.interop.formats import NAMES
 from backend.domain.interop.reading import Note, Severity
 from backend.domain.kinds import Kind
 from backend.messages.catalogue import Language, gettext
-from backend.messages.imports import clear, tell
+from backend.messages.imports import clear, report
 from backend.services.importing import FilePlan, Plan
 
 SIGNS = {
@@ -67,7 +67,7 @@ def lines_of(file: FilePlan, language: Language) -> list[Line]:
     """A file's report, what stands in the way last, where the eye falls."""
     order = list(SIGNS)
     notes = sorted(file.notes, key=lambda note: (order.index(note.severity), note.row or 0))
-    return [(note.severity, _about(note, language), tell(note, language)) for note in notes]
+    return [(note.severity, _about(note, language), report(note, language)) for note in notes]
 
 
 def _about(note: Note, language: Language) -> str:
@@ -102,8 +102,8 @@ def print_report(summary: str, lines: Sequence[Line]) -> None:
 def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str, language: Language) -> str:
     """What came of it, and what to do next."""
     if is_stored:
-        told = [line for file in plan.files for line in _stored_lines(file, language)]
-        return "\n".join([chrome("stored", language), *told, chrome("anchoring", language)])
+        reported = [line for file in plan.files for line in _stored_lines(file, language)]
+        return "\n".join([chrome("stored", language), *reported, chrome("anchoring", language)])
     if plan.is_ready:
         return "\n".join([chrome("ready", language), *([chrome("dry-run", language), f"  {again}"] if dry_run else [])])
     return "\n".join([chrome("refused", language), *_how_to_fix(plan, again, language)])
@@ -114,12 +114,12 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
         first = ", ".join(one.reference for one in file.stored[:_SHOWN_REFERENCES])
         more = ", …" if len(file.stored) > _SHOWN_REFERENCES else ""
         return ["  " + chrome("lodged", language, count=len(file.stored), first=clear(first) + more)]
-    told = []
+    reported = []
     for one in file.stored:
         code = "invoiced" if one.kind is Kind.INVOICE else "stated"
         issuer = file.issuer.name if file.issuer else ""
         reference, kind = clear(one.reference), one.kind.slug
-        told.append(
+        reported.append(
             "  "
             + chrome(
                 code,
@@ -130,7 +130,7 @@ def _stored_lines(file: FilePlan, language: Language) -> list[str]:
                 issuer=issuer,
             )
         )
-    return told
+    return reported
 
 
 def _how_to_fix(plan: Plan, again: str, language: Language) -> list[str]:
@@ -143,13 +143,13 @@ def _how_to_fix(plan: Plan, again: str, language: Language) -> list[str]:
     fixable = [
         n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.severity.blocks and n.field
     ]
-    told = [counts]
+    reported = [counts]
     if any(note.code == "lacking-issuer" for note in notes):
         again += " --issuer …"
     if fixable or "--issuer …" in again:
         settings = [f"    --set {shlex.quote(n.field)}=…" for n in fixable]
-        told += [chrome("complete-it", language), " \\\n".join([f"  {again}", *settings])]
+        reported += [chrome("complete-it", language), " \\\n".join([f"  {again}", *settings])]
     if any(n.severity is Severity.WRONG and n not in fixable for n in notes):
         is_table = any(file.table is not None for file in blocked)
-        told.append(chrome("fix-table" if is_table else "fix", language))
-    return told
+        reported.append(chrome("fix-table" if is_table else "fix", language))
+    return reported

@@ -19,7 +19,7 @@ from backend.cli.language import _, language_option, said
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.files import LARGEST, is_document
 from backend.messages.catalogue import Language
-from backend.messages.imports import tell
+from backend.messages.imports import report
 from backend.services import importing
 from backend.services.importing import Given, Plan
 from backend.settings import Settings
@@ -123,7 +123,7 @@ def _as_json(plan: Plan, language: Language, is_stored: bool) -> dict[str, Any]:
                         "where": note.where or None,
                         "row": note.row,
                         "field": note.field or None,
-                        "text": tell(note, language),
+                        "text": report(note, language),
                     }
                     for note in file.notes
                 ],

@@ -21,10 +21,10 @@ def join_command(role: str, name: str, email: str, identifier: str | None, as_js
     """Register an organisation; prints its password and token once."""
     from backend.runtime.context import opened
     from backend.services.organisations import OrganisationProfile
-    from backend.services.organisations import join as register
+    from backend.services.organisations import register as register_organisation
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        joined = register(ctx, OrganisationProfile(Role(role), name, email, identifier=identifier))
+        joined = register_organisation(ctx, OrganisationProfile(Role(role), name, email, identifier=identifier))
     shown = {
         "role": role,
         "organisation": name,

@@ -110,14 +110,16 @@ def sign_command(
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
         _refuse(snapshot_statement.blockers(None, read), language)
-    told = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
-    against = snapshot_statement.blockers(read, bundle_verification.verdict_on(read, told.source, moment))
-    if against or told.block is None or told.ledger is None:
+    reported = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
+    against = snapshot_statement.blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
+    if against or reported.block is None or reported.ledger is None:
         _refuse(against, language)
-    stated = snapshot_statement.statement_of(read, told.source, told.ledger, told.block.number, told.block.time, moment)
+    stated = snapshot_statement.statement_of(
+        read, reported.source, reported.ledger, reported.block.number, reported.block.time, moment
+    )
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
     _write(bundles.text(signed), out)
-    _tell(signed, stated, told.node, _thumbprint(key), language)
+    _report(signed, stated, reported.node, _thumbprint(key), language)
 
 
 @snapshot_command.command("trust-file")
@@ -234,25 +236,25 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
 def _refuse(against: "Iterable[Check]", language: Language) -> NoReturn:
     """Tell why nothing was signed, and end."""
     from backend.domain.verdict import Outcome, Verdict
-    from backend.messages.verdict import check_title, sentence
+    from backend.messages.verdict import check_title, reason_text
 
     verdict = Verdict.of(against, datetime.now(UTC))
     click.secho(_("Nothing was signed:"), fg="red", bold=True, err=True)
     for check in verdict.checks:
         mark = "■" if check.outcome is Outcome.FAIL else "◐"
         about = f" {check.record}" if check.record else ""
-        click.echo(f"  {mark}{about:>3}  {check_title(check.code, language)}: {sentence(check, language)}", err=True)
+        click.echo(f"  {mark}{about:>3}  {check_title(check.code, language)}: {reason_text(check, language)}", err=True)
     sys.exit(EXIT[verdict.conclusion.value])
 
 
-def _tell(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: Language) -> None:
+def _report(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: Language) -> None:
     """Tell what was signed, by reading it as somebody will who trusts the key."""
     from backend.domain import bundle_verification
     from backend.domain.trust import Trust, Trusted
     from backend.messages.verdict import conclusion_word, headline
 
     trust = Trust((Trusted("", stated.ledger, stated.accreditation, keys=(signer,)),))
-    source = bundle_verification.facts_by_snapshot(signed, trust, stated.read_at, timedelta.max)
+    source = bundle_verification.snapshot_facts(signed, trust, stated.read_at, timedelta.max)
     verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
     time = f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
     word, why = conclusion_word(verdict.conclusion, language), headline(verdict, language)

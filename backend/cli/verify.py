@@ -122,7 +122,7 @@ def verify_command(
     trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _verdict(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
-    _tell(verdict, remarks, language, as_json)
+    _report(verdict, remarks, language, as_json)
     sys.exit(EXIT[verdict.conclusion.value])
 
 
@@ -131,7 +131,7 @@ def _verdict(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timede
 
     if rpc is None:
         return bundle_verification.verdict_on(
-            bundle, bundle_verification.facts_by_snapshot(bundle, trust, moment, max_age), moment
+            bundle, bundle_verification.snapshot_facts(bundle, trust, moment, max_age), moment
         )
     from backend.adapters.node_client import Node, facts_by_node
 
@@ -163,7 +163,7 @@ def trust_in(path: Path | None) -> "Trust":
         raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--trust") from error
 
 
-def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
+def _report(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
     from backend.messages.verdict import (
         actor_name,
         check_title,
@@ -171,7 +171,7 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_js
         headline,
         on_one_line,
         proof_state_name,
-        sentence,
+        reason_text,
         short_of_form,
     )
     from backend.web.presentation.verdict_json import verdict_json
@@ -181,12 +181,12 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_js
     )
     according_to = on_one_line(who.get("name") or who.get("node") or "")
     if as_json:
-        told = verdict_json(verdict, language) | {"accordingTo": according_to or None}
-        told["remarks"] = [
+        reported = verdict_json(verdict, language) | {"accordingTo": according_to or None}
+        reported["remarks"] = [
             {"record": one.record, "message": short_of_form(one.record, one.faults, language), "faults": one.faults}
             for one in remarks
         ]
-        click.echo(_as_json(told))
+        click.echo(_as_json(reported))
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
@@ -203,18 +203,18 @@ def _tell(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_js
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
         title = check_title(check.code, language)
-        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {sentence(check, language)}")
+        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {reason_text(check, language)}")
         if check.action_by and check.outcome.value in ("fail", "indeterminate") and check.action_by.value != "nobody":
             click.echo("        " + _("Who can fix it: {who}", who=actor_name(check.action_by, language)))
     for one in remarks:
         click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, language)))
 
 
-def _as_json(told: Any) -> str:
+def _as_json(reported: Any) -> str:
     """JSON that a terminal can be shown: what would command it stands escaped."""
     from backend.messages.verdict import COMMANDING
 
-    lines = json.dumps(told, indent=2, ensure_ascii=False).split("\n")
+    lines = json.dumps(reported, indent=2, ensure_ascii=False).split("\n")
     return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
-from backend.domain.kinds import KINDS, Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import Segments
 from backend.domain.merkle import InclusionProof, Tree
 from backend.domain.message import Message
@@ -57,8 +57,8 @@ class Batch:
     @property
     def segments(self) -> Segments:
         """Where the lanes end."""
-        standing = [KINDS[entry.kind].lane for entry in self.entries]
-        ends = [bisect_right(standing, lane) for lane in Lane]
+        standing = [KINDS[entry.kind].segment for entry in self.entries]
+        ends = [bisect_right(standing, segment) for segment in Segment]
         return Segments(ends[0], ends[1], ends[2], len(self.entries))
 
     def proof(self, leaf_index: int) -> InclusionProof:
@@ -72,7 +72,7 @@ class Batch:
 
 def seal(entries: Sequence[Entry]) -> Batch:
     """Close a batch. The entries must already stand in the order of their lanes."""
-    segments = [KINDS[entry.kind].lane for entry in entries]
+    segments = [KINDS[entry.kind].segment for entry in entries]
     if segments != sorted(segments):
         raise ValueError("entries must stand in the order of their lanes")
     if len(entries) > LARGEST_BATCH:

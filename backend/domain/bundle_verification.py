@@ -92,7 +92,7 @@ def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
 # ---- by the snapshot
 
 
-def facts_by_snapshot(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> FactSource:
+def snapshot_facts(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> FactSource:
     """The ledger's facts as the snapshot states them, where the reader's trust and its age allow it."""
     signed = _signed(bundle)
     check = signed if isinstance(signed, Check) else _trusted(signed, trust, moment, max_age)

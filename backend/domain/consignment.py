@@ -92,7 +92,7 @@ class Consignment:
         self.status, self.released_at = DeclarationStatus.DETAINED, None
         self.events.append(event)
 
-    def follow(self, status: DeclarationStatus, why: str, event: Event) -> None:
+    def follow_ledger(self, status: DeclarationStatus, why: str, event: Event) -> None:
         """Take over how the ledger says that it ended: somebody decided there before what was decided here came."""
         if self.decisions and self.decisions[-1].decision.leads_to is not status:
             self.decisions[-1].undone = why

@@ -81,7 +81,7 @@ class ApiToken:
 class SigningKey:
     """An organisation's P-256 key: public part, and the private part sealed by the vault.
 
-    ``sealed_private`` is None where the organisation keeps the key itself and hands in signatures. ``successor`` is
+    ``encrypted_private`` is None where the organisation keeps the key itself and hands in signatures. ``successor`` is
     the thumbprint of the key that takes its place: while this one is still active, the ledger has not said so yet.
     ``usable_from`` is when the ledger let it sign. ``compromised_since``: from then on others may have signed with it.
     """
@@ -89,7 +89,7 @@ class SigningKey:
     thumbprint: str
     organisation: Organisation
     public_jwk: dict[str, str]
-    sealed_private: bytes | None
+    encrypted_private: bytes | None
     made_at: datetime
     is_active: bool = True
     successor: str | None = None
@@ -100,7 +100,7 @@ class SigningKey:
     @property
     def is_outside(self) -> bool:
         """Whether its organisation keeps it."""
-        return self.sealed_private is None
+        return self.encrypted_private is None
 
     def retire(self, moment: datetime) -> None:
         """Sign nothing more; what was signed stays."""

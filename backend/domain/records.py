@@ -215,7 +215,7 @@ class RequestState(StrEnum):
 
 @dataclass(eq=False)
 class ConfirmationRequest:
-    """A merchant's statement laid before the issuer whom it names, to be confirmed and signed or sent back."""
+    """A merchant's statement submitted to the issuer whom it names, to be confirmed and signed or sent back."""
 
     id: str
     statement: RecordOnFile

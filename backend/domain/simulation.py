@@ -168,7 +168,7 @@ class Simulation:
         self.started_at = self.seen_at = now
         self.total = self.replications
 
-    def advance(self, done: int, total: int, now: datetime) -> None:
+    def note_progress(self, done: int, total: int, now: datetime) -> None:
         """So much of it is done."""
         self.done, self.total, self.seen_at = done, total, now
 

@@ -14,7 +14,7 @@ from typing import Any
 from backend.domain import documents, sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
-from backend.domain.kinds import KINDS, Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 from backend.domain.rfc3339 import parse_timestamp
@@ -249,7 +249,7 @@ def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
         return Check("ANCHOR", Outcome.FAIL, "root-not-on-ledger", action_by=ActionBy.ISSUER)
     if (
         facts.batch.segments.size != evidence.proof.size
-        or _segment_at(facts.batch, evidence.proof.leaf_index) != KINDS[evidence.kind].lane
+        or _segment_at(facts.batch, evidence.proof.leaf_index) != KINDS[evidence.kind].segment
     ):
         return Check("ANCHOR", Outcome.FAIL, "wrong-segment", action_by=ActionBy.ISSUER)
     anchor = evidence.anchor
@@ -268,9 +268,9 @@ def _not_read(code: str, fact: Unknown) -> Check:
     return Check(code, Outcome.INDETERMINATE, fact.reason, {"why": fact.why}, ActionBy.OPERATOR)
 
 
-def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Lane:
+def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Segment:
     ends = (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end)
-    return next((Lane(lane) for lane, end in enumerate(ends) if leaf_index < end), Lane.OTHER)
+    return next((Segment(segment) for segment, end in enumerate(ends) if leaf_index < end), Segment.OTHER)
 
 
 def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
@@ -278,7 +278,7 @@ def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
         return Check("STATUS", Outcome.INDETERMINATE, "not-anchored", action_by=ActionBy.WAIT)
     if isinstance(facts.status, Unknown):
         return _not_read("STATUS", facts.status)
-    if KINDS[evidence.kind].lane is Lane.DECLARATION:
+    if KINDS[evidence.kind].segment is Segment.DECLARATION:
         return _declaration_status(facts.status)
     try:
         status = DocumentStatus(facts.status)

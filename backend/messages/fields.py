@@ -59,7 +59,7 @@ PATTERNS: dict[str, str] = {
     r"match pattern '\^\(\[0-9\]\{8\}": "A GTIN has 8, 12, 13 or 14 digits.",
 }
 """By a part of the English: its named groups fill the sentence."""
-_COMPILED = [(re.compile(pattern, re.IGNORECASE), sentence) for pattern, sentence in PATTERNS.items()]
+_COMPILED = [(re.compile(pattern, re.IGNORECASE), reason_text) for pattern, reason_text in PATTERNS.items()]
 
 _PLACES = {
     "validUntil lies before issueDate": "validUntil",
@@ -73,10 +73,10 @@ _PLACES = {
 
 def in_words(fault: str, language: Language, name_of: Callable[[str], str] = str) -> str:
     """The fault as people are told it; ``name_of`` gives the name of a field that it speaks of."""
-    for pattern, sentence in _COMPILED:
+    for pattern, reason_text in _COMPILED:
         if found := pattern.search(fault):
             values = {name: name_of(value) if name == "field" else value for name, value in found.groupdict().items()}
-            return gettext(sentence, language, **values)
+            return gettext(reason_text, language, **values)
     return say(fault, language)
 
 

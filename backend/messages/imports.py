@@ -11,7 +11,7 @@ from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngett
 _LONGEST = {"value": 80, "raw": 80}
 """Characters that are shown of a value; explanations may be longer."""
 
-SENTENCES: dict[str, str] = {
+MESSAGES: dict[str, str] = {
     # taken
     "taken": "{value}",
     "given": "{value} (given by you)",
@@ -184,10 +184,10 @@ def words(code: str, values: Mapping[str, object], language: Language) -> str:
         shown["value"] = ngettext("{count} value", "{count} values", _count(values.get("count")), language)
     if "told" in values:
         shown["value"] = shown["told"]
-    return filled(gettext(SENTENCES[code], language), shown)
+    return filled(gettext(MESSAGES[code], language), shown)
 
 
-def tell(note: Note, language: Language = SOURCE) -> str:
+def report(note: Note, language: Language = SOURCE) -> str:
     """What a note says; where many rows say alike, with how many."""
     rows = note.values.get("rows")
     said = words(note.code, note.values, language)

@@ -272,7 +272,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def sentence(check: Check, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
+def reason_text(check: Check, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
     """The check's answer in words."""
     known = BECAUSE if check.reason in BECAUSE and check.values.get("why") else REASONS
     values = {name: _shown(value, language, show_time) for name, value in check.values.items()}
@@ -290,5 +290,5 @@ def _shown(value: Any, language: Language, show_time: Callable[[datetime], str])
 def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
     """The one sentence under the verdict: why."""
     if verdict.deciding is not None:
-        return sentence(verdict.deciding, language, show_time)
+        return reason_text(verdict.deciding, language, show_time)
     return gettext("All checks passed.", language)

@@ -15,7 +15,7 @@ from flask import Flask
 
 from backend.adapters.chains.embedded import EmbeddedChain, EmbeddedNode
 from backend.adapters.chains.json_rpc import JsonRpcChain
-from backend.adapters.keys.vault import SealedVault, opened_vault
+from backend.adapters.keys.vault import KeyVault, opened_vault
 from backend.adapters.ledger import (
     ACCOUNT_NAMES,
     GUARDIAN,
@@ -89,7 +89,7 @@ def running(settings: Settings) -> Iterator[System]:
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
         ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
-        tell_if_foreign(ledger)
+        warn_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
         with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations) as ctx:
@@ -146,7 +146,7 @@ def _end_old_claims(ctx: AppContext) -> None:
         work.commit()
 
 
-def tell_if_foreign(ledger: EvmLedger) -> None:
+def warn_if_foreign(ledger: EvmLedger) -> None:
     """Say at the start what would otherwise be found out by the first act; serving goes on, signing does not."""
     try:
         ledger.head()
@@ -156,12 +156,12 @@ def tell_if_foreign(ledger: EvmLedger) -> None:
         log.error("the ledger does not answer: records are taken in and wait", why=str(error))
 
 
-def ledger_accounts(folder: DataFolder, vault: SealedVault) -> Accounts:
+def ledger_accounts(folder: DataFolder, vault: KeyVault) -> Accounts:
     """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
     if not folder.ledger_accounts.exists():
         fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
-        folder.write_secret(folder.ledger_accounts, vault.seal(json.dumps(fresh).encode()))
-    keys = json.loads(vault.unseal(folder.ledger_accounts.read_bytes()))
+        folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(fresh).encode()))
+    keys = json.loads(vault.decrypt(folder.ledger_accounts.read_bytes()))
     return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
 
 

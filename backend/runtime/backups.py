@@ -76,7 +76,7 @@ def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
             _copy_other(path, unfinished / path.name)
     if _master_keys(folder) != master_keys:
         raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
-    _copy_keys(folder.record_keys, to / _APART)
+    _copy_keys(folder.data_keys, to / _APART)
     sync(unfinished)
     unfinished.rename(copy)
     sync(to)

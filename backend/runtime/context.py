@@ -9,7 +9,7 @@ from typing import Any, cast
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import (
-    SealedVault,
+    KeyVault,
     is_master_key,
     new_master_key,
     next_to,
@@ -18,11 +18,11 @@ from backend.adapters.keys.vault import (
 from backend.adapters.passwords import Argon2Passwords
 from backend.domain.errors import LedgerUnavailable
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.services.keys import reseal_all
+from backend.services.keys import reencrypt_all
 from backend.services.ports import AppContext, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, scrub, upgrade
 from backend.store.disk import alone, sync, write_new
 from backend.store.unit_of_work import UnitOfWorkFactory
@@ -56,20 +56,20 @@ def opened(settings: Settings) -> Iterator[AppContext]:
 @contextmanager
 def store_in(
     folder: DataFolder,
-    vault: SealedVault,
+    vault: KeyVault,
     ledger: Ledger,
     wake_anchoring: Callable[[], None],
     confirmations: int = 0,
 ) -> Iterator[AppContext]:
     """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
-    keys = RecordKeys(folder.record_keys)
+    keys = DataKeys(folder.data_keys)
     if keys.present and not folder.database_file.exists():
         keys.close()
         raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:
-        upgrade(engine, first=files.seal_plain)
+        upgrade(engine, first=files.encrypt_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
         yield AppContext(
             work=UnitOfWorkFactory(engine),
@@ -113,13 +113,13 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
             write_new(coming, new_master_key())
     reached("next-written")
     with opened(settings) as ctx:
-        count = reseal_all(ctx)
+        count = reencrypt_all(ctx)
         reached("keys-resealed")
         if folder.ledger_accounts.exists():
-            sealed = ctx.vault.reseal(folder.ledger_accounts.read_bytes())
+            sealed = ctx.vault.reencrypt(folder.ledger_accounts.read_bytes())
             folder.write_secret(folder.ledger_accounts, sealed)
         if folder.operator_keys.exists():
-            folder.write_secret(folder.operator_keys, ctx.vault.reseal(folder.operator_keys.read_bytes()))
+            folder.write_secret(folder.operator_keys, ctx.vault.reencrypt(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
         coming.replace(folder.master_key)

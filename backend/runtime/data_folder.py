@@ -115,7 +115,7 @@ class DataFolder:
         return self.path / "master.key"
 
     @property
-    def record_keys(self) -> Path:
+    def data_keys(self) -> Path:
         """Open what records say; copied apart from the rest, and only the newest copy kept."""
         return self.path / "record.keys"
 

@@ -19,7 +19,7 @@ from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import run_once
-from backend.services.organisations import Credentials, OrganisationProfile, join
+from backend.services.organisations import Credentials, OrganisationProfile, register
 from backend.services.ports import AppContext
 
 PROFILES = (
@@ -142,24 +142,24 @@ class _Cast:
         return self.people[role]
 
 
-def fill(ctx: AppContext, folder: DataFolder, tell: Callable[[str], None]) -> None:
+def fill(ctx: AppContext, folder: DataFolder, report: Callable[[str], None]) -> None:
     """Make the demonstration, unless it is there already."""
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in _credentials(folder)}
-    tell("organisations and their keys")
+    report("organisations and their keys")
     people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PROFILES})
-    tell("accreditations on the ledger")
+    report("accreditations on the ledger")
     for role in people.people:
         if accreditation_bits(role):
             _accredit(ctx, people, role)
     settle(ctx)
-    tell("products, certificates of origin, inspection reports")
+    report("products, certificates of origin, inspection reports")
     goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]
     pdf = files.store_pdf(ctx, people[Role.MERCHANT], a_pdf())
     attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
     papers = [_papers(ctx, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
     settle(ctx)
-    tell("consignments, one of them released")
+    report("consignments, one of them released")
     for place, product in enumerate(goods):
         _consignment(
             ctx, people, product, papers[place], f"MS-DEMO-{place + 1:03d}", arrived=timedelta(hours=5 - place)
@@ -186,15 +186,15 @@ def _write_credentials(folder: DataFolder) -> None:
     if is_whole(folder):
         return
     kept = {entry["role"]: entry for entry in _credentials(folder)}
-    entries = [kept.get(particulars.role.value) or _fresh(particulars) for particulars in PROFILES]
+    entries = [kept.get(profile.role.value) or _fresh(profile) for profile in PROFILES]
     folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
 
 
-def _fresh(particulars: OrganisationProfile) -> dict[str, str]:
+def _fresh(profile: OrganisationProfile) -> dict[str, str]:
     return {
-        "role": particulars.role.value,
-        "organisation": particulars.name,
-        "email": particulars.email,
+        "role": profile.role.value,
+        "organisation": profile.name,
+        "email": profile.email,
         "password": secrets.token_urlsafe(9),
         "token": f"pp_{secrets.token_urlsafe(32)}",
     }
@@ -207,10 +207,10 @@ def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def _join(ctx: AppContext, particulars: OrganisationProfile, entry: dict[str, str]) -> Person:
+def _join(ctx: AppContext, profile: OrganisationProfile, entry: dict[str, str]) -> Person:
     with ctx.work(reading=True) as work:
-        person = work.persons.find_by_email(particulars.email)
-    return person or join(ctx, particulars, Credentials(entry["password"], entry["token"])).person
+        person = work.persons.find_by_email(profile.email)
+    return person or register(ctx, profile, Credentials(entry["password"], entry["token"])).person
 
 
 def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:

@@ -28,22 +28,22 @@ class PortInUse(TraceabilityError):
     code = "port-in-use"
 
 
-def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+def serve(settings: Settings, report: Callable[[str], None]) -> None:
     """Open the data folder, make the demonstration where asked, and serve until SIGINT or SIGTERM."""
     listener = _listen(settings)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
             signal.signal(number, _stop)
-        tell(f"Opening {settings.data_dir}")
+        report(f"Opening {settings.data_dir}")
         with running(settings) as system:
             if settings.demo and not _has_demo(system.folder):
-                tell("Making the demonstration (once, about 15 seconds)")
-                demo.fill(system.ctx, system.folder, lambda step: tell(f"  {step}"))
+                report("Making the demonstration (once, about 15 seconds)")
+                demo.fill(system.ctx, system.folder, lambda step: report(f"  {step}"))
                 _note_demo(system.folder)
-            _serve(system, listener, tell)
+            _serve(system, listener, report)
     finally:
         listener.close()
-    tell("Stopped. Everything is kept; start again to go on.")
+    report("Stopped. Everything is kept; start again to go on.")
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -77,7 +77,7 @@ def _note_demo(folder: DataFolder) -> None:
     folder.write_marker({**content, "demo": True})
 
 
-def _serve(system: System, listener: socket.socket, tell: Callable[[str], None]) -> None:
+def _serve(system: System, listener: socket.socket, report: Callable[[str], None]) -> None:
     server = create_server(
         create_app(system),
         sockets=[listener],
@@ -90,12 +90,12 @@ def _serve(system: System, listener: socket.socket, tell: Callable[[str], None])
     )
     system.worker.start(system.ctx)
     system.simulations.start(system.ctx, alone=system.settings.ledger_rpc_url is None)
-    for line in _what_next(system):
-        tell(line)
+    for line in _startup_banner(system):
+        report(line)
     server.run()  # returns when _stop raises
 
 
-def _what_next(system: System) -> list[str]:
+def _startup_banner(system: System) -> list[str]:
     url = f"http://{system.settings.host}:{system.settings.port}"
     lines = ["", f"Provenport {VERSION} is ready:  {url}"]
     if system.folder.demo_credentials.exists():

@@ -75,7 +75,7 @@ ACTS: dict[str, _Draft] = {"issue": _issue, "state": _state, "confirm": _confirm
 
 
 @dataclass(frozen=True)
-class ToSign:
+class TextToSign:
     """What to sign with which key, until when."""
 
     id: str
@@ -84,7 +84,7 @@ class ToSign:
     until: datetime
 
 
-def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> ToSign:
+def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> TextToSign:
     """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
@@ -99,7 +99,7 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
         work.signing_requests.delete_before(now - PATIENCE)
         work.add(request)
         work.commit()
-    return ToSign(request.id, request.thumbprint, draft.signing_input, now + PATIENCE)
+    return TextToSign(request.id, request.thumbprint, draft.signing_input, now + PATIENCE)
 
 
 def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> RecordOnFile:

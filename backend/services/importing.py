@@ -1,6 +1,6 @@
 """A merchant brings in documents and tables that others made: read, checked as a whole, and stored all or nothing.
 
-Documents become the merchant's own statement, laid before the issuer who can confirm it; an invoice is issued by the
+Documents become the merchant's own statement, submitted to the issuer who can confirm it; an invoice is issued by the
 merchant; a table's consignments are lodged. Whatever is not complete keeps everything out.
 """
 

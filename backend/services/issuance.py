@@ -1,4 +1,4 @@
-"""Issuers sign records: their own, or what a merchant laid before them; and take them back."""
+"""Issuers sign records: their own, or what a merchant submitted to them; and take them back."""
 
 from dataclasses import replace
 from typing import Any

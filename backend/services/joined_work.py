@@ -16,9 +16,9 @@ def joined(ctx: AppContext) -> Iterator[AppContext]:
     """
     with ctx.work() as outer:
 
-        def join(*, reading: bool = False) -> UnitOfWork:
+        def open_joined(*, reading: bool = False) -> UnitOfWork:
             return JoinedUnitOfWork(outer)
 
-        yield replace(ctx, work=join, wake_anchoring=lambda: None)
+        yield replace(ctx, work=open_joined, wake_anchoring=lambda: None)
         outer.commit()
     ctx.wake_anchoring()

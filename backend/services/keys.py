@@ -30,7 +30,7 @@ def possession_text(organisation_id: str, thumbprint: str) -> bytes:
     return f"provenport key possession\n{organisation_id}\n{thumbprint}\n".encode()
 
 
-def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: OutsideKey | None = None) -> SigningKey:
+def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: OutsideKey | None = None) -> SigningKey:
     """Let a new key take the place of an organisation's present one; with ``outside``, one that it keeps itself.
 
     Where the ledger holds an accreditation, the new key signs from the moment on that the ledger says so, and nothing
@@ -43,7 +43,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: Outsid
         old = work.keys.active(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
-        new = _new_key(ctx, work, organisation, outside)
+        new = _new_key(ctx, work, organisation, external)
         old.successor = new.thumbprint
         work.add(new)
         if _is_accredited(work, old, ctx.now()):
@@ -56,19 +56,19 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, outside: Outsid
     return new
 
 
-def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, outside: OutsideKey | None) -> SigningKey:
-    if outside is None:
+def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, external: OutsideKey | None) -> SigningKey:
+    if external is None:
         jwk, sealed = ctx.vault.new_key()
         thumbprint = sd_jwt.thumbprint(jwk).hex()
         return SigningKey(thumbprint, organisation, dict(jwk), sealed, ctx.now(), is_active=False)
-    public = {name: str(outside.jwk.get(name, "")) for name in ("kty", "crv", "x", "y")}
+    public = {name: str(external.jwk.get(name, "")) for name in ("kty", "crv", "x", "y")}
     thumbprint = sd_jwt.thumbprint(public).hex()
     try:
-        signature = sd_jwt.unb64(outside.proof)
+        signature = sd_jwt.unb64(external.proof)
         proven = sd_jwt.verify(public, possession_text(organisation.id, thumbprint), signature)
     except (ValueError, sd_jwt.MalformedRecord) as error:
         raise Invalid("not a P-256 key and its signature", [("jwk", "is no P-256 public key")]) from error
-    if "d" in outside.jwk:
+    if "d" in external.jwk:
         raise Invalid("a private key was sent", [("jwk.d", "is the private part: never send it, and use another key")])
     if not proven:
         raise Invalid("the proof is not this key's", [("proof", "is not this key's signature over the text asked for")])
@@ -171,13 +171,13 @@ def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[R
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 
-def reseal_all(ctx: AppContext) -> int:
+def reencrypt_all(ctx: AppContext) -> int:
     """Seal every key that lies here anew, all or none; how many."""
     count = 0
     with ctx.work() as work:
         for key in work.keys.all():
-            if key.sealed_private is not None:
-                key.sealed_private = ctx.vault.reseal(key.sealed_private)
+            if key.encrypted_private is not None:
+                key.encrypted_private = ctx.vault.reencrypt(key.encrypted_private)
                 count += 1
         work.commit()
     return count

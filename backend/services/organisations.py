@@ -49,23 +49,23 @@ class Credentials:
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
-def join(ctx: AppContext, particulars: OrganisationProfile, given: Credentials | None = None) -> Joined:
+def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials | None = None) -> Joined:
     """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
     with ctx.work() as work:
-        joined = _join(ctx, work, particulars, given or Credentials.fresh())
+        joined = _join(ctx, work, profile, given or Credentials.fresh())
         work.commit()
     return joined
 
 
-def register(ctx: AppContext, actor: Person, particulars: OrganisationProfile) -> Joined:
+def register_by_authority(ctx: AppContext, actor: Person, profile: OrganisationProfile) -> Joined:
     """The authority lets an organisation join."""
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority registers organisations")
-    return join(ctx, particulars)
+    return register(ctx, profile)
 
 
-def _join(ctx: AppContext, work: UnitOfWork, particulars: OrganisationProfile, given: Credentials) -> Joined:
-    email = particulars.email.strip().lower()
+def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given: Credentials) -> Joined:
+    email = profile.email.strip().lower()
     if "@" not in email or any(c.isspace() for c in email):
         raise Invalid("not an e-mail address", [("email", "is no e-mail address")])
     if work.persons.find_by_email(email) is not None:
@@ -73,12 +73,12 @@ def _join(ctx: AppContext, work: UnitOfWork, particulars: OrganisationProfile, g
     now = ctx.now()
     organisation = Organisation(
         id=str(uuid4()),
-        role=particulars.role,
-        name=particulars.name,
-        local_name=particulars.local_name,
-        postal_address=particulars.postal_address,
-        country_code=particulars.country_code,
-        identifier=particulars.identifier,
+        role=profile.role,
+        name=profile.name,
+        local_name=profile.local_name,
+        postal_address=profile.postal_address,
+        country_code=profile.country_code,
+        identifier=profile.identifier,
         registered_at=now,
     )
     work.add(organisation)

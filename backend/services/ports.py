@@ -125,10 +125,10 @@ class Vault(Protocol):
     def new_key(self) -> tuple[Jwk, bytes]:
         """A fresh P-256 key: the public JWK, and the private key sealed for storage."""
 
-    def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
+    def sign(self, encrypted_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature."""
 
-    def reseal(self, sealed: bytes) -> bytes:
+    def reencrypt(self, sealed: bytes) -> bytes:
         """The same secret, sealed under the newest master key."""
 
 

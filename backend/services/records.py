@@ -154,9 +154,9 @@ def _claims(
 
 def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> RecordOnFile:
     """Sign a draft with the issuer's key and put it on file; raises Conflict where the issuer keeps its key itself."""
-    if draft.key.sealed_private is None:
+    if draft.key.encrypted_private is None:
         raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
-    return file(ctx, work, draft, ctx.vault.sign(draft.key.sealed_private, draft.signing_input))
+    return file(ctx, work, draft, ctx.vault.sign(draft.key.encrypted_private, draft.signing_input))
 
 
 def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:

@@ -252,7 +252,7 @@ def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -
         simulation = work.simulations.find(simulation_id)
         if simulation is None or simulation.state is not SimulationState.RUNNING:
             return False
-        simulation.advance(done, total, ctx.now())
+        simulation.note_progress(done, total, ctx.now())
         work.commit()
     return True
 

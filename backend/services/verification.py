@@ -303,11 +303,11 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
     declaration = RecordVerdict(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
-    judged, papers = [], []
+    evaluated, papers = [], []
     followed = [(named_id, latest_of(work, work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(ctx, on_file)
-        judged.append(RecordVerdict(on_file, verdict))
+        evaluated.append(RecordVerdict(on_file, verdict))
         checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
         if (document := _document(on_file)) is not None:
             papers.append(dossier.Paper(on_file.id, document))
@@ -317,7 +317,7 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
         checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += match_trade(declared, papers)
         checks += quantity_checks(ctx, work, consignment)
-    return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(judged))
+    return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
 
 
 def _fields(on_file: RecordOnFile) -> dict[str, Any]:

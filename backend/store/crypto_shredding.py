@@ -30,12 +30,12 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from backend.domain.records import RecordOnFile, StoredFile
 from backend.store import tables as t
 from backend.store.data_keys import (
+    DataKeys,
     KeyMissing,
-    NotSealed,
-    RecordKeys,
+    NotEncrypted,
     key_number,
 )
-from backend.store.encrypted_types import Sealed, keys_of
+from backend.store.encrypted_types import EncryptedValue, keys_of
 
 _MOST_OF_A_ROW = 3
 _OURS = "record.keys"
@@ -74,7 +74,7 @@ def _sealed(thing: object) -> list[Column[Any]]:
 
 @cache
 def _sealed_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
-    return [column for column in mapper.columns if isinstance(column.type, Sealed)]
+    return [column for column in mapper.columns if isinstance(column.type, EncryptedValue)]
 
 
 def _given_way(thing: object) -> list[Column[Any]]:
@@ -154,11 +154,11 @@ def _numbers() -> Select[str, bytes]:
 def _number(sealed: bytes) -> int:
     try:
         return key_number(sealed)
-    except NotSealed:
+    except NotEncrypted:
         return _NONE
 
 
-def _check_they_fit(engine: Engine, keys: RecordKeys) -> None:
+def _check_they_fit(engine: Engine, keys: DataKeys) -> None:
     with engine.connect() as connection:
         state = connection.execute(select(t.key_state)).one()
     if state.mark != keys.mark(_OURS):

@@ -45,13 +45,13 @@ class KeyMissing(TraceabilityError):
     code = "key-missing"
 
 
-class NotSealed(TraceabilityError):
+class NotEncrypted(TraceabilityError):
     """These bytes were not sealed here, or were altered since."""
 
     code = "not-sealed"
 
 
-class RecordKeys:
+class DataKeys:
     """The keys in one file; several processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class RecordKeys:
         heading = os.pread(self._handle, _HEADING, 0)
         if not heading.startswith(_FORMAT):
             self.close()
-            raise NotSealed("{path} is no file of keys", path=path)
+            raise NotEncrypted("{path} is no file of keys", path=path)
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
         self.made = 0
         """The number after the highest that was made here, and is on disk."""
@@ -77,9 +77,9 @@ class RecordKeys:
         """Let go of the file."""
         os.close(self._handle)
 
-    # ---- seal and open
+    # ---- encrypt and open
 
-    def seal(self, content: bytes) -> bytes:
+    def encrypt(self, content: bytes) -> bytes:
         """The content under a key that nothing else has; raises StorageFull or StorageUnavailable."""
         number, key = self._take()
         nonce = os.urandom(_NONCE)
@@ -96,7 +96,7 @@ class RecordKeys:
         try:
             content = AESGCM(key).decrypt(sealed[_START - _NONCE : _START], sealed[_START:], None)
         except InvalidTag as error:
-            raise NotSealed("altered since it was sealed") from error
+            raise NotEncrypted("altered since it was sealed") from error
         return content, number
 
     def _read(self, number: int) -> bytes:
@@ -182,10 +182,10 @@ class RecordKeys:
 def key_number(sealed: object) -> int:
     """The number of the key that something was sealed under; raises NotSealed."""
     if not isinstance(sealed, bytes) or len(sealed) < 9 or not sealed.startswith(_SEALED):
-        raise NotSealed("not sealed, or cut short")
+        raise NotEncrypted("not sealed, or cut short")
     number = int.from_bytes(sealed[1:9], "big")
     if number >= 2**48:
-        raise NotSealed("no such key")
+        raise NotEncrypted("no such key")
     return number
 
 

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 
 from backend.domain.errors import TraceabilityError
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.encrypted_types import let_find
 from backend.store.mapping import map_the_domain
 
@@ -24,7 +24,7 @@ class ForeignDatabase(TraceabilityError):
     code = "foreign-database"
 
 
-def open_engine(url: str, keys: RecordKeys) -> Engine:
+def open_engine(url: str, keys: DataKeys) -> Engine:
     """An engine that seals with these keys; on SQLite with write-ahead log, full sync, and writers that queue up."""
     map_the_domain()
     engine = create_engine(url)

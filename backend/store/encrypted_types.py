@@ -1,4 +1,4 @@
-"""Types of columns whose contents lie sealed, each under a key of its own (``adapters/record_keys.py``).
+"""Types of columns whose contents lie encrypted, each under a key of its own (``store/data_keys.py``).
 
 A type finds the keys at its engine's dialect, where ``open_engine`` puts them. What is read remembers its key's number,
 so that the key can be destroyed when the content goes (``store/forgetting.py``). Empty contents need no key.
@@ -12,50 +12,50 @@ from sqlalchemy import Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 
 from backend.store.data_keys import (
+    DataKeys,
     KeyDestroyed,
     KeyMissing,
-    NotSealed,
-    RecordKeys,
+    NotEncrypted,
 )
 
 Content = TypeVar("Content")
 
 
-def let_find(dialect: Dialect, keys: RecordKeys) -> None:
+def let_find(dialect: Dialect, keys: DataKeys) -> None:
     """Give an engine's columns their keys."""
-    dialect.record_keys = keys  # type: ignore[attr-defined]
+    dialect.data_keys = keys  # type: ignore[attr-defined]
 
 
-def keys_of(dialect: Dialect) -> RecordKeys:
+def keys_of(dialect: Dialect) -> DataKeys:
     """The keys that this engine's columns are sealed with."""
-    keys: RecordKeys = dialect.record_keys  # type: ignore[attr-defined]
+    keys: DataKeys = dialect.data_keys  # type: ignore[attr-defined]
     return keys
 
 
-class Kept:
+class KeyedValue:
     """What was read from a sealed column: under which key it lay, and whether it was there unaltered."""
 
     key_number: int | None = None
     is_whole = True
 
 
-class KeptText(Kept, str):
+class KeptText(KeyedValue, str):
     """A text as it was kept."""
 
 
-class KeptBytes(Kept, bytes):
+class KeptBytes(KeyedValue, bytes):
     """Bytes as they were kept."""
 
 
-class KeptList(Kept, list[Any]):
+class KeptList(KeyedValue, list[Any]):
     """A list as it was kept."""
 
 
-class KeptMembers(Kept, dict[str, Any]):
+class KeptMembers(KeyedValue, dict[str, Any]):
     """An object as it was kept."""
 
 
-class Sealed(TypeDecorator[Content]):
+class EncryptedValue(TypeDecorator[Content]):
     """A sealed column."""
 
     impl = LargeBinary
@@ -69,7 +69,7 @@ class Sealed(TypeDecorator[Content]):
         """To the database."""
         if value is None:
             return None
-        return keys_of(dialect).seal(self.packed(value)) if value else b""
+        return keys_of(dialect).encrypt(self.packed(value)) if value else b""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         """From the database; made once for an engine, since whole batches are read through it."""
@@ -85,7 +85,11 @@ class Sealed(TypeDecorator[Content]):
                 found = kept(unpacked(content))
             except KeyDestroyed:
                 return kept()
-            except (KeyMissing, NotSealed, ValueError):  # keys that are too old stop the start: here a row was altered
+            except (
+                KeyMissing,
+                NotEncrypted,
+                ValueError,
+            ):  # keys that are too old stop the start: here a row was altered
                 found = kept(altered)
                 found.is_whole = False
                 return found
@@ -105,7 +109,7 @@ class Sealed(TypeDecorator[Content]):
         return json.loads(content)
 
 
-class SealedText(Sealed[str]):
+class EncryptedText(EncryptedValue[str]):
     """A text."""
 
     cache_ok = True
@@ -123,7 +127,7 @@ class SealedText(Sealed[str]):
         return content.decode()
 
 
-class SealedBytes(Sealed[bytes]):
+class EncryptedBytes(EncryptedValue[bytes]):
     """Some bytes."""
 
     cache_ok = True
@@ -141,7 +145,7 @@ class SealedBytes(Sealed[bytes]):
         return content
 
 
-class SealedList(Sealed[list[Any]]):
+class EncryptedList(EncryptedValue[list[Any]]):
     """A list of JSON values."""
 
     cache_ok = True
@@ -149,7 +153,7 @@ class SealedList(Sealed[list[Any]]):
     kept = KeptList
 
 
-class SealedMembers(Sealed[dict[str, Any]]):
+class EncryptedMembers(EncryptedValue[dict[str, Any]]):
     """A JSON object."""
 
     cache_ok = True
@@ -157,7 +161,7 @@ class SealedMembers(Sealed[dict[str, Any]]):
     kept = KeptMembers
 
 
-class Mark(TypeDecorator[str]):
+class Fingerprint(TypeDecorator[str]):
     """A text that is only ever looked for: what lies there stands for it, and says nothing without the keys."""
 
     impl = String(60)

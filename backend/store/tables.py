@@ -31,11 +31,11 @@ from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
 from backend.domain.statuses import DeclarationStatus
 from backend.store.encrypted_types import (
-    Mark,
-    SealedBytes,
-    SealedList,
-    SealedMembers,
-    SealedText,
+    EncryptedBytes,
+    EncryptedList,
+    EncryptedMembers,
+    EncryptedText,
+    Fingerprint,
 )
 
 metadata = MetaData(
@@ -160,7 +160,7 @@ signing_key = Table(
     Column("thumbprint", String(64), primary_key=True),
     _to("organisation_id", "organisation.id"),
     Column("public_jwk", JSON, nullable=False),
-    Column("sealed_private", LargeBinary),
+    Column("encrypted_private", LargeBinary),
     Column("made_at", UtcTime, nullable=False),
     Column("is_active", Boolean, nullable=False),
     Column("successor", String(64)),
@@ -245,9 +245,9 @@ record = Table(
     _to("issuer_id", "organisation.id"),
     _to("holder_id", "organisation.id"),
     _to("product_id", "product.id", nullable=True),
-    Column("signed_jwt", SealedText, nullable=False),
-    Column("disclosures", SealedList, nullable=False),
-    Column("number", Mark),
+    Column("signed_jwt", EncryptedText, nullable=False),
+    Column("disclosures", EncryptedList, nullable=False),
+    Column("number", Fingerprint),
     Column("quantity", WholeNumber, nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("issued_at", UtcTime, nullable=False),
@@ -257,7 +257,7 @@ record = Table(
     Column("supersedes_id", String(36)),
     Column("superseded_by_id", String(36)),
     Column("status", Integer, nullable=False),
-    Column("status_reason", SealedText),
+    Column("status_reason", EncryptedText),
     _to("batch_id", "batch.id", nullable=True),
     Column("leaf_index", Integer),
     Column("path", LargeBinary, nullable=False),
@@ -284,7 +284,7 @@ request = Table(
     Column("made_at", UtcTime, nullable=False),
     Column("state", Word(RequestState), nullable=False, index=True),
     Column("answered_at", UtcTime),
-    Column("reason", SealedText),
+    Column("reason", EncryptedText),
     _to("confirmed_id", "record.id", nullable=True),
 )
 consignment = Table(
@@ -377,8 +377,8 @@ status_change = Table(
     _to("record_id", "record.id"),
     Column("new_status", Integer, nullable=False),
     Column("signer", String(20), nullable=False),
-    Column("reason", SealedText, nullable=False),
-    Column("reason_salt", SealedBytes, nullable=False),
+    Column("reason", EncryptedText, nullable=False),
+    Column("reason_salt", EncryptedBytes, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     _to("transaction_id", "outbound_transaction.id", nullable=True),
     Column("settled", String(200)),
@@ -437,7 +437,7 @@ signing_request = Table(
     _to("person_id", "person.id"),
     Column("thumbprint", String(64), nullable=False),
     Column("act", String(40), nullable=False),
-    Column("arguments", SealedMembers, nullable=False),
+    Column("arguments", EncryptedMembers, nullable=False),
     Column("moment", UtcTime, nullable=False, index=True),
     Column("seed", LargeBinary(32), nullable=False),
     Column("text_digest", String(64), nullable=False),

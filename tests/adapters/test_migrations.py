@@ -22,7 +22,7 @@ from backend.domain.kinds import Kind
 from backend.domain.outbox import SigningRequest, StatusChange
 from backend.domain.records import RecordOnFile
 from backend.messages.verdict import REASONS
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, upgrade
 from backend.store.tables import decision, metadata
 from backend.store.unit_of_work import Repositories
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_migrations_lead_to_the_tables_of_the_code(tmp_path):
-    engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", RecordKeys(tmp_path / "record.keys"))
+    engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", DataKeys(tmp_path / "record.keys"))
     upgrade(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -41,7 +41,7 @@ def test_migrations_lead_to_the_tables_of_the_code(tmp_path):
 def test_rows_of_renamed_tables_all_survive(tmp_path):
     """One row in every table of 0005: each value stands under its new name afterwards, each key still holds."""
     path = tmp_path / "db.sqlite"
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{path}", keys)
         upgrade(engine, "0005")
         old = _tables(engine)
@@ -66,7 +66,7 @@ def test_rows_of_renamed_tables_all_survive(tmp_path):
 
 
 def test_transactions_of_earlier_versions_keep_their_state(tmp_path):
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
         upgrade(engine, "0005")
         transaction = _tables(engine).tables["sending"]
@@ -82,7 +82,7 @@ def test_transactions_of_earlier_versions_keep_their_state(tmp_path):
 
 
 def test_names_go_back_where_migration_is_undone(tmp_path):
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
         upgrade(engine, "0006")
         before = _schema(engine)
@@ -143,6 +143,7 @@ _TABLES = {
     "forgotten_key": "key_to_destroy",
 }
 _COLUMNS = {
+    "signing_key": {"sealed_private": "encrypted_private"},
     "sending": {"earlier": "earlier_attempts"},
     "record": {"place": "leaf_index"},
     "opening": {"sending_id": "transaction_id"},
@@ -161,7 +162,7 @@ _COLUMNS = {
 
 def test_texts_of_an_earlier_version_are_sealed(tmp_path):
     path = tmp_path / "db.sqlite"
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{path}", keys)
         upgrade(engine, "0004")
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -189,7 +190,7 @@ def test_texts_of_an_earlier_version_are_sealed(tmp_path):
 def test_files_are_sealed_before_tables_are_new(tmp_path):
     content = b"%PDF-1.7 Mr Tan of Bukit Timah"
     digest = sha256(content).hexdigest()
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
         upgrade(engine, "0004")
         stored = FolderFiles(tmp_path / "files", keys)
@@ -202,7 +203,7 @@ def test_files_are_sealed_before_tables_are_new(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             upgrade(engine, first=killed)
         path.write_bytes(content)
-        assert upgrade(engine, first=stored.seal_plain)
+        assert upgrade(engine, first=stored.encrypt_plain)
         assert (stored.get(digest), content in path.read_bytes()) == (content, False)
         engine.dispose()
 
@@ -227,7 +228,7 @@ INSERT INTO prepared (id, person_id, thumbprint, act, arguments, moment, seed, t
 
 def test_a_verdict_kept_with_a_decision_is_told_in_words_of_today(tmp_path):
     path = tmp_path / "db.sqlite"
-    with closing(RecordKeys(tmp_path / "record.keys")) as keys:
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{path}", keys)
         upgrade(engine, "0005")
         with closing(sqlite3.connect(path)) as connection, connection:

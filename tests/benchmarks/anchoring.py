@@ -13,7 +13,7 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, ProofState, RecordOnFile
 from backend.services.anchoring import run_once
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import AppContext
 from tests.benchmarks.figure import Figure
 from tests.stress.anchoring_kills import Ground
@@ -28,7 +28,7 @@ def measure(scratch: Path) -> list[Figure]:
     """Records a second in batches of 10,000; the baseline gives each record a batch of its own."""
     ground = Ground(scratch, Fernet.generate_key(), {name: os.urandom(32) for name in ACCOUNT_NAMES})
     with ground.opened() as ctx:
-        laboratory = join(
+        laboratory = register(
             ctx, OrganisationProfile(Role.LABORATORY, "Laboratory", "laboratory@x.org")
         ).person.organisation
         _run(ctx, laboratory, 1)

@@ -34,8 +34,8 @@ def measure(_: Path) -> list[Figure]:
     files = [sample.content for sample in samples]
     facts = [_facts(sample) for sample in samples]
     questions = [sample.question() for sample in samples]
-    cached = _rate(lambda: [_judged(content, known) for content, known in zip(files, facts, strict=True)])
-    whole = _rate(lambda: [_by_snapshot(question) for question in questions])
+    cached = _rate(lambda: [_evaluated(content, known) for content, known in zip(files, facts, strict=True)])
+    whole = _rate(lambda: [_from_snapshot(question) for question in questions])
     program = _rate(lambda: [_is(by_program(question)[0] == "VALID") for question in questions])
     large = a_sample(size=BATCH)
     return [
@@ -68,16 +68,16 @@ def _facts(sample: Sample) -> LedgerFacts:
     )
 
 
-def _judged(content: bytes, facts: LedgerFacts) -> None:
+def _evaluated(content: bytes, facts: LedgerFacts) -> None:
     read: Bundle = bundle.read(strict_json.loads(content))
     one: Evidence = read.records[0]
     _is(evaluate(one, facts, NOON).conclusion is Conclusion.VALID)
 
 
-def _by_snapshot(question: Question) -> None:
+def _from_snapshot(question: Question) -> None:
     read = bundle_verification.read(question.content, question.moment)
     assert not isinstance(read, Verdict)
-    source = bundle_verification.facts_by_snapshot(read, question.trust, question.moment, timedelta(days=1))
+    source = bundle_verification.snapshot_facts(read, question.trust, question.moment, timedelta(days=1))
     _is(bundle_verification.verdict_on(read, source, question.moment).conclusion is Conclusion.VALID)
 
 

@@ -21,11 +21,11 @@ STILL_LONG = (
     "domain/test_verdict.py",
     "services/test_anchoring.py",
     "services/test_anchoring_faults.py",
-    "services/test_auditing.py",
+    "services/test_audit.py",
     "services/test_delayed_acts.py",
-    "services/test_drawing.py",
-    "services/test_intake.py",
-    "services/test_lodging_and_deciding.py",
+    "services/test_drawdowns.py",
+    "services/test_admission_control.py",
+    "services/test_declarations_and_decisions.py",
     "verifier/",
 )
 

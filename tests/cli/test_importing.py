@@ -10,7 +10,7 @@ from backend.cli.importing import import_command
 from backend.domain.parties import Role
 from backend.runtime.context import opened
 from backend.runtime.data_folder import DataFolder
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.settings import Settings
 from tests.helpers.builders import certificate_fields, header_of, signed_text
 
@@ -42,7 +42,7 @@ def installation(tmp_path_factory):
     DataFolder.open(folder, "test")
     with opened(Settings(folder)) as ctx:
         for role, name in [(Role.MERCHANT, "Morning Star"), (Role.CHAMBER, "Zhejiang Chamber")]:
-            join(ctx, OrganisationProfile(role, name, f"{role.value}@x.org"))
+            register(ctx, OrganisationProfile(role, name, f"{role.value}@x.org"))
     return folder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.domain.kinds import Lane
+from backend.domain.kinds import Segment
 from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from contracts import Artifact
 from contracts.tools import compile as build
@@ -209,12 +209,12 @@ def documents_path(wanted):
 @pytest.fixture(scope="module")
 def gallery(world):
     """One batch in which every status of every segment stands somewhere: (root, {leaf_index: (segment, status)})."""
-    shown = [(segment, status) for segment in (Lane.ORIGIN, Lane.INSPECTION) for status in DocumentStatus]
-    shown += [(Lane.DECLARATION, status) for status in DeclarationStatus]
-    shown += [(Lane.OTHER, status) for status in DocumentStatus]
+    shown = [(segment, status) for segment in (Segment.ORIGIN, Segment.INSPECTION) for status in DocumentStatus]
+    shown += [(Segment.DECLARATION, status) for status in DeclarationStatus]
+    shown += [(Segment.OTHER, status) for status in DocumentStatus]
     root = anchor(world, origin_end=4, inspection_end=8, declaration_end=17, size=21)
     for leaf_index, (segment, wanted) in enumerate(shown):
-        for person, step in path_to(wanted) if segment == Lane.DECLARATION else documents_path(wanted):
+        for person, step in path_to(wanted) if segment == Segment.DECLARATION else documents_path(wanted):
             change(world, person, root, {leaf_index: step})
         assert status(world, root, leaf_index) == wanted
     return root, dict(enumerate(shown))
@@ -236,8 +236,8 @@ ALLOWED = {
 def test_every_edge_follows_the_rules(world, gallery, person):
     root, shown = gallery
     for leaf_index, (segment, standing) in shown.items():
-        ours = ALLOWED[person][segment == Lane.DECLARATION]
-        anyones = OFFICE_EDGES | WITHDRAWAL_EDGES if segment == Lane.DECLARATION else DOCUMENT_EDGES
+        ours = ALLOWED[person][segment == Segment.DECLARATION]
+        anyones = OFFICE_EDGES | WITHDRAWAL_EDGES if segment == Segment.DECLARATION else DOCUMENT_EDGES
         for target in range(15):
             refused = refused_change(world, person, root, {leaf_index: target})
             if (standing, target) in ours:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain.batch import Entry, quantity_steps, seal
-from backend.domain.kinds import KINDS, Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import Segments
 from tests.helpers.builders import an_entry
 
@@ -61,7 +61,7 @@ def test_lanes_end_where_the_next_kind_begins():
 def test_one_kinds_batch_fills_only_its_lane(kind):
     segments = seal([an_entry(kind)]).segments
     ends = [segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size]
-    assert ends == [int(KINDS[kind].lane <= lane) for lane in Lane]
+    assert ends == [int(KINDS[kind].segment <= segment) for segment in Segment]
 
 
 def test_entries_out_of_lane_order_are_refused():

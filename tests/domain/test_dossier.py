@@ -137,7 +137,7 @@ def test_codes_agree_on_their_first_six_digits():
 
 
 def test_an_importers_name_is_not_the_exporters():
-    checks = matched(a_declaration(direction="import"), [a_certificate(exporter={"name": "Somebody"}), a_report()])
+    checks = matched(a_declaration(direction="import"), [a_certificate(exporter={"name": "DemoUser"}), a_report()])
     assert not found(checks, "MATCH_EXPORTER")
     assert conclusion(checks) is Conclusion.VALID
 

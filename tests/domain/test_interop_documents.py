@@ -9,7 +9,7 @@ from backend.domain.interop.draft import with_field
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Severity, UnknownFormat, Unusable
 from backend.domain.kinds import Kind
-from backend.messages.imports import tell
+from backend.messages.imports import report
 
 
 def tradetrust(**changes):
@@ -45,7 +45,7 @@ def credential(kind, subject, **changes):
     return {
         "@context": ["https://www.w3.org/ns/credentials/v2", "https://w3id.org/traceability/v1"],
         "type": ["VerifiableCredential", kind],
-        "issuer": {"type": ["Organization"], "name": "Somebody"},
+        "issuer": {"type": ["Organization"], "name": "DemoUser"},
         "validFrom": "2026-03-05T08:00:00Z",
         "credentialSubject": subject,
     } | changes
@@ -130,7 +130,7 @@ def test_pounds_become_kilograms_exactly_and_the_report_says():
     """By the exact factor, rounded to the gram."""
     note = next(n for n in read(tradetrust()).notes if n.field == "grossWeightMeasure")
     assert note.severity is Severity.CONVERTED
-    assert tell(note) == "220 lbs × 0.45359237 kg = 99.790 kg, rounded to the gram"
+    assert report(note) == "220 lbs × 0.45359237 kg = 99.790 kg, rounded to the gram"
 
 
 def test_an_export_country_is_no_country_of_origin():
@@ -245,7 +245,7 @@ def test_observation_without_day_gives_report_no_period():
 
 def test_an_invoice_is_read_whole():
     reading = read(invoice())
-    assert reading.is_complete, [tell(note) for note in reading.notes if note.severity.blocks]
+    assert reading.is_complete, [report(note) for note in reading.notes if note.severity.blocks]
     assert documents.read(Kind.INVOICE, reading.fields).buyer.country_code == "SG"
     assert reading.fields["totalAmount"] == "1300.5"
 
@@ -287,7 +287,7 @@ def test_own_document_with_an_unknown_field_is_wrong():
 
 
 def test_own_declaration_is_checked_without_its_named_merchant():
-    document = {"kind": "declaration", "document": {"merchant": {"name": "Somebody else"}}}
+    document = {"kind": "declaration", "document": {"merchant": {"name": "DemoUser else"}}}
     reading = read(document)
     assert "merchant" not in reading.fields
     assert "orderReference" in lacking(reading)
@@ -298,22 +298,22 @@ def test_own_declaration_is_checked_without_its_named_merchant():
 
 def test_excess_is_told_once_at_its_highest_place():
     reading = read(tradetrust(status="issued", issueLocation={"iD": "AUADL", "name": "Adelaide"}, proof={"jws": "x"}))
-    excess = {note.where: tell(note) for note in reading.notes if note.severity is Severity.UNUSED}
+    excess = {note.where: report(note) for note in reading.notes if note.severity is Severity.UNUSED}
     assert excess == {"/status": "not used: issued", "/issueLocation": "not used: 2 values"}
     assert "proof-not-checked" in {note.code for note in reading.notes}
 
 
 def test_given_value_replaces_documents_and_report_tells_both():
     note = next(n for n in read(tradetrust(), hsCode="220410").notes if n.code == "given-instead")
-    assert tell(note) == "220410 (given by you instead of 2204.21)"
+    assert report(note) == "220410 (given by you instead of 2204.21)"
 
 
 def test_what_is_given_mends_an_unusable_value():
     document = tradetrust(issueDateTime="Issued date")
     assert ("/issueDateTime", "issueDate") in marked(read(document), Severity.WRONG)
-    mended = read(document, issueDate="2026-03-01", quantity="1", unitCode="H87")
-    assert mended.is_complete
-    assert ("/issueDateTime", "issueDate") in marked(mended, Severity.UNUSED)
+    fixed = read(document, issueDate="2026-03-01", quantity="1", unitCode="H87")
+    assert fixed.is_complete
+    assert ("/issueDateTime", "issueDate") in marked(fixed, Severity.UNUSED)
 
 
 @pytest.mark.parametrize("path", ["results.7.value", "exporter.name.first", "", "results.x", ".", "results.0.value.1"])
@@ -368,5 +368,5 @@ def test_junk_in_any_place_is_told_without_crash(junk):
             except UnknownFormat:
                 continue
             for note in reading.notes:
-                assert isinstance(tell(note, "en"), str)
-                assert isinstance(tell(note, "zh"), str)
+                assert isinstance(report(note, "en"), str)
+                assert isinstance(report(note, "zh"), str)

@@ -14,7 +14,7 @@ from backend.domain.interop.field_help import meaning_of
 from backend.domain.interop.files import read_file
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Severity
-from backend.messages.imports import tell
+from backend.messages.imports import report
 
 SAMPLES = os.environ.get("PROVENPORT_SAMPLES")
 needs_samples = pytest.mark.skipif(not SAMPLES, reason="PROVENPORT_SAMPLES does not name the folder of samples")
@@ -57,7 +57,7 @@ def test_published_example_is_whole_with_what_it_lacks(path):
     assert wrong(reading) == set()
     given = {field: meaning_of(field).example.strip("'") for field in lacking(reading)} | {"issueDate": "2026-03-03"}
     completed = read_document(embedded(path), given)
-    assert completed.is_complete, [tell(note) for note in completed.notes if note.severity.blocks]
+    assert completed.is_complete, [report(note) for note in completed.notes if note.severity.blocks]
 
 
 def marked(value):

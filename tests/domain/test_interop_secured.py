@@ -12,7 +12,7 @@ from backend.domain.interop import secured
 from backend.domain.interop.files import is_document, read_file
 from backend.domain.interop.reading import Note, Severity, UnknownFormat
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
-from backend.messages.imports import SENTENCES, tell
+from backend.messages.imports import MESSAGES, report
 from tests.helpers.builders import (
     CHAMBER,
     SOMEBODY_ELSE,
@@ -58,14 +58,14 @@ def read(*disclosures, given=GIVEN, **changes):
 
 
 def told(reading, code):
-    return [(note.where, tell(note)) for note in reading.notes if note.code == code]
+    return [(note.where, report(note)) for note in reading.notes if note.code == code]
 
 
 def refused(content):
     with pytest.raises(MalformedRecord) as refusal:
         read_file(content.encode(), {})
     note = Note(Severity.WRONG, refusal.value.reason, refusal.value.where, values=refusal.value.told)
-    assert tell(note, "en") != tell(note, "zh")
+    assert report(note, "en") != report(note, "zh")
     return refusal.value.reason
 
 
@@ -74,7 +74,7 @@ def refused(content):
 
 def test_shown_fields_read_like_the_plain_document():
     reading = read(MAKERS, DESCRIPTION, COUNT, ORIGIN)
-    assert reading.is_complete, [tell(note) for note in reading.notes if note.severity.blocks]
+    assert reading.is_complete, [report(note) for note in reading.notes if note.severity.blocks]
     assert reading.format == "traceability-certification-of-origin"
     taken = {name: reading.fields[name] for name in ("description", "quantity", "originCountry", "issueDate")}
     assert taken == {
@@ -246,4 +246,4 @@ def test_every_reason_has_its_sentence():
     modules = (sd_jwt, selective_disclosure, secured)
     reasons = {code for m in modules for code in re.findall(r'"((?:sd|kb)-[a-z-]+)"', Path(m.__file__).read_text())}
     told_otherwise, for_who_asked_the_holder = {"kb-key"}, {"kb-missing", "kb-nonce", "kb-audience"}
-    assert reasons - set(SENTENCES) == told_otherwise | for_who_asked_the_holder
+    assert reasons - set(MESSAGES) == told_otherwise | for_who_asked_the_holder

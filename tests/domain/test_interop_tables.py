@@ -15,7 +15,7 @@ from backend.domain.interop.columns import (
 from backend.domain.interop.consignments import read_consignments
 from backend.domain.interop.reading import Severity, UnknownFormat
 from backend.domain.interop.table import MOST_ROWS
-from backend.messages.imports import tell
+from backend.messages.imports import report
 
 ROW = {
     "copNo": "MS-1",
@@ -55,7 +55,7 @@ def wrong(read):
 
 
 def blocked(read):
-    return [tell(note) for note in read.notes if note.severity.blocks]
+    return [report(note) for note in read.notes if note.severity.blocks]
 
 
 def test_9610_list_column_names_lead_to_our_fields():
@@ -167,7 +167,7 @@ def test_units_are_known_by_both_codes_and_name():
 
 def test_conversions_are_told_once_with_how_many_rows():
     read = read_consignments(table({}, {"copNo": "MS-2"}, {"copNo": "MS-3", "unit": "035"}))
-    told = {tell(note) for note in read.notes if note.severity is Severity.CONVERTED}
+    told = {report(note) for note in read.notes if note.severity is Severity.CONVERTED}
     assert "China customs' unit 011 is H87 (piece) (2 rows)" in told
     assert "SGP is SG (3 rows)" in told
 

@@ -51,7 +51,7 @@ def page() -> dict[int, tuple[str, int, int, bool]]:
     text = (FOLDER / "verifier.html").read_text(encoding="utf-8")
     table = text.partition("const KINDS = {")[2].partition("};")[0]
     rows = re.findall(r'(\d+): \["(\w+)", (\d), (\d), (true|false)\]', table)
-    return {int(number): (name, int(lane), int(bit), by == "true") for number, name, lane, bit, by in rows}
+    return {int(number): (name, int(segment), int(bit), by == "true") for number, name, segment, bit, by in rows}
 
 
 def documented(stated: RecordKind) -> Iterator[str]:
@@ -71,11 +71,11 @@ def _is_said(text: str, language: str) -> bool:
 def worded(stated: RecordKind) -> Iterator[str]:
     words = {"names": stated.names, "help": stated.help}
     if stated.certification:
-        words |= {"signer": stated.certification.signer, "sentence": stated.certification.sentence}
+        words |= {"signer": stated.certification.signer, "sentence": stated.certification.label_text}
     for what, names in words.items():
         yield from (f"{what} has no words in {language}" for language in languages() if not _is_said(names, language))
     if stated.certification and any(
-        "{issuer}" not in gettext(stated.certification.sentence, one) for one in languages()
+        "{issuer}" not in gettext(stated.certification.label_text, one) for one in languages()
     ):
         yield "the sentence of its label does not name the issuer"
     yield from (f"{name} has no name for people" for name in stated.every_field if not has_name(name))
@@ -160,7 +160,7 @@ def readable(stated: RecordKind) -> Iterator[str]:
 
 
 def verifiable(stated: RecordKind) -> Iterator[str]:
-    row = (stated.credential_type, int(stated.lane), stated.accreditation_bit, stated.is_bound_to_chapters)
+    row = (stated.credential_type, int(stated.segment), stated.accreditation_bit, stated.is_bound_to_chapters)
     for name, table in (("verify.py", verify_py()), ("verifier.html", page())):
         if table.get(stated.kind.value) != row:
             yield f"verifier/{name} says {table.get(stated.kind.value)} of it, not {row}"

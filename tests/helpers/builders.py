@@ -247,7 +247,7 @@ def an_entry(kind: Kind = Kind.INVOICE, name: str = "another record") -> Entry:
 def sealed_with_others(entry: Entry) -> tuple[Batch, int]:
     """A batch with two entries in each lane, and the place of the given one."""
     others = [an_entry(kind, f"{kind.name} {number}") for kind in Kind for number in range(2)]
-    entries = sorted([*others, entry], key=lambda one: KINDS[one.kind].lane)
+    entries = sorted([*others, entry], key=lambda one: KINDS[one.kind].segment)
     return seal(entries), entries.index(entry)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backend.cli.verify import EXIT
 from backend.domain import bundle, trust
-from backend.domain.kinds import KINDS, Kind, Lane
+from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.records import ProofState
 from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
@@ -228,7 +228,7 @@ def _kinds() -> Iterator[str]:
                 kind.value,
                 f"`{kind.slug}`",
                 f"`{KINDS[kind].credential_type}`",
-                f"{KINDS[kind].lane.value} ({KINDS[kind].lane.name})",
+                f"{KINDS[kind].segment.value} ({KINDS[kind].segment.name})",
                 KINDS[kind].accreditation_bit,
                 "yes" if KINDS[kind].is_bound_to_chapters else "no",
             )
@@ -274,7 +274,12 @@ anchor STATUS is `not-anchored` as well.
 def _rules() -> Iterator[str]:
     minutes = int(CLOCKS_MAY_DIFFER.total_seconds() // 60)
     yield "## Segments, chapters, clocks, order\n"
-    yield RULES.strip().format(segments=", ".join(f"{lane.value} {lane.name}" for lane in Lane), minutes=minutes) + "\n"
+    yield (
+        RULES.strip().format(
+            segments=", ".join(f"{segment.value} {segment.name}" for segment in Segment), minutes=minutes
+        )
+        + "\n"
+    )
 
 
 def _states() -> Iterator[str]:

@@ -91,7 +91,7 @@ def of_tables() -> set[Key]:
         *verdict.ACTION_BY.values(),
         *verdict.PROOF_STATES.values(),
         verdict.SHORT_OF_FORM,
-        *imports.SENTENCES.values(),
+        *imports.MESSAGES.values(),
         *fields.PATTERNS.values(),
         *(meaning.text for meaning in field_help.MEANINGS.values()),
         *codes.ORIGIN_CRITERIA.values(),
@@ -125,7 +125,7 @@ _CLICK_FOR_DEVELOPERS = {
 def _of_kind(stated: RecordKind) -> Iterator[str]:
     yield from (stated.names, stated.help)
     if stated.certification:
-        yield from (stated.certification.signer, stated.certification.sentence)
+        yield from (stated.certification.signer, stated.certification.label_text)
     for words in stated.words.values():
         yield from (words.label, words.meaning)
 

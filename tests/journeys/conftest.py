@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import Somebody, people_in
+from tests.conftest import DemoUser, people_in
 
 READY_SECONDS = 90
 
@@ -27,7 +27,7 @@ class Server:
     port: int
     process: subprocess.Popen[str]
     output: Path
-    people: dict[str, Somebody] = field(default_factory=dict)
+    people: dict[str, DemoUser] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

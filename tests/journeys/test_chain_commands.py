@@ -199,11 +199,11 @@ def node_world(node_system: Any) -> Any:
     from backend.domain.kinds import Kind
     from backend.domain.parties import Role
     from backend.services import issuance
-    from backend.services.organisations import OrganisationProfile, join
+    from backend.services.organisations import OrganisationProfile, register
     from tests.helpers.builders import certificate_fields
 
     node, system = node_system
-    chamber = join(system.ctx, OrganisationProfile(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
+    chamber = register(system.ctx, OrganisationProfile(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
 
     def issue() -> Any:
         fields = certificate_fields(certificateNumber=str(uuid4())[:20])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from tests.journeys.conftest import Server
 from tests.journeys.papers import a_certificate, a_declaration, a_report
 
@@ -73,12 +73,12 @@ def test_certificate_altered_in_our_database_releases_nothing(server: Server, by
     assert server.settled_verdict(declaration)["verdict"] == "VALID"
     with (
         sqlite3.connect(server.folder / "provenport.sqlite", timeout=20) as database,
-        closing(RecordKeys(server.folder / "record.keys")) as keys,
+        closing(DataKeys(server.folder / "record.keys")) as keys,
     ):
         (kept,) = database.execute("select disclosures from record where id = ?", (certificate,)).fetchone()
         disclosures = json.loads(keys.open(kept))
         disclosures[0] = disclosures[0][:-4] + "AAAA"
-        altered = {"by who has the keys": keys.seal(json.dumps(disclosures).encode()), "by others": kept[:-1] + b"x"}
+        altered = {"by who has the keys": keys.encrypt(json.dumps(disclosures).encode()), "by others": kept[:-1] + b"x"}
         database.execute("update record set disclosures = ? where id = ?", (altered[by], certificate))
     verdict = server.settled_verdict(declaration)
     assert verdict["verdict"] == "INVALID"

@@ -69,7 +69,15 @@ def test_server_stopped_and_started_again_goes_on(tmp_path: Path) -> None:
 def test_credentials_are_for_their_owner_only(server: Server) -> None:
     mode = (server.folder / "demo-credentials.json").stat().st_mode & 0o777
     assert mode == 0o600
-    assert set(server.people) == {"merchant", "chamber", "laboratory", "officer", "authority", "analyst"}
+    assert set(server.people) == {
+        "merchant",
+        "chamber",
+        "laboratory",
+        "plant-protection",
+        "officer",
+        "authority",
+        "analyst",
+    }
 
 
 def _refusal(folder: Path, port: int) -> str:

@@ -75,7 +75,7 @@ def test_hostile_json_is_refused_before_it_is_read(server: Server, body: str | b
 
 
 def test_missing_and_wrong_fields_are_each_named(server: Server) -> None:
-    certificate = a_certificate("Somebody", quantity="many", hsCode="12", originCountry="China", surprise=1)
+    certificate = a_certificate("DemoUser", quantity="many", hsCode="12", originCountry="China", surprise=1)
     del certificate["originCriteria"]
     problem = _refused(server.call("POST", "/certificates-of-origin", "chamber", json=certificate), 422)
     fields = {error["field"] for error in problem["errors"]}

@@ -38,7 +38,7 @@ def decide(server: Server, declaration: str, body: dict[str, Any], start: thread
     return server.call("POST", f"/declarations/{declaration}/decisions", "officer", json=body, timeout=120)
 
 
-def test_hundred_parallel_draws_on_fifty_take_exactly_fifty(server: Server) -> None:
+def test_hundred_parallel_drawdowns_take_exactly_fifty(server: Server) -> None:
     declarations = goods(server, "50", 100, "1")
     server.settled_verdict(declarations[-1])
     start = threading.Barrier(100)

@@ -19,7 +19,7 @@ from backend.domain.verdict import ActionBy, Check, Outcome, Verdict
 from backend.messages import catalogue
 from backend.runtime.context import opened
 from backend.runtime.data_folder import DataFolder
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.settings import Settings
 from backend.web.presentation.verdict_json import verdict_json
 from tests.helpers.builders import NOON
@@ -116,7 +116,7 @@ def test_import_report_speaks_it(tmp_path):
     folder = tmp_path / "data"
     DataFolder.open(folder, "test")
     with opened(Settings(folder)) as ctx:
-        join(ctx, OrganisationProfile(Role.MERCHANT, "Morning Star", "m@x.org"))
+        register(ctx, OrganisationProfile(Role.MERCHANT, "Morning Star", "m@x.org"))
     document = tmp_path / "odd.json"
     document.write_text(json.dumps({"kind": "unheard-of", "document": {}}), encoding="utf-8")
     given = [str(document), "--as", "m@x.org"]

@@ -10,7 +10,7 @@ import backend
 from backend.domain.records import ProofState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages.catalogue import languages
-from backend.messages.verdict import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, sentence
+from backend.messages.verdict import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATES, REASONS, headline, reason_text
 from tests.helpers.builders import NOON
 
 ROOT = Path(backend.__file__).parent
@@ -75,21 +75,21 @@ def test_no_sentence_is_kept_that_nothing_can_say():
 def test_every_sentence_can_be_said(reason):
     values = dict.fromkeys(placeholders(REASONS[reason]), "<{issuer}>") | {"anchored_at": NOON, "until": NOON}
     for language in languages():
-        said = sentence(Check("STATUS", Outcome.PASS, reason, values), language)
+        said = reason_text(Check("STATUS", Outcome.PASS, reason, values), language)
         assert "{" not in said.replace("<{issuer}>", "")
 
 
 def test_a_time_is_shown_the_readers_way():
     expired = Check("VALIDITY", Outcome.FAIL, "expired", {"until": NOON})
-    assert "2026-03-02 12:00 UTC" in sentence(expired, "en")
-    assert "noon" in sentence(expired, "en", lambda moment: "noon")
+    assert "2026-03-02 12:00 UTC" in reason_text(expired, "en")
+    assert "noon" in reason_text(expired, "en", lambda moment: "noon")
 
 
 def test_the_headline_is_the_deciding_sentence():
     revoked = Check("STATUS", Outcome.FAIL, "revoked", {"issuer": "Zhejiang Chamber"})
     found = Verdict.of([Check("X", Outcome.PASS, "signature-valid", {"issuer": "A"}), revoked], NOON)
-    assert headline(found, "en") == sentence(revoked, "en")
-    assert headline(found, "zh") == sentence(revoked, "zh")
+    assert headline(found, "en") == reason_text(revoked, "en")
+    assert headline(found, "zh") == reason_text(revoked, "zh")
     assert headline(Verdict.of([Check("X", Outcome.PASS, "signature-valid")], NOON), "en") == "All checks passed."
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend.runtime import backups
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.store.data_keys import RecordKeys, key_number
+from backend.store.data_keys import DataKeys, key_number
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -24,8 +24,8 @@ def installation(path):
         database.execute("CREATE TABLE record (id)")
     (folder.files / "ab").mkdir(parents=True)
     (folder.files / "ab" / "abcd").write_bytes(b"a file")
-    with closing(RecordKeys(folder.record_keys)) as keys:
-        return folder, keys.seal(b"a text")
+    with closing(DataKeys(folder.data_keys)) as keys:
+        return folder, keys.encrypt(b"a text")
 
 
 def copies(safe):
@@ -35,11 +35,11 @@ def copies(safe):
 def test_later_keys_take_the_place_of_earlier_ones(tmp_path):
     folder, sealed = installation(tmp_path / "data")
     backups.back_up(folder, tmp_path / "safe", NOW)
-    with closing(RecordKeys(folder.record_keys)) as keys:
+    with closing(DataKeys(folder.data_keys)) as keys:
         keys.reserve(3000)
         keys.destroy([key_number(sealed)])
     backups.back_up(folder, tmp_path / "safe", LATER)
-    assert (tmp_path / "safe" / "record.keys").read_bytes() == folder.record_keys.read_bytes()
+    assert (tmp_path / "safe" / "record.keys").read_bytes() == folder.data_keys.read_bytes()
     assert len(copies(tmp_path / "safe")) == 2
     modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "safe").iterdir()}
     assert modes == {0}
@@ -71,13 +71,13 @@ def test_keys_unable_to_open_existing_copies_replace_none(tmp_path, which):
         installation(other.path)
     else:
         shutil.copytree(folder.path, other.path)
-    with closing(RecordKeys(folder.record_keys)) as keys:
+    with closing(DataKeys(folder.data_keys)) as keys:
         if which == "before an erasure":
             keys.destroy([key_number(sealed)])
         else:
             keys.reserve(3000)
     if which == "another way since":
-        with closing(RecordKeys(other.record_keys)) as keys:
+        with closing(DataKeys(other.data_keys)) as keys:
             keys.reserve(5000)
     backups.back_up(folder, tmp_path / "safe", NOW)
     before = (tmp_path / "safe" / "record.keys").read_bytes()
@@ -136,7 +136,7 @@ def test_restore_killed_halfway_can_be_done_again(tmp_path, monkeypatch, moment)
         backups.restore(copy, into)
         assert not into.restoring.exists()
     assert into.path.stat().st_mode & 0o077 == 0
-    with closing(RecordKeys(into.record_keys)) as keys:
+    with closing(DataKeys(into.data_keys)) as keys:
         assert keys.open(sealed) == b"a text"
     assert DataFolder.open(into.path, "1").marker.exists()
 

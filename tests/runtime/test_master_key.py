@@ -15,9 +15,9 @@ from backend.domain.sd_jwt import verify
 from backend.runtime.app import ledger_accounts
 from backend.runtime.context import opened, rotate_master_key
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.settings import Settings, WrongSetting
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 
 POINTS = ("next-written", "keys-resealed", "accounts-resealed", "renamed")
 
@@ -46,7 +46,7 @@ def _install(folder, master):
     accounts = ledger_accounts(kept, opened_vault(kept.master_key, master))
     with opened(settings) as ctx:
         for role in (Role.MERCHANT, Role.CHAMBER, Role.LABORATORY):
-            join(ctx, OrganisationProfile(role, role.value, f"{role.value}@x.org"))
+            register(ctx, OrganisationProfile(role, role.value, f"{role.value}@x.org"))
     return {name: account.address for name, account in accounts.items()}
 
 
@@ -55,7 +55,7 @@ def everything_signs(settings, addresses, organisations=3):
         keys = work.keys.all()
         assert len(keys) == organisations
         for key in keys:
-            assert verify(key.public_jwk, b"text", ctx.vault.sign(key.sealed_private, b"text"))
+            assert verify(key.public_jwk, b"text", ctx.vault.sign(key.encrypted_private, b"text"))
         kept = DataFolder.open(settings.data_dir, "test")
         assert {name: a.address for name, a in ledger_accounts(kept, ctx.vault).items()} == addresses
 
@@ -79,7 +79,7 @@ def test_everything_opens_under_the_new_key_only(tmp_path):
     with opened(Settings(tmp_path, master_key=old.decode())) as ctx, ctx.work(reading=True) as work:
         for key in work.keys.all():
             with pytest.raises(WrongMasterKey):
-                ctx.vault.sign(key.sealed_private, b"text")
+                ctx.vault.sign(key.encrypted_private, b"text")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -103,11 +103,11 @@ def test_running_server_signs_and_joins_organisations_while_rotating(tmp_path, p
         server = running.enter_context(opened(settings))
         with pytest.raises(Crash):
             rotate_master_key(settings, crash_at(point))
-        join(server, OrganisationProfile(Role.MERCHANT, "Late", "late@x.org"))
+        register(server, OrganisationProfile(Role.MERCHANT, "Late", "late@x.org"))
         rotate_master_key(settings)
         with server.work(reading=True) as work:
             for key in work.keys.all():
-                assert verify(key.public_jwk, b"text", server.vault.sign(key.sealed_private, b"text"))
+                assert verify(key.public_jwk, b"text", server.vault.sign(key.encrypted_private, b"text"))
     everything_signs(settings, addresses, organisations=4)
 
 
@@ -140,7 +140,7 @@ def test_the_command_does_the_same(tmp_path):
     assert refused.exit_code == 1
     assert "there is no authority yet" in refused.output
     with opened(settings) as ctx:
-        join(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "a@x.org"))
+        register(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "a@x.org"))
     stopped = run("compromised", listed[0].split()[0], "--since", "2026-01-01T00:00Z")
     assert "0 records signed since" in stopped.output
     assert "not trusted since 2026-01-01" in run("list").output
@@ -202,7 +202,7 @@ def test_lost_master_key_is_told_and_not_replaced(tmp_path):
 def test_lost_database_is_told_and_not_replaced(tmp_path):
     settings, _ = installed(tmp_path / "data")
     folder = DataFolder(tmp_path / "data")
-    with closing(RecordKeys(folder.record_keys)) as keys:
+    with closing(DataKeys(folder.data_keys)) as keys:
         keys.reserve(1)
     folder.database_file.unlink()
     with pytest.raises(UnusableFolder, match="is missing: put a copy back"), opened(settings):

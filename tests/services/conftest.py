@@ -12,16 +12,16 @@ from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import SealedVault
+from backend.adapters.keys.vault import KeyVault
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
 from backend.services.anchoring import release_lease, run_once
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import AppContext
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, scrub, upgrade
 from backend.store.encrypted_types import keys_of
 from backend.store.unit_of_work import UnitOfWorkFactory
@@ -41,7 +41,7 @@ NAMES = {
 
 
 @dataclass
-class House:
+class Installation:
     """Everything that a story needs; the people are accredited for what their roles issue."""
 
     ctx: AppContext
@@ -98,17 +98,17 @@ class Blueprint:
 
 
 def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[AppContext, Engine]:
-    keys = RecordKeys(folder / "record.keys")
+    keys = DataKeys(folder / "record.keys")
     engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     ctx = AppContext(
         work=UnitOfWorkFactory(engine),
         ledger=ledger,
-        vault=SealedVault(master),
+        vault=KeyVault(master),
         files=FolderFiles(folder / "files", keys),
         pdf=PypdfReader(),
         passwords=QuickPasswords(),
-        operator=OperatorKeys(folder / "operator-keys.sealed", SealedVault(master)),
+        operator=OperatorKeys(folder / "operator-keys.sealed", KeyVault(master)),
         now=clock,
         scrub=lambda: scrub(engine),
     )
@@ -118,12 +118,13 @@ def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) 
 @pytest.fixture(scope="session")
 def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     """Eight organisations; those who issue something are accredited for it."""
-    folder, master, clock = tmp_path_factory.mktemp("house"), Fernet.generate_key(), Clock()
+    folder, master, clock = tmp_path_factory.mktemp("installation"), Fernet.generate_key(), Clock()
     ledger = FakeLedger(clock)
     ctx, engine = _app_context(folder, ledger, clock, master)
     upgrade(engine)
     people = {
-        name: join(ctx, OrganisationProfile(role, full, f"{name}@x.org")).person for name, (role, full) in NAMES.items()
+        name: register(ctx, OrganisationProfile(role, full, f"{name}@x.org")).person
+        for name, (role, full) in NAMES.items()
     }
     for person in people.values():
         if accreditation_bits(person.role):
@@ -140,7 +141,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
 
 
 @pytest.fixture
-def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
+def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]:
     """A house with its people, accredited and settled."""
     (tmp_path / "db.sqlite").write_bytes(blueprint.database)
     (tmp_path / "record.keys").write_bytes(blueprint.keys)
@@ -148,14 +149,14 @@ def house(tmp_path: Path, blueprint: Blueprint) -> Iterator[House]:
     ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master)
     with ctx.work(reading=True) as work:
         people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
-    yield House(ctx, ledger, ledger.clock, ctx.passwords, people)
+    yield Installation(ctx, ledger, ledger.clock, ctx.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()
 
 
-def somebody(house: House, role: Role) -> Person:
+def somebody(installation: Installation, role: Role) -> Person:
     """Somebody of this role; one who joins now where the house has none."""
-    for person in house.people.values():
+    for person in installation.people.values():
         if person.role is role:
             return person
-    return join(house.ctx, OrganisationProfile(role, "Newcomer", f"{role.value}@x.org")).person
+    return register(installation.ctx, OrganisationProfile(role, "Newcomer", f"{role.value}@x.org")).person

@@ -21,225 +21,229 @@ from backend.store.encrypted_types import keys_of
 from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, state_of, transactions
 
 
-def in_database(house, statement, **values):
+def in_database(installation, statement, **values):
     """Change something behind the application's back."""
-    with house.ctx.work() as work:
+    with installation.ctx.work() as work:
         work._session.execute(text(statement), values)
         work.commit()
 
 
-def rewrite(house, record, column, change):
+def rewrite(installation, record, column, change):
     """What an operator could do who has the keys: another content, properly sealed."""
-    with house.ctx.work() as work:
+    with installation.ctx.work() as work:
         connection = work._session.connection()
         keys, where = keys_of(connection.dialect), {"i": record.id}
         sealed = connection.execute(text(f"SELECT {column} FROM record WHERE id = :i"), where).scalar_one()
-        where["new"] = keys.seal(change(keys.open(sealed)))
+        where["new"] = keys.encrypt(change(keys.open(sealed)))
         connection.execute(text(f"UPDATE record SET {column} = :new WHERE id = :i"), where)
         work.commit()
 
 
-def batch_of(house, record):
-    return house.record(record.id).batch
+def batch_of(installation, record):
+    return installation.record(record.id).batch
 
 
 # ---- 5, 12: another chain
 
 
-def test_nothing_is_signed_or_sent_while_another_chain_answers(house):
-    record, sent = house.issue_certificate(), len(house.ledger.sent)
-    house.ledger.foreign = True
+def test_nothing_is_signed_or_sent_while_another_chain_answers(installation):
+    record, sent = installation.issue_certificate(), len(installation.ledger.sent)
+    installation.ledger.foreign = True
     for _ in range(3):
         with pytest.raises(ForeignLedger):
-            run_once(house.ctx)
-    assert len(house.ledger.sent) == sent
-    assert state_of(house, record) is ProofState.SEALED
-    assert not transactions(house)
-    house.ledger.foreign = False
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
+            run_once(installation.ctx)
+    assert len(installation.ledger.sent) == sent
+    assert state_of(installation, record) is ProofState.SEALED
+    assert not transactions(installation)
+    installation.ledger.foreign = False
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
 
 
 # ---- 6: swallowed
 
 
-def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(house):
-    house.ledger.swallowing = True
-    record = house.issue_certificate()
+def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(installation):
+    installation.ledger.swallowing = True
+    record = installation.issue_certificate()
     for _ in range(4):
-        run_once(house.ctx)
-    assert len(set(house.ledger.sent[-4:])) == 1
-    assert state_of(house, record) is ProofState.SUBMITTED
-    house.ledger.swallowing = False
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert_nonces_without_gaps(house)
+        run_once(installation.ctx)
+    assert len(set(installation.ledger.sent[-4:])) == 1
+    assert state_of(installation, record) is ProofState.SUBMITTED
+    installation.ledger.swallowing = False
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert_nonces_without_gaps(installation)
 
 
 # ---- 7: numbers
 
 
-def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(house):
-    house.ledger.holding = True
-    record = house.issue_certificate()
-    run_once(house.ctx)
-    (transaction,) = transactions(house)
-    foreign = house.ledger.sign(CancelNonce("anchorer"), transaction.nonce)
-    house.ledger._pool.clear()
-    house.ledger.send(foreign.raw)
-    house.ledger.mine()
-    house.ledger.holding = False
-    run_once(house.ctx)
-    assert state_of(house, record) is ProofState.SUBMITTED, "a late receipt gets its time"
-    house.clock.pass_by(anchoring.PATIENCE)
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert len(anchored_batches(house)) == 1
-    with house.ctx.work(reading=True) as work:
+def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(installation):
+    installation.ledger.holding = True
+    record = installation.issue_certificate()
+    run_once(installation.ctx)
+    (transaction,) = transactions(installation)
+    foreign = installation.ledger.sign(CancelNonce("anchorer"), transaction.nonce)
+    installation.ledger._pool.clear()
+    installation.ledger.send(foreign.raw)
+    installation.ledger.mine()
+    installation.ledger.holding = False
+    run_once(installation.ctx)
+    assert state_of(installation, record) is ProofState.SUBMITTED, "a late receipt gets its time"
+    installation.clock.pass_by(anchoring.PATIENCE)
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert len(anchored_batches(installation)) == 1
+    with installation.ctx.work(reading=True) as work:
         assert work.outbox.get(transaction.id).state is TransactionState.REPLACED
 
 
-def test_a_status_whose_number_was_taken_reaches_the_ledger_once(house):
-    consignment = house.lodge()
-    house.settle()
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
-    house.ledger.holding = True
-    run_once(house.ctx)
-    (transaction,) = transactions(house)
-    house.ledger._pool.clear()
-    house.ledger.send(house.ledger.sign(CancelNonce("office"), transaction.nonce).raw)
-    house.ledger.mine()
-    house.ledger.holding = False
-    house.clock.pass_by(anchoring.PATIENCE)
-    house.settle()
-    record = house.record(consignment.id)
-    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
+def test_a_status_whose_number_was_taken_reaches_the_ledger_once(installation):
+    consignment = installation.lodge()
+    installation.settle()
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+    installation.ledger.holding = True
+    run_once(installation.ctx)
+    (transaction,) = transactions(installation)
+    installation.ledger._pool.clear()
+    installation.ledger.send(installation.ledger.sign(CancelNonce("office"), transaction.nonce).raw)
+    installation.ledger.mine()
+    installation.ledger.holding = False
+    installation.clock.pass_by(anchoring.PATIENCE)
+    installation.settle()
+    record = installation.record(consignment.id)
+    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
 
 
-def test_a_gap_before_open_transactions_is_filled(house):
-    house.ledger.swallowing = True
-    first = house.issue_certificate(certificateNumber="N-1")
-    run_once(house.ctx)
-    second = house.issue_certificate(certificateNumber="N-2")
-    run_once(house.ctx)
-    low, _ = transactions(house)
-    in_database(house, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id)
-    in_database(house, "DELETE FROM outbound_transaction WHERE id = :i", i=low.id)
-    house.ledger.swallowing = False
-    house.settle()
-    assert {state_of(house, record) for record in (first, second)} == {ProofState.FINAL}
-    assert_nonces_without_gaps(house)
+def test_a_gap_before_open_transactions_is_filled(installation):
+    installation.ledger.swallowing = True
+    first = installation.issue_certificate(certificateNumber="N-1")
+    run_once(installation.ctx)
+    second = installation.issue_certificate(certificateNumber="N-2")
+    run_once(installation.ctx)
+    low, _ = transactions(installation)
+    in_database(
+        installation, "UPDATE batch SET transaction_id = NULL, state = 'sealed' WHERE transaction_id = :i", i=low.id
+    )
+    in_database(installation, "DELETE FROM outbound_transaction WHERE id = :i", i=low.id)
+    installation.ledger.swallowing = False
+    installation.settle()
+    assert {state_of(installation, record) for record in (first, second)} == {ProofState.FINAL}
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_gap_that_no_act_fills_is_used_up_by_nothing(house):
-    house.ledger.swallowing = True
-    house.issue_certificate(certificateNumber="N-1")
-    run_once(house.ctx)
-    record = house.issue_certificate(certificateNumber="N-2")
-    run_once(house.ctx)
-    low, _ = transactions(house)
-    in_database(house, "UPDATE outbound_transaction SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id)
-    house.ledger.swallowing = False
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert any(isinstance(call, CancelNonce) for _, call in house.ledger.mined("anchorer"))
-    assert_nonces_without_gaps(house)
+def test_a_gap_that_no_act_fills_is_used_up_by_nothing(installation):
+    installation.ledger.swallowing = True
+    installation.issue_certificate(certificateNumber="N-1")
+    run_once(installation.ctx)
+    record = installation.issue_certificate(certificateNumber="N-2")
+    run_once(installation.ctx)
+    low, _ = transactions(installation)
+    in_database(
+        installation, "UPDATE outbound_transaction SET state = 'refused', refusal = 'x' WHERE id = :i", i=low.id
+    )
+    installation.ledger.swallowing = False
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert any(isinstance(call, CancelNonce) for _, call in installation.ledger.mined("anchorer"))
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_number_is_open_once_whatever_a_worker_believes(house):
+def test_a_number_is_open_once_whatever_a_worker_believes(installation):
     """The database itself refuses a second open transaction under one number."""
-    house.ledger.holding = True
-    house.issue_certificate()
-    run_once(house.ctx)
-    (transaction,) = transactions(house)
-    with pytest.raises(Conflict, match="recorded already"), house.ctx.work() as work:
+    installation.ledger.holding = True
+    installation.issue_certificate()
+    run_once(installation.ctx)
+    (transaction,) = transactions(installation)
+    with pytest.raises(Conflict, match="recorded already"), installation.ctx.work() as work:
         work.add(replace(transaction, id="other", transaction_hash=b"\1" * 32))
 
 
 # ---- 8: fees
 
 
-def stuck(house):
+def stuck(installation):
     """A batch whose transaction no block takes."""
-    house.ledger.lowest_fee = 4
-    record = house.issue_certificate()
+    installation.ledger.lowest_fee = 4
+    record = installation.issue_certificate()
     for _ in range(2):
-        run_once(house.ctx)
-        house.ledger.mine()
+        run_once(installation.ctx)
+        installation.ledger.mine()
     return record
 
 
-def test_a_fee_that_no_block_wants_is_raised_until_one_does(house):
-    record = stuck(house)
-    first = batch_of(house, record).transaction_hash
-    assert state_of(house, record) is ProofState.SUBMITTED
+def test_a_fee_that_no_block_wants_is_raised_until_one_does(installation):
+    record = stuck(installation)
+    first = batch_of(installation, record).transaction_hash
+    assert state_of(installation, record) is ProofState.SUBMITTED
     for _ in range(3):
-        house.clock.pass_by(anchoring.RAISE_AFTER)
-        run_once(house.ctx)
-        house.ledger.mine()
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    with house.ctx.work(reading=True) as work:
-        transaction = work.outbox.get(batch_of(house, record).transaction_id)
+        installation.clock.pass_by(anchoring.RAISE_AFTER)
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    with installation.ctx.work(reading=True) as work:
+        transaction = work.outbox.get(batch_of(installation, record).transaction_id)
     assert first in transaction.hashes
     assert len(transaction.hashes) == 3
-    assert batch_of(house, record).transaction_hash == transaction.transaction_hash
-    assert len(anchored_batches(house)) == 1
-    assert_nonces_without_gaps(house)
+    assert batch_of(installation, record).transaction_hash == transaction.transaction_hash
+    assert len(anchored_batches(installation)) == 1
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_fee_is_not_raised_before_its_time(house):
-    record = stuck(house)
-    before = len(house.ledger.sent)
-    run_once(house.ctx)
-    assert len(set(house.ledger.sent[before - 1 :])) == 1
-    assert state_of(house, record) is ProofState.SUBMITTED
+def test_a_fee_is_not_raised_before_its_time(installation):
+    record = stuck(installation)
+    before = len(installation.ledger.sent)
+    run_once(installation.ctx)
+    assert len(set(installation.ledger.sent[before - 1 :])) == 1
+    assert state_of(installation, record) is ProofState.SUBMITTED
 
 
-def test_an_earlier_bid_that_is_mined_after_all_counts(house):
-    record = stuck(house)
-    first = house.ledger.sent[-1]
-    house.clock.pass_by(anchoring.RAISE_AFTER)
-    run_once(house.ctx)
-    assert house.ledger.sent[-1] != first
-    house.ledger._pool[:] = [first]
-    house.ledger.lowest_fee = 0
-    house.ledger.mine()
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert batch_of(house, record).transaction_hash == sha256(first).digest()
-    assert len(anchored_batches(house)) == 1
+def test_an_earlier_bid_that_is_mined_after_all_counts(installation):
+    record = stuck(installation)
+    first = installation.ledger.sent[-1]
+    installation.clock.pass_by(anchoring.RAISE_AFTER)
+    run_once(installation.ctx)
+    assert installation.ledger.sent[-1] != first
+    installation.ledger._pool[:] = [first]
+    installation.ledger.lowest_fee = 0
+    installation.ledger.mine()
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert batch_of(installation, record).transaction_hash == sha256(first).digest()
+    assert len(anchored_batches(installation)) == 1
 
 
-def test_the_highest_fee_is_never_exceeded(house):
-    house.ledger.highest_fee = 2
-    record = stuck(house)
+def test_the_highest_fee_is_never_exceeded(installation):
+    installation.ledger.highest_fee = 2
+    record = stuck(installation)
     for _ in range(5):
-        house.clock.pass_by(anchoring.RAISE_AFTER)
-        run_once(house.ctx)
-    assert max(house.ledger._fees[raw] for raw in house.ledger.sent) == 2
-    house.ledger.lowest_fee = 0
-    house.ledger.mine()
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
+        installation.clock.pass_by(anchoring.RAISE_AFTER)
+        run_once(installation.ctx)
+    assert max(installation.ledger._fees[raw] for raw in installation.ledger.sent) == 2
+    installation.ledger.lowest_fee = 0
+    installation.ledger.mine()
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
 
 
 # ---- 9: gas money
 
 
-def test_without_money_the_same_transaction_waits_and_is_told(house):
-    house.ledger.poor = True
-    record = house.issue_certificate()
+def test_without_money_the_same_transaction_waits_and_is_told(installation):
+    installation.ledger.poor = True
+    record = installation.issue_certificate()
     for _ in range(3):
-        house.clock.pass_by(anchoring.RAISE_AFTER)
-        run_once(house.ctx)
-    with house.ctx.work(reading=True) as work:
+        installation.clock.pass_by(anchoring.RAISE_AFTER)
+        run_once(installation.ctx)
+    with installation.ctx.work(reading=True) as work:
         assert "insufficient funds" in work.outbox.troubles()[0]
-    assert len(set(house.ledger.sent[-2:])) == 1
-    house.ledger.poor = False
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    with house.ctx.work(reading=True) as work:
+    assert len(set(installation.ledger.sent[-2:])) == 1
+    installation.ledger.poor = False
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    with installation.ctx.work(reading=True) as work:
         assert not work.outbox.troubles()
 
 
@@ -247,136 +251,136 @@ def test_without_money_the_same_transaction_waits_and_is_told(house):
 
 
 @pytest.mark.parametrize("depth", range(1, 13))
-def test_blocks_that_vanish_are_made_up_for_at_every_depth(house, depth):
-    house.with_confirmations(4)
+def test_blocks_that_vanish_are_made_up_for_at_every_depth(installation, depth):
+    installation.with_confirmations(4)
     records = []
     for number in range(3):
-        records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
-        run_once(house.ctx)
-        house.ledger.mine(4)
-        house.settle()
-    house.ledger.mine(max(0, 3 - depth))
-    house.ledger.reorganise(min(depth, len(house.ledger._blocks) - 1))
+        records.append(installation.issue_certificate(certificateNumber=f"N-{number}"))
+        run_once(installation.ctx)
+        installation.ledger.mine(4)
+        installation.settle()
+    installation.ledger.mine(max(0, 3 - depth))
+    installation.ledger.reorganise(min(depth, len(installation.ledger._blocks) - 1))
     for _ in range(12):
-        run_once(house.ctx)
-        house.ledger.mine()
-    house.settle()
-    assert {state_of(house, record) for record in records} == {ProofState.FINAL}
-    assert len(anchored_batches(house)) == 3
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    installation.settle()
+    assert {state_of(installation, record) for record in records} == {ProofState.FINAL}
+    assert len(anchored_batches(installation)) == 3
     for record in records:
-        assert house.ledger.batch(batch_of(house, record).root) is not None
-    assert_nonces_without_gaps(house)
+        assert installation.ledger.batch(batch_of(installation, record).root) is not None
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_chain_restored_from_an_older_copy_gets_everything_again(house):
+def test_a_chain_restored_from_an_older_copy_gets_everything_again(installation):
     """Confirmations do not help where the operator puts an old chain file back: what was final is gone."""
-    old = deepcopy((house.ledger._receipts, house.ledger._blocks, house.ledger._state))
-    consignment = house.lodge()
-    house.settle()
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.DETAIN, "keep it")
-    house.settle()
-    house.ledger._receipts, house.ledger._blocks, house.ledger._state = old
-    house.settle()
-    record = house.record(consignment.id)
+    old = deepcopy((installation.ledger._receipts, installation.ledger._blocks, installation.ledger._state))
+    consignment = installation.lodge()
+    installation.settle()
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.DETAIN, "keep it")
+    installation.settle()
+    installation.ledger._receipts, installation.ledger._blocks, installation.ledger._state = old
+    installation.settle()
+    record = installation.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.DETAINED
-    assert_nonces_without_gaps(house)
+    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.DETAINED
+    assert_nonces_without_gaps(installation)
 
 
-def database_file(house):
-    with house.ctx.work(reading=True) as work:
+def database_file(installation):
+    with installation.ctx.work(reading=True) as work:
         return work._session.connection().engine.url.database
 
 
-def restore_from(house, snapshot):
+def restore_from(installation, snapshot):
     """Put an older copy of the database back."""
-    with sqlite3.connect(snapshot) as source, sqlite3.connect(database_file(house)) as target:
+    with sqlite3.connect(snapshot) as source, sqlite3.connect(database_file(installation)) as target:
         source.backup(target)
 
 
-def save_to(house, snapshot):
-    with sqlite3.connect(database_file(house)) as source, sqlite3.connect(snapshot) as target:
+def save_to(installation, snapshot):
+    with sqlite3.connect(database_file(installation)) as source, sqlite3.connect(snapshot) as target:
         source.backup(target)
 
 
-def test_a_restored_database_recognises_the_roots_that_are_already_there(house, tmp_path):
-    record = house.issue_certificate()
-    seal_stored(house.ctx)
-    save_to(house, tmp_path / "old.sqlite")
-    house.settle()
-    transaction = batch_of(house, record).transaction_hash
-    restore_from(house, tmp_path / "old.sqlite")
-    assert state_of(house, record) is ProofState.SEALED
-    sent = len(house.ledger.sent)
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert batch_of(house, record).transaction_hash == transaction
-    assert len(house.ledger.sent) == sent, "nothing was sent again"
-    other = house.issue_certificate(certificateNumber="N-2")
-    house.settle()
-    assert state_of(house, other) is ProofState.FINAL
-    assert_nonces_without_gaps(house)
+def test_a_restored_database_recognises_the_roots_that_are_already_there(installation, tmp_path):
+    record = installation.issue_certificate()
+    seal_stored(installation.ctx)
+    save_to(installation, tmp_path / "old.sqlite")
+    installation.settle()
+    transaction = batch_of(installation, record).transaction_hash
+    restore_from(installation, tmp_path / "old.sqlite")
+    assert state_of(installation, record) is ProofState.SEALED
+    sent = len(installation.ledger.sent)
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert batch_of(installation, record).transaction_hash == transaction
+    assert len(installation.ledger.sent) == sent, "nothing was sent again"
+    other = installation.issue_certificate(certificateNumber="N-2")
+    installation.settle()
+    assert state_of(installation, other) is ProofState.FINAL
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_restored_database_finds_what_it_had_sent(house, tmp_path):
-    house.ledger.holding = True
-    record = house.issue_certificate()
-    run_once(house.ctx)
-    save_to(house, tmp_path / "old.sqlite")
-    house.ledger.holding = False
-    house.ledger.mine()
-    house.settle()
-    restore_from(house, tmp_path / "old.sqlite")
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert len(anchored_batches(house)) == 1
+def test_a_restored_database_finds_what_it_had_sent(installation, tmp_path):
+    installation.ledger.holding = True
+    record = installation.issue_certificate()
+    run_once(installation.ctx)
+    save_to(installation, tmp_path / "old.sqlite")
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.settle()
+    restore_from(installation, tmp_path / "old.sqlite")
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert len(anchored_batches(installation)) == 1
 
 
 # ---- 11: mined but refused
 
 
-def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_meanwhile(house):
-    house.ledger.refusing = True
-    record = house.issue_certificate()
+def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_meanwhile(installation):
+    installation.ledger.refusing = True
+    record = installation.issue_certificate()
     for _ in range(5):
-        run_once(house.ctx)
-    assert len(house.ledger.mined("anchorer")) == 1
-    with house.ctx.work(reading=True) as work:
+        run_once(installation.ctx)
+    assert len(installation.ledger.mined("anchorer")) == 1
+    with installation.ctx.work(reading=True) as work:
         assert "Refusing" in work.outbox.troubles()
-    house.ledger.refusing = False
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert_nonces_without_gaps(house)
+    installation.ledger.refusing = False
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_same(house):
+def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_same(installation):
     """Signing is the same every time: the row of the refused transaction is opened again, not refused as a double."""
-    house.with_confirmations(3)
-    house.ledger.refusing = True
-    record = house.issue_certificate()
-    run_once(house.ctx)
-    house.ledger.reorganise(1)
-    house.ledger.refusing = False
+    installation.with_confirmations(3)
+    installation.ledger.refusing = True
+    record = installation.issue_certificate()
+    run_once(installation.ctx)
+    installation.ledger.reorganise(1)
+    installation.ledger.refusing = False
     for _ in range(8):
-        run_once(house.ctx)
-        house.ledger.mine()
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert len(anchored_batches(house)) == 1
-    assert_nonces_without_gaps(house)
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert len(anchored_batches(installation)) == 1
+    assert_nonces_without_gaps(installation)
 
 
 # ---- 15: changed after sealing; 24: poison
 
 
-def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored(house):
-    record = house.issue_certificate()
-    seal_stored(house.ctx)
-    rewrite(house, record, "signed_jwt", lambda content: content + b"x")
+def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored(installation):
+    record = installation.issue_certificate()
+    seal_stored(installation.ctx)
+    rewrite(installation, record, "signed_jwt", lambda content: content + b"x")
     for _ in range(3):
-        run_once(house.ctx)
-    assert not anchored_batches(house)
-    assert "do not give its root; changed places: [0]" in batch_of(house, record).trouble
+        run_once(installation.ctx)
+    assert not anchored_batches(installation)
+    assert "do not give its root; changed places: [0]" in batch_of(installation, record).trouble
 
 
 @pytest.mark.parametrize(
@@ -392,14 +396,14 @@ def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored
         "UPDATE record SET disclosures = '{' WHERE id = :i",
     ],
 )
-def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
-    bad = house.issue_certificate(certificateNumber="N-1")
-    good = [house.issue_certificate(certificateNumber=f"N-{number}") for number in (2, 3)]
-    in_database(house, poison, i=bad.id)
-    house.settle()
-    assert {state_of(house, record) for record in good} == {ProofState.FINAL}
-    assert [call.segments.size for call in anchored_batches(house)] == [2]
-    with house.ctx.work(reading=True) as work:
+def test_a_poison_record_is_set_aside_and_the_others_go_on(installation, poison):
+    bad = installation.issue_certificate(certificateNumber="N-1")
+    good = [installation.issue_certificate(certificateNumber=f"N-{number}") for number in (2, 3)]
+    in_database(installation, poison, i=bad.id)
+    installation.settle()
+    assert {state_of(installation, record) for record in good} == {ProofState.FINAL}
+    assert [call.segments.size for call in anchored_batches(installation)] == [2]
+    with installation.ctx.work(reading=True) as work:
         assert work.batches.count_quarantined() == 1
 
 
@@ -407,110 +411,113 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(house, poison):
     ("column", "content"),
     [("signed_jwt", b"not what was signed"), ("signed_jwt", "ünreadable".encode()), ("disclosures", b"{")],
 )
-def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(house, column, content):
-    bad, good = house.issue_certificate(certificateNumber="N-1"), house.issue_certificate(certificateNumber="N-2")
-    rewrite(house, bad, column, lambda _: content)
-    house.settle()
-    assert state_of(house, good) is ProofState.FINAL
-    with house.ctx.work(reading=True) as work:
+def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(installation, column, content):
+    bad, good = (
+        installation.issue_certificate(certificateNumber="N-1"),
+        installation.issue_certificate(certificateNumber="N-2"),
+    )
+    rewrite(installation, bad, column, lambda _: content)
+    installation.settle()
+    assert state_of(installation, good) is ProofState.FINAL
+    with installation.ctx.work(reading=True) as work:
         assert work.batches.count_quarantined() == 1
 
 
-def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(house):
-    good, bad = (house.issue_certificate(certificateNumber=f"N-{number}") for number in (1, 2))
+def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(installation):
+    good, bad = (installation.issue_certificate(certificateNumber=f"N-{number}") for number in (1, 2))
 
     def meanwhile(point):
         if point == "before-seal":
-            in_database(house, "UPDATE record SET quarantined = 'looked at' WHERE id = :i", i=bad.id)
+            in_database(installation, "UPDATE record SET quarantined = 'looked at' WHERE id = :i", i=bad.id)
 
     with pytest.raises(Conflict):
-        seal_stored(replace(house.ctx, reached=meanwhile))
-    assert state_of(house, good) is ProofState.STORED
-    house.settle()
-    assert state_of(house, good) is ProofState.FINAL
-    assert [call.segments.size for call in anchored_batches(house)] == [1]
+        seal_stored(replace(installation.ctx, reached=meanwhile))
+    assert state_of(installation, good) is ProofState.STORED
+    installation.settle()
+    assert state_of(installation, good) is ProofState.FINAL
+    assert [call.segments.size for call in anchored_batches(installation)] == [1]
 
 
 # ---- 18: two workers
 
 
-def test_of_two_workers_one_has_the_turn(house):
-    second = replace(house.ctx, holder="another process")
-    record = house.issue_certificate()
-    assert acquire_lease(house.ctx)
+def test_of_two_workers_one_has_the_turn(installation):
+    second = replace(installation.ctx, holder="another process")
+    record = installation.issue_certificate()
+    assert acquire_lease(installation.ctx)
     assert not acquire_lease(second)
     assert run_once(second) is False
-    assert state_of(house, record) is ProofState.STORED
-    run_once(house.ctx)
-    assert state_of(house, record) is ProofState.FINAL
+    assert state_of(installation, record) is ProofState.STORED
+    run_once(installation.ctx)
+    assert state_of(installation, record) is ProofState.FINAL
 
 
-def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopped_at_once(house):
-    second = replace(house.ctx, holder="another process")
-    acquire_lease(house.ctx)
-    house.clock.pass_by(anchoring.LEASE_DURATION)
+def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopped_at_once(installation):
+    second = replace(installation.ctx, holder="another process")
+    acquire_lease(installation.ctx)
+    installation.clock.pass_by(anchoring.LEASE_DURATION)
     assert acquire_lease(second)
-    assert not acquire_lease(house.ctx)
+    assert not acquire_lease(installation.ctx)
     release_lease(second)
-    assert acquire_lease(house.ctx)
+    assert acquire_lease(installation.ctx)
 
 
-def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(house, monkeypatch):
+def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(installation, monkeypatch):
     monkeypatch.setattr(pipeline, "acquire_lease", lambda ctx: True)
-    second = replace(house.ctx, holder="another process")
-    house.ledger.holding = True
-    real = house.ledger.sign
+    second = replace(installation.ctx, holder="another process")
+    installation.ledger.holding = True
+    real = installation.ledger.sign
 
     def sign_while_the_other_is_at_work(call, nonce):
-        house.ledger.sign = real
+        installation.ledger.sign = real
         run_once(second)
         return real(call, nonce)
 
-    consignment = house.lodge()
-    house.ledger.sign = sign_while_the_other_is_at_work
-    run_once(house.ctx)
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
-    house.ledger.holding = False
-    house.ledger.mine()
-    house.ledger.sign = sign_while_the_other_is_at_work
-    house.settle()
-    record = house.record(consignment.id)
+    consignment = installation.lodge()
+    installation.ledger.sign = sign_while_the_other_is_at_work
+    run_once(installation.ctx)
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.ledger.sign = sign_while_the_other_is_at_work
+    installation.settle()
+    record = installation.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert house.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
-    assert len([call for call in house.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
-    assert_nonces_without_gaps(house)
+    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
+    assert len([call for call in installation.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
+    assert_nonces_without_gaps(installation)
 
 
 # ---- 19: the clock; 25: a long silence
 
 
-def test_a_clock_that_jumps_a_day_either_way_changes_nothing(house):
-    house.ledger.holding = True
-    record = house.issue_certificate()
-    run_once(house.ctx)
+def test_a_clock_that_jumps_a_day_either_way_changes_nothing(installation):
+    installation.ledger.holding = True
+    record = installation.issue_certificate()
+    run_once(installation.ctx)
     for jump in (timedelta(days=-1), timedelta(days=2)):
-        house.clock.pass_by(jump)
-        run_once(house.ctx)
-    house.ledger.holding = False
-    house.ledger.mine()
-    house.settle()
-    assert state_of(house, record) is ProofState.FINAL
-    assert len(anchored_batches(house)) == 1
-    assert_nonces_without_gaps(house)
+        installation.clock.pass_by(jump)
+        run_once(installation.ctx)
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert len(anchored_batches(installation)) == 1
+    assert_nonces_without_gaps(installation)
 
 
-def test_a_queue_that_grew_for_hours_drains_oldest_first(house, monkeypatch):
+def test_a_queue_that_grew_for_hours_drains_oldest_first(installation, monkeypatch):
     monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
-    house.ledger.down = True
+    installation.ledger.down = True
     records = []
     for number in range(12):
-        records.append(house.issue_certificate(certificateNumber=f"N-{number}"))
-        house.clock.pass_by(timedelta(minutes=10))
+        records.append(installation.issue_certificate(certificateNumber=f"N-{number}"))
+        installation.clock.pass_by(timedelta(minutes=10))
         with pytest.raises(LedgerUnavailable):
-            run_once(house.ctx)
-    house.ledger.down = False
-    house.settle()
-    assert {state_of(house, record) for record in records} == {ProofState.FINAL}
-    blocks = [batch_of(house, record).block for record in records]
+            run_once(installation.ctx)
+    installation.ledger.down = False
+    installation.settle()
+    assert {state_of(installation, record) for record in records} == {ProofState.FINAL}
+    blocks = [batch_of(installation, record).block for record in records]
     assert blocks == sorted(blocks)
-    assert_nonces_without_gaps(house)
+    assert_nonces_without_gaps(installation)

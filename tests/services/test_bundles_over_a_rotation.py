@@ -26,65 +26,65 @@ class WholeSeconds:
 
 
 @pytest.fixture(autouse=True)
-def blocks_in_whole_seconds(house):
-    house.ledger.clock = WholeSeconds(house.clock)
+def blocks_in_whole_seconds(installation):
+    installation.ledger.clock = WholeSeconds(installation.clock)
 
 
-def file_of(house, record):
-    return bundles.text(bundle_of(house.ctx, house.record(record.id))).encode()
+def file_of(installation, record):
+    return bundles.text(bundle_of(installation.ctx, installation.record(record.id))).encode()
 
 
-def rotate(house):
-    keys.rotate(house.ctx, house.authority, house.chamber.organisation.id)
-    house.clock.pass_by(timedelta(seconds=2))
-    house.settle()
-    house.clock.pass_by(timedelta(seconds=2))
+def rotate(installation):
+    keys.rotate(installation.ctx, installation.authority, installation.chamber.organisation.id)
+    installation.clock.pass_by(timedelta(seconds=2))
+    installation.settle()
+    installation.clock.pass_by(timedelta(seconds=2))
 
 
-def settled(house, **changes):
-    record = house.issue_certificate(**changes)
-    house.settle()
+def settled(installation, **changes):
+    record = installation.issue_certificate(**changes)
+    installation.settle()
     return record
 
 
-def by_the_ledger(house, content):
-    return verdict_on_bundle(house.ctx, strict_json.loads(content)).conclusion
+def by_the_ledger(installation, content):
+    return verdict_on_bundle(installation.ctx, strict_json.loads(content)).conclusion
 
 
-def by_its_snapshot(house, content):
-    moment = house.ctx.now()
+def by_its_snapshot(installation, content):
+    moment = installation.ctx.now()
     read = bundle_verification.read(content, moment)
     assert not isinstance(read, Verdict), read
-    source = bundle_verification.facts_by_snapshot(read, trust_of(house.ctx, "Operator"), moment, DAY)
+    source = bundle_verification.snapshot_facts(read, trust_of(installation.ctx, "Operator"), moment, DAY)
     return bundle_verification.verdict_on(read, source, moment)
 
 
-def test_bundle_from_before_a_rotation_is_still_valid(house):
-    content = file_of(house, settled(house))
-    rotate(house)
-    assert by_the_ledger(house, content) is Conclusion.VALID
-    assert by_its_snapshot(house, content).conclusion is Conclusion.VALID
+def test_bundle_from_before_a_rotation_is_still_valid(installation):
+    content = file_of(installation, settled(installation))
+    rotate(installation)
+    assert by_the_ledger(installation, content) is Conclusion.VALID
+    assert by_its_snapshot(installation, content).conclusion is Conclusion.VALID
 
 
-def test_bundle_after_rotation_of_earlier_record_is_valid(house):
-    record = settled(house)
-    before = file_of(house, record)
-    rotate(house)
-    after = file_of(house, record)
+def test_bundle_after_rotation_of_earlier_record_is_valid(installation):
+    record = settled(installation)
+    before = file_of(installation, record)
+    rotate(installation)
+    after = file_of(installation, record)
     assert after != before
-    assert by_the_ledger(house, after) is Conclusion.VALID
-    assert by_its_snapshot(house, after).conclusion is Conclusion.VALID
+    assert by_the_ledger(installation, after) is Conclusion.VALID
+    assert by_its_snapshot(installation, after).conclusion is Conclusion.VALID
 
 
-def test_bundle_of_old_keys_later_record_is_invalid(house):
-    with house.ctx.work(reading=True) as work:
-        old = work.keys.active(house.chamber.organisation)
-    rotate(house)
-    with house.ctx.work() as work:  # a thief who kept a copy of the old key
-        new = work.keys.active(house.chamber.organisation)
+def test_bundle_of_old_keys_later_record_is_invalid(installation):
+    with installation.ctx.work(reading=True) as work:
+        old = work.keys.active(installation.chamber.organisation)
+    rotate(installation)
+    with installation.ctx.work() as work:  # a thief who kept a copy of the old key
+        new = work.keys.active(installation.chamber.organisation)
         kept = work.keys.find(old.thumbprint)
         new.is_active, kept.is_active, kept.successor = False, True, None
         work.commit()
-    content = file_of(house, settled(house, certificateNumber="LATE-1"))
-    assert by_the_ledger(house, content) is Conclusion.INVALID
-    assert by_its_snapshot(house, content).conclusion is Conclusion.INVALID
+    content = file_of(installation, settled(installation, certificateNumber="LATE-1"))
+    assert by_the_ledger(installation, content) is Conclusion.INVALID
+    assert by_its_snapshot(installation, content).conclusion is Conclusion.INVALID

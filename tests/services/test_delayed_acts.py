@@ -15,29 +15,31 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def careful(house):
+def careful(installation):
     """A ledger that wants a day's notice."""
-    house.ledger._state.delay = DAY
-    return house
+    installation.ledger._state.delay = DAY
+    return installation
 
 
-def asked(house):
-    return accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=[94])
+def asked(installation):
+    return accreditation.accredit(
+        installation.ctx, installation.authority, installation.chamber.organisation.id, chapters=[94]
+    )
 
 
-def chapters(house):
-    with house.ctx.work(reading=True) as work:
-        key = work.keys.active(house.chamber.organisation).thumbprint
-    return house.ledger.accreditation(bytes.fromhex(key)).chapters
+def chapters(installation):
+    with installation.ctx.work(reading=True) as work:
+        key = work.keys.active(installation.chamber.organisation).thumbprint
+    return installation.ledger.accreditation(bytes.fromhex(key)).chapters
 
 
-def kept(house, change):
-    with house.ctx.work(reading=True) as work:
+def kept(installation, change):
+    with installation.ctx.work(reading=True) as work:
         return work.accreditation_changes.get(change.id)
 
 
-def changes(house):
-    return [type(change) for _, change in house.ledger.mined("authority")]
+def changes(installation):
+    return [type(change) for _, change in installation.ledger.mined("authority")]
 
 
 def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
@@ -59,7 +61,7 @@ def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
     careful.clock.pass_by(timedelta(minutes=2))
     careful.settle()
     assert chapters(careful) == 1 << 94
-    assert changes(careful).count(Accredit) == 6, "five of the house, and this one"
+    assert changes(careful).count(Accredit) == 6, "five of the installation, and this one"
 
 
 def test_the_guardian_cancels_what_was_announced(careful):

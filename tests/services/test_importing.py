@@ -42,210 +42,216 @@ def invoice_fields(**changes):
     return {"invoiceNumber": "INV-1", "issueDate": "2026-03-01", **parties, **money} | changes
 
 
-def bring(house, *files, issuers=(), **given):
-    plan = importing.plan(house.ctx, house.merchant, files, issuers, given)
-    return importing.store(house.ctx, plan) if plan.is_ready else plan
+def bring(installation, *files, issuers=(), **given):
+    plan = importing.plan(installation.ctx, installation.merchant, files, issuers, given)
+    return importing.store(installation.ctx, plan) if plan.is_ready else plan
 
 
 def blocked(plan):
     return [(note.row, note.code) for file in plan.files for note in file.notes if note.severity.blocks]
 
 
-def references(house):
-    with house.ctx.work(reading=True) as work:
-        return {c.reference for c in work.consignments.search(house.merchant.organisation, limit=5000)}
+def references(installation):
+    with installation.ctx.work(reading=True) as work:
+        return {c.reference for c in work.consignments.search(installation.merchant.organisation, limit=5000)}
 
 
-def records(house):
-    with house.ctx.work(reading=True) as work:
-        return list(work.records.of(house.merchant.organisation))
+def records(installation):
+    with installation.ctx.work(reading=True) as work:
+        return list(work.records.of(installation.merchant.organisation))
 
 
-def requests(house):
-    with house.ctx.work(reading=True) as work:
-        return list(work.requests.search(merchant=house.merchant.organisation, state=RequestState.WAITING))
+def requests(installation):
+    with installation.ctx.work(reading=True) as work:
+        return list(work.requests.search(merchant=installation.merchant.organisation, state=RequestState.WAITING))
 
 
 # Who
 
 
-def test_only_a_merchant_s_person_imports(house):
-    assert importing.importer(house.ctx, " Merchant@X.org ").organisation.name == "Morning Star Trading Co., Ltd."
+def test_only_a_merchant_s_person_imports(installation):
+    assert (
+        importing.importer(installation.ctx, " Merchant@X.org ").organisation.name == "Morning Star Trading Co., Ltd."
+    )
     with pytest.raises(NotFound):
-        importing.importer(house.ctx, "nobody@x.org")
+        importing.importer(installation.ctx, "nobody@x.org")
     with pytest.raises(NotAllowed):
-        importing.importer(house.ctx, "officer@x.org")
+        importing.importer(installation.ctx, "officer@x.org")
 
 
 # Tables
 
 
-def test_a_table_s_consignments_are_lodged(house):
-    done = bring(house, table(row("MS-1"), row("MS-2"), row("MS-1", gname="Flask", gcode="961700")))
+def test_a_table_s_consignments_are_lodged(installation):
+    done = bring(installation, table(row("MS-1"), row("MS-2"), row("MS-1", gname="Flask", gcode="961700")))
     assert [stored.reference for stored in done.files[0].stored] == ["MS-1", "MS-2"]
-    declaration = house.consignment(done.files[0].stored[0].id).record.document
+    declaration = installation.consignment(done.files[0].stored[0].id).record.document
     assert [item.description for item in declaration.items] == ["Lamp", "Flask"]
     assert declaration.merchant.name == "Morning Star Trading Co., Ltd."
-    house.settle()
+    installation.settle()
 
 
-def test_a_half_bad_table_stores_nothing(house):
-    plan = bring(house, table(row("MS-1"), row("MS-2", qty="x"), row("MS-3")))
+def test_a_half_bad_table_stores_nothing(installation):
+    plan = bring(installation, table(row("MS-1"), row("MS-2", qty="x"), row("MS-3")))
     assert blocked(plan) == [(3, "unusable-cell")]
-    assert references(house) == set()
+    assert references(installation) == set()
 
 
-def test_table_imported_twice_is_refused_at_each_declaration(house):
-    bring(house, table(row("MS-1"), row("MS-2")))
-    plan = bring(house, table(row("MS-0"), row("MS-1"), row("MS-2")))
+def test_table_imported_twice_is_refused_at_each_declaration(installation):
+    bring(installation, table(row("MS-1"), row("MS-2")))
+    plan = bring(installation, table(row("MS-0"), row("MS-1"), row("MS-2")))
     assert blocked(plan) == [(3, "lodged-before"), (4, "lodged-before")]
-    assert references(house) == {"MS-1", "MS-2"}
+    assert references(installation) == {"MS-1", "MS-2"}
 
 
-def test_reference_in_two_files_at_once_is_refused(house):
-    plan = bring(house, table(row("MS-1"), name="a.csv"), table(row("MS-2"), row("MS-1"), name="b.csv"))
+def test_reference_in_two_files_at_once_is_refused(installation):
+    plan = bring(installation, table(row("MS-1"), name="a.csv"), table(row("MS-2"), row("MS-1"), name="b.csv"))
     assert blocked(plan) == [(3, "twice-given")]
-    assert references(house) == set()
+    assert references(installation) == set()
 
 
-def test_one_bad_file_keeps_the_good_ones_out(house):
-    plan = bring(house, table(row("MS-1")), Given("x.pdf", b"%PDF-1.7"))
+def test_one_bad_file_keeps_the_good_ones_out(installation):
+    plan = bring(installation, table(row("MS-1")), Given("x.pdf", b"%PDF-1.7"))
     assert blocked(plan) == [(None, "pdf")]
-    assert references(house) == set()
+    assert references(installation) == set()
 
 
-def test_declaration_relies_on_the_records_its_table_names(house):
-    certificate = house.issue_certificate()
+def test_declaration_relies_on_the_records_its_table_names(installation):
+    certificate = installation.issue_certificate()
     header = f"{HEADER},records"
-    done = bring(house, table(f"{row('MS-1')},{certificate.id}", header=header))
-    assert [paper.record.id for paper in house.consignment(done.files[0].stored[0].id).papers] == [certificate.id]
+    done = bring(installation, table(f"{row('MS-1')},{certificate.id}", header=header))
+    assert [paper.record.id for paper in installation.consignment(done.files[0].stored[0].id).papers] == [
+        certificate.id
+    ]
 
 
-def test_somebody_elses_record_is_told_at_its_row(house):
-    plan = bring(house, table(row("MS-0") + ",", f"{row('MS-1')},11111111-1111", header=f"{HEADER},records"))
+def test_somebody_elses_record_is_told_at_its_row(installation):
+    plan = bring(installation, table(row("MS-0") + ",", f"{row('MS-1')},11111111-1111", header=f"{HEADER},records"))
     notes = [note for note in plan.files[0].notes if note.severity is Severity.WRONG]
     assert [(note.row, note.where) for note in notes] == [(3, "records")]
 
 
-def test_future_arrival_is_told_at_its_row(house):
-    plan = bring(house, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"))
+def test_future_arrival_is_told_at_its_row(installation):
+    plan = bring(installation, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"))
     assert [(n.row, n.where) for n in plan.files[0].notes if n.severity is Severity.WRONG] == [(2, "arrivalDateTime")]
 
 
-def test_somebody_quicker_makes_the_whole_import_fail(house):
-    plan = importing.plan(house.ctx, house.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
-    declarations.lodge(house.ctx, house.merchant, lodgement_fields(declarationReference="MS-2"))
+def test_somebody_quicker_makes_the_whole_import_fail(installation):
+    plan = importing.plan(installation.ctx, installation.merchant, [table(row("MS-1"), row("MS-2"))], [], {})
+    declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(declarationReference="MS-2"))
     with pytest.raises(Conflict):
-        importing.store(house.ctx, plan)
-    assert references(house) == {"MS-2"}
+        importing.store(installation.ctx, plan)
+    assert references(installation) == {"MS-2"}
 
 
 @pytest.mark.slow
-def test_two_thousand_rows_are_lodged_at_once(house):
+def test_two_thousand_rows_are_lodged_at_once(installation):
     content = table(*(row(f"MS-{place:05d}") for place in range(2000)))
-    done = bring(house, content)
+    done = bring(installation, content)
     assert len(done.files[0].stored) == 2000
 
 
-def test_rows_beyond_one_unit_of_work_are_refused(house):
+def test_rows_beyond_one_unit_of_work_are_refused(installation):
     files = [table(*(row(f"{name}-{place}") for place in range(2500)), name=name) for name in "ab"]
     with pytest.raises(TooMuch):
-        importing.plan(house.ctx, house.merchant, files, [], {})
+        importing.plan(installation.ctx, installation.merchant, files, [], {})
 
 
 # Documents
 
 
-def test_certificate_becomes_a_statement_before_the_chamber(house):
-    done = bring(house, own("certificate-of-origin", certificate_fields()), issuers=["zhejiang CHAMBER"])
-    record = house.record(done.files[0].stored[0].id)
+def test_certificate_becomes_a_statement_before_the_chamber(installation):
+    done = bring(installation, own("certificate-of-origin", certificate_fields()), issuers=["zhejiang CHAMBER"])
+    record = installation.record(done.files[0].stored[0].id)
     assert record.assurance is Assurance.STATED
-    assert [(r.statement.id, r.issuer.name) for r in requests(house)] == [(record.id, "Zhejiang Chamber")]
+    assert [(r.statement.id, r.issuer.name) for r in requests(installation)] == [(record.id, "Zhejiang Chamber")]
 
 
-def test_each_kind_goes_to_its_own_issuer(house):
+def test_each_kind_goes_to_its_own_issuer(installation):
     certificate = own("certificate-of-origin", certificate_fields())
     report = own("inspection-report", report_fields())
-    bring(house, certificate, report, issuers=["Qiantang Laboratory", house.other_chamber.organisation.id])
-    assert {(r.statement.kind, r.issuer.name) for r in requests(house)} == {
+    bring(
+        installation, certificate, report, issuers=["Qiantang Laboratory", installation.other_chamber.organisation.id]
+    )
+    assert {(r.statement.kind, r.issuer.name) for r in requests(installation)} == {
         (Kind.CERTIFICATE_OF_ORIGIN, "Jiangsu Chamber"),
         (Kind.INSPECTION_REPORT, "Qiantang Laboratory"),
     }
 
 
-def test_a_certificate_without_an_issuer_lacks_one(house):
-    plan = bring(house, own("certificate-of-origin", certificate_fields()), issuers=["Qiantang Laboratory"])
+def test_a_certificate_without_an_issuer_lacks_one(installation):
+    plan = bring(installation, own("certificate-of-origin", certificate_fields()), issuers=["Qiantang Laboratory"])
     assert blocked(plan) == [(None, "lacking-issuer")]
-    assert records(house) == []
+    assert records(installation) == []
 
 
-def test_unregistered_issuer_is_named_with_the_registered_ones(house):
+def test_unregistered_issuer_is_named_with_the_registered_ones(installation):
     with pytest.raises(UnknownIssuer, match="Zhejiang Chamber"):
-        bring(house, own("certificate-of-origin", certificate_fields()), issuers=["Zhejiang"])
+        bring(installation, own("certificate-of-origin", certificate_fields()), issuers=["Zhejiang"])
 
 
-def test_document_lacking_a_field_waits_until_given(house):
+def test_document_lacking_a_field_waits_until_given(installation):
     fields = certificate_fields()
     del fields["quantity"]
     document = own("certificate-of-origin", fields)
-    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "lacking")]
-    assert requests(house) == []
-    done = bring(house, document, issuers=["Zhejiang Chamber"], quantity="500")
-    assert house.record(done.files[0].stored[0].id).fields["quantity"] == "500"
+    assert blocked(bring(installation, document, issuers=["Zhejiang Chamber"])) == [(None, "lacking")]
+    assert requests(installation) == []
+    done = bring(installation, document, issuers=["Zhejiang Chamber"], quantity="500")
+    assert installation.record(done.files[0].stored[0].id).fields["quantity"] == "500"
 
 
-def test_another_exporters_certificate_is_stored_with_a_warning(house):
+def test_another_exporters_certificate_is_stored_with_a_warning(installation):
     fields = certificate_fields(exporter={"name": "Noon Star Ltd"})
-    done = bring(house, own("certificate-of-origin", fields), issuers=["Zhejiang Chamber"])
+    done = bring(installation, own("certificate-of-origin", fields), issuers=["Zhejiang Chamber"])
     assert "other-party" in {note.code for note in done.files[0].notes}
     assert done.files[0].stored
 
 
-def test_the_same_statement_does_not_wait_twice(house):
+def test_the_same_statement_does_not_wait_twice(installation):
     document = own("certificate-of-origin", certificate_fields())
-    bring(house, document, issuers=["Zhejiang Chamber"])
-    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "stated-before")]
-    assert len(requests(house)) == 1
+    bring(installation, document, issuers=["Zhejiang Chamber"])
+    assert blocked(bring(installation, document, issuers=["Zhejiang Chamber"])) == [(None, "stated-before")]
+    assert len(requests(installation)) == 1
 
 
-def test_an_attachment_that_was_never_uploaded_is_told(house):
+def test_an_attachment_that_was_never_uploaded_is_told(installation):
     attachment = {"fileName": "a.pdf", "size": 3, "sha256": "0" * 64}
     document = own("certificate-of-origin", certificate_fields(attachments=[attachment]))
-    assert blocked(bring(house, document, issuers=["Zhejiang Chamber"])) == [(None, "no-such-file")]
+    assert blocked(bring(installation, document, issuers=["Zhejiang Chamber"])) == [(None, "no-such-file")]
 
 
-def test_the_merchant_s_own_invoice_is_issued_once(house):
+def test_the_merchant_s_own_invoice_is_issued_once(installation):
     document = own("invoice", invoice_fields())
-    done = bring(house, document)
-    assert house.record(done.files[0].stored[0].id).assurance is Assurance.ISSUED
-    assert blocked(bring(house, document)) == [(None, "number-taken")]
+    done = bring(installation, document)
+    assert installation.record(done.files[0].stored[0].id).assurance is Assurance.ISSUED
+    assert blocked(bring(installation, document)) == [(None, "number-taken")]
 
 
-def test_somebody_elses_invoice_is_not_signed(house):
-    plan = bring(house, own("invoice", invoice_fields(seller={"name": "Evening Star Trading Co., Ltd."})))
+def test_somebody_elses_invoice_is_not_signed(installation):
+    plan = bring(installation, own("invoice", invoice_fields(seller={"name": "Evening Star Trading Co., Ltd."})))
     assert blocked(plan) == [(None, "not-your-invoice")]
-    assert records(house) == []
+    assert records(installation) == []
 
 
-def test_own_declaration_is_lodged_once_then_refused(house):
+def test_own_declaration_is_lodged_once_then_refused(installation):
     document = own("declaration", {**lodgement_fields(), "packageQuantity": 2})
-    done = bring(house, document)
-    assert house.consignment(done.files[0].stored[0].id).merchant.id == house.merchant.organisation.id
-    assert blocked(bring(house, document)) == [(None, "lodged-before")]
+    done = bring(installation, document)
+    assert installation.consignment(done.files[0].stored[0].id).merchant.id == installation.merchant.organisation.id
+    assert blocked(bring(installation, document)) == [(None, "lodged-before")]
 
 
-def test_documents_and_tables_are_stored_together_or_not(house):
+def test_documents_and_tables_are_stored_together_or_not(installation):
     good = own("certificate-of-origin", certificate_fields())
-    assert blocked(bring(house, good, table(row("MS-1", qty="")), issuers=["Zhejiang Chamber"]))
-    assert requests(house) == []
-    bring(house, good, table(row("MS-1")), issuers=["Zhejiang Chamber"])
-    assert len(requests(house)) == 1
-    assert references(house) == {"MS-1"}
+    assert blocked(bring(installation, good, table(row("MS-1", qty="")), issuers=["Zhejiang Chamber"]))
+    assert requests(installation) == []
+    bring(installation, good, table(row("MS-1")), issuers=["Zhejiang Chamber"])
+    assert len(requests(installation)) == 1
+    assert references(installation) == {"MS-1"}
 
 
 @pytest.mark.parametrize("text", ['{"kind": "a", "kind": "b"}', '{"a": NaN}', "[" * 70])
-def test_hostile_json_is_told_and_kept_out(house, text):
-    assert blocked(bring(house, Given("x", text.encode()))) == [(None, "malformed-json")]
+def test_hostile_json_is_told_and_kept_out(installation, text):
+    assert blocked(bring(installation, Given("x", text.encode()))) == [(None, "malformed-json")]
 
 
 # Credentials secured as SD-JWT
@@ -259,74 +265,74 @@ def told(plan, code):
     return [note for file in plan.files for note in file.notes if note.code == code]
 
 
-def test_chambers_record_becomes_merchants_statement_naming_its_signer(house):
-    record = house.issue_certificate()
-    done = bring(house, presented(record), issuers=["Zhejiang Chamber"])
+def test_chambers_record_becomes_merchants_statement_naming_its_signer(installation):
+    record = installation.issue_certificate()
+    done = bring(installation, presented(record), issuers=["Zhejiang Chamber"])
     assert blocked(done) == []
     assert [note.values["value"] for note in told(done, "sd-signer")] == ["Zhejiang Chamber"]
-    statement = house.record(done.files[0].stored[0].id)
+    statement = installation.record(done.files[0].stored[0].id)
     assert (statement.fields, statement.assurance) == (record.fields, Assurance.STATED)
-    house.settle()
+    installation.settle()
 
 
-def test_record_shown_in_part_is_completed_or_refused(house):
-    record = house.issue_certificate()
+def test_record_shown_in_part_is_completed_or_refused(installation):
+    record = installation.issue_certificate()
     shown = presented(record, *(name for name in record.fields if name != "quantity"))
-    assert blocked(bring(house, shown, issuers=["Zhejiang Chamber"])) == [(None, "lacking-withheld")]
-    assert requests(house) == []
-    done = bring(house, shown, issuers=["Zhejiang Chamber"], quantity="500")
-    assert house.record(done.files[0].stored[0].id).fields == record.fields
-    house.settle()
+    assert blocked(bring(installation, shown, issuers=["Zhejiang Chamber"])) == [(None, "lacking-withheld")]
+    assert requests(installation) == []
+    done = bring(installation, shown, issuers=["Zhejiang Chamber"], quantity="500")
+    assert installation.record(done.files[0].stored[0].id).fields == record.fields
+    installation.settle()
 
 
-def test_a_key_in_wrong_hands_is_told(house):
-    record = house.issue_certificate()
-    with house.ctx.work() as work:
-        key = work.keys.active(house.chamber.organisation)
-        work.keys.find(key.thumbprint).compromised_since = house.ctx.now()
+def test_a_key_in_wrong_hands_is_told(installation):
+    record = installation.issue_certificate()
+    with installation.ctx.work() as work:
+        key = work.keys.active(installation.chamber.organisation)
+        work.keys.find(key.thumbprint).compromised_since = installation.ctx.now()
         work.commit()
-    assert told(bring(house, presented(record)), "sd-signer-robbed")
+    assert told(bring(installation, presented(record)), "sd-signer-robbed")
 
 
-def test_an_altered_credential_is_told_and_kept_out(house):
-    record = house.issue_certificate()
+def test_an_altered_credential_is_told_and_kept_out(installation):
+    record = installation.issue_certificate()
     jwt, first, *others = presented(record).content.decode().split("~")
     altered = Given("x", "~".join([jwt, first[:-4] + "AAAA", *others]).encode())
-    assert blocked(bring(house, altered, issuers=["Zhejiang Chamber"])) == [(None, "sd-disclosure")]
-    assert requests(house) == []
+    assert blocked(bring(installation, altered, issuers=["Zhejiang Chamber"])) == [(None, "sd-disclosure")]
+    assert requests(installation) == []
 
 
 # One unit of work
 
 
-def test_failure_at_the_end_undoes_what_went_before(house):
+def test_failure_at_the_end_undoes_what_went_before(installation):
     def lodge_and_fail():
-        with joined(house.ctx) as inside:
-            declarations.lodge(inside, house.merchant, lodgement_fields(declarationReference="MS-1"))
+        with joined(installation.ctx) as inside:
+            declarations.lodge(inside, installation.merchant, lodgement_fields(declarationReference="MS-1"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         lodge_and_fail()
-    assert references(house) == set()
+    assert references(installation) == set()
 
 
 # Every kind, new ones too
 
 
 @pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is None])
-def test_own_document_of_any_kind_comes_in(house, kind):
+def test_own_document_of_any_kind_comes_in(installation, kind):
     stated, issuers = KINDS[kind], []
     if stated.signing is Signing.CERTIFIED:
-        issuers = [somebody(house, min(stated.signed_by)).organisation.name]
+        issuers = [somebody(installation, min(stated.signed_by)).organisation.name]
     fields = lodgement_fields() if stated.signing is Signing.LODGED else FIELDS[kind]()
     fields = {"packageQuantity": 1} | fields if stated.signing is Signing.LODGED else fields
     if stated.signing is Signing.CERTIFIED:
         fields = {name: value for name, value in fields.items() if name != stated.number_field}
-    plan = bring(house, own(kind.slug, fields), issuers=issuers)
+    plan = bring(installation, own(kind.slug, fields), issuers=issuers)
     assert blocked(plan) == []
     assert [one.kind for file in plan.files for one in file.stored] == [kind]
 
 
 @pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
-def test_own_document_of_another_kind_is_refused(house, kind):
-    assert blocked(bring(house, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]
+def test_own_document_of_another_kind_is_refused(installation, kind):
+    assert blocked(bring(installation, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]

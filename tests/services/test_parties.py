@@ -9,7 +9,14 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.domain.verdict import Conclusion, Unknown
 from backend.services import accreditation
-from backend.services.organisations import Credentials, OrganisationProfile, bearer, join, register, sign_in
+from backend.services.organisations import (
+    Credentials,
+    OrganisationProfile,
+    bearer,
+    register,
+    register_by_authority,
+    sign_in,
+)
 from backend.services.verification import verdict_on
 
 
@@ -20,14 +27,14 @@ def newcomer(email="new@x.org", role=Role.CHAMBER):
 # Joining and signing in
 
 
-def test_first_person_signs_in_with_credentials_shown_once(house):
-    joined = register(house.ctx, house.authority, newcomer())
-    assert sign_in(house.ctx, "new@x.org", joined.password).id == joined.person.id
-    assert bearer(house.ctx, joined.token).id == joined.person.id
+def test_first_person_signs_in_with_credentials_shown_once(installation):
+    joined = register_by_authority(installation.ctx, installation.authority, newcomer())
+    assert sign_in(installation.ctx, "new@x.org", joined.password).id == joined.person.id
+    assert bearer(installation.ctx, joined.token).id == joined.person.id
 
 
-def test_secrets_are_kept_only_as_hashes(house, tmp_path):
-    joined = join(house.ctx, newcomer(), Credentials("the-password-itself", "pp_the-token-itself"))
+def test_secrets_are_kept_only_as_hashes(installation, tmp_path):
+    joined = register(installation.ctx, newcomer(), Credentials("the-password-itself", "pp_the-token-itself"))
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("db.sqlite*"))
     assert joined.person.email.encode() in stored
     assert b"the-password-itself" not in stored
@@ -35,25 +42,25 @@ def test_secrets_are_kept_only_as_hashes(house, tmp_path):
 
 
 @pytest.mark.parametrize("who", ["merchant", "chamber", "laboratory", "officer"])
-def test_only_the_authority_registers(house, who):
+def test_only_the_authority_registers(installation, who):
     with pytest.raises(NotAllowed):
-        register(house.ctx, house.people[who], newcomer())
+        register_by_authority(installation.ctx, installation.people[who], newcomer())
 
 
 @pytest.mark.parametrize("email", ["MERCHANT@X.ORG", " merchant@x.org ", "merchant@x.org"])
-def test_address_written_differently_is_not_used_twice(house, email):
+def test_address_written_differently_is_not_used_twice(installation, email):
     with pytest.raises(Conflict):
-        join(house.ctx, newcomer(email))
+        register(installation.ctx, newcomer(email))
 
 
 @pytest.mark.parametrize("email", ["", "x", "a b@x.org", "a@x\n.org"])
-def test_an_address_must_be_one(house, email):
+def test_an_address_must_be_one(installation, email):
     with pytest.raises(Invalid):
-        join(house.ctx, newcomer(email))
+        register(installation.ctx, newcomer(email))
 
 
-def test_wrong_password_or_address_does_not_sign_in(house):
-    joined = join(house.ctx, newcomer())
+def test_wrong_password_or_address_does_not_sign_in(installation):
+    joined = register(installation.ctx, newcomer())
     for email, password in [
         ("new@x.org", "wrong"),
         ("new@x.org", ""),
@@ -62,42 +69,44 @@ def test_wrong_password_or_address_does_not_sign_in(house):
         ("new@x.org' OR '1'='1", joined.password),
         ("new@x.org", joined.token),
     ]:
-        assert sign_in(house.ctx, email, password) is None
+        assert sign_in(installation.ctx, email, password) is None
 
 
-def test_unknown_address_costs_as_much_as_wrong_password(house):
-    before = house.passwords.checked
-    sign_in(house.ctx, "merchant@x.org", "wrong")
-    known = house.passwords.checked - before
-    sign_in(house.ctx, "nobody@x.org", "wrong")
-    assert house.passwords.checked - before == 2 * known
+def test_unknown_address_costs_as_much_as_wrong_password(installation):
+    before = installation.passwords.checked
+    sign_in(installation.ctx, "merchant@x.org", "wrong")
+    known = installation.passwords.checked - before
+    sign_in(installation.ctx, "nobody@x.org", "wrong")
+    assert installation.passwords.checked - before == 2 * known
 
 
 @pytest.mark.parametrize("token", ["", "pp_", "x" * 10_000, "' OR 1=1 --", "é"])
-def test_a_made_up_token_is_nobodys(house, token):
-    assert bearer(house.ctx, token) is None
+def test_a_made_up_token_is_nobodys(installation, token):
+    assert bearer(installation.ctx, token) is None
 
 
-def test_who_was_put_out_is_out(house):
-    joined = join(house.ctx, newcomer())
-    with house.ctx.work() as work:
+def test_who_was_put_out_is_out(installation):
+    joined = register(installation.ctx, newcomer())
+    with installation.ctx.work() as work:
         work.persons.find(joined.person.id).is_active = False
         work.commit()
-    assert sign_in(house.ctx, "new@x.org", joined.password) is None
-    assert bearer(house.ctx, joined.token) is None
+    assert sign_in(installation.ctx, "new@x.org", joined.password) is None
+    assert bearer(installation.ctx, joined.token) is None
 
 
 # Accrediting
 
 
-def standing(house, who):
-    organisation = house.people[who].organisation.id
-    return next(one for one in accreditation.standings(house.ctx) if one.organisation.id == organisation)
+def standing(installation, who):
+    organisation = installation.people[who].organisation.id
+    return next(one for one in accreditation.standings(installation.ctx) if one.organisation.id == organisation)
 
 
-def test_a_newcomer_is_accredited_for_nothing(house):
-    joined = join(house.ctx, newcomer())
-    found = next(one for one in accreditation.standings(house.ctx) if one.organisation.id == joined.organisation.id)
+def test_a_newcomer_is_accredited_for_nothing(installation):
+    joined = register(installation.ctx, newcomer())
+    found = next(
+        one for one in accreditation.standings(installation.ctx) if one.organisation.id == joined.organisation.id
+    )
     assert found.accreditation is None
     assert not found.pending
 
@@ -110,46 +119,55 @@ def test_a_newcomer_is_accredited_for_nothing(house):
         ("merchant", [Kind(number) for number in range(3, 8)]),
     ],
 )
-def test_each_is_accredited_for_what_its_role_issues(house, who, kinds):
-    held = standing(house, who).accreditation
+def test_each_is_accredited_for_what_its_role_issues(installation, who, kinds):
+    held = standing(installation, who).accreditation
     assert [kind for kind in Kind if held.covers_kind(kind)] == kinds
     assert held.covers_chapter(94)
 
 
 @pytest.mark.parametrize("who", ["merchant", "chamber", "laboratory", "officer"])
-def test_only_the_authority_acts_on_accreditations(house, who):
-    actor, target = house.people[who], house.chamber.organisation.id
+def test_only_the_authority_acts_on_accreditations(installation, who):
+    actor, target = installation.people[who], installation.chamber.organisation.id
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         with pytest.raises(NotAllowed):
-            act(house.ctx, actor, target)
+            act(installation.ctx, actor, target)
 
 
-def test_refused_act_does_not_reveal_who_takes_part(house):
+def test_refused_act_does_not_reveal_who_takes_part(installation):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
-        for target in (house.chamber.organisation.id, house.officer.organisation.id, "nobody"):
+        for target in (installation.chamber.organisation.id, installation.officer.organisation.id, "nobody"):
             with pytest.raises(NotAllowed):
-                act(house.ctx, house.merchant, target)
+                act(installation.ctx, installation.merchant, target)
 
 
-def test_chapters_limit_an_accreditation(house):
-    accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=[61, 62])
-    house.settle()
-    lamp, shirt = house.issue_certificate(), house.issue_certificate(certificateNumber="2", hsCode="610910")
-    house.settle()
-    assert verdict_on(house.ctx, house.record(lamp.id)).conclusion is Conclusion.INVALID
-    assert verdict_on(house.ctx, house.record(shirt.id)).conclusion is Conclusion.VALID
+def test_chapters_limit_an_accreditation(installation):
+    accreditation.accredit(
+        installation.ctx, installation.authority, installation.chamber.organisation.id, chapters=[61, 62]
+    )
+    installation.settle()
+    lamp, shirt = (
+        installation.issue_certificate(),
+        installation.issue_certificate(certificateNumber="2", hsCode="610910"),
+    )
+    installation.settle()
+    assert verdict_on(installation.ctx, installation.record(lamp.id)).conclusion is Conclusion.INVALID
+    assert verdict_on(installation.ctx, installation.record(shirt.id)).conclusion is Conclusion.VALID
 
 
 @pytest.mark.parametrize("chapters", [[], [0], [98], [-1], [1, 100]], ids=str)
-def test_chapters_run_from_1_to_97(house, chapters):
+def test_chapters_run_from_1_to_97(installation, chapters):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, chapters=chapters)
+        accreditation.accredit(
+            installation.ctx, installation.authority, installation.chamber.organisation.id, chapters=chapters
+        )
 
 
-def test_an_accreditation_cannot_end_before_it_begins(house):
-    now = house.clock.time
+def test_an_accreditation_cannot_end_before_it_begins(installation):
+    now = installation.clock.time
     with pytest.raises(Invalid):
-        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, None, now, now)
+        accreditation.accredit(
+            installation.ctx, installation.authority, installation.chamber.organisation.id, None, now, now
+        )
 
 
 @pytest.mark.parametrize(
@@ -161,57 +179,59 @@ def test_an_accreditation_cannot_end_before_it_begins(house):
     ],
     ids=["the end of time", "before 1970", "year 1"],
 )
-def test_period_beyond_the_ledgers_range_is_refused_immediately(house, start, end):
+def test_period_beyond_the_ledgers_range_is_refused_immediately(installation, start, end):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.ctx, house.authority, house.chamber.organisation.id, None, start, end)
+        accreditation.accredit(
+            installation.ctx, installation.authority, installation.chamber.organisation.id, None, start, end
+        )
 
 
-def test_suspension_beyond_the_ledgers_range_is_refused_immediately(house):
+def test_suspension_beyond_the_ledgers_range_is_refused_immediately(installation):
     for since in (datetime(1960, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)):
         with pytest.raises(Invalid):
-            accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, since)
+            accreditation.suspend(installation.ctx, installation.authority, installation.chamber.organisation.id, since)
 
 
 @pytest.mark.parametrize("who", ["officer", "authority"])
-def test_who_issues_nothing_is_not_accredited(house, who):
+def test_who_issues_nothing_is_not_accredited(installation, who):
     with pytest.raises(Invalid):
-        accreditation.accredit(house.ctx, house.authority, house.people[who].organisation.id)
+        accreditation.accredit(installation.ctx, installation.authority, installation.people[who].organisation.id)
 
 
-def test_unknown_organisation_is_not_found(house):
+def test_unknown_organisation_is_not_found(installation):
     for act in (accreditation.accredit, accreditation.suspend, accreditation.reinstate):
         with pytest.raises(NotFound):
-            act(house.ctx, house.authority, "nobody")
+            act(installation.ctx, installation.authority, "nobody")
 
 
-def test_suspending_ends_trust_and_reinstating_brings_it_back(house):
-    record = house.issue_certificate()
-    house.settle()
-    accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id)
-    assert standing(house, "chamber").pending
-    house.settle()
-    assert not standing(house, "chamber").pending
-    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.INVALID
-    accreditation.reinstate(house.ctx, house.authority, house.chamber.organisation.id)
-    house.settle()
-    assert verdict_on(house.ctx, house.record(record.id)).conclusion is Conclusion.VALID
+def test_suspending_ends_trust_and_reinstating_brings_it_back(installation):
+    record = installation.issue_certificate()
+    installation.settle()
+    accreditation.suspend(installation.ctx, installation.authority, installation.chamber.organisation.id)
+    assert standing(installation, "chamber").pending
+    installation.settle()
+    assert not standing(installation, "chamber").pending
+    assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.INVALID
+    accreditation.reinstate(installation.ctx, installation.authority, installation.chamber.organisation.id)
+    installation.settle()
+    assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.VALID
 
 
-def test_a_suspension_does_not_lie_in_the_future(house):
-    later = house.clock.time + timedelta(hours=1)
+def test_a_suspension_does_not_lie_in_the_future(installation):
+    later = installation.clock.time + timedelta(hours=1)
     with pytest.raises(Invalid):
-        accreditation.suspend(house.ctx, house.authority, house.chamber.organisation.id, later)
+        accreditation.suspend(installation.ctx, installation.authority, installation.chamber.organisation.id, later)
 
 
-def test_acts_reach_the_ledger_in_requested_order(house):
-    target = house.chamber.organisation.id
-    accreditation.suspend(house.ctx, house.authority, target)
-    accreditation.reinstate(house.ctx, house.authority, target)
-    accreditation.suspend(house.ctx, house.authority, target)
-    house.settle()
-    assert standing(house, "chamber").accreditation.suspended_since is not None
+def test_acts_reach_the_ledger_in_requested_order(installation):
+    target = installation.chamber.organisation.id
+    accreditation.suspend(installation.ctx, installation.authority, target)
+    accreditation.reinstate(installation.ctx, installation.authority, target)
+    accreditation.suspend(installation.ctx, installation.authority, target)
+    installation.settle()
+    assert standing(installation, "chamber").accreditation.suspended_since is not None
 
 
-def test_a_silent_ledger_makes_a_standing_unknown(house):
-    house.ledger.down = True
-    assert isinstance(standing(house, "chamber").accreditation, Unknown)
+def test_a_silent_ledger_makes_a_standing_unknown(installation):
+    installation.ledger.down = True
+    assert isinstance(standing(installation, "chamber").accreditation, Unknown)

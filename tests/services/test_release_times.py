@@ -15,25 +15,28 @@ from clearance_sim.trs import read_log, study
 
 
 @pytest.fixture
-def busy(house):
+def busy(installation):
     """Six consignments: one came before lodgement, one was cleared before it came, one is open, one was refused."""
     for number, (before, after) in enumerate([(50, 7), (3, 31), (1, 2), (9, 13), (2, 1), (4, 5)]):
-        arrived = house.clock.time - timedelta(hours=before, minutes=7 * number, microseconds=number)
-        consignment = house.lodge(
-            [house.issue_certificate(certificateNumber=f"N{number}"), house.issue_report(reportNumber=f"N{number}")],
+        arrived = installation.clock.time - timedelta(hours=before, minutes=7 * number, microseconds=number)
+        consignment = installation.lodge(
+            [
+                installation.issue_certificate(certificateNumber=f"N{number}"),
+                installation.issue_report(reportNumber=f"N{number}"),
+            ],
             declarationReference=f"R{number}",
             **({"arrivalDateTime": arrived.isoformat()} if number != 3 else {}),
         )
-        house.settle()
-        house.clock.pass_by(timedelta(hours=after, seconds=number))
+        installation.settle()
+        installation.clock.pass_by(timedelta(hours=after, seconds=number))
         if number == 4:
-            decisions.decide(house.ctx, house.officer, consignment.id, Decision.REJECT, "not these")
+            decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.REJECT, "not these")
         elif number != 5:
-            decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
-            house.settle()
-            house.clock.pass_by(timedelta(hours=1))
-            decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "fits")
-    return house
+            decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+            installation.settle()
+            installation.clock.pass_by(timedelta(hours=1))
+            decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.RELEASE, "fits")
+    return installation
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.parquet"])
@@ -81,9 +84,9 @@ def test_office_named_like_a_formula_is_neutralised(busy):
 
 
 @pytest.mark.parametrize("name", ["events.txt", "no-such-folder/events.csv"])
-def test_unwritable_file_is_refused_with_its_reason(house, tmp_path, name):
+def test_unwritable_file_is_refused_with_its_reason(installation, tmp_path, name):
     with pytest.raises(Invalid, match=r"choose such a name|cannot be written"):
-        write_events(house.ctx, tmp_path / name)
+        write_events(installation.ctx, tmp_path / name)
 
 
 def test_a_large_export_comes_in_pieces(busy):
@@ -98,18 +101,20 @@ def test_parquet_keeps_times_as_times(busy, tmp_path):
     assert str(schema.field("occurred_at").type) == "timestamp[us, tz=UTC]"
 
 
-def test_goods_released_early_wait_nothing_in_both_studies(house, tmp_path):
+def test_goods_released_early_wait_nothing_in_both_studies(installation, tmp_path):
     """Released before they came."""
-    consignment = house.lodge()
-    house.settle()
-    house.clock.pass_by(timedelta(hours=2))
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
-    house.settle()
-    declarations.report_arrival(house.ctx, house.officer, consignment.id, house.clock.time + timedelta(minutes=4))
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.RELEASE, "fits")
-    write_events(house.ctx, tmp_path / "events.csv")
+    consignment = installation.lodge()
+    installation.settle()
+    installation.clock.pass_by(timedelta(hours=2))
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+    installation.settle()
+    declarations.report_arrival(
+        installation.ctx, installation.officer, consignment.id, installation.clock.time + timedelta(minutes=4)
+    )
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.RELEASE, "fits")
+    write_events(installation.ctx, tmp_path / "events.csv")
     theirs = study(read_log(tmp_path / "events.csv"))
-    assert release_times.study(house.ctx).arrival_to_release.mean_hours == 0
+    assert release_times.study(installation.ctx).arrival_to_release.mean_hours == 0
     assert theirs.interval("arrival_to_release").figures.mean.value == 0
     assert theirs.interval("arrival_to_release").before == 1
     assert any("before they arrived" in str(found.what) for found in theirs.findings)

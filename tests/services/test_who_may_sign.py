@@ -16,16 +16,16 @@ EVERY_PAIR = [(kind, role) for kind in Kind for role in Role]
 IDS = [f"{kind.slug}-{role.value}" for kind, role in EVERY_PAIR]
 
 
-def is_made(house, kind, signer, assurance):
+def is_made(installation, kind, signer, assurance):
     """Whether a record of this kind can be drafted by this signer at all."""
     document = documents.read(kind, FIELDS[kind]())
-    with house.ctx.work() as work:
+    with installation.ctx.work() as work:
         organisation = work.organisations.get(signer.organisation.id)
         try:
             draft(
-                house.ctx,
+                installation.ctx,
                 work,
-                DraftInputs.fresh(house.ctx),
+                DraftInputs.fresh(installation.ctx),
                 kind,
                 document,
                 organisation,
@@ -38,28 +38,28 @@ def is_made(house, kind, signer, assurance):
 
 
 @pytest.mark.parametrize(("kind", "role"), EVERY_PAIR, ids=IDS)
-def test_record_is_made_only_by_permitted_signers(house, kind, role):
-    signer, stated = somebody(house, role), KINDS[kind]
-    assert is_made(house, kind, signer, Assurance.ISSUED) == (role in stated.signed_by)
+def test_record_is_made_only_by_permitted_signers(installation, kind, role):
+    signer, stated = somebody(installation, role), KINDS[kind]
+    assert is_made(installation, kind, signer, Assurance.ISSUED) == (role in stated.signed_by)
     may_state = role is Role.MERCHANT and stated.signing is Signing.CERTIFIED
-    assert is_made(house, kind, signer, Assurance.STATED) == may_state
+    assert is_made(installation, kind, signer, Assurance.STATED) == may_state
 
 
 @pytest.mark.parametrize(("kind", "role"), EVERY_PAIR, ids=IDS)
-def test_services_refuse_who_may_not_sign(house, kind, role):
-    signer, fields = somebody(house, role), FIELDS[kind]()
+def test_services_refuse_who_may_not_sign(installation, kind, role):
+    signer, fields = somebody(installation, role), FIELDS[kind]()
     certifies = kind in CERTIFIED and role in KINDS[kind].signed_by
     if not certifies:
         with pytest.raises(NotAllowed):
-            issuance.issue(house.ctx, signer, kind, fields)
+            issuance.issue(installation.ctx, signer, kind, fields)
     if kind not in OWN or role is not Role.MERCHANT:
         with pytest.raises((NotAllowed, Invalid)):
-            statements.sign_own(house.ctx, signer, kind, fields)
+            statements.sign_own(installation.ctx, signer, kind, fields)
 
 
-def test_merchant_signs_no_certificate_of_its_own(house):
+def test_merchant_signs_no_certificate_of_its_own(installation):
     for kind in CERTIFIED:
         with pytest.raises(NotAllowed):
-            issuance.issue(house.ctx, house.merchant, kind, FIELDS[kind]())
+            issuance.issue(installation.ctx, installation.merchant, kind, FIELDS[kind]())
         with pytest.raises(Invalid):
-            statements.sign_own(house.ctx, house.merchant, kind, FIELDS[kind]())
+            statements.sign_own(installation.ctx, installation.merchant, kind, FIELDS[kind]())

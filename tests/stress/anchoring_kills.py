@@ -1,6 +1,6 @@
 """Kills the anchoring process with SIGKILL at named points, again and again, and looks at what is left.
 
-``make torture`` runs 1,000 kills; the tests run 200 as a part of every run. Each child is forked after the imports,
+``make stress`` runs 1,000 kills; the tests run 200 as a part of every run. Each child is forked after the imports,
 opens the same data folder (SQLite, embedded chain), stores records, and anchors until it is killed at a point that
 was drawn for it. ``PROVENPORT_TORTURE_SEED`` repeats a run.
 """
@@ -26,7 +26,7 @@ from cryptography.fernet import Fernet
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import SealedVault
+from backend.adapters.keys.vault import KeyVault
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
 from backend.domain.clearance import Decision
 from backend.domain.kinds import Kind
@@ -38,9 +38,9 @@ from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
 from backend.services.anchoring import run_once
 from backend.services.audit import audit
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import AppContext, Ledger
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, upgrade
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, goods_item, lodgement_fields
@@ -81,7 +81,7 @@ SECONDS_TO_RECOVER = 30
 
 @dataclass
 class Ground:
-    """Where the torture takes place."""
+    """Where the stress takes place."""
 
     folder: Path
     master: bytes
@@ -100,7 +100,7 @@ class Ground:
     @contextmanager
     def opened(self) -> Iterator[AppContext]:
         accounts = accounts_from_keys(self.keys)
-        keys = RecordKeys(self.folder / "record.keys")
+        keys = DataKeys(self.folder / "record.keys")
         engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}", keys)
         funded = [account.address for account in accounts.values()]
         with EmbeddedChain(self.folder / "chain.sqlite", funded, in_real_time=False) as chain:
@@ -112,11 +112,11 @@ class Ground:
             yield AppContext(
                 work=UnitOfWorkFactory(engine),
                 ledger=EvmLedger(chain, deployment, accounts),
-                vault=SealedVault(self.master),
+                vault=KeyVault(self.master),
                 files=FolderFiles(self.folder / "files", keys),
                 pdf=PypdfReader(),
                 passwords=QuickPasswords(),
-                operator=OperatorKeys(self.folder / "operator-keys.sealed", SealedVault(self.master)),
+                operator=OperatorKeys(self.folder / "operator-keys.sealed", KeyVault(self.master)),
                 now=lambda: datetime.now(UTC),
             )
         engine.dispose()
@@ -134,10 +134,10 @@ def prepare(folder: Path) -> Ground:
 
 def _populate(ground: Ground) -> None:
     with ground.opened() as ctx:
-        authority = join(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "authority@x.org")).person
-        chamber = join(ctx, OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org")).person
-        merchant = join(ctx, OrganisationProfile(Role.MERCHANT, "Merchant", "merchant@x.org")).person
-        join(ctx, OrganisationProfile(Role.OFFICER, "Office", "officer@x.org"))
+        authority = register(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "authority@x.org")).person
+        chamber = register(ctx, OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org")).person
+        merchant = register(ctx, OrganisationProfile(Role.MERCHANT, "Merchant", "merchant@x.org")).person
+        register(ctx, OrganisationProfile(Role.OFFICER, "Office", "officer@x.org"))
         for issuer in (chamber, merchant):
             accreditation.accredit(ctx, authority, issuer.organisation.id)
         _settle(ctx)
@@ -200,7 +200,7 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
             _note(ground, record.id)
             run_once(ctx)
             if "status" in point or turn % 3 == 2:
-                issuance.revoke(ctx, chamber, record.id, "torture")
+                issuance.revoke(ctx, chamber, record.id, "stress")
             if "act" in point:
                 accreditation.accredit(ctx, authority, chamber.organisation.id)
             run_once(ctx)
@@ -219,7 +219,7 @@ def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str
         lodged = declarations.lodge(ctx, merchant, asked)
         _note(ground, lodged.id)
         _until_final(ctx, lodged.id)
-        decisions.decide(ctx, officer, lodged.id, Decision.RELEASE, "torture", accept_indeterminate=True)
+        decisions.decide(ctx, officer, lodged.id, Decision.RELEASE, "stress", accept_indeterminate=True)
         if "undo" in point:
             _revoke_elsewhere(ground, ctx, chamber, certificate.id)
         if "back" in point:
@@ -247,7 +247,7 @@ def _is_being_drawn(ctx: AppContext, declaration_id: str) -> bool:
 
 def _revoke_elsewhere(ground: Ground, ctx: AppContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
     """The issuer revokes; what we queued for it comes to the ledger before our draw does."""
-    issuance.revoke(ctx, chamber, certificate_id, "torture")
+    issuance.revoke(ctx, chamber, certificate_id, "stress")
     _write(ground, ctx, certificate_id, DocumentStatus.REVOKED, "anchorer")
 
 
@@ -301,7 +301,7 @@ def _note(ground: Ground, record_id: str) -> None:
 
 @dataclass
 class Outcome:
-    """What a run of torture found."""
+    """What a run of stress found."""
 
     kills: Counter[str]
     missed: int
@@ -314,7 +314,7 @@ class Outcome:
     differences: list[str]
 
 
-def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | None = None) -> Outcome:
+def stress(folder: Path, kills: int, seconds: float | None = None, seed: int | None = None) -> Outcome:
     """Kill that many times, or as often as the time allows; then recover and count what is missing."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     chance = random.Random(seed)
@@ -331,10 +331,10 @@ def torture(folder: Path, kills: int, seconds: float | None = None, seed: int | 
         else:
             missed += 1
         number += 1
-    return _judged(ground, counted, missed)
+    return _evaluated(ground, counted, missed)
 
 
-def _judged(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
+def _evaluated(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
     with ground.opened() as ctx:
         _free_turn(ctx)
         recovery = _settle(ctx)
@@ -389,7 +389,7 @@ def main() -> None:
     seed = int(os.environ.get("PROVENPORT_TORTURE_SEED", random.SystemRandom().randrange(10**6)))
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = torture(Path(folder), kills, seconds, seed)
+        outcome = stress(Path(folder), kills, seconds, seed)
     print(f"seed {seed}: {sum(outcome.kills.values())} kills at {len(outcome.kills)} points", end=" ")
     print(f"in {timedelta(seconds=round(time.monotonic() - started))}, {outcome.records} records answered")
     for point, count in sorted(outcome.kills.items()):

@@ -23,14 +23,14 @@ from cryptography.fernet import Fernet
 
 from backend.adapters.files import FolderFiles, PypdfReader
 from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import SealedVault
+from backend.adapters.keys.vault import KeyVault
 from backend.domain.errors import StorageUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.services import files, issuance
-from backend.services.organisations import OrganisationProfile, join
+from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import AppContext, Ledger
-from backend.store.data_keys import NotSealed, RecordKeys
+from backend.store.data_keys import DataKeys, NotEncrypted
 from backend.store.database import open_engine, upgrade
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import PDF, certificate_fields
@@ -55,7 +55,7 @@ class Outcome:
 
 def current_context(folder: Path) -> AppContext:
     """An installation without its ledger: records are only stored."""
-    vault, keys = SealedVault((folder / "master").read_bytes()), RecordKeys(folder / "record.keys")
+    vault, keys = KeyVault((folder / "master").read_bytes()), DataKeys(folder / "record.keys")
     return AppContext(
         work=UnitOfWorkFactory(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
         ledger=cast(Ledger, None),
@@ -71,8 +71,8 @@ def current_context(folder: Path) -> AppContext:
 def prepare(folder: Path) -> None:
     """A chamber that may sign."""
     (folder / "master").write_bytes(Fernet.generate_key())
-    upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}", RecordKeys(folder / "record.keys")))
-    join(current_context(folder), OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org"))
+    upgrade(open_engine(f"sqlite:///{folder / 'db.sqlite'}", DataKeys(folder / "record.keys")))
+    register(current_context(folder), OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org"))
 
 
 def work(folder: Path, told: int) -> None:
@@ -127,7 +127,7 @@ def _judge(folder: Path, lines: list[str], before: int, outcome: Outcome, what: 
     outcome.answered += len(answered)
     outcome.refused += lines.count("refused")
     outcome.unanswered += len(stored) - before - len(answered)
-    kept = FolderFiles(folder / "files", RecordKeys(folder / "record.keys"))
+    kept = FolderFiles(folder / "files", DataKeys(folder / "record.keys"))
     for record_id, digest in answered:
         if record_id not in stored:
             outcome.faults.append(f"{what}: record {record_id} was answered and is lost")
@@ -142,14 +142,14 @@ def _stored(folder: Path) -> dict[str, tuple[str, str]]:
     with closing(sqlite3.connect(folder / "db.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the database is corrupt"
         rows = connection.execute("SELECT id, signed_jwt, digest FROM record").fetchall()
-    with closing(RecordKeys(folder / "record.keys")) as keys:
+    with closing(DataKeys(folder / "record.keys")) as keys:
         return {row[0]: (_opened(keys, row[1]), row[2]) for row in rows}
 
 
-def _opened(keys: RecordKeys, sealed: bytes) -> str:
+def _opened(keys: DataKeys, sealed: bytes) -> str:
     try:
         return keys.open(sealed).decode()
-    except NotSealed:
+    except NotEncrypted:
         return "not what was sealed"
 
 

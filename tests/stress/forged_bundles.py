@@ -74,7 +74,7 @@ class Tally:
         KEPT.mkdir(parents=True, exist_ok=True)
         (KEPT / f"{sha256(question.content).hexdigest()[:16]}.json").write_bytes(question.content)
 
-    def judged(self, what: str, question: Question) -> Found:
+    def evaluated(self, what: str, question: Question) -> Found:
         """The product's answer on a bundle that must not be VALID."""
         self.done[f"{what}, to the product"] += 1
         found = by_product(question)
@@ -105,7 +105,7 @@ def forgeries(seed: int) -> Tally:
     for number in range(FORGED):
         way, question = forger.forged()
         tally.done[f"forged by {way}"] += 1
-        found = tally.judged("forged", question)
+        found = tally.evaluated("forged", question)
         if number % TO_THE_PROGRAM == 0:
             tally.compare("forged", question, found)
         if number % TO_THE_PAGE == 0:
@@ -131,7 +131,7 @@ def flips(name: str, question: Question, first: int) -> Tally:
     content = question.content
     for ctx in range(first, min(first + FLIPPED, len(content))):
         for bit in range(8):
-            tally.judged(what, replace(question, content=flipped(content, ctx, 1 << bit)))
+            tally.evaluated(what, replace(question, content=flipped(content, ctx, 1 << bit)))
         altered = replace(question, content=flipped(content, ctx))
         given.append((altered, by_product(altered)))
         tally.compare(what, *given[-1])

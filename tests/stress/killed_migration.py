@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from backend.store.data_keys import RecordKeys
+from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, upgrade
 
 FIRST = "0001"
@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
 
 
 def _upgrade(path: Path, to: str = "head", kill_at: int | None = None, counted: Path | None = None) -> None:
-    engine = open_engine(f"sqlite:///{path}", RecordKeys(path.with_name("record.keys")))
+    engine = open_engine(f"sqlite:///{path}", DataKeys(path.with_name("record.keys")))
     number = [0]
 
     @event.listens_for(engine, "before_cursor_execute")

@@ -44,7 +44,7 @@ def sealed(records: Sequence[tuple[sd_jwt.Record, Kind]], size: int) -> tuple[Ba
     """A batch of this size with these records in it, and their places."""
     own = [entry_of(*one) for one in records]
     fillers = [an_entry(list(Kind)[number % 4], f"filler {number}") for number in range(size - len(own))]
-    entries = sorted([*fillers, *own], key=lambda one: KINDS[one.kind].lane)
+    entries = sorted([*fillers, *own], key=lambda one: KINDS[one.kind].segment)
     return seal(entries), [entries.index(one) for one in own]
 
 

@@ -26,7 +26,7 @@ from tests.conftest import people_in
 from tests.helpers.builders import Api, a_record, report_fields
 from tests.helpers.verifier_words import PAGE, with_words
 from tests.verifier.samples import a_sample
-from tests.verifier.test_asking_a_node import ask, serving
+from tests.verifier.test_node_client import ask, serving
 from tests.verifier.verifiers import (
     PROGRAM,
     Question,
@@ -306,9 +306,7 @@ def still_valid(system, content, trust, max_age=timedelta(days=1)):
     now = datetime.now(UTC)
     read = bundle_verification.read(content, now)
     assert not isinstance(read, Verdict)
-    offline = bundle_verification.verdict_on(
-        read, bundle_verification.facts_by_snapshot(read, trust, now, max_age), now
-    )
+    offline = bundle_verification.verdict_on(read, bundle_verification.snapshot_facts(read, trust, now, max_age), now)
     with serving(system) as url:
         return offline.conclusion.value, ask(url, content, trust)[0], ask(url, content)[0]
 
@@ -341,7 +339,7 @@ def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
         now = datetime.now(UTC)
         unknown_key = bundle_verification.read(anew, now)
         assert not isinstance(unknown_key, Verdict)
-        found = bundle_verification.facts_by_snapshot(unknown_key, earlier, now, timedelta(days=1)).checks[0]
+        found = bundle_verification.snapshot_facts(unknown_key, earlier, now, timedelta(days=1)).checks[0]
         assert found.reason == "snapshot-signer-untrusted"
 
         old = Deployment.read(system.folder.deployment)

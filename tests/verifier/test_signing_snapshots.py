@@ -22,7 +22,7 @@ from backend.domain import trust as trusts
 from backend.domain.trust import Trust
 from backend.services.bundles import trust_of
 from tests.helpers.builders import Api
-from tests.verifier.test_asking_a_node import (
+from tests.verifier.test_node_client import (
     FAULTS,
     calls,
     foreign,

@@ -120,7 +120,7 @@ def test_no_forged_bundle_is_valid_for_the_page():
     assert differences(questions) == []
 
 
-# At every position: a bit, or the case of a letter. The torture (tests/stress/forged_bundles.py) does the same to whole
+# At every position: a bit, or the case of a letter. The stress (tests/stress/forged_bundles.py) does the same to whole
 # bundles, for all three, and for the product with each of the eight bits.
 
 PLAIN = a_sample(size=2, shown=["quantity"]).question()

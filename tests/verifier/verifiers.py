@@ -48,7 +48,7 @@ def by_product(question: Question) -> Found:
     """What ``provenport verify`` does."""
     read = bundle_verification.read(question.content, question.moment)
     if not isinstance(read, Verdict):
-        source = bundle_verification.facts_by_snapshot(read, question.trust, question.moment, question.max_age)
+        source = bundle_verification.snapshot_facts(read, question.trust, question.moment, question.max_age)
         read = bundle_verification.verdict_on(read, source, question.moment)
     checks = tuple((c.code, c.outcome.value, c.reason, c.record) for c in read.checks)
     return Found(read.conclusion.value, checks, read.proof_state)

@@ -89,7 +89,7 @@ def meaning(content):
 
 
 def test_no_altered_bundle_is_valid(system, bundle):
-    chance, original, judged = random.Random(20260301), meaning(bundle), 0
+    chance, original, evaluated = random.Random(20260301), meaning(bundle), 0
     assert verdict_on_bundle(system.ctx, bundle).conclusion is Conclusion.VALID
     accepted = []
     for _ in range(MUTATIONS):
@@ -98,10 +98,10 @@ def test_no_altered_bundle_is_valid(system, bundle):
             found = verdict_on_bundle(system.ctx, mutated)
         except Invalid:
             continue
-        judged += 1
+        evaluated += 1
         if found.conclusion is Conclusion.VALID and meaning(mutated) != original:
             accepted.append({k: (bundle.get(k), mutated.get(k)) for k in bundle if bundle[k] != mutated.get(k)})
-    assert judged > MUTATIONS / 10
+    assert evaluated > MUTATIONS / 10
     assert not accepted, (len(accepted), accepted[:3])
 
 

@@ -50,10 +50,10 @@ def test_label_names_issuer_and_its_act(api, people, settle, browser, kind):  # 
     (issuer,) = [people[role].organisation for role in stated.signed_by]
     path = f"/p/{record['labelUrl'].rsplit('/', 1)[1]}"
     english, chinese = (browser.get(f"{path}?lang={language}") for language in ("en", "zh"))
-    assert stated.certification.sentence.format(issuer=issuer) in english
+    assert stated.certification.label_text.format(issuer=issuer) in english
     assert stated.certification.signer in english
     assert gettext(stated.certification.signer, "zh") in chinese
-    before, _, after = gettext(stated.certification.sentence, "zh").partition("{issuer}")
+    before, _, after = gettext(stated.certification.label_text, "zh").partition("{issuer}")
     assert re.search(re.escape(before) + ".+" + re.escape(after), chinese)
 
 
@@ -63,7 +63,7 @@ def test_issuer_reads_revokes_and_shows_its_record(api, signed_in, kind):  # noq
     stated = KINDS[kind]
     issuer = min(stated.signed_by)
     fields = FIELDS[kind](
-        **{stated.number_field: api.fresh("N"), stated.merchant_field: {"name": "Somebody Else Ltd."}}
+        **{stated.number_field: api.fresh("N"), stated.merchant_field: {"name": "DemoUser Else Ltd."}}
     )
     made = api._made(f"/{stated.collection}", issuer, fields)
     pages = signed_in(issuer)

@@ -21,7 +21,7 @@ from backend.domain.records import RecordOnFile
 from backend.runtime.app import System
 from backend.services import statements
 from backend.services.simulations import run_next
-from tests.conftest import Somebody
+from tests.conftest import DemoUser
 from tests.helpers.builders import Api, certificate_fields
 from tests.helpers.forms import Form, Page, fill, read_page
 
@@ -40,12 +40,12 @@ class Sent:
 
 
 @dataclass
-class House:
+class Installation:
     """The running system, seen through the browsers of its people."""
 
     app: Flask
     system: System
-    people: Mapping[str, Somebody]
+    people: Mapping[str, DemoUser]
     api: Api
     settle: Callable[[], None]
     sent: set[tuple[str, str]] = field(default_factory=set)
@@ -140,7 +140,7 @@ class House:
             return work.records.get(record_id)
 
     def request(self, what: str, variant: int = 0) -> str:
-        """A statement of the merchant's, laid before its issuer on the page; the request's path."""
+        """A statement of the merchant's, submitted to its issuer on the page; the request's path."""
         own = {"issuer": self._organisation(ISSUERS[what]).id}
         path = f"/products/{self.product()}/{what}/new"
         stated = self.send(self.browser("merchant"), path, "pages.new_statement", variant, own=own).location.rsplit(
@@ -211,8 +211,8 @@ class Case:
 
     endpoint: str
     role: str
-    page: Callable[[House], str | tuple[str, dict[str, str]]]
-    own: Callable[[House], dict[str, str]] = field(default=lambda house: {})
+    page: Callable[[Installation], str | tuple[str, dict[str, str]]]
+    own: Callable[[Installation], dict[str, str]] = field(default=lambda installation: {})
     variants: int | None = None
     """How often it is sent; else as often as it has choices."""
     is_fresh: bool = False
@@ -229,55 +229,85 @@ def _about(issuer: str) -> tuple[str, dict[str, str]]:
 
 
 CASES = [
-    Case("pages.choose_language", "", lambda house: "/", variants=1),
-    Case("pages.choose_language", "officer", lambda house: "/desk?status=all", variants=1, is_fresh=True),
+    Case("pages.choose_language", "", lambda installation: "/", variants=1),
+    Case("pages.choose_language", "officer", lambda installation: "/desk?status=all", variants=1, is_fresh=True),
     Case(
         "pages.sign_in",
         "",
-        lambda house: "/sign-in",
-        lambda house: {"email": house.people["officer"].email, "password": house.people["officer"].password},
+        lambda installation: "/sign-in",
+        lambda installation: {
+            "email": installation.people["officer"].email,
+            "password": installation.people["officer"].password,
+        },
         variants=1,
         is_fresh=True,
     ),
-    Case("pages.sign_out", "merchant", lambda house: "/", is_fresh=True),
-    Case("pages.new_product", "merchant", lambda house: "/products/new"),
+    Case("pages.sign_out", "merchant", lambda installation: "/", is_fresh=True),
+    Case("pages.new_product", "merchant", lambda installation: "/products/new"),
     *(
-        Case("pages.new_statement", "merchant", lambda house, what=what: f"/products/{house.product()}/{what}/new")
+        Case(
+            "pages.new_statement",
+            "merchant",
+            lambda installation, what=what: f"/products/{installation.product()}/{what}/new",
+        )
         for what in ISSUERS
     ),
     *(
-        Case("pages.correct_request", "merchant", lambda house, what=what: house.sent_back(what) + "/correct")
+        Case(
+            "pages.correct_request",
+            "merchant",
+            lambda installation, what=what: installation.sent_back(what) + "/correct",
+        )
         for what in ISSUERS
     ),
-    *(Case("pages.new_paper", "merchant", lambda house, kind=kind: f"/papers/new/{kind.slug}") for kind in OWN),
-    Case("pages.new_declaration", "merchant", House.chosen_declaration),
-    Case("pages.report_arrival", "merchant", lambda house: f"/declarations/{house.api.declaration([])['id']}"),
-    Case("pages.withdraw", "merchant", lambda house: f"/declarations/{house.api.declaration([])['id']}"),
-    Case("pages.decide", "officer", lambda house: f"/desk/{house.take('declaration')}"),
-    Case("pages.decide", "officer", lambda house: f"/desk/{house.api.declaration([])['id']}", variants=1),
-    *(Case("pages.confirm", role, lambda house, what=what: house.request(what)) for what, role in ISSUERS.items()),
-    *(Case("pages.send_back", role, lambda house, what=what: house.request(what)) for what, role in ISSUERS.items()),
-    Case("pages.revoke", "chamber", lambda house: f"/records/{house.api.certificate()['id']}"),
-    Case("pages.revoke", "laboratory", lambda house: f"/records/{house.api.report()['id']}"),
-    Case("pages.revoke", "merchant", lambda house: f"/records/{house.api.invoice()['id']}"),
-    Case("pages.erase", "merchant", lambda house: f"/records/{house.take('invoice')}/erase"),
-    Case("pages.accredit", "authority", lambda house: _about(house.issuer()["id"])),
-    Case("pages.suspend", "authority", lambda house: _about(house.take("accredited"))),
-    Case("pages.reinstate", "authority", lambda house: _about(house.take("suspended"))),
-    Case("pages.new_key", "authority", lambda house: _about(house.issuer()["id"])),
-    Case("pages.key", "authority", lambda house: f"/keys/{house.issuer()['key']}"),
-    Case("pages.register", "authority", lambda house: "/accreditations/register"),
-    Case("pages.new_simulation", "analyst", lambda house: "/simulations/new?scenario=office"),
-    Case("pages.new_simulation", "analyst", lambda house: "/simulations/new", lambda house: {"text": OWN_SCENARIO}),
-    Case("pages.new_simulation", "analyst", lambda house: f"/simulations/new?from={house.simulation()[13:]}"),
-    Case("pages.cancel_simulation", "analyst", House.simulation),
-    Case("pages.delete_simulation", "analyst", lambda house: house.simulation(done=True)),
+    *(Case("pages.new_paper", "merchant", lambda installation, kind=kind: f"/papers/new/{kind.slug}") for kind in OWN),
+    Case("pages.new_declaration", "merchant", Installation.chosen_declaration),
+    Case(
+        "pages.report_arrival",
+        "merchant",
+        lambda installation: f"/declarations/{installation.api.declaration([])['id']}",
+    ),
+    Case("pages.withdraw", "merchant", lambda installation: f"/declarations/{installation.api.declaration([])['id']}"),
+    Case("pages.decide", "officer", lambda installation: f"/desk/{installation.take('declaration')}"),
+    Case("pages.decide", "officer", lambda installation: f"/desk/{installation.api.declaration([])['id']}", variants=1),
+    *(
+        Case("pages.confirm", role, lambda installation, what=what: installation.request(what))
+        for what, role in ISSUERS.items()
+    ),
+    *(
+        Case("pages.send_back", role, lambda installation, what=what: installation.request(what))
+        for what, role in ISSUERS.items()
+    ),
+    Case("pages.revoke", "chamber", lambda installation: f"/records/{installation.api.certificate()['id']}"),
+    Case("pages.revoke", "laboratory", lambda installation: f"/records/{installation.api.report()['id']}"),
+    Case("pages.revoke", "merchant", lambda installation: f"/records/{installation.api.invoice()['id']}"),
+    Case("pages.erase", "merchant", lambda installation: f"/records/{installation.take('invoice')}/erase"),
+    Case("pages.accredit", "authority", lambda installation: _about(installation.issuer()["id"])),
+    Case("pages.suspend", "authority", lambda installation: _about(installation.take("accredited"))),
+    Case("pages.reinstate", "authority", lambda installation: _about(installation.take("suspended"))),
+    Case("pages.new_key", "authority", lambda installation: _about(installation.issuer()["id"])),
+    Case("pages.key", "authority", lambda installation: f"/keys/{installation.issuer()['key']}"),
+    Case("pages.register", "authority", lambda installation: "/accreditations/register"),
+    Case("pages.new_simulation", "analyst", lambda installation: "/simulations/new?scenario=office"),
+    Case(
+        "pages.new_simulation",
+        "analyst",
+        lambda installation: "/simulations/new",
+        lambda installation: {"text": OWN_SCENARIO},
+    ),
+    Case(
+        "pages.new_simulation",
+        "analyst",
+        lambda installation: f"/simulations/new?from={installation.simulation()[13:]}",
+    ),
+    Case("pages.cancel_simulation", "analyst", Installation.simulation),
+    Case("pages.delete_simulation", "analyst", lambda installation: installation.simulation(done=True)),
 ]
 
 
 @pytest.fixture(scope="module")
-def house(app, system, people, settle):
-    return House(app, system, people, Api(app.test_client(), people), settle)
+def installation(app, system, people, settle):
+    return Installation(app, system, people, Api(app.test_client(), people), settle)
 
 
 def unsent(app: Flask, cases: list[Case]) -> list[str]:
@@ -286,20 +316,20 @@ def unsent(app: Flask, cases: list[Case]) -> list[str]:
     return sorted({name for name in taking if name.startswith("pages.")} - {case.endpoint for case in cases})
 
 
-def send(house: House, case: Case, variant: int, language: str) -> Sent:
-    client = house.sign_in(case.role) if case.is_fresh else house.browser(case.role)
+def send(installation: Installation, case: Case, variant: int, language: str) -> Sent:
+    client = installation.sign_in(case.role) if case.is_fresh else installation.browser(case.role)
     client.set_cookie("language", language)
-    prepared = case.page(house)
+    prepared = case.page(installation)
     path, arguments = prepared if isinstance(prepared, tuple) else (prepared, {})
-    return house.send(client, path, case.endpoint, variant, arguments=arguments, own=case.own(house))
+    return installation.send(client, path, case.endpoint, variant, arguments=arguments, own=case.own(installation))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_form_filled_from_its_page_is_taken(house, case):
+def test_form_filled_from_its_page_is_taken(installation, case):
     """In both languages, and once with every choice that the form offers."""
-    variants = send(house, case, 0, "en").variants
+    variants = send(installation, case, 0, "en").variants
     for variant in range(1, max(2, case.variants or variants)):
-        send(house, case, variant, ("en", "zh")[variant % 2])
+        send(installation, case, variant, ("en", "zh")[variant % 2])
 
 
 def test_every_url_map_form_has_a_case(app):
@@ -312,23 +342,23 @@ def test_form_that_nobody_sends_is_named():
     assert unsent(planted, CASES) == ["pages.planted"]
 
 
-def test_every_form_on_a_page_was_sent(house):
+def test_every_form_on_a_page_was_sent(installation):
     """Walks the links of everybody's pages: a form that stands on a page of another kind is a form of its own."""
     for case in CASES:
-        if not any(endpoint == case.endpoint for _page, endpoint in house.sent):
-            send(house, case, 0, "en")
-    shown = {pair for role in ("", *house.people) for pair in forms_shown(house, role)}
+        if not any(endpoint == case.endpoint for _page, endpoint in installation.sent):
+            send(installation, case, 0, "en")
+    shown = {pair for role in ("", *installation.people) for pair in forms_shown(installation, role)}
     assert len(shown) > len({case.endpoint for case in CASES}) / 2
-    assert sorted(shown - house.sent) == []
+    assert sorted(shown - installation.sent) == []
 
 
-def forms_shown(house: House, role: str) -> set[tuple[str, str]]:
+def forms_shown(installation: Installation, role: str) -> set[tuple[str, str]]:
     """(page, form) of what a reader comes by; each kind of page is looked at three times."""
-    client, shown = house.browser(role), set()
+    client, shown = installation.browser(role), set()
     waiting, looked_at = ["/"], Counter[str]()
     while waiting:
         where = waiting.pop(0)
-        endpoint, _arguments = house.endpoint_of(where, "GET")
+        endpoint, _arguments = installation.endpoint_of(where, "GET")
         if not endpoint.startswith("pages.") or looked_at[endpoint] == 3 or "lang=" in where:
             continue
         looked_at[endpoint] += 1
@@ -338,21 +368,27 @@ def forms_shown(house: House, role: str) -> set[tuple[str, str]]:
         page = read_page(answer.text)
         waiting += [link for link in (urljoin(where, link) for link in page.links) if link not in waiting]
         for form in page.forms:
-            leads_to = house.endpoint_of(urljoin(where, form.action or where), form.method.upper())[0]
+            leads_to = installation.endpoint_of(urljoin(where, form.action or where), form.method.upper())[0]
             assert leads_to, f"a form on {where} leads nowhere: {form.action}"
             if form.method == "post" and form.in_main:
                 shown.add((endpoint, leads_to))
     return shown
 
 
-def test_form_that_is_refused_fails(house):
+def test_form_that_is_refused_fails(installation):
     """On the page that answers, and on the page that it leads to."""
     with pytest.raises(AssertionError, match="422"):
-        house.send(house.browser("merchant"), "/products/new", "pages.new_product", own={"hs_code": "none"})
-    path, arguments = _about(house.issuer()["id"])
+        installation.send(
+            installation.browser("merchant"), "/products/new", "pages.new_product", own={"hs_code": "none"}
+        )
+    path, arguments = _about(installation.issuer()["id"])
     with pytest.raises(AssertionError, match="tells a refusal"):
-        house.send(
-            house.browser("authority"), path, "pages.accredit", arguments=arguments, own={"chapters": "from 1 on"}
+        installation.send(
+            installation.browser("authority"),
+            path,
+            "pages.accredit",
+            arguments=arguments,
+            own={"chapters": "from 1 on"},
         )
 
 
@@ -376,28 +412,30 @@ def test_page_with_forms_is_read_whole():
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("what", ISSUERS)
-def test_statement_sent_back_is_corrected_without_loss(house, what, language):
+def test_statement_sent_back_is_corrected_without_loss(installation, what, language):
     """What the form was filled with stands in it again, so that sent once more it says the same."""
-    request = house.sent_back(what, variant=1)
-    with house.system.ctx.work(reading=True) as work:
+    request = installation.sent_back(what, variant=1)
+    with installation.system.ctx.work(reading=True) as work:
         before = work.requests.get(request.rsplit("/", 1)[1]).statement
-    merchant = house.browser("merchant")
+    merchant = installation.browser("merchant")
     merchant.set_cookie("language", language)
-    sent = house.send(merchant, f"{request}/correct", "pages.correct_request", 0)
-    after = house.record(sent.location.rsplit("/", 1)[1])
+    sent = installation.send(merchant, f"{request}/correct", "pages.correct_request", 0)
+    after = installation.record(sent.location.rsplit("/", 1)[1])
     assert {**after.fields, "attachments": None} == {**before.fields, "attachments": None}
 
 
-def test_field_without_a_place_survives_a_correction(house):
+def test_field_without_a_place_survives_a_correction(installation):
     """An import states more than the form shows."""
-    with house.system.ctx.work(reading=True) as work:
-        merchant, chamber = (work.persons.find_by_email(house.people[who].email) for who in ("merchant", "chamber"))
+    with installation.system.ctx.work(reading=True) as work:
+        merchant, chamber = (
+            work.persons.find_by_email(installation.people[who].email) for who in ("merchant", "chamber")
+        )
     fields = certificate_fields(shippingMarks="MS 1-10") | {"certificateNumber": None}
     stated = statements.issue_statement(
-        house.system.ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id
+        installation.system.ctx, merchant, Kind.CERTIFICATE_OF_ORIGIN, fields, chamber.organisation.id
     )
-    with house.system.ctx.work(reading=True) as work:
+    with installation.system.ctx.work(reading=True) as work:
         request = f"/requests/{work.requests.find_about(stated.id).id}"
-    house.send(house.browser("chamber"), request, "pages.send_back")
-    sent = house.send(house.browser("merchant"), f"{request}/correct", "pages.correct_request")
-    assert house.record(sent.location.rsplit("/", 1)[1]).fields["shippingMarks"] == "MS 1-10"
+    installation.send(installation.browser("chamber"), request, "pages.send_back")
+    sent = installation.send(installation.browser("merchant"), f"{request}/correct", "pages.correct_request")
+    assert installation.record(sent.location.rsplit("/", 1)[1]).fields["shippingMarks"] == "MS 1-10"

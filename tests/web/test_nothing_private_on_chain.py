@@ -14,7 +14,7 @@ from backend.adapters.keys.vault import opened_vault
 from backend.adapters.ledger.accounts import ContractCall, Fees, sign_call
 from backend.domain.sd_jwt import unb64
 from backend.runtime.app import ledger_accounts
-from backend.store.data_keys import NotSealed, RecordKeys
+from backend.store.data_keys import DataKeys, NotEncrypted
 from tests.helpers.builders import Api, order_fields, receipt_fields
 
 SHORTEST = 5
@@ -44,7 +44,7 @@ def leaves(value: object) -> Iterator[str]:
 def stored_values(path) -> set[bytes]:
     """Every value of every table, and what lies inside the records: fields, salts, disclosures, signed texts."""
     found: set[bytes] = set()
-    with sqlite3.connect(path) as database, closing(RecordKeys(path.with_name("record.keys"))) as keys:
+    with sqlite3.connect(path) as database, closing(DataKeys(path.with_name("record.keys"))) as keys:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in set(tables) - NOT_VALUES:
             cursor = database.execute(f"select * from {table}")
@@ -56,11 +56,11 @@ def stored_values(path) -> set[bytes]:
     return found
 
 
-def opened(keys: RecordKeys, value: object) -> object:
+def opened(keys: DataKeys, value: object) -> object:
     """What lies sealed, as it was before."""
     try:
         content = keys.open(value) if isinstance(value, bytes) else None
-    except NotSealed:
+    except NotEncrypted:
         return value
     if content is None:
         return value

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backend.adapters.keys.vault import SealedVault
+from backend.adapters.keys.vault import KeyVault
 from backend.domain import sd_jwt, snapshot
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
@@ -19,7 +19,7 @@ class OperatorKeys:
     The file is read each time, so that a key made by a command counts at once in a running server.
     """
 
-    def __init__(self, path: Path, vault: SealedVault) -> None:
+    def __init__(self, path: Path, vault: KeyVault) -> None:
         self._path = path
         self._vault = vault
 
@@ -30,7 +30,7 @@ class OperatorKeys:
     def sign(self, stated: Snapshot) -> str:
         """The signed text, by the newest key."""
         key = self._keys()[0]
-        private = self._vault.seal(base64.b64decode(key["private"]))
+        private = self._vault.encrypt(base64.b64decode(key["private"]))
         return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
@@ -51,12 +51,12 @@ class OperatorKeys:
         if not self._path.exists():
             with suppress(FileExistsError):  # another process was first
                 write_new(self._path, self._sealed([self._fresh()]))
-        keys: list[dict[str, Any]] = json.loads(self._vault.unseal(self._path.read_bytes()))
+        keys: list[dict[str, Any]] = json.loads(self._vault.decrypt(self._path.read_bytes()))
         return keys
 
     def _fresh(self) -> dict[str, Any]:
         jwk, sealed = self._vault.new_key()
-        return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.unseal(sealed)).decode("ascii")}
+        return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.decrypt(sealed)).decode("ascii")}
 
     def _sealed(self, keys: list[dict[str, Any]]) -> bytes:
-        return self._vault.seal(json.dumps(keys).encode())
+        return self._vault.encrypt(json.dumps(keys).encode())

@@ -69,7 +69,7 @@ def es256(private: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "SealedVault":
+def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "KeyVault":
     """The vault of a data folder; ``following`` is the environment's next master key, where there is one."""
 
     def masters() -> list[bytes]:
@@ -80,10 +80,10 @@ def opened_vault(path: Path, given: str | None = None, following: str | None = N
         upcoming = coming.read_bytes().strip() if coming.exists() else b""
         return [*([upcoming] if is_master_key(upcoming) else []), master_key(path)]
 
-    return SealedVault(*masters(), reread=masters)
+    return KeyVault(*masters(), reread=masters)
 
 
-class SealedVault:
+class KeyVault:
     """The Vault port: P-256 keys, sealed with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
 
     The first of ``masters`` seals, any of them opens. ``reread`` tells which they are now.
@@ -99,21 +99,21 @@ class SealedVault:
         pkcs8 = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return jwk_of(private.public_key()), self.seal(pkcs8)
+        return jwk_of(private.public_key()), self.encrypt(pkcs8)
 
-    def sign(self, sealed_private: bytes, signing_input: bytes) -> bytes:
+    def sign(self, encrypted_private: bytes, signing_input: bytes) -> bytes:
         """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
-        private = serialization.load_der_private_key(self.unseal(sealed_private), None)
+        private = serialization.load_der_private_key(self.decrypt(encrypted_private), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
         return es256(private, signing_input)
 
-    def seal(self, secret: bytes) -> bytes:
+    def encrypt(self, secret: bytes) -> bytes:
         """Any secret, sealed under the newest master key there is."""
         if self._reread is not None:
             self._seal = _seal(self._reread())
         return self._seal.encrypt(secret)
 
-    def unseal(self, sealed: bytes) -> bytes:
+    def decrypt(self, sealed: bytes) -> bytes:
         """The secret again; raises WrongMasterKey."""
         try:
             return self._seal.decrypt(sealed)
@@ -126,9 +126,9 @@ class SealedVault:
         except InvalidToken as error:
             raise WrongMasterKey("the master key does not open the keys kept in this data folder") from error
 
-    def reseal(self, sealed: bytes) -> bytes:
+    def reencrypt(self, sealed: bytes) -> bytes:
         """The same secret, sealed under the newest master key."""
-        return self.seal(self.unseal(sealed))
+        return self.encrypt(self.decrypt(sealed))
 
 
 def _seal(masters: Sequence[bytes]) -> MultiFernet:

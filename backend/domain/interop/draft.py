@@ -148,7 +148,7 @@ class Draft:
             self.put(field, pointer, kilograms, how, raw=f"{value} {unit}", factor=factor)
 
     def refuse(self, code: str, where: str, **values: Any) -> None:
-        """Note a fault that no field could mend."""
+        """Note a fault that no field could fix."""
         self.source.use(where)
         self.note(Severity.WRONG, code, where, **values)
 

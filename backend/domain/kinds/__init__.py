@@ -13,7 +13,7 @@ from backend.domain.kinds import (
     phytosanitary_certificate,
     waybill,
 )
-from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import Audience, Certification, FieldWords, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 KINDS: Mapping[Kind, RecordKind] = {
@@ -70,8 +70,8 @@ __all__ = [
     "Certification",
     "FieldWords",
     "Kind",
-    "Lane",
     "RecordKind",
+    "Segment",
     "Signing",
     "accreditation_bits",
     "certified_by",

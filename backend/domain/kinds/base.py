@@ -28,7 +28,7 @@ class Kind(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-class Lane(IntEnum):
+class Segment(IntEnum):
     """A batch's entries stand in four runs, in this order, so that one number tells which rules a place obeys."""
 
     ORIGIN = 0
@@ -87,7 +87,7 @@ class Certification:
 
     number_stem: str
     signer: str
-    sentence: str
+    label_text: str
     from_product: Mapping[str, str] = field(default_factory=dict)
     set_by_issuer: tuple[str, ...] = ()
 
@@ -115,7 +115,7 @@ class RecordKind:
     help: str
     signing: Signing
     signed_by: frozenset[Role]
-    lane: Lane
+    segment: Segment
     accreditation_bit: int
     number_field: str
     merchant_field: str | None

@@ -18,7 +18,7 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certification, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certification, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -109,7 +109,7 @@ KIND = RecordKind(
     help="Where the goods were made, certified by a chamber.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.CHAMBER}),
-    lane=Lane.ORIGIN,
+    segment=Segment.ORIGIN,
     accreditation_bit=1,
     number_field="certificateNumber",
     merchant_field="exporter",
@@ -122,7 +122,7 @@ KIND = RecordKind(
     certification=Certification(
         number_stem="CO",
         signer="Certified by",
-        sentence="Origin certified by {issuer}.",
+        label_text="Origin certified by {issuer}.",
         from_product={
             "description": "description",
             "hs_code": "hsCode",

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
 from backend.domain.faults import fault
 from backend.domain.fields import Amount, Day, Document, Moment, Party, Quantity, Reference, Text
-from backend.domain.kinds.base import Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -118,7 +118,7 @@ KIND = RecordKind(
     help="What you declare to customs for a consignment.",
     signing=Signing.LODGED,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.DECLARATION,
+    segment=Segment.DECLARATION,
     schema_version=2,
     accreditation_bit=3,
     number_field="declarationReference",

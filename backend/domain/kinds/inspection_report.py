@@ -15,7 +15,7 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -144,7 +144,7 @@ KIND = RecordKind(
     help="What a laboratory measured on the goods.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.LABORATORY}),
-    lane=Lane.INSPECTION,
+    segment=Segment.INSPECTION,
     accreditation_bit=2,
     number_field="reportNumber",
     merchant_field="customer",
@@ -157,7 +157,7 @@ KIND = RecordKind(
     certification=Certification(
         number_stem="IR",
         signer="Inspected by",
-        sentence="Inspected by {issuer}.",
+        label_text="Inspected by {issuer}.",
         from_product={"description": "itemDescription", "hs_code": "hsCode"},
         set_by_issuer=("accreditationNumber", "authorisedBy"),
     ),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, TradeLine
-from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -47,7 +47,7 @@ KIND = RecordKind(
     help="What you charge the buyer.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     accreditation_bit=4,
     number_field="invoiceNumber",
     merchant_field="seller",

@@ -15,7 +15,7 @@ from backend.domain.fields import (
     Reference,
     Text,
 )
-from backend.domain.kinds.base import A_MOMENT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_MOMENT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -63,7 +63,7 @@ KIND = RecordKind(
     help="Where the goods left, arrived or changed hands.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     # Who may sign waybills may tell where the goods are (docs/decisions/0006).
     accreditation_bit=7,
     shares_bit_with=Kind.WAYBILL,

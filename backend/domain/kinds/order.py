@@ -4,7 +4,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode, CurrencyCode
 from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, Text, TradeLine
-from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -44,7 +44,7 @@ KIND = RecordKind(
     help="What the buyer ordered, as your shop or platform took it.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     accreditation_bit=5,
     number_field="orderReference",
     merchant_field="seller",

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from backend.domain.codes import CurrencyCode
 from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
-from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -41,7 +41,7 @@ KIND = RecordKind(
     help="That the money for an order came in.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     accreditation_bit=6,
     number_field="receiptReference",
     merchant_field="payee",

@@ -14,8 +14,8 @@ from backend.domain.kinds.base import (
     Certification,
     FieldWords,
     Kind,
-    Lane,
     RecordKind,
+    Segment,
     Signing,
 )
 from backend.domain.parties import Role
@@ -90,7 +90,7 @@ KIND = RecordKind(
     help="That plants are free from pests, certified by a plant protection organization.",
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.PLANT_PROTECTION}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     # The ledger has eight bits for kinds; this is the one that no number of a kind could ever claim as its own.
     accreditation_bit=0,
     number_field="certificateNumber",
@@ -104,7 +104,7 @@ KIND = RecordKind(
     certification=Certification(
         number_stem="PC",
         signer="Certified by",
-        sentence="Plant health certified by {issuer}.",
+        label_text="Plant health certified by {issuer}.",
         from_product={
             "description": "description",
             "hs_code": "hsCode",

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend.domain.codes import CountryCode
 from backend.domain.fields import Attachment, Day, Document, Packages, Party, Quantity, Reference, Text
-from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, Lane, RecordKind, Signing
+from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 
 
@@ -65,7 +65,7 @@ KIND = RecordKind(
     help="What the carrier took over, and where to.",
     signing=Signing.OWN,
     signed_by=frozenset({Role.MERCHANT}),
-    lane=Lane.OTHER,
+    segment=Segment.OTHER,
     accreditation_bit=7,
     number_field="waybillReference",
     merchant_field="consignor",

@@ -33,7 +33,7 @@ def seal_stored(ctx: AppContext) -> SealedBatch | None:
     ctx.reached("before-seal")
     faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
     sound = sorted(
-        (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].lane
+        (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].segment
     )
     batch = seal([record.entry for record in sound]) if sound else None
     sealed = None

@@ -63,7 +63,7 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
         record = work.records.get(change.record_id)
         batch = record.batch
         ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
-        ready = ready and not _is_release_before_its_draws(work, change, record)
+        ready = ready and not _is_release_before_its_drawdowns(work, change, record)
         if batch is None or not ready or change.record_id in passed:
             passed.add(change.record_id)
             continue
@@ -74,7 +74,7 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
     return list(chosen.values())
 
 
-def _is_release_before_its_draws(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
+def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
     """A release that is on the ledger cannot be undone, so its draws must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
     return is_release and work.drawdowns.is_pending_for(record.id)
@@ -216,6 +216,6 @@ def adopt_ledger_status(ctx: AppContext, work: UnitOfWork, change: StatusChange,
     now = ctx.now()
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)
-    consignment.follow(ended, why, Event(str(uuid4()), step, now, now, note=why))
+    consignment.follow_ledger(ended, why, Event(str(uuid4()), step, now, now, note=why))
     if ended in REFUNDING:
         refund(ctx, work, consignment.id)

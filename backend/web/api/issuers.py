@@ -10,7 +10,7 @@ from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
-from backend.services.organisations import OrganisationProfile, register
+from backend.services.organisations import OrganisationProfile, register_by_authority
 from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     AccreditationInput,
@@ -32,7 +32,7 @@ from backend.web.context import current_context
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
     """Let an organisation join, with its first person. It is accredited for nothing yet."""
     fields = body.model_dump()
-    joined = register(current_context(), person(), OrganisationProfile(**fields))
+    joined = register_by_authority(current_context(), person(), OrganisationProfile(**fields))
     return {
         "id": joined.organisation.id,
         "role": body.role.value,

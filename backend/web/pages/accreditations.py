@@ -124,7 +124,7 @@ def register() -> ResponseReturnValue:
             faults["country_code"] = _("Choose a country from the list.")
         if not faults:
             try:
-                joined = organisations.register(current_context(), person(), _particulars(country))
+                joined = organisations.register_by_authority(current_context(), person(), _profile(country))
                 answer = make_response(render_template("pages/registered.html", joined=joined))
                 answer.headers["Cache-Control"] = "no-store"
                 return answer
@@ -140,7 +140,7 @@ def _typed(name: str) -> str:
     return request.form.get(name, "").strip()
 
 
-def _particulars(country: str) -> OrganisationProfile:
+def _profile(country: str) -> OrganisationProfile:
     role = _typed("role")
     if role not in set(Role):
         raise Invalid("no such role", [("role", "is missing")])

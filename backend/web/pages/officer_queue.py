@@ -41,7 +41,7 @@ _CONFIRMED = (Decision.RETURN, Decision.SEIZE)
 class DocumentVerdict:
     """A paper of the dossier with every check about it, its own and those across the papers."""
 
-    judged: RecordVerdict
+    evaluated: RecordVerdict
     verdict: Verdict
 
 
@@ -56,7 +56,12 @@ def desk() -> str:
         found = work.consignments.search(None, status, PAGE, request.args.get("after"))
         lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
-        "pages/desk.html", lines=lines, status=status, statuses=list(DeclarationStatus), study=study(ctx), page=PAGE
+        "pages/officer_queue.html",
+        lines=lines,
+        status=status,
+        statuses=list(DeclarationStatus),
+        study=study(ctx),
+        page=PAGE,
     )
 
 
@@ -99,15 +104,15 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = declarations.visible(work, person(), declaration_id)
-        judged = verdict_on_consignment(ctx, work, found)
+        evaluated = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",
         consignment=found,
         record=found.record,
-        fields=found.record.fields if judged.declaration.verdict.checks[0].outcome is Outcome.PASS else {},
-        verdict=judged.verdict,
-        papers=papers_of(judged),
-        table=match_table(judged),
+        fields=found.record.fields if evaluated.declaration.verdict.checks[0].outcome is Outcome.PASS else {},
+        verdict=evaluated.verdict,
+        papers=papers_of(evaluated),
+        table=match_table(evaluated),
         decisions=_possible(found),
         confirmed=_CONFIRMED,
         faults=faults or {},
@@ -116,11 +121,11 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
     )
 
 
-def papers_of(judged: DossierVerdict) -> list[DocumentVerdict]:
+def papers_of(evaluated: DossierVerdict) -> list[DocumentVerdict]:
     """Each paper with the checks about it, the declaration first."""
     return [
-        DocumentVerdict(one, Verdict.of(_about(judged.verdict.checks, one.record.id), judged.verdict.as_of))
-        for one in (judged.declaration, *judged.papers)
+        DocumentVerdict(one, Verdict.of(_about(evaluated.verdict.checks, one.record.id), evaluated.verdict.as_of))
+        for one in (evaluated.declaration, *evaluated.papers)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What merchants laid before a chamber or a laboratory: read it, sign it or send it back."""
+"""What merchants submitted to a chamber or a laboratory: read it, sign it or send it back."""
 
 from typing import Any
 

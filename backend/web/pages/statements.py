@@ -1,4 +1,4 @@
-"""A merchant states what a certificate or a report says, lays it before the issuer, and corrects what came back."""
+"""A merchant states what a certificate or a report says, submits it to the issuer, and corrects what came back."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ from backend.web.presentation.labels import kind_name
 @only(Role.MERCHANT)
 def choose_paper() -> str:
     """Which paper to sign."""
-    return render_template("pages/paper_choose.html", own=OWN)
+    return render_template("pages/record_choose.html", own=OWN)
 
 
 @blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])

@@ -275,7 +275,7 @@ def check_title(check: Check) -> str:
 
 def check_sentence(check: Check) -> str:
     """What came of it."""
-    return verdicts.sentence(_named(check), language(), moment)
+    return verdicts.reason_text(_named(check), language(), moment)
 
 
 def _named(check: Check) -> Check:

@@ -42,7 +42,7 @@ class _Fact:
 
 def match_table(dossier: DossierVerdict) -> MatchTable:
     """The table over the declaration and its papers."""
-    records = [dossier.declaration.record, *(judged.record for judged in dossier.papers)]
+    records = [dossier.declaration.record, *(evaluated.record for evaluated in dossier.papers)]
     outcomes = _outcomes(dossier.verdict.checks)
     rows = []
     for fact in _facts():

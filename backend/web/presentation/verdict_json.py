@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.domain.verdict import Check, Verdict
 from backend.messages.catalogue import Language
-from backend.messages.verdict import check_title, headline, sentence
+from backend.messages.verdict import check_title, headline, reason_text
 
 
 def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]
         "code": check.code,
         "outcome": check.outcome.value,
         "title": check_title(check.code, language),
-        "message": sentence(check, language),
+        "message": reason_text(check, language),
         "reason": check.reason,
         "evidence": {name: _value(value) for name, value in check.values.items()},
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),

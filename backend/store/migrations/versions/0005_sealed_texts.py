@@ -36,11 +36,11 @@ def upgrade() -> None:
         sa.Column("destroyed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_key_state")),
     )
-    keys: Any = op.get_bind().dialect.record_keys  # type: ignore[attr-defined]
+    keys: Any = op.get_bind().dialect.data_keys  # type: ignore[attr-defined]
     for (table, column), may_be_empty in TEXTS.items():
         default = None if may_be_empty else sa.text("''")
         op.add_column(table, sa.Column("sealed", sa.LargeBinary(), nullable=may_be_empty, server_default=default))
-        _fill(table, column, "sealed", lambda value: keys.seal(_bytes(value)) if value else b"")
+        _fill(table, column, "sealed", lambda value: keys.encrypt(_bytes(value)) if value else b"")
         op.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         op.execute(f"ALTER TABLE {table} RENAME COLUMN sealed TO {column}")
     _fill("record", "number", "number", keys.mark)

@@ -29,6 +29,7 @@ TABLES = {
 COLUMNS = {
     "sending": {"earlier": "earlier_attempts"},
     "record": {"place": "leaf_index"},
+    "signing_key": {"sealed_private": "encrypted_private"},
     "opening": {"sending_id": "transaction_id"},
     "certificate_draw": {
         "line_id": "original_id",

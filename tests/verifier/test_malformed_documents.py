@@ -8,7 +8,7 @@ import pytest
 
 from backend.domain import bundle_verification, sd_jwt
 from backend.domain.verdict import Verdict
-from backend.messages.verdict import sentence, short_of_form
+from backend.messages.verdict import reason_text, short_of_form
 from backend.web.presentation.verdict_json import verdict_json
 from tests.verifier.malformed_documents import odd_bundles
 from tests.verifier.verifiers import (
@@ -65,9 +65,9 @@ def test_an_odd_paper_can_be_told_about():
         read = bundle_verification.read(question.content, question.moment)
         if isinstance(read, Verdict):
             continue
-        source = bundle_verification.facts_by_snapshot(read, question.trust, question.moment, question.max_age)
+        source = bundle_verification.snapshot_facts(read, question.trust, question.moment, question.max_age)
         verdict = bundle_verification.verdict_on(read, source, question.moment)
-        assert all(sentence(check, "zh") for check in verdict.checks)
+        assert all(reason_text(check, "zh") for check in verdict.checks)
         json.dumps(verdict_json(verdict, "en"))
         for remark in bundle_verification.remarks(read, verdict):
             remarks += 1

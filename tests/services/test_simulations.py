@@ -64,13 +64,13 @@ def simulator():
 
 
 @pytest.fixture
-def ctx(house, simulator):
-    return replace(house.ctx, simulator=simulator)
+def ctx(installation, simulator):
+    return replace(installation.ctx, simulator=simulator)
 
 
 @pytest.fixture
-def analyst(house):
-    return house.analyst
+def analyst(installation):
+    return installation.analyst
 
 
 def never():
@@ -165,7 +165,7 @@ def test_a_restart_shows_what_became_of_it(ctx, analyst, simulator):
     assert state(ctx, simulation) is SimulationState.LOST
 
 
-def test_killed_servers_simulation_is_lost_at_next_start(ctx, analyst, simulator, house):
+def test_killed_servers_simulation_is_lost_at_next_start(ctx, analyst, simulator, installation):
     """Only once it was not heard of for a minute: another process may be running it."""
 
     class Killed(BaseException):
@@ -180,7 +180,7 @@ def test_killed_servers_simulation_is_lost_at_next_start(ctx, analyst, simulator
         simulations.run_next(ctx, never)
     assert state(ctx, simulation) is SimulationState.RUNNING
     assert simulations.give_up_lost(ctx) == 0  # another process may be running it: it was heard of just now
-    house.clock.pass_by(timedelta(seconds=61))
+    installation.clock.pass_by(timedelta(seconds=61))
     assert simulations.give_up_lost(ctx) == 1
     assert state(ctx, simulation) is SimulationState.LOST
 
@@ -204,9 +204,9 @@ def test_only_files_left_for_reading_are_handed_out(ctx, analyst, name):
 
 
 @pytest.mark.parametrize("role", ["merchant", "officer", "authority", "chamber"])
-def test_nobody_but_analysts_simulates(ctx, house, analyst, role):
+def test_nobody_but_analysts_simulates(ctx, installation, analyst, role):
     simulation = order(ctx, analyst)
-    somebody = house.people[role]
+    somebody = installation.people[role]
     for attempt in (lambda: order(ctx, somebody), lambda: simulations.listed(ctx, somebody)):
         with pytest.raises(NotAllowed):
             attempt()

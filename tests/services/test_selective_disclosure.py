@@ -13,17 +13,17 @@ from backend.domain.verdict import Conclusion
 from backend.services import selective_disclosure
 from backend.services.verification import verdict_on_bundle
 from tests.helpers.builders import FIELDS
-from tests.services.sealed_texts import SECRET, held_certificate, shown
+from tests.services.encrypted_texts import SECRET, held_certificate, shown
 
 
 @pytest.mark.parametrize("audience", Audience)
-def test_each_audience_gets_only_its_fields_still_proven(house, audience):
-    record = held_certificate(house)
-    content = shown(house, record, audience)
+def test_each_audience_gets_only_its_fields_still_proven(installation, audience):
+    record = held_certificate(installation)
+    content = shown(installation, record, audience)
     (read,) = bundle.read(content).records
     expected = set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) & set(record.fields)
     assert set(read.record.subject) == expected
-    assert verdict_on_bundle(house.ctx, content).conclusion is Conclusion.VALID
+    assert verdict_on_bundle(installation.ctx, content).conclusion is Conclusion.VALID
 
 
 def test_each_audience_is_shown_more_than_the_last():
@@ -38,9 +38,9 @@ def test_choices_name_only_fields_that_there_are(kind, audience):
     assert set(fields_for(Audience.CUSTOMS, kind)) >= set(FIELDS[kind]())
 
 
-def test_what_is_withheld_is_nowhere_in_the_bundle(house):
-    record = held_certificate(house)
-    content = json.dumps(shown(house, record, None, "originCountry"))
+def test_what_is_withheld_is_nowhere_in_the_bundle(installation):
+    record = held_certificate(installation)
+    content = json.dumps(shown(installation, record, None, "originCountry"))
     read = bundle.read(json.loads(content)).records[0].record
     assert read.subject == {"originCountry": "CN"}
     assert SECRET not in content
@@ -49,13 +49,13 @@ def test_what_is_withheld_is_nowhere_in_the_bundle(house):
     assert read.withheld == len(record.fields) - 1
 
 
-def test_field_that_does_not_exist_cannot_be_shown(house):
+def test_field_that_does_not_exist_cannot_be_shown(installation):
     with pytest.raises(Invalid, match="field"):
-        shown(house, held_certificate(house), None, "salary")
+        shown(installation, held_certificate(installation), None, "salary")
 
 
 @pytest.mark.parametrize("who", ["rival", "laboratory", "other_chamber", "authority"])
-def test_others_cannot_show_a_record(house, who):
-    record = held_certificate(house)
+def test_others_cannot_show_a_record(installation, who):
+    record = held_certificate(installation)
     with pytest.raises(NotFound):
-        selective_disclosure.choose(house.ctx, house.people[who], record.id, Audience.BUYER)
+        selective_disclosure.choose(installation.ctx, installation.people[who], record.id, Audience.BUYER)

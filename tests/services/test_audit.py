@@ -11,21 +11,21 @@ from backend.services.audit import audit
 from tests.services.test_anchoring_faults import in_database, rewrite
 
 
-def names(house):
-    return sorted({found.name for found in audit(house.ctx).discrepancies})
+def names(installation):
+    return sorted({found.name for found in audit(installation.ctx).discrepancies})
 
 
 @pytest.fixture
-def busy(house):
+def busy(installation):
     """A house in which much has happened."""
-    consignment = house.lodge()
-    house.settle()
-    decisions.decide(house.ctx, house.officer, consignment.id, Decision.EXAMINE, "look")
-    revoked = house.issue_certificate(certificateNumber="N-2")
-    house.settle()
-    issuance.revoke(house.ctx, house.chamber, revoked.id, "wrong goods")
-    house.settle()
-    return house
+    consignment = installation.lodge()
+    installation.settle()
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+    revoked = installation.issue_certificate(certificateNumber="N-2")
+    installation.settle()
+    issuance.revoke(installation.ctx, installation.chamber, revoked.id, "wrong goods")
+    installation.settle()
+    return installation
 
 
 def test_where_all_is_well_nothing_is_found(busy):

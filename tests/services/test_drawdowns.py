@@ -1,0 +1,522 @@
+"""A release draws its certificates on the ledger: exactly once, never beyond their quantity, and not in silence."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from backend.domain.clearance import Decision, Step
+from backend.domain.errors import LedgerRefused
+from backend.domain.ledger import ActivateCertificate, ChangeStatuses, LedgerDrawdown, LedgerRecord, MakeDrawdowns
+from backend.domain.statuses import DeclarationStatus
+from backend.domain.verdict import Conclusion, Outcome
+from backend.services import decisions, declarations, issuance
+from backend.services.anchoring import reanchor_all, run_once
+from backend.services.audit import audit
+from backend.services.decisions import NotReleasable
+from backend.services.verification import verdict_on_consignment
+from tests.helpers.builders import goods_item, lodgement_fields
+
+
+def release(installation, consignment, **changes):
+    return decisions.decide(
+        installation.ctx, installation.officer, consignment.id, Decision.RELEASE, "Papers in order", **changes
+    )
+
+
+def lodged(installation, certificates, quantity="200", number=1):
+    """A declaration on these certificates, with everything on the ledger."""
+    papers = [*certificates, installation.issue_report(reportNumber=f"R{number}")]
+    consignment = installation.lodge(papers, declarationReference=f"D{number}", items=[goods_item(quantity=quantity)])
+    installation.settle()
+    return installation.consignment(consignment.id)
+
+
+def ledger_record(record):
+    return LedgerRecord(record.batch.root, record.leaf_index)
+
+
+def remaining(installation, certificate):
+    opened = installation.ledger.certificate_balance(*_where(installation, certificate))
+    return None if opened is None else opened.remaining
+
+
+def _where(installation, certificate):
+    kept = installation.record(certificate.id)
+    return kept.batch.root, kept.leaf_index
+
+
+def rows(installation, consignment):
+    with installation.ctx.work(reading=True) as work:
+        return work.drawdowns.of_declaration(consignment.id)
+
+
+def quantity_check(installation, consignment):
+    with installation.ctx.work(reading=True) as work:
+        verdict = verdict_on_consignment(installation.ctx, work, work.consignments.get(consignment.id)).verdict
+    return next(check for check in verdict.checks if check.code == "QUANTITY_AVAILABLE")
+
+
+def drawdown_elsewhere(installation, certificate, declaration, steps):
+    """What another server does: draws the certificate for a declaration, past our database."""
+    opened = installation.ledger.certificate_balance(*_where(installation, certificate))
+    if opened is None:
+        with installation.ctx.work(reading=True) as work:
+            kept = work.records.get(certificate.id)
+        from backend.services.anchoring.drawdowns import _activation_call
+
+        _send(installation, _activation_call(kept, ledger_record(kept)))
+    _send(
+        installation,
+        MakeDrawdowns(
+            (
+                LedgerDrawdown(
+                    ledger_record(installation.record(certificate.id)), ledger_record(declaration.record), steps
+                ),
+            )
+        ),
+    )
+
+
+def _send(installation, call, signer="anchorer"):
+    installation.ledger.send(installation.ledger.sign(call, installation.ledger.next_nonce(signer)).raw)
+
+
+# What is drawn
+
+
+def test_release_stands_only_after_its_drawdown_is_final(installation):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    assert remaining(installation, certificate) is None, "opened when first needed, not before"
+    release(installation, consignment)
+    installation.settle()
+    assert remaining(installation, certificate) == 300_000
+    calls = [type(call) for _, call in installation.ledger.mined("anchorer")]
+    assert calls.count(ActivateCertificate) == calls.count(MakeDrawdowns) == 1
+    (row,) = rows(installation, consignment)
+    assert row.made_at is not None
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.RELEASED
+    assert quantity_check(installation, consignment).reason == "drawdown-recorded"
+
+
+def test_release_waits_for_its_drawdowns(installation):
+    installation.with_confirmations(3)
+    certificate = installation.issue_certificate()
+    consignment = installation.lodge([certificate, installation.issue_report()])
+    for _ in range(8):
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    release(installation, consignment)
+    for _ in range(20):
+        run_once(installation.ctx)
+        released = [call for _, call in installation.ledger.mined("office") if isinstance(call, ChangeStatuses)]
+        (row,) = rows(installation, consignment)
+        assert bool(released) <= (row.made_at is not None)
+        installation.ledger.mine()
+    assert released
+
+
+def test_many_releases_are_drawn_in_one_call(installation):
+    certificate = installation.issue_certificate()
+    consignments = [lodged(installation, [certificate], "10", number) for number in range(12)]
+    for consignment in consignments:
+        release(installation, consignment)
+    installation.settle(20)
+    drawdown_sets = [call for _, call in installation.ledger.mined("anchorer") if isinstance(call, MakeDrawdowns)]
+    assert [len(drawdown_set.drawdowns) for drawdown_set in drawdown_sets] == [12]
+    assert remaining(installation, certificate) == 380_000
+
+
+def test_goods_of_two_certificates_are_taken_from_one_after_the_other(installation):
+    first = installation.issue_certificate(certificateNumber="A", quantity="150")
+    second = installation.issue_certificate(certificateNumber="B", quantity="150")
+    consignment = lodged(installation, [first, second])
+    release(installation, consignment)
+    installation.settle()
+    assert (remaining(installation, first), remaining(installation, second)) == (0, 100_000)
+
+
+def test_accepted_statement_causes_no_drawdown(installation):
+    """There is no certificate yet; the officer's acceptance of it stays on record."""
+    from backend.domain.kinds import Kind
+    from backend.services import statements
+    from tests.helpers.builders import certificate_fields
+
+    statement = statements.issue_statement(
+        installation.ctx,
+        installation.merchant,
+        Kind.CERTIFICATE_OF_ORIGIN,
+        certificate_fields(),
+        installation.chamber.organisation.id,
+    )
+    consignment = lodged(installation, [statement])
+    release(installation, consignment, accept_indeterminate=True)
+    installation.settle()
+    assert rows(installation, consignment) == []
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.RELEASED
+
+
+def test_ledger_without_balances_goes_on_as_before(installation):
+    installation.ledger.counts_quantities = False
+    consignment = lodged(installation, [installation.issue_certificate()])
+    release(installation, consignment)
+    installation.settle()
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.RELEASED
+    assert not audit(installation.ctx).discrepancies
+
+
+# Never beyond what there is
+
+
+def test_what_another_server_drew_is_not_released_again(installation):
+    certificate = installation.issue_certificate()
+    theirs, ours = lodged(installation, [certificate], "250", 1), lodged(installation, [certificate], "250", 2)
+    drawdown_elsewhere(installation, certificate, theirs, 300_000)
+    assert quantity_check(installation, ours).outcome is Outcome.FAIL
+    with pytest.raises(NotReleasable) as refused:
+        release(installation, ours)
+    assert refused.value.verdict.conclusion is Conclusion.INVALID
+    assert quantity_check(installation, theirs).values["left"] == "200 H87"
+
+
+def test_parallel_releases_take_exactly_what_there_is(installation):
+    """Our own count is kept with the decision, so that no two releases take the same goods."""
+    certificate = installation.issue_certificate(quantity="50")
+    papers = [certificate, installation.issue_report()]
+    consignments = [
+        installation.lodge(papers, declarationReference=f"P{n}", items=[goods_item(quantity="5")]) for n in range(20)
+    ]
+    installation.settle()
+
+    def attempt(consignment):
+        try:
+            return bool(release(installation, consignment))
+        except NotReleasable:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        released = list(pool.map(attempt, consignments))
+    installation.settle()
+    assert sum(released) == 10
+    assert remaining(installation, certificate) == 0
+
+
+# What the ledger refuses
+
+
+@pytest.mark.parametrize("what", ["overdrawn", "revoked", "accreditation suspended"])
+def test_release_with_refused_drawdown_is_reverted(installation, what):
+    certificate = installation.issue_certificate()
+    other, consignment = lodged(installation, [certificate], "400", 1), lodged(installation, [certificate], "100", 2)
+    release(installation, consignment)
+    if what == "overdrawn":
+        drawdown_elsewhere(installation, certificate, other, 450_000)
+        why = "CertificateBalanceOverdrawn"
+    elif what == "revoked":
+        root, leaf_index = _where(installation, certificate)
+        _send(installation, ChangeStatuses(root, ((leaf_index, 2),), bytes(32), "anchorer"))
+        why = "CertificateBalanceNotActive"
+    else:
+        installation.ledger._state.accreditations.clear()
+        why = "CertificateBalanceIssuerNotAccredited"
+    installation.settle()
+    kept = installation.consignment(consignment.id)
+    assert kept.status is DeclarationStatus.DETAINED
+    assert kept.released_at is None
+    assert kept.decisions[-1].undone.startswith(why)
+    assert kept.events[-1].step is Step.DETAINED
+    assert kept.events[-1].note.startswith(why)
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.DETAINED
+    assert not any(row.is_standing for row in rows(installation, consignment))
+    found = audit(installation.ctx).discrepancies
+    assert {one.name for one in found} <= {"drawdown-unknown-to-database", "status-differs"}, found
+
+
+def test_after_an_undone_release_an_officer_may_release_with_another_certificate(installation):
+    certificate = installation.issue_certificate()
+    other, consignment = lodged(installation, [certificate], "400", 1), lodged(installation, [certificate], "100", 2)
+    release(installation, consignment)
+    drawdown_elsewhere(installation, certificate, other, 450_000)
+    installation.settle()
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.REJECT, "Quantity used up")
+    installation.settle()
+    assert installation.consignment(consignment.id).status is DeclarationStatus.REJECTED
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.REJECTED
+
+
+def test_refused_drawdown_does_not_block_others(installation):
+    small, large = (
+        installation.issue_certificate(certificateNumber="S", quantity="10"),
+        installation.issue_certificate(),
+    )
+    bad, other = lodged(installation, [small], "10", 1), lodged(installation, [small], "10", 2)
+    good = [lodged(installation, [large], "10", number) for number in range(3, 8)]
+    for consignment in [bad, *good]:
+        release(installation, consignment)
+    drawdown_elsewhere(installation, small, other, 5_000)
+    installation.settle()
+    assert installation.consignment(bad.id).status is DeclarationStatus.DETAINED
+    assert all(installation.consignment(one.id).status is DeclarationStatus.RELEASED for one in good)
+    assert remaining(installation, large) == 450_000
+
+
+def test_drawdown_reverted_on_chain_is_undone(installation):
+    """The rehearsal went well, and then somebody was quicker."""
+    certificate = installation.issue_certificate()
+    other, consignment = lodged(installation, [certificate], "400", 1), lodged(installation, [certificate], "100", 2)
+    drawdown_elsewhere(installation, certificate, other, 400_000)
+    release(installation, consignment)
+    installation.ledger.holding = True
+    run_once(installation.ctx)  # our draw is signed and sent, and waits for its block
+    ours = installation.ledger._pool.pop()
+    installation.ledger.holding = False
+    nonce = installation.ledger.next_nonce("anchorer")
+    installation.ledger._state.balances[ledger_record(installation.record(certificate.id))] = replace(
+        installation.ledger.certificate_balance(*_where(installation, certificate)), remaining=0
+    )
+    installation.ledger.send(ours)
+    assert installation.ledger.next_nonce("anchorer") == nonce + 1
+    installation.settle()
+    assert installation.consignment(consignment.id).status is DeclarationStatus.DETAINED
+
+
+def test_pause_makes_drawdowns_wait(installation, monkeypatch):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    real = installation.ledger.simulate
+
+    def paused(call):
+        if isinstance(call, MakeDrawdowns | ActivateCertificate):
+            raise LedgerRefused("TraceLedgerPaused", error="TraceLedgerPaused", arguments={})
+        return real(call)
+
+    monkeypatch.setattr(installation.ledger, "simulate", paused)
+    for _ in range(3):
+        assert run_once(installation.ctx)
+    assert installation.consignment(consignment.id).status is DeclarationStatus.RELEASED
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.LODGED
+    monkeypatch.undo()
+    installation.settle()
+    assert remaining(installation, certificate) == 300_000
+
+
+# Crashes, reorganisations, older copies
+
+
+STEPS = ("opening-signed", "opening-kept", "opening-sent", "draw-signed", "draw-kept", "draw-sent")
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "point",
+    ["opening-signed", "opening-kept", "opening-sent", "draw-signed", "draw-kept", "draw-sent", "receipt-noted"],
+)
+def test_crash_during_drawdown_makes_it_once(installation, point, times):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    count = [times]
+
+    def crash(reached):
+        if reached == point and count[0]:
+            count[0] -= 1
+            raise Killed(point)
+
+    calm, installation.ctx = installation.ctx, replace(installation.ctx, reached=crash)
+    for _ in range(6):
+        try:
+            run_once(installation.ctx)
+        except Killed:
+            continue
+    assert count[0] < times, "the point was never reached"
+    installation.ctx = calm
+    installation.settle()
+    assert remaining(installation, certificate) == 300_000
+    assert len(list(installation.ledger.drawdown_sets())) == 1
+    assert not audit(installation.ctx).discrepancies
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, 8, 12])
+def test_orphaned_drawdowns_are_made_again(installation, depth):
+    installation.with_confirmations(4)
+    certificate = installation.issue_certificate()
+    consignment = installation.lodge([certificate, installation.issue_report()])
+    for _ in range(8):
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    release(installation, consignment)
+    for _ in range(16):
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    installation.ledger.reorganise(depth)
+    for _ in range(40):
+        installation.ledger.mine()
+        run_once(installation.ctx)
+    assert remaining(installation, certificate) == 300_000
+    assert len(list(installation.ledger.drawdown_sets())) == 1
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.RELEASED
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_drawdown_unknown_to_restored_database_is_recognised(installation):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    drawdown_elsewhere(installation, certificate, consignment, 200_000)  # what the lost copy had done
+    installation.settle()
+    assert remaining(installation, certificate) == 300_000, "drawn once, not twice"
+    (row,) = rows(installation, consignment)
+    assert row.made_at is not None
+    assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.RELEASED
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_on_a_new_chain_certificates_are_opened_and_drawn_again(installation):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    installation.settle()
+    installation.ledger.reorganise(len(installation.ledger._blocks) - 1)
+    reanchor_all(installation.ctx)
+    installation.settle()
+    assert remaining(installation, certificate) == 300_000
+    assert installation.consignment(consignment.id).status is DeclarationStatus.RELEASED
+    assert not audit(installation.ctx).discrepancies
+
+
+# Giving back
+
+
+def rejected_elsewhere(installation, consignment, status=DeclarationStatus.REJECTED):
+    root, leaf_index = _where(installation, consignment.record)
+    _send(installation, ChangeStatuses(root, ((leaf_index, int(status)),), bytes(32), "office"), "office")
+
+
+@pytest.mark.parametrize("status", [DeclarationStatus.REJECTED, DeclarationStatus.RETURNED])
+def test_drawdown_is_refunded_where_declaration_ended_otherwise(installation, status):
+    """Another office rejects on the ledger before our release comes there: the ledger decides, here too."""
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    run_once(installation.ctx)
+    assert remaining(installation, certificate) == 300_000
+    rejected_elsewhere(installation, consignment, status)
+    installation.settle()
+    kept = installation.consignment(consignment.id)
+    assert kept.status is status
+    assert kept.record.status == status
+    assert kept.decisions[-1].undone
+    assert remaining(installation, certificate) == 500_000
+    (row,) = rows(installation, consignment)
+    assert row.refunded_at is not None
+    assert not audit(installation.ctx).discrepancies
+
+
+@pytest.mark.parametrize("point", ["back-signed", "back-kept", "back-sent", "before-receipt-commit"])
+def test_crash_during_refund_makes_it_once(installation, point):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    release(installation, consignment)
+    run_once(installation.ctx)
+    rejected_elsewhere(installation, consignment)
+    crashed = []
+
+    def crash(reached):
+        if reached == point and not crashed:
+            crashed.append(point)
+            raise Killed(point)
+
+    calm, installation.ctx = installation.ctx, replace(installation.ctx, reached=crash)
+    for _ in range(6):
+        try:
+            run_once(installation.ctx)
+        except Killed:
+            continue
+    assert crashed
+    installation.ctx = calm
+    installation.settle()
+    assert remaining(installation, certificate) == 500_000
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_a_withdrawal_forgets_what_was_never_drawn(installation):
+    certificate = installation.issue_certificate()
+    consignment = lodged(installation, [certificate])
+    declarations.withdraw(installation.ctx, installation.merchant, consignment.id)
+    installation.settle()
+    assert rows(installation, consignment) == []
+    assert remaining(installation, certificate) is None
+
+
+# The audit
+
+
+def in_database(installation, statement):
+    from sqlalchemy import text
+
+    with installation.ctx.work() as work:
+        work._session.execute(text(statement))
+        work.commit()
+
+
+def drawn_house(installation):
+    certificate = installation.issue_certificate()
+    first, second = lodged(installation, [certificate], "100", 1), lodged(installation, [certificate], "50", 2)
+    release(installation, first)
+    installation.settle()
+    assert not audit(installation.ctx).discrepancies
+    return certificate, first, second
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("UPDATE drawdown SET quantity = quantity + 1", "drawdown-differs"),
+        ("UPDATE drawdown SET set_root = zeroblob(32)", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET position = 7", "drawdown-not-on-ledger"),
+        ("UPDATE drawdown SET refunded_at = made_at", "refund-differs"),
+        ("DELETE FROM drawdown", "drawdown-unknown-to-database"),
+        ("UPDATE drawdown SET refusal = 'x'", "release-without-drawdown"),
+    ],
+)
+def test_the_audit_finds_what_was_changed_behind_the_application(installation, statement, name):
+    drawn_house(installation)
+    in_database(installation, statement)
+    assert name in {one.name for one in audit(installation.ctx).discrepancies}
+
+
+def test_audit_finds_drawdown_made_by_others(installation):
+    certificate, _, second = drawn_house(installation)
+    drawdown_elsewhere(installation, certificate, second, 50_000)
+    assert {one.name for one in audit(installation.ctx).discrepancies} == {"drawdown-unknown-to-database"}
+
+
+def test_audit_finds_balance_without_drawdowns(installation):
+    certificate, *_ = drawn_house(installation)
+    where = ledger_record(installation.record(certificate.id))
+    installation.ledger._state.balances[where] = replace(installation.ledger._state.balances[where], remaining=1)
+    assert {one.name for one in audit(installation.ctx).discrepancies} == {"balance-differs"}
+
+
+def test_revocation_after_drawdown_leaves_release(installation):
+    certificate, first, _ = drawn_house(installation)
+    issuance.revoke(installation.ctx, installation.chamber, certificate.id, "fraud")
+    installation.settle()
+    assert installation.consignment(first.id).status is DeclarationStatus.RELEASED
+
+
+def test_a_declaration_on_used_up_certificates_says_how_much_is_left(installation):
+    certificate, *_ = drawn_house(installation)
+    third = declarations.lodge(
+        installation.ctx,
+        installation.merchant,
+        lodgement_fields(declarationReference="D9", records=[certificate.id], items=[goods_item(quantity="450")]),
+    )
+    check = quantity_check(installation, third)
+    assert (check.outcome, check.values["left"]) == (Outcome.FAIL, "400 H87")
