@@ -98,7 +98,7 @@ def test_every_account_needs_its_key():
         {"ledger": "0x1111111111111111111111111111111111111111"},
     ],
 )
-def test_a_foreign_ledger_is_noticed_and_nothing_is_signed_for_it(world, difference):
+def test_foreign_ledger_is_noticed_and_nothing_signed(world, difference):
     ledger = EvmLedger(world.chain, replace(world.deployment, **difference), world.accounts)
     with pytest.raises(ForeignLedger):
         ledger.head()
@@ -119,7 +119,7 @@ def test_a_chain_that_was_reset_is_noticed(world, open_chain, accounts):
         ledger.sign(a_batch(), 0)
 
 
-def test_a_chain_that_ends_before_our_contracts_is_foreign(world):
+def test_chain_ending_before_our_contracts_is_foreign(world):
     ledger = EvmLedger(world.chain, replace(world.deployment, block=10**6), world.accounts)
     with pytest.raises(ForeignLedger):
         ledger.head()
@@ -145,7 +145,7 @@ class Silent:
         return fail
 
 
-def test_a_silent_chain_is_unavailable_and_never_a_guess(world):
+def test_silent_chain_is_unavailable(world):
     ledger = EvmLedger(Silent(), world.deployment, world.accounts)
     for ask in (
         ledger.head,
@@ -175,7 +175,7 @@ def test_an_anchored_batch_is_read_back(world):
     assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
 
 
-def test_a_root_that_is_not_there_has_no_batch(world):
+def test_unknown_root_has_no_batch(world):
     assert world.ledger.batch(secrets.token_bytes(32)) is None
 
 
@@ -189,7 +189,8 @@ def test_anchoring_twice_fails_and_says_why(world):
     assert refused.value.values["arguments"]["root"] == "0x" + call.root.hex()
 
 
-def test_the_same_bytes_may_be_sent_again_before_and_after(world):
+def test_same_bytes_may_be_sent_any_time(world):
+    """Sending them again is harmless, before they are mined and after."""
     signed = world.ledger.sign(a_batch(), world.ledger.next_nonce("anchorer"))
     for _ in range(3):
         world.ledger.send(signed.raw)
@@ -233,7 +234,8 @@ def test_many_threads_may_sign_send_and_read(world):
 # ---- statuses
 
 
-def test_statuses_are_changed_in_several_words_by_those_who_may(world):
+def test_statuses_in_several_words_change_when_allowed(world):
+    """Each status is changed by one who may."""
     root = anchored(world).root
     world.do(changes(root, {3: DocumentStatus.SUSPENDED, 12: DocumentStatus.REVOKED}), "anchorer")
     decided = {20: DeclarationStatus.EXAMINATION, 100: DeclarationStatus.RELEASED, 149: DeclarationStatus.DETAINED}
@@ -245,11 +247,11 @@ def test_statuses_are_changed_in_several_words_by_those_who_may(world):
     ) | expected
 
 
-def test_a_place_where_nothing_was_changed_has_status_nought(world):
+def test_unchanged_leaf_has_status_zero(world):
     assert world.ledger.status(secrets.token_bytes(32), 5) == 0
 
 
-def test_a_change_signed_before_another_leaves_the_other_standing(world):
+def test_change_signed_earlier_leaves_later_one(world):
     root = anchored(world).root
     early = world.ledger.sign(changes(root, {4: DocumentStatus.SUSPENDED}), world.ledger.next_nonce("anchorer"))
     world.do(changes(root, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
@@ -269,7 +271,7 @@ def test_a_change_signed_before_another_leaves_the_other_standing(world):
         ({}, "anchorer", "TraceLedgerChangesMissing"),
     ],
 )
-def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, by, error):
+def test_refused_change_gives_reason_before_and_after(world, places, by, error):
     call = changes(anchored(world).root, places, by=by)
     with pytest.raises(LedgerRefused) as refused:
         world.ledger.simulate(call)
@@ -278,7 +280,7 @@ def test_a_refused_change_says_why_before_and_after_it_is_mined(world, places, b
     assert (receipt.succeeded, receipt.refusal) == (False, error)
 
 
-def test_a_whole_large_batch_is_decided_in_one_transaction(world):
+def test_large_batch_is_decided_in_one_transaction(world):
     root = anchored(world, segments=Segments(0, 0, 10_000, 10_000)).root
     chance = random.Random(64)
     wanted = {leaf_index: chance.choice([1, 2, 3, 4, 5, 6, 7]) for leaf_index in range(10_000)}
@@ -289,7 +291,7 @@ def test_a_whole_large_batch_is_decided_in_one_transaction(world):
 @pytest.mark.parametrize(
     "places", [((1, 1), (1, 2)), ((-1, 1),), ((1, 15),), ((1, -1),), tuple((64 * n, 1) for n in range(400))]
 )
-def test_changes_that_cannot_be_put_into_a_call_are_invalid(world, places):
+def test_changes_unfit_for_a_call_are_invalid(world, places):
     call = ChangeStatuses(b"\1" * 32, places, b"\2" * 32)
     with pytest.raises(Invalid):
         world.ledger.sign(call, 0)
@@ -347,7 +349,7 @@ def test_a_certificate_is_opened_drawn_and_given_back(world):
     assert world.ledger.certificate_balance(root, 1) is None
 
 
-def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
+def test_overdraft_is_refused_before_and_after_mining(world):
     root, _ = an_opened_certificate(world)
     with pytest.raises(LedgerRefused) as refused:
         world.ledger.simulate(drawdowns(root, 600, 401))
@@ -356,7 +358,7 @@ def test_an_overdraft_is_refused_before_and_after_it_is_mined(world):
     assert world.do(drawdowns(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
 
 
-def test_as_many_draws_as_there_may_be_are_made_in_one_transaction(world):
+def test_most_drawdowns_fit_in_one_transaction(world):
     root, _ = an_opened_certificate(world)
     assert world.do(drawdowns(root, *[4] * 248), "anchorer").succeeded
     assert world.ledger.certificate_balance(root, 0).remaining == 8
@@ -372,7 +374,7 @@ def test_draws_that_cannot_be_are_invalid(world, call):
         world.ledger.sign(RefundDrawdown(drawdowns(b"\1" * 32, 5), 1), 0)
 
 
-def test_a_deployment_from_before_there_were_draws_says_so(world):
+def test_deployment_predating_drawdowns_says_so(world):
     ledger = EvmLedger(world.chain, replace(world.deployment, balance=None), world.accounts)
     with pytest.raises(Invalid):
         ledger.sign(drawdowns(b"\1" * 32, 5), 0)
@@ -382,7 +384,7 @@ def test_a_deployment_from_before_there_were_draws_says_so(world):
 # ---- pause
 
 
-def test_a_paused_ledger_says_so_and_goes_on_revoking(open_chain, accounts):
+def test_paused_ledger_says_so_and_still_revokes(open_chain, accounts):
     chain = open_chain("paused.sqlite")
     safeguards = Safeguards(registration_seconds=0)
     deployment = deploy(chain, accounts, safeguards=safeguards)
@@ -424,7 +426,7 @@ def test_an_accreditation_is_written_suspended_and_lifted(world):
     assert world.ledger.accreditation(key) == an_accreditation()
 
 
-def test_an_accreditation_until_the_last_moment_of_all_is_kept(world):
+def test_accreditation_until_the_last_moment_is_kept(world):
     key = secrets.token_bytes(32)
     forever = an_accreditation(valid_until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
     world.do(Accredit(key, forever), "authority")
@@ -472,7 +474,8 @@ def test_only_named_accounts_have_a_nonce(world):
 # ---- acts that are announced first
 
 
-def test_an_act_that_needs_notice_is_announced_and_cancelled_by_the_guardian(open_chain, tmp_path):
+def test_call_needing_notice_is_announced_and_cancelled(open_chain, tmp_path):
+    """The guardian cancels it; taking trust away never waits."""
     keys = {name: secrets.token_bytes(32) for name in (*ACCOUNT_NAMES, "guardian")}
     accounts = accounts_from_keys(keys)
     funded = [account.address for account in accounts.values()]

@@ -226,7 +226,7 @@ INSERT INTO prepared (id, person_id, thumbprint, act, arguments, moment, seed, t
 """
 
 
-def test_a_verdict_kept_with_a_decision_is_told_in_words_of_today(tmp_path):
+def test_verdict_kept_with_decision_uses_current_words(tmp_path):
     path = tmp_path / "db.sqlite"
     with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{path}", keys)

@@ -26,7 +26,7 @@ def problems(kind, fields):
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_complete_document_is_read_and_written_back_the_same(kind):
+def test_complete_document_is_written_back_as_read(kind):
     document = documents.read(kind, FIELDS[kind]())
     written = documents.fields_of(document)
     assert FIELDS[kind]().items() <= written.items() or kind is Kind.DECLARATION
@@ -47,7 +47,7 @@ REQUIRED = [
 
 
 @pytest.mark.parametrize(("kind", "name"), REQUIRED)
-def test_a_field_that_is_needed_is_missed_by_its_name(kind, name):
+def test_missing_required_field_is_named(kind, name):
     fields = FIELDS[kind]()
     del fields[name]
     assert problems(kind, fields) == {name: "is missing"}
@@ -126,7 +126,7 @@ def test_quantities_keep_their_digits(given, kept):
     ["0", "-1", "0.0001", "1.2345", "NaN", "Infinity", "-Infinity", "1e400", "", "five", "1,000", "0x10",
      "1234567890123456789", "1e18", None, [], {}, float("inf"), float("nan"), 0.1 + 0.2],
 )  # fmt: skip
-def test_quantities_that_are_none_or_too_fine_are_refused(quantity):
+def test_malformed_or_too_fine_quantities_are_refused(quantity):
     assert set(problems(CERTIFICATE, certificate_fields(quantity=quantity))) == {"quantity"}
 
 
@@ -181,7 +181,7 @@ def test_characters_that_cannot_be_seen_are_refused(character):
         assert set(problems(CERTIFICATE, fields)) == {where}
 
 
-def test_text_is_kept_in_one_normal_form_and_trimmed():
+def test_text_is_normalised_and_trimmed():
     document = documents.read(CERTIFICATE, certificate_fields(description="  cafe\u0301 灯 \n"))
     assert document.description == "caf\u00e9 灯"
 
@@ -214,7 +214,7 @@ def test_attachments_are_bound_by_their_digest(sha256):
 
 
 @pytest.mark.parametrize("change", [{"mediaType": "text/html"}, {"size": 0}, {"size": -1}, {"fileName": ""}], ids=str)
-def test_attachments_are_pdf_files_with_a_name_and_a_size(change):
+def test_attachments_are_pdfs_with_name_and_size(change):
     attachment = {"fileName": "a.pdf", "size": 5, "sha256": "0" * 64} | change
     where = problems(CERTIFICATE, certificate_fields(attachments=[attachment]))
     assert set(where) == {f"attachments.0.{name}" for name in change}
@@ -225,6 +225,6 @@ def test_an_arrival_needs_its_time_zone():
     assert set(where) == {"arrivalDateTime"}
 
 
-def test_only_a_certificate_of_origin_has_a_quantity_for_the_ledger():
+def test_only_certificates_of_origin_have_ledger_quantity():
     quantities = [documents.quantity_of(documents.read(kind, FIELDS[kind]())) for kind in Kind]
     assert quantities == [Decimal(500), *[None] * (len(Kind) - 1)]

@@ -58,7 +58,7 @@ def test_papers_that_fit_are_valid():
     }
 
 
-def test_each_check_names_the_paper_that_it_is_about():
+def test_each_check_names_its_document():
     by_paper = {check.code: check.record for check in matched() if check.code != "MATCH_HS_CODE"}
     assert by_paper.pop("CONFORMITY") == "report"
     assert set(by_paper.values()) == {"certificate"}
@@ -110,7 +110,7 @@ def test_goods_that_do_not_conform_are_invalid():
     assert found(checks, "CONFORMITY") == [("fail", "does-not-conform")]
 
 
-def test_one_good_report_does_not_outweigh_a_bad_one():
+def test_good_report_does_not_outweigh_bad_one():
     checks = matched(papers=[a_certificate(), a_report("one"), a_report("two", conforms=False)])
     assert conclusion(checks) is Conclusion.INVALID
 
@@ -143,7 +143,7 @@ def test_an_importers_name_is_not_the_exporters():
 
 
 @pytest.mark.parametrize("name", ["MORNING STAR TRADING CO., LTD.", "Morning  Star Trading Co., Ltd."])
-def test_a_name_is_the_same_however_it_is_spaced_and_cased(name):
+def test_names_match_whatever_their_spacing_and_case(name):
     assert conclusion(matched(papers=[a_certificate(exporter={"name": name}), a_report()])) is Conclusion.VALID
 
 

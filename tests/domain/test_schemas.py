@@ -74,7 +74,7 @@ def test_a_schema_finds_what_the_forms_refuse(kind, name, value):
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_missing_field_is_missed_by_schema_and_form_alike(kind):
+def test_missing_field_fails_schema_and_form_alike(kind):
     required = set(schemas.subject_schema(kind)["required"])
     refused = set()
     for name in FIELDS[kind]():
@@ -109,7 +109,7 @@ def test_newest_schema_is_what_the_model_says(kind):
     assert file.read_text(encoding="utf-8") == schemas.frozen_text(kind)
 
 
-def test_records_are_named_the_same_schema_by_address_and_by_name():
+def test_schema_is_named_by_address_or_urn():
     kind = Kind.CERTIFICATE_OF_ORIGIN
     assert schemas.address(kind, None) == "urn:provenport:schema:certificate-of-origin:v1"
     assert schemas.address(kind, "https://x.example/") == "https://x.example/schemas/certificate-of-origin/v1.json"
@@ -133,7 +133,7 @@ def test_hs_codes_are_those_of_hs_2022():
     documents.read(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(hsCode="9405.99.9000"))
 
 
-def test_a_code_that_left_the_list_does_not_make_a_signed_record_wrong():
+def test_code_removed_from_list_keeps_records_valid():
     gone = certificate_fields(hsCode="854810")  # in HS 2017, not in HS 2022
     assert "hsCode" in faults(Kind.CERTIFICATE_OF_ORIGIN, gone)
     assert documents.as_signed(Kind.CERTIFICATE_OF_ORIGIN, gone).hs_code == "854810"
@@ -149,7 +149,7 @@ def test_a_mistyped_chinese_company_number_is_found(number):
 
 
 @pytest.mark.parametrize("value", ["pass", "Passed.", "合格", "OK"])
-def test_a_report_of_a_bare_pass_or_fail_is_refused(value):
+def test_report_of_bare_pass_or_fail_is_refused(value):
     bare = report_fields(results=[{"characteristic": "Safety", "value": value}])
     assert "state no measurement" in faults(Kind.INSPECTION_REPORT, bare)[""]
     measured = {"characteristic": "Leakage current", "value": "0.08", "unit": "mA"}
@@ -157,12 +157,12 @@ def test_a_report_of_a_bare_pass_or_fail_is_refused(value):
 
 
 @pytest.mark.parametrize("name", ["method", "results", "decisionRule", "specification", "conforms"])
-def test_a_report_without_what_iso_17025_asks_for_is_refused(name):
+def test_report_without_iso_17025_fields_is_refused(name):
     fields = {k: v for k, v in report_fields().items() if k != name}
     assert faults(Kind.INSPECTION_REPORT, fields) == {name: "is missing"}
 
 
-def test_a_certificate_by_regional_value_content_states_the_value():
+def test_certificate_by_regional_value_content_states_value():
     fields = certificate_fields(originCriteria="RVC", freeTradeAgreementName="RCEP")
     assert "freeOnBoardAmount is missing" in faults(Kind.CERTIFICATE_OF_ORIGIN, fields)[""]
     documents.read(Kind.CERTIFICATE_OF_ORIGIN, fields | {"freeOnBoardAmount": "1200", "currency": "USD"})
@@ -182,7 +182,7 @@ def test_every_field_of_chinas_list_has_its_place():
     documents.read(Kind.DECLARATION, declaration_fields(items=[goods_item(barCode="6900000000014")]))
 
 
-def test_a_movement_is_about_a_waybill_or_an_order():
+def test_movement_concerns_a_waybill_or_order():
     fields = {k: v for k, v in FIELDS[Kind.MOVEMENT_EVENT]().items() if k != "waybillReference"}
     assert "waybillReference is missing" in faults(Kind.MOVEMENT_EVENT, fields)[""]
     documents.read(Kind.MOVEMENT_EVENT, fields | {"orderReference": "ORDER-1"})

@@ -41,7 +41,7 @@ def test_a_whole_dossier_that_fits_is_valid():
     }
 
 
-def test_papers_that_were_not_handed_in_are_not_missed():
+def test_documents_not_handed_in_are_not_missed():
     assert checked([]) == []
     assert checked([paper(Kind.CERTIFICATE_OF_ORIGIN), paper(Kind.INSPECTION_REPORT)]) == []
 
@@ -65,16 +65,16 @@ def test_a_paper_of_another_sale_is_invalid(kind, change, reason):
 
 
 @pytest.mark.parametrize("change", [{"amount": "1299.99"}, {"currency": "EUR"}])
-def test_a_payment_of_another_amount_is_for_a_person_to_see(change):
+def test_payment_of_another_amount_needs_a_person(change):
     checks = checked(papers(payment_receipt=change))
     assert reasons(checks, "indeterminate") == {("payment-differs", "PAYMENT_RECEIPT")}
     assert not reasons(checks, "fail")
 
 
-def test_a_payment_is_compared_with_its_own_order_only():
+def test_payment_is_compared_with_own_order_only():
     checks = checked([paper(Kind.PAYMENT_RECEIPT, amount="5"), paper(Kind.ORDER, orderReference="ORDER-2")])
     assert not [check for check in checks if check.code == "MATCH_PAYMENT"]
 
 
-def test_numbers_are_the_same_however_they_are_spaced_and_cased():
+def test_numbers_match_whatever_their_spacing_and_case():
     assert not reasons(checked(papers(order={"orderReference": "order -1"})), "fail")

@@ -50,7 +50,7 @@ def assert_ruling(found, conclusion, code, reason, outcome=None):
     assert (found.conclusion, outcomes(found.checks).get(code)) == (conclusion, (expected, reason))
 
 
-def test_a_sound_certificate_is_valid_and_tells_every_check():
+def test_sound_certificate_is_valid_with_every_check():
     assert outcomes(verdict().checks) == {
         "SIGNATURE": ("pass", "signature-valid"),
         "CONTENT": ("pass", "content-complete"),
@@ -74,7 +74,7 @@ def test_every_kind_of_record_can_be_valid(kind):
 # The record
 
 
-def test_an_altered_record_is_invalid_and_nothing_else_is_asked():
+def test_altered_record_is_invalid_without_further_checks():
     signing_input, _, signature = EVIDENCE.record.signed_jwt.rpartition(".")
     forged = replace(EVIDENCE.record, signed_jwt=f"{signing_input}.{signature[:-4]}AAAA")
     found = verdict(replace(EVIDENCE, record=forged))
@@ -100,19 +100,19 @@ def test_a_certificate_sealed_with_another_quantity_is_invalid(quantity):
 
 
 @pytest.mark.parametrize("stated", ["five", "NaN", "Infinity", "-1", "0.0001", {"a": 1}, [], "1e400"], ids=str)
-def test_a_signed_quantity_that_is_no_quantity_is_invalid(stated):
+def test_signed_quantity_that_is_none_is_invalid(stated):
     found = verdict(evidence_for(a_record(fields=certificate_fields(quantity=stated)), quantity=0))
     assert_ruling(found, Conclusion.INVALID, "CONTENT", "entry-quantity-mismatch")
 
 
 @pytest.mark.parametrize("change", [{"hsCode": "1"}, {"conforms": True}, {"exporter": None}, {"unitCode": 5}], ids=str)
-def test_a_signed_text_that_is_no_such_document_is_invalid(change):
+def test_signed_text_of_another_form_is_invalid(change):
     found = verdict(evidence_for(a_record(fields=certificate_fields(**change))))
     assert_ruling(found, Conclusion.INVALID, "CONTENT", "fields-invalid")
 
 
 @pytest.mark.parametrize("time", [None, "yesterday", "2026-03-02T10:00:00", 5, "2026-02-30T00:00:00Z"], ids=str)
-def test_a_record_without_its_time_of_issue_is_invalid(time):
+def test_record_without_time_of_issue_is_invalid(time):
     found = verdict(evidence_for(a_record(validFrom=time)))
     assert_ruling(found, Conclusion.INVALID, "CONTENT", "entry-kind-mismatch")
 
@@ -127,7 +127,7 @@ def test_fields_may_be_withheld_and_it_is_said():
 # The batch
 
 
-def test_a_record_that_waits_for_its_batch_cannot_be_told_yet():
+def test_record_waiting_for_batch_is_indeterminate():
     found = verdict(replace(EVIDENCE, proof=None, anchor=None), FACTS)
     assert found.conclusion is Conclusion.INDETERMINATE
     assert outcomes(found.checks)["INCLUSION"] == ("indeterminate", "not-sealed")
@@ -141,7 +141,7 @@ def test_a_record_that_waits_for_its_batch_cannot_be_told_yet():
     [{"leaf_index": 0}, {"leaf_index": 2**63}, {"size": 1}, {"path": ()}, {"path": (bytes(32),) * 4}],
     ids=str,
 )
-def test_a_proof_that_does_not_lead_to_the_root_is_invalid(change):
+def test_proof_not_leading_to_root_is_invalid(change):
     found = verdict(replace(EVIDENCE, proof=replace(EVIDENCE.proof, **change)), FACTS)
     assert_ruling(found, Conclusion.INVALID, "INCLUSION", "not-included")
 
@@ -152,7 +152,7 @@ def test_a_proof_of_another_record_is_invalid():
     assert_ruling(verdict(borrowed, FACTS), Conclusion.INVALID, "INCLUSION", "not-included")
 
 
-def test_a_root_that_the_ledger_does_not_know_is_invalid():
+def test_root_unknown_to_ledger_is_invalid():
     assert_ruling(verdict(facts=replace(FACTS, batch=None)), Conclusion.INVALID, "ANCHOR", "root-not-on-ledger")
 
 
@@ -161,12 +161,12 @@ def test_a_root_that_the_ledger_does_not_know_is_invalid():
     [Segments(0, 3, 5, 9), Segments(0, 0, 0, 9), Segments(0, 0, 9, 9), Segments(3, 5, 7, 10), Segments(3, 5, 7, 8)],
     ids=["inspection", "other", "declaration", "one entry more", "one entry less"],
 )
-def test_a_place_in_another_lane_or_a_batch_of_another_size_is_invalid(segments):
+def test_wrong_segment_or_batch_size_is_invalid(segments):
     facts = replace(FACTS, batch=replace(FACTS.batch, segments=segments))
     assert_ruling(verdict(facts=facts), Conclusion.INVALID, "ANCHOR", "wrong-segment")
 
 
-def test_an_anchor_that_is_not_final_cannot_be_told_yet():
+def test_anchor_not_yet_final_is_indeterminate():
     found = verdict(facts=replace(FACTS, state=ProofState.ANCHORED))
     assert_ruling(found, Conclusion.INDETERMINATE, "ANCHOR", "not-final")
     assert found.deciding.action_by is ActionBy.WAIT
@@ -183,7 +183,7 @@ def test_an_anchor_that_is_not_final_cannot_be_told_yet():
         (DocumentStatus.SUPERSEDED, "superseded"),
     ],
 )
-def test_a_document_that_is_not_in_force_is_invalid(status, reason):
+def test_document_not_in_force_is_invalid(status, reason):
     assert_ruling(verdict(facts=replace(FACTS, status=int(status))), Conclusion.INVALID, "STATUS", reason)
 
 
@@ -205,7 +205,7 @@ def test_a_declaration_stands_until_it_is_withdrawn(status):
         assert_ruling(declared(status), Conclusion.VALID, "STATUS", "declaration-in-force", "pass")
 
 
-def test_a_declarations_status_that_nobody_knows_cannot_be_told():
+def test_unknown_status_of_declaration_is_indeterminate():
     assert_ruling(declared(9), Conclusion.INDETERMINATE, "STATUS", "status-unknown")
 
 
@@ -238,14 +238,15 @@ def test_an_issuer_accredited_for_these_goods_is_valid(chapters):
     assert verdict(facts=held(chapters=chapters)).conclusion is Conclusion.VALID
 
 
-def test_goods_that_are_not_shown_cannot_be_told_unless_every_chapter_is_covered():
+def test_hidden_goods_are_indeterminate_outside_full_scope():
+    """They do not matter where the accreditation covers every chapter."""
     hidden = replace(EVIDENCE, record=EVIDENCE.record.disclosing(["quantity"]))
     found = verdict(hidden, held(chapters=1 << 94))
     assert_ruling(found, Conclusion.INDETERMINATE, "ISSUER_ACCREDITED", "hs-code-withheld")
     assert verdict(hidden, held(chapters=1)).conclusion is Conclusion.VALID
 
 
-def test_the_chapter_of_a_declaration_or_an_invoice_is_not_asked():
+def test_declarations_and_invoices_need_no_chapter():
     for kind in (Kind.DECLARATION, Kind.INVOICE):
         evidence = evidence_for(a_record(kind), kind)
         facts = facts_for(evidence, accreditation=an_accreditation(chapters=1 << 3))
@@ -257,7 +258,7 @@ def test_the_chapter_of_a_declaration_or_an_invoice_is_not_asked():
     [{"valid_from": ISSUED + timedelta(seconds=1)}, {"valid_from": NOON - YEAR, "valid_until": ISSUED}],
     ids=["not yet", "no longer"],
 )
-def test_an_issuer_not_accredited_when_it_signed_is_invalid(change):
+def test_issuer_not_accredited_when_signing_is_invalid(change):
     assert_ruling(verdict(facts=held(**change)), Conclusion.INVALID, "ISSUER_ACCREDITED", "not-accredited-at-issue")
 
 
@@ -265,7 +266,7 @@ def test_an_accreditation_counts_from_its_first_moment():
     assert verdict(facts=held(valid_from=ISSUED)).conclusion is Conclusion.VALID
 
 
-def test_what_was_signed_before_an_accreditation_lapsed_stays_good():
+def test_record_signed_before_accreditation_lapsed_stays_valid():
     found = verdict(facts=held(valid_until=NOON))
     assert_ruling(found, Conclusion.VALID, "ISSUER_STANDING", "accreditation-expired", "note")
     assert_ruling(
@@ -288,7 +289,7 @@ def test_a_revoked_accreditation_ends_trust_in_everything(since, accredited):
     assert outcomes(found.checks)["ISSUER_STANDING"] == ("fail", "accreditation-revoked")
 
 
-def test_a_revocation_that_has_not_come_yet_changes_nothing():
+def test_future_revocation_changes_nothing():
     assert verdict(facts=held(suspended_since=NOON + timedelta(seconds=1))).conclusion is Conclusion.VALID
 
 
@@ -309,7 +310,7 @@ def test_a_lapsed_key_cannot_backdate():
     assert found.conclusion is not Conclusion.VALID
 
 
-def test_a_record_dated_after_its_own_anchor_is_invalid():
+def test_record_dated_after_its_anchor_is_invalid():
     late = evidence_for(a_record(issued_at=ANCHORED + timedelta(minutes=6)))
     assert_ruling(verdict(late), Conclusion.INVALID, "ISSUER_ACCREDITED", "issued-after-anchoring")
     on_time = evidence_for(a_record(issued_at=ANCHORED + timedelta(minutes=5)))
@@ -348,7 +349,7 @@ def test_whatever_is_no_statement_needs_an_accredited_issuer(assurance):
     assert verdict(evidence, facts_for(evidence, accreditation=None)).conclusion is Conclusion.INVALID
 
 
-def test_a_stranger_who_signs_in_the_chambers_name_is_invalid():
+def test_stranger_signing_as_the_chamber_is_invalid():
     forged = evidence_for(a_record(key=SOMEBODY_ELSE))
     assert forged.record.payload["issuer"] == EVIDENCE.record.payload["issuer"]
     found = verdict(forged, facts_for(forged, accreditation=None))
@@ -362,7 +363,7 @@ TROUBLE = Unknown("connection refused")
 
 
 @pytest.mark.parametrize("fact", ["batch", "status", "accreditation"])
-def test_a_fact_that_could_not_be_read_is_never_held_against_a_record(fact):
+def test_unreadable_fact_is_indeterminate(fact):
     found = verdict(facts=replace(FACTS, **{fact: TROUBLE}))
     code = {"batch": "ANCHOR", "status": "STATUS", "accreditation": "ISSUER_ACCREDITED"}[fact]
     assert_ruling(found, Conclusion.INDETERMINATE, code, "ledger-unavailable")
@@ -398,30 +399,30 @@ def test_any_signed_type_has_a_ruling(types):
 
 @pytest.mark.parametrize("name", ["validFrom", "validUntil"])
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_signed_time_at_the_end_of_the_calendar_has_a_ruling(name, time):
+def test_signed_time_at_calendars_end_has_a_conclusion(name, time):
     assert verdict(evidence_for(a_record(**{name: time}))).conclusion is not None
 
 
 @pytest.mark.parametrize("hs_code", ["ab", "-1", "", "²²", 5, None, [], {"a": 1}], ids=str)
-def test_a_signed_hs_code_that_is_none_has_a_ruling(hs_code):
+def test_signed_hs_code_malformed_has_a_conclusion(hs_code):
     record = a_record(fields=certificate_fields(hsCode=hs_code)).disclosing(["hsCode", "quantity"])
     assert verdict(evidence_for(record)).conclusion is not Conclusion.VALID or hs_code in (None, 5)
 
 
 @pytest.mark.parametrize("kid", ["!!!", "AA=", "A", "é", 5, None], ids=str)
-def test_a_key_named_in_any_way_has_a_ruling(kid):
+def test_key_named_anyhow_has_a_conclusion(kid):
     text = signed_text(header_of(kid=kid), dict(EVIDENCE.record.payload))
     assert verdict(replace(EVIDENCE, record=sd_jwt.parse(text + "~"))).conclusion is Conclusion.INVALID
 
 
 @pytest.mark.parametrize("jwk", [{}, {"kty": "EC"}, {"kty": "EC", "crv": "P-256", "x": "AA"}], ids=str)
-def test_a_key_that_lacks_its_members_has_a_ruling(jwk):
+def test_key_without_its_members_has_a_conclusion(jwk):
     record = sd_jwt.parse(signed_text(header_of(jwk=jwk), dict(EVIDENCE.record.payload)) + "~")
     assert verdict(replace(EVIDENCE, record=record)).conclusion is Conclusion.INVALID
 
 
 @pytest.mark.parametrize("issuer", [None, 5, "Chamber", [], {"name": ["x"]}, {"name": "{issued_at} %s"}], ids=str)
-def test_any_signed_name_of_an_issuer_has_a_ruling(issuer):
+def test_any_signed_issuer_name_has_a_conclusion(issuer):
     assert verdict(evidence_for(a_record(issuer=issuer))).conclusion is Conclusion.VALID
 
 
@@ -448,7 +449,7 @@ def test_the_worst_check_decides(found, conclusion):
     assert Verdict.of(map(check, found), NOON).conclusion is conclusion
 
 
-def test_the_deciding_check_is_the_first_of_the_worst():
+def test_deciding_check_is_first_of_the_worst():
     checks = [check(Outcome.INDETERMINATE), Check("Y", Outcome.FAIL, "expired"), Check("Z", Outcome.FAIL, "revoked")]
     assert Verdict.of(checks, NOON).deciding.code == "Y"
 

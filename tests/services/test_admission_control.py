@@ -24,7 +24,8 @@ def issue(installation, number, who="chamber"):
     return issuance.issue(installation.ctx, installation.people[who], Kind.CERTIFICATE_OF_ORIGIN, fields)
 
 
-def test_no_more_is_taken_in_than_may_wait_and_it_goes_on_once_the_ledger_does(installation):
+def test_full_queue_admits_again_once_ledger_answers(installation):
+    """Take in no more than may wait; go on once the ledger does."""
     installation.ctx = replace(installation.ctx, admission=AdmissionLimits(most_waiting=6))
     installation.ledger.down = True
     for number in range(3):
@@ -41,7 +42,7 @@ def test_no_more_is_taken_in_than_may_wait_and_it_goes_on_once_the_ledger_does(i
     issue(installation, 10)
 
 
-def test_one_issuer_alone_fills_half_of_the_queue_and_no_more(installation):
+def test_one_issuer_fills_at_most_half_the_queue(installation):
     installation.ctx = replace(installation.ctx, admission=AdmissionLimits(most_waiting=8))
     installation.ledger.down = True
     for number in range(4):
@@ -51,7 +52,7 @@ def test_one_issuer_alone_fills_half_of_the_queue_and_no_more(installation):
     issue(installation, 0, "other_chamber")
 
 
-def test_no_more_is_taken_in_when_the_disk_is_nearly_full(installation):
+def test_nearly_full_disk_admits_no_more(installation):
     free = [10_000]
     installation.ctx = replace(
         installation.ctx, admission=AdmissionLimits(least_free_bytes=5_000, free_bytes=lambda: free[0])
@@ -63,7 +64,7 @@ def test_no_more_is_taken_in_when_the_disk_is_nearly_full(installation):
     assert waiting(installation) == 1
 
 
-def test_a_flood_of_one_issuer_does_not_keep_another_waiting(installation, monkeypatch):
+def test_flood_of_one_issuer_delays_no_other(installation, monkeypatch):
     monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
     flood = [issue(installation, number) for number in range(9)]
     late = issue(installation, 0, "other_chamber")
@@ -90,7 +91,8 @@ def attachments_of(installation, record):
     ]
 
 
-def test_every_flipped_byte_of_an_attachment_is_found_by_the_audit_and_when_it_is_read(installation):
+def test_every_flipped_byte_of_attachment_is_found(installation):
+    """The audit finds it, and whoever reads the attachment."""
     record, path = bound(installation)
     whole = path.read_bytes()
     assert not audit(installation.ctx).discrepancies
@@ -103,7 +105,7 @@ def test_every_flipped_byte_of_an_attachment_is_found_by_the_audit_and_when_it_i
     assert not audit(installation.ctx).discrepancies
 
 
-def test_a_missing_attachment_is_found_and_uploading_it_again_mends_it(installation):
+def test_missing_attachment_is_found_and_restored_by_upload(installation):
     record, path = bound(installation)
     path.unlink()
     assert [one.name for one in audit(installation.ctx).discrepancies] == ["attachment-missing"]
@@ -114,7 +116,7 @@ def test_a_missing_attachment_is_found_and_uploading_it_again_mends_it(installat
     assert attachments_of(installation, record) == ["attachments-intact"]
 
 
-def test_a_file_that_does_not_fit_on_the_disk_leaves_nothing_behind(installation, monkeypatch):
+def test_file_too_large_for_disk_leaves_nothing(installation, monkeypatch):
     def full(handle):
         raise OSError(28, "No space left on device")
 

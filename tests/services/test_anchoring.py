@@ -64,7 +64,8 @@ def test_a_record_goes_from_stored_to_final(installation):
     assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.VALID
 
 
-def test_records_of_one_round_share_a_batch_in_the_order_of_their_lanes(installation):
+def test_records_of_one_run_share_ordered_batch(installation):
+    """Certificates, reports and declarations stand in the order of their segments."""
     consignment = installation.lodge()
     installation.settle()
     (batch,) = anchored_batches(installation)
@@ -113,7 +114,7 @@ def crashing(installation, port, method, after):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["head", "next_nonce", "sign", "send", "receipt"])
-def test_a_crash_at_the_ledger_loses_nothing_and_does_nothing_twice(installation, method, after):
+def test_crash_at_ledger_loses_and_repeats_nothing(installation, method, after):
     consignment = installation.lodge()
     decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look inside")
     with pytest.raises(Crash):
@@ -161,7 +162,7 @@ class FailingWork:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 6))
-def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(installation, nth, after):
+def test_crash_at_any_commit_loses_and_repeats_nothing(installation, nth, after):
     consignment = installation.lodge()
     decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.DETAIN, "keep it")
     failing = replace(installation.ctx, work=FailingWork(installation.ctx.work, nth, after))
@@ -175,7 +176,7 @@ def test_a_crash_at_any_commit_loses_nothing_and_does_nothing_twice(installation
     assert_nonces_without_gaps(installation)
 
 
-def test_what_was_signed_is_sent_again_with_the_same_bytes(installation):
+def test_signed_transaction_is_resent_with_same_bytes(installation):
     installation.ledger.swallowing = True
     record = installation.issue_certificate()
     run_once(installation.ctx)
@@ -237,7 +238,7 @@ def statuses_sent(installation, signer):
     return [call for _, call in installation.ledger.mined(signer) if isinstance(call, ChangeStatuses)]
 
 
-def test_one_records_changes_reach_the_ledger_in_their_order(installation):
+def test_changes_of_one_record_arrive_in_order(installation):
     consignment = installation.lodge()
     for decision in (Decision.EXAMINE, Decision.DETAIN, Decision.DOCUMENTS_REQUIRED, Decision.RELEASE):
         decisions.decide(
@@ -260,7 +261,7 @@ def test_many_changes_of_one_batch_travel_together(installation):
     assert len(call.places) == 5
 
 
-def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(installation):
+def test_reason_reaches_ledger_as_salted_digest_only(installation):
     record = installation.issue_certificate()
     installation.settle()
     issuance.revoke(installation.ctx, installation.chamber, record.id, "a secret reason")
@@ -271,7 +272,7 @@ def test_a_reason_reaches_the_ledger_only_as_a_salted_digest(installation):
     assert not any(b"secret" in raw for raw in installation.ledger.sent)
 
 
-def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(installation):
+def test_one_refused_change_leaves_the_others(installation):
     """A merchant takes back a statement; the chamber confirms it all the same, and revokes another certificate."""
     statement = statements.issue_statement(
         installation.ctx,
@@ -297,7 +298,7 @@ def test_one_change_that_the_ledger_refuses_does_not_take_others_with_it(install
 # Refusals
 
 
-def test_a_refused_transaction_is_noted_and_the_next_goes_on(installation):
+def test_refused_transaction_is_noted_and_next_continues(installation):
     installation.ledger.refusing = True
     record = installation.issue_certificate()
     for _ in range(3):
@@ -314,7 +315,7 @@ def test_a_refused_transaction_is_noted_and_the_next_goes_on(installation):
     assert_nonces_without_gaps(installation)
 
 
-def test_an_act_that_cannot_be_signed_does_not_stop_the_others(installation):
+def test_call_that_fails_signing_stops_no_other(installation):
     """One wrong act of the authority must not keep everybody's records from the ledger."""
     start = installation.clock.time.replace(year=1969)
     sign = installation.ledger.sign
@@ -355,7 +356,8 @@ def test_an_anchor_becomes_final_after_its_confirmations(installation):
     assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.VALID
 
 
-def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(installation):
+def test_a_reorganisation_turns_anchored_back_to_submitted(installation):
+    """What is anchored is never lost by it."""
     installation.with_confirmations(3)
     record = installation.issue_certificate()
     run_once(installation.ctx)
@@ -371,7 +373,7 @@ def test_a_reorganisation_turns_anchored_back_to_submitted_and_never_to_lost(ins
     assert installation.record(record.id).batch.block == installation.ledger.head().number - 3
 
 
-def test_a_reorganisation_moves_an_anchor_to_its_new_block(installation):
+def test_a_reorganisation_moves_anchor_to_new_block(installation):
     installation.with_confirmations(2)
     record = installation.issue_certificate()
     run_once(installation.ctx)
@@ -396,7 +398,7 @@ def test_a_reorganisation_never_reads_as_a_forgery(installation):
     assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.INDETERMINATE
 
 
-def test_a_status_whose_block_was_lost_is_written_again(installation):
+def test_status_in_lost_block_is_written_again(installation):
     record = installation.issue_certificate()
     installation.settle()
     installation.with_confirmations(2)

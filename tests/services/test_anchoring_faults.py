@@ -46,7 +46,8 @@ def batch_of(installation, record):
 # ---- 5, 12: another chain
 
 
-def test_nothing_is_signed_or_sent_while_another_chain_answers(installation):
+def test_nothing_is_sent_while_another_chain_answers(installation):
+    """Nothing is signed for the other chain either."""
     record, sent = installation.issue_certificate(), len(installation.ledger.sent)
     installation.ledger.foreign = True
     for _ in range(3):
@@ -63,7 +64,7 @@ def test_nothing_is_signed_or_sent_while_another_chain_answers(installation):
 # ---- 6: swallowed
 
 
-def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(installation):
+def test_swallowed_transaction_is_sent_again_until_mined(installation):
     installation.ledger.swallowing = True
     record = installation.issue_certificate()
     for _ in range(4):
@@ -79,7 +80,7 @@ def test_a_swallowed_transaction_is_sent_again_until_it_is_mined(installation):
 # ---- 7: numbers
 
 
-def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(installation):
+def test_call_whose_nonce_is_taken_is_re_signed(installation):
     installation.ledger.holding = True
     record = installation.issue_certificate()
     run_once(installation.ctx)
@@ -99,7 +100,7 @@ def test_a_number_that_somebody_else_used_is_noticed_and_the_act_signed_anew(ins
         assert work.outbox.get(transaction.id).state is TransactionState.REPLACED
 
 
-def test_a_status_whose_number_was_taken_reaches_the_ledger_once(installation):
+def test_status_whose_nonce_is_taken_arrives_once(installation):
     consignment = installation.lodge()
     installation.settle()
     decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
@@ -133,7 +134,8 @@ def test_a_gap_before_open_transactions_is_filled(installation):
     assert_nonces_without_gaps(installation)
 
 
-def test_a_gap_that_no_act_fills_is_used_up_by_nothing(installation):
+def test_a_gap_without_call_is_cancelled(installation):
+    """A transaction that does nothing uses the nonce up."""
     installation.ledger.swallowing = True
     installation.issue_certificate(certificateNumber="N-1")
     run_once(installation.ctx)
@@ -150,7 +152,7 @@ def test_a_gap_that_no_act_fills_is_used_up_by_nothing(installation):
     assert_nonces_without_gaps(installation)
 
 
-def test_a_number_is_open_once_whatever_a_worker_believes(installation):
+def test_nonce_is_open_only_once(installation):
     """The database itself refuses a second open transaction under one number."""
     installation.ledger.holding = True
     installation.issue_certificate()
@@ -173,7 +175,7 @@ def stuck(installation):
     return record
 
 
-def test_a_fee_that_no_block_wants_is_raised_until_one_does(installation):
+def test_a_fee_too_low_is_raised_until_mined(installation):
     record = stuck(installation)
     first = batch_of(installation, record).transaction_hash
     assert state_of(installation, record) is ProofState.SUBMITTED
@@ -200,7 +202,7 @@ def test_a_fee_is_not_raised_before_its_time(installation):
     assert state_of(installation, record) is ProofState.SUBMITTED
 
 
-def test_an_earlier_bid_that_is_mined_after_all_counts(installation):
+def test_earlier_attempt_mined_after_all_counts(installation):
     record = stuck(installation)
     first = installation.ledger.sent[-1]
     installation.clock.pass_by(anchoring.RAISE_AFTER)
@@ -231,7 +233,7 @@ def test_the_highest_fee_is_never_exceeded(installation):
 # ---- 9: gas money
 
 
-def test_without_money_the_same_transaction_waits_and_is_told(installation):
+def test_without_money_same_transaction_waits_and_is_reported(installation):
     installation.ledger.poor = True
     record = installation.issue_certificate()
     for _ in range(3):
@@ -251,7 +253,7 @@ def test_without_money_the_same_transaction_waits_and_is_told(installation):
 
 
 @pytest.mark.parametrize("depth", range(1, 13))
-def test_blocks_that_vanish_are_made_up_for_at_every_depth(installation, depth):
+def test_orphaned_blocks_are_recovered_at_every_depth(installation, depth):
     installation.with_confirmations(4)
     records = []
     for number in range(3):
@@ -272,7 +274,7 @@ def test_blocks_that_vanish_are_made_up_for_at_every_depth(installation, depth):
     assert_nonces_without_gaps(installation)
 
 
-def test_a_chain_restored_from_an_older_copy_gets_everything_again(installation):
+def test_chain_restored_from_older_copy_gets_everything_again(installation):
     """Confirmations do not help where the operator puts an old chain file back: what was final is gone."""
     old = deepcopy((installation.ledger._receipts, installation.ledger._blocks, installation.ledger._state))
     consignment = installation.lodge()
@@ -303,7 +305,7 @@ def save_to(installation, snapshot):
         source.backup(target)
 
 
-def test_a_restored_database_recognises_the_roots_that_are_already_there(installation, tmp_path):
+def test_a_restored_database_recognises_roots_already_anchored(installation, tmp_path):
     record = installation.issue_certificate()
     seal_stored(installation.ctx)
     save_to(installation, tmp_path / "old.sqlite")
@@ -339,7 +341,8 @@ def test_a_restored_database_finds_what_it_had_sent(installation, tmp_path):
 # ---- 11: mined but refused
 
 
-def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_meanwhile(installation):
+def test_refused_batch_is_anchored_once_cause_ends(installation):
+    """No gas is burnt meanwhile."""
     installation.ledger.refusing = True
     record = installation.issue_certificate()
     for _ in range(5):
@@ -353,7 +356,7 @@ def test_a_refused_batch_is_anchored_once_the_cause_is_gone_and_no_gas_is_burnt_
     assert_nonces_without_gaps(installation)
 
 
-def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_same(installation):
+def test_refusal_in_orphaned_block_is_signed_anew(installation):
     """Signing is the same every time: the row of the refused transaction is opened again, not refused as a double."""
     installation.with_confirmations(3)
     installation.ledger.refusing = True
@@ -373,7 +376,8 @@ def test_a_refusal_whose_block_vanishes_is_signed_anew_though_the_bytes_are_the_
 # ---- 15: changed after sealing; 24: poison
 
 
-def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored(installation):
+def test_batch_with_record_altered_directly_stays_unanchored(installation):
+    """The record was changed in the database, behind the application."""
     record = installation.issue_certificate()
     seal_stored(installation.ctx)
     rewrite(installation, record, "signed_jwt", lambda content: content + b"x")
@@ -396,7 +400,7 @@ def test_a_batch_whose_record_was_changed_behind_the_application_is_not_anchored
         "UPDATE record SET disclosures = '{' WHERE id = :i",
     ],
 )
-def test_a_poison_record_is_set_aside_and_the_others_go_on(installation, poison):
+def test_a_poison_record_is_set_aside_alone(installation, poison):
     bad = installation.issue_certificate(certificateNumber="N-1")
     good = [installation.issue_certificate(certificateNumber=f"N-{number}") for number in (2, 3)]
     in_database(installation, poison, i=bad.id)
@@ -411,7 +415,7 @@ def test_a_poison_record_is_set_aside_and_the_others_go_on(installation, poison)
     ("column", "content"),
     [("signed_jwt", b"not what was signed"), ("signed_jwt", "ünreadable".encode()), ("disclosures", b"{")],
 )
-def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(installation, column, content):
+def test_a_poison_record_properly_encrypted_is_set_aside(installation, column, content):
     bad, good = (
         installation.issue_certificate(certificateNumber="N-1"),
         installation.issue_certificate(certificateNumber="N-2"),
@@ -423,7 +427,7 @@ def test_a_poison_record_that_is_properly_sealed_is_set_aside_too(installation, 
         assert work.batches.count_quarantined() == 1
 
 
-def test_a_record_that_is_set_aside_while_its_batch_is_made_stops_that_batch(installation):
+def test_record_set_aside_during_batching_stops_batch(installation):
     good, bad = (installation.issue_certificate(certificateNumber=f"N-{number}") for number in (1, 2))
 
     def meanwhile(point):
@@ -452,7 +456,8 @@ def test_of_two_workers_one_has_the_turn(installation):
     assert state_of(installation, record) is ProofState.FINAL
 
 
-def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopped_at_once(installation):
+def test_lease_of_stopped_worker_is_taken_over(installation):
+    """The lease of a dead worker once it expires, that of a stopped one at once."""
     second = replace(installation.ctx, holder="another process")
     acquire_lease(installation.ctx)
     installation.clock.pass_by(anchoring.LEASE_DURATION)
@@ -462,7 +467,8 @@ def test_the_turn_of_a_worker_that_died_is_taken_over_and_that_of_one_that_stopp
     assert acquire_lease(installation.ctx)
 
 
-def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(installation, monkeypatch):
+def test_two_workers_with_one_lease_are_harmless(installation, monkeypatch):
+    """Both believe that they hold it."""
     monkeypatch.setattr(pipeline, "acquire_lease", lambda ctx: True)
     second = replace(installation.ctx, holder="another process")
     installation.ledger.holding = True
@@ -491,7 +497,7 @@ def test_two_workers_that_both_believe_to_have_the_turn_do_no_harm(installation,
 # ---- 19: the clock; 25: a long silence
 
 
-def test_a_clock_that_jumps_a_day_either_way_changes_nothing(installation):
+def test_clock_jumping_either_way_changes_nothing(installation):
     installation.ledger.holding = True
     record = installation.issue_certificate()
     run_once(installation.ctx)
@@ -506,7 +512,7 @@ def test_a_clock_that_jumps_a_day_either_way_changes_nothing(installation):
     assert_nonces_without_gaps(installation)
 
 
-def test_a_queue_that_grew_for_hours_drains_oldest_first(installation, monkeypatch):
+def test_queue_grown_for_hours_drains_oldest_first(installation, monkeypatch):
     monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
     installation.ledger.down = True
     records = []

@@ -77,20 +77,20 @@ def test_a_change_behind_the_application_is_found(busy, change, expected):
         ("ü".encode(), {"record-unreadable", "root-differs"}),
     ],
 )
-def test_a_change_by_somebody_who_has_the_keys_is_found(busy, content, expected):
+def test_change_by_holder_of_keys_is_found(busy, content, expected):
     with busy.ctx.work(reading=True) as work:
         sealed = [record for batch in work.batches.all() for record in work.batches.leaves(batch)]
     rewrite(busy, busy.record(sealed[0].record_id), "signed_jwt", lambda _: content)
     assert expected <= set(names(busy))
 
 
-def test_a_root_that_the_database_does_not_know_is_found(busy):
+def test_root_unknown_to_database_is_found(busy):
     call = AnchorBatch(b"\5" * 32, Segments(0, 0, 0, 1))
     busy.ledger.send(busy.ledger.sign(call, busy.ledger.next_nonce("anchorer")).raw)
     assert names(busy) == ["root-unknown-to-database"]
 
 
-def test_a_batch_that_the_ledger_has_lost_is_found(busy):
+def test_batch_lost_by_ledger_is_found(busy):
     busy.ledger.reorganise(len(busy.ledger._blocks) - 1)
     assert "batch-not-on-ledger" in names(busy)
 

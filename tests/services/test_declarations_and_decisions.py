@@ -42,7 +42,7 @@ def conclusion(installation, consignment):
 # Lodging
 
 
-def test_a_declaration_is_the_merchants_own_whatever_was_sent(installation):
+def test_declaration_is_always_the_merchants_own(installation):
     consignment = declarations.lodge(
         installation.ctx, installation.merchant, lodgement_fields(merchant={"name": "DemoUser else", "identifier": "X"})
     )
@@ -64,7 +64,7 @@ def test_a_reference_is_used_once_by_each_merchant(installation):
 
 
 @pytest.mark.parametrize("records", ["x", {"id": "x"}, [1], [None], ["nothing"], [["x"]]], ids=str)
-def test_records_are_a_list_of_ids_of_ones_own(installation, records):
+def test_records_must_be_ids_of_ones_own(installation, records):
     with pytest.raises(Invalid):
         declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(records=records))
 
@@ -99,7 +99,7 @@ def test_goods_cannot_have_come_tomorrow_or_years_ago(installation):
             )
 
 
-def test_arrival_is_told_once_and_only_by_those_concerned(installation):
+def test_arrival_is_reported_once_by_those_concerned(installation):
     consignment = installation.lodge()
     arrived = installation.clock.time - timedelta(hours=1)
     for who in ("rival", "chamber", "authority"):
@@ -220,7 +220,7 @@ def test_what_is_invalid_cannot_be_released_by_anybody(installation, spoil):
     assert installation.consignment(consignment.id).status is DeclarationStatus.LODGED
 
 
-def test_a_revocation_counts_at_once_even_while_the_ledger_is_slow(installation):
+def test_revocation_counts_before_slow_ledger_has_it(installation):
     certificate = installation.issue_certificate()
     consignment = installation.lodge([certificate, installation.issue_report()])
     installation.settle()
@@ -231,7 +231,7 @@ def test_a_revocation_counts_at_once_even_while_the_ledger_is_slow(installation)
 
 
 @pytest.mark.parametrize("switch", ["down", "unsealed", "bare"])
-def test_what_cannot_be_told_is_released_only_on_the_officers_word(installation, switch):
+def test_indeterminate_is_released_only_on_officers_word(installation, switch):
     consignment = installation.lodge([] if switch == "bare" else None)
     if switch != "unsealed":
         installation.settle()
@@ -245,7 +245,7 @@ def test_what_cannot_be_told_is_released_only_on_the_officers_word(installation,
     assert installation.consignment(consignment.id).status is DeclarationStatus.RELEASED
 
 
-def test_trouble_with_the_ledger_is_never_held_against_papers(installation):
+def test_ledger_trouble_never_makes_documents_invalid(installation):
     consignment = installation.lodge()
     installation.settle()
     for switch in ("down", "foreign"):
@@ -275,7 +275,7 @@ def test_an_end_is_an_end(installation, last, then):
     assert len(installation.consignment(consignment.id).decisions) == 1
 
 
-def test_a_paper_may_be_confirmed_after_the_declaration_named_it(installation):
+def test_document_may_be_confirmed_after_its_declaration(installation):
     fields = certificate_fields(certificateNumber=None)
     chamber = installation.chamber.organisation.id
     statement = statements.issue_statement(
@@ -293,7 +293,7 @@ def test_a_paper_may_be_confirmed_after_the_declaration_named_it(installation):
     assert "document-confirmed" in {check.reason for check in found.checks}
 
 
-def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(installation):
+def test_document_swapped_for_named_one_is_noticed(installation):
     certificate = installation.issue_certificate()
     consignment = installation.lodge([certificate, installation.issue_report()])
     installation.settle()
@@ -307,7 +307,7 @@ def test_a_paper_put_in_the_place_of_the_named_one_is_noticed(installation):
     assert "document-not-named" in {check.reason for check in found.checks}
 
 
-def test_one_certificate_does_not_cover_more_goods_than_it_certifies(installation):
+def test_certificate_covers_only_goods_it_certifies(installation):
     """500 lamps certified, 3 times 200 released."""
     papers = [installation.issue_certificate(quantity="500"), installation.issue_report()]
     lodged = [installation.lodge(papers, declarationReference=f"R{number}") for number in range(3)]
@@ -383,14 +383,14 @@ def test_a_key_is_its_owners(installation):
     assert theirs.merchant.id == installation.rival.organisation.id
 
 
-def test_a_refused_request_does_not_use_its_key_up(installation):
+def test_refused_request_leaves_its_key_unused(installation):
     with pytest.raises(Invalid):
         declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(items=[]), a_key(installation))
     declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation, "fixed"))
     assert count(installation) == 1
 
 
-def test_eight_at_once_with_one_key_make_one_declaration(installation):
+def test_eight_parallel_with_one_key_declare_once(installation):
     def once(_):
         return declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation)).id
 
@@ -435,7 +435,7 @@ def test_release_and_withdrawal_at_once_have_one_winner(installation):
         assert installation.ledger.status(kept.record.batch.root, kept.record.leaf_index) == kept.status
 
 
-def test_a_decision_repeated_with_its_key_is_the_same_decision(installation):
+def test_decision_repeated_with_its_key_stays_one(installation):
     consignment = installation.lodge()
     installation.settle()
     key = a_key(installation, who="officer")
@@ -466,7 +466,7 @@ def bundle_of(installation, record):
     return bundle.write(bundles.bundle_of(installation.ctx, installation.record(record.id)))
 
 
-def test_a_bundle_does_not_decide_on_its_own_finality(installation):
+def test_bundle_does_not_decide_its_own_finality(installation):
     """The block in a bundle is the bearer's word: with confirmations outstanding it must not bring VALID."""
     record = installation.issue_certificate()
     installation.settle()
@@ -478,7 +478,7 @@ def test_a_bundle_does_not_decide_on_its_own_finality(installation):
 
 
 @pytest.mark.parametrize("change", [{"block": 1}, {"transaction": "ff" * 32}, {"blockTime": "2001-01-01T00:00:00Z"}])
-def test_a_bundle_whose_anchor_was_altered_is_not_valid(installation, change):
+def test_bundle_with_altered_anchor_is_not_valid(installation, change):
     record = installation.issue_certificate()
     installation.settle()
     content = bundle_of(installation, record)
@@ -488,7 +488,7 @@ def test_a_bundle_whose_anchor_was_altered_is_not_valid(installation, change):
 
 
 @pytest.mark.parametrize("switch", ["down", "foreign"])
-def test_a_bundle_is_not_invalid_because_the_ledger_is_in_trouble(installation, switch):
+def test_ledger_trouble_makes_no_bundle_invalid(installation, switch):
     record = installation.issue_certificate()
     installation.settle()
     content = bundle_of(installation, record)
@@ -508,7 +508,7 @@ def test_a_bundle_of_another_ledger_cannot_be_told(installation, change):
 
 
 @pytest.mark.parametrize("kid", ["!!!", "AA=", "A"])
-def test_a_record_spoiled_in_the_database_is_invalid_and_can_still_be_looked_at(installation, kid):
+def test_record_spoiled_in_database_is_invalid_but_visible(installation, kid):
     record = installation.issue_certificate()
     consignment = installation.lodge([record, installation.issue_report()])
     installation.settle()

@@ -42,7 +42,7 @@ def changes(installation):
     return [type(change) for _, change in installation.ledger.mined("authority")]
 
 
-def test_an_act_is_announced_and_done_only_when_it_is_due(careful):
+def test_change_is_announced_and_done_when_due(careful):
     before = chapters(careful)
     change = asked(careful)
     careful.settle()
@@ -78,7 +78,7 @@ def test_the_guardian_cancels_what_was_announced(careful):
         accreditation.cancel(careful.ctx, change.id)
 
 
-def test_an_act_that_was_never_announced_is_cancelled_without_the_ledger(careful):
+def test_change_never_announced_is_cancelled_without_ledger(careful):
     change = asked(careful)
     accreditation.cancel(careful.ctx, change.id)
     careful.settle()
@@ -86,7 +86,7 @@ def test_an_act_that_was_never_announced_is_cancelled_without_the_ledger(careful
     assert Announce not in changes(careful)
 
 
-def test_a_guardian_with_a_wallet_of_its_own_is_obeyed(careful):
+def test_guardian_with_own_wallet_is_obeyed(careful):
     change = asked(careful)
     careful.settle()
     careful.ledger._state.announced.clear()
@@ -120,7 +120,7 @@ class Killed(Exception):
 @pytest.mark.parametrize(
     "point", ["announcement-signed", "announcement-kept", "announcement-sent", "act-signed", "act-kept", "act-sent"]
 )
-def test_a_crash_on_the_way_announces_and_does_it_once(careful, point):
+def test_crash_announces_and_does_it_once(careful, point):
     change, crashed = asked(careful), []
 
     def crash(reached):

@@ -128,7 +128,7 @@ def test_many_releases_are_drawn_in_one_call(installation):
     assert remaining(installation, certificate) == 380_000
 
 
-def test_goods_of_two_certificates_are_taken_from_one_after_the_other(installation):
+def test_two_certificates_are_drawn_down_in_order(installation):
     first = installation.issue_certificate(certificateNumber="A", quantity="150")
     second = installation.issue_certificate(certificateNumber="B", quantity="150")
     consignment = lodged(installation, [first, second])
@@ -233,7 +233,8 @@ def test_release_with_refused_drawdown_is_reverted(installation, what):
     assert {one.name for one in found} <= {"drawdown-unknown-to-database", "status-differs"}, found
 
 
-def test_after_an_undone_release_an_officer_may_release_with_another_certificate(installation):
+def test_undone_release_may_use_another_certificate(installation):
+    """An officer releases again, with another certificate."""
     certificate = installation.issue_certificate()
     other, consignment = lodged(installation, [certificate], "400", 1), lodged(installation, [certificate], "100", 2)
     release(installation, consignment)
@@ -377,7 +378,7 @@ def test_drawdown_unknown_to_restored_database_is_recognised(installation):
     assert not audit(installation.ctx).discrepancies
 
 
-def test_on_a_new_chain_certificates_are_opened_and_drawn_again(installation):
+def test_new_chain_repeats_activations_and_drawdowns(installation):
     certificate = installation.issue_certificate()
     consignment = lodged(installation, [certificate])
     release(installation, consignment)
@@ -485,7 +486,7 @@ def drawn_house(installation):
         ("UPDATE drawdown SET refusal = 'x'", "release-without-drawdown"),
     ],
 )
-def test_the_audit_finds_what_was_changed_behind_the_application(installation, statement, name):
+def test_audit_finds_changes_behind_the_application(installation, statement, name):
     drawn_house(installation)
     in_database(installation, statement)
     assert name in {one.name for one in audit(installation.ctx).discrepancies}
@@ -511,7 +512,7 @@ def test_revocation_after_drawdown_leaves_release(installation):
     assert installation.consignment(first.id).status is DeclarationStatus.RELEASED
 
 
-def test_a_declaration_on_used_up_certificates_says_how_much_is_left(installation):
+def test_declaration_on_exhausted_certificates_states_what_remains(installation):
     certificate, *_ = drawn_house(installation)
     third = declarations.lodge(
         installation.ctx,

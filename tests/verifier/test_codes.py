@@ -27,7 +27,7 @@ def test_answers_of_verifiers_are_in_the_table():
     assert answered - KNOWN == set()
 
 
-def test_answers_written_in_the_program_are_in_the_table():
+def test_answers_in_the_program_are_known():
     source = PROGRAM.read_text(encoding="utf-8")
     written = {
         (code, outcome.lower(), reason)
@@ -37,7 +37,7 @@ def test_answers_written_in_the_program_are_in_the_table():
     assert written - KNOWN == set()
 
 
-def test_no_check_of_a_server_alone_is_made_by_the_program():
+def test_program_makes_no_server_only_check():
     source = PROGRAM.read_text(encoding="utf-8")
     assert [code for code in ANSWERS if (f'"{code}"' in source) == (code in SERVER_ONLY)] == ["LEDGER"]
 

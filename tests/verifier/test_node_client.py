@@ -146,7 +146,8 @@ def test_a_node_of_ours_confirms_a_record(system, content):
         assert ask(url, content) == ("VALID", [])
 
 
-def test_any_node_confirms_it_where_the_reader_trusts_the_ledger(system, content, trust):
+def test_any_node_confirms_a_trusted_ledger(system, content, trust):
+    """The reader's trust is in the ledger, not in the node."""
     with serving(system, foreign) as url:
         assert ask(url, content, trust) == ("VALID", [])
         assert ask(url, content)[0] == "INDETERMINATE"
@@ -285,7 +286,7 @@ FAULTS: dict[str, tuple[Rule, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_node_at_fault_never_makes_a_record_valid_or_invalid(system, content, fault):
+def test_faulty_node_never_makes_valid_or_invalid(system, content, fault):
     rule, reason = FAULTS[fault]
     with serving(system, rule) as url:
         verdict, reasons = ask(url, content)
@@ -299,7 +300,7 @@ def test_a_node_that_hangs_is_given_up(system, content, rule):
 
 
 @pytest.mark.parametrize("dribble", [b"X-More: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["headers", "continue"])
-def test_a_node_that_dribbles_is_given_up_in_time(content, dribble):
+def test_dribbling_node_is_given_up_in_time(content, dribble):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -323,7 +324,7 @@ def test_a_node_that_is_not_there_is_told(content):
     assert (verdict, reasons[0]) == ("INDETERMINATE", NOT_READ)
 
 
-def test_a_root_that_a_settled_ledger_never_held_is_a_forgery(system, content):
+def test_root_a_settled_ledger_lacks_is_forged(system, content):
     """Unless somebody trusted saw it there: then the chain was reorganised or put back."""
     rule = without_the_batch(eth_getTransactionReceipt=lambda _: None, eth_getTransactionByHash=lambda _: None)
     own = json.loads(content)
@@ -345,7 +346,7 @@ def test_a_revoked_record_is_invalid(system, api, settle):
         assert ask(url, content, moment=before - timedelta(hours=2))[0] != "VALID"
 
 
-def test_an_altered_snapshot_is_told_although_the_ledger_is_asked(system, content):
+def test_altered_snapshot_is_reported_despite_the_node(system, content):
     changed = json.loads(content)
     changed["snapshot"] = changed["snapshot"][:-4] + "AAAA"
     with serving(system) as url:
@@ -354,7 +355,7 @@ def test_an_altered_snapshot_is_told_although_the_ledger_is_asked(system, conten
 
 @pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
 @pytest.mark.slow
-def test_the_page_asks_a_node_and_comes_to_the_same(system, content, tmp_path):
+def test_page_asking_a_node_concludes_the_same(system, content, tmp_path):
     page = changed_page(tmp_path, [("const TIMEOUT = 10_000", "const TIMEOUT = 1_000")])
     question = Question(content, Trust(), datetime.now(UTC))
     sound: dict[str, tuple[Rule, str]] = {

@@ -146,7 +146,8 @@ def test_an_office_signs_and_its_readers_believe_it(desk, rpc_url):
 
 
 @pytest.mark.parametrize("which", ["content", "dossier"])
-def test_three_verifiers_agree_on_whose_word_counts_and_how_long(desk, rpc_url, which, request):
+def test_three_verifiers_agree_on_snapshot_trust(desk, rpc_url, which, request):
+    """They agree on whose word counts, and for how long."""
     content = request.getfixturevalue(which)
     (desk / "bundle.json").write_bytes(content)
     done = sign(desk, rpc_url)
@@ -161,7 +162,8 @@ def test_three_verifiers_agree_on_whose_word_counts_and_how_long(desk, rpc_url, 
     assert verifiers(replace(question, content=content)) == {("INDETERMINATE", "snapshot-signer-untrusted")}
 
 
-def test_it_states_what_the_server_would_and_drops_nothing(desk, rpc_url, client, dossier):
+def test_it_states_what_the_server_would(desk, rpc_url, client, dossier):
+    """It drops nothing of the bundle."""
     (desk / "bundle.json").write_bytes(dossier)
     assert sign(desk, rpc_url).exit_code == 0
     signed = (desk / "signed.json").read_bytes()
@@ -179,7 +181,7 @@ def test_it_states_what_the_server_would_and_drops_nothing(desk, rpc_url, client
     )
 
 
-def test_a_bundle_is_signed_anew_in_its_place_or_to_standard_output(desk, rpc_url):
+def test_bundle_is_signed_in_place_or_to_stdout(desk, rpc_url):
     bundle, given = (
         desk / "bundle.json",
         ["--rpc", rpc_url, "--key", desk / "office.pem", "--trust", desk / "operator.json"],
@@ -234,7 +236,7 @@ STATED = {
 
 
 @pytest.mark.parametrize("what", STATED)
-def test_what_the_ledger_holds_against_a_record_is_stated(system, desk, what):
+def test_ledger_facts_against_a_record_are_stated(system, desk, what):
     rule, reason = STATED[what]
     with serving(system, rule) as url:
         assert sign(desk, url).exit_code == 0
@@ -264,7 +266,7 @@ def test_nothing_is_signed_where_no_node_answers(desk):
     refused(sign(desk, "http://127.0.0.1:9/", "--lang", "zh"), desk, 2, "未签署", "暂时无法查询链上记录")
 
 
-def test_nothing_is_signed_about_a_ledger_that_the_trust_file_does_not_name(system, desk):
+def test_nothing_is_signed_about_an_untrusted_ledger(system, desk):
     """Also where the node itself names it: whose ledger it is, the office must know by another way."""
     with serving(system) as url:
         (desk / "operator.json").write_text(json.dumps(Trust().as_json()))
@@ -272,12 +274,12 @@ def test_nothing_is_signed_about_a_ledger_that_the_trust_file_does_not_name(syst
         refused(sign(desk, url, "--lang", "zh"), desk, 2, "信任文件未列出这条链")
 
 
-def test_a_node_that_knows_nothing_of_our_trust_will_do(system, desk):
+def test_node_without_our_trust_file_suffices(system, desk):
     with serving(system, foreign) as url:
         assert sign(desk, url).exit_code == 0
 
 
-def test_a_node_that_lags_by_more_than_allowed_is_refused(system, desk):
+def test_node_lagging_more_than_allowed_is_refused(system, desk):
     def rule(method, params, result):
         if method == "eth_getBlockByNumber" and result:
             return {**result, "timestamp": hex(int(result["timestamp"], 16) - 3 * 3600)}
@@ -310,27 +312,27 @@ def altered(record):
     return f"{head[:at]}{'A' if head[at] != 'A' else 'B'}{head[at + 1 :]}~{disclosures}"
 
 
-def test_a_paper_that_the_declaration_does_not_name_is_refused(desk, rpc_url, content, dossier):
+def test_document_not_named_by_declaration_is_refused(desk, rpc_url, content, dossier):
     declaration = json.loads(dossier)["records"][0]
     mixed = json.loads(without_snapshot(dossier)) | {"records": [declaration, *json.loads(content)["records"]]}
     (desk / "bundle.json").write_bytes(written(mixed))
     refused(sign(desk, rpc_url), desk, 1, "not the paper that the declaration names")
 
 
-def test_a_dossier_without_one_of_its_papers_is_signed_as_it_is(desk, rpc_url, dossier):
+def test_incomplete_dossier_is_signed_as_it_is(desk, rpc_url, dossier):
     values = json.loads(dossier)
     (desk / "bundle.json").write_bytes(written(values | {"records": values["records"][:-1]}))
     done = sign(desk, rpc_url)
     assert (done.exit_code, "INDETERMINATE. The declaration names 1 more" in done.stderr) == (0, True), done.stderr
 
 
-def test_a_bundle_whose_snapshot_was_altered_is_not_signed(desk, rpc_url, content):
+def test_bundle_with_altered_snapshot_is_not_signed(desk, rpc_url, content):
     values = json.loads(content)
     (desk / "bundle.json").write_bytes(written(values | {"snapshot": values["snapshot"][:-4] + "AAAA"}))
     refused(sign(desk, rpc_url), desk, 2, "altered or damaged")
 
 
-def test_records_on_two_ledgers_or_on_none_are_refused(desk, rpc_url, dossier):
+def test_records_on_two_ledgers_or_none_are_refused(desk, rpc_url, dossier):
     values = json.loads(without_snapshot(dossier))
     first, *others = values["records"]
     elsewhere = first | {"anchor": first["anchor"] | {"ledger": "0x" + "ab" * 20}}
@@ -349,7 +351,8 @@ def test_what_is_no_address_is_told(desk, wrong):
 # ---- keys
 
 
-def test_a_new_key_is_read_by_openssl_and_by_its_owner_alone(tmp_path):
+def test_new_key_suits_openssl_and_owner_alone(tmp_path):
+    """OpenSSL reads it, and nobody but its owner."""
     for name, more, settings, head in (
         ("open.pem", ["--no-passphrase"], {}, "-----BEGIN PRIVATE KEY-----"),
         ("sealed.pem", [], {"PROVENPORT_KEY_PASSPHRASE": "secret"}, "-----BEGIN ENCRYPTED PRIVATE KEY-----"),
@@ -383,7 +386,7 @@ def test_a_key_that_will_not_do_is_told(desk):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
-def test_a_key_that_openssl_made_signs_and_another_kind_of_key_is_told(desk, rpc_url):
+def test_openssl_key_signs_and_other_kinds_fail(desk, rpc_url):
     key = desk / "office.pem"
     curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
     subprocess.run(["openssl", "genpkey", *curve, "-out", key], check=True, capture_output=True)
@@ -405,7 +408,7 @@ def test_a_key_that_openssl_made_signs_and_another_kind_of_key_is_told(desk, rpc
 # ---- trust files
 
 
-def test_a_trust_file_names_the_office_for_the_operators_ledger(desk):
+def test_trust_file_names_office_for_operators_ledger(desk):
     operator = trusts.read(strict_json.loads((desk / "operator.json").read_bytes()))
     alone, joined = trust_file(desk), trust_file(desk, "--join")
     assert [(e.name, e.ledger, e.accreditation, e.confirmations) for e in alone.trusted] == [
@@ -446,7 +449,8 @@ def test_a_trust_file_that_would_mislead_is_refused(desk):
     assert (done.exit_code, "names no ledger" in done.stderr) == (2, True)
 
 
-def test_what_cannot_be_handed_over_is_not_called_signed_and_no_forgery(desk, system):
+def test_failed_output_is_neither_signed_nor_forged(desk, system):
+    """What cannot be handed over is not called signed, and is no forgery."""
     trusted = (desk / "operator.json").read_text()
     (desk / "link.json").symlink_to(desk / "signed.json")
     (desk / "signed.json").write_text("old")

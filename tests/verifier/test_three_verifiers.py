@@ -45,13 +45,14 @@ def forgeries(count: int) -> list[tuple[str, Question]]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_sound_bundle_is_valid_for_the_product_and_the_program(name):
+def test_sound_bundle_is_valid_for_both_programs(name):
     question = SAMPLES[name].question()
     assert by_product(question)[0] == "VALID"
     assert told_apart(question, {"product": by_product(question), "program": by_program(question)}) == []
 
 
-def test_what_verifiers_answer_differently_is_told_by_record_kind_and_check():
+def test_differing_answers_are_listed_by_check():
+    """Each is named by its record, kind and check."""
     question = SAMPLES["dossier"].question()
     product = by_product(question)
     weak = program(changes=[('return ("STATUS", PASS, "in-force")', 'return ("STATUS", FAIL, "revoked")')])
@@ -73,7 +74,7 @@ def test_a_sound_bundle_is_valid_for_the_page():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 65, 1_024, 1_025])
-def test_a_bundle_is_valid_whatever_the_size_of_its_batch(size):
+def test_bundle_is_valid_for_every_batch_size(size):
     question = a_sample(size=size).question()
     assert by_product(question)[0] == by_program(question)[0] == "VALID"
 
@@ -92,14 +93,15 @@ def test_each_fact_has_its_consequence_in_both_programs(name):
 
 
 @with_node
-def test_each_fact_has_the_same_consequence_in_the_page():
+def test_each_fact_counts_alike_in_the_page():
     assert differences([question for question, _, _ in CASES.values()]) == []
 
 
 # ---- forgers
 
 
-def test_no_forged_bundle_is_valid_and_both_programs_agree():
+def test_no_forged_bundle_is_valid_for_either():
+    """Product and program give the same answers where they are compared, one forgery in twenty."""
     made, accepted, different = {}, [], []
     for number, (way, question) in enumerate(forgeries(FORGED)):
         found = by_product(question)
@@ -143,25 +145,27 @@ def test_a_byte_flipped_anywhere_is_never_valid():
 
 
 @with_node
-def test_a_byte_flipped_anywhere_is_never_valid_for_the_page():
+def test_flipped_byte_is_never_valid_for_page():
     assert taken(by_page(flips()[::5])) == 0
     assert differences(flips()[::5]) == []
 
 
 @pytest.mark.parametrize("lost", ["signatures", "disclosures", "inclusion", "transaction"])
-def test_flips_find_out_a_program_that_lost_a_check(lost):
+def test_flips_detect_program_that_lost_a_check(lost):
     weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
     assert taken(by_program(question, weak) for question in flips()) > 10
 
 
-def test_flips_find_out_a_product_that_lost_a_check_by_the_same_bytes():
+def test_flips_detect_product_that_lost_a_check():
+    """The same flipped bytes find it as in the program."""
     weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
     with a_product_without_inclusion():
         assert taken(map(by_product, flips())) == taken(by_program(question, weak) for question in flips()) > 10
 
 
 @with_node
-def test_flips_find_out_a_page_that_lost_a_check_by_the_same_bytes(tmp_path):
+def test_flips_detect_page_that_lost_a_check(tmp_path):
+    """The same flipped bytes find it as in the program."""
     weak = program(changes=[LOST_IN_THE_PROGRAM["inclusion"]])
     page = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE["inclusion"]))
     some = flips()[::5]
@@ -172,14 +176,14 @@ def test_flips_find_out_a_page_that_lost_a_check_by_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("lost", LOST_IN_THE_PROGRAM)
-def test_a_program_that_lost_a_check_is_found_out(lost):
+def test_program_that_lost_a_check_is_detected(lost):
     weak = program(changes=[LOST_IN_THE_PROGRAM[lost]])
     assert any(by_program(question, weak)[0] == "VALID" for _, question in forgeries(FORGED))
 
 
 @with_node
 @pytest.mark.parametrize("lost", LOST_IN_THE_PAGE)
-def test_a_page_that_lost_a_check_is_found_out(lost, tmp_path):
+def test_page_that_lost_a_check_is_detected(lost, tmp_path):
     weak = changed_page(tmp_path, pairs(LOST_IN_THE_PAGE[lost]))
     questions = [question for _, question in forgeries(FORGED)[:FORGED_FOR_THE_PAGE]]
     assert any(verdict == "VALID" for verdict, *_ in by_page(questions, weak))

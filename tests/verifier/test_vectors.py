@@ -19,7 +19,7 @@ def test_vector_is_answered_as_it_says(line, question):
 
 
 @pytest.mark.skipif(node() is None, reason="there is no Node.js here: make verifiers-check brings one")
-def test_vectors_are_answered_by_the_page_as_they_say():
+def test_page_answers_vectors_as_they_say():
     questions = [question for _, question in LINES]
     assert list(by_page(questions)) == [expected(line) for line, _ in LINES]
     assert differences(questions) == []
