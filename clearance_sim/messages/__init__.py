@@ -90,13 +90,15 @@ def language() -> str:
 @contextmanager
 def spoken(code: str) -> Iterator[None]:
     """Show everything in one language for a while: our texts, and click's, which come from the standard library."""
-    before = os.environ.get("LANGUAGE")
+    before, domain = os.environ.get("LANGUAGE"), standard.textdomain()
     os.environ["LANGUAGE"] = code
     if code != SOURCE_LANGUAGE:
-        standard.bindtextdomain("messages", _compiled_folder(code).name)
+        standard.bindtextdomain("clearance-sim", _compiled_folder(code).name)
+        standard.textdomain("clearance-sim")  # another program in this process may have named its own
     try:
         yield
     finally:
+        standard.textdomain(domain)
         if before is None:
             del os.environ["LANGUAGE"]
         else:
@@ -150,5 +152,5 @@ def _compiled_folder(code: str) -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="clearance-sim-")
     place = Path(folder.name, code, "LC_MESSAGES")
     place.mkdir(parents=True)
-    (place / "messages.mo").write_bytes(_compiled(code))
+    (place / "clearance-sim.mo").write_bytes(_compiled(code))
     return folder
