@@ -40,7 +40,7 @@ def trs_command(as_json: bool, file: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 12) for n in (_("mean"), _("median"), "P90"))]))
+    click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 16) for n in (_("mean"), _("median"), "P90"))]))
     click.echo(_clock(_("arrival → release"), found.arrival_to_release))
     click.echo(_clock(_("lodgement → release"), found.lodgement_to_release))
     if found.lodgement_to_release.count == 0:
@@ -59,7 +59,7 @@ def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
 
 def _clock(name: str, clock: ReleaseTimes) -> str:
     figures = (clock.mean_hours, clock.median_hours, clock.p90_hours)
-    shown = "".join(_right("–" if hours is None else _people_say(hours), 12) for hours in figures)
+    shown = "".join(_right("–" if hours is None else _people_say(hours), 16) for hours in figures)
     return f"{set_cell_size(name, 24)}{clock.count:>8}{shown}"
 
 

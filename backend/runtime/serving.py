@@ -101,8 +101,8 @@ def _startup_banner(system: System) -> list[str]:
     if system.folder.demo_credentials.exists():
         lines += ["", "Demonstration users (also in " + str(system.folder.demo_credentials) + "):"]
         for entry in json.loads(system.folder.demo_credentials.read_text(encoding="utf-8")):
-            lines.append(f"  {entry['role']:<11} {entry['email']:<26} password {entry['password']}")
-            lines.append(f"  {'':<11} API token {entry['token']}")
+            lines.append(f"  {entry['role']:<16} {entry['email']:<26} password {entry['password']}")
+            lines.append(f"  {'':<16} API token {entry['token']}")
     lines += [
         "",
         f"Next: sign in as the merchant at {url}/sign-in, or read the programming interface at {url}/api/docs",
