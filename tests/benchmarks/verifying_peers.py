@@ -17,7 +17,7 @@ from pathlib import Path
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainReceipt
-from backend.adapters.node_client import Node, by_node
+from backend.adapters.node_client import Node, facts_by_node
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.batch import seal
@@ -121,5 +121,5 @@ def _rate(files: list[bytes], url: str, trust: Trust, moment: datetime) -> float
 
 def _is_valid(content: bytes, url: str, trust: Trust, moment: datetime) -> bool:
     read = bundles.read(strict_json.loads(content))
-    source = by_node(read, Node(url), trust, moment, DAY)
+    source = facts_by_node(read, Node(url), trust, moment, DAY)
     return bundle_verification.verdict_on(read, source, moment).conclusion is Conclusion.VALID
