@@ -34,12 +34,6 @@ AGREEMENTS: dict[str, str] = {
 }
 
 
-def country_name(code: str, language: str = "en") -> str:
-    """The country's name; Chinese names come from CLDR where the page asks for them."""
-    country = pycountry.countries.get(alpha_2=code)
-    return str(getattr(country, "common_name", country.name)) if country else code
-
-
 AS_SIGNED = {"as_signed": True}
 """Validation context for what was signed already: code lists move on, and a record does not become wrong with them."""
 

@@ -1,7 +1,7 @@
 """From published aggregates to distributions: nothing here needs a single record of any consignment."""
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, log
 
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -64,9 +64,3 @@ def from_mean_and_shares(mean: float, share_below_mean: float, hours: float, sha
 def scaled(fit: LogNormal, factor: float) -> LogNormal:
     """Return the same shape on another scale."""
     return LogNormal(mu=fit.mu + log(factor), sigma=fit.sigma, floor=fit.floor * factor)
-
-
-def coefficient_of_variation(fit: LogNormal) -> float:
-    """Return the standard deviation over the mean."""
-    spread = (fit.mean - fit.floor) * sqrt(exp(fit.sigma**2) - 1)
-    return spread / fit.mean

@@ -38,12 +38,6 @@ def mmc_wait(rate: float, mean_h: float, servers: int) -> float:
     return erlang_c(servers, rate * mean_h) / (servers / mean_h - rate)
 
 
-def mmc_wait_quantile(rate: float, mean_h: float, servers: int, share: float) -> float:
-    """Return the wait that a share of declarations does not exceed in M/M/c: P(W > t) = C exp(-(c mu - lambda) t)."""
-    waiting = erlang_c(servers, rate * mean_h)
-    return max(0.0, math.log(waiting / (1.0 - share)) / (servers / mean_h - rate))
-
-
 def mmck(rate: float, mean_h: float, servers: int, room: int) -> tuple[float, float]:
     """Return the share lost and mean number waiting in M/M/c with `room` places to wait."""
     weights = [1.0]

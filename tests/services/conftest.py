@@ -1,4 +1,4 @@
-"""A house of its own for each test: real SQLite, real signatures, a ledger in memory."""
+"""An installation of its own for each test: real SQLite, real signatures, a ledger in memory."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -88,7 +88,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A house as it stands before every test: built once, copied for each."""
+    """An installation as it stands before every test: built once, copied for each."""
 
     database: bytes
     keys: bytes
@@ -142,7 +142,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
 
 @pytest.fixture
 def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]:
-    """A house with its people, accredited and settled."""
+    """An installation with its people, accredited and settled."""
     (tmp_path / "db.sqlite").write_bytes(blueprint.database)
     (tmp_path / "record.keys").write_bytes(blueprint.keys)
     ledger = deepcopy(blueprint.ledger)
@@ -155,7 +155,7 @@ def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]
 
 
 def somebody(installation: Installation, role: Role) -> Person:
-    """Somebody of this role; one who joins now where the house has none."""
+    """Somebody of this role; one who joins now where the installation has none."""
     for person in installation.people.values():
         if person.role is role:
             return person

@@ -64,7 +64,7 @@ def readable_in(copies, installation):
 
 
 def older_copy(installation, folder):
-    """The house's database and files as they are now, to be opened beside it."""
+    """The installation's database and files as they are now, to be opened beside it."""
     installation.ctx.scrub()
     shutil.copytree(installation.ctx.files._folder.parent, folder)
     return folder

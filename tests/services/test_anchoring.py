@@ -91,7 +91,7 @@ def test_a_declaration_that_becomes_final_leaves_one_event(installation):
 
 
 def crashing(installation, port, method, after):
-    """The house with one method that fails once, before or after it has done its work."""
+    """The installation with one method that fails once, before or after it has done its work."""
     real = getattr(getattr(installation.ctx, port), method)
     remaining = [True]
 

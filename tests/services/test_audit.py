@@ -17,7 +17,7 @@ def names(installation):
 
 @pytest.fixture
 def busy(installation):
-    """A house in which much has happened."""
+    """An installation in which much has happened."""
     consignment = installation.lodge()
     installation.settle()
     decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")

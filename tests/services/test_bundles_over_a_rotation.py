@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 
 
 class WholeSeconds:
-    """The house's clock as blocks carry it; a bundle keeps no more than that."""
+    """The installation's clock as blocks carry it; a bundle keeps no more than that."""
 
     def __init__(self, clock):
         self._clock = clock

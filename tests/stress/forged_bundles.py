@@ -7,7 +7,8 @@ python -m tests.stress.forged_bundles [COUNT] [SEED]
   each of its eight bits for the product, one of them for the program and the page as well;
 - COUNT forgeries (a million): all are given to the product, every second also to verifier/verify.py, one in five also
   to the HTML file under Node.js;
-- one twentieth as many odd papers, properly signed and sealed: all are given to all three, who may call them anything.
+- one twentieth as many malformed documents, properly signed and sealed: all are given to all three, who may
+  call them anything.
 
 Exit code 1 where a forged bundle was taken or two verifiers differ; it is then written to build/forged/. Verifiers that
 have lost their check of inclusion are altered as well: each must be found out, by the same number of bytes.
@@ -115,7 +116,7 @@ def forgeries(seed: int) -> Tally:
 
 
 def odd_papers(seed: int) -> Tally:
-    """One shard of odd papers."""
+    """One shard of malformed documents."""
     tally = Tally()
     given = [(question, by_product(question)) for _, question in odd_bundles(ODD, seed)]
     for question, found in given:
