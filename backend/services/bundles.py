@@ -68,9 +68,9 @@ def trust_of(ctx: AppContext, name: str) -> Trust:
 
 def own_trust(ctx: AppContext, name: str, ledger: LedgerName, accreditation: str) -> Trust:
     """The entries about our ledger and about those that it took the place of."""
-    ledgers = ((ledger, accreditation), *ctx.operator.former_ledgers())
-    keys = ctx.operator.thumbprints()
-    return Trust(tuple(Trusted(name, one, accredited, ctx.confirmations, keys) for one, accredited in ledgers))
+    ledgers = ((ledger, accreditation), *ctx.keys.operator.former_ledgers())
+    keys = ctx.keys.operator.thumbprints()
+    return Trust(tuple(Trusted(name, one, accredited, ctx.ledger.confirmations, keys) for one, accredited in ledgers))
 
 
 def _name(head: Head) -> LedgerName:
@@ -94,7 +94,7 @@ def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) ->
         read_at=ctx.now(),
         readings=tuple(readings),
     )
-    return ctx.operator.sign(stated)
+    return ctx.keys.operator.sign(stated)
 
 
 def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence) -> Reading | None:
@@ -104,7 +104,7 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     batch, receipt = ctx.ledger.batch(anchor.root), ctx.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
-    is_final = head.number - receipt.block_number >= ctx.confirmations
+    is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,

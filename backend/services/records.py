@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from backend.domain import documents, schemas, sd_jwt
 from backend.domain.batch import quantity_steps
-from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
@@ -23,7 +23,6 @@ from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
 from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
-from backend.services.admission_control import check_capacity
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -144,7 +143,7 @@ def _claims(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": schemas.address(kind, ctx.public_url), "type": "JsonSchema"},
+        "credentialSchema": {"id": schemas.address(kind, ctx.settings.public_url), "type": "JsonSchema"},
     }
     until = _valid_until(document)
     if until is not None:
@@ -156,7 +155,7 @@ def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> R
     """Sign a draft with the issuer's key and put it on file; raises Conflict where the issuer keeps its key itself."""
     if draft.key.encrypted_private is None:
         raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
-    return file(ctx, work, draft, ctx.vault.sign(draft.key.encrypted_private, draft.signing_input))
+    return file(ctx, work, draft, ctx.keys.vault.sign(draft.key.encrypted_private, draft.signing_input))
 
 
 def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:
@@ -290,3 +289,23 @@ def _valid_until(document: Document) -> datetime | None:
 def _label_code(drawn: bytes) -> str:
     """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
     return base64.b32encode(drawn).decode().rstrip("=").lower()
+
+
+RETRY_SECONDS = 60
+
+
+def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
+    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+    limits = ctx.settings.admission
+    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    waiting = work.batches.count_waiting()
+    if waiting >= limits.most_waiting:
+        raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+    if waiting < limits.most_waiting // 2:
+        return
+    own = work.batches.count_waiting(issuer)
+    if own >= limits.most_waiting // 2:
+        raise TooMuchWaiting(
+            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.name
+        )

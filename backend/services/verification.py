@@ -232,7 +232,7 @@ def _may_be_reorganised(ctx: AppContext, batch: SealedBatch, head: Head | Unknow
     """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
     if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
         return True
-    return head.number < (batch.block or 0) + ctx.confirmations
+    return head.number < (batch.block or 0) + ctx.ledger.confirmations
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:
@@ -275,7 +275,7 @@ def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[ProofState, 
     receipt = _ask(lambda: ctx.ledger.receipt(anchor.transaction))
     if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
         return ProofState.ANCHORED, None
-    is_final = head.number - receipt.block_number >= ctx.confirmations
+    is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     return ProofState.FINAL if is_final else ProofState.ANCHORED, receipt.block_number
 
 

@@ -30,7 +30,7 @@ from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
 from backend.domain.statuses import DeclarationStatus
-from backend.store.encrypted_types import (
+from backend.store.encryption import (
     EncryptedBytes,
     EncryptedList,
     EncryptedMembers,

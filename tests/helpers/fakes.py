@@ -231,6 +231,7 @@ class FakeLedger:
         self.down = self.foreign = self.swallowing = self.holding = self.refusing = self.poor = False
         self.highest_fee = 64
         self.counts_quantities = True
+        self.confirmations = 0
         self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock

@@ -76,11 +76,15 @@ _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 class EvmLedger:
     """Obeys ``backend.services.ports.Ledger``. Holds no connection and no state but the outcome of one check."""
 
-    def __init__(self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None) -> None:
+    def __init__(
+        self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
+    ) -> None:
         self._chain = chain
         self._deployment = deployment
         self._accounts = accounts
         self._fees = fees or Fees()
+        self.confirmations = confirmations
+        """Blocks that must follow another one before nothing in it is expected to change any more."""
         self._checked_landmark: bytes | None = None
 
     def head(self) -> Head:

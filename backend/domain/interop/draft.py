@@ -12,9 +12,9 @@ from backend.domain.interop.reading import (
     Note,
     Reading,
     Severity,
+    Source,
     Unusable,
 )
-from backend.domain.interop.source import Source
 from backend.domain.kinds import KINDS, Kind
 
 DEFAULTS: dict[Kind, dict[str, str]] = {

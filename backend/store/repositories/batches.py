@@ -18,7 +18,7 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
 

@@ -16,7 +16,7 @@ from backend.domain.records import (
     ProofState,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 _OPEN = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 

@@ -19,7 +19,7 @@ from backend.domain.records import (
     plain_number,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 
 class ProductRepository(Repository):

@@ -8,7 +8,7 @@ from backend.domain.message import Message
 from backend.domain.parties import Organisation
 from backend.domain.simulation import Simulation, SimulationState
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 
 class SimulationRepository(Repository):

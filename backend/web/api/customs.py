@@ -14,7 +14,6 @@ from backend.domain.statuses import DeclarationStatus
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
-from backend.web.api.interface import auth, blueprint, idempotency_key
 from backend.web.api.shapes import (
     ArrivalInput,
     DecisionInput,
@@ -28,8 +27,8 @@ from backend.web.api.shapes import (
     ReleaseTimesShape,
     Shape,
 )
-from backend.web.auth import person
-from backend.web.context import current_context
+from backend.web.api.views import auth, blueprint, idempotency_key
+from backend.web.context import current_context, person
 
 
 @blueprint.post("/declarations")

@@ -10,7 +10,7 @@ from backend.domain.faults import problems_of
 from backend.domain.kinds import KINDS
 from backend.messages.catalogue import languages, say
 from backend.web.api import examples
-from backend.web.presentation.languages import language
+from backend.web.context import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
 _PROBLEM = {

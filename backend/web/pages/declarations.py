@@ -17,11 +17,9 @@ from backend.domain.statuses import WITHDRAWAL_EDGES, DeclarationStatus, Documen
 from backend.services import declarations as use_cases
 from backend.services.verification import verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.base import add_blank_rows, filled_in
-from backend.web.forms.documents import DeclarationForm
-from backend.web.forms.numbering import next_number
+from backend.web.forms.documents import DeclarationForm, next_number
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table

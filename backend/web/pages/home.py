@@ -13,8 +13,7 @@ from backend.services import accreditation
 from backend.services import release_times as timing
 from backend.services.release_times import study
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]

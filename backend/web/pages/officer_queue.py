@@ -16,8 +16,7 @@ from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study
 from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import status_asked
 from backend.web.presentation.field_names import in_words

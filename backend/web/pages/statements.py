@@ -14,8 +14,7 @@ from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState
 from backend.services.statements import issue_statement
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.record_forms import RecordForm, form_for

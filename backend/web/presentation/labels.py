@@ -18,9 +18,10 @@ from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
+from backend.web.context import language
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
-from backend.web.presentation.languages import duration, language, moment
+from backend.web.presentation.languages import duration, moment
 
 
 class Shown(NamedTuple):
