@@ -15,7 +15,7 @@ from pathlib import Path
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.store.data_keys import (
     DataKeys,
     KeyDestroyed,

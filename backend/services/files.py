@@ -1,7 +1,6 @@
 """Attachments come in: only real PDF files, kept under their digest."""
 
-from backend.domain.errors import Invalid
-from backend.domain.message import Message
+from backend.domain.errors import Invalid, Message
 from backend.domain.parties import Person
 from backend.domain.records import StoredFile
 from backend.services.ports import AppContext

@@ -18,8 +18,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import Message
+from backend.domain.errors import Message, TraceabilityError
 from backend.store.disk import alone, not_kept, sync
 
 _FORMAT = b"provenport keys\x01"

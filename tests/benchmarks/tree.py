@@ -7,7 +7,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from backend.domain.merkle import Tree
+from backend.domain.evidence import Tree
 from tests.benchmarks.figure import Figure
 
 LARGEST = 10**6

@@ -8,9 +8,9 @@ from flask import url_for
 from backend.domain.consignment import Consignment, DecisionTaken
 from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Kind
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.outbox import StatusChange
 from backend.domain.records import RecordOnFile
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Verdict
 from backend.services.verification import DossierVerdict
 from backend.web.presentation.languages import language
