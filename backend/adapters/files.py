@@ -11,7 +11,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.store.disk import not_kept, sync
 from backend.store.encryption import (
     DataKeys,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from backend.cli.language import _, language_option
-from backend.domain.message import message_of
+from backend.domain.errors import message_of
 from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class _Moment(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """A moment as RFC 3339 writes it, and not in the future."""
-        from backend.domain.rfc3339 import parse_timestamp
+        from backend.domain.strict_json import parse_timestamp
 
         try:
             moment = parse_timestamp(value)

@@ -1,22 +1,54 @@
-"""Records on file: what was signed, for whom, and where each stands on its way to the ledger."""
+"""Records on file: what was signed, for whom, what it says, and where each stands on its way to the ledger.
+
+The fields of each kind stand in ``backend.domain.kinds``, a module a kind; reading and writing them is here, in one
+place for forms, interface and files.
+"""
 
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import documents, sd_jwt, strict_json
-from backend.domain.batch import Entry
+from pydantic import BaseModel, ValidationError
+
+from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
-from backend.domain.fields import Document
-from backend.domain.kinds import Kind
-from backend.domain.ledger import Segments
-from backend.domain.merkle import InclusionProof
+from backend.domain.evidence import Entry, InclusionProof, Segments
+from backend.domain.fields import AS_SIGNED, Document, problems_of
+from backend.domain.kinds import KINDS, Kind
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation
-from backend.domain.statuses import DocumentStatus
+
+
+def document_of(kind: Kind, fields: Any) -> Document:
+    """The document that these fields state; raises Invalid with every fault and where it is."""
+    try:
+        return KINDS[kind].model.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
+def document_as_signed(kind: Kind, fields: Any) -> Document:
+    """The document that signed fields state: code lists of today do not make it wrong. Raises Invalid."""
+    try:
+        return KINDS[kind].model.model_validate(fields, context=AS_SIGNED)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
+def fields_of(document: BaseModel) -> dict[str, Any]:
+    """The document's fields by their JSON names, without empty ones: what is signed."""
+    return document.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def quantity_of(document: Document) -> Decimal | None:
+    """The quantity that the document's entry carries: only a certificate of origin has one."""
+    return document.quantity if isinstance(document, CertificateOfOrigin) else None
 
 
 def plain_number(number: str) -> str:
@@ -184,7 +216,7 @@ class RecordOnFile:
     @property
     def document(self) -> Document:
         """What the record says, read from what was signed and from nothing else."""
-        return documents.as_signed(self.kind, self.fields)
+        return document_as_signed(self.kind, self.fields)
 
     @property
     def proof(self) -> InclusionProof | None:

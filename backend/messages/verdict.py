@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from backend.domain.message import Message, filled
+from backend.domain.errors import Message, filled
 from backend.domain.records import ProofState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Verdict
 from backend.messages.catalogue import Language, gettext, pgettext, say

@@ -30,8 +30,7 @@ from backend.adapters.ledger import (
 )
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.simulator import ProgramSimulator
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
-from backend.domain.message import message_of
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError, message_of
 from backend.runtime.context import VERSION, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker

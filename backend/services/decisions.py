@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.clearance import REFUNDED, Decision, Step
-from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.consignment import REFUNDED, Consignment, Decision, DecisionTaken, Event, Step
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role

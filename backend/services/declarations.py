@@ -8,16 +8,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from backend.domain import documents
-from backend.domain.batch import quantity_steps
-from backend.domain.clearance import Step
-from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown
+from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.evidence import quantity_steps
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.kinds.declaration import Declaration
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import RecordOnFile
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
@@ -62,7 +60,7 @@ def check(
 ) -> tuple[Declaration, list[RecordOnFile]]:
     """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
     papers, named = _papers(work, merchant, fields.get("records", []))
-    document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
+    document = document_of(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
     assert isinstance(document, Declaration)
     _check_arrival(now, document.arrival_date_time)
     if work.consignments.reference_is_taken(merchant, document.declaration_reference):

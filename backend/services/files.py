@@ -5,8 +5,7 @@ import io
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from backend.domain.errors import Invalid
-from backend.domain.message import Message
+from backend.domain.errors import Invalid, Message
 from backend.domain.parties import Person
 from backend.domain.records import StoredFile
 from backend.services.ports import AppContext

@@ -5,13 +5,12 @@ from typing import Any
 
 from pydantic.alias_generators import to_snake
 
-from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.fields import Document, Party
 from backend.domain.kinds import KINDS, Kind, certified_by
+from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
-from backend.domain.statuses import DocumentStatus
+from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_and_file
@@ -39,7 +38,7 @@ def draft_issue(
 ) -> UnsignedRecord:
     """What ``issue`` signs."""
     _only_its_issuer(actor, kind)
-    document = documents.read(kind, fields)
+    document = document_of(kind, fields)
     issuer = work.organisations.get(actor.organisation.id)
     return draft(ctx, work, inputs, kind, document, issuer, _holder(work, kind, document) or issuer)
 
@@ -88,7 +87,7 @@ def draft_confirmation(
     request = _waiting(work, actor, request_id)
     statement = request.statement
     fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
-    document = documents.read(statement.kind, fields)
+    document = document_of(statement.kind, fields)
     drafted = draft(
         ctx,
         work,

@@ -13,16 +13,16 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from backend.domain import documents, schemas, sd_jwt
-from backend.domain.batch import quantity_steps
+from backend.domain import schemas, sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
+from backend.domain.evidence import quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, Role, SigningKey
-from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
-from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
+from backend.domain.records import Assurance, Product, RecordOnFile, fields_of, plain_number, quantity_of
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -93,7 +93,7 @@ def draft(
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
-    fields = documents.fields_of(document)
+    fields = fields_of(document)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
@@ -161,7 +161,7 @@ def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> R
 def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:
     """Put a draft on file under its signature, inside the caller's unit of work, with all that follows from it."""
     signed = draft.unsigned.signed(signature)
-    quantity = documents.quantity_of(draft.document)
+    quantity = quantity_of(draft.document)
     on_file = RecordOnFile(
         id=draft.id,
         kind=draft.kind,

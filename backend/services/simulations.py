@@ -7,8 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.message import Message
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.parties import Person, Role
 from backend.domain.simulation import (
     LARGEST_SCENARIO,

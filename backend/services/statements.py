@@ -4,12 +4,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from backend.domain import documents
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.kinds import KINDS, Kind, Signing, certified_by
-from backend.domain.message import Message
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState
+from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_and_file
@@ -53,7 +51,7 @@ def draft_statement(
     """What ``issue_statement`` signs."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants make statements")
-    document = documents.read(kind, fields)
+    document = document_of(kind, fields)
     issuer = _issuer(work, kind, issuer_id)
     merchant = work.organisations.get(actor.organisation.id)
     product = work.products.get(product_id, merchant) if product_id else None
@@ -123,4 +121,4 @@ def draft_own(
     if KINDS[kind].signing is not Signing.OWN:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     merchant = work.organisations.get(actor.organisation.id)
-    return draft(ctx, work, inputs, kind, documents.read(kind, fields), merchant, merchant)
+    return draft(ctx, work, inputs, kind, document_of(kind, fields), merchant, merchant)

@@ -7,21 +7,15 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import bundle as bundles
-from backend.domain import (
-    bundle_verification,
-    documents,
-    dossier,
-    sd_jwt,
-    strict_json,
-)
+from backend.domain import bundle_verification, dossier, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
+from backend.domain.dossier import match_trade
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, Head
-from backend.domain.records import ProofState, RecordOnFile, SealedBatch
-from backend.domain.trade_match import match_trade
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
 from backend.domain.verdict import (
     ActionBy,
     Check,
@@ -330,7 +324,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return documents.as_signed(on_file.kind, on_file.fields)
+        return document_as_signed(on_file.kind, on_file.fields)
     except Invalid:
         return None
 

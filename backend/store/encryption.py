@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import Message
+from backend.domain.errors import Message, TraceabilityError
 from backend.store.disk import alone, not_kept, sync
 
 _FORMAT = b"provenport keys\x01"

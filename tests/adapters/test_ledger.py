@@ -12,6 +12,7 @@ from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import ChainUnavailable
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.evidence import Segments, Tree
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -20,17 +21,16 @@ from backend.domain.ledger import (
     Announce,
     CancelAnnounced,
     ChangeStatuses,
+    DeclarationStatus,
+    DocumentStatus,
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
     PauseLedger,
     RefundDrawdown,
     RotateKey,
-    Segments,
     SuspendAccreditation,
 )
-from backend.domain.merkle import Tree
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)

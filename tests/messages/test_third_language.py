@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from backend.cli.importing import import_command
 from backend.cli.main import cli
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.parties import Role
 from backend.domain.verdict import ActionBy, Check, Outcome, Verdict
 from backend.messages import catalogue

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import bundle, sd_jwt
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, bundles, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable

@@ -28,13 +28,12 @@ from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import KeyVault
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus, DocumentStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
 from backend.services.anchoring import run_once
 from backend.services.audit import audit

@@ -15,7 +15,8 @@ from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable,
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
-from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.evidence import Segments, Tree
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -37,12 +38,9 @@ from backend.domain.ledger import (
     Receipt,
     RefundDrawdown,
     RotateKey,
-    Segments,
     SignedTransaction,
     SuspendAccreditation,
 )
-from backend.domain.merkle import Tree
-from backend.domain.message import message_of
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14

@@ -6,11 +6,10 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.batch import Batch, seal
 from backend.domain.errors import LedgerRefused
+from backend.domain.evidence import Batch, Tree, seal
 from backend.domain.kinds import KINDS
 from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
-from backend.domain.merkle import Tree
 from backend.domain.records import ProofState, SealedBatch, WaitingRecord
 from backend.services.anchoring.transactions import IndependentSteps, keep, on_anchored, send, signed
 from backend.services.ports import AnchoringContext

@@ -13,7 +13,7 @@ from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import issued_at
 from backend.services.anchoring.status_changes import revert_release
 from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed

@@ -8,14 +8,12 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.clearance import Step
-from backend.domain.consignment import Event
+from backend.domain.consignment import Event, Step
 from backend.domain.errors import LedgerRefused, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus
 from backend.domain.outbox import ALREADY_THERE, StatusChange
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.statuses import DeclarationStatus
 from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.drawdowns import refund
 from backend.services.ports import AnchoringContext

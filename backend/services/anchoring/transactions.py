@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.clearance import Step
-from backend.domain.consignment import Event
+from backend.domain.consignment import Event, Step
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
 from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
 from backend.domain.outbox import OutboundTransaction, TransactionState

@@ -5,17 +5,15 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from backend.domain.clearance import REFUNDED, ClearanceEvent
-from backend.domain.consignment import Consignment, PlannedDrawdown
+from backend.domain.consignment import REFUNDED, ClearanceEvent, Consignment, PlannedDrawdown
 from backend.domain.drawdowns import Activation, Drawdown
-from backend.domain.errors import NotFound
-from backend.domain.message import Message
+from backend.domain.errors import Message, NotFound
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     SealedBatch,
 )
-from backend.domain.statuses import DeclarationStatus
 from backend.store import tables as t
 from backend.store.database import Repository
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.outbox import (
     AccreditationChange,
     Lease,

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import delete, or_, select
 
-from backend.domain.errors import NotFound
+from backend.domain.errors import Message, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.message import Message
 from backend.domain.outbox import IdempotencyRecord
 from backend.domain.parties import Organisation
 from backend.domain.records import (

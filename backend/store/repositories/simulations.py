@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.parties import Organisation
 from backend.domain.simulation import Simulation, SimulationState
 from backend.store import tables as t

@@ -6,11 +6,10 @@ from typing import Any
 from flask import Response, stream_with_context
 from pydantic import AwareDatetime, Field
 
-from backend.domain.documents import fields_of
-from backend.domain.errors import Invalid, NotAllowed
-from backend.domain.message import Message
+from backend.domain.errors import Invalid, Message, NotAllowed
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Role
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.records import fields_of
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views

@@ -7,7 +7,7 @@ from functools import cache
 import pycountry
 from babel import Locale
 
-from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, languages, name_in
 from backend.web.context import language

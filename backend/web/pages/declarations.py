@@ -11,9 +11,9 @@ from flask_babel import gettext as _
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Kind
+from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
-from backend.domain.statuses import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.services import declarations as use_cases
 from backend.services.verification import verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork

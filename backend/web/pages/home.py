@@ -6,9 +6,9 @@ from flask import Response, render_template
 from flask_login import current_user
 
 from backend.domain.kinds import ISSUERS
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
-from backend.domain.statuses import DeclarationStatus
 from backend.services import accreditation
 from backend.services import release_times as timing
 from backend.services.release_times import study

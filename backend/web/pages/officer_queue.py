@@ -7,11 +7,10 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.clearance import Decision
-from backend.domain.consignment import Consignment
+from backend.domain.consignment import Consignment, Decision
 from backend.domain.errors import Conflict, Invalid
+from backend.domain.ledger import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
-from backend.domain.statuses import OFFICE_EDGES, DeclarationStatus
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study

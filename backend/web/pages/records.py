@@ -10,9 +10,9 @@ from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, Audience, Kind
+from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
-from backend.domain.statuses import DocumentStatus
 from backend.domain.verdict import Verdict
 from backend.services import declarations, erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record

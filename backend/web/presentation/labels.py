@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from flask import Flask
 from flask_babel import gettext as _
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Invalid
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import LOCAL_LANGUAGE
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
