@@ -22,6 +22,7 @@ from backend.domain.fields import AS_SIGNED, Document, problems_of
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DocumentStatus
+from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.parties import Organisation
 
 
@@ -269,3 +270,41 @@ class StoredFile:
     size: int
     media_type: str
     stored_at: datetime
+
+
+ALREADY_THERE = "the ledger has it already"
+"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+_PROOF_STATES = {
+    TransactionState.SIGNED: "submitted",
+    TransactionState.SENT: "submitted",
+    TransactionState.MINED: "anchored",
+    TransactionState.FINAL: "final",
+    TransactionState.REFUSED: "refused",
+}
+
+
+@dataclass(eq=False)
+class StatusChange:
+    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there.
+
+    ``settled`` is set where it needs no transaction any more: the ledger has it already, or will never take it.
+    """
+
+    id: str
+    record_id: str
+    new_status: int
+    signer: str
+    reason: str
+    reason_salt: bytes
+    asked_at: datetime
+    transaction: OutboundTransaction | None = None
+    settled: str | None = None
+
+    @property
+    def proof_state(self) -> str:
+        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        if self.settled is not None:
+            return "final" if self.settled == ALREADY_THERE else "refused"
+        if self.transaction is None or self.transaction.state is TransactionState.REPLACED:
+            return "stored"
+        return _PROOF_STATES[self.transaction.state]

@@ -14,7 +14,6 @@ from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.services.ports import AppContext
-from backend.services.records import latest_of
 from backend.services.verification import evidence_of
 from backend.store.unit_of_work import UnitOfWork
 
@@ -33,7 +32,7 @@ def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consig
     A paper that was erased is missing from it, and whoever verifies is told so.
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
-    followed = (latest_of(work, work.records.get(one)) for one in named)
+    followed = (work.records.latest_of(work.records.get(one)) for one in named)
     papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
     line = [text for newest in papers.values() for text in _between(work, newest, set(named.values()))]

@@ -18,7 +18,7 @@ from backend.services.drawdowns import (
 )
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import change_status, latest_of
+from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 
@@ -100,7 +100,7 @@ def _look(ctx: AppContext, declaration_id: str) -> _Seen:
 
 def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [latest_of(work, paper.record) for paper in consignment.papers]
+    newest = [work.records.latest_of(paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 

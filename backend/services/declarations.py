@@ -19,7 +19,7 @@ from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, original_of, sign_and_file
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_and_file
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
@@ -101,7 +101,7 @@ def _planned_drawdowns(
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
         PlannedDrawdown(
-            original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
+            work.records.original_of(paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
         )
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]

@@ -13,16 +13,15 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from backend.domain import schemas, sd_jwt
+from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
 from backend.domain.evidence import quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
-from backend.domain.outbox import StatusChange
 from backend.domain.parties import Organisation, Role, SigningKey
-from backend.domain.records import Assurance, Product, RecordOnFile, fields_of, plain_number, quantity_of
+from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -143,7 +142,7 @@ def _claims(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": schemas.address(kind, ctx.settings.public_url), "type": "JsonSchema"},
+        "credentialSchema": {"id": KINDS[kind].schema_id(ctx.settings.public_url), "type": "JsonSchema"},
     }
     until = _valid_until(document)
     if until is not None:
@@ -219,22 +218,6 @@ def change_status(
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
     work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
-
-
-def original_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
-    """The first version of a record: the one that this one, or what it replaced, replaced first."""
-    while on_file.supersedes_id is not None:
-        on_file = work.records.get(on_file.supersedes_id)
-    return on_file
-
-
-def latest_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
-    """The newest version of a record: the one that replaced it last, or the record itself."""
-    seen = {on_file.id}
-    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
-        on_file = work.records.get(on_file.superseded_by_id)
-        seen.add(on_file.id)
-    return on_file
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:

@@ -26,7 +26,6 @@ from backend.store.repositories.outbox import (
     AccreditationChangeRepository,
     LeaseRepository,
     OutboxRepository,
-    StatusChangeRepository,
 )
 from backend.store.repositories.records import (
     FileRepository,
@@ -34,6 +33,7 @@ from backend.store.repositories.records import (
     ProductRepository,
     RecordRepository,
     RequestRepository,
+    StatusChangeRepository,
 )
 from backend.store.repositories.simulations import SimulationRepository
 

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from backend.adapters.files import FolderFiles
 from backend.domain.kinds import Kind
-from backend.domain.outbox import SigningRequest, StatusChange
-from backend.domain.records import RecordOnFile
+from backend.domain.outbox import SigningRequest
+from backend.domain.records import RecordOnFile, StatusChange
 from backend.messages.verdict import REASONS
 from backend.store.database import open_engine, upgrade
 from backend.store.encryption import DataKeys

@@ -27,7 +27,7 @@ PUBLISHED = Path(__file__).parents[1] / "vectors" / "schemas.json"
 
 
 def validator(kind):
-    schema = schemas.credential_schema(kind, schemas.address(kind, None))
+    schema = schemas.credential_schema(kind, KINDS[kind].schema_id(None))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, format_checker=FormatChecker())
 
@@ -114,8 +114,8 @@ def test_newest_schema_is_what_the_model_says(kind):
 
 def test_schema_is_named_by_address_or_urn():
     kind = Kind.CERTIFICATE_OF_ORIGIN
-    assert schemas.address(kind, None) == "urn:provenport:schema:certificate-of-origin:v1"
-    assert schemas.address(kind, "https://x.example/") == "https://x.example/schemas/certificate-of-origin/v1.json"
+    assert KINDS[kind].schema_id(None) == "urn:provenport:schema:certificate-of-origin:v1"
+    assert KINDS[kind].schema_id("https://x.example/") == "https://x.example/schemas/certificate-of-origin/v1.json"
 
 
 # Real code lists, and what forms refuse beyond the type of a field

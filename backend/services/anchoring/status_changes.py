@@ -12,8 +12,7 @@ from backend.domain.consignment import Event, Step
 from backend.domain.errors import LedgerRefused, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses, DeclarationStatus
-from backend.domain.outbox import ALREADY_THERE, StatusChange
-from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
 from backend.services.anchoring.transactions import keep, send, signed
 from backend.services.drawdowns import refund
 from backend.services.ports import AnchoringContext

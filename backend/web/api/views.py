@@ -13,9 +13,8 @@ from backend.domain.consignment import Consignment, DecisionTaken
 from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
-from backend.domain.outbox import StatusChange
 from backend.domain.parties import Person
-from backend.domain.records import RecordOnFile
+from backend.domain.records import RecordOnFile, StatusChange
 from backend.domain.verdict import Verdict
 from backend.messages.verdict import verdict_json
 from backend.services.idempotency import IdempotencyKey

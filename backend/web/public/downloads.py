@@ -104,7 +104,7 @@ def _entry(kind: Kind, version: int) -> dict[str, object]:
         "kind": kind.slug,
         "type": KINDS[kind].credential_type,
         "version": version,
-        "id": schemas.address(kind, current_context().settings.public_url, version),
+        "id": KINDS[kind].schema_id(current_context().settings.public_url, version),
         "url": url_for("downloads.record_schema", slug=kind.slug, version=version),
     }
 
@@ -115,7 +115,7 @@ def record_schema(slug: str, version: int) -> ResponseReturnValue:
     if (slug, version) not in schemas.published():
         abort(404)
     kind = BY_SLUG[slug]
-    named = schemas.address(kind, current_context().settings.public_url, version)
+    named = KINDS[kind].schema_id(current_context().settings.public_url, version)
     answer = make_response(jsonify(schemas.credential_schema(kind, named, version)))
     answer.mimetype = "application/schema+json"
     answer.headers["Cache-Control"] = "public, max-age=86400"
