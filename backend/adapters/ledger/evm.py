@@ -243,10 +243,6 @@ class EvmLedger:
             back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
             yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
 
-    def is_paused(self) -> bool:
-        """Whether nothing is written now but suspensions and revocations."""
-        return bool(self._ask_ledger("isPaused"))
-
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""
         address = self._address(signer)

@@ -16,7 +16,7 @@ from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import issued_at
 from backend.services.anchoring.status_changes import revert_release
-from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
+from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
 from backend.services.ports import AnchoringContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -153,7 +153,7 @@ def send_drawdowns(ctx: AnchoringContext) -> None:
     wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
-        willing = _accepted(ctx, chosen)
+        willing = accepted(ctx, chosen, _call)
         for refused in [want for want in chosen if want not in willing]:
             _settle_refused(ctx, refused)
         if willing:
@@ -183,35 +183,14 @@ def _first_call(wants: Wants) -> tuple[Wants, Wants]:
     return wants, []
 
 
+def _call(wants: Wants) -> MakeDrawdowns:
+    return _drawdown_call(wants)[0]
+
+
 def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
     """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
     ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.drawdown.leaf)
     return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
-
-
-def _accepted(ctx: AnchoringContext, wants: Wants) -> Wants:
-    """Those of the draws that the ledger would make now, found by halving."""
-    try:
-        ctx.ledger.simulate(_drawdown_call(wants)[0])
-    except LedgerRefused:
-        if len(wants) == 1:
-            return []
-        middle = len(wants) // 2
-        first = _accepted(ctx, wants[:middle])
-        # What the first half takes is not there for the second: they are asked for together.
-        return _added(ctx, first, wants[middle:])
-    return wants
-
-
-def _added(ctx: AnchoringContext, first: Wants, more: Wants) -> Wants:
-    try:
-        ctx.ledger.simulate(_drawdown_call([*first, *more])[0])
-    except LedgerRefused:
-        if len(more) == 1:
-            return first
-        middle = len(more) // 2
-        return _added(ctx, _added(ctx, first, more[:middle]), more[middle:])
-    return [*first, *more]
 
 
 def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:

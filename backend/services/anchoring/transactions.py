@@ -5,6 +5,7 @@ What became of one decides what becomes of what it carries: batches, changes of 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -41,6 +42,28 @@ class IndependentSteps:
         """Raise the first fault that was kept."""
         if self._first is not None:
             raise self._first
+
+
+Wanted = TypeVar("Wanted")
+
+
+def accepted(ctx: AnchoringContext, wanted: list[Wanted], call: Callable[[list[Wanted]], LedgerCall]) -> list[Wanted]:
+    """Those of the wishes that the ledger would take now in one call, found by halving.
+
+    What the first half takes may not be there for the second, so they are always asked for together.
+    """
+
+    def with_more(taken: list[Wanted], more: list[Wanted]) -> list[Wanted]:
+        try:
+            ctx.ledger.simulate(call([*taken, *more]))
+        except LedgerRefused:
+            if len(more) == 1:
+                return taken
+            middle = len(more) // 2
+            return with_more(with_more(taken, more[:middle]), more[middle:])
+        return [*taken, *more]
+
+    return with_more([], wanted)
 
 
 RAISE_AFTER = timedelta(seconds=60)
