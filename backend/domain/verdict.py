@@ -16,7 +16,7 @@ from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
-from backend.domain.records import ProofState, document_as_signed
+from backend.domain.records import ProofState, document_of_record
 from backend.domain.strict_json import parse_timestamp
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
@@ -212,7 +212,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.record.withheld:
         return []
     try:
-        document_as_signed(evidence.kind, evidence.record.subject)
+        document_of_record(evidence.kind, evidence.record)
     except Invalid as error:
         return error.problems
     return []

@@ -303,10 +303,13 @@ def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> N
     limits = ctx.settings.admission
     if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    if limits.headroom.take():
+        return
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     if waiting < limits.most_waiting // 2:
+        limits.headroom.found(limits.most_waiting // 2 - waiting)
         return
     own = work.batches.count_waiting(issuer)
     if own >= limits.most_waiting // 2:

@@ -1,9 +1,8 @@
 """The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import bundle as bundles
@@ -16,7 +15,7 @@ from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, Head
-from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.verdict import (
     ActionBy,
     Check,
@@ -45,6 +44,11 @@ class RecordVerdict:
 
     record: RecordOnFile
     verdict: Verdict
+
+
+def evaluated(ctx: AppContext, records: Iterable[RecordOnFile]) -> list[RecordVerdict]:
+    """The records of a list, each with its verdict: what a line says of a record is what the record's page says."""
+    return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
 
 
 def evidence_of(on_file: RecordOnFile) -> Evidence:
@@ -157,10 +161,10 @@ def _attachments(ctx: AppContext, record: sd_jwt.Record, when_missing: Outcome) 
         return []
     for attachment in bound:
         name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
-        content = ctx.files.get(digest)
-        if content is None:
+        is_intact = ctx.files.is_intact(digest)
+        if is_intact is None:
             return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, ActionBy.OPERATOR)]
-        if sha256(content).hexdigest() != digest:
+        if not is_intact:
             return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, ActionBy.OPERATOR)]
     return [Check("ATTACHMENTS", Outcome.PASS, "attachments-intact", {"count": len(bound)})]
 
@@ -324,7 +328,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return document_as_signed(on_file.kind, on_file.fields)
+        return on_file.document
     except Invalid:
         return None
 

@@ -135,7 +135,7 @@ class ContractAnswers:
 
 
 class EvmLedger:
-    """Obeys ``backend.services.ports.Ledger``. Holds no connection; what it keeps is what a newer block would change."""
+    """Obeys ``backend.services.ports.Ledger``. Holds no connection; keeps answers until a block changes them."""
 
     def __init__(
         self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
@@ -409,9 +409,7 @@ class EvmLedger:
     def _ask_ledger(self, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
         return self._ask("TraceLedger", self._deployment.ledger, function, *arguments, about=about)
 
-    def _ask(
-        self, contract: str, address: str, function: str, *arguments: Hashable, about: bytes | None = None
-    ) -> Any:
+    def _ask(self, contract: str, address: str, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
         """What a view answers; kept where it is ``about`` something that every event that changes it names."""
 
         def call() -> Any:

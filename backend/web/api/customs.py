@@ -51,7 +51,7 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
     with current_context().work(reading=True) as work:
-        found = work.consignments.search(merchant, status, query.limit, query.after)
+        found = work.consignments.lines(merchant, [status] if status is not None else [], query.limit, query.after)
     return {
         "declarations": [views.summary(consignment) for consignment in found],
         "next": found[-1].id if len(found) == query.limit else None,
