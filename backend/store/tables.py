@@ -189,7 +189,7 @@ product = Table(
     "product",
     metadata,
     _id(),
-    _to("merchant_id", "organisation.id"),
+    _to("merchant_id", "organisation.id", index=False),
     Column("name", String(200), nullable=False),
     Column("local_name", String(200)),
     Column("hs_code", String(13), nullable=False),
@@ -199,6 +199,7 @@ product = Table(
     Column("gtin", String(14)),
     Column("added_at", UtcTime, nullable=False),
 )
+_index("ix_product_merchant", product, "merchant_id", "added_at", "id")
 outbound_transaction = Table(
     "outbound_transaction",
     metadata,
@@ -285,13 +286,17 @@ record = Table(
     UniqueConstraint("batch_id", "leaf_index"),
 )
 unsealed = record.c.batch_id.is_(None) & record.c.quarantined.is_(None)
-"""Records that wait for their batch."""
+"""Records that wait for their batch.
+
+The index over them, like the others of what waits, begins with a column that is empty in all of them: SQLite would
+rather use another index over that column otherwise, and read all rows in which it is empty.
+"""
 _index("ix_record_number", record, "issuer_id", "kind", "number")
-_index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id")
+_index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_held", record, "holder_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_product", record, "product_id", "recorded_at")
-_index("ix_record_batch", record, "batch_id", "recorded_at")
-_index("ix_record_unsealed", record, "recorded_at", "issuer_id", where=unsealed)
+_index("ix_record_batch", record, "batch_id", "recorded_at", where=record.c.batch_id.is_not(None))
+_index("ix_record_unsealed", record, "batch_id", "recorded_at", "issuer_id", where=unsealed)
 _index("ix_record_quarantined", record, "id", where=record.c.quarantined.is_not(None))
 stored_file = Table(
     "stored_file",
@@ -401,7 +406,7 @@ activation_pending = (
     activation.c.transaction_id.is_(None) & activation.c.refusal.is_(None) & activation.c.is_known.is_(False)
 )
 """Openings that were not sent yet."""
-_index("ix_activation_pending", activation, "asked_at", where=activation_pending)
+_index("ix_activation_pending", activation, "transaction_id", "asked_at", where=activation_pending)
 drawdown = Table(
     "drawdown",
     metadata,
@@ -412,7 +417,7 @@ drawdown = Table(
     Column("quantity", BigInteger, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     _to("transaction_id", "outbound_transaction.id", nullable=True),
-    Column("set_root", LargeBinary(32), index=True),
+    Column("set_root", LargeBinary(32)),
     Column("position", Integer),
     Column("made_at", UtcTime),
     Column("refusal", String(200)),
@@ -428,8 +433,9 @@ to_refund = (
     & drawdown.c.refunded_at.is_(None)
 )
 """Draws that are to be given back and whose transaction for it was not made yet."""
-_index("ix_drawdown_pending", drawdown, "asked_at", "declaration_id", "id", where=drawdown_pending)
-_index("ix_drawdown_to_refund", drawdown, "asked_at", "id", where=to_refund)
+_index("ix_drawdown_set_root", drawdown, "set_root", where=drawdown.c.set_root.is_not(None))
+_index("ix_drawdown_pending", drawdown, "set_root", "asked_at", "declaration_id", "id", where=drawdown_pending)
+_index("ix_drawdown_to_refund", drawdown, "refund_transaction_id", "asked_at", "id", where=to_refund)
 status_change = Table(
     "status_change",
     metadata,
@@ -445,7 +451,7 @@ status_change = Table(
 )
 change_pending = status_change.c.transaction_id.is_(None) & status_change.c.settled.is_(None)
 """Changes of status that were not sent yet."""
-_index("ix_status_change_pending", status_change, "asked_at", where=change_pending)
+_index("ix_status_change_pending", status_change, "transaction_id", "asked_at", where=change_pending)
 accreditation_change = Table(
     "accreditation_change",
     metadata,

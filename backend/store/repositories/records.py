@@ -34,10 +34,16 @@ class ProductRepository(Repository):
             raise NotFound("no such product", id=product_id)
         return product
 
-    def of(self, merchant: Organisation, limit: int = 500) -> Sequence[Product]:
-        """The merchant's products, newest first."""
-        query = select(Product).where(t.product.c.merchant_id == merchant.id)
-        return self._all(query.order_by(t.product.c.added_at.desc()).limit(limit))
+    def of(self, merchant: Organisation, limit: int = 50, after: str | None = None) -> Sequence[Product]:
+        """The merchant's products, newest first; ``after``: the last one's id of the page before."""
+        c = t.product.c
+        query = select(Product).where(c.merchant_id == merchant.id)
+        if after is not None:
+            last = self.get(after, merchant)
+            query = query.where(
+                tuple_(c.added_at, c.id) < tuple_(literal(last.added_at, t.UtcTime()), literal(last.id))
+            )
+        return self._all(query.order_by(c.added_at.desc(), c.id.desc()).limit(limit))
 
     def has_any(self, merchant: Organisation) -> bool:
         """Whether the merchant keeps a product."""
@@ -135,8 +141,10 @@ class RecordRepository(Repository):
 
     def signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
         """What came onto file under an organisation's signature from a moment on, oldest first."""
-        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
-        return self._all(query.order_by(t.record.c.recorded_at))
+        c = t.record.c
+        # Every kind by name: the index holds an issuer's records kind by kind, each in the order of time.
+        query = select(RecordOnFile).where(c.issuer_id == issuer.id, c.kind.in_(tuple(Kind)), c.recorded_at >= since)
+        return self._all(query.order_by(c.recorded_at))
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""

@@ -19,10 +19,10 @@ PAGE = 50
 @blueprint.get("/products")
 @only(Role.MERCHANT)
 def products() -> str:
-    """All of them."""
+    """All of them, a page at a time."""
     with current_context().work(reading=True) as work:
-        own = work.products.of(person().organisation)
-    return render_template("pages/products.html", products=own)
+        own = work.products.of(person().organisation, PAGE, request.args.get("after"))
+    return render_template("pages/products.html", products=own, page=PAGE)
 
 
 @blueprint.route("/products/new", methods=["GET", "POST"])

@@ -23,18 +23,20 @@ class _New(NamedTuple):
 
 
 _UNSEALED = "batch_id IS NULL AND quarantined IS NULL"
+_UNSENT = "transaction_id IS NULL AND {} IS NULL"
 NEW = (
     _New("ix_organisation_identifier", "organisation", ["identifier"]),
     _New("ix_organisation_folded_name", "organisation", ["folded_name"]),
     _New("ix_organisation_local_name", "organisation", ["local_name"]),
+    _New("ix_product_merchant", "product", ["merchant_id", "added_at", "id"]),
     _New("ix_outbound_transaction_block", "outbound_transaction", ["state", "block", "nonce"]),
     _New("ix_outbound_transaction_made", "outbound_transaction", ["state", "made_at"]),
     _New("ix_record_number", "record", ["issuer_id", "kind", "number"]),
-    _New("ix_record_issued", "record", ["issuer_id", "kind", "recorded_at", "id"]),
+    _New("ix_record_issued", "record", ["issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status"]),
     _New("ix_record_held", "record", ["holder_id", "kind", "recorded_at", "id", "superseded_by_id", "status"]),
     _New("ix_record_product", "record", ["product_id", "recorded_at"]),
-    _New("ix_record_batch", "record", ["batch_id", "recorded_at"]),
-    _New("ix_record_unsealed", "record", ["recorded_at", "issuer_id"], _UNSEALED),
+    _New("ix_record_batch", "record", ["batch_id", "recorded_at"], "batch_id IS NOT NULL"),
+    _New("ix_record_unsealed", "record", ["batch_id", "recorded_at", "issuer_id"], _UNSEALED),
     _New("ix_record_quarantined", "record", ["id"], "quarantined IS NOT NULL"),
     _New("ix_request_issuer", "request", ["issuer_id", "state", "made_at", "id"]),
     _New("ix_request_merchant", "request", ["merchant_id", "state", "made_at", "id"]),
@@ -47,28 +49,33 @@ NEW = (
     _New("ix_consignment_merchant_released", "consignment", ["merchant_id", "released_at"], "released_at IS NOT NULL"),
     _New("ix_paper_record", "paper", ["record_id", "number"]),
     _New("ix_event_recorded_at", "event", ["recorded_at"]),
-    _New("ix_activation_pending", "activation", ["asked_at"], "transaction_id IS NULL AND refusal IS NULL AND {no}"),
+    _New(
+        "ix_activation_pending", "activation", ["transaction_id", "asked_at"], _UNSENT.format("refusal") + " AND {no}"
+    ),
+    _New("ix_drawdown_set_root", "drawdown", ["set_root"], "set_root IS NOT NULL"),
     _New(
         "ix_drawdown_pending",
         "drawdown",
-        ["asked_at", "declaration_id", "id"],
+        ["set_root", "asked_at", "declaration_id", "id"],
         "set_root IS NULL AND refusal IS NULL",
     ),
     _New(
         "ix_drawdown_to_refund",
         "drawdown",
-        ["asked_at", "id"],
+        ["refund_transaction_id", "asked_at", "id"],
         "refund_asked_at IS NOT NULL AND refund_transaction_id IS NULL AND refunded_at IS NULL",
     ),
-    _New("ix_status_change_pending", "status_change", ["asked_at"], "transaction_id IS NULL AND settled IS NULL"),
+    _New("ix_status_change_pending", "status_change", ["transaction_id", "asked_at"], _UNSENT.format("settled")),
     _New("ix_idempotency_record_resource_id", "idempotency_record", ["resource_id"]),
 )
 OLD = {
+    "product": ["merchant_id"],
     "outbound_transaction": ["state"],
     "record": ["issuer_id", "holder_id", "product_id", "batch_id", "recorded_at"],
     "request": ["issuer_id", "merchant_id", "state"],
     "consignment": ["merchant_id", "lodged_at", "status"],
     "paper": ["consignment_id", "record_id"],
+    "drawdown": ["set_root"],
 }
 """Indexes of one column that others begin with now."""
 _ORGANISATION = sa.table("organisation", *(sa.column(name, sa.Text) for name in ("id", "name", "folded_name")))
