@@ -124,7 +124,10 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 @blueprint.output(ReleaseTimesShape)
 @blueprint.doc(summary="Time release study", tags=["Customs", "Merchants"], responses=[401])
 def get_release_times() -> dict[str, Any]:
-    """Count, mean, median and 90th percentile of both clocks, in hours. A merchant sees its own goods only."""
+    """Count, mean, median and 90th percentile of both clocks, in hours, over the latest 1,000 releases.
+
+    A merchant sees its own goods only. ``/clearance-events`` hands out the events of all of them.
+    """
     actor = person()
     study = release_times.study(current_context(), actor.organisation if actor.role is Role.MERCHANT else None)
     return asdict(study)

@@ -83,7 +83,7 @@ def _for_officer(work: UnitOfWork) -> dict[str, Any]:
 @blueprint.get("/release-times")
 @only(Role.ANALYST)
 def release_times() -> str:
-    """Both clocks over everything released, and the events behind them."""
+    """Both clocks over the latest releases, and the events of all of them."""
     return render_template("pages/release_times.html", study=timing.study(current_context()))
 
 
