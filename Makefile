@@ -46,6 +46,9 @@ endif
 run: $(BASE)  ## Set up what is missing, then start the server (PORT, DATA_DIR)
 	@exec $(BIN)/provenport serve
 
+.PHONY: cluster
+cluster: $(TEST)  ## Set up what the simulator needs to run on a Dask cluster, or in processes of this machine
+
 # ---- check it
 
 .PHONY: test

@@ -1,12 +1,14 @@
 """The command line, `clearance-sim`: the commands by what one does with them. Each is loaded only when it is used."""
 
 import importlib
+import os
 from typing import Any
 
 import click
 
 from clearance_sim.commands.localised import LocalisedGroup
-from clearance_sim.messages import Message, _
+from clearance_sim.commands.terminal import can_show, prepare_streams
+from clearance_sim.messages import SOURCE_LANGUAGE, Message, _, translated
 
 # Under each heading: command, and the module in clearance_sim.commands that holds it as `NAME_command`.
 GROUPS: list[tuple[Message, dict[str, str]]] = [
@@ -81,4 +83,7 @@ def cli() -> None:
 
 def main(*arguments: Any) -> None:
     """Run `clearance-sim`."""
+    prepare_streams()
+    if not can_show(translated("Simulate")):
+        os.environ["LANGUAGE"] = SOURCE_LANGUAGE  # rather than a page of question marks
     cli(*arguments)

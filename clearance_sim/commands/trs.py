@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import check_writable, echo_document, write_document
 from clearance_sim.messages import _, pgettext
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _TITLES = {
 @click.option("--by", "splits", default="", help="Split by channel, class, office, replication; several with commas.")
 @click.option("--target", default="8h", show_default=True, help="Time to be released within, like 8h, 90min, 2d.")
 @click.option("--peak", default="8-18", show_default=True, help="Peak hours of Monday to Friday, local time.")
+@click.option("--encoding", help="What LOG is written in, like gb18030 or cp1252 (default: found out, and told).")
 @click.option("--zone", help="Time zone of the office, like Asia/Shanghai (default: as the log says, else UTC).")
 @click.option("--seed", default=1, show_default=True, help="Of the bootstrap.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
@@ -44,6 +46,7 @@ def trs_command(
     splits: str,
     target: str,
     peak: str,
+    encoding: str | None,
     zone: str | None,
     seed: int,
     resamples: int,
@@ -51,6 +54,8 @@ def trs_command(
     export: Path | None,
 ) -> None:
     """Time release study from LOG: a trace of "run --trace", an export of "provenport trs --events", or any other.
+
+    LOG is CSV, XES or Parquet.
 
     Four intervals with medians, quantiles and bootstrap intervals; open cases by Kaplan-Meier; where the time went.
     """
@@ -60,21 +65,22 @@ def trs_command(
     from clearance_sim.trs.figures import Resampling
     from clearance_sim.trs.study import hours_asked, splits_asked
 
+    check_writable(json_file, export)
     try:
-        chosen = read_column_map(columns) if columns else None
+        chosen = read_column_map(columns, of_xes=_is_xes(log)) if columns else None
         question = Question(hours_asked(target), splits_asked(splits), _peak(peak), Resampling(seed, resamples))
-        found, read = _studied(log, chosen, zone, question, export)
+        found, read = _studied(log, chosen, zone, encoding, question, export)
     except LogError as error:
         raise click.ClickException("\n".join(f"{log}: {fault}" for fault in error.problems)) from None
     except (MapError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     text = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
     if json_file is not None and str(json_file) == "-":
-        click.echo(text)
+        echo_document(text)
         return
     _show(found)
     if json_file is not None:
-        json_file.write_text(text + "\n", encoding="utf-8")
+        write_document(json_file, text + "\n")
         click.echo()
         click.echo(_("Wrote {file}. Next: clearance-sim report claim.json --trs {file}", file=json_file))
     if export is not None:
@@ -82,16 +88,24 @@ def trs_command(
 
 
 def _studied(
-    log: Path, columns: ColumnMap | None, zone: str | None, question: Question, export: Path | None
-) -> tuple[Study, int]:
+    log: Path, columns: ColumnMap | None, zone: str | None, encoding: str | None, question: Question,
+    export: Path | None,
+) -> tuple[Study, int]:  # fmt: skip
     from clearance_sim.trs import read_log, study
     from clearance_sim.trs.exchange import write
 
-    read = read_log(log, columns, zone)
+    read = read_log(log, columns, zone, encoding)
     found = study(read, question)
     if export is not None:
         write(read, export)
     return found, len(read.table)
+
+
+def _is_xes(log: Path) -> bool:
+    from clearance_sim.trs.xes_reader import is_xes
+
+    with log.open("rb") as file:
+        return is_xes(log, file.read(64))
 
 
 def _peak(text: str) -> tuple[int, int]:

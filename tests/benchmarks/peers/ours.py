@@ -48,7 +48,7 @@ def _simulate(file: str, count: int, seed: int) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    networks = {
+    networks: dict[str, measuring.Run] = {
         "mm3": mm3,
         "six-stations": six_stations,
         "closing": closing,
