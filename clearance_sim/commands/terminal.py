@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
 
 from clearance_sim.messages import _
 
@@ -110,25 +111,24 @@ def _width(table: Table, on: Console) -> int:
 
 
 def _part(table: Table, columns: list[Column], with_title: bool = False) -> Table:
-    """Return the first column beside some of the others, none of them ever wrapped."""
+    """Return the first column beside some of the others, none of them ever wrapped; brackets in names are no markup."""
     part = Table(
         title=table.title if with_title else None, title_justify="left", box=table.box, padding=table.padding,
         pad_edge=table.pad_edge,
     )  # fmt: skip
     shown = [table.columns[0], *columns]
     for column in shown:
-        part.add_column(column.header, justify=column.justify, no_wrap=True)
+        part.add_column(Text(str(column.header)), justify=column.justify, no_wrap=True)
     for row, cells in zip(table.rows, zip(*(column.cells for column in shown), strict=True), strict=True):
-        part.add_row(*cells, end_section=row.end_section)
+        part.add_row(*(Text(str(cell)) for cell in cells), end_section=row.end_section)
     return part
 
 
 def _print_line_by_line(table: Table, on: Console) -> None:
-    if table.title:
-        on.print(str(table.title), soft_wrap=True)
     first, *others = table.columns
+    on.print(str(table.title or first.header), soft_wrap=True, markup=False)
     for name, *cells in zip(first.cells, *(column.cells for column in others), strict=True):
-        on.print(str(name), soft_wrap=True)
+        on.print(str(name), soft_wrap=True, markup=False)
         for column, text in zip(others, cells, strict=True):
             if text:
                 on.print(f"  {column.header}: {text}", soft_wrap=True, markup=False)

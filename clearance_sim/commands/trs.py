@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
 from clearance_sim.commands.localised import LocalisedCommand
-from clearance_sim.commands.terminal import check_writable, echo_document, write_document
+from clearance_sim.commands.terminal import check_writable, console, echo_document, print_table, write_document
 from clearance_sim.messages import _, pgettext
 
 if TYPE_CHECKING:
@@ -153,26 +154,41 @@ _UNITS = {"day": _("day"), "replication": _("replication"), "declaration": _("de
 
 
 def _show_intervals(found: Study) -> None:
-    target = f"≤ {found.question.target_hours:g} h"
-    group = None
-    for interval in found.intervals:
-        if interval.group != group:
-            group = interval.group
-            click.echo(
-                f"\n{group:<22}{_('count'):>9}{_('mean'):>26}{_('median'):>26}{_('P90'):>9}{_('P95'):>9}{target:>9}"
-                f"{_('open'):>7}"
-            )
-        click.echo(_line(interval))
+    for group in dict.fromkeys(interval.group for interval in found.intervals):
+        heads = (
+            *map(str, (_("count"), _("mean"), _("median"), _("P90"), _("P95"))),
+            f"≤ {found.question.target_hours:g} h",
+            str(_("open")),
+        )
+        table = _table(group, *heads)
+        for interval in found.intervals:
+            if interval.group == group:
+                table.add_row(*_cells(interval))
+        click.echo()
+        print_table(table, console())
 
 
-def _line(interval: Interval) -> str:
-    title, figures = _TITLES[interval.name], interval.figures
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    return table
+
+
+def _cells(interval: Interval) -> tuple[str, ...]:
+    title, figures = str(_TITLES[interval.name]), interval.figures
     if figures is None:
-        return f"{title:<22}{0:>9}"
+        return (title, "0", *[""] * 6)
     still_open = interval.survival.censored if interval.survival else 0
     return (
-        f"{title:<22}{figures.count:>9,}{_with_interval(figures.mean):>26}{_with_interval(figures.median):>26}"
-        f"{figures.p90.value:>9.2f}{figures.p95.value:>9.2f}{figures.within_target.value:>9.1%}{still_open:>7,}"
+        title,
+        f"{figures.count:,}",
+        _with_interval(figures.mean),
+        _with_interval(figures.median),
+        f"{figures.p90.value:.2f}",
+        f"{figures.p95.value:.2f}",
+        f"{figures.within_target.value:.1%}",
+        f"{still_open:,}",
     )
 
 
@@ -185,13 +201,14 @@ def _with_interval(estimate: Estimate) -> str:
 def _show_stages(found: Study) -> None:
     if not found.stages:
         return
-    click.echo(
-        f"\n{_('stage'):<24}{_('responsible'):<14}{pgettext('number', 'cases'):>9}{_('mean h'):>9}{_('waiting'):>9}"
-        f"{_('P90'):>9}{_('per case'):>10}"
-    )
+    heads = (
+        _("stage"), _("responsible"), pgettext("number", "cases"), _("mean h"), _("waiting"), _("P90"), _("per case"),
+    )  # fmt: skip
+    table = _table(*map(str, heads))
+    table.columns[1].justify = "left"
     for stage in found.stages:
         waiting = "–" if stage.mean_waiting is None else f"{stage.mean_waiting:.2f}"
-        click.echo(
-            f"{stage.name:<24}{stage.party or '–':<14}{stage.cases:>9,}{stage.mean:>9.2f}{waiting:>9}"
-            f"{stage.p90:>9.2f}{stage.per_case:>10.2f}"
-        )
+        figures = (f"{stage.cases:,}", f"{stage.mean:.2f}", waiting, f"{stage.p90:.2f}", f"{stage.per_case:.2f}")
+        table.add_row(stage.name, stage.party or "–", *figures)
+    click.echo()
+    print_table(table, console())

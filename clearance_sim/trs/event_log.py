@@ -63,12 +63,12 @@ def read_log(
     Raises:
         LogError: no study can be made of it.
     """
-    table, findings = _read(path, columns, encoding)
-    if _is_of_activities(table):
+    table, findings, of_xes = _read(path, columns, encoding)
+    if of_xes:
         chosen = for_xes(columns, table.column_names, _distinct(table, EVENT))
     else:
         chosen = columns or fitting(table.column_names)
-    if chosen is None and _is_of_activities(table):
+    if chosen is None and of_xes:
         known = ", ".join(sorted(_distinct(table, EVENT))[:12])
         fix = _("say with --columns MAP.toml, in [events], which of {known} begin and end the clocks", known=known)
         raise LogError([Problem(_("no built-in map fits this log"), fix)])
@@ -101,14 +101,15 @@ def read_log(
     return _timed(path.name, chosen, table, findings)
 
 
-def _read(path: Path, columns: ColumnMap | None, encoding: str | None) -> tuple[pa.Table, list[Problem]]:
+def _read(path: Path, columns: ColumnMap | None, encoding: str | None) -> tuple[pa.Table, list[Problem], bool]:
+    """Return the table, what was doubtful about the file, and whether it is XES."""
     try:
         with path.open("rb") as file:
             begins = file.read(64)
         if is_xes(path, begins):
-            return read_xes(path)
+            return *read_xes(path), True
         if begins.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq"):
-            return pyarrow.parquet.read_table(path), []
+            return pyarrow.parquet.read_table(path), [], False
         with pa.input_stream(path, compression="detect") as stream:
             content = stream.read()
     except (OSError, pa.ArrowInvalid) as error:
@@ -118,11 +119,7 @@ def _read(path: Path, columns: ColumnMap | None, encoding: str | None) -> tuple[
         ) from error
     maps = BUILT_IN if columns is None else (columns,)
     table, findings = read_table(content, [one.needed() for one in maps], encoding)
-    return without_blank_rows(table), findings
-
-
-def _is_of_activities(table: pa.Table) -> bool:
-    return EVENT in table.column_names
+    return without_blank_rows(table), findings, False
 
 
 def _distinct(table: pa.Table, name: str) -> set[str]:

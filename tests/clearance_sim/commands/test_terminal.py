@@ -109,6 +109,16 @@ def printed(table, columns, how):
         return on.export_text()
 
 
+def test_no_figure_of_a_study_is_cut(tmp_path):
+    (tmp_path / "log.csv").write_text(LOG)
+    asked = ["trs", str(tmp_path / "log.csv"), "--resamples", "100"]
+    found = set(re.findall(r"[\d.]+ h \[[\d.]+, [\d.]+\]", piped(asked).decode()))
+    assert len(found) > 3
+    shown = without_escapes(on_a_terminal(asked, 20))
+    assert not {figure for figure in found if figure not in shown}
+    assert shown.count("peak=peak") == 1
+
+
 def test_cut_figures_would_be_found(figures):
     """What the library's own tables do with a narrow terminal fails the comparison."""
     some = sorted(figures)[:9]
@@ -124,6 +134,13 @@ def test_table_in_parts_repeats_its_first_column():
     lines = [line.split() for line in printed(table, 32, print_table).splitlines() if line.strip()]
     assert [line[0] for line in lines] == ["Stations", "station", "desk", "station", "desk"]
     assert [line[1:] for line in lines if line[0] == "station"] == [["a", "b"], ["c"]]
+
+
+def test_brackets_in_names_are_printed():
+    table = Table("station [x]", "a", box=None)
+    table.add_row("desk [red]", "1.0 [0.9, 1.1]")
+    for columns in (80, 5):
+        assert all(text in printed(table, columns, print_table) for text in ("station [x]", "desk [red]", "[0.9, 1.1]"))
 
 
 @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
