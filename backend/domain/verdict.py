@@ -154,8 +154,8 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer that a check may give; ``text`` is None where another registration has the reason's sentence."""
+class Finding:
+    """What a check may find, and how it says so; ``text`` is None where another registration has the reason's sentence."""
 
     reason: str
     outcome: Outcome
@@ -163,24 +163,24 @@ class Answer:
     action_by: ActionBy | None = None
 
 
-def passes(reason: str, text: str | None = None) -> Answer:
+def passes(reason: str, text: str | None = None) -> Finding:
     """All is well."""
-    return Answer(reason, Outcome.PASS, text)
+    return Finding(reason, Outcome.PASS, text)
 
 
-def fails(reason: str, by: ActionBy, text: str | None = None) -> Answer:
+def fails(reason: str, by: ActionBy, text: str | None = None) -> Finding:
     """The verdict is INVALID; ``by`` can fix it."""
-    return Answer(reason, Outcome.FAIL, text, by)
+    return Finding(reason, Outcome.FAIL, text, by)
 
 
-def leaves_open(reason: str, by: ActionBy, text: str | None = None) -> Answer:
+def leaves_open(reason: str, by: ActionBy, text: str | None = None) -> Finding:
     """The verdict is INDETERMINATE at best; ``by`` can fix it."""
-    return Answer(reason, Outcome.INDETERMINATE, text, by)
+    return Finding(reason, Outcome.INDETERMINATE, text, by)
 
 
-def notes(reason: str, text: str | None = None, by: ActionBy | None = None) -> Answer:
+def notes(reason: str, text: str | None = None, by: ActionBy | None = None) -> Finding:
     """Told, and of no weight."""
-    return Answer(reason, Outcome.NOTE, text, by)
+    return Finding(reason, Outcome.NOTE, text, by)
 
 
 class UnregisteredAnswer(LookupError):
@@ -212,7 +212,7 @@ class RegisteredCheck(Generic[Subject]):
     title: str
     rank: Rank
     scope: Scope
-    answers: tuple[Answer, ...]
+    answers: tuple[Finding, ...]
     function: Callable[[Subject], Found] | None = None
     rule: str | None = None
     tolerance: str | None = None
@@ -273,7 +273,7 @@ class Register:
         return check
 
     def check(
-        self, code: str, title: str, rank: Rank, scope: Scope, *answers: Answer, **more: Any
+        self, code: str, title: str, rank: Rank, scope: Scope, *answers: Finding, **more: Any
     ) -> Callable[[Callable[[Subject], Found]], RegisteredCheck[Subject]]:
         """Register the function below as a check."""
         return lambda function: self.add(RegisteredCheck(code, title, rank, scope, answers, function, **more))
