@@ -4,6 +4,7 @@ Certificate of origin and inspection report are demanded. The papers of the trad
 are compared in ``trade_match``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from backend.domain.fields import Document
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.kinds.inspection_report import InspectionReport
+from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
 from backend.domain.kinds.waybill import Waybill
 from backend.domain.verdict import (
     REGISTER,
@@ -27,6 +29,7 @@ from backend.domain.verdict import (
     Scope,
     fails,
     leaves_open,
+    notes,
     passes,
 )
 
@@ -243,3 +246,46 @@ def conformity(dossier: Dossier) -> Iterator[Check]:
         assert isinstance(paper.document, InspectionReport)
         reason = "conforms" if paper.document.conforms else "does-not-conform"
         yield conformity.answer(reason, {"specification": paper.document.specification}, paper.record)
+
+
+_LABELLED = re.compile(r"(?:botanical|latin|scientific) name\s*[:=]\s*([^;|,\n]+)", re.IGNORECASE)
+
+
+@REGISTER.check(
+    "MATCH_BOTANICAL_NAME",
+    "Botanical name agrees",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("botanical-name-matches", "{stated} on both."),
+    fails(
+        "botanical-name-differs",
+        _MERCHANT,
+        "It certifies {stated}; the declaration says {declared}. Correct the declaration or name the right paper.",
+    ),
+    notes(
+        "botanical-name-not-declared", "It certifies {stated}; the declaration gives no botanical name for these goods."
+    ),
+    rule=(
+        "genus and species of a phytosanitary certificate stand in the description or the declaration elements of the "
+        "goods of its subheading; they differ where the elements say `botanical name: …` otherwise"
+    ),
+    tolerance="case and what follows the species (ISPM 12, section 5, asks for the genus and preferably the species)",
+)
+def botanical_name(dossier: Dossier) -> Iterator[Check]:
+    """Whether the plants certified are those declared."""
+    for paper in dossier.of(PhytosanitaryCertificate):
+        certificate = paper.document
+        assert isinstance(certificate, PhytosanitaryCertificate)
+        goods = [item for item in dossier.declaration.items if item.hs_code[:6] == certificate.hs_code[:6]]
+        if not goods:
+            continue  # told by MATCH_HS_CODE
+        stated, texts = certificate.botanical_name, [f"{g.description}\n{g.declaration_elements or ''}" for g in goods]
+        named = [name.strip() for text in texts for name in _LABELLED.findall(text)]
+        species = " ".join(stated.casefold().split()[:2])
+        values = {"stated": stated, "declared": ", ".join(named)}
+        if any(species not in " ".join(name.casefold().split()) for name in named):
+            yield botanical_name.answer("botanical-name-differs", values, paper.record)
+        elif any(species in " ".join(text.casefold().split()) for text in texts):
+            yield botanical_name.answer("botanical-name-matches", values, paper.record)
+        else:
+            yield botanical_name.answer("botanical-name-not-declared", values, paper.record)

@@ -155,7 +155,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check may find, and how it says so; ``text`` is None where another registration has the reason's sentence."""
+    """What a check may find, and how it says so; ``text`` is None where the reason's sentence is registered elsewhere."""
 
     reason: str
     outcome: Outcome

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.domain.dossier import Paper
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.records import document_of
 from backend.domain.trade_match import match
 from backend.domain.verdict import Conclusion, Verdict
@@ -158,3 +158,43 @@ def test_goods_that_no_report_covers_are_not_valid():
     two = a_declaration(items=[goods_item(), goods_item(hsCode="961700")])
     certificates = [a_certificate("one"), a_certificate("two", hsCode="961700")]
     assert conclusion(matched(two, [*certificates, a_report()])) is not Conclusion.VALID
+
+
+# ---- plants
+
+
+def plants(**changes):
+    return goods_item(hsCode="080521", description="Fresh mandarins", quantity="1200", unitCode="KGM", **changes)
+
+
+def plant_check(*items, **certified):
+    example = {**KINDS[Kind.PHYTOSANITARY_CERTIFICATE].example, **certified}
+    checks = matched(a_declaration(items=list(items)), [paper(Kind.PHYTOSANITARY_CERTIFICATE, example, "plants")])
+    return found(checks, "MATCH_BOTANICAL_NAME")
+
+
+@pytest.mark.parametrize(
+    ("elements", "answer"),
+    [
+        ("Botanical name: Citrus reticulata; fresh", ("pass", "botanical-name-matches")),
+        ("0|0|citrus  reticulata|fresh", ("pass", "botanical-name-matches")),
+        ("Latin name: Malus domestica", ("fail", "botanical-name-differs")),
+        ("Scientific name = Citrus sinensis, fresh", ("fail", "botanical-name-differs")),
+        ("for eating", ("note", "botanical-name-not-declared")),
+    ],
+)
+def test_botanical_name_is_held_against_declared_plants(elements, answer):
+    assert plant_check(plants(declarationElements=elements)) == [answer]
+
+
+def test_botanical_name_in_description_is_enough():
+    other = goods_item(declarationElements="Botanical name: Malus domestica")
+    assert plant_check(plants() | {"description": "Citrus reticulata, fresh"}, other) == [
+        ("pass", "botanical-name-matches")
+    ]
+
+
+def test_plants_not_declared_at_all_are_told_once():
+    checks = matched(papers=[paper(Kind.PHYTOSANITARY_CERTIFICATE, KINDS[Kind.PHYTOSANITARY_CERTIFICATE].example)])
+    assert ("fail", "hs-code-differs") in found(checks, "MATCH_HS_CODE")
+    assert found(checks, "MATCH_BOTANICAL_NAME") == []

@@ -137,6 +137,10 @@ def papers_compared():
         Kind.DECLARATION, declaration_fields(items=[goods_item(unitCode="DZN"), goods_item(hsCode="961700")])
     )
     match(two, [paper(Kind.CERTIFICATE_OF_ORIGIN), paper(Kind.INSPECTION_REPORT)])
+    for elements in ("Citrus reticulata", "botanical name: Malus domestica", "fresh"):
+        plants = goods_item(hsCode="080521", declarationElements=elements)
+        mandarins = document_of(Kind.DECLARATION, declaration_fields(items=[plants]))
+        match(mandarins, [paper(Kind.PHYTOSANITARY_CERTIFICATE)])
     for is_shared in (False, True):
         drawn = [PlannedDrawdown("c", "940521", "H87", 400_000, is_shared)]
         match(declaration, [paper(Kind.CERTIFICATE_OF_ORIGIN)], drawn)
