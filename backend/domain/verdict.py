@@ -155,7 +155,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check may find, and how it says so; ``text`` is None where the reason's sentence is registered elsewhere."""
+    """What a check may find, and how it says so; ``text`` is None where it is registered elsewhere."""
 
     reason: str
     outcome: Outcome
