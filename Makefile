@@ -146,15 +146,16 @@ $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 # One lock for every Python and system; each set holds the one before it, at the same versions.
 LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
+TEST_EXTRAS := --extra simulator --extra test --extra check --extra cluster
 
 .PHONY: lock
 lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
-	$(LOCK) -o requirements/base.txt
-	$(LOCK) --extra test --extra check --extra cluster -c requirements/base.txt -o requirements/test.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra browser -c requirements/test.txt -o requirements/browser.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra contracts -c requirements/test.txt -o requirements/contracts.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra contracts --extra peers -c requirements/contracts.txt \
-	  -o requirements/bench.txt
+	$(LOCK) --extra simulator -o requirements/base.txt
+	$(LOCK) -c requirements/base.txt -o requirements/server.txt
+	$(LOCK) $(TEST_EXTRAS) -c requirements/base.txt -o requirements/test.txt
+	$(LOCK) $(TEST_EXTRAS) --extra browser -c requirements/test.txt -o requirements/browser.txt
+	$(LOCK) $(TEST_EXTRAS) --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	$(LOCK) $(TEST_EXTRAS) --extra contracts --extra peers -c requirements/contracts.txt -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/slither.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }

@@ -187,7 +187,7 @@ def files_are_coming(ctx: AppContext, simulation: Simulation) -> bool:
 
 def _simulator(ctx: AppContext) -> Simulator:
     if ctx.simulator is None:
-        raise SimulatorMissing("the simulator is not installed with this server")
+        raise SimulatorMissing.not_installed()
     return ctx.simulator
 
 
