@@ -131,6 +131,6 @@ def without_simulator(app, system, tmp_path):
 def test_missing_simulator_is_told_with_remedy(analyst, people, without_simulator, language, words):
     assert words in analyst.get(f"/simulations?lang={language}")
     as_program = {"Authorization": f"Bearer {people['analyst'].token}"}
-    for path in ("/simulations/new?scenario=office", "/api/v1/simulations/scenarios?"):
+    for path in ("/simulations/new?scenario=office", "/api/v1/simulation-scenarios?"):
         answer = analyst.client.get(f"{path}&lang={language}", headers={**as_program, "Accept-Language": language})
         assert (answer.status_code, words in answer.text) == (503, True), (path, answer.text)
