@@ -54,6 +54,7 @@ class Machine:
     glibc: tuple[int, ...] | None
     """None where the C library is another, musl for example, or the system has none."""
     macos: tuple[int, ...] | None
+    """None where it cannot be told."""
 
     @classmethod
     def here(cls) -> "Machine":
@@ -65,7 +66,7 @@ class Machine:
             sys.platform,
             platform.machine() if sys.maxsize > 2**32 else f"{platform.machine()} with a 32-bit Python",
             _glibc(),
-            _numbers(platform.mac_ver()[0]) if sys.platform == "darwin" else None,
+            _macos(),
         )
 
 
@@ -75,6 +76,12 @@ def _glibc() -> tuple[int, ...] | None:
     except (AttributeError, OSError, ValueError):
         return None
     return _numbers(version) if name == "glibc" else None
+
+
+def _macos() -> tuple[int, ...] | None:
+    version = _numbers(platform.mac_ver()[0])
+    # To a Python that was built long ago, every newer macOS says that it is 10.16.
+    return None if version in ((), (10, 16)) else version
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Whether every lock installs from wheels alone, on each Python and system that we say is supported.
 
 ``make wheels`` runs it: ``wheels.py UV``. Nothing is installed: uv resolves each lock as that machine would, and asks
-the package index. First it must find packages that are planted without a wheel, so that "none is missing" means something.
+the package index. First it must find packages that are planted without a wheel, so that "none is missing" means
+something.
 """
 
 import os
