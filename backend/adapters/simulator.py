@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import structlog
 
-from backend.domain.message import message_of
+from backend.domain.errors import message_of
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
 from backend.services.simulations import COMPLETE, REPORTS

@@ -19,8 +19,7 @@ from backend.cli.accreditation import (
 )
 from backend.cli.language import _
 from backend.cli.verify import VerdictCommand
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
-from backend.domain.message import message_of
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError, message_of
 from backend.services.ports import AppContext
 from backend.settings import Settings
 

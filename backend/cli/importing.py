@@ -17,7 +17,7 @@ from backend.cli.import_report import (
 )
 from backend.cli.language import _, language_option, said
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
-from backend.domain.interop.files import LARGEST, is_document
+from backend.domain.interop.formats import LARGEST, is_document
 from backend.messages.catalogue import Language
 from backend.messages.imports import report
 from backend.services import importing

@@ -8,8 +8,7 @@ import click
 import structlog
 
 from backend.cli.language import _
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import message_of
+from backend.domain.errors import TraceabilityError, message_of
 from backend.settings import Settings
 
 

@@ -11,7 +11,7 @@ import click
 from rich.cells import cell_len, set_cell_size
 
 from backend.cli.language import _
-from backend.domain.clearance import ClearanceEvent, ReleaseTimes
+from backend.domain.consignment import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext
 from backend.services.release_times import EVENT_COLUMNS, as_csv, event_row, events, study

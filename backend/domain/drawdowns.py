@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import PlannedDrawdown
+from backend.domain.evidence import QUANTITY_STEPS
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.verdict import ActionBy, Check, Outcome
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
-from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import (
     KeyVault,
@@ -19,12 +20,12 @@ from backend.adapters.passwords import Argon2Passwords
 from backend.domain.errors import LedgerUnavailable
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
-from backend.services.ports import AppContext, Ledger
+from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.data_keys import DataKeys
-from backend.store.database import open_engine, scrub, upgrade
+from backend.store.database import open_engine, upgrade
 from backend.store.disk import alone, sync, write_new
+from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 
 VERSION = version("provenport")
@@ -33,12 +34,15 @@ VERSION = version("provenport")
 class _OutOfReach:
     """Stands for the ledger where a command works beside the server, which alone may open the chain."""
 
+    def __init__(self, confirmations: int) -> None:
+        self.confirmations = confirmations
+
     def __getattr__(self, name: str) -> Any:
         raise LedgerUnavailable("the server holds the chain")
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[AppContext]:
+def opened(settings: Settings) -> Iterator[InstallationContext]:
     """Open a data folder that a server may be using; the ledger is out of reach.
 
     What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
@@ -49,7 +53,7 @@ def opened(settings: Settings) -> Iterator[AppContext]:
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None) as ctx:
+    with store_in(folder, vault, cast(Ledger, _OutOfReach(settings.ledger_confirmations))) as ctx:
         yield ctx
 
 
@@ -58,9 +62,7 @@ def store_in(
     folder: DataFolder,
     vault: KeyVault,
     ledger: Ledger,
-    wake_anchoring: Callable[[], None],
-    confirmations: int = 0,
-) -> Iterator[AppContext]:
+) -> Iterator[InstallationContext]:
     """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
     keys = DataKeys(folder.data_keys)
     if keys.present and not folder.database_file.exists():
@@ -71,18 +73,12 @@ def store_in(
     try:
         upgrade(engine, first=files.encrypt_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
-        yield AppContext(
+        yield InstallationContext(
             work=UnitOfWorkFactory(engine),
             ledger=ledger,
-            vault=vault,
+            keys=Keys(vault, OperatorKeys(folder.operator_keys, vault), Argon2Passwords()),
             files=files,
-            pdf=PypdfReader(),
-            passwords=Argon2Passwords(),
-            operator=OperatorKeys(folder.operator_keys, vault),
-            now=lambda: datetime.now(UTC),
-            confirmations=confirmations,
-            wake_anchoring=wake_anchoring,
-            scrub=lambda: scrub(engine),
+            now=partial(datetime.now, UTC),
         )
     finally:
         engine.dispose()
@@ -116,10 +112,10 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
         count = reencrypt_all(ctx)
         reached("keys-resealed")
         if folder.ledger_accounts.exists():
-            sealed = ctx.vault.reencrypt(folder.ledger_accounts.read_bytes())
+            sealed = ctx.keys.vault.reencrypt(folder.ledger_accounts.read_bytes())
             folder.write_secret(folder.ledger_accounts, sealed)
         if folder.operator_keys.exists():
-            folder.write_secret(folder.operator_keys, ctx.vault.reencrypt(folder.operator_keys.read_bytes()))
+            folder.write_secret(folder.operator_keys, ctx.keys.vault.reencrypt(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
         coming.replace(folder.master_key)

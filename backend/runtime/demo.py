@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
@@ -20,7 +20,7 @@ from backend.runtime.data_folder import DataFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext, AppContext
 
 PROFILES = (
     OrganisationProfile(
@@ -142,7 +142,7 @@ class _Cast:
         return self.people[role]
 
 
-def fill(ctx: AppContext, folder: DataFolder, report: Callable[[str], None]) -> None:
+def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[str], None]) -> None:
     """Make the demonstration, unless it is there already."""
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in _credentials(folder)}
@@ -200,7 +200,7 @@ def _fresh(profile: OrganisationProfile) -> dict[str, str]:
     }
 
 
-def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
+def settle(ctx: AnchoringContext, patience_seconds: float = 60) -> None:
     """Run rounds of anchoring until everything is final."""
     deadline = time.monotonic() + patience_seconds
     while run_once(ctx) and time.monotonic() < deadline:

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed
+from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
 from backend.domain.kinds import accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
-from backend.domain.message import Message
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown

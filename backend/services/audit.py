@@ -8,11 +8,10 @@ from hashlib import sha256
 from backend.domain import sd_jwt
 from backend.domain.drawdowns import Drawdown
 from backend.domain.errors import Invalid
-from backend.domain.ledger import AnchoredBatch, Anchoring, DrawdownSet, LedgerDrawdown, LedgerRecord
-from backend.domain.merkle import InclusionProof, Tree
+from backend.domain.evidence import InclusionProof, Tree
+from backend.domain.ledger import AnchoredBatch, Anchoring, DeclarationStatus, DrawdownSet, LedgerDrawdown, LedgerRecord
 from backend.domain.outbox import TransactionState
 from backend.domain.records import Leaf, ProofState, RecordOnFile, SealedBatch
-from backend.domain.statuses import DeclarationStatus
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 

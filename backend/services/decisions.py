@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.clearance import REFUNDED, Decision, Step
-from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.consignment import REFUNDED, Consignment, Decision, DecisionTaken, Event, Step
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
@@ -19,7 +18,7 @@ from backend.services.drawdowns import (
 )
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import change_status, latest_of
+from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 
@@ -101,7 +100,7 @@ def _look(ctx: AppContext, declaration_id: str) -> _Seen:
 
 def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [latest_of(work, paper.record) for paper in consignment.papers]
+    newest = [work.records.latest_of(paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 

@@ -15,16 +15,13 @@ from backend.domain.drawdowns import (
     Count,
     Drawdown,
     Shares,
-    drawdown_checks,
     share_out,
 )
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.records import Assurance, RecordOnFile
-from backend.domain.verdict import Check
 from backend.services.ports import AppContext
-from backend.services.records import latest_of
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -76,7 +73,7 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
     """The issued certificates that the declaration may draw, each the newest of its line. Statements give nothing."""
     lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
-    newest = {line: latest_of(work, work.records.get(line)) for line in lines}
+    newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
     return {
         line: paper
         for line, paper in newest.items()
@@ -96,22 +93,6 @@ def _count(
     known = elsewhere.get(line, Elsewhere())
     ours = sum(drawdown.quantity for drawdown in others)
     return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
-
-
-def quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> list[Check]:
-    """Whether enough is left for an open declaration; what a decided one has drawn."""
-    if consignment.status.is_open:
-        return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
-    standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]
-    units = {drawdown.certificate_id: _unit(work.records.get(drawdown.certificate_id)) for drawdown in standing}
-    return drawdown_checks(standing, units)
-
-
-def _unit(certificate: RecordOnFile) -> str:
-    try:
-        return str(certificate.fields.get("unitCode", ""))
-    except Invalid:
-        return ""
 
 
 def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:

@@ -1,18 +1,20 @@
 """Opens the database and brings its tables up to date."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, Select, create_engine, event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from backend.domain.errors import TraceabilityError
-from backend.store.data_keys import DataKeys
-from backend.store.encrypted_types import let_find
+from backend.domain.errors import Conflict, NotFound, TraceabilityError
+from backend.store.encryption import DataKeys, let_find
 from backend.store.mapping import map_the_domain
 
 BUSY_MILLISECONDS = 15_000
@@ -85,3 +87,37 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
         config.attributes["connection"] = connection
         command.upgrade(config, to)
     return True
+
+
+Entity = TypeVar("Entity")
+
+
+@contextmanager
+def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
+    """What the database refuses because it is there already is a Conflict in our words."""
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+
+
+class Repository:
+    """Finds and keeps one kind of entity inside one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return self._session.scalars(query).unique().all()
+
+    def _one(self, query: Select[Any], kind: type[Entity]) -> Entity | None:
+        found = self._session.scalars(query.limit(1)).unique().first()
+        assert found is None or isinstance(found, kind)
+        return found
+
+    def _get(self, kind: type[Entity], key: str, absent: str) -> Entity:
+        entity = self._session.get(kind, key)
+        if entity is None:
+            raise NotFound(absent, id=key)
+        return entity

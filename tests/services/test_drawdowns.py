@@ -5,10 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import LedgerRefused
-from backend.domain.ledger import ActivateCertificate, ChangeStatuses, LedgerDrawdown, LedgerRecord, MakeDrawdowns
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.ledger import (
+    ActivateCertificate,
+    ChangeStatuses,
+    DeclarationStatus,
+    LedgerDrawdown,
+    LedgerRecord,
+    MakeDrawdowns,
+)
 from backend.domain.verdict import Conclusion, Outcome
 from backend.services import decisions, declarations, issuance
 from backend.services.anchoring import reanchor_all, run_once

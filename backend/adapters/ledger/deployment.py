@@ -13,10 +13,8 @@ from eth_utils.crypto import keccak
 from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
-from backend.domain.errors import LedgerRefused, LedgerUnavailable
-from backend.domain.ledger import SignedTransaction
-from backend.domain.message import message_of
-from backend.domain.statuses import Agent
+from backend.domain.errors import LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.ledger import Agent, SignedTransaction
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}

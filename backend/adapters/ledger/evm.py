@@ -15,7 +15,8 @@ from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable,
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
-from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.evidence import Segments, Tree
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -37,12 +38,9 @@ from backend.domain.ledger import (
     Receipt,
     RefundDrawdown,
     RotateKey,
-    Segments,
     SignedTransaction,
     SuspendAccreditation,
 )
-from backend.domain.merkle import Tree
-from backend.domain.message import message_of
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
@@ -76,11 +74,15 @@ _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 class EvmLedger:
     """Obeys ``backend.services.ports.Ledger``. Holds no connection and no state but the outcome of one check."""
 
-    def __init__(self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None) -> None:
+    def __init__(
+        self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
+    ) -> None:
         self._chain = chain
         self._deployment = deployment
         self._accounts = accounts
         self._fees = fees or Fees()
+        self.confirmations = confirmations
+        """Blocks that must follow another one before nothing in it is expected to change any more."""
         self._checked_landmark: bytes | None = None
 
     def head(self) -> Head:
@@ -169,10 +171,6 @@ class EvmLedger:
             word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
             back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
             yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
-
-    def is_paused(self) -> bool:
-        """Whether nothing is written now but suspensions and revocations."""
-        return bool(self._ask_ledger("isPaused"))
 
     def next_nonce(self, signer: str) -> int:
         """The number of transactions mined from this account."""

@@ -13,17 +13,17 @@ from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import issued_at
 from backend.services.anchoring.status_changes import revert_release
-from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
-from backend.services.ports import AppContext
+from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
+from backend.services.ports import AnchoringContext
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 
-def send_activations(ctx: AppContext) -> None:
+def send_activations(ctx: AnchoringContext) -> None:
     """Sign, keep and send every opening whose certificate is on the ledger."""
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.activations_pending())
@@ -41,7 +41,7 @@ def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
     return LedgerRecord(batch.root, record.leaf_index)
 
 
-def _activate(ctx: AppContext, activation: Activation) -> None:
+def _activate(ctx: AnchoringContext, activation: Activation) -> None:
     with ctx.work(reading=True) as work:
         certificate = work.records.get(activation.certificate_id)
     located = ledger_record(certificate)
@@ -71,7 +71,7 @@ def _activate(ctx: AppContext, activation: Activation) -> None:
     ctx.reached("opening-sent")
 
 
-def _is_accreditation_pending(ctx: AppContext, certificate: RecordOnFile) -> bool:
+def _is_accreditation_pending(ctx: AnchoringContext, certificate: RecordOnFile) -> bool:
     """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
     key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
     with ctx.work(reading=True) as work:
@@ -96,7 +96,7 @@ def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> Activa
     )
 
 
-def _note_active(ctx: AppContext, activation: Activation) -> None:
+def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(activation.certificate_id)
         if kept is not None and kept.transaction is None:
@@ -104,7 +104,7 @@ def _note_active(ctx: AppContext, activation: Activation) -> None:
             work.commit()
 
 
-def _refuse_activation(ctx: AppContext, activation: Activation, why: str) -> None:
+def _refuse_activation(ctx: AnchoringContext, activation: Activation, why: str) -> None:
     """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
     if why.startswith("TraceLedger"):
         log.warning("a certificate waits to be opened", certificate=activation.certificate_id, why=why)
@@ -146,14 +146,14 @@ Wants = list[list[Wanted]]
 """Draws by declaration: those of one are made together or not at all."""
 
 
-def send_drawdowns(ctx: AppContext) -> None:
+def send_drawdowns(ctx: AnchoringContext) -> None:
     """Sign, keep and send the draws that wait, as many together as the ledger takes."""
     with ctx.work(reading=True) as work:
         wants = _ready(work)
     wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
-        willing = _accepted(ctx, chosen)
+        willing = accepted(ctx, chosen, _call)
         for refused in [want for want in chosen if want not in willing]:
             _settle_refused(ctx, refused)
         if willing:
@@ -183,38 +183,17 @@ def _first_call(wants: Wants) -> tuple[Wants, Wants]:
     return wants, []
 
 
+def _call(wants: Wants) -> MakeDrawdowns:
+    return _drawdown_call(wants)[0]
+
+
 def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
     """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
     ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.drawdown.leaf)
     return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
 
 
-def _accepted(ctx: AppContext, wants: Wants) -> Wants:
-    """Those of the draws that the ledger would make now, found by halving."""
-    try:
-        ctx.ledger.simulate(_drawdown_call(wants)[0])
-    except LedgerRefused:
-        if len(wants) == 1:
-            return []
-        middle = len(wants) // 2
-        first = _accepted(ctx, wants[:middle])
-        # What the first half takes is not there for the second: they are asked for together.
-        return _added(ctx, first, wants[middle:])
-    return wants
-
-
-def _added(ctx: AppContext, first: Wants, more: Wants) -> Wants:
-    try:
-        ctx.ledger.simulate(_drawdown_call([*first, *more])[0])
-    except LedgerRefused:
-        if len(more) == 1:
-            return first
-        middle = len(more) // 2
-        return _added(ctx, _added(ctx, first, more[:middle]), more[middle:])
-    return [*first, *more]
-
-
-def _settle_refused(ctx: AppContext, wanted: list[Wanted]) -> None:
+def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
     """What becomes of the draws of one declaration that the ledger would not make."""
     call = _drawdown_call([wanted])[0]
     try:
@@ -243,7 +222,7 @@ def _told(refusal: LedgerRefused) -> str:
     return " ".join([str(refusal), *about])[:200]
 
 
-def _request_activation(ctx: AppContext, wanted: list[Wanted]) -> None:
+def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
     """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
     with ctx.work() as work:
         for one in wanted:
@@ -255,7 +234,7 @@ def _request_activation(ctx: AppContext, wanted: list[Wanted]) -> None:
         work.commit()
 
 
-def _send_call(ctx: AppContext, wants: Wants) -> None:
+def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
     call, ordered = _drawdown_call(wants)
     transaction = signed(ctx, call, "anchorer")
     ctx.reached("draw-signed")
@@ -277,7 +256,7 @@ def _send_call(ctx: AppContext, wants: Wants) -> None:
 # ---- what the ledger has already
 
 
-def _without_known(ctx: AppContext, wants: Wants) -> Wants:
+def _without_known(ctx: AnchoringContext, wants: Wants) -> Wants:
     """Recognise draws that the ledger has although no transaction of ours says so: the database is an older copy.
 
     The events are read only where the two counts of a certificate differ.
@@ -300,7 +279,7 @@ def _without_known(ctx: AppContext, wants: Wants) -> Wants:
     return rest
 
 
-def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
+def _counts_differ(ctx: AnchoringContext, one: Wanted) -> bool:
     certificate = one.drawdown.certificate
     opened = ctx.ledger.certificate_balance(certificate.root, certificate.leaf_index)
     if opened is None:
@@ -312,7 +291,7 @@ def _counts_differ(ctx: AppContext, one: Wanted) -> bool:
     return opened.quantity - opened.remaining > sent
 
 
-def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
+def _note_known(ctx: AnchoringContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
     log.warning("draws were found on the ledger", drawdown_set=drawdown_set.hex())
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
@@ -326,7 +305,7 @@ def _note_known(ctx: AppContext, ordered: Sequence[Wanted], drawdown_set: bytes,
 # ---- giving back
 
 
-def send_refunds(ctx: AppContext) -> None:
+def send_refunds(ctx: AnchoringContext) -> None:
     """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.to_refund())
@@ -336,7 +315,7 @@ def send_refunds(ctx: AppContext) -> None:
     each.finish()
 
 
-def _refund_one(ctx: AppContext, row: Drawdown) -> None:
+def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
     assert row.set_root is not None, "only what was sent is given back"
     assert row.position is not None, "a draw has its position with its drawing"
     given = ctx.ledger.is_refunded(row.set_root, row.position)
@@ -369,7 +348,7 @@ def _refund_one(ctx: AppContext, row: Drawdown) -> None:
     ctx.reached("back-sent")
 
 
-def _set_of(ctx: AppContext, drawdown_set: bytes) -> MakeDrawdowns | None:
+def _set_of(ctx: AnchoringContext, drawdown_set: bytes) -> MakeDrawdowns | None:
     """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
     with ctx.work(reading=True) as work:
         rows = work.drawdowns.in_set(drawdown_set)
@@ -387,7 +366,7 @@ def _draw(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
     )
 
 
-def _note_refunded(ctx: AppContext, row: Drawdown) -> None:
+def _note_refunded(ctx: AnchoringContext, row: Drawdown) -> None:
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is not None:

@@ -4,21 +4,19 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.outbox import (
+    OPEN_STATES,
     AccreditationChange,
     Lease,
     OutboundTransaction,
-    StatusChange,
     TransactionState,
 )
 from backend.domain.records import (
     ProofState,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
-
-_OPEN = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
+from backend.store.database import Repository
 
 
 class OutboxRepository(Repository):
@@ -38,7 +36,7 @@ class OutboxRepository(Repository):
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
         query = select(t.outbound_transaction.c.nonce).where(
-            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN)
+            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(OPEN_STATES)
         )
         return set(self._session.scalars(query))
 
@@ -54,7 +52,7 @@ class OutboxRepository(Repository):
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
         c = t.outbound_transaction.c
-        stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
+        stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(OPEN_STATES))
         refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
             t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
@@ -64,42 +62,12 @@ class OutboxRepository(Repository):
 
     def pending(self) -> Sequence[OutboundTransaction]:
         """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
         return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
     def get(self, transaction_id: str) -> OutboundTransaction:
         """The transaction with this id."""
         return self._get(OutboundTransaction, transaction_id, Message("no such transaction"))
-
-
-class StatusChangeRepository(Repository):
-    """Changes of status on their way to the ledger."""
-
-    def settled(self) -> Sequence[StatusChange]:
-        """Changes of status that needed no transaction any more."""
-        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
-
-    def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
-        """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
-
-    def pending(self) -> Sequence[StatusChange]:
-        """Status changes that were not sent yet, in the order in which they were asked."""
-        c = t.status_change.c
-        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
-        return self._all(query.order_by(t.status_change.c.asked_at))
-
-    def is_in_flight(self) -> bool:
-        """Whether a transaction that changes statuses is still under way."""
-        query = (
-            select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
-        )
-        return self._session.execute(query.limit(1)).first() is not None
-
-    def of_record(self, record_id: str) -> Sequence[StatusChange]:
-        """A record's changes of status, in order."""
-        query = select(StatusChange).where(t.status_change.c.record_id == record_id)
-        return self._all(query.order_by(t.status_change.c.asked_at))
 
 
 class LeaseRepository(Repository):
