@@ -175,6 +175,13 @@ lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes 
 	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
 
+# A server of its own, then the whole study of the claim: minutes.
+.PHONY: readme
+readme: $(TEST)  ## Write what README shows of commands anew, from the commands
+	@mkdir -p build
+	$(BIN)/clearance-sim claim --json build/claim.json
+	$(BIN)/python -m tests.journeys.readme_output build/claim.json
+
 .PHONY: wheels
 wheels: $(TEST)  ## Check that every lock installs from wheels alone on every supported Python and system
 	$(BIN)/python tests/checks/wheels.py $(BIN)/uv

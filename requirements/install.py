@@ -130,8 +130,8 @@ class Environment:
 
     def make(self) -> None:
         """Make it anew, unless it is there with an interpreter that runs."""
+        self.log.unlink(missing_ok=True)
         if self._works():
-            self.log.write_text("", encoding="utf-8")
             return
         done = subprocess.run(
             [sys.executable, "-m", "venv", "--clear", str(self.folder)],
