@@ -83,7 +83,14 @@ def write_events(ctx: AppContext, file: Path) -> int:
     counted = _Counted(events(ctx))
     try:
         if file.suffix == ".parquet":
-            _write_parquet(counted, file)
+            try:
+                _write_parquet(counted, file)
+            except ModuleNotFoundError as error:
+                raise Invalid(
+                    "{name}: Parquet needs the simulator's packages, which are not installed here; "
+                    "choose a .csv name, or run make simulator",
+                    name=file.name,
+                ) from error
         elif file.suffix == ".csv":
             _write_csv(counted, file)
         else:

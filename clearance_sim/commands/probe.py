@@ -1,6 +1,7 @@
 """`clearance-sim probe`: measure a running Provenport, try to deceive it, and print what was found."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -146,10 +147,15 @@ def sentence(found: Findings) -> str:
 PASSED, NOT_MADE, INCOMPLETE = 1, 2, 3
 
 
+def _own_url() -> str:
+    """The address of a server that was started here with the same environment."""
+    return f"http://127.0.0.1:{os.environ.get('PORT') or '8080'}"
+
+
 @click.command(
     cls=LocalisedCommand, name="probe", short_help="Measure a running Provenport over HTTP, and try to deceive it."
 )
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where it runs.")
+@click.option("--url", default=_own_url, help="Where it runs, by default on the port that PORT names, else 8080.")
 @click.option("--credentials", type=click.Path(dir_okay=False, path_type=Path), help="File with roles and tokens.")
 @click.option("--token", "tokens", multiple=True, metavar="ROLE=TOKEN", help=f"One of {', '.join(ROLES)}. Repeat it.")
 @click.option("--count", type=int, default=40, show_default=True, help="Consignments to send.")
