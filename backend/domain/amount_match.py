@@ -10,13 +10,12 @@ from decimal import Decimal
 from babel.numbers import get_currency_precision
 
 from backend.domain.dossier import Dossier, Paper
-from backend.domain.fields import TradeLine
+from backend.domain.fields import TradeLine, in_base_unit
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.declaration import Declaration, GoodsItem
 from backend.domain.kinds.invoice import Invoice
 from backend.domain.kinds.order import Order
 from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
-from backend.domain.units import in_base_unit
 from backend.domain.verdict import REGISTER, ActionBy, Check, Outcome, Rank, Scope, fails, leaves_open, notes, passes
 
 _MERCHANT = ActionBy.MERCHANT

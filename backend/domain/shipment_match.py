@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from backend.domain.dossier import Dossier, Paper
+from backend.domain.fields import in_base_unit
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.inspection_report import InspectionReport
 from backend.domain.kinds.invoice import Invoice
@@ -14,7 +15,6 @@ from backend.domain.kinds.order import Order
 from backend.domain.kinds.payment_receipt import PaymentReceipt
 from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
 from backend.domain.kinds.waybill import Waybill
-from backend.domain.units import in_base_unit
 from backend.domain.verdict import REGISTER, ActionBy, Check, Rank, Scope, fails, leaves_open, passes
 
 _MERCHANT = ActionBy.MERCHANT

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from backend.domain.units import _FACTORS, UNITS, in_base_unit
+from backend.domain.fields import _FACTORS, in_base_unit
+from backend.domain.units import UNITS
 
 
 @pytest.mark.parametrize(
