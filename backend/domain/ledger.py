@@ -206,7 +206,7 @@ class LedgerDrawdown:
 
     @property
     def leaf(self) -> bytes:
-        """What stands for the draw in the tree over its drawing: the five fields as 32 bytes each."""
+        """What stands for the drawdown in the tree over its drawdown set: the five fields as 32 bytes each."""
         return b"".join(
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
@@ -227,13 +227,13 @@ class MakeDrawdowns:
 
     @property
     def set_root(self) -> bytes:
-        """By what the ledger knows these draws: the root of the tree over them."""
+        """By what the ledger knows these drawdowns: the root of the tree over them."""
         return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
 class DrawdownSet:
-    """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
+    """Drawdowns as the ledger's events tell of them: all of one call, and which of them were refunded since."""
 
     made: MakeDrawdowns
     refunded: frozenset[int]
@@ -243,7 +243,7 @@ class DrawdownSet:
 
 @dataclass(frozen=True)
 class RefundDrawdown:
-    """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
+    """Refund one of the drawdowns made together, once its declaration was rejected, returned or withdrawn."""
 
     made: MakeDrawdowns
     position: int
@@ -251,7 +251,7 @@ class RefundDrawdown:
 
 @dataclass(frozen=True)
 class Announce:
-    """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
+    """Announce one of the authority's changes that the ledger does not take at once. Signed by the authority."""
 
     call: Accredit | SuspendAccreditation | RotateKey
 

@@ -186,7 +186,7 @@ def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None,
 
 
 def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
-    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
+    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our changes tell.
 
     They count only where they lead to what the ledger shows.
     """
