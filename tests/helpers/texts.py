@@ -88,6 +88,7 @@ def of_tables() -> set[Key]:
     bare = [
         *verdict.CONCLUSIONS.values(),
         *verdict.REASONS.values(),
+        *verdict.RULES,
         *verdict.BECAUSE.values(),
         *verdict.ACTION_BY.values(),
         *verdict.PROOF_STATES.values(),
