@@ -1,7 +1,6 @@
 """``provenport trs``: the time release study, and its events in a file for ``clearance-sim trs`` (CSV or Parquet)."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -10,29 +9,30 @@ from pathlib import Path
 import click
 from rich.cells import cell_len, set_cell_size
 
-from backend.cli.language import _
+from backend.cli.terminal import JSON_HELP, Command, _, installation
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext
 from backend.services.release_times import EVENT_COLUMNS, as_csv, event_row, events, study
-from backend.settings import Settings
 
 _ROWS_A_GROUP = 50_000
 
 
-@click.command("trs")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.command("trs", cls=Command)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @click.option(
-    "--events", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the events: NAME.csv, .parquet."
+    "--events",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the events: NAME.csv, .parquet.",
 )
 def trs_command(as_json: bool, file: Path | None) -> None:
     """Time release study: how long goods took, by both clocks.
 
     The events feed "clearance-sim trs", which adds intervals, stages and who was responsible.
     """
-    from backend.runtime.context import opened
-
-    with opened(Settings.from_environment(os.environ)) as ctx:
+    with installation() as ctx:
         if file is not None:
             _write_events(ctx, file, as_json)
             return

@@ -188,7 +188,7 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
     "erase": erase,
     "import": import_records,
-    "join": says("has joined", "join", *MEMBER),
+    "register": says("is registered", "register", *MEMBER),
     "keys compromised": compromised,
     "keys list": says("signs", "keys", "list"),
     "keys rotate": rotate,
