@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from backend.cli.terminal import JSON_HELP, Group, _, cell_length, installation, print_json, said, telling
+from backend.cli.terminal import JSON_HELP, Group, _, cell_length, installation, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError
 from backend.domain.message import message_of
@@ -73,7 +73,7 @@ def chain_command() -> None:
 def status(rpc: str | None, as_json: bool) -> None:
     """Tell which chain answers, whether it is ours, and what the accounts own. Exit code 1 where it is not ours."""
     settings = _settings(rpc)
-    with _server_told():
+    with _server_told(settings):
         reported = _status(settings)
     if as_json:
         print_json(reported)
@@ -158,7 +158,7 @@ def deploy(again: bool, as_json: bool) -> None:
     from backend.services.anchoring import reanchor_all
 
     settings = _settings(None)
-    with _server_told(), chain_alone(settings) as (folder, chain, accounts):
+    with _server_told(settings), chain_alone(settings) as (folder, chain, accounts):
         old = Deployment.read(folder.deployment)
         if old is not None and not again:
             raise TraceabilityError(
@@ -172,7 +172,7 @@ def deploy(again: bool, as_json: bool) -> None:
         count = 0
         if old is not None:
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
-            with opened(settings) as ctx:
+            with opened(settings, note) as ctx:
                 count = reanchor_all(ctx)
         fresh.write(folder.deployment)
     with telling(_("the contracts stand at {ledger}", ledger=fresh.ledger)):
@@ -208,7 +208,8 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
     """
     from backend.services.audit import audit
 
-    with _server_told(), _auditing(_settings(rpc)) as ctx:
+    settings = _settings(rpc)
+    with _server_told(settings), _auditing(settings) as ctx:
         found = audit(ctx)
     if as_json:
         shown = [{"name": one.name, **one.about} for one in found.discrepancies]
@@ -237,7 +238,7 @@ def _auditing(settings: Settings) -> Iterator[AppContext]:
     from backend.runtime.app import chain_alone
     from backend.runtime.context import opened
 
-    with opened(settings) as ctx, chain_alone(settings) as (folder, chain, accounts):
+    with opened(settings, note) as ctx, chain_alone(settings) as (folder, chain, accounts):
         deployment = Deployment.read(folder.deployment)
         if deployment is None:
             raise TraceabilityError("there are no contracts yet: start the server once with provenport serve")
@@ -249,15 +250,18 @@ def _settings(rpc: str | None) -> Settings:
 
 
 @contextmanager
-def _server_told() -> Iterator[None]:
-    """Say what to do where the server holds the embedded chain."""
+def _server_told(settings: Settings) -> Iterator[None]:
+    """Say what to do where the server holds the embedded chain: it answers at its own address."""
     from backend.adapters.chains.embedded import ChainInUse
+    from backend.runtime.data_folder import DataFolder
 
     try:
         yield
     except ChainInUse as error:
         raise ServerRuns(
-            "{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc", error=message_of(error)
+            "{error}. Stop the server, or ask it: --rpc {url}/rpc",
+            error=message_of(error),
+            url=DataFolder(settings.data_dir).served_at() or f"http://127.0.0.1:{settings.port}",
         ) from error
 
 

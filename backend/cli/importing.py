@@ -48,6 +48,8 @@ CHROME = {
     "anchoring": "The running server takes them to the ledger; if none runs, start it: provenport serve",
 }
 _SHOWN_REFERENCES = 5
+_LEAST_WIDTH = 60
+"""Cells; in narrower columns numbers would be broken in two."""
 Line = tuple[Severity, str, str]
 """A mark, what it is about, and what is said of it."""
 
@@ -201,9 +203,9 @@ def _about(note: Note) -> str:
 
 
 def print_report(summary: str, lines: Sequence[Line]) -> None:
-    """Print: in colours and columns on a terminal, plain lines elsewhere."""
+    """Print: in colours and columns on a terminal that is wide enough, plain lines elsewhere."""
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal or console.width < _LEAST_WIDTH:
         click.echo(summary)
         for mark, about, words in lines:
             click.echo(f"  {SIGNS[mark][0]} {': '.join(filter(None, [about, words]))}")

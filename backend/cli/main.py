@@ -89,11 +89,13 @@ def _told(error: Exception) -> str | None:
     if isinstance(error, OutputUnwritable):
         return _("standard output cannot be written: {why}", why=error.strerror)
     if isinstance(error, OSError):
-        return str(error)
+        return _("the system refuses, in its own words: “{words}”", words=error)
     if isinstance(error, UnicodeEncodeError):
         return _("something given is no text in this terminal's encoding: {why}", why=ascii(str(error)))
     fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
-    return _("the database cannot be used: {fault}", fault=fault) if isinstance(fault, sqlite3.Error) else None
+    if isinstance(fault, sqlite3.Error):
+        return _("the database cannot be used, in its own words: “{fault}”", fault=fault)
+    return None
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import structlog
 
-from backend.cli.terminal import Command, _, telling
+from backend.cli.terminal import Command, _, said, telling
 from backend.domain.errors import TraceabilityError
 from backend.domain.message import message_of
 from backend.settings import Settings
@@ -32,7 +32,7 @@ def serve_command(port: int | None, data_dir: str | None) -> None:
     settings = Settings.from_environment({**os.environ, **{k: v for k, v in given.items() if v}})
     _log_to_stderr(settings.log_level)
     try:
-        serve_until_stopped(settings, click.echo)
+        serve_until_stopped(settings, lambda message: click.echo(said(message).rstrip("\n")))
     except ChainInUse as error:
         raise TraceabilityError(
             "{error}. Stop that server, or choose another folder with DATA_DIR=…", error=message_of(error)

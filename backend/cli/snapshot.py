@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from backend.cli.terminal import Group, _, language
+from backend.cli.terminal import Group, _, language, require_folder
 from backend.cli.verify import (
     EXIT,
     Age,
@@ -61,6 +61,7 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
     """
     from backend.adapters.keys import key_files
 
+    require_folder(file, "FILE")
     passphrase = None if no_passphrase else _passphrase(confirm=True)
     try:
         made = key_files.new_key(file, passphrase)
@@ -108,6 +109,7 @@ def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: t
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
+    require_folder(out, "--out")
     _spare(key_file, out, _("your key"))
     _spare(trust, out, _("your trust file"))
     trusted, key = trust_in(trust), _key(key_file)
@@ -151,6 +153,7 @@ def trust_file_command(
     Readers who take it alone believe you and not the operator. With --join and a key of yours that is newer, the
     earlier one stays named beside it, for what it has signed.
     """
+    require_folder(out, "--out")
     named = _named_key(key_file, thumbprint)
     _spare(key_file, out, _("your key"))
     given = trust_in(trust)

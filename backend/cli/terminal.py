@@ -1,6 +1,7 @@
 """What a reader at a terminal meets: the language, help pages in it, and output that may be narrow, full or closed."""
 
 import copy
+import errno
 import gettext as standard
 import inspect
 import io
@@ -351,8 +352,13 @@ def installation() -> "Iterator[AppContext]":
     from backend.runtime.context import opened
     from backend.settings import Settings
 
-    with opened(Settings.from_environment(os.environ)) as ctx:
+    with opened(Settings.from_environment(os.environ), note) as ctx:
         yield ctx
+
+
+def note(message: object) -> None:
+    """Say something of ours on standard error, beside what the command answers."""
+    click.echo(said(message), err=True)
 
 
 def as_argument(file: Path) -> str:
@@ -468,6 +474,14 @@ def require_output() -> None:
         raise OutputUnwritable(
             None, _("it is closed. Nothing was done; where you do not need what is said, send it to /dev/null")
         )
+
+
+def require_folder(out: Path | None, option: str) -> None:
+    """Refuse a file to write to, before any work, where its folder is not there or takes no files."""
+    if out is None or (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        return
+    why = os.strerror(errno.EACCES if out.parent.is_dir() else errno.ENOENT)
+    raise click.BadParameter(_("{out} cannot be written: {why}", out=out, why=why), param_hint=option)
 
 
 @contextmanager
