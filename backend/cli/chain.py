@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from backend.cli.terminal import JSON_HELP, Group, _, cell_length, installation, note, print_json, said, telling
+from backend.cli.localised import Group, cell_length
+from backend.cli.terminal import JSON_HELP, _, installation, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError
 from backend.domain.message import message_of

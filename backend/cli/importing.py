@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from backend.cli.terminal import Command, _, as_argument, installation, kind_name, language, print_json, said, telling
+from backend.cli.localised import Command
+from backend.cli.terminal import _, as_argument, installation, kind_name, language, print_json, said, telling
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.files import LARGEST, is_document
 from backend.domain.interop.formats import NAMES

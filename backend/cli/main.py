@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from backend.cli.terminal import Group, Output, OutputUnwritable, _, language_asked, said, speak
+from backend.cli.localised import Group
+from backend.cli.terminal import Output, OutputUnwritable, _, language_asked, said, speak
 from backend.domain.errors import TraceabilityError
 
 GROUPS = {
@@ -23,14 +24,14 @@ GROUPS = {
 }
 COMMANDS = {
     "audit": "backend.cli.chain:audit_command",
-    "backup": "backend.cli.server:backup_command",
+    "backup": "backend.cli.operators:backup_command",
     "chain": "backend.cli.chain:chain_command",
-    "erase": "backend.cli.organisations:erase_command",
+    "erase": "backend.cli.operators:erase_command",
     "import": "backend.cli.importing:import_command",
-    "keys": "backend.cli.organisations:keys_command",
-    "register": "backend.cli.organisations:register_command",
-    "restore": "backend.cli.server:restore_command",
-    "serve": "backend.cli.server:serve_command",
+    "keys": "backend.cli.operators:keys_command",
+    "register": "backend.cli.operators:register_command",
+    "restore": "backend.cli.operators:restore_command",
+    "serve": "backend.cli.operators:serve_command",
     "snapshot": "backend.cli.snapshot:snapshot_command",
     "trs": "backend.cli.trs:trs_command",
     "trust-file": "backend.cli.verify:trust_file_command",

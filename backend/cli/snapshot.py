@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from backend.cli.terminal import Group, _, language, require_folder
+from backend.cli.localised import Group
+from backend.cli.terminal import _, language, require_folder
 from backend.cli.verify import (
     EXIT,
     Age,

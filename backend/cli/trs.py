@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.cells import cell_len, set_cell_size
 
-from backend.cli.terminal import JSON_HELP, Command, _, as_argument, installation, print_json, require_folder, telling
+from backend.cli.localised import Command
+from backend.cli.terminal import JSON_HELP, _, as_argument, installation, print_json, require_folder, telling
 from backend.domain.clearance import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext

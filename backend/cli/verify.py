@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from backend.cli.terminal import JSON_HELP, Command, _, language, print_json, said
+from backend.cli.localised import Command
+from backend.cli.terminal import JSON_HELP, _, language, print_json, said
 from backend.domain.message import message_of
 
 if TYPE_CHECKING:

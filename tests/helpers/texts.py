@@ -13,7 +13,7 @@ from pydantic_core import PydanticKnownError
 from werkzeug.exceptions import default_exceptions
 
 import backend
-from backend.cli import chain, importing, main, terminal
+from backend.cli import chain, importing, localised, main
 from backend.domain import codes, errors
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
@@ -141,12 +141,12 @@ def of_commands(command: click.Command = main.cli) -> set[Key]:
         # The one language that no catalogue is asked for shows the names of arguments as they stand in the code.
         names = [*command.collect_usage_pieces(ctx), *(one.make_metavar(ctx) for one in options if not one.is_flag)]
         texts = [command.help, command.short_help, *(one.help for one in options)]
-        found = {part.removeprefix("\b\n") for text in texts if text for part in terminal.paragraphs(text)}
+        found = {part.removeprefix("\b\n") for text in texts if text for part in localised.paragraphs(text)}
         found |= {
-            name for one in options if isinstance(one.type, terminal.NamedChoice) for name in one.type.names.values()
+            name for one in options if isinstance(one.type, localised.NamedChoice) for name in one.type.names.values()
         }
         keys: set[Key] = {(None, text) for text in found}
-        keys |= {("argument", name) for text in names for name in terminal.ARGUMENT_NAME.findall(text)}
+        keys |= {("argument", name) for text in names for name in localised.ARGUMENT_NAME.findall(text)}
         if isinstance(command, click.Group):
             keys |= {(None, heading) for heading in getattr(command, "headings", ())}
             for name in command.list_commands(ctx):
