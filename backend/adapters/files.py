@@ -3,7 +3,6 @@
 Deleting one destroys the key that it was sealed under, so that older copies of the folder cannot be read either.
 """
 
-import io
 import os
 import re
 import time
@@ -12,18 +11,15 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
-
-from backend.domain.message import Message
-from backend.store.data_keys import (
+from backend.domain.errors import Message
+from backend.store.disk import not_kept, sync
+from backend.store.encryption import (
     DataKeys,
     KeyDestroyed,
     KeyMissing,
     NotEncrypted,
     key_number,
 )
-from backend.store.disk import not_kept, sync
 
 _BEGINNING = 9
 """Bytes that hold the number of the key."""
@@ -123,17 +119,3 @@ class FolderFiles:
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
-
-
-class PypdfReader:
-    """The PdfReader port over pypdf."""
-
-    def is_pdf(self, content: bytes) -> bool:
-        """Whether the bytes are a PDF with at least one page, not locked by a password."""
-        if not content.startswith(b"%PDF-"):
-            return False
-        try:
-            reader = PdfReader(io.BytesIO(content), strict=False)
-            return not reader.is_encrypted and len(reader.pages) > 0
-        except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError):
-            return False  # pypdf lets these through from damaged files

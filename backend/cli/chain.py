@@ -16,8 +16,7 @@ import click
 from backend.cli.localised import Group, cell_length
 from backend.cli.terminal import JSON_HELP, _, installation, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError
-from backend.domain.message import message_of
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError, message_of
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Person, Role
 from backend.services.ports import AppContext

@@ -13,8 +13,7 @@ from rich.text import Text
 from backend.cli.localised import Command
 from backend.cli.terminal import _, as_argument, installation, kind_name, language, print_json, said, telling
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
-from backend.domain.interop.files import LARGEST, is_document
-from backend.domain.interop.formats import NAMES
+from backend.domain.interop.formats import LARGEST, NAMES, is_document
 from backend.domain.interop.reading import Note, Severity
 from backend.domain.kinds import Kind
 from backend.messages.imports import clear, report

@@ -22,8 +22,7 @@ from backend.cli.terminal import (
     said,
     telling,
 )
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import message_of
+from backend.domain.errors import TraceabilityError, message_of
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.services.ports import AppContext

@@ -106,7 +106,8 @@ def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: t
     """
     from backend.adapters.node_client import Node, node_facts
     from backend.domain import bundle as bundles
-    from backend.domain import bundle_verification, snapshot, snapshot_statement
+    from backend.domain import bundle_verification, snapshot
+    from backend.domain.bundle_verification import blockers, statement_of
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
@@ -118,14 +119,12 @@ def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: t
     with bundle.open("rb") as opened:
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
-        _refuse(snapshot_statement.blockers(None, read))
+        _refuse(blockers(None, read))
     reported = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
-    against = snapshot_statement.blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
+    against = blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
     if against or reported.block is None or reported.ledger is None:
         _refuse(against)
-    stated = snapshot_statement.statement_of(
-        read, reported.source, reported.ledger, reported.block.number, reported.block.time, moment
-    )
+    stated = statement_of(read, reported.source, reported.ledger, reported.block.number, reported.block.time, moment)
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
     _write(bundles.text(signed), out)
     _report(signed, stated, reported.node, _thumbprint(key))

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from backend.cli.localised import Command
 from backend.cli.terminal import JSON_HELP, _, as_argument, installation, print_json, require_folder, telling
-from backend.domain.clearance import ClearanceEvent, ReleaseTimes
+from backend.domain.consignment import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext
 from backend.services.release_times import EVENT_COLUMNS, Study, as_csv, event_row, events, study

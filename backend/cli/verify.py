@@ -6,7 +6,6 @@ Verifying needs no installation, no settings and no network unless a node is nam
 import os
 import re
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import click
 
 from backend.cli.localised import Command
 from backend.cli.terminal import JSON_HELP, _, language, print_json, said
-from backend.domain.message import message_of
+from backend.domain.errors import message_of
 
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
@@ -49,7 +48,7 @@ class _Moment(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """A moment as RFC 3339 writes it, and not in the future."""
-        from backend.domain.rfc3339 import parse_timestamp
+        from backend.domain.strict_json import parse_timestamp
 
         try:
             moment = parse_timestamp(value)
@@ -174,8 +173,8 @@ def _report(verdict: "Verdict", remarks: "list[Remark]", as_json: bool) -> None:
         proof_state_name,
         reason_text,
         short_of_form,
+        verdict_json,
     )
-    from backend.web.presentation.verdict_json import verdict_json
 
     speech = language()
     who = next(
@@ -231,10 +230,9 @@ def trust_file_command(name: str, new_key: bool) -> None:
         deployment = Deployment.read(DataFolder.open(settings.data_dir, VERSION).deployment)
         if deployment is None:
             raise NotFound("no contracts were deployed yet: start provenport serve once")
-        if new_key and isinstance(at.operator, OperatorKeys):
-            at.operator.renew()
+        if new_key and isinstance(at.keys.operator, OperatorKeys):
+            at.keys.operator.renew()
         ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
-        beside = replace(at, confirmations=settings.ledger_confirmations)
-        trust = own_trust(beside, name, ledger, deployment.accreditation.lower())
+        trust = own_trust(at, name, ledger, deployment.accreditation.lower())
     print_json(trust.as_json())
     click.echo(_("Hand this to readers, and let them compare the keys with what you publish elsewhere."), err=True)

@@ -13,11 +13,9 @@ from hashlib import sha256
 from typing import Any
 
 from backend.domain import sd_jwt, strict_json
-from backend.domain.errors import Invalid
-from backend.domain.evidence import Anchor, Evidence
+from backend.domain.errors import Invalid, Message, message_of
+from backend.domain.evidence import Anchor, Evidence, InclusionProof
 from backend.domain.kinds import Kind
-from backend.domain.merkle import InclusionProof
-from backend.domain.message import Message, message_of
 from backend.domain.snapshot import address, bytes32, natural, time_of, time_text
 
 FORMAT = "provenport-evidence"

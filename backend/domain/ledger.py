@@ -1,19 +1,13 @@
-"""What the ledger knows, as values: batches, accreditations, acts and what became of them."""
+"""What the ledger knows, as values: batches, accreditations, calls and what became of them, statuses and their edges.
+
+The numbers of the statuses are those of the contracts: ``contracts/src/ITraceLedger.sol`` states the same ones.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 
-from backend.domain.merkle import Tree
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Where the lanes of a batch end: origin, inspection and declaration; the rest is other. Counts of entries."""
-
-    origin_end: int
-    inspection_end: int
-    declaration_end: int
-    size: int
+from backend.domain.evidence import Segments, Tree
 
 
 @dataclass(frozen=True)
@@ -199,7 +193,7 @@ class LedgerDrawdown:
 
     @property
     def leaf(self) -> bytes:
-        """What stands for the draw in the tree over its drawing: the five fields as 32 bytes each."""
+        """What stands for the drawdown in the tree over its drawdown set: the five fields as 32 bytes each."""
         return b"".join(
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
@@ -220,13 +214,13 @@ class MakeDrawdowns:
 
     @property
     def set_root(self) -> bytes:
-        """By what the ledger knows these draws: the root of the tree over them."""
+        """By what the ledger knows these drawdowns: the root of the tree over them."""
         return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
 class DrawdownSet:
-    """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
+    """Drawdowns as the ledger's events tell of them: all of one call, and which of them were refunded since."""
 
     made: MakeDrawdowns
     refunded: frozenset[int]
@@ -236,7 +230,7 @@ class DrawdownSet:
 
 @dataclass(frozen=True)
 class RefundDrawdown:
-    """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
+    """Refund one of the drawdowns made together, once its declaration was rejected, returned or withdrawn."""
 
     made: MakeDrawdowns
     position: int
@@ -244,7 +238,7 @@ class RefundDrawdown:
 
 @dataclass(frozen=True)
 class Announce:
-    """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
+    """Announce one of the authority's changes that the ledger does not take at once. Signed by the authority."""
 
     call: Accredit | SuspendAccreditation | RotateKey
 
@@ -277,3 +271,64 @@ LedgerCall = (
     | PauseLedger
     | CancelNonce
 )
+
+
+class DocumentStatus(IntEnum):
+    """Standing of a certificate, a report or another document (4 bits on the ledger)."""
+
+    ACTIVE = 0
+    SUSPENDED = 1
+    REVOKED = 2
+    SUPERSEDED = 3
+
+
+class DeclarationStatus(IntEnum):
+    """Standing of a declaration (4 bits on the ledger)."""
+
+    LODGED = 0
+    DOCUMENTS_REQUIRED = 1
+    EXAMINATION = 2
+    DETAINED = 3
+    RELEASED = 4
+    REJECTED = 5
+    RETURNED = 6
+    SEIZED = 7
+    WITHDRAWN = 8
+
+    @property
+    def is_open(self) -> bool:
+        """Whether customs may still decide."""
+        return self <= DeclarationStatus.DETAINED
+
+
+class Agent(IntEnum):
+    """Who may take an edge on the ledger: bits of an agent's roles."""
+
+    ANCHORER = 1
+    OFFICE = 2
+    AUTHORITY = 4
+
+
+_S, _D, _A = DocumentStatus, DeclarationStatus, Agent
+_OPEN = (_D.LODGED, _D.DOCUMENTS_REQUIRED, _D.EXAMINATION, _D.DETAINED)
+_KEEP = _OPEN[1:]
+_END = (_D.RELEASED, _D.REJECTED, _D.RETURNED, _D.SEIZED)
+
+DOCUMENT_EDGES: frozenset[tuple[DocumentStatus, DocumentStatus]] = frozenset(
+    {
+        (_S.ACTIVE, _S.SUSPENDED),
+        (_S.SUSPENDED, _S.ACTIVE),
+        *((a, b) for a in (_S.ACTIVE, _S.SUSPENDED) for b in (_S.REVOKED, _S.SUPERSEDED)),
+    }
+)
+"""Edges of a document; its anchorer (for the issuers it serves) or the authority may take them."""
+
+OFFICE_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
+    {(a, b) for a in _OPEN for b in (*_KEEP, *_END) if a != b}
+)
+"""Edges of a declaration that a customs office may take."""
+
+WITHDRAWAL_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
+    {(_D.LODGED, _D.WITHDRAWN), (_D.DOCUMENTS_REQUIRED, _D.WITHDRAWN)}
+)
+"""Edges of a declaration that its anchorer may take, for the merchant."""

@@ -1,4 +1,4 @@
-"""What waits to be written to the ledger: every act is a row with a state, so that a crash loses none."""
+"""What waits to be written to the ledger: every call is a row with a state, so that a crash loses none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,15 +24,7 @@ class TransactionState(StrEnum):
     REPLACED = "replaced"
 
 
-ALREADY_THERE = "the ledger has it already"
-"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
-_PROOF_STATES = {
-    TransactionState.SIGNED: "submitted",
-    TransactionState.SENT: "submitted",
-    TransactionState.MINED: "anchored",
-    TransactionState.FINAL: "final",
-    TransactionState.REFUSED: "refused",
-}
+OPEN_STATES = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
 
 @dataclass(eq=False)
@@ -70,7 +62,7 @@ class OutboundTransaction:
         return [self.transaction_hash, *(bytes.fromhex(attempt["hash"]) for attempt in reversed(self.earlier_attempts))]
 
     def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
-        """Go on as the same act under the same number for a higher fee."""
+        """Go on as the same call under the same number for a higher fee."""
         self.earlier_attempts = [*self.earlier_attempts, self._attempt]
         self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
 
@@ -95,33 +87,6 @@ class Lease:
     name: str
     holder: str
     until: datetime
-
-
-@dataclass(eq=False)
-class StatusChange:
-    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there.
-
-    ``settled`` is set where it needs no transaction any more: the ledger has it already, or will never take it.
-    """
-
-    id: str
-    record_id: str
-    new_status: int
-    signer: str
-    reason: str
-    reason_salt: bytes
-    asked_at: datetime
-    transaction: OutboundTransaction | None = None
-    settled: str | None = None
-
-    @property
-    def proof_state(self) -> str:
-        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
-        if self.settled is not None:
-            return "final" if self.settled == ALREADY_THERE else "refused"
-        if self.transaction is None or self.transaction.state is TransactionState.REPLACED:
-            return "stored"
-        return _PROOF_STATES[self.transaction.state]
 
 
 @dataclass(eq=False)

@@ -1,22 +1,55 @@
-"""Records on file: what was signed, for whom, and where each stands on its way to the ledger."""
+"""Records on file: what was signed, for whom, what it says, and where each stands on its way to the ledger.
+
+The fields of each kind stand in ``backend.domain.kinds``, a module a kind; reading and writing them is here, in one
+place for forms, interface and files.
+"""
 
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from backend.domain import documents, sd_jwt, strict_json
-from backend.domain.batch import Entry
+from pydantic import BaseModel, ValidationError
+
+from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid
-from backend.domain.fields import Document
-from backend.domain.kinds import Kind
-from backend.domain.ledger import Segments
-from backend.domain.merkle import InclusionProof
+from backend.domain.evidence import Entry, InclusionProof, Segments
+from backend.domain.fields import AS_SIGNED, Document, problems_of
+from backend.domain.kinds import KINDS, Kind
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.ledger import DocumentStatus
+from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.parties import Organisation
-from backend.domain.statuses import DocumentStatus
+
+
+def document_of(kind: Kind, fields: Any) -> Document:
+    """The document that these fields state; raises Invalid with every fault and where it is."""
+    try:
+        return KINDS[kind].model.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
+def document_as_signed(kind: Kind, fields: Any) -> Document:
+    """The document that signed fields state: code lists of today do not make it wrong. Raises Invalid."""
+    try:
+        return KINDS[kind].model.model_validate(fields, context=AS_SIGNED)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
+def fields_of(document: BaseModel) -> dict[str, Any]:
+    """The document's fields by their JSON names, without empty ones: what is signed."""
+    return document.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def quantity_of(document: Document) -> Decimal | None:
+    """The quantity that the document's entry carries: only a certificate of origin has one."""
+    return document.quantity if isinstance(document, CertificateOfOrigin) else None
 
 
 def plain_number(number: str) -> str:
@@ -184,7 +217,7 @@ class RecordOnFile:
     @property
     def document(self) -> Document:
         """What the record says, read from what was signed and from nothing else."""
-        return documents.as_signed(self.kind, self.fields)
+        return document_as_signed(self.kind, self.fields)
 
     @property
     def proof(self) -> InclusionProof | None:
@@ -237,3 +270,41 @@ class StoredFile:
     size: int
     media_type: str
     stored_at: datetime
+
+
+ALREADY_THERE = "the ledger has it already"
+"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+_PROOF_STATES = {
+    TransactionState.SIGNED: "submitted",
+    TransactionState.SENT: "submitted",
+    TransactionState.MINED: "anchored",
+    TransactionState.FINAL: "final",
+    TransactionState.REFUSED: "refused",
+}
+
+
+@dataclass(eq=False)
+class StatusChange:
+    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there.
+
+    ``settled`` is set where it needs no transaction any more: the ledger has it already, or will never take it.
+    """
+
+    id: str
+    record_id: str
+    new_status: int
+    signer: str
+    reason: str
+    reason_salt: bytes
+    asked_at: datetime
+    transaction: OutboundTransaction | None = None
+    settled: str | None = None
+
+    @property
+    def proof_state(self) -> str:
+        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        if self.settled is not None:
+            return "final" if self.settled == ALREADY_THERE else "refused"
+        if self.transaction is None or self.transaction.state is TransactionState.REPLACED:
+            return "stored"
+        return _PROOF_STATES[self.transaction.state]

@@ -24,18 +24,6 @@ _FILE = re.compile(r"(?P<slug>[a-z-]+)-v(?P<version>[0-9]+)")
 _CODE_LISTS = ("country", "currency", "unit")
 
 
-def path(kind: Kind, version: int | None = None) -> str:
-    """Where the server publishes a schema of a kind: the newest version, unless told otherwise."""
-    return f"/schemas/{kind.slug}/v{version or KINDS[kind].schema_version}.json"
-
-
-def address(kind: Kind, public_url: str | None, version: int | None = None) -> str:
-    """The name of a kind's schema: its address where the server has one, else a name that means the same anywhere."""
-    if public_url is None:
-        return f"urn:provenport:schema:{kind.slug}:v{version or KINDS[kind].schema_version}"
-    return public_url.rstrip("/") + path(kind, version)
-
-
 @cache
 def published() -> Mapping[tuple[str, int], Path]:
     """The files of all versions ever published, by kind (as in addresses) and version."""

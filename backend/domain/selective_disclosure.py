@@ -2,6 +2,9 @@
 
 ``sd_jwt`` reads our own records, which are the flat case, by the same steps. Reading matches what is shown with what
 was signed; whose key signed is for the caller to know, who then asks ``signed_by`` and ``holder_proof``.
+
+What a holder shows of our own records to whom stands at the end: no more than each needs. A choice of fields shows the
+record's kind, its issuer and its dates besides, and of a certificate of origin the quantity, which the ledger counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +13,8 @@ from hashlib import sha256, sha384, sha512
 from typing import Any
 
 from backend.domain import sd_jwt, strict_json
-from backend.domain.errors import Invalid
-from backend.domain.message import message_of
+from backend.domain.errors import Invalid, Message, message_of
+from backend.domain.kinds import KINDS, Audience, Kind
 from backend.domain.sd_jwt import Jwk, MalformedRecord, b64, digests_in, member_of, parts_of, refuse_taken, unb64
 
 MOST_DISCLOSURES = 5_000
@@ -306,3 +309,26 @@ class _Walk:
 
 def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def fields_for(audience: Audience, kind: Kind) -> tuple[str, ...]:
+    """The names of the fields to show; customs need all of them, and whom a kind does not concern gets none."""
+    if audience is Audience.CUSTOMS:
+        return every_field(kind)
+    return KINDS[kind].shown_to.get(audience, ())
+
+
+def every_field(kind: Kind) -> tuple[str, ...]:
+    """The names of all fields that a kind of record may have, in their order."""
+    return KINDS[kind].every_field
+
+
+def chosen(kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
+    """The names that somebody chose; raises Invalid where one is no field of the kind."""
+    known = every_field(kind)
+    for name in names:
+        if name not in known:
+            raise Invalid(
+                "no such field", [("fields", Message("{name} is no field of a {kind}", name=name, kind=kind.slug))]
+            )
+    return tuple(dict.fromkeys(names))

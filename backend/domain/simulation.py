@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain.errors import Conflict, Invalid, TraceabilityError
-from backend.domain.message import Message
+from backend.domain.errors import Conflict, Invalid, Message, TraceabilityError
 from backend.domain.parties import Organisation
 
 MOST_REPLICATIONS = 200

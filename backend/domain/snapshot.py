@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.domain import sd_jwt, strict_json
-from backend.domain.errors import Invalid
-from backend.domain.ledger import Accreditation, AnchoredBatch, Segments
-from backend.domain.message import message_of
+from backend.domain.errors import Invalid, message_of
+from backend.domain.evidence import Segments
+from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
-from backend.domain.rfc3339 import parse_timestamp
+from backend.domain.strict_json import parse_timestamp
 from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"

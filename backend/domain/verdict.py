@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain import documents, sd_jwt
+from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.ledger import Accreditation, AnchoredBatch
-from backend.domain.records import ProofState
-from backend.domain.rfc3339 import parse_timestamp
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
+from backend.domain.records import ProofState, document_as_signed
+from backend.domain.strict_json import parse_timestamp
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
@@ -213,7 +212,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.record.withheld:
         return []
     try:
-        documents.as_signed(evidence.kind, evidence.record.subject)
+        document_as_signed(evidence.kind, evidence.record.subject)
     except Invalid as error:
         return error.problems
     return []

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import Message, filled
+from backend.domain.errors import Message, TraceabilityError, filled
 
 if TYPE_CHECKING:
     from babel.support import NullTranslations

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from backend.domain.errors import Message, filled
 from backend.domain.interop.field_help import Meaning
 from backend.domain.interop.reading import Note, Severity, UnknownFormat, Unusable
-from backend.domain.message import Message, filled
 from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from backend.domain.message import Message, filled
+from backend.domain.errors import Message, filled
 from backend.domain.records import ProofState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Verdict
 from backend.messages.catalogue import Language, gettext, pgettext, say
@@ -292,3 +292,33 @@ def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime
     if verdict.deciding is not None:
         return reason_text(verdict.deciding, language, show_time)
     return gettext("All checks passed.", language)
+
+
+def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
+    """The conclusion, one sentence why, and every check with its sentence, evidence and age."""
+    return {
+        "verdict": verdict.conclusion.value,
+        "summary": headline(verdict, language),
+        "proofState": verdict.proof_state,
+        "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
+        "at": verdict.at and verdict.at.isoformat(timespec="milliseconds"),
+        "checks": [_check(check, verdict, language) for check in verdict.checks],
+    }
+
+
+def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]:
+    return {
+        "code": check.code,
+        "outcome": check.outcome.value,
+        "title": check_title(check.code, language),
+        "message": reason_text(check, language),
+        "reason": check.reason,
+        "evidence": {name: _value(value) for name, value in check.values.items()},
+        "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
+        "actionBy": check.action_by,
+        "record": check.record,
+    }
+
+
+def _value(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 import structlog
 from apiflask import APIFlask
@@ -29,24 +30,21 @@ from backend.adapters.ledger import (
 )
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.simulator import ProgramSimulator
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError
-from backend.domain.message import Message, message_of
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, Message, TraceabilityError, message_of
 from backend.runtime.context import VERSION, on_stderr, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
-from backend.services.ports import AdmissionLimits, AppContext
+from backend.services.ports import AdmissionLimits, AppContext, InstallationContext, Node, ServiceSettings
 from backend.settings import Settings
 from backend.web.api import blueprint as api
-from backend.web.api.interface import StrictJson
 from backend.web.api.openapi import complete_specification
-from backend.web.auth import install_sign_in
-from backend.web.context import Instance, install
+from backend.web.context import Instance, StrictJson, install, install_sign_in
 from backend.web.pages import blueprint as pages
 from backend.web.presentation.languages import install_languages
 from backend.web.problems import install_problems
 from backend.web.problems import reference as problem_reference
-from backend.web.public import documentation, downloads, health, label, rpc, schemas
+from backend.web.public import downloads, health, label, rpc
 from backend.web.security import install_security
 
 NODE_BUSY_SECONDS = 1.0
@@ -71,10 +69,12 @@ class System:
 
     settings: Settings
     folder: DataFolder
-    ctx: AppContext
+    ctx: InstallationContext
     worker: AnchoringWorker
     chain: Chain
     simulations: SimulationWorker
+    node: Node | None
+    """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
 
 
 @contextmanager
@@ -90,11 +90,17 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
-        ledger = EvmLedger(chain, _deployment(settings, folder, chain, accounts, fees), accounts, fees)
+        ledger = EvmLedger(
+            chain,
+            _deployment(settings, folder, chain, accounts, fees),
+            accounts,
+            fees,
+            settings.ledger_confirmations,
+        )
         warn_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
-        with store_in(folder, vault, ledger, worker.wake, settings.ledger_confirmations, report) as ctx:
+        with store_in(folder, vault, ledger, report) as ctx:
             erasure.finish(ctx)
             if settings.ledger_rpc_url is None:
                 _end_old_claims(ctx)
@@ -102,13 +108,12 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
                 node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
                 ours = replace(
                     ctx,
-                    node=node,
-                    admission=_admission_limits(settings),
-                    public_url=settings.public_url,
+                    settings=ServiceSettings(settings.public_url, _admission_limits(settings)),
+                    wake_anchoring=worker.news.set,
                     simulator=ProgramSimulator(folder.simulations),
                     wake_simulating=simulations.wake,
                 )
-                yield System(settings, folder, ours, worker, chain, simulations)
+                yield System(settings, folder, ours, worker, chain, simulations, node)
             finally:
                 simulations.stop()
                 worker.stop()
@@ -118,7 +123,7 @@ def _admission_limits(settings: Settings) -> AdmissionLimits:
     return AdmissionLimits(
         settings.intake_most_waiting,
         settings.intake_least_free_mb * 1024 * 1024,
-        lambda: shutil.disk_usage(settings.data_dir).free,
+        partial(shutil.disk_usage, settings.data_dir),
     )
 
 
@@ -150,7 +155,7 @@ def _end_old_claims(ctx: AppContext) -> None:
 
 
 def warn_if_foreign(ledger: EvmLedger) -> None:
-    """Say at the start what would otherwise be found out by the first act; serving goes on, signing does not."""
+    """Say at the start what the first transaction would find out otherwise; serving goes on, signing does not."""
     try:
         ledger.head()
     except ForeignLedger as error:
@@ -179,7 +184,7 @@ def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: 
 
 
 def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
-    """How the authority's acts are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    """How the authority's changes are guarded: by the operator's guardian, or by the one whose key is kept here."""
     own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
     given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
     return Safeguards(
@@ -230,7 +235,7 @@ def create_app(system: System) -> Flask:
         system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
     app.secret_key = system.folder.session_key.read_bytes()
     app.json = StrictJson(app)
-    install(app, system.ctx, Instance(VERSION, system.settings.demo, system.settings.secure_cookies))
+    install(app, system.ctx, Instance(VERSION, system.settings.demo, system.settings.secure_cookies, system.node))
     install_sign_in(app)
     install_languages(app)
     for blueprint in (
@@ -239,9 +244,7 @@ def create_app(system: System) -> Flask:
         label.blueprint,
         health.blueprint,
         rpc.blueprint,
-        documentation.blueprint,
         downloads.blueprint,
-        schemas.blueprint,
         problem_reference,
     ):
         app.register_blueprint(blueprint)

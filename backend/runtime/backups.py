@@ -14,11 +14,11 @@ from itertools import chain, count
 from pathlib import Path
 
 from backend.adapters.keys.vault import next_to
-from backend.domain.message import message_of
+from backend.domain.errors import message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.store.data_keys import goes_on_from
 from backend.store.database import check_database, copy_database
 from backend.store.disk import alone, sync
+from backend.store.encryption import goes_on_from
 
 _DATABASES = ("provenport.sqlite", "chain.sqlite")
 _APART = "record.keys"

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Engine
 
-from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import (
     KeyVault,
@@ -21,16 +22,15 @@ from backend.adapters.keys.vault import (
     opened_vault,
 )
 from backend.adapters.passwords import Argon2Passwords
-from backend.domain.errors import LedgerUnavailable
-from backend.domain.message import Message, message_of
+from backend.domain.errors import LedgerUnavailable, Message, message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
-from backend.services.ports import AppContext, Ledger
+from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.data_keys import DataKeys
-from backend.store.database import copy_database, open_engine, revisions, scrub, upgrade
+from backend.store.database import copy_before, copy_database, open_engine, revisions, upgrade
 from backend.store.disk import alone, sync, write_new
+from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 
 VERSION = version("provenport")
@@ -44,12 +44,15 @@ def on_stderr(message: Message) -> None:
 class _OutOfReach:
     """Stands for the ledger where a command works beside the server, which alone may open the chain."""
 
+    def __init__(self, confirmations: int) -> None:
+        self.confirmations = confirmations
+
     def __getattr__(self, name: str) -> Any:
         raise LedgerUnavailable("the server holds the chain")
 
 
 @contextmanager
-def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[AppContext]:
+def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[InstallationContext]:
     """Open a data folder that a server may be using; the ledger is out of reach. An upgrade of it is reported.
 
     What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
@@ -60,7 +63,7 @@ def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) ->
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, _OutOfReach()), lambda: None, report=report) as ctx:
+    with store_in(folder, vault, cast(Ledger, _OutOfReach(settings.ledger_confirmations)), report) as ctx:
         yield ctx
 
 
@@ -69,10 +72,8 @@ def store_in(
     folder: DataFolder,
     vault: KeyVault,
     ledger: Ledger,
-    wake_anchoring: Callable[[], None],
-    confirmations: int = 0,
     report: Callable[[Message], None] = on_stderr,
-) -> Iterator[AppContext]:
+) -> Iterator[InstallationContext]:
     """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
     keys = DataKeys(folder.data_keys)
     if keys.present and not _is_there(folder.database_file):
@@ -85,18 +86,12 @@ def store_in(
         with _upgrading(folder, engine, report):
             upgrade(engine, first=files.encrypt_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
-        yield AppContext(
+        yield InstallationContext(
             work=UnitOfWorkFactory(engine),
             ledger=ledger,
-            vault=vault,
+            keys=Keys(vault, OperatorKeys(folder.operator_keys, vault), Argon2Passwords()),
             files=files,
-            pdf=PypdfReader(),
-            passwords=Argon2Passwords(),
-            operator=OperatorKeys(folder.operator_keys, vault),
-            now=lambda: datetime.now(UTC),
-            confirmations=confirmations,
-            wake_anchoring=wake_anchoring,
-            scrub=lambda: _scrub(folder, engine),
+            now=partial(datetime.now, UTC),
         )
     finally:
         engine.dispose()
@@ -129,7 +124,7 @@ def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], N
             newest=newest,
         )
     )
-    copy = folder.copy_before(present)
+    copy = copy_before(folder.database_file, present)
     try:
         copy_database(folder.database_file, copy)
     except (OSError, sqlite3.Error) as error:
@@ -149,13 +144,6 @@ def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], N
             database=folder.database_file.name,
         )
     )
-
-
-def _scrub(folder: DataFolder, engine: Engine) -> None:
-    """Leave nothing of what was erased: neither in the write-ahead log nor in copies made before an upgrade."""
-    for copy in folder.copies_before_upgrades():
-        copy.unlink(missing_ok=True)
-    scrub(engine)
 
 
 def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:
@@ -185,10 +173,10 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
         count = reencrypt_all(ctx)
         reached("keys-resealed")
         if folder.ledger_accounts.exists():
-            sealed = ctx.vault.reencrypt(folder.ledger_accounts.read_bytes())
+            sealed = ctx.keys.vault.reencrypt(folder.ledger_accounts.read_bytes())
             folder.write_secret(folder.ledger_accounts, sealed)
         if folder.operator_keys.exists():
-            folder.write_secret(folder.operator_keys, ctx.vault.reencrypt(folder.operator_keys.read_bytes()))
+            folder.write_secret(folder.operator_keys, ctx.keys.vault.reencrypt(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
         coming.replace(folder.master_key)

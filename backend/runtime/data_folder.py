@@ -150,14 +150,6 @@ class DataFolder:
         """Where the server that has the folder open is reached; not part of a copy."""
         return self.path / ".server.json"
 
-    def copy_before(self, revision: str) -> Path:
-        """Where the database is copied to before its tables are brought on from a revision; not part of a backup."""
-        return self.path / f"{self.database_file.name}.before-{revision}"
-
-    def copies_before_upgrades(self) -> list[Path]:
-        """The copies that upgrades have left."""
-        return sorted(self.path.glob(f"{self.database_file.name}.before-*"))
-
     def noted_version(self) -> str:
         """The version of Provenport that made the folder, or brought its tables on last."""
         return str(json.loads(self.marker.read_text(encoding="utf-8")).get("version", "?"))

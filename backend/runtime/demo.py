@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
+from backend.domain.errors import Message
 from backend.domain.kinds import Kind, accreditation_bits
-from backend.domain.message import Message
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext, AppContext
 
 PROFILES = (
     OrganisationProfile(
@@ -143,7 +143,7 @@ class _Cast:
         return self.people[role]
 
 
-def fill(ctx: AppContext, folder: DataFolder, report: Callable[[Message], None]) -> None:
+def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], None]) -> None:
     """Make the demonstration, unless it is there already."""
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in credentials_in(folder)}
@@ -209,7 +209,7 @@ def _fresh(profile: OrganisationProfile) -> dict[str, str]:
     }
 
 
-def settle(ctx: AppContext, patience_seconds: float = 60) -> None:
+def settle(ctx: AnchoringContext, patience_seconds: float = 60) -> None:
     """Run rounds of anchoring until everything is final."""
     deadline = time.monotonic() + patience_seconds
     while run_once(ctx) and time.monotonic() < deadline:

@@ -8,8 +8,7 @@ from types import FrameType
 
 from waitress.server import create_server
 
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import Message
+from backend.domain.errors import Message, TraceabilityError
 from backend.domain.parties import Role
 from backend.runtime import demo
 from backend.runtime.app import System, create_app, running

@@ -7,7 +7,7 @@ import structlog
 
 from backend.domain.errors import ForeignLedger, LedgerUnavailable
 from backend.services.anchoring import release_lease, run_once
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext, SimulationContext
 from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
@@ -29,15 +29,12 @@ class AnchoringWorker:
 
     def __init__(self, busy_seconds: float = BUSY_SECONDS) -> None:
         self._busy_seconds = busy_seconds
-        self._news = threading.Event()
+        self.news = threading.Event()
+        """Set where there is something to anchor."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def wake(self) -> None:
-        """Tell that there is something to anchor."""
-        self._news.set()
-
-    def start(self, ctx: AppContext) -> None:
+    def start(self, ctx: AnchoringContext) -> None:
         """Begin."""
         self._thread = threading.Thread(target=self._run, args=(ctx,), name="anchoring", daemon=True)
         self._thread.start()
@@ -45,7 +42,7 @@ class AnchoringWorker:
     def stop(self) -> None:
         """End after the round at hand; what is unfinished goes on at the next start."""
         self._stopping.set()
-        self._news.set()
+        self.news.set()
         if self._thread is not None:
             self._thread.join(timeout=30)
 
@@ -54,21 +51,21 @@ class AnchoringWorker:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _run(self, ctx: AppContext) -> None:
+    def _run(self, ctx: AnchoringContext) -> None:
         try:
             self._run_rounds(ctx)
         finally:
             release_lease(ctx)
 
-    def _run_rounds(self, ctx: AppContext) -> None:
+    def _run_rounds(self, ctx: AnchoringContext) -> None:
         while not self._stopping.is_set():
             pause = self._round(ctx)
-            self._news.wait(pause)
+            self.news.wait(pause)
             if not self._stopping.is_set():
-                self._news.clear()
+                self.news.clear()
                 self._stopping.wait(min(pause, BUSY_SECONDS))
 
-    def _round(self, ctx: AppContext) -> float:
+    def _round(self, ctx: AnchoringContext) -> float:
         try:
             return self._busy_seconds if run_once(ctx) else IDLE_SECONDS
         except (LedgerUnavailable, ForeignLedger) as error:
@@ -93,7 +90,7 @@ class SimulationWorker:
         with self._news:
             self._news.notify_all()
 
-    def start(self, ctx: AppContext, alone: bool) -> None:
+    def start(self, ctx: SimulationContext, alone: bool) -> None:
         """Begin; ``alone``: no other process can be running simulations of this database."""
         lost = give_up_lost(ctx, everything=alone)
         if lost:
@@ -110,14 +107,14 @@ class SimulationWorker:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _run(self, ctx: AppContext) -> None:
+    def _run(self, ctx: SimulationContext) -> None:
         while not self._stopping.is_set():
             if not self._round(ctx):
                 with self._news:
                     if not self._stopping.is_set():
                         self._news.wait(QUEUE_SECONDS)
 
-    def _round(self, ctx: AppContext) -> bool:
+    def _round(self, ctx: SimulationContext) -> bool:
         try:
             give_up_lost(ctx)
             return run_next(ctx, self._stopping.is_set)

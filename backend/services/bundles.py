@@ -14,7 +14,6 @@ from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.services.ports import AppContext
-from backend.services.records import latest_of
 from backend.services.verification import evidence_of
 from backend.store.unit_of_work import UnitOfWork
 
@@ -33,7 +32,7 @@ def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consig
     A paper that was erased is missing from it, and whoever verifies is told so.
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
-    followed = (latest_of(work, work.records.get(one)) for one in named)
+    followed = (work.records.latest_of(work.records.get(one)) for one in named)
     papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
     line = [text for newest in papers.values() for text in _between(work, newest, set(named.values()))]
@@ -68,9 +67,9 @@ def trust_of(ctx: AppContext, name: str) -> Trust:
 
 def own_trust(ctx: AppContext, name: str, ledger: LedgerName, accreditation: str) -> Trust:
     """The entries about our ledger and about those that it took the place of."""
-    ledgers = ((ledger, accreditation), *ctx.operator.former_ledgers())
-    keys = ctx.operator.thumbprints()
-    return Trust(tuple(Trusted(name, one, accredited, ctx.confirmations, keys) for one, accredited in ledgers))
+    ledgers = ((ledger, accreditation), *ctx.keys.operator.former_ledgers())
+    keys = ctx.keys.operator.thumbprints()
+    return Trust(tuple(Trusted(name, one, accredited, ctx.ledger.confirmations, keys) for one, accredited in ledgers))
 
 
 def _name(head: Head) -> LedgerName:
@@ -94,7 +93,7 @@ def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) ->
         read_at=ctx.now(),
         readings=tuple(readings),
     )
-    return ctx.operator.sign(stated)
+    return ctx.keys.operator.sign(stated)
 
 
 def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence) -> Reading | None:
@@ -104,7 +103,7 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     batch, receipt = ctx.ledger.batch(anchor.root), ctx.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
-    is_final = head.number - receipt.block_number >= ctx.confirmations
+    is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.clearance import REFUNDED, Decision, Step
-from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.consignment import REFUNDED, Consignment, Decision, DecisionTaken, Event, Step
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
@@ -19,7 +18,7 @@ from backend.services.drawdowns import (
 )
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
-from backend.services.records import change_status, latest_of
+from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 
@@ -55,7 +54,7 @@ def decide(
     accept_indeterminate: bool = False,
     key: IdempotencyKey | None = None,
 ) -> DecisionTaken:
-    """Record an officer's decision and queue it for the ledger; a release draws its certificates.
+    """Record an officer's decision and queue it for the ledger; a release draws down its certificates.
 
     Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
     which stays on record; INVALID cannot be released at all.
@@ -101,14 +100,14 @@ def _look(ctx: AppContext, declaration_id: str) -> _Seen:
 
 def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
     """The records that the verdict is about, with their statuses here."""
-    newest = [latest_of(work, paper.record) for paper in consignment.papers]
+    newest = [work.records.latest_of(paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
 
 def _releasable(
     ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_indeterminate: bool
 ) -> Shares:
-    """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
+    """What the release draws down, counted now; raises NotReleasable where verdict or count do not bear it."""
     given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):

@@ -8,20 +8,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from backend.domain import documents
-from backend.domain.batch import quantity_steps
-from backend.domain.clearance import Step
-from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown
+from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.evidence import quantity_steps
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.kinds.declaration import Declaration
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import RecordOnFile
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
+from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
-from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, original_of, sign_and_file
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
@@ -32,15 +30,9 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | Non
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
     """
-    with ctx.work() as work:
-        if earlier := earlier_result(work, key):
-            return work.consignments.get(earlier)
-        on_file = sign_and_file(ctx, work, draft_declaration(ctx, work, DraftInputs.fresh(ctx), actor, fields))
-        consignment = work.consignments.get(on_file.id)
-        keep_result(ctx, work, key, consignment.id)
-        work.commit()
-    ctx.wake_anchoring()
-    return consignment
+    declared = sign_once(ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key)
+    with ctx.work(reading=True) as work:
+        return work.consignments.get(declared.id)
 
 
 def draft_declaration(
@@ -62,7 +54,7 @@ def check(
 ) -> tuple[Declaration, list[RecordOnFile]]:
     """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
     papers, named = _papers(work, merchant, fields.get("records", []))
-    document = documents.read(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
+    document = document_of(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
     assert isinstance(document, Declaration)
     _check_arrival(now, document.arrival_date_time)
     if work.consignments.reference_is_taken(merchant, document.declaration_reference):
@@ -103,7 +95,7 @@ def _planned_drawdowns(
         declared[item.hs_code[:6], item.unit_code] += item.quantity
     return [
         PlannedDrawdown(
-            original_of(work, paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
+            work.records.original_of(paper).id, heading, unit, quantity_steps(quantity), len(covering[heading]) > 1
         )
         for (heading, unit), quantity in declared.items()
         for paper in covering[heading]

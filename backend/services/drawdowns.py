@@ -1,7 +1,7 @@
-"""What is left of certificates, and the draws that a release makes on them: asked here, made on the ledger later.
+"""What is left of certificates, and the drawdowns of a release: asked here, made on the ledger later.
 
-A release needs enough left by our own count and by the ledger's. Its draws are kept with the decision, in one unit of
-work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
+A release needs enough left by our own count and by the ledger's. Its drawdowns are kept with the decision, in one unit
+of work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
 release does (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
@@ -15,16 +15,13 @@ from backend.domain.drawdowns import (
     Count,
     Drawdown,
     Shares,
-    drawdown_checks,
     share_out,
 )
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.records import Assurance, RecordOnFile
-from backend.domain.verdict import Check
 from backend.services.ports import AppContext
-from backend.services.records import latest_of
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -37,7 +34,7 @@ class Elsewhere:
 
 
 def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> dict[str, Elsewhere]:
-    """Ask the ledger about every certificate that the declaration may draw, by first record of its line."""
+    """Ask the ledger about every certificate that the declaration may draw, by its first version."""
     if not ctx.ledger.counts_quantities:
         return {}
     return {line: _elsewhere(ctx, paper) for line, paper in _certificates(work, consignment).items()}
@@ -52,7 +49,7 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
         return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
-    # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.
+    # Counted anew after the ledger has answered: an older look would take drawdowns of ours for somebody else's.
     with ctx.work(reading=True) as work:
         sent = sum(
             drawdown.quantity
@@ -74,9 +71,9 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
 
 
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
-    """The issued certificates that the declaration may draw, each the newest of its line. Statements give nothing."""
+    """The issued certificates that the declaration may draw, each the newest version. Statements give nothing."""
     lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
-    newest = {line: latest_of(work, work.records.get(line)) for line in lines}
+    newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
     return {
         line: paper
         for line, paper in newest.items()
@@ -98,24 +95,8 @@ def _count(
     return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
 
 
-def quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> list[Check]:
-    """Whether enough is left for an open declaration; what a decided one has drawn."""
-    if consignment.status.is_open:
-        return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
-    standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]
-    units = {drawdown.certificate_id: _unit(work.records.get(drawdown.certificate_id)) for drawdown in standing}
-    return drawdown_checks(standing, units)
-
-
-def _unit(certificate: RecordOnFile) -> str:
-    try:
-        return str(certificate.fields.get("unitCode", ""))
-    except Invalid:
-        return ""
-
-
 def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:
-    """Keep the draws of a release, and the openings that they need."""
+    """Keep the drawdowns of a release, and the activations that they need."""
     now = ctx.now()
     standing = {
         drawdown.certificate_id for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing
@@ -138,7 +119,7 @@ def _request_activation(work: UnitOfWork, certificate_id: str, ctx: AppContext) 
 
 
 def refund(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:
-    """Give back what a declaration has drawn, since it was rejected, returned or withdrawn."""
+    """Refund what a declaration has drawn, since it was rejected, returned or withdrawn."""
     for drawdown in work.drawdowns.of_declaration(declaration_id):
         if drawdown.is_standing:
             drawdown.refund(ctx.now())

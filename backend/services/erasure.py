@@ -38,7 +38,7 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
             work.files.delete(digest, {held.holder.id, held.issuer.id})
         work.commit()
     gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
-    ctx.scrub()
+    ctx.work.scrub()
     return Erasure(tuple(line), gone)
 
 
@@ -47,7 +47,7 @@ def finish(ctx: AppContext) -> int:
     with ctx.work(reading=True) as work:
         named = {stored.sha256 for stored in work.files.all()}
     gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
-    ctx.scrub()
+    ctx.work.scrub()
     return gone
 
 
@@ -101,7 +101,7 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 
 def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
-    """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
+    """Whether the ledger has not taken yet what a release draws from it: its activation needs what it says."""
     return any(
         drawdown.is_standing and drawdown.made_at is None for drawdown in work.drawdowns.of_certificate(certificate_id)
     )

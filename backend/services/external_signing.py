@@ -13,9 +13,8 @@ from typing import Any, assert_never
 from uuid import uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid, Message, NotFound
 from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
-from backend.domain.message import Message
 from backend.domain.outbox import SigningRequest
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile

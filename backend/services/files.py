@@ -1,7 +1,11 @@
 """Attachments come in: only real PDF files, kept under their digest."""
 
-from backend.domain.errors import Invalid
-from backend.domain.message import Message
+import io
+
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+
+from backend.domain.errors import Invalid, Message
 from backend.domain.parties import Person
 from backend.domain.records import StoredFile
 from backend.services.ports import AppContext
@@ -16,7 +20,7 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
         raise Invalid(
             "the file is too large", [("file", Message("is larger than {size} MB", size=LARGEST // 1024 // 1024))]
         )
-    if not ctx.pdf.is_pdf(content):
+    if not is_pdf(content):
         raise Invalid("the file is not a PDF", [("file", "is not a PDF document, or is damaged or locked")])
     digest = ctx.files.put(content)
     with ctx.work() as work:
@@ -28,3 +32,14 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
             work.add(stored)
             work.commit()
     return stored
+
+
+def is_pdf(content: bytes) -> bool:
+    """Whether the bytes are a PDF document with at least one page that can be read, not locked by a password."""
+    if not content.startswith(b"%PDF-"):
+        return False
+    try:
+        reader = PdfReader(io.BytesIO(content), strict=False)
+        return not reader.is_encrypted and len(reader.pages) > 0
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError):
+        return False  # pypdf lets these through from damaged files

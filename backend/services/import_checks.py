@@ -1,13 +1,13 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
-from backend.domain import documents, sd_jwt
+from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.interop.consignments import Table
 from backend.domain.interop.draft import field_at
 from backend.domain.interop.reading import Note, Reading, Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
-from backend.domain.records import RequestState
+from backend.domain.records import RequestState, document_of, fields_of
 from backend.services import declarations
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -47,8 +47,8 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
             Note(Severity.WRONG, code, field=where, values=values)
             for where, code, values in _declaration_faults(ctx, work, merchant, reading.fields)
         ]
-    document = documents.read(reading.kind, reading.fields)
-    fields, field = documents.fields_of(document), KINDS[reading.kind].number_field
+    document = document_of(reading.kind, reading.fields)
+    fields, field = fields_of(document), KINDS[reading.kind].number_field
     if KINDS[reading.kind].signing is Signing.OWN:
         taken = work.records.number_is_taken(merchant, reading.kind, fields[field])
         return [Note(Severity.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []

@@ -11,7 +11,7 @@ from typing import assert_never
 from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop import consignments
 from backend.domain.interop.consignments import Table
-from backend.domain.interop.files import read_file
+from backend.domain.interop.formats import read_file
 from backend.domain.interop.reading import (
     Note,
     Reading,

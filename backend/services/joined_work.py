@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from backend.services.ports import AppContext
-from backend.store.unit_of_work import JoinedUnitOfWork, UnitOfWork
+from backend.store.unit_of_work import JoinedWork
 
 
 @contextmanager
@@ -15,10 +15,6 @@ def joined(ctx: AppContext) -> Iterator[AppContext]:
     Nothing stands unless the block ends well. Anchoring is woken once, after the commit.
     """
     with ctx.work() as outer:
-
-        def open_joined(*, reading: bool = False) -> UnitOfWork:
-            return JoinedUnitOfWork(outer)
-
-        yield replace(ctx, work=open_joined, wake_anchoring=lambda: None)
+        yield replace(ctx, work=JoinedWork(outer), wake_anchoring=lambda: None)
         outer.commit()
     ctx.wake_anchoring()

@@ -58,7 +58,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: Outsi
 
 def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, external: OutsideKey | None) -> SigningKey:
     if external is None:
-        jwk, sealed = ctx.vault.new_key()
+        jwk, sealed = ctx.keys.vault.new_key()
         thumbprint = sd_jwt.thumbprint(jwk).hex()
         return SigningKey(thumbprint, organisation, dict(jwk), sealed, ctx.now(), is_active=False)
     public = {name: str(external.jwk.get(name, "")) for name in ("kty", "crv", "x", "y")}
@@ -177,7 +177,7 @@ def reencrypt_all(ctx: AppContext) -> int:
     with ctx.work() as work:
         for key in work.keys.all():
             if key.encrypted_private is not None:
-                key.encrypted_private = ctx.vault.reencrypt(key.encrypted_private)
+                key.encrypted_private = ctx.keys.vault.reencrypt(key.encrypted_private)
                 count += 1
         work.commit()
     return count

@@ -82,10 +82,10 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
         registered_at=now,
     )
     work.add(organisation)
-    jwk, sealed = ctx.vault.new_key()
+    jwk, sealed = ctx.keys.vault.new_key()
     thumbprint = sd_jwt.thumbprint(jwk).hex()
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
-    person = Person(str(uuid4()), organisation, email, ctx.passwords.hashed(given.password))
+    person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
     work.add(ApiToken(_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
@@ -95,7 +95,7 @@ def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
     """The person with this address and password, or None; a wrong address takes as long as a wrong password."""
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
-    fits = ctx.passwords.matches(person.password_hash if person else "", password)
+    fits = ctx.keys.passwords.matches(person.password_hash if person else "", password)
     return person if fits and person is not None and person.is_active else None
 
 

@@ -1,8 +1,10 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -45,23 +47,27 @@ class Ledger(Protocol):
         """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
 
     @property
+    def confirmations(self) -> int:
+        """Blocks that must follow another one before nothing in it is expected to change any more."""
+
+    @property
     def counts_quantities(self) -> bool:
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
+        """How long a change of the authority's is announced before it is done; zero where it may be done at once."""
 
     def announced(self, call: LedgerCall) -> datetime | None:
-        """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
+        """From when on an announced call may be done; None where it was never announced, was done, or was cancelled."""
 
     def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
-        """Whether a draw was given back; None where there is no such drawing."""
+        """Whether a drawdown was refunded; None where there is no such drawdown set."""
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
-        """Every drawing that the ledger's events tell of, in order."""
+        """Every drawdown set that the ledger's events tell of, in order."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
@@ -70,7 +76,7 @@ class Ledger(Protocol):
         """The number of transactions mined from this account."""
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
-        """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
+        """Make and sign the transaction for a call. Sends nothing, keeps nothing."""
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
@@ -161,13 +167,6 @@ class Files(Protocol):
         """The digests of files that are not among these, and that nobody has put here in the last hour."""
 
 
-class PdfReader(Protocol):
-    """Tells PDF documents from other files."""
-
-    def is_pdf(self, content: bytes) -> bool:
-        """Whether the bytes are a PDF document with at least one page that can be read."""
-
-
 class Passwords(Protocol):
     """Hashes and checks passwords."""
 
@@ -208,39 +207,77 @@ class Simulator(Protocol):
         """Delete what a simulation left."""
 
 
+_ROOT_USAGE = partial(shutil.disk_usage, "/")
+
+
+class HasFree(Protocol):
+    """How full a disk is, as ``shutil.disk_usage`` tells it."""
+
+    @property
+    def free(self) -> int:
+        """Bytes that can still be written."""
+
+
 @dataclass(frozen=True)
 class AdmissionLimits:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
 
     most_waiting: int = 100_000
     least_free_bytes: int = 0
-    free_bytes: Callable[[], int] = lambda: 2**63
+    disk_usage: Callable[[], HasFree] = _ROOT_USAGE
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the installation keeps secret: organisations' signing keys, the operator's, and how passwords are kept."""
+
+    vault: Vault
+    operator: Operator
+    passwords: Passwords
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What the operator has set that the services go by."""
+
+    public_url: str | None = None
+    """Under which address everybody reaches this server: schemas are named by it."""
+    admission: AdmissionLimits = AdmissionLimits()
+    """How much may wait for the ledger before no more is taken in."""
 
 
 @dataclass(frozen=True)
 class AppContext:
-    """The ports that a service works with."""
+    """What a service works with: the database, the ledger, the keys, the attachments and the time."""
 
     work: Work
     ledger: Ledger
-    vault: Vault
+    keys: Keys
     files: Files
-    pdf: PdfReader
-    passwords: Passwords
-    operator: Operator
     now: Callable[[], datetime]
-    confirmations: int = 0
+    settings: ServiceSettings = ServiceSettings()
     wake_anchoring: Callable[[], None] = lambda: None
-    node: Node | None = None
-    simulator: Simulator | None = None
-    wake_simulating: Callable[[], None] = lambda: None
-    scrub: Callable[[], None] = lambda: None
-    """Makes sure that what was erased does not linger in the database's files."""
-    public_url: str | None = None
-    """Under which address everybody reaches this server: schemas are named by it."""
+    """Tells the anchoring worker that the outbox has something new."""
+
+
+@dataclass(frozen=True)
+class AnchoringContext(AppContext):
+    """What the anchoring pipeline needs besides."""
+
     holder: str = field(default_factory=lambda: str(uuid4()))
     """Who we are to other processes on the same database."""
-    admission: AdmissionLimits = AdmissionLimits()
-    """How much may wait for the ledger before no more is taken in."""
     reached: Callable[[str], None] = lambda point: None
     """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""
+
+
+@dataclass(frozen=True)
+class SimulationContext(AppContext):
+    """What simulations need besides."""
+
+    simulator: Simulator | None = None
+    wake_simulating: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class InstallationContext(AnchoringContext, SimulationContext):
+    """Everything that one installation was put together with; each service is typed to the part that it uses."""

@@ -5,10 +5,8 @@ from uuid import uuid4
 
 from pydantic import Field, ValidationError
 
-from backend.domain.codes import CountryCode, HsCode, UnitCode
 from backend.domain.errors import Invalid, NotAllowed
-from backend.domain.faults import problems_of
-from backend.domain.fields import Document, LongText, Text
+from backend.domain.fields import CountryCode, Document, HsCode, LongText, Text, UnitCode, problems_of
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product
 from backend.services.ports import AppContext

@@ -13,17 +13,16 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from backend.domain import documents, schemas, sd_jwt
-from backend.domain.batch import quantity_steps
-from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain import sd_jwt
+from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
+from backend.domain.evidence import quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
-from backend.domain.outbox import StatusChange
+from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Organisation, Role, SigningKey
-from backend.domain.records import Assurance, Product, RecordOnFile, plain_number
-from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
-from backend.services.admission_control import check_capacity
+from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -94,7 +93,7 @@ def draft(
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
-    fields = documents.fields_of(document)
+    fields = fields_of(document)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
@@ -144,7 +143,7 @@ def _claims(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": schemas.address(kind, ctx.public_url), "type": "JsonSchema"},
+        "credentialSchema": {"id": KINDS[kind].schema_id(ctx.settings.public_url), "type": "JsonSchema"},
     }
     until = _valid_until(document)
     if until is not None:
@@ -156,13 +155,13 @@ def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> R
     """Sign a draft with the issuer's key and put it on file; raises Conflict where the issuer keeps its key itself."""
     if draft.key.encrypted_private is None:
         raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
-    return file(ctx, work, draft, ctx.vault.sign(draft.key.encrypted_private, draft.signing_input))
+    return file(ctx, work, draft, ctx.keys.vault.sign(draft.key.encrypted_private, draft.signing_input))
 
 
 def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:
     """Put a draft on file under its signature, inside the caller's unit of work, with all that follows from it."""
     signed = draft.unsigned.signed(signature)
-    quantity = documents.quantity_of(draft.document)
+    quantity = quantity_of(draft.document)
     on_file = RecordOnFile(
         id=draft.id,
         kind=draft.kind,
@@ -200,6 +199,26 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
         raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
 
 
+def sign_once(
+    ctx: AppContext,
+    drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
+    key: IdempotencyKey | None = None,
+) -> RecordOnFile:
+    """Draft a record, sign it with the key kept here and put it on file; the same ``key`` gives the same record.
+
+    Raises:
+        IdempotencyKeyReused: The key came with another request before.
+    """
+    with ctx.work() as work:
+        if earlier := earlier_result(work, key):
+            return work.records.get(earlier)
+        on_file = sign_and_file(ctx, work, drafted(work, DraftInputs.fresh(ctx)))
+        keep_result(ctx, work, key, on_file.id)
+        work.commit()
+    ctx.wake_anchoring()
+    return on_file
+
+
 def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
     """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
     key = work.keys.active(issuer)
@@ -220,22 +239,6 @@ def change_status(
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
     work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
-
-
-def original_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
-    """The first version of a record: the one that this one, or what it replaced, replaced first."""
-    while on_file.supersedes_id is not None:
-        on_file = work.records.get(on_file.supersedes_id)
-    return on_file
-
-
-def latest_of(work: UnitOfWork, on_file: RecordOnFile) -> RecordOnFile:
-    """The newest version of a record: the one that replaced it last, or the record itself."""
-    seen = {on_file.id}
-    while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
-        on_file = work.records.get(on_file.superseded_by_id)
-        seen.add(on_file.id)
-    return on_file
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:
@@ -290,3 +293,30 @@ def _valid_until(document: Document) -> datetime | None:
 def _label_code(drawn: bytes) -> str:
     """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
     return base64.b32encode(drawn).decode().rstrip("=").lower()
+
+
+RETRY_SECONDS = 60
+
+
+def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
+    """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
+    limits = ctx.settings.admission
+    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    waiting = work.batches.count_waiting()
+    if waiting >= limits.most_waiting:
+        raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+    return waiting
+
+
+def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
+    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+    limits = ctx.settings.admission
+    waiting = check_intake(ctx, work)
+    if waiting < limits.most_waiting // 2:
+        return
+    own = work.batches.count_waiting(issuer)
+    if own >= limits.most_waiting // 2:
+        raise TooMuchWaiting(
+            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.name
+        )

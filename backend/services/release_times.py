@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
 
-from backend.domain.clearance import ClearanceEvent, ReleaseTimes, release_times
+from backend.domain.consignment import ClearanceEvent, ReleaseTimes, release_times
 from backend.domain.parties import Organisation
 from backend.services.ports import AppContext
 

@@ -8,8 +8,8 @@ from backend.domain.bundle import Bundle
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Audience
 from backend.domain.parties import Person
-from backend.domain.presentations import chosen, fields_for
 from backend.domain.records import RecordOnFile
+from backend.domain.selective_disclosure import chosen, fields_for
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of
 from backend.services.ports import AppContext

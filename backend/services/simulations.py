@@ -7,8 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.message import Message
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.parties import Person, Role
 from backend.domain.simulation import (
     LARGEST_SCENARIO,
@@ -23,7 +22,7 @@ from backend.domain.simulation import (
     SimulatorMissing,
     WrongScenario,
 )
-from backend.services.ports import AppContext, Simulator, Stopped
+from backend.services.ports import SimulationContext, Simulator, Stopped
 from backend.store.unit_of_work import UnitOfWork
 
 REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
@@ -48,13 +47,13 @@ class Order:
     """In which the faults of a file are told."""
 
 
-def scenarios(ctx: AppContext, actor: Person) -> tuple[Scenario, ...]:
+def scenarios(ctx: SimulationContext, actor: Person) -> tuple[Scenario, ...]:
     """The packaged scenarios."""
     _only_analysts(actor)
     return tuple(_simulator(ctx).scenarios())
 
 
-def read_scenario(ctx: AppContext, actor: Person, text: str, language: str = "en") -> Scenario:
+def read_scenario(ctx: SimulationContext, actor: Person, text: str, language: str = "en") -> Scenario:
     """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
@@ -72,7 +71,7 @@ def read_scenario(ctx: AppContext, actor: Person, text: str, language: str = "en
     return _simulator(ctx).read(text, language)
 
 
-def find_scenario(ctx: AppContext, actor: Person, order: Order) -> Scenario:
+def find_scenario(ctx: SimulationContext, actor: Person, order: Order) -> Scenario:
     """The scenario that an order is about."""
     if order.text is not None:
         return read_scenario(ctx, actor, order.text, order.language)
@@ -82,7 +81,7 @@ def find_scenario(ctx: AppContext, actor: Person, order: Order) -> Scenario:
     return found
 
 
-def order(ctx: AppContext, actor: Person, wanted: Order) -> Simulation:
+def order(ctx: SimulationContext, actor: Person, wanted: Order) -> Simulation:
     """Take in an order; it runs when its turn comes. Raises Invalid, WrongScenario, Conflict."""
     scenario = find_scenario(ctx, actor, wanted)
     _check_size(wanted)
@@ -134,14 +133,14 @@ def visible(work: UnitOfWork, actor: Person, simulation_id: str) -> Simulation:
     return found
 
 
-def listed(ctx: AppContext, actor: Person) -> list[Simulation]:
+def listed(ctx: SimulationContext, actor: Person) -> list[Simulation]:
     """The analyst's simulations, newest first."""
     _only_analysts(actor)
     with ctx.work(reading=True) as work:
         return list(work.simulations.of(actor.organisation))
 
 
-def cancel(ctx: AppContext, actor: Person, simulation_id: str) -> Simulation:
+def cancel(ctx: SimulationContext, actor: Person, simulation_id: str) -> Simulation:
     """End it; whoever runs it notices within a second."""
     with ctx.work() as work:
         simulation = visible(work, actor, simulation_id)
@@ -150,7 +149,7 @@ def cancel(ctx: AppContext, actor: Person, simulation_id: str) -> Simulation:
     return simulation
 
 
-def remove(ctx: AppContext, actor: Person, simulation_id: str) -> None:
+def remove(ctx: SimulationContext, actor: Person, simulation_id: str) -> None:
     """Forget an ended simulation with its files."""
     with ctx.work() as work:
         simulation = visible(work, actor, simulation_id)
@@ -162,7 +161,7 @@ def remove(ctx: AppContext, actor: Person, simulation_id: str) -> None:
         ctx.simulator.forget(simulation_id)
 
 
-def file_of(ctx: AppContext, simulation: Simulation, name: str) -> Path:
+def file_of(ctx: SimulationContext, simulation: Simulation, name: str) -> Path:
     """One of the files that it left; raises NotFound."""
     found = _simulator(ctx).file(simulation.id, name) if name in FILES else None
     if found is None:
@@ -170,14 +169,14 @@ def file_of(ctx: AppContext, simulation: Simulation, name: str) -> Path:
     return found
 
 
-def files_of(ctx: AppContext, simulation: Simulation) -> list[str]:
+def files_of(ctx: SimulationContext, simulation: Simulation) -> list[str]:
     """The names of the files that it left."""
     if ctx.simulator is None or simulation.state is not SimulationState.DONE:
         return []
     return [name for name in FILES if ctx.simulator.file(simulation.id, name) is not None]
 
 
-def files_are_coming(ctx: AppContext, simulation: Simulation) -> bool:
+def files_are_coming(ctx: SimulationContext, simulation: Simulation) -> bool:
     """Whether files that go with the result are still being made."""
     if ctx.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
         return False
@@ -185,7 +184,7 @@ def files_are_coming(ctx: AppContext, simulation: Simulation) -> bool:
     return not is_complete and ctx.now() - simulation.ended_at < MOST_FOR_FILES
 
 
-def _simulator(ctx: AppContext) -> Simulator:
+def _simulator(ctx: SimulationContext) -> Simulator:
     if ctx.simulator is None:
         raise SimulatorMissing("the simulator is not installed with this server")
     return ctx.simulator
@@ -199,7 +198,7 @@ def _only_analysts(actor: Person) -> None:
 # What the worker does
 
 
-def give_up_lost(ctx: AppContext, everything: bool = False) -> int:
+def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
     """Say of simulations whose process is gone that they are lost; ``everything`` where nobody else can be running."""
     with ctx.work() as work:
         now = ctx.now()
@@ -211,7 +210,7 @@ def give_up_lost(ctx: AppContext, everything: bool = False) -> int:
     return len(gone)
 
 
-def run_next(ctx: AppContext, stopping: Callable[[], bool]) -> bool:
+def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
     """Run the simulation that has waited longest, to its end; tells whether there was one."""
     simulation = _take_next(ctx)
     if simulation is None:
@@ -236,7 +235,7 @@ def run_next(ctx: AppContext, stopping: Callable[[], bool]) -> bool:
     return True
 
 
-def _take_next(ctx: AppContext) -> Simulation | None:
+def _take_next(ctx: SimulationContext) -> Simulation | None:
     with ctx.work() as work:
         waiting = work.simulations.in_state(SimulationState.WAITING)
         if not waiting:
@@ -246,7 +245,7 @@ def _take_next(ctx: AppContext) -> Simulation | None:
         return waiting[0]
 
 
-def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -> bool:
+def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total: int) -> bool:
     """Write down how far it has come; tells whether it is still wanted."""
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)
@@ -257,7 +256,7 @@ def _note_progress(ctx: AppContext, simulation_id: str, done: int, total: int) -
     return True
 
 
-def _end(ctx: AppContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
+def _end(ctx: SimulationContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)
         if simulation is not None and simulation.state is SimulationState.RUNNING:

@@ -7,21 +7,16 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import bundle as bundles
-from backend.domain import (
-    bundle_verification,
-    documents,
-    dossier,
-    sd_jwt,
-    strict_json,
-)
+from backend.domain import bundle_verification, dossier, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
+from backend.domain.dossier import match_trade
+from backend.domain.drawdowns import drawdown_checks
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, Head
-from backend.domain.records import ProofState, RecordOnFile, SealedBatch
-from backend.domain.trade_match import match_trade
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
 from backend.domain.verdict import (
     ActionBy,
     Check,
@@ -35,9 +30,8 @@ from backend.domain.verdict import (
     evaluate,
     evaluate_at,
 )
-from backend.services.drawdowns import quantity_checks
+from backend.services.drawdowns import drawn_elsewhere, shares
 from backend.services.ports import AppContext
-from backend.services.records import latest_of, original_of
 from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
@@ -208,7 +202,7 @@ def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None,
 
 
 def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
-    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
+    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our changes tell.
 
     They count only where they lead to what the ledger shows.
     """
@@ -232,7 +226,7 @@ def _may_be_reorganised(ctx: AppContext, batch: SealedBatch, head: Head | Unknow
     """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
     if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
         return True
-    return head.number < (batch.block or 0) + ctx.confirmations
+    return head.number < (batch.block or 0) + ctx.ledger.confirmations
 
 
 def _is_ours(anchor: Anchor, head: Head) -> bool:
@@ -275,7 +269,7 @@ def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[ProofState, 
     receipt = _ask(lambda: ctx.ledger.receipt(anchor.transaction))
     if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
         return ProofState.ANCHORED, None
-    is_final = head.number - receipt.block_number >= ctx.confirmations
+    is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     return ProofState.FINAL if is_final else ProofState.ANCHORED, receipt.block_number
 
 
@@ -304,7 +298,7 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
     evaluated, papers = [], []
-    followed = [(named_id, latest_of(work, work.records.get(named_id))) for named_id in named]
+    followed = [(named_id, work.records.latest_of(work.records.get(named_id))) for named_id in named]
     for named_id, on_file in followed:
         verdict = verdict_on(ctx, on_file)
         evaluated.append(RecordVerdict(on_file, verdict))
@@ -313,10 +307,10 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
             papers.append(dossier.Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
-        firsts = [original_of(work, p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
+        firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += match_trade(declared, papers)
-        checks += quantity_checks(ctx, work, consignment)
+        checks += _quantity_checks(ctx, work, consignment)
     return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
 
 
@@ -330,7 +324,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return documents.as_signed(on_file.kind, on_file.fields)
+        return document_as_signed(on_file.kind, on_file.fields)
     except Invalid:
         return None
 
@@ -373,3 +367,19 @@ def snapshot(verdict: Verdict) -> dict[str, Any]:
             for check in verdict.checks
         ],
     }
+
+
+def _quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> list[Check]:
+    """Whether enough is left for an open declaration; what a decided one has drawn."""
+    if consignment.status.is_open:
+        return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
+    standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]
+    units = {drawdown.certificate_id: _unit(work.records.get(drawdown.certificate_id)) for drawdown in standing}
+    return drawdown_checks(standing, units)
+
+
+def _unit(certificate: RecordOnFile) -> str:
+    try:
+        return str(certificate.fields.get("unitCode", ""))
+    except Invalid:
+        return ""

@@ -29,13 +29,14 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from backend.domain.records import RecordOnFile, StoredFile
 from backend.store import tables as t
-from backend.store.data_keys import (
+from backend.store.encryption import (
     DataKeys,
+    EncryptedValue,
     KeyMissing,
     NotEncrypted,
     key_number,
+    keys_of,
 )
-from backend.store.encrypted_types import EncryptedValue, keys_of
 
 _MOST_OF_A_ROW = 3
 _OURS = "record.keys"

@@ -2,21 +2,22 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, Select, create_engine, event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from backend.domain.errors import TraceabilityError
-from backend.store.data_keys import DataKeys
+from backend.domain.errors import Conflict, NotFound, TraceabilityError
 from backend.store.disk import sync
-from backend.store.encrypted_types import let_find
+from backend.store.encryption import DataKeys, let_find
 from backend.store.mapping import map_the_domain
 
 BUSY_MILLISECONDS = 15_000
@@ -58,8 +59,11 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def scrub(engine: Engine) -> None:
-    """Move the write-ahead log into the database and empty it: pages from before an erasure go with it."""
+    """Leave nothing of what was erased in the write-ahead log, nor in copies that were made before upgrades."""
     if engine.dialect.name == "sqlite":
+        database = Path(engine.url.database or "")
+        for copy in database.parent.glob(copy_before(database, "*").name):
+            copy.unlink(missing_ok=True)
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -102,6 +106,11 @@ def _scripts() -> tuple[Config, ScriptDirectory]:
     return config, ScriptDirectory.from_config(config)
 
 
+def copy_before(database: Path, revision: str) -> Path:
+    """Where a database is copied to before its tables are brought on from a revision."""
+    return database.with_name(f"{database.name}.before-{revision}")
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy an SQLite database that may be in use, all or nothing; only its owner may read the copy.
 
@@ -131,3 +140,37 @@ def check_database(path: Path) -> None:
         (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if whole != "ok" or not tables:
         raise sqlite3.DatabaseError(f"{path.name} is damaged: {whole if tables else 'it is empty'}")
+
+
+Entity = TypeVar("Entity")
+
+
+@contextmanager
+def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
+    """What the database refuses because it is there already is a Conflict in our words."""
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+
+
+class Repository:
+    """Finds and keeps one kind of entity inside one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return self._session.scalars(query).unique().all()
+
+    def _one(self, query: Select[Any], kind: type[Entity]) -> Entity | None:
+        found = self._session.scalars(query.limit(1)).unique().first()
+        assert found is None or isinstance(found, kind)
+        return found
+
+    def _get(self, kind: type[Entity], key: str, absent: str) -> Entity:
+        entity = self._session.get(kind, key)
+        if entity is None:
+            raise NotFound(absent, id=key)
+        return entity

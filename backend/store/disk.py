@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
 
-from backend.domain.errors import StorageFull, StorageUnavailable
-from backend.domain.message import Message
+from backend.domain.errors import Message, StorageFull, StorageUnavailable
 
 
 def sync(path: Path) -> None:

@@ -14,10 +14,9 @@ from backend.domain.outbox import (
     Lease,
     OutboundTransaction,
     SigningRequest,
-    StatusChange,
 )
 from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
-from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StoredFile
+from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StatusChange, StoredFile
 from backend.domain.simulation import Simulation
 from backend.store import tables
 

@@ -23,14 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.kinds import Kind
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
-from backend.domain.statuses import DeclarationStatus
-from backend.store.encrypted_types import (
+from backend.store.encryption import (
     EncryptedBytes,
     EncryptedList,
     EncryptedMembers,

@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.domain.errors import StorageFull, StorageUnavailable
 from backend.store.crypto_shredding import destroy_forgotten, watch
-from backend.store.repositories.base import integrity_errors_as_conflict
+from backend.store.database import integrity_errors_as_conflict, scrub
 from backend.store.repositories.batches import BatchRepository
-from backend.store.repositories.consignments import ConsignmentRepository
-from backend.store.repositories.drawdowns import DrawdownRepository
+from backend.store.repositories.consignments import ConsignmentRepository, DrawdownRepository
 from backend.store.repositories.organisations import (
     KeyRepository,
     OrganisationRepository,
@@ -27,7 +26,6 @@ from backend.store.repositories.outbox import (
     AccreditationChangeRepository,
     LeaseRepository,
     OutboxRepository,
-    StatusChangeRepository,
 )
 from backend.store.repositories.records import (
     FileRepository,
@@ -35,6 +33,7 @@ from backend.store.repositories.records import (
     ProductRepository,
     RecordRepository,
     RequestRepository,
+    StatusChangeRepository,
 )
 from backend.store.repositories.simulations import SimulationRepository
 
@@ -149,6 +148,23 @@ class Work(Protocol):
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """A unit of work; ``reading`` ones take no write lock and must not commit."""
 
+    def scrub(self) -> None:
+        """Make sure that what was erased does not linger in the database's files."""
+
+
+class JoinedWork:
+    """Opens units of work that all join one: its owner commits them together."""
+
+    def __init__(self, outer: UnitOfWork) -> None:
+        self._outer = outer
+
+    def __call__(self, *, reading: bool = False) -> UnitOfWork:
+        """A unit of work inside the outer one."""
+        return JoinedUnitOfWork(self._outer)
+
+    def scrub(self) -> None:
+        """Leave it to the outer one's owner: nothing is erased before the commit."""
+
 
 class UnitOfWorkFactory:
     """Opens units of work on one engine."""
@@ -161,3 +177,7 @@ class UnitOfWorkFactory:
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """A unit of work."""
         return UnitOfWork(self._engine, self._sessions, reading=reading)
+
+    def scrub(self) -> None:
+        """Empty the write-ahead log into the database: pages from before an erasure go with it."""
+        scrub(self._engine)

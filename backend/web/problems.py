@@ -12,11 +12,11 @@ from werkzeug.exceptions import HTTPException
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
 from backend.messages.catalogue import SOURCE, say
+from backend.messages.verdict import verdict_json
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import IdempotencyKeyReused
+from backend.web.context import language
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.languages import language
-from backend.web.presentation.verdict_json import verdict_json
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -12,16 +12,17 @@ from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import EvmLedger, deploy
 from backend.adapters.ledger.chain import CallReverted, TransactionRejected
 from backend.domain.errors import LedgerRefused
+from backend.domain.evidence import Segments
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
     AnchorBatch,
     CancelNonce,
     ChangeStatuses,
-    Segments,
+    DeclarationStatus,
+    DocumentStatus,
     SuspendAccreditation,
 )
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
 from tests.helpers.nodes import NEEDS_ANVIL, anvil

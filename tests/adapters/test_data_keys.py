@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 
 from backend.domain.errors import StorageFull
-from backend.store import data_keys
-from backend.store.data_keys import (
+from backend.store import encryption
+from backend.store.encryption import (
     DataKeys,
     KeyDestroyed,
     KeyMissing,
@@ -76,7 +76,7 @@ def test_keys_older_than_what_was_sealed_say_so(keys, tmp_path):
 
 def test_parallel_processes_and_threads_share_no_key(keys, tmp_path):
     program = (
-        "import sys, pathlib; from backend.store.data_keys import DataKeys, key_number\n"
+        "import sys, pathlib; from backend.store.encryption import DataKeys, key_number\n"
         "keys = DataKeys(pathlib.Path(sys.argv[1]))\n"
         "print(*(key_number(keys.encrypt(b'x')) for _ in range(2500)))"
     )
@@ -123,7 +123,7 @@ def test_full_disk_refuses_sealing_until_there_is_room(keys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(data_keys.os, "pwrite", full)
+        patch.setattr(encryption.os, "pwrite", full)
         with pytest.raises(StorageFull):
             keys.encrypt(b"x")
     assert keys.open(keys.encrypt(b"x")) == b"x"

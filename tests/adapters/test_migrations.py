@@ -19,11 +19,11 @@ from sqlalchemy.orm import Session
 
 from backend.adapters.files import FolderFiles
 from backend.domain.kinds import Kind
-from backend.domain.outbox import SigningRequest, StatusChange
-from backend.domain.records import RecordOnFile
+from backend.domain.outbox import SigningRequest
+from backend.domain.records import RecordOnFile, StatusChange
 from backend.messages.verdict import REASONS
-from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, upgrade
+from backend.store.encryption import DataKeys
 from backend.store.tables import decision, metadata
 from backend.store.unit_of_work import Repositories
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.adapters.ledger.interface import Interface
-from backend.domain.merkle import InclusionProof, node_hash
+from backend.domain.evidence import InclusionProof, node_hash
 from contracts import Artifact
 from contracts.tools import compile as build
 from tests.agreement.questions import Question

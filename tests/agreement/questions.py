@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backend.domain.merkle import InclusionProof, Tree, leaf_hash
+from backend.domain.evidence import InclusionProof, Tree, leaf_hash
 
 LARGEST = 2**53 - 1
 """The largest whole number that JavaScript writes exactly; no field of a bundle may be larger."""

@@ -14,7 +14,8 @@ from web3 import EthereumTesterProvider, Web3
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
-from backend.domain.ledger import AnchorBatch, Segments, SignedTransaction
+from backend.domain.evidence import Segments
+from backend.domain.ledger import AnchorBatch, SignedTransaction
 from contracts import load
 from tests.benchmarks.figure import Figure
 

@@ -16,6 +16,7 @@ from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
 from backend.adapters.ledger.chain import Chain
 from backend.adapters.ledger.interface import interface
+from backend.domain.evidence import InclusionProof, Segments, Tree, leaf_hash
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
@@ -27,9 +28,7 @@ from backend.domain.ledger import (
     LedgerRecord,
     MakeDrawdowns,
     RefundDrawdown,
-    Segments,
 )
-from backend.domain.merkle import InclusionProof, Tree, leaf_hash
 from tests.benchmarks.figure import Figure
 
 Gas = Callable[[LedgerCall, str], int]

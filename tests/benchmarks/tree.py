@@ -7,14 +7,14 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from backend.domain.merkle import Tree
+from backend.domain.evidence import Tree
 from tests.benchmarks.figure import Figure
 
 LARGEST = 10**6
 
 _IN_A_PROCESS_OF_ITS_OWN = """
 import json, resource, sys, time
-from backend.domain.merkle import Tree
+from backend.domain.evidence import Tree
 entries = [number.to_bytes(49, "big") for number in range(int(sys.argv[1]))]
 begun = time.perf_counter()
 tree = Tree(entries)

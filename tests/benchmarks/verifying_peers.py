@@ -20,9 +20,8 @@ from backend.adapters.ledger.chain import ChainReceipt
 from backend.adapters.node_client import Node, facts_by_node
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
-from backend.domain.batch import seal
 from backend.domain.bundle import Bundle
-from backend.domain.evidence import Anchor, Evidence
+from backend.domain.evidence import Anchor, Evidence, seal
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, AnchorBatch, LedgerCall
 from backend.domain.trust import LedgerName, Trust, Trusted

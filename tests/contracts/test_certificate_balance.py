@@ -4,9 +4,8 @@ import secrets
 
 import pytest
 
-from backend.domain.ledger import LedgerDrawdown, LedgerRecord, MakeDrawdowns
-from backend.domain.merkle import Tree
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.evidence import Tree
+from backend.domain.ledger import DeclarationStatus, DocumentStatus, LedgerDrawdown, LedgerRecord, MakeDrawdowns
 
 NO_END = 2**40 - 1
 DIGEST = b"\x2a" * 32

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend.domain.kinds import Segment
-from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from contracts import Artifact
 from contracts.tools import compile as build
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from backend.domain import documents
-from backend.domain.dossier import Paper, match
+from backend.domain.dossier import Paper, match, match_trade
 from backend.domain.kinds import Kind
+from backend.domain.records import document_of
 from backend.domain.verdict import Conclusion, Verdict
 from tests.helpers.builders import (
+    FIELDS,
     NOON,
     certificate_fields,
     declaration_fields,
@@ -18,7 +19,7 @@ from tests.helpers.builders import (
 
 
 def paper(kind, fields, record="r"):
-    return Paper(record, documents.read(kind, fields))
+    return Paper(record, document_of(kind, fields))
 
 
 def a_certificate(record="certificate", **changes):
@@ -30,7 +31,7 @@ def a_report(record="report", **changes):
 
 
 def a_declaration(**changes):
-    return documents.read(Kind.DECLARATION, declaration_fields(**changes))
+    return document_of(Kind.DECLARATION, declaration_fields(**changes))
 
 
 def matched(declaration=None, papers=None):
@@ -157,3 +158,76 @@ def test_goods_that_no_report_covers_are_not_valid():
     two = a_declaration(items=[goods_item(), goods_item(hsCode="961700")])
     certificates = [a_certificate("one"), a_certificate("two", hsCode="961700")]
     assert conclusion(matched(two, [*certificates, a_report()])) is not Conclusion.VALID
+
+
+# ---- the papers of the trade
+
+SEVEN = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
+
+
+def example(kind, **changes):
+    return Paper(kind.name, document_of(kind, FIELDS[kind](**changes)))
+
+
+def papers(**changes):
+    """A whole dossier; ``changes`` of a paper go by its kind's name."""
+    return [example(kind, **changes.get(kind.name.lower(), {})) for kind in SEVEN]
+
+
+def trade_checks(named, **declared):
+    return match_trade(document_of(Kind.DECLARATION, declaration_fields(**declared)), named)
+
+
+def reasons(checks, outcome):
+    return {(check.reason, check.record) for check in checks if check.outcome.value == outcome}
+
+
+def test_a_whole_dossier_that_fits_is_valid():
+    checks = trade_checks(papers(certificate_of_origin={"invoiceReference": "inv-1"}))
+    assert Verdict.of(checks, NOON).conclusion is Conclusion.VALID
+    assert {check.code for check in checks} == {
+        "MATCH_ORDER",
+        "MATCH_WAYBILL",
+        "MATCH_PAYMENT",
+        "MATCH_INVOICE",
+        "MATCH_DESTINATION",
+    }
+
+
+def test_documents_not_handed_in_are_not_missed():
+    assert trade_checks([]) == []
+    assert trade_checks([example(Kind.CERTIFICATE_OF_ORIGIN), example(Kind.INSPECTION_REPORT)]) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("order", {"orderReference": "ORDER-2"}, "order-differs"),
+        ("payment_receipt", {"orderReference": "ORDER-2"}, "order-differs"),
+        ("invoice", {"orderReference": "ORDER-2"}, "order-differs"),
+        ("waybill", {"orderReference": "ORDER-2"}, "order-differs"),
+        ("waybill", {"waybillReference": "WAYBILL-2"}, "waybill-differs"),
+        ("waybill", {"destinationCountry": "MY"}, "waybill-destination-differs"),
+        ("movement_event", {"waybillReference": "WAYBILL-2"}, "waybill-differs"),
+        ("certificate_of_origin", {"invoiceReference": "INV-2"}, "invoice-differs"),
+    ],
+)
+def test_a_paper_of_another_sale_is_invalid(kind, change, reason):
+    checks = trade_checks(papers(**{kind: change}))
+    assert reasons(checks, "fail") == {(reason, kind.upper())}
+
+
+@pytest.mark.parametrize("change", [{"amount": "1299.99"}, {"currency": "EUR"}])
+def test_payment_of_another_amount_needs_a_person(change):
+    checks = trade_checks(papers(payment_receipt=change))
+    assert reasons(checks, "indeterminate") == {("payment-differs", "PAYMENT_RECEIPT")}
+    assert not reasons(checks, "fail")
+
+
+def test_payment_is_compared_with_own_order_only():
+    checks = trade_checks([example(Kind.PAYMENT_RECEIPT, amount="5"), example(Kind.ORDER, orderReference="ORDER-2")])
+    assert not [check for check in checks if check.code == "MATCH_PAYMENT"]
+
+
+def test_numbers_match_whatever_their_spacing_and_case():
+    assert not reasons(trade_checks(papers(order={"orderReference": "order -1"})), "fail")

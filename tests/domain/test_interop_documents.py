@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from backend.domain import documents
 from backend.domain.interop.draft import with_field
 from backend.domain.interop.formats import read_document
 from backend.domain.interop.reading import Severity, UnknownFormat, Unusable
 from backend.domain.kinds import Kind
+from backend.domain.records import document_of
 from backend.messages.imports import report
 
 
@@ -118,7 +118,7 @@ def test_tradetrust_certificate_lacks_only_quantity_and_unit():
 def test_what_the_merchant_gives_completes_a_tradetrust_certificate():
     reading = read(tradetrust(), quantity="1200", unitCode="H87")
     assert reading.is_complete
-    certificate = documents.read(reading.kind, reading.fields)
+    certificate = document_of(reading.kind, reading.fields)
     assert certificate.exporter.country_code == "AU"
     assert certificate.consignee.country_code == "CN"
     assert certificate.hs_code == "220421"
@@ -207,7 +207,7 @@ def test_quantity_comes_from_item_count_or_net_weight():
 def test_food_grade_inspection_becomes_report_with_results():
     reading = read(food_grade(lot()), **REST_OF_A_REPORT)
     assert reading.is_complete
-    report = documents.read(reading.kind, reading.fields)
+    report = document_of(reading.kind, reading.fields)
     assert [(r.characteristic, r.value) for r in report.results] == [("Firmness", "53")]
     assert report.conforms is True
     assert report.specification == "U.S. No. 1"
@@ -246,7 +246,7 @@ def test_observation_without_day_gives_report_no_period():
 def test_an_invoice_is_read_whole():
     reading = read(invoice())
     assert reading.is_complete, [report(note) for note in reading.notes if note.severity.blocks]
-    assert documents.read(Kind.INVOICE, reading.fields).buyer.country_code == "SG"
+    assert document_of(Kind.INVOICE, reading.fields).buyer.country_code == "SG"
     assert reading.fields["totalAmount"] == "1300.5"
 
 

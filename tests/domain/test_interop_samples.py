@@ -11,8 +11,7 @@ from sd_jwt.issuer import SDJWTIssuer
 
 from backend.domain import strict_json
 from backend.domain.interop.field_help import meaning_of
-from backend.domain.interop.files import read_file
-from backend.domain.interop.formats import read_document
+from backend.domain.interop.formats import read_document, read_file
 from backend.domain.interop.reading import Severity
 from backend.messages.imports import report
 

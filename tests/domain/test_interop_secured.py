@@ -9,7 +9,7 @@ import pytest
 
 from backend.domain import sd_jwt, selective_disclosure
 from backend.domain.interop import secured
-from backend.domain.interop.files import is_document, read_file
+from backend.domain.interop.formats import is_document, read_file
 from backend.domain.interop.reading import Note, Severity, UnknownFormat
 from backend.domain.sd_jwt import MalformedRecord, b64, unb64
 from backend.messages.imports import MESSAGES, report

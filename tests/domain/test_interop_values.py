@@ -10,8 +10,7 @@ from backend.domain.interop.conversions import (
     kilograms,
     number,
 )
-from backend.domain.interop.files import read_file
-from backend.domain.interop.formats import NAMES, read_document
+from backend.domain.interop.formats import NAMES, read_document, read_file
 from backend.domain.interop.reading import UnknownFormat, Unusable
 from backend.domain.strict_json import HostileJson
 from backend.messages.imports import clear

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.domain import documents, schemas
+from backend.domain import schemas
 from backend.domain.errors import Invalid
 from backend.domain.fields import Document
 from backend.domain.interop.field_help import MEANINGS, meaning_of, needed_for
@@ -25,6 +25,7 @@ from backend.domain.kinds import (
     signed_by,
 )
 from backend.domain.parties import Role
+from backend.domain.records import document_of
 from backend.messages.catalogue import SOURCE, gettext, languages
 from backend.web.api.openapi import KEYED
 from backend.web.api.records import blueprint
@@ -260,4 +261,4 @@ def test_what_an_importer_is_told_is_told_once():
 
 def test_document_of_no_kind_is_refused():
     with pytest.raises(Invalid):
-        documents.read(Kind.INVOICE, {"surplus": 1})
+        document_of(Kind.INVOICE, {"surplus": 1})

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from backend.domain import sd_jwt
+from backend.domain.evidence import Segments
 from backend.domain.kinds import Kind
-from backend.domain.ledger import Segments
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import (
     ActionBy,
     Check,

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from backend.domain import sd_jwt
-from backend.domain.batch import Batch, Entry, quantity_steps, seal
-from backend.domain.evidence import Anchor, Evidence
+from backend.domain.evidence import Anchor, Batch, Entry, Evidence, quantity_steps, seal
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState

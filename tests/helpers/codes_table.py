@@ -14,8 +14,8 @@ from pathlib import Path
 from backend.cli.verify import EXIT
 from backend.domain import bundle, trust
 from backend.domain.kinds import KINDS, Kind, Segment
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
 from backend.messages.verdict import ACTION_BY, CHECKS, REASONS, check_title
 

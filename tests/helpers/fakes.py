@@ -6,9 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from backend.domain.batch import LARGEST_BATCH
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
+from backend.domain.evidence import LARGEST_BATCH, InclusionProof
 from backend.domain.ledger import (
+    DOCUMENT_EDGES,
+    OFFICE_EDGES,
+    WITHDRAWAL_EDGES,
     Accredit,
     Accreditation,
     ActivateCertificate,
@@ -20,6 +23,7 @@ from backend.domain.ledger import (
     CancelNonce,
     CertificateBalance,
     ChangeStatuses,
+    DeclarationStatus,
     DrawdownSet,
     Head,
     LedgerCall,
@@ -32,8 +36,6 @@ from backend.domain.ledger import (
     SignedTransaction,
     SuspendAccreditation,
 )
-from backend.domain.merkle import InclusionProof
-from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from tests.helpers.builders import NOON
 
 _EDGES = {
@@ -231,6 +233,7 @@ class FakeLedger:
         self.down = self.foreign = self.swallowing = self.holding = self.refusing = self.poor = False
         self.highest_fee = 64
         self.counts_quantities = True
+        self.confirmations = 0
         self.lowest_fee = 0
         self.sent: list[bytes] = []
         self.clock = clock

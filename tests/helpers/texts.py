@@ -14,7 +14,8 @@ from werkzeug.exceptions import default_exceptions
 
 import backend
 from backend.cli import chain, importing, localised, main
-from backend.domain import codes, errors
+from backend.domain import errors
+from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
 from backend.domain.kinds.base import RecordKind
@@ -94,8 +95,8 @@ def of_tables() -> set[Key]:
         *imports.MESSAGES.values(),
         *fields.PATTERNS.values(),
         *(meaning.text for meaning in field_help.MEANINGS.values()),
-        *codes.ORIGIN_CRITERIA.values(),
-        *codes.AGREEMENTS.values(),
+        *ORIGIN_CRITERIA.values(),
+        *AGREEMENTS.values(),
         *importing.CHROME.values(),
         *chain.LABELS.values(),
         *chain.WORDS.values(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.store.data_keys import DataKeys
+from backend.store.encryption import DataKeys
 from tests.journeys.conftest import Server
 from tests.journeys.papers import a_certificate, a_declaration, a_report
 

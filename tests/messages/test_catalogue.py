@@ -10,9 +10,10 @@ from babel.messages.pofile import read_po
 from pydantic import BaseModel, ValidationError
 
 import backend
-from backend.domain import errors, faults
+from backend.domain import errors
+from backend.domain.errors import Message
+from backend.domain.fields import what
 from backend.domain.kinds import KINDS
-from backend.domain.message import Message
 from backend.messages.catalogue import FOLDER, SOURCE, gettext, languages, ngettext, say
 from tests.helpers import texts
 
@@ -156,5 +157,5 @@ def test_message_of_a_fault_is_pydantics_own(fields):
         except ValidationError as error:
             for fault in error.errors(include_url=False, include_input=False):
                 if fault["type"] not in ("missing", "extra_forbidden"):
-                    assert faults.what(fault) == fault["msg"]
-                assert (None, faults.what(fault).template) in used()
+                    assert what(fault) == fault["msg"]
+                assert (None, what(fault).template) in used()

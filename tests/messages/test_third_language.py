@@ -13,15 +13,15 @@ from click.testing import CliRunner
 
 from backend.cli.importing import import_command
 from backend.cli.main import cli
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.parties import Role
 from backend.domain.verdict import ActionBy, Check, Outcome, Verdict
 from backend.messages import catalogue
+from backend.messages.verdict import verdict_json
 from backend.runtime.context import opened
 from backend.runtime.data_folder import DataFolder
 from backend.services.organisations import OrganisationProfile, register
 from backend.settings import Settings
-from backend.web.presentation.verdict_json import verdict_json
 from tests.helpers.builders import NOON
 
 LANGUAGE = "eo"

@@ -14,10 +14,7 @@ from backend.messages.verdict import ACTION_BY, CHECKS, CONCLUSIONS, PROOF_STATE
 from tests.helpers.builders import NOON
 
 ROOT = Path(backend.__file__).parent
-SOURCES = [
-    ROOT / "domain" / f"{name}.py"
-    for name in ("verdict", "dossier", "drawdowns", "bundle_verification", "snapshot_statement")
-]
+SOURCES = [ROOT / "domain" / f"{name}.py" for name in ("verdict", "dossier", "drawdowns", "bundle_verification")]
 SOURCES += [ROOT / "services" / "verification.py", ROOT / "adapters" / "node_client.py"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend.runtime import backups
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.store.data_keys import DataKeys, key_number
+from backend.store.encryption import DataKeys, key_number
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

@@ -17,7 +17,7 @@ from backend.runtime.context import opened, rotate_master_key
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.organisations import OrganisationProfile, register
 from backend.settings import Settings, WrongSetting
-from backend.store.data_keys import DataKeys
+from backend.store.encryption import DataKeys
 
 POINTS = ("next-written", "keys-resealed", "accounts-resealed", "renamed")
 
@@ -55,9 +55,9 @@ def everything_signs(settings, addresses, organisations=3):
         keys = work.keys.all()
         assert len(keys) == organisations
         for key in keys:
-            assert verify(key.public_jwk, b"text", ctx.vault.sign(key.encrypted_private, b"text"))
+            assert verify(key.public_jwk, b"text", ctx.keys.vault.sign(key.encrypted_private, b"text"))
         kept = DataFolder.open(settings.data_dir, "test")
-        assert {name: a.address for name, a in ledger_accounts(kept, ctx.vault).items()} == addresses
+        assert {name: a.address for name, a in ledger_accounts(kept, ctx.keys.vault).items()} == addresses
 
 
 def crash_at(point):
@@ -79,7 +79,7 @@ def test_everything_opens_under_the_new_key_only(tmp_path):
     with opened(Settings(tmp_path, master_key=old.decode())) as ctx, ctx.work(reading=True) as work:
         for key in work.keys.all():
             with pytest.raises(WrongMasterKey):
-                ctx.vault.sign(key.encrypted_private, b"text")
+                ctx.keys.vault.sign(key.encrypted_private, b"text")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -213,7 +213,7 @@ def test_lost_database_is_told_and_not_replaced(tmp_path):
 def test_concurrent_new_operator_keys_all_stay_named(tmp_path):
     settings, _ = installed(tmp_path / "data")
     with opened(settings) as ctx, ThreadPoolExecutor(8) as pool:
-        first = ctx.operator.thumbprints()
-        list(pool.map(lambda _: ctx.operator.renew(), range(8)))
-        assert len(ctx.operator.thumbprints()) == len(first) + 8
-        assert ctx.operator.thumbprints()[-1] == first[0]
+        first = ctx.keys.operator.thumbprints()
+        list(pool.map(lambda _: ctx.keys.operator.renew(), range(8)))
+        assert len(ctx.keys.operator.thumbprints()) == len(first) + 8
+        assert ctx.keys.operator.thumbprints()[-1] == first[0]

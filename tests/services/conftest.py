@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
-from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import KeyVault
 from backend.domain.consignment import Consignment
@@ -20,10 +20,9 @@ from backend.domain.records import RecordOnFile
 from backend.services import accreditation, declarations, issuance
 from backend.services.anchoring import release_lease, run_once
 from backend.services.organisations import OrganisationProfile, register
-from backend.services.ports import AppContext
-from backend.store.data_keys import DataKeys
-from backend.store.database import open_engine, scrub, upgrade
-from backend.store.encrypted_types import keys_of
+from backend.services.ports import InstallationContext, Keys
+from backend.store.database import open_engine, upgrade
+from backend.store.encryption import DataKeys, keys_of
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 from tests.helpers.fakes import Clock, FakeLedger, QuickPasswords
@@ -44,7 +43,7 @@ NAMES = {
 class Installation:
     """Everything that a story needs; the people are accredited for what their roles issue."""
 
-    ctx: AppContext
+    ctx: InstallationContext
     ledger: FakeLedger
     clock: Clock
     passwords: QuickPasswords
@@ -83,7 +82,7 @@ class Installation:
             return work.consignments.get(declaration_id)
 
     def with_confirmations(self, count: int) -> None:
-        self.ctx = replace(self.ctx, confirmations=count)
+        self.ledger.confirmations = count
 
 
 @dataclass(frozen=True)
@@ -97,20 +96,16 @@ class Blueprint:
     ids: dict[str, str]
 
 
-def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[AppContext, Engine]:
+def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[InstallationContext, Engine]:
     keys = DataKeys(folder / "record.keys")
     engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    ctx = AppContext(
+    ctx = InstallationContext(
         work=UnitOfWorkFactory(engine),
         ledger=ledger,
-        vault=KeyVault(master),
         files=FolderFiles(folder / "files", keys),
-        pdf=PypdfReader(),
-        passwords=QuickPasswords(),
-        operator=OperatorKeys(folder / "operator-keys.sealed", KeyVault(master)),
+        keys=Keys(KeyVault(master), OperatorKeys(folder / "operator-keys.sealed", KeyVault(master)), QuickPasswords()),
         now=clock,
-        scrub=lambda: scrub(engine),
     )
     return ctx, engine
 
@@ -149,7 +144,7 @@ def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]
     ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master)
     with ctx.work(reading=True) as work:
         people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
-    yield Installation(ctx, ledger, ledger.clock, ctx.passwords, people)
+    yield Installation(ctx, ledger, ledger.clock, ctx.keys.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()
 

@@ -12,9 +12,8 @@ from backend.domain import bundle
 from backend.services import erasure, selective_disclosure
 from backend.store import tables
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.data_keys import DataKeys, KeyDestroyed
 from backend.store.database import open_engine
-from backend.store.encrypted_types import EncryptedValue, keys_of
+from backend.store.encryption import DataKeys, EncryptedValue, KeyDestroyed, keys_of
 from backend.store.unit_of_work import UnitOfWorkFactory
 
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
@@ -65,7 +64,7 @@ def readable_in(copies, installation):
 
 def older_copy(installation, folder):
     """The installation's database and files as they are now, to be opened beside it."""
-    installation.ctx.scrub()
+    installation.ctx.work.scrub()
     shutil.copytree(installation.ctx.files._folder.parent, folder)
     return folder
 

@@ -1,6 +1,7 @@
 """What is too much is refused before anything is stored; what was taken in goes on, and nobody waits for a flood."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ from backend.domain.kinds import Kind
 from backend.services import files, issuance
 from backend.services.anchoring import batches
 from backend.services.audit import audit
-from backend.services.ports import AdmissionLimits
+from backend.services.ports import AdmissionLimits, ServiceSettings
 from backend.services.verification import verdict_on
 from tests.helpers.builders import PDF, certificate_fields
 
@@ -26,7 +27,7 @@ def issue(installation, number, who="chamber"):
 
 def test_full_queue_admits_again_once_ledger_answers(installation):
     """Take in no more than may wait; go on once the ledger does."""
-    installation.ctx = replace(installation.ctx, admission=AdmissionLimits(most_waiting=6))
+    installation.ctx = replace(installation.ctx, settings=ServiceSettings(admission=AdmissionLimits(most_waiting=6)))
     installation.ledger.down = True
     for number in range(3):
         issue(installation, number)
@@ -43,7 +44,7 @@ def test_full_queue_admits_again_once_ledger_answers(installation):
 
 
 def test_one_issuer_fills_at_most_half_the_queue(installation):
-    installation.ctx = replace(installation.ctx, admission=AdmissionLimits(most_waiting=8))
+    installation.ctx = replace(installation.ctx, settings=ServiceSettings(admission=AdmissionLimits(most_waiting=8)))
     installation.ledger.down = True
     for number in range(4):
         issue(installation, number)
@@ -55,7 +56,10 @@ def test_one_issuer_fills_at_most_half_the_queue(installation):
 def test_nearly_full_disk_admits_no_more(installation):
     free = [10_000]
     installation.ctx = replace(
-        installation.ctx, admission=AdmissionLimits(least_free_bytes=5_000, free_bytes=lambda: free[0])
+        installation.ctx,
+        settings=ServiceSettings(
+            admission=AdmissionLimits(least_free_bytes=5_000, disk_usage=lambda: SimpleNamespace(free=free[0]))
+        ),
     )
     issue(installation, 0)
     free[0] = 4_999

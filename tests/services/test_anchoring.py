@@ -7,13 +7,12 @@ from hashlib import sha256
 
 import pytest
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
-from backend.domain.ledger import AnchorBatch, ChangeStatuses
+from backend.domain.ledger import AnchorBatch, ChangeStatuses, DeclarationStatus, DocumentStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, issuance, statements
 from backend.services.anchoring import anchor_sealed, batches, is_under_way, poll_receipts, run_once, seal_stored

@@ -9,15 +9,14 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import text
 
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.errors import Conflict, ForeignLedger, LedgerUnavailable
-from backend.domain.ledger import AnchorBatch, CancelNonce
+from backend.domain.ledger import AnchorBatch, CancelNonce, DeclarationStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus
 from backend.services import anchoring, decisions
 from backend.services.anchoring import acquire_lease, batches, pipeline, release_lease, run_once, seal_stored
-from backend.store.encrypted_types import keys_of
+from backend.store.encryption import keys_of
 from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, state_of, transactions
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.errors import LedgerUnavailable
-from backend.domain.ledger import AnchorBatch, Segments
+from backend.domain.evidence import Segments
+from backend.domain.ledger import AnchorBatch
 from backend.services import decisions, issuance
 from backend.services.anchoring import seal_stored
 from backend.services.audit import audit

@@ -13,10 +13,10 @@ from backend.domain.verdict import Conclusion
 from backend.services import files, issuance
 from backend.services.audit import audit
 from backend.services.verification import verdict_on
-from backend.store import data_keys, tables, unit_of_work
+from backend.store import encryption, tables, unit_of_work
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.data_keys import DataKeys, KeyMissing
 from backend.store.database import open_engine
+from backend.store.encryption import DataKeys, KeyMissing
 from tests.helpers.builders import PDF
 from tests.services.encrypted_texts import (
     SECRET,
@@ -77,7 +77,7 @@ def test_keys_older_than_the_database_stop_the_start(installation, tmp_path):
     older = tmp_path / "older"
     older.write_bytes((tmp_path / "record.keys").read_bytes()[:64])
     held_certificate(installation)
-    installation.ctx.scrub()
+    installation.ctx.work.scrub()
     with closing(DataKeys(older)) as old:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
         with pytest.raises(KeyMissing, match="put its newest copy back"):
@@ -133,16 +133,16 @@ def test_crash_overwriting_keys_is_noticed_by_older_copy(installation, tmp_path,
 
     def once(handle, content, ctx):
         if content == bytes(32):
-            monkeypatch.setattr(data_keys.os, "pwrite", crash)
+            monkeypatch.setattr(encryption.os, "pwrite", crash)
         return written(handle, content, ctx)
 
     def crash(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data_keys.os, "pwrite", once)
+    monkeypatch.setattr(encryption.os, "pwrite", once)
     with pytest.raises(KeyboardInterrupt):
         erase(installation, record)
-    monkeypatch.setattr(data_keys.os, "pwrite", written)
+    monkeypatch.setattr(encryption.os, "pwrite", written)
     put_newest_keys(installation, copy)
     sealed = everything_encrypted(installation)
     with opened_again(installation, copy) as (again, erased):

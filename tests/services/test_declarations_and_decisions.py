@@ -1,16 +1,15 @@
 """Declarations are lodged once, decided by officers, and released only on papers that bear it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from backend.domain import bundle, sd_jwt
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, bundles, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable
@@ -474,7 +473,8 @@ def test_bundle_does_not_decide_its_own_finality(installation):
     honest = bundle_of(installation, record)
     assert verdict_on_bundle(installation.ctx, honest).conclusion is Conclusion.INDETERMINATE
     honest["records"][0]["anchor"]["block"] = 0
-    assert verdict_on_bundle(replace(installation.ctx, confirmations=3), honest).conclusion is not Conclusion.VALID
+    installation.ledger.confirmations = 3
+    assert verdict_on_bundle(installation.ctx, honest).conclusion is not Conclusion.VALID
 
 
 @pytest.mark.parametrize("change", [{"block": 1}, {"transaction": "ff" * 32}, {"blockTime": "2001-01-01T00:00:00Z"}])

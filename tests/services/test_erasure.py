@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from backend.adapters.files import FolderFiles
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Audience, Kind
 from backend.domain.records import StoredFile

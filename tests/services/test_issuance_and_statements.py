@@ -4,8 +4,8 @@ import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
+from backend.domain.ledger import DocumentStatus
 from backend.domain.records import Assurance, RequestState
-from backend.domain.statuses import DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import files, issuance, products, statements
 from backend.services.verification import verdict_on

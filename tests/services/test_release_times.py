@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backend.cli.trs import write_events
-from backend.domain.clearance import ClearanceEvent, Decision, Step
+from backend.domain.consignment import ClearanceEvent, Decision, Step
 from backend.domain.errors import Invalid
 from backend.services import decisions, declarations, release_times
 from clearance_sim.trs import read_log, study

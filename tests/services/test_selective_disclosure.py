@@ -7,8 +7,8 @@ import pytest
 from backend.domain import bundle
 from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import Audience, Kind
-from backend.domain.presentations import every_field, fields_for
 from backend.domain.sd_jwt import unb64
+from backend.domain.selective_disclosure import every_field, fields_for
 from backend.domain.verdict import Conclusion
 from backend.services import selective_disclosure
 from backend.services.verification import verdict_on_bundle

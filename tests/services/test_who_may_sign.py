@@ -2,11 +2,10 @@
 
 import pytest
 
-from backend.domain import documents
 from backend.domain.errors import Invalid, NotAllowed
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind, Signing
 from backend.domain.parties import Role
-from backend.domain.records import Assurance
+from backend.domain.records import Assurance, document_of
 from backend.services import issuance, statements
 from backend.services.records import DraftInputs, draft
 from tests.helpers.builders import FIELDS
@@ -18,7 +17,7 @@ IDS = [f"{kind.slug}-{role.value}" for kind, role in EVERY_PAIR]
 
 def is_made(installation, kind, signer, assurance):
     """Whether a record of this kind can be drafted by this signer at all."""
-    document = documents.read(kind, FIELDS[kind]())
+    document = document_of(kind, FIELDS[kind]())
     with installation.ctx.work() as work:
         organisation = work.organisations.get(signer.organisation.id)
         try:

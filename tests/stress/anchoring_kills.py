@@ -24,24 +24,23 @@ import structlog
 from cryptography.fernet import Fernet
 
 from backend.adapters.chains.embedded import EmbeddedChain
-from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import KeyVault
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
-from backend.domain.clearance import Decision
+from backend.domain.consignment import Decision
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus, DocumentStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.services import accreditation, anchoring, decisions, declarations, issuance
 from backend.services.anchoring import run_once
 from backend.services.audit import audit
 from backend.services.organisations import OrganisationProfile, register
-from backend.services.ports import AppContext, Ledger
-from backend.store.data_keys import DataKeys
+from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.store.database import open_engine, upgrade
+from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, goods_item, lodgement_fields
 from tests.helpers.fakes import QuickPasswords
@@ -61,21 +60,21 @@ POINTS = (
     "status-signed",
     "status-kept",
     "status-sent",
-    "act-signed",
-    "act-kept",
-    "act-sent",
-    "opening-signed",
-    "opening-kept",
-    "opening-sent",
-    "draw-signed",
-    "draw-kept",
-    "draw-sent",
+    "change-signed",
+    "change-kept",
+    "change-sent",
+    "activation-signed",
+    "activation-kept",
+    "activation-sent",
+    "drawdown-signed",
+    "drawdown-kept",
+    "drawdown-sent",
     "before-undo-commit",
-    "back-signed",
-    "back-kept",
-    "back-sent",
+    "refund-signed",
+    "refund-kept",
+    "refund-sent",
 )
-DRAWING = POINTS[POINTS.index("opening-signed") :]
+DRAWING = POINTS[POINTS.index("activation-signed") :]
 SECONDS_TO_RECOVER = 30
 
 
@@ -98,7 +97,7 @@ class Ground:
         return self.folder / "elsewhere"
 
     @contextmanager
-    def opened(self) -> Iterator[AppContext]:
+    def opened(self) -> Iterator[InstallationContext]:
         accounts = accounts_from_keys(self.keys)
         keys = DataKeys(self.folder / "record.keys")
         engine = open_engine(f"sqlite:///{self.folder / 'db.sqlite'}", keys)
@@ -109,14 +108,15 @@ class Ground:
                 deployment = deploy(chain, accounts)
                 deployment.write(self.folder / "deployment.json")
                 upgrade(engine)
-            yield AppContext(
+            yield InstallationContext(
                 work=UnitOfWorkFactory(engine),
                 ledger=EvmLedger(chain, deployment, accounts),
-                vault=KeyVault(self.master),
                 files=FolderFiles(self.folder / "files", keys),
-                pdf=PypdfReader(),
-                passwords=QuickPasswords(),
-                operator=OperatorKeys(self.folder / "operator-keys.sealed", KeyVault(self.master)),
+                keys=Keys(
+                    KeyVault(self.master),
+                    OperatorKeys(self.folder / "operator-keys.sealed", KeyVault(self.master)),
+                    QuickPasswords(),
+                ),
                 now=lambda: datetime.now(UTC),
             )
         engine.dispose()
@@ -163,7 +163,7 @@ def _in_child(work) -> int:  # type: ignore[no-untyped-def]
     return os.waitstatus_to_exitcode(status)
 
 
-def _settle(ctx: AppContext, seconds: float = SECONDS_TO_RECOVER) -> float:
+def _settle(ctx: InstallationContext, seconds: float = SECONDS_TO_RECOVER) -> float:
     """Anchor until nothing is under way; how long that took."""
     started = time.monotonic()
     while run_once(ctx):
@@ -206,7 +206,7 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
             run_once(ctx)
 
 
-def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str) -> None:
+def _release_until_killed(ground: Ground, ctx: InstallationContext, point: str, name: str) -> None:
     """Lodge and release on one certificate; where the point asks for it, another server is quicker on the ledger."""
     chamber, merchant, officer = (_person(ctx, f"{who}@x.org") for who in ("chamber", "merchant", "officer"))
     for turn in range(3):
@@ -230,7 +230,7 @@ def _release_until_killed(ground: Ground, ctx: AppContext, point: str, name: str
             run_once(ctx)
 
 
-def _until_final(ctx: AppContext, record_id: str) -> None:
+def _until_final(ctx: InstallationContext, record_id: str) -> None:
     for _ in range(500):
         run_once(ctx)
         with ctx.work(reading=True) as work:
@@ -240,18 +240,18 @@ def _until_final(ctx: AppContext, record_id: str) -> None:
     raise AssertionError("not final in 500 rounds")
 
 
-def _is_being_drawn(ctx: AppContext, declaration_id: str) -> bool:
+def _is_being_drawn(ctx: InstallationContext, declaration_id: str) -> bool:
     with ctx.work(reading=True) as work:
         return work.drawdowns.is_pending_for(declaration_id)
 
 
-def _revoke_elsewhere(ground: Ground, ctx: AppContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
+def _revoke_elsewhere(ground: Ground, ctx: InstallationContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]
     """The issuer revokes; what we queued for it comes to the ledger before our draw does."""
     issuance.revoke(ctx, chamber, certificate_id, "stress")
     _write(ground, ctx, certificate_id, DocumentStatus.REVOKED, "anchorer")
 
 
-def _write(ground: Ground, ctx: AppContext, record_id: str, status: int, signer: str) -> None:
+def _write(ground: Ground, ctx: InstallationContext, record_id: str, status: int, signer: str) -> None:
     """Change a status on the ledger past the database, as another server would."""
     with ctx.work(reading=True) as work:
         record = work.records.get(record_id)
@@ -282,14 +282,14 @@ class _Swallowing:
             self._real.send(raw)
 
 
-def _free_turn(ctx: AppContext) -> None:
+def _free_turn(ctx: InstallationContext) -> None:
     """As the server does on the embedded chain, whose file lock says that nobody else is at work."""
     with ctx.work() as work:
         work.leases.delete("anchoring")
         work.commit()
 
 
-def _person(ctx: AppContext, email: str):  # type: ignore[no-untyped-def]
+def _person(ctx: InstallationContext, email: str):  # type: ignore[no-untyped-def]
     with ctx.work(reading=True) as work:
         return work.persons.find_by_email(email)
 
@@ -371,7 +371,7 @@ def _transactions(work):  # type: ignore[no-untyped-def]
     return work._session.scalars(select(OutboundTransaction)).all()
 
 
-def _is_whole(ctx: AppContext, record) -> bool:  # type: ignore[no-untyped-def]
+def _is_whole(ctx: InstallationContext, record) -> bool:  # type: ignore[no-untyped-def]
     """Final, included under its root, and with its status on the ledger."""
     if record.proof_state is not ProofState.FINAL or record.proof is None:
         return False

@@ -21,7 +21,7 @@ from typing import cast
 
 from cryptography.fernet import Fernet
 
-from backend.adapters.files import FolderFiles, PypdfReader
+from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import KeyVault
 from backend.domain.errors import StorageUnavailable
@@ -29,9 +29,9 @@ from backend.domain.kinds import Kind
 from backend.domain.parties import Role
 from backend.services import files, issuance
 from backend.services.organisations import OrganisationProfile, register
-from backend.services.ports import AppContext, Ledger
-from backend.store.data_keys import DataKeys, NotEncrypted
+from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.store.database import open_engine, upgrade
+from backend.store.encryption import DataKeys, NotEncrypted
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import PDF, certificate_fields
 from tests.helpers.fakes import QuickPasswords
@@ -53,17 +53,14 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def current_context(folder: Path) -> AppContext:
+def current_context(folder: Path) -> InstallationContext:
     """An installation without its ledger: records are only stored."""
     vault, keys = KeyVault((folder / "master").read_bytes()), DataKeys(folder / "record.keys")
-    return AppContext(
+    return InstallationContext(
         work=UnitOfWorkFactory(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
         ledger=cast(Ledger, None),
-        vault=vault,
-        operator=OperatorKeys(folder / "operator-keys.sealed", vault),
+        keys=Keys(vault, OperatorKeys(folder / "operator-keys.sealed", vault), QuickPasswords()),
         files=FolderFiles(folder / "files", keys),
-        pdf=PypdfReader(),
-        passwords=QuickPasswords(),
         now=lambda: datetime.now(UTC),
     )
 

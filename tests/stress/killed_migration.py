@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from backend.store.data_keys import DataKeys
 from backend.store.database import open_engine, upgrade
+from backend.store.encryption import DataKeys
 
 FIRST = "0001"
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
 from backend.domain.kinds import Kind
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.trust import Trust
 from tests.helpers.builders import (
     NOON,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from backend.domain.merkle import InclusionProof
+from backend.domain.evidence import InclusionProof
 
 LOST_IN_THE_PROGRAM = {
     "signatures": (

@@ -8,9 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from backend.domain import bundle, bundle_verification, sd_jwt, snapshot
-from backend.domain.batch import Batch, Entry, quantity_steps, seal
 from backend.domain.bundle import Bundle
-from backend.domain.evidence import Evidence
+from backend.domain.evidence import Batch, Entry, Evidence, quantity_steps, seal
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.records import ProofState

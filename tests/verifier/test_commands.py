@@ -330,8 +330,8 @@ def test_bundles_outlive_restart_new_key_and_contracts(tmp_path):
     with running(settings) as system:
         client = create_app(system).test_client()
         assert still_valid(system, content, earlier) == ("VALID", "VALID", "VALID")
-        assert isinstance(system.ctx.operator, OperatorKeys)
-        system.ctx.operator.renew()
+        assert isinstance(system.ctx.keys.operator, OperatorKeys)
+        system.ctx.keys.operator.renew()
         later = read_trust(client.get("/trust.json").get_json())
         assert [len(entry.keys) for entry in later.trusted] == [2]
         assert still_valid(system, content, later) == ("VALID", "VALID", "VALID")
@@ -345,7 +345,7 @@ def test_bundles_outlive_restart_new_key_and_contracts(tmp_path):
         old = Deployment.read(system.folder.deployment)
         assert old is not None
         old.write(system.folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
-        deploy(system.chain, ledger_accounts(system.folder, system.ctx.vault)).write(system.folder.deployment)
+        deploy(system.chain, ledger_accounts(system.folder, system.ctx.keys.vault)).write(system.folder.deployment)
 
     with running(settings) as system:
         client = create_app(system).test_client()

@@ -8,8 +8,7 @@ import pytest
 
 from backend.domain import bundle_verification, sd_jwt
 from backend.domain.verdict import Verdict
-from backend.messages.verdict import reason_text, short_of_form
-from backend.web.presentation.verdict_json import verdict_json
+from backend.messages.verdict import reason_text, short_of_form, verdict_json
 from tests.verifier.malformed_documents import odd_bundles
 from tests.verifier.verifiers import (
     PROGRAM_AS_IT_IS,

@@ -73,7 +73,7 @@ def serving(system, rule: Rule = lambda method, params, result: result) -> Itera
         def _result(self, asked: Any) -> Any:
             if asked["method"] == "provenport_trust":
                 return trust_of(system.ctx, "the node").as_json()
-            return system.ctx.node.answer(asked["method"], asked["params"])
+            return system.node.answer(asked["method"], asked["params"])
 
         def _answer(self, raw: Raw) -> None:
             self.send_response(raw.status)

@@ -13,7 +13,7 @@ from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.verdict import Conclusion
 from backend.services.verification import verdict_on_bundle
-from backend.web.api.interface import StrictJson
+from backend.web.context import StrictJson
 from tests.helpers.builders import (
     SOMEBODY_ELSE,
     Api,

@@ -14,7 +14,7 @@ from backend.adapters.keys.vault import opened_vault
 from backend.adapters.ledger.accounts import ContractCall, Fees, sign_call
 from backend.domain.sd_jwt import unb64
 from backend.runtime.app import ledger_accounts
-from backend.store.data_keys import DataKeys, NotEncrypted
+from backend.store.encryption import DataKeys, NotEncrypted
 from tests.helpers.builders import Api, order_fields, receipt_fields
 
 SHORTEST = 5
@@ -95,11 +95,11 @@ def on_chain(system, first: int = 0) -> bytes:
     last = system.chain.head().number
     blobs = []
     for number in range(first, last + 1):
-        block = system.ctx.node.answer("eth_getBlockByNumber", [hex(number), True])
+        block = system.node.answer("eth_getBlockByNumber", [hex(number), True])
         blobs += [bytes.fromhex(transaction["input"][2:]) for transaction in block["transactions"]]
     for start in range(first, last + 1, 500):
         span = {"fromBlock": hex(start), "toBlock": hex(min(last, start + 499))}
-        for log in system.ctx.node.answer("eth_getLogs", [span]):
+        for log in system.node.answer("eth_getLogs", [span]):
             blobs += [bytes.fromhex(part[2:]) for part in [log["data"], *log["topics"]]]
     return b"|".join(blobs)
 

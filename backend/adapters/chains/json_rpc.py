@@ -29,7 +29,7 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
-from backend.domain.message import Message, message_of
+from backend.domain.errors import Message, message_of
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 DEFAULT_TIP = 10**9

@@ -13,10 +13,8 @@ from eth_utils.crypto import keccak
 from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
-from backend.domain.errors import LedgerRefused, LedgerUnavailable, TraceabilityError
-from backend.domain.ledger import SignedTransaction
-from backend.domain.message import message_of
-from backend.domain.statuses import Agent
+from backend.domain.errors import LedgerRefused, LedgerUnavailable, TraceabilityError, message_of
+from backend.domain.ledger import Agent, SignedTransaction
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
@@ -57,7 +55,7 @@ _ADMINISTRATION = (
 
 @dataclass(frozen=True)
 class Safeguards:
-    """How long the authority's acts are announced before they can be done, and who may cancel them meanwhile.
+    """How long the authority's changes are announced before they can be done, and who may cancel them meanwhile.
 
     A delay is of the account that acts (AccessManager's execution delay), so it counts from the first block. The delay
     of new members and of changes to a contract's own rights (``membership_seconds``) is taken up by the manager five

@@ -12,7 +12,7 @@ from typing import Any
 
 import pycountry
 
-from backend.domain.codes import ORIGIN_CRITERIA
+from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop.reading import Unusable
 from backend.domain.units import UNITS
 

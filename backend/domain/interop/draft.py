@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.domain import documents
 from backend.domain.errors import Invalid
 from backend.domain.interop import conversions
 from backend.domain.interop.conversions import Converted
@@ -12,10 +11,11 @@ from backend.domain.interop.reading import (
     Note,
     Reading,
     Severity,
+    Source,
     Unusable,
 )
-from backend.domain.interop.source import Source
 from backend.domain.kinds import KINDS, Kind
+from backend.domain.records import document_of
 
 DEFAULTS: dict[Kind, dict[str, str]] = {
     kind: {
@@ -56,7 +56,7 @@ def faults(kind: Kind, fields: dict[str, Any]) -> list[tuple[str, str]]:
     """(where, what) for each fault; a declaration's merchant and records are seen to when it is lodged."""
     known = {**fields, "merchant": {"name": "-"}, "records": []} if kind is Kind.DECLARATION else fields
     try:
-        documents.read(kind, known)
+        document_of(kind, known)
         found = []
     except Invalid as error:
         found = error.problems

@@ -7,14 +7,16 @@ from typing import Any
 
 from backend.domain import strict_json
 from backend.domain.interop import inspections, secured, traceability, tradetrust
+from backend.domain.interop.consignments import Table, read_consignments
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
     Note,
     Reading,
     Severity,
+    Source,
     UnknownFormat,
 )
-from backend.domain.interop.source import Source
+from backend.domain.interop.secured import is_compact
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.schemas import published
 from backend.domain.selective_disclosure import SdJwt
@@ -195,3 +197,37 @@ def _own_credential(kind: Kind, document: dict[str, Any], given: Mapping[str, st
         around = ("@context", "type", "credentialSchema", "issuer")
         _take_own(draft, {name: value for name, value in document.items() if name not in around}, "")
     return draft.finish(OWN_CREDENTIAL, given)
+
+
+LARGEST = 20_000_000
+"""Bytes in one file."""
+
+_NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
+
+
+def is_json(content: bytes) -> bool:
+    """Whether a file means to be JSON."""
+    return content.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
+
+
+def is_document(content: bytes) -> bool:
+    """Whether a file means to be a document, not a table."""
+    return is_json(content) or is_compact(content.removeprefix(BOM))
+
+
+def read_file(content: bytes, given: Mapping[str, str]) -> Reading | Table:
+    """Read a document or a table; raises UnknownFormat, HostileJson, MalformedRecord.
+
+    ``given`` are fields that complete a document, by their dotted paths.
+    """
+    start = content.removeprefix(BOM).lstrip()[:4]
+    if len(content) > LARGEST:
+        raise UnknownFormat("too-large", most=LARGEST)
+    if not start:
+        raise UnknownFormat("empty")
+    for beginning, what in _NOT_TEXT.items():
+        if start.startswith(beginning):
+            raise UnknownFormat(what)
+    if is_json(content):
+        return read_document(content, given)
+    return read_compact(content, given) if is_document(content) else read_consignments(content)

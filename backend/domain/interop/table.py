@@ -8,8 +8,8 @@ import io
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from backend.domain.errors import Message
 from backend.domain.interop.reading import UnknownFormat
-from backend.domain.message import Message
 
 MOST_ROWS = 4_000
 """A table goes in as one unit of work, and nobody else writes meanwhile: at 3 ms a declaration, about 12 seconds."""

@@ -133,6 +133,16 @@ class RecordKind:
         """The type that its credentials have."""
         return self.model.__name__
 
+    def schema_id(self, public_url: str | None, version: int | None = None) -> str:
+        """The name of a version of its schema (the newest, unless told): its address where the server has one.
+
+        Without ``public_url`` it is a name that means the same anywhere.
+        """
+        named = version or self.schema_version
+        if public_url is None:
+            return f"urn:provenport:schema:{self.kind.slug}:v{named}"
+        return f"{public_url.rstrip('/')}/schemas/{self.kind.slug}/v{named}.json"
+
     @property
     def has_label(self) -> bool:
         """Whether anybody who scans a label may read of it: only what an issuer certified has a public page."""

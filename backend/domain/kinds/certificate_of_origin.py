@@ -4,19 +4,23 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationInfo, model_validator
 
-from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
-from backend.domain.faults import fault
 from backend.domain.fields import (
     Amount,
     Attachment,
+    CountryCode,
+    CurrencyCode,
     Day,
     Document,
+    HsCode,
     LongText,
     Party,
     Percent,
     Quantity,
     Reference,
     Text,
+    UnitCode,
+    fault,
+    is_read_as_signed,
 )
 from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certification, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role

@@ -4,9 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from backend.domain.codes import CountryCode, CurrencyCode, HsCode, UnitCode, is_read_as_signed
-from backend.domain.faults import fault
-from backend.domain.fields import Amount, Day, Document, Moment, Party, Quantity, Reference, Text
+from backend.domain.fields import (
+    Amount,
+    CountryCode,
+    CurrencyCode,
+    Day,
+    Document,
+    HsCode,
+    Moment,
+    Party,
+    Quantity,
+    Reference,
+    Text,
+    UnitCode,
+    fault,
+    is_read_as_signed,
+)
 from backend.domain.kinds.base import Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 

@@ -4,16 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationInfo, model_validator
 
-from backend.domain.codes import HsCode, is_read_as_signed
-from backend.domain.faults import fault
 from backend.domain.fields import (
     Attachment,
     Day,
     Document,
+    HsCode,
     LongText,
     Party,
     Reference,
     Text,
+    fault,
+    is_read_as_signed,
 )
 from backend.domain.kinds.base import A_MERCHANT, Audience, Certification, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role

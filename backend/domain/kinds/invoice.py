@@ -4,8 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from backend.domain.codes import CountryCode, CurrencyCode
-from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, TradeLine
+from backend.domain.fields import (
+    Amount,
+    Attachment,
+    CountryCode,
+    CurrencyCode,
+    Day,
+    Document,
+    Party,
+    Reference,
+    TradeLine,
+)
 from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 

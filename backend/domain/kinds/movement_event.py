@@ -4,16 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backend.domain.codes import CountryCode
-from backend.domain.faults import fault
 from backend.domain.fields import (
     Attachment,
+    CountryCode,
     Document,
     Moment,
     Packages,
     Party,
     Reference,
     Text,
+    fault,
 )
 from backend.domain.kinds.base import A_MOMENT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role

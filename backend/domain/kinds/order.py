@@ -2,8 +2,18 @@
 
 from pydantic import Field
 
-from backend.domain.codes import CountryCode, CurrencyCode
-from backend.domain.fields import Amount, Attachment, Day, Document, Party, Reference, Text, TradeLine
+from backend.domain.fields import (
+    Amount,
+    Attachment,
+    CountryCode,
+    CurrencyCode,
+    Day,
+    Document,
+    Party,
+    Reference,
+    Text,
+    TradeLine,
+)
 from backend.domain.kinds.base import A_BUYER, A_LINE, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 

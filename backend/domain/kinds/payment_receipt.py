@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from backend.domain.codes import CurrencyCode
-from backend.domain.fields import Amount, Attachment, Document, Moment, Party, Reference, Text
+from backend.domain.fields import Amount, Attachment, CurrencyCode, Document, Moment, Party, Reference, Text
 from backend.domain.kinds.base import A_MERCHANT, A_MOMENT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 

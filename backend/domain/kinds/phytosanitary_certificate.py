@@ -4,9 +4,21 @@ from datetime import date
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from backend.domain.codes import CountryCode, HsCode, UnitCode
-from backend.domain.faults import fault
-from backend.domain.fields import Attachment, Day, Document, LongText, Packages, Party, Quantity, Reference, Text
+from backend.domain.fields import (
+    Attachment,
+    CountryCode,
+    Day,
+    Document,
+    HsCode,
+    LongText,
+    Packages,
+    Party,
+    Quantity,
+    Reference,
+    Text,
+    UnitCode,
+    fault,
+)
 from backend.domain.kinds.base import (
     A_BUYER,
     A_MERCHANT,

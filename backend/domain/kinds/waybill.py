@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.domain.codes import CountryCode
-from backend.domain.fields import Attachment, Day, Document, Packages, Party, Quantity, Reference, Text
+from backend.domain.fields import Attachment, CountryCode, Day, Document, Packages, Party, Quantity, Reference, Text
 from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Kind, RecordKind, Segment, Signing
 from backend.domain.parties import Role
 

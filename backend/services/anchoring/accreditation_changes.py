@@ -1,4 +1,4 @@
-"""The authority's acts on issuers' keys: done at once, or announced first where the ledger asks for it.
+"""The authority's changes on issuers' keys: done at once, or announced first where the ledger asks for it.
 
 What is announced can be done only after a delay, and the guardian may cancel it until then. The delay is the ledger's
 own; nothing here could shorten it.
@@ -12,7 +12,7 @@ from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey
 from backend.domain.outbox import AccreditationChange, OutboundTransaction, TransactionState
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 
 log = structlog.get_logger()
 
@@ -25,8 +25,8 @@ CANCELLED = "cancelled by the guardian"
 Delayed = Accredit | SuspendAccreditation | RotateKey
 
 
-def send_accreditation_changes(ctx: AppContext) -> None:
-    """Sign, keep and send the authority's acts, in the order in which they were asked."""
+def send_accreditation_changes(ctx: AnchoringContext) -> None:
+    """Sign, keep and send the authority's changes, in the order in which they were asked."""
     with ctx.work(reading=True) as work:
         waiting = [change.id for change in work.accreditation_changes.pending()]
     each = IndependentSteps()
@@ -35,7 +35,7 @@ def send_accreditation_changes(ctx: AppContext) -> None:
     each.finish()
 
 
-def _advance(ctx: AppContext, change_id: str) -> None:
+def _advance(ctx: AnchoringContext, change_id: str) -> None:
     change = _waiting(ctx, change_id)
     if change is None:
         return
@@ -50,12 +50,12 @@ def _advance(ctx: AppContext, change_id: str) -> None:
         _follow_up(ctx, change, on_ledger)
 
 
-def _waiting(ctx: AppContext, change_id: str) -> AccreditationChange | None:
+def _waiting(ctx: AnchoringContext, change_id: str) -> AccreditationChange | None:
     with ctx.work(reading=True) as work:
         return next((change for change in work.accreditation_changes.pending() if change.id == change_id), None)
 
 
-def _follow_up(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) -> None:
+def _follow_up(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     """Do what was announced once its time has come; end it where the announcement is gone."""
     due = ctx.ledger.announced(on_ledger)
     if due is None:
@@ -65,12 +65,12 @@ def _follow_up(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed)
         with ctx.work() as work:
             work.accreditation_changes.get(change.id).due_at = due
             work.commit()
-        log.info("an act of the authority is announced", change=change.id, due=due.isoformat())
+        log.info("a change by the authority is announced", change=change.id, due=due.isoformat())
     if ctx.now() >= due + CLOCKS_MAY_DIFFER:
         _do(ctx, change, on_ledger)
 
 
-def _why_gone(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) -> str | None:
+def _why_gone(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> str | None:
     """Why nothing is announced any more; None where it only expired, so that it is announced anew."""
     if isinstance(on_ledger, Accredit) and ctx.ledger.accreditation(on_ledger.key) == on_ledger.accreditation:
         return HAS_IT
@@ -79,9 +79,9 @@ def _why_gone(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) 
     return CANCELLED
 
 
-def _end(ctx: AppContext, change: AccreditationChange, why: str | None) -> None:
+def _end(ctx: AnchoringContext, change: AccreditationChange, why: str | None) -> None:
     log.warning(
-        "an act of the authority ended", change=change.id, why=why or "its announcement expired; announced anew"
+        "a change by the authority ended", change=change.id, why=why or "its announcement expired; announced anew"
     )
     with ctx.work() as work:
         kept = work.accreditation_changes.get(change.id)
@@ -91,7 +91,7 @@ def _end(ctx: AppContext, change: AccreditationChange, why: str | None) -> None:
         work.commit()
 
 
-def _cancel(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) -> None:
+def _cancel(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     """What was never announced ends at once; what was is cancelled on the ledger by the guardian."""
     if change.announcement is None:
         _end(ctx, change, CANCELLED)
@@ -106,20 +106,20 @@ def _cancel(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) ->
         _keep_and_send(ctx, change, transaction, "cancellation", "cancel")
 
 
-def _announce(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) -> None:
+def _announce(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     transaction = signed(ctx, Announce(on_ledger), "authority")
     ctx.reached("announcement-signed")
     _keep_and_send(ctx, change, transaction, "announcement", "announcement")
 
 
-def _do(ctx: AppContext, change: AccreditationChange, on_ledger: Delayed) -> None:
+def _do(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     transaction = signed(ctx, on_ledger, "authority")
-    ctx.reached("act-signed")
-    _keep_and_send(ctx, change, transaction, "transaction", "act")
+    ctx.reached("change-signed")
+    _keep_and_send(ctx, change, transaction, "transaction", "change")
 
 
 def _keep_and_send(
-    ctx: AppContext, change: AccreditationChange, transaction: OutboundTransaction, carried: str, point: str
+    ctx: AnchoringContext, change: AccreditationChange, transaction: OutboundTransaction, carried: str, point: str
 ) -> None:
     with ctx.work() as work:
         kept = next((one for one in work.accreditation_changes.pending() if one.id == change.id), None)

@@ -6,14 +6,13 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.batch import Batch, seal
 from backend.domain.errors import LedgerRefused
+from backend.domain.evidence import Batch, Tree, seal
 from backend.domain.kinds import KINDS
 from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
-from backend.domain.merkle import Tree
 from backend.domain.records import ProofState, SealedBatch, WaitingRecord
 from backend.services.anchoring.transactions import IndependentSteps, keep, on_anchored, send, signed
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 
 log = structlog.get_logger()
 
@@ -22,7 +21,7 @@ LARGEST_ROUND = 10_000
 """Records sealed at once."""
 
 
-def seal_stored(ctx: AppContext) -> SealedBatch | None:
+def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
     """Close a batch over the stored records, and give each its place and proof. What is unsound is set aside.
 
     The tree is made before the database is locked for writing: what was signed does not change while it waits.
@@ -54,7 +53,7 @@ def seal_stored(ctx: AppContext) -> SealedBatch | None:
     return sealed
 
 
-def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
+def _waiting(ctx: AnchoringContext) -> Sequence[WaitingRecord]:
     """What waits for a batch. Records whose rows cannot be read are set aside, or all others would wait for them."""
     with ctx.work(reading=True) as work:
         try:
@@ -69,7 +68,7 @@ def _waiting(ctx: AppContext) -> Sequence[WaitingRecord]:
         return work.batches.waiting(LARGEST_ROUND)
 
 
-def _closed(ctx: AppContext, batch: Batch) -> SealedBatch:
+def _closed(ctx: AnchoringContext, batch: Batch) -> SealedBatch:
     segments = batch.segments
     return SealedBatch(
         id=str(uuid4()),
@@ -92,7 +91,7 @@ def _fault_in(record: WaitingRecord) -> str | None:
     return None if found == record.digest else "what is stored is not what was signed"
 
 
-def anchor_sealed(ctx: AppContext) -> None:
+def anchor_sealed(ctx: AnchoringContext) -> None:
     """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
     with ctx.work(reading=True) as work:
         sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
@@ -102,7 +101,7 @@ def anchor_sealed(ctx: AppContext) -> None:
     each.finish()
 
 
-def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
+def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
     found = ctx.ledger.batch(batch.root)
     if found is not None:
         _recognise(ctx, batch, found)
@@ -128,7 +127,7 @@ def _anchor(ctx: AppContext, batch: SealedBatch) -> None:
     ctx.reached("anchor-sent")
 
 
-def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
+def _why_not(ctx: AnchoringContext, batch: SealedBatch) -> str | None:
     """Why a batch must not be signed now: its records no longer give its root, or the ledger refused it before."""
     with ctx.work(reading=True) as work:
         leaves = work.batches.leaves(batch)
@@ -148,7 +147,7 @@ def _why_not(ctx: AppContext, batch: SealedBatch) -> str | None:
     return None
 
 
-def _note_trouble(ctx: AppContext, batch: SealedBatch, trouble: str) -> None:
+def _note_trouble(ctx: AnchoringContext, batch: SealedBatch, trouble: str) -> None:
     if batch.trouble == trouble:
         return
     log.error("a batch is not anchored", root=batch.root.hex(), why=trouble)
@@ -161,13 +160,13 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
     batch.chain_id, batch.ledger_address, batch.instance_id = head.chain_id, head.ledger_address, head.instance_id
 
 
-def _recognise(ctx: AppContext, batch: SealedBatch, found: AnchoredBatch) -> None:
+def _recognise(ctx: AnchoringContext, batch: SealedBatch, found: AnchoredBatch) -> None:
     """Note a batch that the ledger has although no open transaction of ours says so: the database is an older copy."""
     if found.segments != batch.segments:
         _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return
     anchoring, head = ctx.ledger.anchoring_of(batch.root, found), ctx.ledger.head()
-    if anchoring is None or head.number - anchoring.block_number < ctx.confirmations:
+    if anchoring is None or head.number - anchoring.block_number < ctx.ledger.confirmations:
         return  # asked again at the next round, until it is deep enough
     log.warning("a batch was found on the ledger", root=batch.root.hex(), block=anchoring.block_number)
     with ctx.work() as work:

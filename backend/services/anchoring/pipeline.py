@@ -12,7 +12,7 @@ from backend.services.anchoring.drawdowns import send_activations, send_drawdown
 from backend.services.anchoring.reorgs import has_reorganised, revert_orphaned
 from backend.services.anchoring.status_changes import send_status_changes
 from backend.services.anchoring.transactions import IndependentSteps, poll_receipts
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ LEASE_DURATION = timedelta(seconds=15)
 """How long one worker keeps the others out after its last sign of life."""
 
 
-def acquire_lease(ctx: AppContext) -> bool:
+def acquire_lease(ctx: AnchoringContext) -> bool:
     """Take or keep the turn to write to the ledger; false while another worker has it.
 
     Nothing breaks where two believe to have it: a number is used by one open transaction only, a batch leaves
@@ -42,7 +42,7 @@ def acquire_lease(ctx: AppContext) -> bool:
     return True
 
 
-def release_lease(ctx: AppContext) -> None:
+def release_lease(ctx: AnchoringContext) -> None:
     """Let another worker go on at once."""
     with ctx.work() as work:
         work.leases.delete("anchoring", ctx.holder)
@@ -62,7 +62,7 @@ STEPS = (
 """What a round does, in this order: certificates are drawn before their releases are sent."""
 
 
-def run_once(ctx: AppContext) -> bool:
+def run_once(ctx: AnchoringContext) -> bool:
     """Take every step that can be taken now; tells whether anything is still under way.
 
     One thing that goes wrong does not keep the others waiting; the first such fault is raised at the end. Does nothing
@@ -81,7 +81,7 @@ def run_once(ctx: AppContext) -> bool:
     return is_under_way(ctx)
 
 
-def is_under_way(ctx: AppContext) -> bool:
+def is_under_way(ctx: AnchoringContext) -> bool:
     """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
     with ctx.work(reading=True) as work:
         return bool(
@@ -96,7 +96,7 @@ def is_under_way(ctx: AppContext) -> bool:
         )
 
 
-def _has_work(ctx: AppContext) -> bool:
+def _has_work(ctx: AnchoringContext) -> bool:
     with ctx.work(reading=True) as work:
         try:
             stuck = any(batch.trouble for batch in work.batches.pending())

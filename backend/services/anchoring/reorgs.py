@@ -7,25 +7,25 @@ import structlog
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.accreditation_changes import HAS_IT
 from backend.services.anchoring.transactions import requeue, revert_to_sealed, revert_to_sent
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 
 log = structlog.get_logger()
 
 
-def has_reorganised(ctx: AppContext) -> bool:
+def has_reorganised(ctx: AnchoringContext) -> bool:
     """Whether the newest final transaction is no longer where it was: the chain went back deeper than agreed."""
     with ctx.work(reading=True) as work:
         newest = work.outbox.final(1)
     return bool(newest) and is_orphaned(ctx, newest[0])
 
 
-def is_orphaned(ctx: AppContext, transaction: OutboundTransaction) -> bool:
+def is_orphaned(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
     """Whether a final transaction's block is no longer part of the chain."""
     receipt = ctx.ledger.receipt(transaction.transaction_hash)
     return receipt is None or receipt.block_hash != transaction.block_hash
 
 
-def revert_orphaned(ctx: AppContext) -> None:
+def revert_orphaned(ctx: AnchoringContext) -> None:
     """Take up again what was final and whose block is gone, from the newest down to the first that still stands."""
     gone = list(_all_orphaned(ctx))
     if not gone:
@@ -38,7 +38,7 @@ def revert_orphaned(ctx: AppContext) -> None:
         work.commit()
 
 
-def _all_orphaned(ctx: AppContext) -> Iterable[OutboundTransaction]:
+def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:
     offset, chunk = 0, 50
     while True:
         with ctx.work(reading=True) as work:
@@ -52,8 +52,8 @@ def _all_orphaned(ctx: AppContext) -> Iterable[OutboundTransaction]:
         offset += chunk
 
 
-def reanchor_all(ctx: AppContext) -> int:
-    """Take everything to a new ledger, since the old one is lost: every batch, act and status is written again.
+def reanchor_all(ctx: AnchoringContext) -> int:
+    """Take everything to a new ledger, since the old one is lost: every batch, call and status is written again.
 
     How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
     """

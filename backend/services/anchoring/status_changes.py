@@ -8,17 +8,14 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.clearance import Step
-from backend.domain.consignment import Event
+from backend.domain.consignment import Event, Step
 from backend.domain.errors import LedgerRefused, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses
-from backend.domain.outbox import ALREADY_THERE, StatusChange
-from backend.domain.records import ProofState, RecordOnFile
-from backend.domain.statuses import DeclarationStatus
-from backend.services.anchoring.transactions import keep, send, signed
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus
+from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
+from backend.services.anchoring.transactions import accepted, keep, send, signed
 from backend.services.drawdowns import refund
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 from backend.services.records import change_status
 from backend.store.unit_of_work import UnitOfWork
 
@@ -31,7 +28,7 @@ _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
 """How the ledger's refusals begin that no waiting will change."""
 
 
-def send_status_changes(ctx: AppContext) -> None:
+def send_status_changes(ctx: AnchoringContext) -> None:
     """Sign, keep and send changes of status, one transaction for each batch and signer.
 
     One is open at a time: the chain keeps no order between accounts, and a withdrawal must not overtake a decision.
@@ -44,7 +41,7 @@ def send_status_changes(ctx: AppContext) -> None:
             chosen = _next_statuses(work)
         if not chosen:
             return
-        willing = _accepted(ctx, chosen)
+        willing = accepted(ctx, chosen, _call)
         if willing and not _send_statuses(ctx, willing):
             return
         if not willing and not _settle_refused(ctx, chosen):
@@ -75,7 +72,7 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
 
 
 def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
-    """A release that is on the ledger cannot be undone, so its draws must be final there first."""
+    """A release that is on the ledger cannot be undone, so its drawdowns must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
     return is_release and work.drawdowns.is_pending_for(record.id)
 
@@ -89,19 +86,7 @@ def _call(chosen: Chosen) -> ChangeStatuses:
     return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
 
 
-def _accepted(ctx: AppContext, chosen: Chosen) -> Chosen:
-    """Those of the changes that the ledger would take now, found by halving."""
-    try:
-        ctx.ledger.simulate(_call(chosen))
-    except LedgerRefused:
-        if len(chosen) == 1:
-            return []
-        middle = len(chosen) // 2
-        return _accepted(ctx, chosen[:middle]) + _accepted(ctx, chosen[middle:])
-    return chosen
-
-
-def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
+def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
     """End changes that the ledger has already or will never take; tells whether there was any."""
     settled = {change.id: why for change, record in chosen if (why := _end_of(ctx, change, record)) is not None}
     if not settled:
@@ -116,12 +101,12 @@ def _settle_refused(ctx: AppContext, chosen: Chosen) -> bool:
     return True
 
 
-def _status(ctx: AppContext, record: RecordOnFile) -> int:
+def _status(ctx: AnchoringContext, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
     return ctx.ledger.status(record.batch.root, record.leaf_index or 0)
 
 
-def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str | None:
+def _end_of(ctx: AnchoringContext, change: StatusChange, record: RecordOnFile) -> str | None:
     if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
@@ -133,7 +118,7 @@ def _end_of(ctx: AppContext, change: StatusChange, record: RecordOnFile) -> str 
     return None
 
 
-def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
+def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
     call = _call(chosen)
     transaction = signed(ctx, call, call.by)
     ctx.reached("status-signed")
@@ -153,14 +138,14 @@ def _send_statuses(ctx: AppContext, chosen: Chosen) -> bool:
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
-"""Ends of a declaration that give back what it drew."""
+"""Ends of a declaration that refund what it drew."""
 
 
-def revert_release(ctx: AppContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
+def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
     """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
 
-    It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
-    refused, the audit names it, and the release stands as a matter of fact.
+    It has it only where a drawdown was final once and its block is gone, or the chain with it. Then the drawdown is
+    marked as refused, the audit names it, and the release stands as a matter of fact.
     """
     drawdowns = [
         drawdown
@@ -197,7 +182,7 @@ def _before(work: UnitOfWork, release: StatusChange) -> int:
     return earlier[-1] if earlier else int(DeclarationStatus.LODGED)
 
 
-def adopt_ledger_status(ctx: AppContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
+def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
     """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
     record = work.records.get(change.record_id)
     later = [c for c in work.status_changes.of_record(record.id) if c.transaction is None and c.settled is None]

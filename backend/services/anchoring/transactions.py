@@ -5,18 +5,18 @@ What became of one decides what becomes of what it carries: batches, changes of 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
 
-from backend.domain.clearance import Step
-from backend.domain.consignment import Event
+from backend.domain.consignment import Event, Step
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
 from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
-from backend.services.ports import AppContext
+from backend.services.ports import AnchoringContext
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -44,12 +44,34 @@ class IndependentSteps:
             raise self._first
 
 
+Wanted = TypeVar("Wanted")
+
+
+def accepted(ctx: AnchoringContext, wanted: list[Wanted], call: Callable[[list[Wanted]], LedgerCall]) -> list[Wanted]:
+    """Those of the wishes that the ledger would take now in one call, found by halving.
+
+    What the first half takes may not be there for the second, so they are always asked for together.
+    """
+
+    def with_more(taken: list[Wanted], more: list[Wanted]) -> list[Wanted]:
+        try:
+            ctx.ledger.simulate(call([*taken, *more]))
+        except LedgerRefused:
+            if len(more) == 1:
+                return taken
+            middle = len(more) // 2
+            return with_more(with_more(taken, more[:middle]), more[middle:])
+        return [*taken, *more]
+
+    return with_more([], wanted)
+
+
 RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
 
-def signed(ctx: AppContext, call: LedgerCall, signer: str) -> OutboundTransaction:
-    """Sign an act under the first number that neither the chain nor an open transaction of ours has used.
+def signed(ctx: AnchoringContext, call: LedgerCall, signer: str) -> OutboundTransaction:
+    """Sign a call under the first number that neither the chain nor an open transaction of ours has used.
 
     Outside of any unit of work: a slow node must not keep others from the database.
     """
@@ -61,8 +83,8 @@ def signed(ctx: AppContext, call: LedgerCall, signer: str) -> OutboundTransactio
     return sign(ctx, call, signer, nonce)
 
 
-def sign(ctx: AppContext, call: LedgerCall, signer: str, nonce: int) -> OutboundTransaction:
-    """Sign an act under a number."""
+def sign(ctx: AnchoringContext, call: LedgerCall, signer: str, nonce: int) -> OutboundTransaction:
+    """Sign a call under a number."""
     signed = ctx.ledger.sign(call, nonce)
     return OutboundTransaction(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
@@ -70,7 +92,7 @@ def sign(ctx: AppContext, call: LedgerCall, signer: str, nonce: int) -> Outbound
 def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransaction:
     """Keep a transaction before it is sent.
 
-    The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
+    The same call under the same number and fee gives the same bytes: where it was kept before and ended with a block
     that is gone, or with a chain that is lost, that row is opened again.
     """
     earlier = work.outbox.find_by_hash(transaction.transaction_hash)
@@ -82,7 +104,7 @@ def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransact
     return earlier
 
 
-def send(ctx: AppContext, transaction: OutboundTransaction) -> bool:
+def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
     """Hand a kept transaction to the chain; where the chain does not take it, note why and try again next round."""
     try:
         ctx.ledger.send(transaction.raw)
@@ -100,7 +122,7 @@ def send(ctx: AppContext, transaction: OutboundTransaction) -> bool:
     return trouble is None
 
 
-def resend(ctx: AppContext, transaction: OutboundTransaction, is_next: bool) -> None:
+def resend(ctx: AnchoringContext, transaction: OutboundTransaction, is_next: bool) -> None:
     """Send the same bytes again, or for a higher fee where the account has waited long for this one."""
     since = transaction.raised_at or transaction.sent_at
     is_poor = transaction.trouble is not None and "insufficient" in transaction.trouble
@@ -111,12 +133,12 @@ def resend(ctx: AppContext, transaction: OutboundTransaction, is_next: bool) -> 
         ctx.reached("sent-again")
 
 
-def has_waited(ctx: AppContext, since: datetime, span: timedelta) -> bool:
+def has_waited(ctx: AnchoringContext, since: datetime, span: timedelta) -> bool:
     """Whether that much time has passed."""
     return ctx.now() - since >= span
 
 
-def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTransaction:
+def _raise_fee(ctx: AnchoringContext, transaction: OutboundTransaction) -> OutboundTransaction:
     """Take the place of a transaction that no block wants, by the same act for more; every hash is kept."""
     higher = ctx.ledger.replace_by_fee(transaction.signer, transaction.raw)
     if higher is None:
@@ -138,7 +160,7 @@ def _raise_fee(ctx: AppContext, transaction: OutboundTransaction) -> OutboundTra
     return kept
 
 
-def fill_nonce_gaps(ctx: AppContext, signer: str, mined: int) -> None:
+def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
     """Use up numbers that are missing before open transactions, which would otherwise wait for ever."""
     with ctx.work(reading=True) as work:
         taken = work.outbox.open_nonces(signer)
@@ -158,7 +180,7 @@ PATIENCE = timedelta(seconds=15)
 """How long a receipt may be late before we believe that another transaction took the number."""
 
 
-def poll_receipts(ctx: AppContext) -> None:
+def poll_receipts(ctx: AnchoringContext) -> None:
     """Look up every open transaction and note what became of it."""
     with ctx.work(reading=True) as work:
         transactions = list(work.outbox.pending())
@@ -172,7 +194,7 @@ def poll_receipts(ctx: AppContext) -> None:
     each.finish()
 
 
-def _poll_receipt(ctx: AppContext, transaction: OutboundTransaction, mined: int) -> None:
+def _poll_receipt(ctx: AnchoringContext, transaction: OutboundTransaction, mined: int) -> None:
     receipt = _receipt(ctx, transaction)
     ctx.reached("receipt-seen")
     if receipt is not None:
@@ -183,7 +205,7 @@ def _poll_receipt(ctx: AppContext, transaction: OutboundTransaction, mined: int)
         resend(ctx, transaction, is_next=transaction.nonce == mined)
 
 
-def _receipt(ctx: AppContext, transaction: OutboundTransaction) -> Receipt | None:
+def _receipt(ctx: AnchoringContext, transaction: OutboundTransaction) -> Receipt | None:
     for transaction_hash in transaction.hashes:
         receipt = ctx.ledger.receipt(transaction_hash)
         if receipt is not None:
@@ -191,7 +213,7 @@ def _receipt(ctx: AppContext, transaction: OutboundTransaction) -> Receipt | Non
     return None
 
 
-def on_sent(ctx: AppContext, transaction: OutboundTransaction) -> None:
+def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
     """Note that the chain took a transaction."""
     if transaction.state is TransactionState.SENT:
         return
@@ -200,9 +222,9 @@ def on_sent(ctx: AppContext, transaction: OutboundTransaction) -> None:
         work.commit()
 
 
-def on_mined(ctx: AppContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
+def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
     """Note the block that a transaction stands in, and what it brought about."""
-    is_final = ctx.ledger.head().number - receipt.block_number >= ctx.confirmations
+    is_final = ctx.ledger.head().number - receipt.block_number >= ctx.ledger.confirmations
     if transaction.state is TransactionState.MINED and transaction.block_hash == receipt.block_hash and not is_final:
         return
     with ctx.work() as work:
@@ -244,7 +266,7 @@ def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime)
 
 
 def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
-    """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
+    """Activations and drawdowns are simulated anew: whether a refusal is for good shows then, at the newest block."""
     for activation in work.drawdowns.activations_sent_by(kept):
         activation.transaction = None
     for drawdown in work.drawdowns.sent_by(kept):
@@ -254,7 +276,7 @@ def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
 
 
 def on_anchored(
-    ctx: AppContext, work: UnitOfWork, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
+    ctx: AnchoringContext, work: UnitOfWork, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
 ) -> None:
     """Note that a batch stands on the ledger, and for good where it does."""
     batch.state = ProofState.FINAL if is_final else ProofState.ANCHORED
@@ -268,7 +290,7 @@ def on_anchored(
     log.info("batch final", size=batch.size, block=batch.block)
 
 
-def mark_replaced(ctx: AppContext, transaction: OutboundTransaction) -> None:
+def mark_replaced(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
     """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
     log.error("another transaction took a number of ours", signer=transaction.signer, nonce=transaction.nonce)
     with ctx.work() as work:
@@ -281,7 +303,7 @@ def mark_replaced(ctx: AppContext, transaction: OutboundTransaction) -> None:
         work.commit()
 
 
-def revert_to_sent(ctx: AppContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
+def revert_to_sent(ctx: AnchoringContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
     """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
     kept.state, kept.sent_at = TransactionState.SENT, ctx.now()
     kept.block = kept.block_hash = kept.block_time = None

@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_coerce, update
 
-from backend.domain.errors import Conflict
-from backend.domain.merkle import InclusionProof
-from backend.domain.message import Message
+from backend.domain.errors import Conflict, Message
+from backend.domain.evidence import InclusionProof
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
@@ -18,7 +17,7 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 _UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
 

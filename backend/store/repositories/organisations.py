@@ -5,12 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from backend.domain.errors import NotFound
-from backend.domain.message import Message
+from backend.domain.errors import Message, NotFound
 from backend.domain.outbox import SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 
 class OrganisationRepository(Repository):

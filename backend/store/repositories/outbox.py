@@ -1,24 +1,22 @@
-"""Transactions, and what travels with them: changes of status and the authority's acts."""
+"""Transactions, and what travels with them: the authority's changes of accreditations."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.outbox import (
+    OPEN_STATES,
     AccreditationChange,
     Lease,
     OutboundTransaction,
-    StatusChange,
     TransactionState,
 )
 from backend.domain.records import (
     ProofState,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
-
-_OPEN = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
+from backend.store.database import Repository
 
 
 class OutboxRepository(Repository):
@@ -38,7 +36,7 @@ class OutboxRepository(Repository):
     def open_nonces(self, signer: str) -> set[int]:
         """Numbers of this account's open transactions."""
         query = select(t.outbound_transaction.c.nonce).where(
-            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(_OPEN)
+            t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(OPEN_STATES)
         )
         return set(self._session.scalars(query))
 
@@ -54,7 +52,7 @@ class OutboxRepository(Repository):
     def troubles(self) -> Sequence[str]:
         """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
         c = t.outbound_transaction.c
-        stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(_OPEN))
+        stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(OPEN_STATES))
         refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
             t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
@@ -64,42 +62,12 @@ class OutboxRepository(Repository):
 
     def pending(self) -> Sequence[OutboundTransaction]:
         """Transactions whose end is still to be seen, in the order of their nonces."""
-        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(_OPEN))
+        query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
         return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
     def get(self, transaction_id: str) -> OutboundTransaction:
         """The transaction with this id."""
         return self._get(OutboundTransaction, transaction_id, Message("no such transaction"))
-
-
-class StatusChangeRepository(Repository):
-    """Changes of status on their way to the ledger."""
-
-    def settled(self) -> Sequence[StatusChange]:
-        """Changes of status that needed no transaction any more."""
-        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
-
-    def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
-        """The changes of status that travel with this transaction."""
-        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
-
-    def pending(self) -> Sequence[StatusChange]:
-        """Status changes that were not sent yet, in the order in which they were asked."""
-        c = t.status_change.c
-        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
-        return self._all(query.order_by(t.status_change.c.asked_at))
-
-    def is_in_flight(self) -> bool:
-        """Whether a transaction that changes statuses is still under way."""
-        query = (
-            select(t.status_change.c.id).join(t.outbound_transaction).where(t.outbound_transaction.c.state.in_(_OPEN))
-        )
-        return self._session.execute(query.limit(1)).first() is not None
-
-    def of_record(self, record_id: str) -> Sequence[StatusChange]:
-        """A record's changes of status, in order."""
-        query = select(StatusChange).where(t.status_change.c.record_id == record_id)
-        return self._all(query.order_by(t.status_change.c.asked_at))
 
 
 class LeaseRepository(Repository):
@@ -119,32 +87,32 @@ class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that travel with this transaction."""
+        """The authority's changes that travel with this transaction."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.transaction_id == transaction.id))
 
     def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that this transaction announces."""
+        """The authority's changes that this transaction announces."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.announcement_id == transaction.id))
 
     def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that this transaction cancels."""
+        """The authority's changes that this transaction cancels."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
     def ended(self, why: str) -> Sequence[AccreditationChange]:
-        """The authority's acts that ended for this reason."""
+        """The authority's changes that ended for this reason."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.ended == why))
 
     def get(self, change_id: str) -> AccreditationChange:
-        """The authority's act with this id."""
-        return self._get(AccreditationChange, change_id, Message("no such act"))
+        """The authority's change with this id."""
+        return self._get(AccreditationChange, change_id, Message("no such change of an accreditation"))
 
     def pending(self) -> Sequence[AccreditationChange]:
-        """The authority's acts that were not sent yet, in order."""
+        """The authority's changes that were not sent yet, in order."""
         c = t.accreditation_change.c
         query = select(AccreditationChange).where(c.transaction_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
     def of_key(self, thumbprint: str) -> Sequence[AccreditationChange]:
-        """The authority's acts on one key, in order."""
+        """The authority's changes on one key, in order."""
         query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_change.c.asked_at))

@@ -1,25 +1,25 @@
-"""Products, records, attachments, and merchants' requests to issuers."""
+"""Products, records with their changes of status, attachments, and merchants' requests to issuers."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, or_, select
 
-from backend.domain.errors import NotFound
+from backend.domain.errors import Message, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.message import Message
-from backend.domain.outbox import IdempotencyRecord
+from backend.domain.outbox import OPEN_STATES, IdempotencyRecord, OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     ConfirmationRequest,
     Product,
     RecordOnFile,
     RequestState,
+    StatusChange,
     StoredFile,
     plain_number,
 )
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 
 class ProductRepository(Repository):
@@ -44,6 +44,20 @@ class RecordRepository(Repository):
     def get(self, record_id: str) -> RecordOnFile:
         """The record with this id."""
         return self._get(RecordOnFile, record_id, Message("no such record"))
+
+    def original_of(self, on_file: RecordOnFile) -> RecordOnFile:
+        """The first version of a record: the one that this one, or what it replaced, replaced first."""
+        while on_file.supersedes_id is not None:
+            on_file = self.get(on_file.supersedes_id)
+        return on_file
+
+    def latest_of(self, on_file: RecordOnFile) -> RecordOnFile:
+        """The newest version of a record: the one that replaced it last, or the record itself."""
+        seen = {on_file.id}
+        while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
+            on_file = self.get(on_file.superseded_by_id)
+            seen.add(on_file.id)
+        return on_file
 
     def readable_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
         """Everything that the organisation holds or signed and that was not erased, a few at a time."""
@@ -145,3 +159,35 @@ class RequestRepository(Repository):
         """The request that a statement was laid in, or that a record confirmed."""
         about = or_(t.request.c.statement_id == record_id, t.request.c.confirmed_id == record_id)
         return self._one(select(ConfirmationRequest).where(about), ConfirmationRequest)
+
+
+class StatusChangeRepository(Repository):
+    """Changes of status on their way to the ledger."""
+
+    def settled(self) -> Sequence[StatusChange]:
+        """Changes of status that needed no transaction any more."""
+        return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
+
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
+        """The changes of status that travel with this transaction."""
+        return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
+
+    def pending(self) -> Sequence[StatusChange]:
+        """Status changes that were not sent yet, in the order in which they were asked."""
+        c = t.status_change.c
+        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
+        return self._all(query.order_by(t.status_change.c.asked_at))
+
+    def is_in_flight(self) -> bool:
+        """Whether a transaction that changes statuses is still under way."""
+        query = (
+            select(t.status_change.c.id)
+            .join(t.outbound_transaction)
+            .where(t.outbound_transaction.c.state.in_(OPEN_STATES))
+        )
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def of_record(self, record_id: str) -> Sequence[StatusChange]:
+        """A record's changes of status, in order."""
+        query = select(StatusChange).where(t.status_change.c.record_id == record_id)
+        return self._all(query.order_by(t.status_change.c.asked_at))

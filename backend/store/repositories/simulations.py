@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from backend.domain.message import Message
+from backend.domain.errors import Message
 from backend.domain.parties import Organisation
 from backend.domain.simulation import Simulation, SimulationState
 from backend.store import tables as t
-from backend.store.repositories.base import Repository
+from backend.store.database import Repository
 
 
 class SimulationRepository(Repository):

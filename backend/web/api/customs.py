@@ -6,15 +6,13 @@ from typing import Any
 from flask import Response, stream_with_context
 from pydantic import AwareDatetime, Field
 
-from backend.domain.documents import fields_of
-from backend.domain.errors import Invalid, NotAllowed
-from backend.domain.message import Message
+from backend.domain.errors import Invalid, Message, NotAllowed
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Role
-from backend.domain.statuses import DeclarationStatus
+from backend.domain.records import fields_of
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
-from backend.web.api.interface import auth, blueprint, idempotency_key
 from backend.web.api.shapes import (
     ArrivalInput,
     DecisionInput,
@@ -28,8 +26,8 @@ from backend.web.api.shapes import (
     ReleaseTimesShape,
     Shape,
 )
-from backend.web.auth import person
-from backend.web.context import current_context
+from backend.web.api.views import auth, blueprint, idempotency_key
+from backend.web.context import current_context, person
 
 
 @blueprint.post("/declarations")

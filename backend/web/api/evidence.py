@@ -7,12 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Audience
+from backend.messages.verdict import verdict_json
 from backend.services import declarations, erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.web.api import views
-from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     ErasureInput,
     ErasureShape,
@@ -23,10 +23,8 @@ from backend.web.api.shapes import (
     RecordShape,
     VerdictShape,
 )
-from backend.web.auth import person
-from backend.web.context import current_context
-from backend.web.presentation.languages import language
-from backend.web.presentation.verdict_json import verdict_json
+from backend.web.api.views import auth, blueprint
+from backend.web.context import current_context, language, person
 from backend.web.public.downloads import bundle_file
 
 

@@ -11,7 +11,6 @@ from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
 from backend.services.organisations import OrganisationProfile, register_by_authority
-from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     AccreditationInput,
     ActShape,
@@ -20,8 +19,8 @@ from backend.web.api.shapes import (
     StandingList,
     SuspensionInput,
 )
-from backend.web.auth import person
-from backend.web.context import current_context
+from backend.web.api.views import auth, blueprint
+from backend.web.context import current_context, person
 
 
 @blueprint.post("/organisations")

@@ -8,7 +8,6 @@ from backend.domain.sd_jwt import b64
 from backend.services import external_signing, keys
 from backend.services.keys import Compromise, OutsideKey
 from backend.web.api import views
-from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import (
     CompromiseInput,
     CompromiseShape,
@@ -20,8 +19,8 @@ from backend.web.api.shapes import (
     SigningRequestShape,
     SinceQuery,
 )
-from backend.web.auth import person
-from backend.web.context import current_context
+from backend.web.api.views import auth, blueprint
+from backend.web.context import current_context, person
 
 
 @blueprint.post("/issuers/<organisation_id>/key-rotation")

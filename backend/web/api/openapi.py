@@ -6,11 +6,11 @@ from apiflask import APIFlask
 from pydantic import ValidationError
 
 from backend.domain.errors import Invalid
-from backend.domain.faults import problems_of
+from backend.domain.fields import problems_of
 from backend.domain.kinds import KINDS
 from backend.messages.catalogue import languages, say
 from backend.web.api import examples
-from backend.web.presentation.languages import language
+from backend.web.context import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
 
 _PROBLEM = {

@@ -4,16 +4,15 @@ from typing import Any
 
 from flask import request
 
-from backend.domain.documents import fields_of
 from backend.domain.errors import Invalid
 from backend.domain.fields import Document
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, RecordKind, Signing
+from backend.domain.records import fields_of
 from backend.services import files, issuance, statements
 from backend.web.api import views
-from backend.web.api.interface import auth, blueprint, idempotency_key
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
-from backend.web.auth import person
-from backend.web.context import current_context
+from backend.web.api.views import auth, blueprint, idempotency_key
+from backend.web.context import current_context, person
 
 
 def _offer(stated: RecordKind) -> None:

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from backend.domain.clearance import Decision
-from backend.domain.faults import fault
-from backend.domain.fields import Reference, Text
+from backend.domain.consignment import Decision
+from backend.domain.fields import Reference, Text, fault
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
 from backend.domain.records import ProofState

@@ -8,11 +8,10 @@ from pydantic import Field
 
 from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation
 from backend.services import simulations
-from backend.web.api.interface import auth, blueprint
 from backend.web.api.shapes import Shape
-from backend.web.auth import person
-from backend.web.context import current_context
-from backend.web.presentation.languages import language, own
+from backend.web.api.views import auth, blueprint
+from backend.web.context import language, person, simulation_context
+from backend.web.presentation.languages import own
 
 
 class ParameterShape(Shape):
@@ -99,7 +98,7 @@ class SimulationList(Shape):
 @blueprint.doc(summary="List scenarios", tags=["Analysts"], responses=[401, 403, 503])
 def list_scenarios() -> dict[str, Any]:
     """The packaged scenarios with the parameters that may be changed, and within which bounds."""
-    return {"scenarios": [_scenario(scenario) for scenario in simulations.scenarios(current_context(), person())]}
+    return {"scenarios": [_scenario(scenario) for scenario in simulations.scenarios(simulation_context(), person())]}
 
 
 @blueprint.post("/simulations")
@@ -112,7 +111,7 @@ def post_simulation(body: SimulationInput) -> dict[str, Any]:
     order = simulations.Order(
         body.scenario, body.scenario_text, body.parameters, body.replications, body.seed, language()
     )
-    return _whole(simulations.order(current_context(), person(), order))
+    return _whole(simulations.order(simulation_context(), person(), order))
 
 
 @blueprint.get("/simulations")
@@ -121,7 +120,7 @@ def post_simulation(body: SimulationInput) -> dict[str, Any]:
 @blueprint.doc(summary="List simulations", tags=["Analysts"], responses=[401, 403])
 def list_simulations() -> dict[str, Any]:
     """Your organisation's, newest first."""
-    return {"simulations": [_summary(simulation) for simulation in simulations.listed(current_context(), person())]}
+    return {"simulations": [_summary(simulation) for simulation in simulations.listed(simulation_context(), person())]}
 
 
 @blueprint.get("/simulations/<simulation_id>")
@@ -139,7 +138,7 @@ def get_simulation(simulation_id: str) -> dict[str, Any]:
 @blueprint.doc(summary="Cancel a simulation", tags=["Analysts"], responses=[401, 404, 409])
 def post_cancellation(simulation_id: str) -> dict[str, Any]:
     """End it; 409 where it has ended already."""
-    return _summary(simulations.cancel(current_context(), person(), simulation_id))
+    return _summary(simulations.cancel(simulation_context(), person(), simulation_id))
 
 
 @blueprint.get("/simulations/<simulation_id>/files/<name>")
@@ -147,12 +146,12 @@ def post_cancellation(simulation_id: str) -> dict[str, Any]:
 @blueprint.doc(summary="Download a simulation's file", tags=["Analysts"], responses=[401, 404])
 def get_simulation_file(simulation_id: str, name: str) -> Response:
     """result.json, trace.parquet, report.en.html or report.zh.html, as far as there is one."""
-    found = simulations.file_of(current_context(), _visible(simulation_id), name)
+    found = simulations.file_of(simulation_context(), _visible(simulation_id), name)
     return send_file(found, as_attachment=True, download_name=name)
 
 
 def _visible(simulation_id: str) -> Simulation:
-    with current_context().work(reading=True) as work:
+    with simulation_context().work(reading=True) as work:
         return simulations.visible(work, person(), simulation_id)
 
 
@@ -192,7 +191,7 @@ def _summary(simulation: Simulation) -> dict[str, Any]:
 
 
 def _whole(simulation: Simulation) -> dict[str, Any]:
-    names = simulations.files_of(current_context(), simulation)
+    names = simulations.files_of(simulation_context(), simulation)
     return {
         **_summary(simulation),
         "parameters": simulation.settings,

@@ -1,20 +1,74 @@
-"""How things on file look to programs."""
+"""The interface's blueprint, how a token tells who asks, and how things on file look to programs."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
-from flask import url_for
+from apiflask import APIBlueprint, HTTPTokenAuth
+from flask import Response, g, request, url_for
+from flask_babel import gettext
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from backend.domain.consignment import Consignment, DecisionTaken
 from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Kind
-from backend.domain.outbox import StatusChange
-from backend.domain.records import RecordOnFile
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.parties import Person
+from backend.domain.records import RecordOnFile, StatusChange
 from backend.domain.verdict import Verdict
+from backend.messages.verdict import verdict_json
+from backend.services.idempotency import IdempotencyKey
+from backend.services.organisations import bearer
 from backend.services.verification import DossierVerdict
-from backend.web.presentation.languages import language
-from backend.web.presentation.verdict_json import verdict_json
+from backend.web.context import current_context, language, person
+from backend.web.problems import problem
+
+LARGEST_BODY = 2 * 1024 * 1024
+"""Of a JSON body, in bytes; files have a limit of their own."""
+
+auth = HTTPTokenAuth("Bearer", description="The token that your organisation was given.")
+blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
+
+
+_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement", "api.post_cancellation"}
+
+
+@blueprint.before_request
+def only_json_objects() -> None:
+    """Bodies are JSON objects and say so: a list, a null or a form must not pass for an empty object."""
+    if request.method != "POST" or request.endpoint in _WITHOUT_JSON:
+        return
+    if request.content_length is not None and request.content_length > LARGEST_BODY:
+        raise RequestEntityTooLarge
+    if not request.is_json:
+        raise UnsupportedMediaType(gettext("Send the body as application/json."))
+    if not isinstance(request.get_json(), dict):
+        raise Invalid("the body must be a JSON object", [("", "must be a JSON object")])
+
+
+@auth.verify_token  # type: ignore[untyped-decorator]
+def who(token: str) -> Person | None:
+    """The person whose token was sent."""
+    found = bearer(current_context(), token) if token else None
+    g.bearer = found
+    return found
+
+
+@auth.error_processor
+def unknown(error: object) -> Response:
+    """There was no token, or nobody's."""
+    return problem(401, "not-signed-in")
+
+
+def idempotency_key() -> IdempotencyKey | None:
+    """The request's Idempotency-Key, bound to who asks and to what exactly they ask."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise Invalid("a key has 1 to 255 printable characters", [("Idempotency-Key", "is empty or too long")])
+    digest = sha256(f"{request.method} {request.path}\n".encode() + request.get_data()).hexdigest()
+    return IdempotencyKey(person().id, key, digest)
 
 
 def receipt(on_file: RecordOnFile) -> dict[str, Any]:

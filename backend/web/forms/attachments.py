@@ -9,7 +9,7 @@ from flask import request
 from backend.domain.errors import Invalid
 from backend.services.files import store_pdf
 from backend.services.ports import AppContext
-from backend.web.auth import person
+from backend.web.context import person
 
 LONGEST_NAME = 200
 

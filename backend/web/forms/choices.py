@@ -7,10 +7,10 @@ from functools import cache
 import pycountry
 from babel import Locale
 
-from backend.domain.codes import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, languages, name_in
-from backend.web.presentation.languages import language
+from backend.web.context import language
 
 Names = dict[str, dict[Language, str]]
 """Codes with their names by language."""

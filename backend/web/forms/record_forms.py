@@ -16,6 +16,7 @@ from wtforms import Field, FieldList, Form, FormField
 
 from backend.domain.kinds import KINDS, Kind, Signing, own_words
 from backend.messages.catalogue import gettext
+from backend.web.context import language
 from backend.web.forms import choices
 from backend.web.forms.base import (
     ChoiceField,
@@ -33,7 +34,6 @@ from backend.web.forms.base import (
 )
 from backend.web.forms.documents import COUNTRY_HELP, HS_HELP, PartyPart
 from backend.web.presentation import field_names
-from backend.web.presentation.languages import language
 
 _ONE_LINE = 200
 _NUMBER_PATTERN = "^[0-9]"

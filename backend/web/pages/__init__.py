@@ -60,5 +60,4 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     requests,
     simulations,
     statements,
-    trade,
 )

@@ -10,12 +10,11 @@ from flask_login import current_user, login_user, logout_user
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.parties import Role
 from backend.services import keys, organisations
-from backend.web.auth import SignedIn, only, person
-from backend.web.context import current_context, instance
+from backend.web.context import COOKIE, SignedIn, current_context, instance, only, person
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.languages import COOKIE, languages
+from backend.web.presentation.languages import languages
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""

@@ -13,8 +13,7 @@ from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation, organisations
 from backend.services.organisations import OrganisationProfile
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words

@@ -11,17 +11,15 @@ from flask_babel import gettext as _
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Kind
+from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
-from backend.domain.statuses import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.services import declarations as use_cases
 from backend.services.verification import verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.base import add_blank_rows, filled_in
-from backend.web.forms.documents import DeclarationForm
-from backend.web.forms.numbering import next_number
+from backend.web.forms.documents import DeclarationForm, next_number
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table

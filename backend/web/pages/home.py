@@ -6,15 +6,14 @@ from flask import Response, render_template
 from flask_login import current_user
 
 from backend.domain.kinds import ISSUERS
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
-from backend.domain.statuses import DeclarationStatus
 from backend.services import accreditation
 from backend.services import release_times as timing
 from backend.services.release_times import study
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]

@@ -7,17 +7,15 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.clearance import Decision
-from backend.domain.consignment import Consignment
+from backend.domain.consignment import Consignment, Decision
 from backend.domain.errors import Conflict, Invalid
+from backend.domain.ledger import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
-from backend.domain.statuses import OFFICE_EDGES, DeclarationStatus
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study
 from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import status_asked
 from backend.web.presentation.field_names import in_words

@@ -8,8 +8,7 @@ from backend.domain.errors import Invalid
 from backend.domain.kinds import CERTIFIED
 from backend.domain.parties import Role
 from backend.services.products import add_product
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.documents import ProductForm
 from backend.web.pages import blueprint
 

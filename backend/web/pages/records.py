@@ -4,25 +4,28 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import BY_SLUG, ISSUERS, Audience, Kind
+from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, Audience, Kind
+from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
-from backend.domain.statuses import DocumentStatus
 from backend.domain.verdict import Verdict
 from backend.services import declarations, erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
+from backend.services.statements import sign_own
 from backend.services.verification import verdict_on
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
+from backend.web.forms.record_forms import form_for
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import in_trade_zone
+from backend.web.pages.statements import offer_blank_rows, usual_start, with_zones
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import kind_name
 from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
@@ -213,3 +216,33 @@ def erase(record_id: str) -> ResponseReturnValue:
     unsure = request.method == "POST" and not is_sure
     page = render_template("pages/erase.html", record=found, refusal=refusal, unsure=unsure)
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if unsure or refusal else HTTPStatus.OK
+
+
+@blueprint.get("/papers/new")
+@only(Role.MERCHANT)
+def choose_paper() -> str:
+    """Which paper to sign."""
+    return render_template("pages/record_choose.html", own=OWN)
+
+
+@blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])
+@only(Role.MERCHANT)
+def new_paper(slug: str) -> ResponseReturnValue:
+    """Fill in one of them and sign it."""
+    kind = BY_SLUG.get(slug)
+    if kind not in OWN:
+        abort(404)
+    form = form_for(kind)(data=usual_start(kind))
+    if request.method == "POST":
+        try:
+            made = sign_own(current_context(), person(), kind, with_zones(form.document))
+        except Invalid as error:
+            form.show(error.problems)
+        except Conflict:
+            form.loose = [_("You have signed a paper of this number before: give another one.")]
+        else:
+            flash(_("Signed."))
+            return redirect(url_for("pages.record", record_id=made.id))
+    offer_blank_rows(form)
+    page = render_template("pages/record_form.html", title=kind_name(kind), form=form)
+    return page, 422 if form.has_faults else 200

@@ -13,9 +13,8 @@ from backend.domain.records import Assurance, ConfirmationRequest, RequestState
 from backend.services import issuance
 from backend.services.verification import verdict_on
 from backend.store.unit_of_work import UnitOfWork
-from backend.web.auth import only, person
-from backend.web.context import current_context
-from backend.web.forms.numbering import next_number
+from backend.web.context import current_context, only, person
+from backend.web.forms.documents import next_number
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
 

@@ -12,11 +12,10 @@ from backend.domain.parties import Role
 from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services import simulations as use_cases
 from backend.services.simulations import Order
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import language, only, person, simulation_context
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.languages import language, own
+from backend.web.presentation.languages import own
 from backend.web.presentation.simulation_figures import compared, tables
 
 MOST_COMPARED = 4
@@ -28,10 +27,10 @@ _FIELD = "parameter:"
 def simulations() -> str:
     """What can be simulated, and what was."""
     try:
-        scenarios, missing = use_cases.scenarios(current_context(), person()), False
+        scenarios, missing = use_cases.scenarios(simulation_context(), person()), False
     except SimulatorMissing:
         scenarios, missing = (), True
-    mine = use_cases.listed(current_context(), person())
+    mine = use_cases.listed(simulation_context(), person())
     return render_template("pages/simulations.html", scenarios=scenarios, missing=missing, simulations=mine)
 
 
@@ -52,7 +51,7 @@ def new_simulation() -> ResponseReturnValue:
         language(),
     )
     try:
-        scenario = use_cases.find_scenario(current_context(), person(), wanted)
+        scenario = use_cases.find_scenario(simulation_context(), person(), wanted)
     except WrongScenario as error:
         return render_template("pages/simulation_file.html", text=text, faults=error.faults), 422
     except Invalid as error:
@@ -61,7 +60,7 @@ def new_simulation() -> ResponseReturnValue:
         return _form(scenario, {}, {})
     if not faults:
         try:
-            ordered = use_cases.order(current_context(), person(), wanted)
+            ordered = use_cases.order(simulation_context(), person(), wanted)
             return redirect(url_for("pages.simulation", simulation_id=ordered.id))
         except Invalid as error:
             faults = {where: in_words(what) for where, what in error.problems}
@@ -74,7 +73,7 @@ def _start() -> ResponseReturnValue:
     """A form with the scenario's own values, or with those of an earlier simulation."""
     if earlier_id := request.args.get("from"):
         earlier = _visible(earlier_id)
-        scenario = use_cases.find_scenario(current_context(), person(), Order(earlier.scenario, earlier.text))
+        scenario = use_cases.find_scenario(simulation_context(), person(), Order(earlier.scenario, earlier.text))
         values = {f"{_FIELD}{key}": f"{value:g}" for key, value in earlier.settings.items()}
         values |= {"replications": str(earlier.replications), "seed": str(earlier.seed)}
         return _form(scenario, values, {})
@@ -82,7 +81,7 @@ def _start() -> ResponseReturnValue:
     if name is None:
         return render_template("pages/simulation_file.html", text="")
     try:
-        return _form(use_cases.find_scenario(current_context(), person(), Order(name)), {}, {})
+        return _form(use_cases.find_scenario(simulation_context(), person(), Order(name)), {}, {})
     except Invalid:
         abort(404)
 
@@ -148,16 +147,16 @@ def simulation(simulation_id: str) -> str:
         simulation=found,
         tables=tables(found.result),
         names=_names(found),
-        files=use_cases.files_of(current_context(), found),
-        files_are_coming=use_cases.files_are_coming(current_context(), found),
-        now=current_context().now(),
+        files=use_cases.files_of(simulation_context(), found),
+        files_are_coming=use_cases.files_are_coming(simulation_context(), found),
+        now=simulation_context().now(),
     )
 
 
 def _names(found: Simulation) -> dict[str, str]:
     """The changed parameters by their titles, where the scenario still has them."""
     try:
-        scenario = use_cases.find_scenario(current_context(), person(), Order(found.scenario, found.text))
+        scenario = use_cases.find_scenario(simulation_context(), person(), Order(found.scenario, found.text))
     except (Invalid, SimulatorMissing):
         return {}
     return {parameter.key: own(parameter.title) for parameter in scenario.parameters}
@@ -168,7 +167,7 @@ def _names(found: Simulation) -> dict[str, str]:
 def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
     """End it."""
     try:
-        use_cases.cancel(current_context(), person(), simulation_id)
+        use_cases.cancel(simulation_context(), person(), simulation_id)
     except Conflict:
         flash(_("It had ended already."))
     else:
@@ -180,7 +179,7 @@ def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
 @only(Role.ANALYST)
 def delete_simulation(simulation_id: str) -> ResponseReturnValue:
     """Forget it with its files."""
-    use_cases.remove(current_context(), person(), simulation_id)
+    use_cases.remove(simulation_context(), person(), simulation_id)
     flash(_("Deleted."))
     return redirect(url_for("pages.simulations"))
 
@@ -189,7 +188,7 @@ def delete_simulation(simulation_id: str) -> ResponseReturnValue:
 @only(Role.ANALYST)
 def simulation_file(simulation_id: str, name: str) -> ResponseReturnValue:
     """A file to keep."""
-    found = use_cases.file_of(current_context(), _visible(simulation_id), name)
+    found = use_cases.file_of(simulation_context(), _visible(simulation_id), name)
     return send_file(found, as_attachment=True, download_name=f"simulation-{simulation_id[:8]}-{name}")
 
 
@@ -207,5 +206,5 @@ def compare_simulations() -> ResponseReturnValue:
 
 
 def _visible(simulation_id: str) -> Simulation:
-    with current_context().work(reading=True) as work:
+    with simulation_context().work(reading=True) as work:
         return use_cases.visible(work, person(), simulation_id)

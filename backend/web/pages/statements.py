@@ -8,14 +8,12 @@ from flask_babel import gettext as _
 from pydantic.alias_generators import to_snake
 from wtforms import FieldList
 
-from backend.domain import documents
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.parties import Organisation, Role
-from backend.domain.records import ConfirmationRequest, Product, RequestState
+from backend.domain.records import ConfirmationRequest, Product, RequestState, document_of
 from backend.services.statements import issue_statement
-from backend.web.auth import only, person
-from backend.web.context import current_context
+from backend.web.context import current_context, only, person
 from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.record_forms import RecordForm, form_for
@@ -70,7 +68,7 @@ def _state(
         fields = {**kept, **with_zones(form.document), **({"attachments": attachments} if attachments else {})}
         try:
             if refused:
-                documents.read(kind, fields)
+                document_of(kind, fields)
             else:
                 made = issue_statement(
                     ctx,

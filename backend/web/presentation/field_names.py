@@ -9,8 +9,9 @@ from backend.domain.kinds import own_words
 from backend.domain.parties import Role
 from backend.messages import fields
 from backend.messages.catalogue import gettext
+from backend.web.context import language
 from backend.web.forms import choices
-from backend.web.presentation.languages import language, moment_text
+from backend.web.presentation.languages import moment_text
 
 
 def field_name(name: str) -> str:

@@ -8,19 +8,20 @@ from typing import Any, NamedTuple
 from flask import Flask
 from flask_babel import gettext as _
 
-from backend.domain.clearance import Decision, Step
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Invalid
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import LOCAL_LANGUAGE
 from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
-from backend.domain.statuses import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
+from backend.web.context import language
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
-from backend.web.presentation.languages import duration, language, moment
+from backend.web.presentation.languages import duration, moment
 
 
 class Shown(NamedTuple):

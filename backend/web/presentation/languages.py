@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.support import NullTranslations
-from flask import Flask, has_request_context, request
+from flask import Flask
 from flask_babel import Babel, Domain
 
 from backend.domain.parties import LOCAL_LANGUAGE
 from backend.messages import catalogue
-from backend.messages.catalogue import SOURCE, Language, gettext, known, translations
+from backend.messages.catalogue import SOURCE, Language, gettext, translations
+from backend.web.context import language
 
-COOKIE = "language"
 _ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -52,17 +52,6 @@ def install_languages(app: Flask) -> None:
         language=language, languages=languages, tag=tag, own=own, LOCAL_LANGUAGE=LOCAL_LANGUAGE
     )
     app.jinja_env.filters.update(moment=moment, duration=duration)
-
-
-def language() -> Language:
-    """The reader's choice (``?lang=``, then a cookie), else what the browser asks for, else English."""
-    if not has_request_context():
-        return SOURCE
-    chosen = (request.args.get("lang"), request.cookies.get(COOKIE))
-    if found := next((code for code in chosen if code in catalogue.languages()), None):
-        return found
-    wanted = (known(tag) for tag, quality in request.accept_languages if quality > 0)
-    return next((code for code in wanted if code), SOURCE)
 
 
 def own(words: Mapping[Language, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext as _
 
 from backend.domain.simulation import Simulation
-from backend.web.presentation.languages import language
+from backend.web.context import language
 
 
 @dataclass(frozen=True)

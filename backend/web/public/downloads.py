@@ -1,21 +1,36 @@
-"""What a reader takes along to check evidence without us: the one-file verifier, our trust file, and their schemas."""
+"""What a reader takes along: the one-file verifier, our trust file, the schemas, the interface's documentation page."""
 
 import base64
 import re
 from functools import cache
 from hashlib import sha256
+from importlib.resources import as_file, files
+from pathlib import Path
 
-from flask import Blueprint, Response, abort, jsonify, request, send_file
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    jsonify,
+    make_response,
+    render_template,
+    request,
+    send_file,
+    send_from_directory,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
+from backend.domain import schemas
 from backend.domain.bundle import Bundle, text
+from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.services.bundles import trust_of
 from backend.web.context import current_context
 from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
 
-_SCHEMAS = {("evidence-bundle", 1), ("trust-file", 1)}
+_FILE_SCHEMAS = {("evidence-bundle", 1), ("trust-file", 1)}
 
 
 @blueprint.get("/verify-offline")
@@ -61,9 +76,9 @@ def trust_file() -> Response:
 
 
 @blueprint.get("/schemas/<any('evidence-bundle', 'trust-file'):name>/v<int:version>.json")
-def schema(name: str, version: int) -> ResponseReturnValue:
+def file_schema(name: str, version: int) -> ResponseReturnValue:
     """The JSON Schema of a file that readers keep. Nothing that was published here changes."""
-    if (name, version) not in _SCHEMAS:
+    if (name, version) not in _FILE_SCHEMAS:
         abort(404)
     answer = send_file(FOLDER / f"{name}-v{version}.schema.json", mimetype="application/schema+json", max_age=86400)
     answer.headers["Access-Control-Allow-Origin"] = "*"
@@ -76,3 +91,56 @@ def bundle_file(bundle: Bundle, name: str) -> Response:
     answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{name[:8]}.json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+@blueprint.get("/schemas")
+def record_schemas() -> Response:
+    """Every version of every kind's schema."""
+    return jsonify({"schemas": [_entry(BY_SLUG[slug], version) for slug, version in schemas.published()]})
+
+
+def _entry(kind: Kind, version: int) -> dict[str, object]:
+    return {
+        "kind": kind.slug,
+        "type": KINDS[kind].credential_type,
+        "version": version,
+        "id": KINDS[kind].schema_id(current_context().settings.public_url, version),
+        "url": url_for("downloads.record_schema", slug=kind.slug, version=version),
+    }
+
+
+@blueprint.get("/schemas/<slug>/v<int:version>.json")
+def record_schema(slug: str, version: int) -> ResponseReturnValue:
+    """One schema. Nothing that was published here changes, so whoever has it may keep it."""
+    if (slug, version) not in schemas.published():
+        abort(404)
+    kind = BY_SLUG[slug]
+    named = KINDS[kind].schema_id(current_context().settings.public_url, version)
+    answer = make_response(jsonify(schemas.credential_schema(kind, named, version)))
+    answer.mimetype = "application/schema+json"
+    answer.headers["Cache-Control"] = "public, max-age=86400"
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+_DOCUMENTATION_ASSETS = {"swagger-ui-bundle.js": "js", "swagger-ui.css": "css"}
+
+
+@blueprint.get("/api/docs")
+def documentation() -> Response:
+    """Swagger UI over /api/v1/openapi.json."""
+    response = Response(render_template("documentation.html"))
+    # Swagger UI sets styles on its own elements; scripts still come from here alone.
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return response
+
+
+@blueprint.get("/api/docs/<any('swagger-ui-bundle.js', 'swagger-ui.css'):name>")
+def documentation_asset(name: str) -> Response:
+    """A file of the swagger-ui package."""
+    folder = files("flask_openapi_swagger") / "templates" / "swagger" / _DOCUMENTATION_ASSETS[name]
+    with as_file(folder) as path:
+        return send_from_directory(Path(path), name, max_age=86400)

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from backend.domain.errors import ForeignLedger, TraceabilityError
 from backend.domain.records import ProofState
-from backend.services.admission_control import check_intake
+from backend.services.records import check_intake
 from backend.web.context import current_context, instance
 
 blueprint = Blueprint("health", __name__)
@@ -100,7 +100,7 @@ def _database() -> dict[str, Any]:
 def _intake() -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        return {"waiting": check_intake(ctx, work), "freeMegabytes": ctx.admission.free_bytes() // 1024**2}
+        return {"waiting": check_intake(ctx, work)}
 
 
 def _ledger() -> dict[str, Any]:

@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Audience
-from backend.domain.presentations import fields_for
 from backend.domain.records import RecordOnFile
+from backend.domain.selective_disclosure import fields_for
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on
 from backend.web.context import current_context

@@ -9,7 +9,7 @@ from backend.domain.errors import LedgerUnavailable
 from backend.domain.strict_json import HostileJson, loads
 from backend.services.bundles import trust_of
 from backend.services.ports import Node, NodeRefused
-from backend.web.context import current_context
+from backend.web.context import current_context, instance
 
 blueprint = Blueprint("rpc", __name__)
 
@@ -23,7 +23,7 @@ _PARSE_ERROR, _INVALID_REQUEST, _UNAVAILABLE = -32700, -32600, -32002
 @blueprint.route("/rpc", methods=["POST"])
 def rpc() -> ResponseReturnValue:
     """Answer one request or a batch of at most 20. 404 where the ledger is on a node of the operator's."""
-    node = current_context().node
+    node = instance().node
     if node is None:
         abort(404)
     if (request.content_length or 0) > LARGEST_REQUEST:

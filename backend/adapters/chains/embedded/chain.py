@@ -39,8 +39,7 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
-from backend.domain.errors import TraceabilityError
-from backend.domain.message import Message, message_of
+from backend.domain.errors import Message, TraceabilityError, message_of
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,20 @@ from itertools import product
 
 import pytest
 
-from backend.domain import clearance
-from backend.domain.clearance import Clearance, Decision, Step, decide, release_times, withdraw
-from backend.domain.consignment import Consignment, DecisionTaken, Event
+from backend.domain.consignment import (
+    Clearance,
+    Consignment,
+    Decision,
+    DecisionTaken,
+    Event,
+    ReleaseTimes,
+    Step,
+    decide,
+    release_times,
+    withdraw,
+)
 from backend.domain.errors import Conflict
-from backend.domain.statuses import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from tests.helpers.builders import NOON
 
 LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, REJECTED, RETURNED, SEIZED, WITHDRAWN = DeclarationStatus
@@ -107,11 +116,11 @@ def test_two_times():
 
 
 def test_one_time_is_its_own_summary():
-    assert release_times(hours(2.5)) == clearance.ReleaseTimes(1, 2.5, 2.5, 2.5)
+    assert release_times(hours(2.5)) == ReleaseTimes(1, 2.5, 2.5, 2.5)
 
 
 def test_no_times_have_no_summary():
-    assert release_times([]) == clearance.ReleaseTimes(0, None, None, None)
+    assert release_times([]) == ReleaseTimes(0, None, None, None)
 
 
 def test_clocks_run_from_arrival_and_from_lodgement():

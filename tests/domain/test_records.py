@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from backend.domain import documents
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
+from backend.domain.records import document_of, fields_of, quantity_of
 from tests.helpers.builders import (
     FIELDS,
     certificate_fields,
@@ -21,16 +21,16 @@ CERTIFICATE, REPORT, DECLARATION, INVOICE, *TRADE = Kind
 
 def problems(kind, fields):
     with pytest.raises(Invalid) as refusal:
-        documents.read(kind, fields)
+        document_of(kind, fields)
     return dict(refusal.value.problems)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_complete_document_is_written_back_as_read(kind):
-    document = documents.read(kind, FIELDS[kind]())
-    written = documents.fields_of(document)
+    document = document_of(kind, FIELDS[kind]())
+    written = fields_of(document)
     assert FIELDS[kind]().items() <= written.items() or kind is Kind.DECLARATION
-    assert documents.read(kind, written) == document
+    assert document_of(kind, written) == document
 
 
 REQUIRED = [
@@ -83,7 +83,7 @@ def test_what_is_no_object_is_refused(kind, fields):
      ("9405210000123", "9405210000123")],
 )  # fmt: skip
 def test_hs_codes_are_read_however_they_are_dotted(given, kept):
-    assert documents.read(CERTIFICATE, certificate_fields(hsCode=given)).hs_code == kept
+    assert document_of(CERTIFICATE, certificate_fields(hsCode=given)).hs_code == kept
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_units_are_those_in_use(code):
      ("999999999999999.999", "999999999999999.999")],
 )  # fmt: skip
 def test_quantities_keep_their_digits(given, kept):
-    document = documents.read(CERTIFICATE, certificate_fields(quantity=given))
-    assert documents.fields_of(document)["quantity"] == kept
+    document = document_of(CERTIFICATE, certificate_fields(quantity=given))
+    assert fields_of(document)["quantity"] == kept
     assert document.quantity == Decimal(kept)
 
 
@@ -140,12 +140,12 @@ def test_dates_that_are_none_are_refused(date):
 def test_certificate_dated_before_its_inspection_is_refused():
     kind, dates = Kind.PHYTOSANITARY_CERTIFICATE, {"inspectionDate": "2026-03-02", "issueDate": "2026-03-01"}
     assert problems(kind, FIELDS[kind](**dates)) == {"issueDate": "must not lie before inspectionDate"}
-    documents.read(kind, FIELDS[kind](**dates | {"issueDate": "2026-03-02"}))
+    document_of(kind, FIELDS[kind](**dates | {"issueDate": "2026-03-02"}))
 
 
 def test_a_certificate_cannot_end_before_it_begins():
     assert problems(CERTIFICATE, certificate_fields(issueDate="2026-03-02", validUntil="2026-03-01"))
-    documents.read(CERTIFICATE, certificate_fields(issueDate="2026-03-02", validUntil="2026-03-02"))
+    document_of(CERTIFICATE, certificate_fields(issueDate="2026-03-02", validUntil="2026-03-02"))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_characters_that_cannot_be_seen_are_refused(character):
 
 
 def test_text_is_normalised_and_trimmed():
-    document = documents.read(CERTIFICATE, certificate_fields(description="  cafe\u0301 灯 \n"))
+    document = document_of(CERTIFICATE, certificate_fields(description="  cafe\u0301 灯 \n"))
     assert document.description == "caf\u00e9 灯"
 
 
@@ -190,8 +190,8 @@ def test_text_is_normalised_and_trimmed():
     "text", ["<script>alert(1)</script>", "'; DROP TABLE record; --", "=1+1", "{issuer} %s \\", "🧵"]
 )
 def test_text_that_looks_like_code_stays_text(text):
-    document = documents.read(CERTIFICATE, certificate_fields(description=text))
-    assert documents.fields_of(document)["description"] == text
+    document = document_of(CERTIFICATE, certificate_fields(description=text))
+    assert fields_of(document)["description"] == text
 
 
 @pytest.mark.parametrize("length", [0, 201, 10_000])
@@ -226,5 +226,5 @@ def test_an_arrival_needs_its_time_zone():
 
 
 def test_only_certificates_of_origin_have_ledger_quantity():
-    quantities = [documents.quantity_of(documents.read(kind, FIELDS[kind]())) for kind in Kind]
+    quantities = [quantity_of(document_of(kind, FIELDS[kind]())) for kind in Kind]
     assert quantities == [Decimal(500), *[None] * (len(Kind) - 1)]
