@@ -87,7 +87,8 @@ def import_command(
     Provenport's own documents and records; as they are, or secured as SD-JWT. Tables: CSV with our column names or
     those of China's 9610 list. See docs/import.md.
 
-    All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage.
+    All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage, 3 stored,
+    but the report could not be written.
     """
     contents = [_read(path) for path in files]
     if given and not any(is_document(file.content) for file in contents):

@@ -3,7 +3,6 @@
 So ``provenport verify``, which readers of evidence run without an installation, loads no database, chain or web server.
 """
 
-import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -13,8 +12,7 @@ from typing import Any
 import click
 
 from backend.cli.localised import Group
-from backend.cli.terminal import Output, OutputUnwritable, _, language_asked, said, speak
-from backend.domain.errors import TraceabilityError
+from backend.cli.terminal import Output, _, fault_told, language_asked, speak
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
@@ -70,7 +68,7 @@ class LazyGroup(Group):
                 try:
                     return super().main(args, *others, **options)
                 except Exception as error:
-                    told = _told(error)
+                    told = fault_told(error)
                     if told is None:
                         raise
                     click.echo(f"provenport: {told}", err=True)
@@ -81,22 +79,6 @@ class LazyGroup(Group):
                 sys.stdout = None
             if errors.is_lost:
                 sys.stderr = None
-
-
-def _told(error: Exception) -> str | None:
-    """One line on a refusal of ours or a fault of the machine; None for a fault of the program."""
-    if isinstance(error, TraceabilityError):
-        return said(error)
-    if isinstance(error, OutputUnwritable):
-        return _("standard output cannot be written: {why}", why=error.strerror)
-    if isinstance(error, OSError):
-        return _("the system refuses, in its own words: “{words}”", words=error)
-    if isinstance(error, UnicodeEncodeError):
-        return _("something given is no text in this terminal's encoding: {why}", why=ascii(str(error)))
-    fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
-    if isinstance(fault, sqlite3.Error):
-        return _("the database cannot be used, in its own words: “{fault}”", fault=fault)
-    return None
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

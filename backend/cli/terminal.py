@@ -4,6 +4,7 @@ import gettext as standard
 import io
 import json
 import os
+import sqlite3
 import sys
 from atexit import register
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from backend.domain.errors import TraceabilityError
 from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, known, say
 
@@ -215,6 +217,22 @@ class Output(io.TextIOBase):
             self.is_lost = True
             if self._vital:
                 raise OutputUnwritable(error.errno, error.strerror or str(error)) from error
+
+
+def fault_told(error: Exception) -> str | None:
+    """One line on a refusal of ours or a fault of the machine; None for a fault of the program."""
+    if isinstance(error, TraceabilityError):
+        return said(error)
+    if isinstance(error, OutputUnwritable):
+        return _("standard output cannot be written: {why}", why=error.strerror)
+    if isinstance(error, OSError):
+        return _("the system refuses, in its own words: “{words}”", words=error)
+    if isinstance(error, UnicodeEncodeError):
+        return _("something given is no text in this terminal's encoding: {why}", why=ascii(str(error)))
+    fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
+    if isinstance(fault, sqlite3.Error):
+        return _("the database cannot be used, in its own words: “{fault}”", fault=fault)
+    return None
 
 
 def require_output() -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from backend.cli.localised import Command
-from backend.cli.terminal import JSON_HELP, _, language, print_json, said
+from backend.cli.terminal import JSON_HELP, _, fault_told, language, print_json, said
 from backend.domain.errors import message_of
 
 if TYPE_CHECKING:
@@ -75,13 +75,18 @@ class VerdictCommand(Command):
                 _(
                     "{command}: no verdict: {error}",
                     command=ctx.command_path,
-                    error=said(message_of(error)) or type(error).__name__,
+                    error=_why(error),
                 ),
                 err=True,
             )
             if isinstance(error, OSError):
                 sys.stdout = None  # what could not be written is not tried again: that has an exit code of its own
             sys.exit(EXIT["INDETERMINATE"])
+
+
+def _why(error: BaseException) -> str:
+    told = fault_told(error) if isinstance(error, Exception) else None
+    return told or said(message_of(error)) or type(error).__name__
 
 
 @click.command("verify", cls=VerdictCommand)

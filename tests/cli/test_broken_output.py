@@ -168,7 +168,7 @@ CHANGING = [
 
 
 @pytest.mark.parametrize("command", CHANGING)
-def test_work_that_was_done_has_its_own_exit_code(without_output, command):
+def test_done_work_has_its_own_exit_code(without_output, command):
     assert without_output[command, "full", "kept"]["code"] == DONE_BUT_NOT_TOLD
 
 
