@@ -13,7 +13,41 @@ from decimal import Decimal
 from backend.domain.consignment import PlannedDrawdown
 from backend.domain.evidence import QUANTITY_STEPS
 from backend.domain.outbox import OutboundTransaction
-from backend.domain.verdict import ActionBy, Check, Outcome
+from backend.domain.verdict import (
+    REGISTER,
+    ActionBy,
+    Check,
+    Rank,
+    RegisteredCheck,
+    Scope,
+    fails,
+    leaves_open,
+    notes,
+    passes,
+)
+
+QUANTITY_AVAILABLE: RegisteredCheck["Count"] = REGISTER.add(
+    RegisteredCheck(
+        "QUANTITY_AVAILABLE",
+        "Quantity left",
+        Rank.FAIL,
+        Scope.SERVER,
+        (
+            passes("quantity-available", "{left} of the certified quantity are left, enough for {declared}."),
+            fails(
+                "quantity-exceeded",
+                ActionBy.MERCHANT,
+                "{declared} declared, but only {left} are left on the ledger: other releases took the rest. Add a "
+                "certificate.",
+            ),
+            leaves_open("ledger-unavailable", ActionBy.OPERATOR),
+            notes("drawdown-pending", "{quantity} are being drawn from the certificate on the ledger."),
+            notes("drawdown-recorded", "{quantity} were drawn from the certificate on the ledger."),
+        ),
+        rule="the declared quantity is left of the certificates that cover the goods, by our count and the ledger's",
+        tolerance="none: the ledger counts thousandths of the unit",
+    )
+)
 
 
 @dataclass(eq=False)
@@ -136,24 +170,19 @@ def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) ->
     remaining, about = sum(count.remaining for count in covering), covering[0].certificate_id
     values = {"declared": shown(quantity, unit), "left": shown(remaining, unit)}
     if missing:
-        return Check("QUANTITY_AVAILABLE", Outcome.FAIL, "quantity-exceeded", values, ActionBy.MERCHANT, about)
+        return QUANTITY_AVAILABLE.answer("quantity-exceeded", values, about)
     unread = next((count.unread for count in covering if count.unread), None)
     if unread:
-        return Check(
-            "QUANTITY_AVAILABLE", Outcome.INDETERMINATE, "ledger-unavailable", {"why": unread}, ActionBy.OPERATOR, about
-        )
-    return Check("QUANTITY_AVAILABLE", Outcome.PASS, "quantity-available", values, None, about)
+        return QUANTITY_AVAILABLE.answer("ledger-unavailable", {"why": unread}, about)
+    return QUANTITY_AVAILABLE.answer("quantity-available", values, about)
 
 
 def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -> list[Check]:
     """What a declaration has drawn already, and whether the ledger has it."""
     return [
-        Check(
-            "QUANTITY_AVAILABLE",
-            Outcome.NOTE,
+        QUANTITY_AVAILABLE.answer(
             "drawdown-pending" if drawdown.made_at is None else "drawdown-recorded",
             {"quantity": shown(drawdown.quantity, unit_of[drawdown.certificate_id])},
-            None,
             drawdown.certificate_id,
         )
         for drawdown in drawdowns

@@ -3,7 +3,7 @@
 The numbers of the statuses are those of the contracts: ``contracts/src/ITraceLedger.sol`` states the same ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -59,6 +59,19 @@ class Accreditation:
         """Whether the accreditation stood at that moment, suspension included."""
         suspended = self.suspended_since is not None and self.suspended_since <= moment
         return self.valid_from <= moment < self.valid_until and not suspended
+
+
+def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
+    """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
+
+    A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
+    stood then.
+    """
+    terms = then or now
+    if terms is None:
+        return None
+    moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
+    return replace(terms, suspended_since=min(moments) if moments else None)
 
 
 @dataclass(frozen=True)

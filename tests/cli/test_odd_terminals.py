@@ -80,7 +80,7 @@ def test_verifiers_read_files_of_any_name(desk, odd_files, name, environment):
     assert (code, said.split()[0], "Traceback" in complaint) == (0, "VALID", False)
 
 
-def test_import_names_files_so_that_they_can_be_typed(desk, odd_files):
+def test_import_names_files_as_they_are_typed(desk, odd_files):
     (odd_files / "--help").write_text("{}", encoding="utf-8")
     asked = ("import", "--dry-run", "--as", "merchant@example.org", "--", "--help")
     code, said, _complaint = run(*asked, cwd=odd_files, DATA_DIR=str(desk.data))

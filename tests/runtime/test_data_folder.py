@@ -103,11 +103,11 @@ def test_folder_of_this_version_is_opened_in_silence(earlier):
 
 def test_copy_before_an_upgrade_can_be_put_back(earlier):
     with opened(Settings(earlier)), closing(sqlite3.connect(earlier / "provenport.sqlite")) as database:
-        count = database.execute("SELECT count(*) FROM persons").fetchone()
+        count = database.execute("SELECT count(*) FROM person").fetchone()
     (copy,) = earlier.glob("provenport.sqlite.before-*")
     copy.replace(earlier / "provenport.sqlite")
     with opened(Settings(earlier)), closing(sqlite3.connect(earlier / "provenport.sqlite")) as database:
-        assert database.execute("SELECT count(*) FROM persons").fetchone() == count
+        assert database.execute("SELECT count(*) FROM person").fetchone() == count
 
 
 def test_nothing_is_upgraded_where_no_copy_can_be(earlier, monkeypatch):
@@ -121,7 +121,7 @@ def test_nothing_is_upgraded_where_no_copy_can_be(earlier, monkeypatch):
     assert tables_of(earlier / "provenport.sqlite") == present
 
 
-def test_copy_before_an_upgrade_goes_with_the_next_erasure(earlier, tmp_path, now):
+def test_copy_before_upgrade_goes_with_next_erasure(earlier, tmp_path, now):
     with opened(Settings(earlier)) as ctx:
         (copy,) = earlier.glob("provenport.sqlite.before-*")
         made = back_up(DataFolder(earlier), tmp_path / "copies", now)
@@ -146,7 +146,7 @@ def test_address_of_the_running_server_is_known(tmp_path):
     assert folder.served_at() is None
 
 
-def test_address_left_by_a_killed_server_does_not_count(tmp_path):
+def test_address_of_a_killed_server_does_not_count(tmp_path):
     folder = DataFolder.open(tmp_path / "data", "test")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

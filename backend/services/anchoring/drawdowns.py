@@ -13,8 +13,8 @@ from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.sd_jwt import issued_at
 from backend.domain.strict_json import parse_timestamp
-from backend.domain.verdict import issued_at
 from backend.services.anchoring.status_changes import revert_release
 from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
 from backend.services.ports import AnchoringContext
