@@ -5,11 +5,11 @@ and a fact that could not be read comes in as ``Unknown``, which never turns int
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
@@ -20,6 +20,7 @@ from backend.domain.records import ProofState, document_as_signed
 from backend.domain.strict_json import parse_timestamp
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+Terms = TypeVar("Terms")
 
 
 class Conclusion(StrEnum):
@@ -62,8 +63,10 @@ class Unknown:
 class LedgerFacts:
     """What the ledger said about one record, and when it was asked.
 
-    ``anchor_block`` is the block that its anchoring stands in, None where that was not looked up. ``is_on_its_way``:
-    we keep the record ourselves and its anchoring is not final, so an absent root is no forgery.
+    ``accreditation`` is what the ledger holds of the issuer's key now, ``accreditation_at_issue`` and
+    ``accreditation_at_anchoring`` what it held then (see ``terms_then``). ``anchor_block`` is the block that its
+    anchoring stands in, None where that was not looked up. ``is_on_its_way``: we keep the record ourselves and its
+    anchoring is not final, so an absent root is no forgery.
     """
 
     as_of: datetime
@@ -72,6 +75,8 @@ class LedgerFacts:
     accreditation: Accreditation | Unknown | None
     state: ProofState = ProofState.ANCHORED
     anchor_block: int | None = None
+    accreditation_at_issue: Accreditation | Unknown | None = None
+    accreditation_at_anchoring: Accreditation | Unknown | None = None
     is_on_its_way: bool = False
 
 
@@ -161,8 +166,24 @@ def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> A
     terms = then or now
     if terms is None:
         return None
-    moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
-    return replace(terms, suspended_since=min(moments) if moments else None)
+    if then is not None and now is not None:
+        return replace(terms, suspended_since=_first(then.suspended_since, now.suspended_since))
+    return terms
+
+
+def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: datetime | None) -> tuple[Terms, Terms]:
+    """What the ledger held of a key when a record was signed, and when the record was anchored.
+
+    ``ask`` tells what the ledger held at a time, None where it held nothing yet; it is asked once where both times are
+    the same. Of the anchoring the time is less what clocks may differ by, so that a change which passes a record on
+    its way to the ledger does not touch it; where the ledger held nothing yet then, the anchoring itself counts.
+    """
+    late = issued if anchored is None else max(issued, anchored - CLOCKS_MAY_DIFFER)
+    at_issue = ask(issued)
+    at_anchoring = at_issue if late == issued else ask(late)
+    if at_anchoring is None and anchored is not None and anchored > late:
+        at_anchoring = ask(anchored)
+    return at_issue, at_anchoring
 
 
 def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime, *, is_held_to_form: bool = True) -> list[Check]:
@@ -309,15 +330,31 @@ def _issuer(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Ch
         return [_not_read("ISSUER_ACCREDITED", held)]
     if held is None or held.kinds == 0:
         return [Check("ISSUER_ACCREDITED", Outcome.FAIL, "never-accredited", values, ActionBy.AUTHORITY)]
-    return [_accredited_at_issue(evidence, facts, held), _good_standing(held, values, moment)]
+    standing = _good_standing(held, values, moment)
+    at_issue, at_anchoring = facts.accreditation_at_issue, facts.accreditation_at_anchoring
+    for then in (at_issue, at_anchoring):
+        if isinstance(then, Unknown):
+            return [_not_read("ISSUER_ACCREDITED", then), standing]
+    assert not isinstance(at_issue, Unknown) and not isinstance(at_anchoring, Unknown)
+    # A key that the ledger did not know yet when it signed is judged by the first terms that are known of it: the
+    # authority may accredit from an earlier moment on, and a ledger that was set up anew has no older history.
+    signed_under = at_issue or at_anchoring or held
+    return [_accredited_at_issue(evidence, facts, held, signed_under, at_anchoring or signed_under), standing]
 
 
-def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accreditation) -> Check:
+def _accredited_at_issue(
+    evidence: Evidence, facts: LedgerFacts, now: Accreditation, then: Accreditation, late: Accreditation
+) -> Check:
+    """By the terms of the time of issue, whatever became of them since; only a suspension reaches back.
+
+    ``late`` are those of the anchoring: who no longer held them then may have dated the record back.
+    """
     record = evidence.record
     issued = issued_at(record)
     assert issued is not None  # _content refused the record otherwise
     values = {"issuer": issuer_name(record), "issued_at": issued}
     failed = "ISSUER_ACCREDITED", Outcome.FAIL
+    held = accreditation_at(then, now) or then
     if not held.covers_kind(KINDS[evidence.kind].accreditation_bit):
         return Check(*failed, "kind-not-covered", values, ActionBy.AUTHORITY)
     hs_code = record.subject.get("hsCode")
@@ -339,10 +376,29 @@ def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accredita
             )
     if not held.held_at(issued):
         return Check(*failed, "not-accredited-at-issue", values, ActionBy.AUTHORITY)
-    if isinstance(facts.batch, AnchoredBatch) and facts.batch.anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
-        values = {**values, "until": held.valid_until}
-        return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "anchored-after-expiry", values, ActionBy.ISSUER)
+    if isinstance(facts.batch, AnchoredBatch):
+        anchored = facts.batch.anchored_at
+        if anchored - late.valid_until >= CLOCKS_MAY_DIFFER:
+            values = {**values, "until": late.valid_until}
+            return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "anchored-after-expiry", values, ActionBy.ISSUER)
+        if not _still_covered(evidence, late, anchored):
+            return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "anchored-after-change", values, ActionBy.ISSUER)
     return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
+
+
+def _still_covered(evidence: Evidence, late: Accreditation, anchored: datetime) -> bool:
+    """Whether the terms of the anchoring cover the record too; from when on they run does not matter any more."""
+    if late.suspended_since is not None and late.suspended_since <= anchored:
+        return False
+    if not KINDS[evidence.kind].is_bound_to_chapters:
+        return late.covers_kind(KINDS[evidence.kind].accreditation_bit)
+    hs_code = evidence.record.subject.get("hsCode")
+    chapter = 0 if hs_code is None else int(hs_code[:2])
+    return late.covers_kind(KINDS[evidence.kind].accreditation_bit) and late.covers_chapter(chapter)
+
+
+def _first(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one is not None and other is not None else one or other
 
 
 def _good_standing(held: Accreditation, values: Mapping[str, Any], moment: datetime) -> Check:

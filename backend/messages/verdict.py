@@ -77,7 +77,10 @@ REASONS: dict[str, str] = {
     "snapshot-missing": (
         "The file carries no signed statement of what the ledger held. Ask the ledger, or fetch the evidence anew."
     ),
-    "snapshot-altered": "What the file says of the ledger was altered or damaged ({why}). Fetch the evidence anew.",
+    "snapshot-altered": (
+        "What the file says of the ledger was altered, damaged or written by an older version ({why}). "
+        "Fetch the evidence anew."
+    ),
     "snapshot-signer-untrusted": (
         "The ledger's state is stated by a key that your trust file does not name ({signer}). If you trust it, add it."
     ),
@@ -133,8 +136,8 @@ REASONS: dict[str, str] = {
         "This is {issuer}'s own statement. It counts once the issuer named in it has confirmed and signed it."
     ),
     "never-accredited": "{issuer} was never accredited. Ask for a record by an accredited issuer.",
-    "kind-not-covered": "{issuer} is not accredited for this kind of record.",
-    "chapter-not-covered": "{issuer} is not accredited for goods of HS chapter {chapter}.",
+    "kind-not-covered": "{issuer} was not accredited for this kind of record when it signed.",
+    "chapter-not-covered": "{issuer} was not accredited for goods of HS chapter {chapter} when it signed.",
     "hs-code-withheld": (
         "The HS code is not shown, so it cannot be told whether the issuer was accredited for these goods."
     ),
@@ -144,6 +147,10 @@ REASONS: dict[str, str] = {
     ),
     "anchored-after-expiry": (
         "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told."
+    ),
+    "anchored-after-change": (
+        "It was recorded only after {issuer}'s accreditation had been narrowed or suspended; when it was signed cannot be "
+        "told. Ask {issuer} for a new record."
     ),
     "accreditation-expired": "{issuer}'s accreditation ended on {until}; what it signed before stays good.",
     "accredited": "{issuer} was accredited for this when it signed.",

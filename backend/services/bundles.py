@@ -13,6 +13,7 @@ from backend.domain.ledger import Head
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
+from backend.domain.verdict import issued_at, terms_then
 from backend.services.ports import AppContext
 from backend.services.verification import evidence_of
 from backend.store.unit_of_work import UnitOfWork
@@ -104,6 +105,12 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     if batch is None or receipt is None or not receipt.succeeded:
         return None
     is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
+    issued = issued_at(found.record)
+    at_issue, at_anchoring = (
+        terms_then(lambda then: ctx.ledger.accreditation_at(key, then), issued, batch.anchored_at)
+        if issued is not None
+        else (None, None)
+    )
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,
@@ -116,4 +123,6 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
         status=ctx.ledger.status(anchor.root, proof.leaf_index) or on_file.status,
         key=sd_jwt.b64(key),
         accreditation=ctx.ledger.accreditation(key),
+        accreditation_at_issue=at_issue,
+        accreditation_at_anchoring=at_anchoring,
     )
