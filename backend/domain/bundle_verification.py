@@ -323,8 +323,7 @@ def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
     if not isinstance(facts.batch, AnchoredBatch) or not isinstance(facts.status, int):
         raise NothingToSign("the ledger did not show a record")
     now, at_issue, at_anchoring = (
-        _shown(held)
-        for held in (facts.accreditation, facts.accreditation_at_issue, facts.accreditation_at_anchoring)
+        _shown(held) for held in (facts.accreditation, facts.accreditation_at_issue, facts.accreditation_at_anchoring)
     )
     return Reading(
         root=anchor.root,

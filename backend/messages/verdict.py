@@ -78,7 +78,7 @@ REASONS: dict[str, str] = {
         "The file carries no signed statement of what the ledger held. Ask the ledger, or fetch the evidence anew."
     ),
     "snapshot-altered": (
-        "What the file says of the ledger was altered, damaged or written by an older version ({why}). "
+        "What the file says of the ledger was altered or damaged, or an older version wrote it ({why}). "
         "Fetch the evidence anew."
     ),
     "snapshot-signer-untrusted": (

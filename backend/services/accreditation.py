@@ -1,21 +1,36 @@
 """The authority accredits issuers' keys, and stops standing behind them. The ledger is what counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
+
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
-from backend.domain.kinds import accreditation_bits
+from backend.domain.kinds import KINDS, Kind, accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
+log = structlog.get_logger()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
+
+
+MOST_REMEMBERED = 4096
+"""Keys whose terms are remembered for the block that they were read in."""
+
+
+class OutsideAccreditation(Invalid):
+    """What is to be signed would be INVALID: the ledger does not accredit the signer for it. Nothing was signed."""
+
+    code = "outside-accreditation"
 
 
 @dataclass(frozen=True)
@@ -168,3 +183,128 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
         return ctx.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(error.message)
+
+
+# Before anything is signed
+
+
+@dataclass(frozen=True)
+class SignerTerms:
+    """What the ledger holds of the key that an organisation signs with, asked before anything is signed with it."""
+
+    thumbprint: str
+    held: Accreditation | Unknown | None
+    is_remembered: bool = False
+
+
+def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
+    """Ask the ledger what an organisation may sign now. Opens a reading unit of work, so call it before a writing one.
+
+    One block answers for as long as it is the newest; whoever is to be refused is asked for anew (``require_covered``).
+    A ledger out of reach is ``Unknown``.
+    """
+    with ctx.work(reading=True) as work:
+        thumbprint = work.keys.active(signer).thumbprint
+    return _terms_of_key(ctx, thumbprint)
+
+
+def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> SignerTerms:
+    key = bytes.fromhex(thumbprint)
+    try:
+        block = ctx.ledger.head().block_hash
+        remembered = ctx.signer_terms.get(key)
+        if remembered is not None and remembered[0] == block and not anew:
+            return SignerTerms(thumbprint, remembered[1], is_remembered=True)
+        # As the verdict will ask: by the time of issue, not by a block that is dated ahead of our clock.
+        held = ctx.ledger.accreditation_at(key, ctx.now()) or ctx.ledger.accreditation(key)
+    except (LedgerUnavailable, ForeignLedger) as error:
+        log.warning("signing goes on unchecked: the ledger cannot be asked", key=thumbprint, why=error.message)
+        return SignerTerms(thumbprint, Unknown(error.message))
+    if held is not None:
+        if len(ctx.signer_terms) >= MOST_REMEMBERED:
+            ctx.signer_terms.clear()
+        ctx.signer_terms[key] = block, held
+    return SignerTerms(thumbprint, held)
+
+
+def require_covered(
+    ctx: AppContext,
+    work: UnitOfWork,
+    terms: SignerTerms,
+    signer: Organisation,
+    kind: Kind,
+    fields: Mapping[str, Any],
+    issued: datetime,
+) -> None:
+    """Refuse to sign what the verdict would call INVALID for want of accreditation; ``issued`` is what it will bear.
+
+    Where the ledger cannot be asked, signing goes on: the verdict tells later, and INDETERMINATE until then.
+
+    Raises:
+        OutsideAccreditation: With the field at fault, where it is one, and what to do.
+    """
+    if isinstance(terms.held, Unknown):
+        return
+    fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
+    if fault is not None and terms.is_remembered:
+        return require_covered(ctx, work, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
+    if fault is None:
+        return
+    where, message = fault
+    if any(change.ended is None for change in work.accreditation_changes.of_key(terms.thumbprint)):
+        message = Message("{why} A change is on its way to the ledger: try again in a few seconds.", why=message)
+    raise OutsideAccreditation(message.template, [(where, message)], **message.values)
+
+
+def _uncovered(
+    ctx: AppContext,
+    held: Accreditation | None,
+    signer: Organisation,
+    kind: Kind,
+    fields: Mapping[str, Any],
+    issued: datetime,
+) -> tuple[str, Message] | None:
+    """(field, what to tell) where terms do not cover what is to be signed; the field is empty where it is none's."""
+    name, now = signer.name, max(issued, ctx.now())
+    if held is None or held.kinds == 0:
+        return "", Message("{name} is not accredited: ask the authority to accredit it.", name=name)
+    if held.suspended_since is not None and held.suspended_since <= now:
+        since = held.suspended_since.date().isoformat()
+        return "", Message(
+            "The accreditation of {name} is suspended since {since}: ask the authority.", name=name, since=since
+        )
+    if issued < held.valid_from:
+        start = held.valid_from.isoformat(timespec="minutes")
+        return "", Message("The accreditation of {name} begins on {start}: sign after that.", name=name, start=start)
+    if held.valid_until <= now:
+        end = held.valid_until.date().isoformat()
+        return "", Message(
+            "The accreditation of {name} ended on {end}: ask the authority to renew it.", name=name, end=end
+        )
+    if not held.covers_kind(KINDS[kind].accreditation_bit):
+        return "", Message(
+            "{name} is not accredited for {kind} records: ask the authority to add them.", name=name, kind=kind.slug
+        )
+    chapter = str(fields.get("hsCode", ""))[:2]
+    if KINDS[kind].is_bound_to_chapters and chapter.isdigit() and not held.covers_chapter(int(chapter)):
+        return "hsCode", Message(
+            "{name} is accredited for HS chapters {chapters}, not for {chapter}: correct the code, or ask the authority to "
+            "add the chapter.",
+            name=name,
+            chapters=chapters_text(held),
+            chapter=chapter,
+        )
+    return None
+
+
+def chapters_text(held: Accreditation) -> str:
+    """HS chapters as people write them: 1-24, 61. Empty where all are covered."""
+    if held.chapters & ALL_CHAPTERS:
+        return ""
+    runs: list[list[int]] = []
+    for chapter in (chapter for chapter in range(1, 98) if held.covers_chapter(chapter)):
+        if runs and runs[-1][-1] == chapter - 1:
+            runs[-1].append(chapter)
+        else:
+            runs.append([chapter])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

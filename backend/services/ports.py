@@ -258,6 +258,8 @@ class AppContext:
     settings: ServiceSettings = ServiceSettings()
     wake_anchoring: Callable[[], None] = lambda: None
     """Tells the anchoring worker that the outbox has something new."""
+    signer_terms: dict[bytes, tuple[bytes, Accreditation]] = field(default_factory=dict)
+    """What signers' keys were accredited for, with the hash of the block that was the newest then."""
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def test_the_constants_are_those_of_the_contracts():
         ("TraceLedger", "batchOf(bytes32)", node_client.BATCH_OF),
         ("TraceLedger", "statusOf(bytes32,uint256)", node_client.STATUS_OF),
         ("Accreditation", "accreditationOf(bytes32)", node_client.ACCREDITATION_OF),
+        ("Accreditation", "accreditationAt(bytes32,uint40)", node_client.ACCREDITATION_AT),
     ):
         name, _, types = function.rstrip(")").partition("(")
         found = [f for f in load(contract).abi if f.get("name") == name and f["type"] == "function"]
@@ -168,6 +169,11 @@ def calls(selector, answer):
     return lambda method, params, result: (
         answer if method == "eth_call" and params[0]["data"].startswith(f"0x{selector}") else result
     )
+
+
+def in_words(*values):
+    """An answer of 32-byte words."""
+    return "0x" + "".join(f"{value:064x}" for value in values)
 
 
 def hang(method, params, result):
@@ -263,6 +269,7 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "a batch of another form": (calls(node_client.BATCH_OF, "0x" + "00" * 32), NOT_READ),
     "a status that is none": (calls(node_client.STATUS_OF, "0x" + "00" * 31 + "0e"), "status-unknown"),
     "an accreditation of another form": (calls(node_client.ACCREDITATION_OF, "0xzz"), NOT_READ),
+    "past terms of another form": (calls(node_client.ACCREDITATION_AT, "0xzz"), NOT_READ),
     "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final"),
     "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-mismatch"),
     "a receipt of a block that is gone": (

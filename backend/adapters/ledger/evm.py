@@ -121,7 +121,9 @@ class EvmLedger:
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), max(0, _seconds(time))))
+        return _accreditation(
+            self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), max(0, _seconds(time)))
+        )
 
     def successor(self, key: bytes) -> bytes | None:
         """The key that took the place of this one, or None."""
