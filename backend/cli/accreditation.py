@@ -36,8 +36,15 @@ def _acting(command: Command) -> Command:
 
 @click.command()
 @_acting
-@click.option("--chapters", help="HS chapters, such as 1-24,61. All of them unless told otherwise.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, UTC. Three years from now unless given.")
+@click.option(
+    "--chapters",
+    help="HS chapters, such as 1-24,61, or: all. As it stands unless given; all of them where nothing stands.",
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Last day, UTC. As it stands unless given; three years from now where nothing stands.",
+)
 def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | None, until: datetime | None) -> None:
     """Accredit ORGANISATION_ID's key for what its role issues."""
     from backend.services import accreditation
@@ -152,6 +159,8 @@ def _state(change: AccreditationChange) -> str:
 def _chapters(typed: str | None) -> list[int] | None:
     if not typed:
         return None
+    if typed.strip().lower() == "all":
+        return [0]  # the ledger's word for every chapter
     chapters: list[int] = []
     for part in typed.split(","):
         first, _dash, last = part.strip().partition("-")

@@ -335,7 +335,8 @@ def _issuer(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Ch
     for then in (at_issue, at_anchoring):
         if isinstance(then, Unknown):
             return [_not_read("ISSUER_ACCREDITED", then), standing]
-    assert not isinstance(at_issue, Unknown) and not isinstance(at_anchoring, Unknown)
+    assert not isinstance(at_issue, Unknown)
+    assert not isinstance(at_anchoring, Unknown)
     # A key that the ledger did not know yet when it signed is judged by the first terms that are known of it: the
     # authority may accredit from an earlier moment on, and a ledger that was set up anew has no older history.
     signed_under = at_issue or at_anchoring or held

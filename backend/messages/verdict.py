@@ -149,8 +149,8 @@ REASONS: dict[str, str] = {
         "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told."
     ),
     "anchored-after-change": (
-        "It was recorded only after {issuer}'s accreditation had been narrowed or suspended; when it was signed cannot be "
-        "told. Ask {issuer} for a new record."
+        "It was recorded only after {issuer}'s accreditation had been narrowed or suspended; when it was signed "
+        "cannot be told. Ask {issuer} for a new record."
     ),
     "accreditation-expired": "{issuer}'s accreditation ended on {until}; what it signed before stays good.",
     "accredited": "{issuer} was accredited for this when it signed.",

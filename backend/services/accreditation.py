@@ -1,6 +1,6 @@
 """The authority accredits issuers' keys, and stops standing behind them. The ledger is what counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
+EVERY_CHAPTER = (0,)
+USUAL_TERM = timedelta(days=3 * 365)
 
 
 MOST_REMEMBERED = 4096
@@ -45,32 +47,99 @@ class Standing:
     """An act that was announced and waits for its time."""
 
 
+MOST_COUNTED = 1000
+"""Records and requests are counted so far and no further: "1000 or more"."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What a change of an accreditation meets: records signed, which keep their verdict, and requests that wait."""
+
+    signed: int
+    waiting: int
+
+
+def touched(ctx: AppContext, organisation: Organisation) -> Touched:
+    """How many records an organisation signed and how many requests wait for it, each at most ``MOST_COUNTED``."""
+    with ctx.work(reading=True) as work:
+        signed = work.records.count_signed_by(organisation, MOST_COUNTED)
+        return Touched(signed, work.requests.count_waiting(organisation, MOST_COUNTED))
+
+
+@dataclass(frozen=True)
+class ProposedTerms:
+    """What an accreditation is to become, and what stands: on the ledger, or on its way there."""
+
+    organisation: Organisation
+    before: Accreditation | None
+    after: Accreditation
+
+
 def accredit(
     ctx: AppContext,
     actor: Person,
     organisation_id: str,
-    chapters: list[int] | None = None,
+    chapters: Sequence[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
 ) -> AccreditationChange:
-    """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
+    """Accredit an organisation's key for what its role issues; see ``propose`` for what is left open."""
     _only_the_authority(actor)
-    start = _within_reach(valid_from or ctx.now() - timedelta(minutes=1), "validFrom")
-    end = _within_reach(valid_until or start + timedelta(days=3 * 365), "validUntil")
-    if end <= start:
-        raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
-    if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
+    after = propose(ctx, organisation_id, chapters, valid_from, valid_until).after
+    start, end = int(after.valid_from.timestamp()), int(after.valid_until.timestamp())
+    terms = {"kinds": after.kinds, "chapters": after.chapters, "from": start, "until": end}
+    return _change(ctx, actor, organisation_id, "accredit", terms)
+
+
+def propose(
+    ctx: AppContext,
+    organisation_id: str,
+    chapters: Sequence[int] | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> ProposedTerms:
+    """The terms that an organisation would have; changes nothing.
+
+    ``chapters`` are HS chapters, or ``EVERY_CHAPTER``. What is None stays as it stands. Where nothing stands, it is
+    every chapter, from a minute ago on, for three years; three years from now too where the end has passed.
+
+    Raises:
+        Invalid: The terms are none.
+        LedgerUnavailable: Something is to stay as it stands, and the ledger does not tell what stands.
+    """
+    if chapters is not None and (not chapters or any(not 0 <= chapter <= 97 for chapter in chapters)):
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
-    mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
-    kinds = accreditation_bits(organisation.role)
-    if not kinds:
-        raise Invalid(
-            "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
-        )
-    terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
-    return _change(ctx, actor, organisation_id, "accredit", terms)
+        kinds = accreditation_bits(organisation.role)
+        if not kinds:
+            raise Invalid(
+                "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
+            )
+        thumbprint = work.keys.active(organisation).thumbprint
+        asked = [c for c in work.accreditation_changes.of_key(thumbprint) if c.operation == "accredit" and not c.ended]
+    # What is on its way stands as good as on the ledger: the next change must not undo it unseen.
+    on_its_way = to_ledger(asked[-1]) if asked else None
+    before = on_its_way.accreditation if isinstance(on_its_way, Accredit) else _read(ctx, thumbprint)
+    if isinstance(before, Unknown):
+        if chapters is None or valid_from is None or valid_until is None:
+            raise LedgerUnavailable("what stands now cannot be read, so state chapters, validFrom and validUntil")
+        before = None
+    start = _within_reach(
+        valid_from or (before.valid_from if before else ctx.now() - timedelta(minutes=1)), "validFrom"
+    )
+    stands = before is not None and before.valid_until > ctx.now()
+    end = _within_reach(
+        valid_until or (before.valid_until if before and stands else max(start, ctx.now()) + USUAL_TERM), "validUntil"
+    )
+    if end <= start:
+        raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
+    if chapters is not None:
+        mask = ALL_CHAPTERS if 0 in chapters else sum(1 << chapter for chapter in set(chapters))
+    else:
+        mask = before.chapters if before else ALL_CHAPTERS
+    after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
+    return ProposedTerms(organisation, before, after)
 
 
 def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
@@ -243,17 +312,31 @@ def require_covered(
     Raises:
         OutsideAccreditation: With the field at fault, where it is one, and what to do.
     """
-    if isinstance(terms.held, Unknown):
-        return
-    fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
-    if fault is not None and terms.is_remembered:
-        return require_covered(ctx, work, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
+    fault = _fault(ctx, terms, signer, kind, fields, issued)
     if fault is None:
         return
     where, message = fault
     if any(change.ended is None for change in work.accreditation_changes.of_key(terms.thumbprint)):
         message = Message("{why} A change is on its way to the ledger: try again in a few seconds.", why=message)
     raise OutsideAccreditation(message.template, [(where, message)], **message.values)
+
+
+def why_not_covered(
+    ctx: AppContext, signer: Organisation, kind: Kind, fields: Mapping[str, Any]
+) -> tuple[str, Message] | None:
+    """(field, what to tell) where an organisation could not sign this now; None where it could, or nobody can tell."""
+    return _fault(ctx, signer_terms(ctx, signer), signer, kind, fields, ctx.now())
+
+
+def _fault(
+    ctx: AppContext, terms: SignerTerms, signer: Organisation, kind: Kind, fields: Mapping[str, Any], issued: datetime
+) -> tuple[str, Message] | None:
+    if isinstance(terms.held, Unknown):
+        return None
+    fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
+    if fault is not None and terms.is_remembered:
+        return _fault(ctx, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
+    return fault
 
 
 def _uncovered(
@@ -288,8 +371,8 @@ def _uncovered(
     chapter = str(fields.get("hsCode", ""))[:2]
     if KINDS[kind].is_bound_to_chapters and chapter.isdigit() and not held.covers_chapter(int(chapter)):
         return "hsCode", Message(
-            "{name} is accredited for HS chapters {chapters}, not for {chapter}: correct the code, or ask the authority to "
-            "add the chapter.",
+            "{name} is accredited for HS chapters {chapters}, not for {chapter}: correct the code, or ask the "
+            "authority to add the chapter.",
             name=name,
             chapters=chapters_text(held),
             chapter=chapter,
@@ -297,12 +380,19 @@ def _uncovered(
     return None
 
 
+def chapters_in(held: Accreditation) -> list[int]:
+    """The HS chapters of terms as ``accredit`` takes them."""
+    if held.chapters & ALL_CHAPTERS:
+        return list(EVERY_CHAPTER)
+    return [chapter for chapter in range(1, 98) if held.covers_chapter(chapter)]
+
+
 def chapters_text(held: Accreditation) -> str:
     """HS chapters as people write them: 1-24, 61. Empty where all are covered."""
     if held.chapters & ALL_CHAPTERS:
         return ""
     runs: list[list[int]] = []
-    for chapter in (chapter for chapter in range(1, 98) if held.covers_chapter(chapter)):
+    for chapter in chapters_in(held):
         if runs and runs[-1][-1] == chapter - 1:
             runs[-1].append(chapter)
         else:
