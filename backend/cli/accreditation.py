@@ -160,7 +160,7 @@ def _chapters(typed: str | None) -> list[int] | None:
     if not typed:
         return None
     if typed.strip().lower() == "all":
-        return [0]  # the ledger's word for every chapter
+        return list(range(1, 98))
     chapters: list[int] = []
     for part in typed.split(","):
         first, _dash, last = part.strip().partition("-")

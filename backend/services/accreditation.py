@@ -21,7 +21,7 @@ log = structlog.get_logger()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
-EVERY_CHAPTER = (0,)
+EVERY_CHAPTER = tuple(range(1, 98))
 USUAL_TERM = timedelta(days=3 * 365)
 
 
@@ -44,7 +44,7 @@ class Standing:
     accreditation: Accreditation | Unknown | None
     pending: bool
     announced: AccreditationChange | None = None
-    """An act that was announced and waits for its time."""
+    """A change that was announced and waits for its time."""
 
 
 MOST_COUNTED = 1000
@@ -107,7 +107,7 @@ def propose(
         Invalid: The terms are none.
         LedgerUnavailable: Something is to stay as it stands, and the ledger does not tell what stands.
     """
-    if chapters is not None and (not chapters or any(not 0 <= chapter <= 97 for chapter in chapters)):
+    if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
@@ -135,7 +135,7 @@ def propose(
     if end <= start:
         raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
     if chapters is not None:
-        mask = ALL_CHAPTERS if 0 in chapters else sum(1 << chapter for chapter in set(chapters))
+        mask = ALL_CHAPTERS if set(chapters) == set(EVERY_CHAPTER) else sum(1 << chapter for chapter in set(chapters))
     else:
         mask = before.chapters if before else ALL_CHAPTERS
     after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
@@ -151,7 +151,7 @@ def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetim
 
 
 def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
-    """The act that no longer stands behind a key from a moment on."""
+    """The change by which nobody stands behind a key any more from a moment on."""
     moment = _within_reach(since or ctx.now(), "since")
     if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
@@ -184,7 +184,7 @@ def _change(
 
 
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
-    """The guardian takes back an act of the authority that was announced and not yet done."""
+    """The guardian takes back a change of the authority that was announced and not yet done."""
     with ctx.work() as work:
         change = work.accreditation_changes.get(change_id)
         if change.ended is not None or change.transaction is not None:
@@ -196,7 +196,7 @@ def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
 
 
 def pending(ctx: AppContext) -> list[AccreditationChange]:
-    """The authority's acts that were not done yet, in order."""
+    """The authority's changes that were not done yet, in order."""
     with ctx.work(reading=True) as work:
         return list(work.accreditation_changes.pending())
 
@@ -217,7 +217,7 @@ def _within_reach(moment: datetime, name: str) -> datetime:
 
 
 def to_ledger(change: AccreditationChange) -> LedgerCall:
-    """The act as the ledger takes it."""
+    """The change as the ledger takes it."""
     key, terms = bytes.fromhex(change.thumbprint), change.terms
     if change.operation == "accredit":
         start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))

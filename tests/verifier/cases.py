@@ -1,10 +1,13 @@
 """What the ledger's facts and a reader's trust do to a bundle: a question, the verdict, the reason that decides."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
+from backend.domain.evidence import seal
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
@@ -13,6 +16,7 @@ from tests.helpers.builders import (
     NOON,
     a_record,
     an_accreditation,
+    an_anchor,
     certificate_fields,
     declaration_fields,
     header_of,
@@ -101,6 +105,28 @@ def stood_in_for(kind: Kind, named_as: str | None = "certificate-of-origin") -> 
     lodged = a_record(Kind.DECLARATION, declaration_fields(records=[entry]))
     paper = a_record(kind, supersedes=digest_of(named))
     return a_sample([(lodged, Kind.DECLARATION), (paper, kind)], 4).question()
+
+
+def reformatted(one: Sample, **how: Any) -> bytes:
+    """The same file as another program may write it: other spaces, or its members in another order."""
+    written = json.dumps(json.loads(one.content), **how).encode()
+    assert written != one.content
+    return written
+
+
+def with_quantity(one: Sample, quantity: int) -> Question:
+    """The first record under another quantity than it was signed with, or with one where it was signed with none.
+
+    Its batch was sealed so: whoever seals could write any number beside a record.
+    """
+    found = one.bundle.records[0]
+    entry = replace(found.entry, quantity=quantity)
+    batch = seal([entry])
+    changed = replace(
+        found, quantity=quantity, proof=batch.proof(0), anchor=replace(found.anchor or an_anchor(b""), root=batch.root)
+    )
+    reading = {"root": batch.root, "leaf_index": 0, "segments": batch.segments}
+    return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
 
 
 def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from backend.domain.errors import Invalid, NotAllowed
+from backend.domain.errors import NotAllowed
 from backend.domain.ledger import Accreditation
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Role
@@ -96,8 +96,6 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
     chapters: Sequence[int] | None = body.chapters
     if chapters is None and "chapters" in body.model_fields_set:
         chapters = accreditation.EVERY_CHAPTER
-    elif chapters is not None and 0 in chapters:  # the ledger's own word for every chapter, none of this interface's
-        raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
     terms = chapters, body.valid_from, body.valid_until
     return _change(accreditation.accredit(current_context(), person(), organisation_id, *terms))
 
