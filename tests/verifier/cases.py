@@ -247,6 +247,11 @@ def cases() -> dict[str, tuple[Question, str, str]]:
                 "INDETERMINATE",
                 "snapshot-record-mismatch",
             ),
+            "an altered snapshot": (
+                replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
+                "INDETERMINATE",
+                "snapshot-altered",
+            ),
             "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
             "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
             "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
@@ -281,14 +286,36 @@ def cases() -> dict[str, tuple[Question, str, str]]:
                 "accredited",
             ),
             "chapter withheld": (
-                sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
+                sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
                 "INDETERMINATE",
                 "hs-code-withheld",
+            ),
+            "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
+            "quantity withheld and another sealed": (
+                with_quantity(sample(shown=["hsCode"]), 900_000),
+                "INDETERMINATE",
+                "quantity-withheld",
+            ),
+            "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
+            "a quantity that nobody signed": (
+                with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
+                "INVALID",
+                "entry-quantity-mismatch",
+            ),
+            "no quantity at all": (
+                sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INVALID",
+                "entry-quantity-mismatch",
             ),
             "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
             "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
             "suspended key": (
                 plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
+                "INVALID",
+                "accreditation-revoked",
+            ),
+            "key suspended before anchoring": (
+                plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR))).question(),
                 "INVALID",
                 "accreditation-revoked",
             ),
@@ -318,6 +345,17 @@ def cases() -> dict[str, tuple[Question, str, str]]:
                 "not-sealed",
             ),
             "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
+            "list of papers withheld": (
+                replace(
+                    dossier,
+                    bundle=replace(
+                        dossier.bundle,
+                        records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
+                    ),
+                ).question(),
+                "INDETERMINATE",
+                "documents-withheld",
+            ),
             "a paper too many": (
                 replace(
                     dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
@@ -369,6 +407,12 @@ def cases() -> dict[str, tuple[Question, str, str]]:
                 "signature-invalid",
             ),
             "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+            "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
+            "members in another order": (
+                plain.question(content=reformatted(plain, sort_keys=True)),
+                "VALID",
+                "within-validity",
+            ),
             "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
             "longer than allowed": (
                 plain.question(content=plain.content.ljust(LARGEST + 1)),
