@@ -117,7 +117,8 @@ def propose(
                 "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
             )
         thumbprint = work.keys.active(organisation).thumbprint
-        asked = [c for c in work.accreditation_changes.of_key(thumbprint) if c.operation == "accredit" and not c.ended]
+        changes = work.accreditation_changes.of_key(thumbprint)
+    asked = [change for change in changes if change.operation == "accredit" and _is_on_its_way(change)]
     # What is on its way stands as good as on the ledger: the next change must not undo it unseen.
     on_its_way = to_ledger(asked[-1]) if asked else None
     before = on_its_way.accreditation if isinstance(on_its_way, Accredit) else _read(ctx, thumbprint)
@@ -216,6 +217,10 @@ def _within_reach(moment: datetime, name: str) -> datetime:
     return moment
 
 
+def _is_on_its_way(change: AccreditationChange) -> bool:
+    return change.ended is None and (change.transaction is None or change.transaction.is_open)
+
+
 def to_ledger(change: AccreditationChange) -> LedgerCall:
     """The change as the ledger takes it."""
     key, terms = bytes.fromhex(change.thumbprint), change.terms
@@ -235,8 +240,7 @@ def standings(ctx: AppContext) -> list[Standing]:
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
         pending = {change.thumbprint for change in work.accreditation_changes.pending()}
         for o in issuers:
-            changes = work.accreditation_changes.of_key(keys[o.id])
-            if any(change.transaction is not None and change.transaction.is_open for change in changes):
+            if any(_is_on_its_way(change) for change in work.accreditation_changes.of_key(keys[o.id])):
                 pending.add(keys[o.id])
         announced = {
             change.thumbprint: change for change in work.accreditation_changes.pending() if change.due_at is not None
@@ -259,10 +263,15 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
 
 @dataclass(frozen=True)
 class SignerTerms:
-    """What the ledger holds of the key that an organisation signs with, asked before anything is signed with it."""
+    """What the ledger holds of the key that an organisation signs with, asked before anything is signed with it.
+
+    ``dated`` is what it holds by the present second: blocks are dated a moment ahead, and a record signed before the
+    date of a change is judged by the earlier terms.
+    """
 
     thumbprint: str
     held: Accreditation | Unknown | None
+    dated: Accreditation | None = None
     is_remembered: bool = False
 
 
@@ -283,17 +292,17 @@ def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> Si
         block = ctx.ledger.head().block_hash
         remembered = ctx.signer_terms.get(key)
         if remembered is not None and remembered[0] == block and not anew:
-            return SignerTerms(thumbprint, remembered[1], is_remembered=True)
-        # As the verdict will ask: by the time of issue, not by a block that is dated ahead of our clock.
-        held = ctx.ledger.accreditation_at(key, ctx.now()) or ctx.ledger.accreditation(key)
+            return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True)
+        held = ctx.ledger.accreditation(key)
+        dated = ctx.ledger.accreditation_at(key, ctx.now().replace(microsecond=0)) or held
     except (LedgerUnavailable, ForeignLedger) as error:
         log.warning("signing goes on unchecked: the ledger cannot be asked", key=thumbprint, why=error.message)
         return SignerTerms(thumbprint, Unknown(error.message))
-    if held is not None:
+    if held is not None and dated is not None:
         if len(ctx.signer_terms) >= MOST_REMEMBERED:
             ctx.signer_terms.clear()
-        ctx.signer_terms[key] = block, held
-    return SignerTerms(thumbprint, held)
+        ctx.signer_terms[key] = block, held, dated
+    return SignerTerms(thumbprint, held, dated)
 
 
 def require_covered(
@@ -316,7 +325,7 @@ def require_covered(
     if fault is None:
         return
     where, message = fault
-    if any(change.ended is None for change in work.accreditation_changes.of_key(terms.thumbprint)):
+    if any(_is_on_its_way(change) for change in work.accreditation_changes.of_key(terms.thumbprint)):
         message = Message("{why} A change is on its way to the ledger: try again in a few seconds.", why=message)
     raise OutsideAccreditation(message.template, [(where, message)], **message.values)
 
@@ -334,6 +343,14 @@ def _fault(
     if isinstance(terms.held, Unknown):
         return None
     fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
+    if fault is None and _uncovered(ctx, terms.dated, signer, kind, fields, issued) is not None:
+        fault = (
+            "",
+            Message(
+                "The accreditation of {name} has changed this very moment: try again in a few seconds.",
+                name=signer.name,
+            ),
+        )
     if fault is not None and terms.is_remembered:
         return _fault(ctx, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
     return fault
