@@ -549,7 +549,7 @@ def evaluate_issuer(one, found, why, at):
 
 
 def evaluate_accreditation(record, kind, found):
-    """By the terms that stood when it was signed, which those of the anchoring must bear out. Suspensions reach back."""
+    """By the terms that stood when it was signed; those of the anchoring must bear them out. Suspensions reach back."""
     issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
     held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
     late = found["accreditationAtAnchoring"] or held

@@ -1,14 +1,18 @@
 """What the verdict would call INVALID for want of accreditation is refused before it is signed."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from backend.domain.interop.reading import Severity
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accredit
 from backend.domain.parties import Role
+from backend.domain.sd_jwt import b64
 from backend.domain.verdict import Conclusion
-from backend.services import accreditation, declarations, external_signing, issuance, keys, statements
+from backend.services import accreditation, declarations, external_signing, importing, issuance, keys, statements
 from backend.services.accreditation import OutsideAccreditation
 from backend.services.organisations import OrganisationProfile, register
 from backend.services.verification import verdict_on
@@ -34,8 +38,6 @@ def other_kinds(installation):
     """The ledger accredits the chamber for reports only."""
     with installation.ctx.work(reading=True) as work:
         key = bytes.fromhex(work.keys.active(installation.chamber.organisation).thumbprint)
-    from dataclasses import replace
-
     ledger, bit = installation.ledger, KINDS[Kind.INSPECTION_REPORT].accreditation_bit
     call = Accredit(key, replace(ledger.accreditation(key), kinds=1 << bit))
     ledger.send(ledger.sign(call, ledger.next_nonce("authority")).raw)
@@ -100,8 +102,6 @@ def test_key_kept_outside_is_asked_for_nothing_uncovered(installation, when):
         return
     text = external_signing.prepare(installation.ctx, installation.chamber, "issue", arguments)
     change(installation, chapters=[61])
-    from backend.domain.sd_jwt import b64
-
     with pytest.raises(OutsideAccreditation):
         external_signing.submit(installation.ctx, installation.chamber, text.id, b64(key.sign(text.text)))
 
@@ -175,3 +175,25 @@ def test_successor_key_signs_at_once(installation):
     keys.rotate(installation.ctx, installation.authority, installation.chamber.organisation.id)
     installation.settle()
     installation.issue_certificate()
+
+
+def imported(installation, kind, fields, issuers=()):
+    file = importing.Given("document.json", json.dumps({"kind": kind, "document": fields}).encode())
+    plan = importing.plan(installation.ctx, installation.merchant, [file], issuers, {})
+    return plan, [(note.severity, note.code) for note in plan.files[0].notes if note.code != "twice-given"]
+
+
+def test_import_of_what_the_merchant_may_not_sign(installation):
+    suspend(installation, "merchant")
+    plan, told = imported(installation, "invoice", invoice_fields())
+    assert not plan.is_ready
+    assert (Severity.WRONG, "fault") in told
+
+
+def test_import_tells_of_issuer_who_cannot_confirm(installation):
+    fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}
+    _, told = imported(installation, "certificate-of-origin", fields, ["Zhejiang Chamber"])
+    assert (Severity.WARNING, "issuer-cannot-confirm") not in told
+    change(installation, chapters=[61])
+    _, told = imported(installation, "certificate-of-origin", fields, ["Zhejiang Chamber"])
+    assert (Severity.WARNING, "issuer-cannot-confirm") in told

@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from backend.domain import bundle
 from backend.domain.bundle_verification import snapshot_facts
 from backend.domain.bundle_verification import verdict_on as verdict_on_file
 from backend.domain.errors import Invalid, LedgerUnavailable
+from backend.domain.ledger import Accredit, Accreditation
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation
+from backend.services.anchoring import reanchor_all
 from backend.services.bundles import bundle_of, trust_of
 from backend.services.verification import verdict_on, verdict_on_bundle
 from tests.helpers.builders import outcomes
@@ -44,8 +47,6 @@ def answers(installation, record):
     """What ISSUER_ACCREDITED says of a record: on file, in a bundle brought here, and in a bundle read offline."""
     on_file = installation.record(record.id)
     found = bundle_of(installation.ctx, on_file)
-    from backend.domain import bundle
-
     moment = installation.clock()
     offline = verdict_on_file(found, snapshot_facts(found, trust_of(installation.ctx, "Operator"), moment, DAY), moment)
     told = [
@@ -133,8 +134,6 @@ def test_narrowed_between_signing_and_recording_is_told(installation):
 
 def accredit_on_ledger_only(installation, chapters):
     """The authority's change is mined while our own batch still waits."""
-    from backend.domain.ledger import Accredit, Accreditation
-
     terms, key = held(installation), bytes.fromhex(key_of(installation))
     mask = sum(1 << chapter for chapter in chapters)
     call = Accredit(key, Accreditation(terms.kinds, mask, terms.valid_from, terms.valid_until))
@@ -150,6 +149,20 @@ def test_past_verdict_uses_the_same_terms(installation):
     accredit(installation, chapters=SHIRTS)
     later(installation)
     assert verdict_on(installation.ctx, installation.record(record.id), good).conclusion is Conclusion.VALID
+
+
+def test_ledger_set_up_anew_keeps_the_verdict(installation):
+    """Its history begins with what was replayed, before what was signed is anchored; a change since changes nothing."""
+    later(installation)
+    record = installation.issue_certificate()
+    later(installation)
+    installation.ledger.reorganise(len(installation.ledger._blocks) - 1)
+    reanchor_all(installation.ctx)
+    installation.settle()
+    assert answers(installation, record) == GOOD
+    later(installation)
+    accredit(installation, chapters=SHIRTS)
+    assert answers(installation, record) == GOOD
 
 
 # What is left open stays as it stands
