@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
-from backend.domain.kinds import KINDS, Kind, accreditation_bits
+from backend.domain.kinds import KINDS, Kind, Signing, accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role
@@ -17,7 +15,6 @@ from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
-log = structlog.get_logger()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
@@ -118,10 +115,7 @@ def propose(
             )
         thumbprint = work.keys.active(organisation).thumbprint
         changes = work.accreditation_changes.of_key(thumbprint)
-    asked = [change for change in changes if change.operation == "accredit" and _is_on_its_way(change)]
-    # What is on its way stands as good as on the ledger: the next change must not undo it unseen.
-    on_its_way = to_ledger(asked[-1]) if asked else None
-    before = on_its_way.accreditation if isinstance(on_its_way, Accredit) else _read(ctx, thumbprint)
+    before = _standing_terms(ctx, thumbprint, [change for change in changes if change.operation == "accredit"])
     if isinstance(before, Unknown):
         if chapters is None or valid_from is None or valid_until is None:
             raise LedgerUnavailable("what stands now cannot be read, so state chapters, validFrom and validUntil")
@@ -141,6 +135,19 @@ def propose(
         mask = before.chapters if before else ALL_CHAPTERS
     after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
     return ProposedTerms(organisation, before, after)
+
+
+def _standing_terms(
+    ctx: AppContext, thumbprint: str, accredited: Sequence[AccreditationChange]
+) -> Accreditation | Unknown | None:
+    """The terms that stand: those on their way to the ledger, else what it holds, else what this server last sent it.
+
+    The next change must not undo unseen what is on its way; and a command beside a server cannot ask its ledger.
+    """
+    kept = [change for change in accredited if change.ended is None]
+    held = Unknown("") if kept and _is_on_its_way(kept[-1]) else _read(ctx, thumbprint)
+    last = to_ledger(kept[-1]) if kept and isinstance(held, Unknown) else None
+    return last.accreditation if isinstance(last, Accredit) else held
 
 
 def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
@@ -296,7 +303,6 @@ def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> Si
         held = ctx.ledger.accreditation(key)
         dated = ctx.ledger.accreditation_at(key, ctx.now().replace(microsecond=0)) or held
     except (LedgerUnavailable, ForeignLedger) as error:
-        log.warning("signing goes on unchecked: the ledger cannot be asked", key=thumbprint, why=error.message)
         return SignerTerms(thumbprint, Unknown(error.message))
     if held is not None and dated is not None:
         if len(ctx.signer_terms) >= MOST_REMEMBERED:
@@ -367,6 +373,9 @@ def _uncovered(
     """(field, what to tell) where terms do not cover what is to be signed; the field is empty where it is none's."""
     name, now = signer.name, max(issued, ctx.now())
     if held is None or held.kinds == 0:
+        # A merchant's own papers may come before its first accreditation, which the authority dates as it sees fit.
+        if KINDS[kind].signing is not Signing.CERTIFIED:
+            return None
         return "", Message("{name} is not accredited: ask the authority to accredit it.", name=name)
     if held.suspended_since is not None and held.suspended_since <= now:
         since = held.suspended_since.date().isoformat()

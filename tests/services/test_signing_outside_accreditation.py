@@ -125,6 +125,11 @@ def test_merchants_papers_are_held_to_its_accreditation(installation):
         declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(records=[]))
 
 
+def test_merchant_may_sign_before_its_first_accreditation(installation):
+    newcomer = register(installation.ctx, OrganisationProfile(Role.MERCHANT, "Newcomer Trading", "new@x.org")).person
+    statements.sign_own(installation.ctx, newcomer, Kind.INVOICE, invoice_fields())
+
+
 def test_statement_needs_no_accreditation(installation):
     suspend(installation, "merchant")
     fields = {k: v for k, v in certificate_fields().items() if k != "certificateNumber"}

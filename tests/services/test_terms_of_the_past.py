@@ -1,5 +1,6 @@
 """A record is judged by the accreditation that stood when it was signed, whatever the authority changes afterwards."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from backend.domain.bundle_verification import verdict_on as verdict_on_file
 from backend.domain.errors import Invalid, LedgerUnavailable
 from backend.domain.ledger import Accredit, Accreditation
 from backend.domain.verdict import Conclusion
-from backend.services import accreditation
+from backend.services import accreditation, keys
 from backend.services.anchoring import reanchor_all
 from backend.services.bundles import bundle_of, trust_of
 from backend.services.verification import verdict_on, verdict_on_bundle
@@ -95,7 +96,7 @@ def test_widening_in_retrospect_covers_nothing_signed_before(installation):
     later(installation)
     record = signed_without_ledger(installation)
     later(installation)
-    accredit(installation, chapters=accreditation.EVERY_CHAPTER, valid_from=installation.clock() - YEAR)
+    accredit(installation, chapters=list(range(1, 98)), valid_from=installation.clock() - YEAR)
     assert answers(installation, record) == {(Conclusion.INVALID, "chapter-not-covered")}
 
 
@@ -185,12 +186,26 @@ def test_change_on_its_way_is_not_undone(installation):
     assert held(installation).chapters == 1 << 94
 
 
-def test_open_terms_need_the_ledger(installation):
+def test_silent_ledger_leaves_what_was_last_sent(installation):
+    accredit(installation, chapters=LAMPS)
+    until = installation.clock() + 2 * YEAR
+    installation.ledger.down = True
+    accredit(installation, settled=False, valid_until=until)
+    installation.ledger.down = False
+    installation.settle()
+    assert (held(installation).chapters, held(installation).valid_until) == (1 << 94, until.replace(microsecond=0))
+
+
+def test_open_terms_of_a_successor_need_the_ledger(installation):
+    keys.rotate(installation.ctx, installation.authority, installation.chamber.organisation.id)
+    installation.settle()
+    before = held(installation)
     installation.ledger.down = True
     with pytest.raises(LedgerUnavailable):
-        accredit(installation, settled=False, chapters=LAMPS, valid_from=installation.clock())
-    now = installation.clock()
-    accredit(installation, settled=False, chapters=LAMPS, valid_from=now, valid_until=now + YEAR)
+        accredit(installation, settled=False, chapters=LAMPS)
+    installation.ledger.down = False
+    accredit(installation, chapters=LAMPS)
+    assert held(installation) == replace(before, chapters=1 << 94)
 
 
 def test_lapsed_accreditation_is_renewed_from_now(installation):
