@@ -371,7 +371,7 @@ def narrowed_since(api, settle):
     return api.get(f"/records/{made['id']}/evidence", "narrowed").get_data()
 
 
-def test_node_is_asked_for_the_terms_of_the_past(system, api, settle):
+def test_node_tells_terms_of_the_past(system, api, settle):
     """The issuer's present terms do not cover the goods; those that the ledger held when it signed do."""
     content = narrowed_since(api, settle)
     reading = snapshot.read(json.loads(content)["snapshot"]).snapshot.readings[0]
