@@ -336,7 +336,8 @@ SNAPSHOT: RegisteredCheck[Bundle] = REGISTER.add(
             leaves_open(
                 "snapshot-altered",
                 _OPERATOR,
-                "What the file says of the ledger was altered or damaged ({why}). Fetch the evidence anew.",
+                "What the file says of the ledger was altered or damaged, or an older version wrote it ({why}). "
+                "Fetch the evidence anew.",
             ),
             leaves_open(
                 "snapshot-signer-untrusted",
