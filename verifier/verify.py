@@ -41,6 +41,20 @@ KINDS = {
     8: ("MovementEvent", 3, 7, False),
     9: ("PhytosanitaryCertificate", 3, 0, True),
 }
+# what the checks are called: written by the project's script, from the table of checks that all verifiers share
+TITLES = {
+    "BUNDLE": "File",
+    "SNAPSHOT": "What the ledger held",
+    "SIGNATURE": "Signature",
+    "CONTENT": "Content",
+    "INCLUSION": "Sealed with the others",
+    "ANCHOR": "Recorded on the ledger",
+    "STATUS": "In force",
+    "ISSUER_ACCREDITED": "Issuer accredited",
+    "ISSUER_STANDING": "Issuer in good standing",
+    "VALIDITY": "Dates",
+    "NAMED_RECORD": "Paper named by the declaration",
+}
 DECLARATION = 3
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 LARGEST = 16 * 1024 * 1024
@@ -343,26 +357,33 @@ def read_snapshot(text):
     }
 
 
+TERMS = "accreditation accreditationAtIssue accreditationAtAnchoring"
+
+
 def reading(fields):
-    need(has(fields, "root leafIndex transaction block blockTime state segments status key accreditation"), "a reading")
+    named = f"root leafIndex transaction block blockTime state segments status key {TERMS}"
+    need(has(fields, named), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
     need(is_("natural", fields["leafIndex"], fields["block"], fields["status"]), "a reading")
     segments = fields["segments"]
     need(isinstance(segments, list) and len(segments) == 4 and is_("natural", *segments), "segments")
     need(fields["state"] in ("anchored", "final"), "state")
-    held = fields["accreditation"]
-    if held is not None:
-        need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
-        need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
-        since = held["suspendedSince"]
-        held = {
-            "kinds": held["kinds"],
-            "chapters": int(held["chapters"], 16),
-            "from": seconds(held["validFrom"]),
-            "until": seconds(held["validUntil"]),
-            "since": None if since is None else seconds(since),
-        }
-    return fields | {"time": seconds(fields["blockTime"]), "accreditation": held}
+    return fields | {"time": seconds(fields["blockTime"])} | {name: terms(fields[name]) for name in TERMS.split()}
+
+
+def terms(held):
+    if held is None:
+        return None
+    need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
+    need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
+    since = held["suspendedSince"]
+    return {
+        "kinds": held["kinds"],
+        "chapters": int(held["chapters"], 16),
+        "from": seconds(held["validFrom"]),
+        "until": seconds(held["validUntil"]),
+        "since": None if since is None else seconds(since),
+    }
 
 
 def read_trust(content):
@@ -438,11 +459,13 @@ def issued_at(record):
 
 
 def evaluate_content(one, record, kind):
-    types, stated = record["payload"].get("type"), record["subject"].get("quantity")
+    types = record["payload"].get("type")
     if not isinstance(types, list) or KINDS[kind][0] not in types or issued_at(record) is None:
         return ("CONTENT", FAIL, "entry-kind-mismatch")
-    quantity = int(one["entry"]["quantity"])
-    if (kind != 1 and quantity) or (kind == 1 and stated is not None and thousandths(stated) != quantity):
+    is_shown = kind == 1 and "quantity" in record["subject"]  # only a certificate's entry repeats its quantity
+    if kind == 1 and not is_shown and record["withheld"]:
+        return ("CONTENT", INDETERMINATE, "quantity-withheld")
+    if (thousandths(record["subject"]["quantity"]) if is_shown else 0) != int(one["entry"]["quantity"]):
         return ("CONTENT", FAIL, "entry-quantity-mismatch")
     if record["withheld"]:
         return ("CONTENT", NOTE, "fields-withheld")
@@ -516,7 +539,7 @@ def evaluate_issuer(one, found, why, at):
     held = found["accreditation"]
     if held is None or held["kinds"] == 0:
         return [("ISSUER_ACCREDITED", FAIL, "never-accredited")]
-    outcome, reason = evaluate_accreditation(record, kind, found["time"], held)
+    outcome, reason = evaluate_accreditation(record, kind, found)
     standing = ("ISSUER_STANDING", PASS, "good-standing")
     if held["since"] is not None and held["since"] <= at:
         standing = ("ISSUER_STANDING", FAIL, "accreditation-revoked")
@@ -525,12 +548,17 @@ def evaluate_issuer(one, found, why, at):
     return [("ISSUER_ACCREDITED", outcome, reason), standing]
 
 
-def evaluate_accreditation(record, kind, anchored, held):
-    issued, since = issued_at(record), held["since"]
+def evaluate_accreditation(record, kind, found):
+    """By the terms that stood when it was signed; those of the anchoring must bear them out. Suspensions reach back."""
+    issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
+    held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
+    late = found["accreditationAtAnchoring"] or held
+    since = min((one["since"] for one in (held, now) if one["since"] is not None), default=None)
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
+    code = record["subject"].get("hsCode") if KINDS[kind][3] else None
     if KINDS[kind][3]:
-        code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
+        all_chapters = held["chapters"] & 1
         if code is None and not all_chapters:
             return INDETERMINATE, "hs-code-withheld"
         if code is not None and not (isinstance(code, str) and re.fullmatch("[0-9]{6,13}", code)):
@@ -543,8 +571,13 @@ def evaluate_accreditation(record, kind, anchored, held):
         return FAIL, "accreditation-revoked"
     if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
         return FAIL, "not-accredited-at-issue"
-    if anchored - held["until"] >= CLOCKS_MAY_DIFFER:
+    if anchored - late["until"] >= CLOCKS_MAY_DIFFER:
         return INDETERMINATE, "anchored-after-expiry"
+    covered = late["kinds"] >> KINDS[kind][2] & 1
+    if KINDS[kind][3]:
+        covered = covered and (late["chapters"] & 1 or late["chapters"] >> int((code or "0")[:2]) & 1)
+    if not covered or (late["since"] is not None and late["since"] <= anchored):
+        return INDETERMINATE, "anchored-after-change"
     return PASS, "accredited"
 
 
@@ -676,6 +709,10 @@ def main():
     parser.add_argument("--max-age-hours", type=hours, default="24")
     parser.add_argument("--at", type=moment, default=datetime.now(UTC))
     asked = parser.parse_args()
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show costs no verdict
     if asked.at > datetime.now(UTC):
         parser.error("nobody knows yet what the ledger will hold then")
     trusted = read_trust(read(asked.trust)) if asked.trust else []
@@ -684,7 +721,7 @@ def main():
     print(verdict + whose)
     print(f"  proof state: {state or 'not known'}")
     for code, outcome, reason, record in checks:
-        print(f"  {outcome:<12} {record or '':>2}  {code}: {reason}", flush=True)
+        print(f"  {outcome:<12} {record or '':>2}  {TITLES[code]} ({code}): {reason}", flush=True)
     return {"VALID": 0, "INVALID": 1, "INDETERMINATE": 2}[verdict]
 
 

@@ -1,10 +1,13 @@
 """What the ledger's facts and a reader's trust do to a bundle: a question, the verdict, the reason that decides."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
+from backend.domain.evidence import seal
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
@@ -13,6 +16,7 @@ from tests.helpers.builders import (
     NOON,
     a_record,
     an_accreditation,
+    an_anchor,
     certificate_fields,
     declaration_fields,
     header_of,
@@ -25,6 +29,7 @@ from tests.verifier.samples import (
     a_dossier,
     a_sample,
     digest_of,
+    holding,
 )
 from tests.verifier.verifiers import Question
 
@@ -102,6 +107,82 @@ def stood_in_for(kind: Kind, named_as: str | None = "certificate-of-origin") -> 
     return a_sample([(lodged, Kind.DECLARATION), (paper, kind)], 4).question()
 
 
+def reformatted(one: Sample, **how: Any) -> bytes:
+    """The same file as another program may write it: other spaces, or its members in another order."""
+    written = json.dumps(json.loads(one.content), **how).encode()
+    assert written != one.content
+    return written
+
+
+def with_quantity(one: Sample, quantity: int) -> Question:
+    """The first record under another quantity than it was signed with, or with one where it was signed with none.
+
+    Its batch was sealed so: whoever seals could write any number beside a record.
+    """
+    found = one.bundle.records[0]
+    entry = replace(found.entry, quantity=quantity)
+    batch = seal([entry])
+    changed = replace(
+        found, quantity=quantity, proof=batch.proof(0), anchor=replace(found.anchor or an_anchor(b""), root=batch.root)
+    )
+    reading = {"root": batch.root, "leaf_index": 0, "segments": batch.segments}
+    return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
+
+
+def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
+    """A certificate of chapter 94, signed two hours ago, anchored one hour ago, and what the ledger held when."""
+    whole, other = an_accreditation(), an_accreditation(chapters=1 << 61)
+    reports, ended = an_accreditation(kinds=4), an_accreditation(valid_until=NOON - 3 * HOUR)
+    later = an_accreditation(valid_from=NOON - HOUR / 2)
+    suspended = an_accreditation(suspended_since=NOON - 3 * HOUR)
+    meanwhile = an_accreditation(suspended_since=NOON - 1.5 * HOUR)
+    now = an_accreditation(suspended_since=NOON - HOUR / 2)
+    rotated = an_accreditation(valid_until=NOON - 1.5 * HOUR)
+    told = {
+        "renewed since": (holding(later, whole), "VALID", "accredited"),
+        "narrowed to another chapter since": (holding(other, whole), "VALID", "accredited"),
+        "narrowed to another kind since": (holding(reports, whole), "VALID", "accredited"),
+        "ended in retrospect": (holding(ended, whole), "VALID", "accreditation-expired"),
+        "widened to its chapter since": (holding(whole, other), "INVALID", "chapter-not-covered"),
+        "widened to its kind since": (holding(whole, reports), "INVALID", "kind-not-covered"),
+        "begun in retrospect": (holding(whole, later), "INVALID", "not-accredited-at-issue"),
+        "widened on its way": (holding(whole, other, whole), "INVALID", "chapter-not-covered"),
+        "narrowed on its way": (holding(other, whole, other), "INDETERMINATE", "anchored-after-change"),
+        "another kind on its way": (holding(reports, whole, reports), "INDETERMINATE", "anchored-after-change"),
+        "rotated on its way": (holding(rotated, whole, rotated), "INDETERMINATE", "anchored-after-expiry"),
+        "renewed on its way": (holding(later, an_accreditation(valid_until=NOON - HOUR), later), "VALID", "accredited"),
+        "suspended on its way, lifted since": (
+            holding(whole, whole, meanwhile),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "accreditation-revoked"),
+        "suspended since": (holding(now, whole), "INVALID", "accreditation-revoked"),
+        "suspended in retrospect": (holding(suspended, whole), "INVALID", "accreditation-revoked"),
+        "accredited after it signed": (holding(whole, None, whole), "VALID", "accredited"),
+        "accredited after it was anchored": (holding(whole, None), "VALID", "accredited"),
+        "accredited later, from later on": (holding(later, None), "INVALID", "not-accredited-at-issue"),
+        "accredited later, for another chapter": (holding(whole, None, other), "INVALID", "chapter-not-covered"),
+        "terms of nothing": (holding(whole, an_accreditation(kinds=0)), "INVALID", "kind-not-covered"),
+        "terms of nothing now": (holding(an_accreditation(kinds=0), whole), "INVALID", "never-accredited"),
+    }
+    certificate = sample()
+    found = {name: (certificate.reading(**held).question(), *told) for name, (held, *told) in told.items()}
+    withheld = sample(shown=["originCountry", "quantity"])
+    return found | {
+        "narrowed since, chapter withheld": (
+            withheld.reading(**holding(other, whole)).question(),
+            "VALID",
+            "accredited",
+        ),
+        "narrowed on its way, chapter withheld": (
+            withheld.reading(**holding(other, whole, other)).question(),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+    }
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -120,6 +201,7 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
     return incomplete() | {
+        **terms_of_the_past(),
         "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
         "another's trust": (
             with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
@@ -163,6 +245,11 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INDETERMINATE",
             "snapshot-record-mismatch",
         ),
+        "an altered snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
+            "INDETERMINATE",
+            "snapshot-altered",
+        ),
         "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
         "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
         "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
@@ -180,31 +267,53 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INDETERMINATE",
             "snapshot-record-mismatch",
         ),
-        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
+        "never accredited": (plain.reading(**holding(None)).question(), "INVALID", "never-accredited"),
         "another kind": (
-            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
+            plain.reading(**holding(an_accreditation(kinds=4))).question(),
             "INVALID",
             "kind-not-covered",
         ),
         "another chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
+            plain.reading(**holding(an_accreditation(chapters=2))).question(),
             "INVALID",
             "chapter-not-covered",
         ),
         "its own chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
+            plain.reading(**holding(an_accreditation(chapters=1 << 94))).question(),
             "VALID",
             "accredited",
         ),
         "chapter withheld": (
-            sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
+            sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
             "INDETERMINATE",
             "hs-code-withheld",
         ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
+        "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
+        "quantity withheld and another sealed": (
+            with_quantity(sample(shown=["hsCode"]), 900_000),
+            "INDETERMINATE",
+            "quantity-withheld",
+        ),
+        "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
+        "a quantity that nobody signed": (
+            with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
+            "INVALID",
+            "entry-quantity-mismatch",
+        ),
+        "no quantity at all": (
+            sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "entry-quantity-mismatch",
+        ),
+        "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
+        "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
         "suspended key": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
+            "INVALID",
+            "accreditation-revoked",
+        ),
+        "key suspended before anchoring": (
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR))).question(),
             "INVALID",
             "accreditation-revoked",
         ),
@@ -234,6 +343,17 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "not-sealed",
         ),
         "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
+        "list of papers withheld": (
+            replace(
+                dossier,
+                bundle=replace(
+                    dossier.bundle,
+                    records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
+                ),
+            ).question(),
+            "INDETERMINATE",
+            "documents-withheld",
+        ),
         "a paper too many": (
             replace(
                 dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
@@ -281,6 +401,12 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "signature-invalid",
         ),
         "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+        "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
+        "members in another order": (
+            plain.question(content=reformatted(plain, sort_keys=True)),
+            "VALID",
+            "within-validity",
+        ),
         "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
         "longer than allowed": (
             plain.question(content=plain.content.ljust(LARGEST + 1)),

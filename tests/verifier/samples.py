@@ -30,7 +30,17 @@ from tests.verifier.verifiers import Question
 OPERATOR = Key()
 STRANGER = Key()
 ACCREDITATION = "0x" + "cd" * 20
+SAME = object()
 READ_AT = NOON - timedelta(minutes=10)
+
+
+def holding(
+    now: Accreditation | None, at_issue: Any = SAME, at_anchoring: Any = SAME
+) -> dict[str, Accreditation | None]:
+    """What a ledger held of a key, in the words of a reading: all the time the same, unless told otherwise."""
+    then = now if at_issue is SAME else at_issue
+    late = then if at_anchoring is SAME else at_anchoring
+    return {"accreditation": now, "accreditation_at_issue": then, "accreditation_at_anchoring": late}
 
 
 def entry_of(record: sd_jwt.Record, kind: Kind) -> Entry:
@@ -104,7 +114,7 @@ def a_sample(
                 block_time=anchor.block_time,
                 status=0,
                 key=str(record.header["kid"]),
-                accreditation=held or an_accreditation(),
+                **holding(held or an_accreditation()),
             )
         )
     ledger = bundle_verification.ledger_of(anchor)
@@ -150,7 +160,8 @@ def the_samples() -> dict[str, Sample]:
         "odd batch": a_sample(size=7),
         "batch of 10,000": a_sample(size=10_000),
         "some fields": a_sample(shown=["hsCode", "originCountry", "quantity"]),
-        "no field": a_sample(shown=[]),
+        "one field": a_sample(shown=["quantity"]),
+        "no field of a report": a_sample([(a_record(Kind.INSPECTION_REPORT), Kind.INSPECTION_REPORT)], shown=[]),
         "dossier": a_dossier(),
         "dossier with a replaced paper": a_dossier(1),
         "dossier with a line of papers": a_dossier(3),

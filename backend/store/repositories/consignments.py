@@ -153,7 +153,7 @@ class ConsignmentRepository(Repository):
         return self._session.execute(query.limit(1)).first() is not None
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
-        """What earlier declarations that stand take from these certificates (the first of their lines).
+        """What earlier declarations that stand take from these certificates (named by their first versions).
 
         One for each heading, unit and whether it is shared with other certificates.
         """
@@ -204,19 +204,19 @@ class DrawdownRepository(Repository):
     """Drawdowns on certificates, and certificates' activations."""
 
     def find_activation(self, certificate_id: str) -> Activation | None:
-        """How far the opening of this certificate has come, where one was asked for."""
+        """How far the activation of this certificate has come, where one was asked for."""
         return self._session.get(Activation, certificate_id)
 
     def activations(self) -> Sequence[Activation]:
-        """Every opening, in the order of asking."""
+        """Every activation, in the order of asking."""
         return self._all(select(Activation).order_by(t.activation.c.asked_at))
 
     def activations_pending(self) -> Sequence[Activation]:
-        """Openings that were not sent yet, in order."""
+        """Activations that were not sent yet, in order."""
         return self._all(select(Activation).where(t.activation_pending).order_by(t.activation.c.asked_at))
 
     def has_pending(self) -> bool:
-        """Whether an opening, a draw or a refund waits to be sent."""
+        """Whether an activation, a drawdown or a refund waits to be sent."""
         sought = (
             select(t.activation.c.certificate_id).where(t.activation_pending),
             select(t.drawdown.c.id).where(t.drawdown_pending),
@@ -225,15 +225,15 @@ class DrawdownRepository(Repository):
         return any(self._session.execute(query.limit(1)).first() is not None for query in sought)
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
-        """The opening that travels with this transaction."""
+        """The activation that travels with this transaction."""
         return self._all(select(Activation).where(t.activation.c.transaction_id == transaction.id))
 
     def all(self) -> Sequence[Drawdown]:
-        """Every draw, in the order of asking."""
+        """Every drawdown, in the order of asking."""
         return self._all(select(Drawdown).order_by(t.drawdown.c.asked_at))
 
     def of_declaration(self, declaration_id: str) -> Sequence[Drawdown]:
-        """The draws for one declaration, in order."""
+        """The drawdowns for one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
@@ -242,35 +242,35 @@ class DrawdownRepository(Repository):
         return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
-        """The draws on one certificate that stand."""
+        """The drawdowns on one certificate that stand."""
         c = t.drawdown.c
         return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def pending(self, limit: int) -> Sequence[Drawdown]:
-        """Draws that were not sent yet, in order."""
+        """Drawdowns that were not sent yet, in order."""
         c = t.drawdown.c
         query = select(Drawdown).where(t.drawdown_pending)
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
-        """The draws of one drawing, by their positions."""
+        """The drawdowns of one drawdown set, by their positions."""
         query = select(Drawdown).where(t.drawdown.c.set_root == drawdown_set)
         return self._all(query.order_by(t.drawdown.c.position))
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The draws that travel with this transaction."""
+        """The drawdowns that travel with this transaction."""
         return self._draws(t.drawdown.c.transaction_id == transaction.id)
 
     def refunded_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The draws that this transaction gives back."""
+        """The drawdowns that this transaction refunds."""
         return self._draws(t.drawdown.c.refund_transaction_id == transaction.id)
 
     def to_refund(self) -> Sequence[Drawdown]:
-        """Draws that are to be given back and whose transaction for it was not made yet."""
+        """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
         return self._draws(*_TO_REFUND)
 
     def is_pending_for(self, declaration_id: str) -> bool:
-        """Whether a draw for this declaration has never been final on the ledger yet."""
+        """Whether a drawdown for this declaration has never been final on the ledger yet."""
         c = t.drawdown.c
         query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
         return self._session.execute(query.limit(1)).first() is not None

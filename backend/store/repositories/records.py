@@ -146,6 +146,11 @@ class RecordRepository(Repository):
         query = select(RecordOnFile).where(c.issuer_id == issuer.id, c.kind.in_(tuple(Kind)), c.recorded_at >= since)
         return self._all(query.order_by(c.recorded_at))
 
+    def count_signed_by(self, issuer: Organisation, most: int) -> int:
+        """How many records an organisation signed, counted no further than ``most``."""
+        some = select(t.record.c.id).where(t.record.c.issuer_id == issuer.id).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
+
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
         query = select(t.record.c.id).where(
@@ -245,6 +250,12 @@ class RequestRepository(Repository):
         """The requests in which these statements were submitted, by the statement's id."""
         found = self._all(select(ConfirmationRequest).where(t.request.c.statement_id.in_(record_ids)))
         return {one.statement.id: one for one in found}
+
+    def count_waiting(self, issuer: Organisation, most: int) -> int:
+        """How many requests wait for an issuer, counted no further than ``most``."""
+        c = t.request.c
+        some = select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """The request that a statement was laid in, or that a record confirmed."""
