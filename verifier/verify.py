@@ -709,6 +709,10 @@ def main():
     parser.add_argument("--max-age-hours", type=hours, default="24")
     parser.add_argument("--at", type=moment, default=datetime.now(UTC))
     asked = parser.parse_args()
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show costs no verdict
     if asked.at > datetime.now(UTC):
         parser.error("nobody knows yet what the ledger will hold then")
     trusted = read_trust(read(asked.trust)) if asked.trust else []

@@ -81,7 +81,9 @@ class Node:
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
-            raise self._response_error(Message("it answered an error: {error}", error=message_of(error))) from error
+            raise self._response_error(
+                Message("it answered an error, in its own words: “{error}”", error=message_of(error))
+            ) from error
 
     def answer(self, method: str, *params: Any) -> Any:
         """The result; raises _ErrorAnswer for an error object, NodeResponseError for all else that is no result."""

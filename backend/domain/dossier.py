@@ -17,6 +17,7 @@ from backend.domain.fields import Document
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.kinds.inspection_report import InspectionReport
+from backend.domain.kinds.invoice import Invoice
 from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
 from backend.domain.kinds.waybill import Waybill
 from backend.domain.verdict import (
@@ -46,11 +47,15 @@ class Paper:
 
 @dataclass(frozen=True)
 class Dossier:
-    """A declaration, its papers, and what earlier declarations take from the certificates among them."""
+    """A declaration, its papers, and what earlier declarations take from the certificates among them.
+
+    ``record`` is the id of the declaration's own record, for what is wrong with the declaration by itself.
+    """
 
     declaration: Declaration
     papers: tuple[Paper, ...]
     drawn: tuple[PlannedDrawdown, ...] = ()
+    record: str | None = None
 
     def of(self, *models: type[Document]) -> list[Paper]:
         """The papers of some kinds."""
@@ -117,14 +122,18 @@ def documents(dossier: Dossier) -> Iterator[Check]:
         _MERCHANT,
         "It covers HS {stated}; the declaration has {declared}. Correct the declaration or name the right paper.",
     ),
-    rule="the subheading of each certificate and report is declared",
+    rule="the subheading of each certificate, report and line of an invoice is declared",
     tolerance="digits beyond the six of the Harmonized System are national and are not compared",
 )
 def hs_code(dossier: Dossier) -> Iterator[Check]:
-    """Whether certificates and reports are about goods that are declared."""
+    """Whether papers are about goods that are declared."""
     declared = sorted({item.hs_code[:6] for item in dossier.declaration.items})
     for paper, code in dossier.stating("hs_code"):
         yield compared(hs_code, code[:6] in declared, "hs-code", code[:6], ", ".join(declared), paper)
+    for paper in dossier.of(Invoice):
+        codes = {line.hs_code[:6] for line in getattr(paper.document, "items", ()) if line.hs_code}
+        for code in sorted(codes):
+            yield compared(hs_code, code in declared, "hs-code", code, ", ".join(declared), paper)
 
 
 @REGISTER.check(
@@ -154,7 +163,7 @@ def origin(dossier: Dossier) -> Iterator[Check]:
     passes("destination-matches", "Destination {stated} on both."),
     fails("destination-differs", _MERCHANT, "It is made out for {stated}; the declaration goes to {declared}."),
     fails("waybill-destination-differs", _MERCHANT, "The waybill goes to {stated}; the declaration says {declared}."),
-    rule="certificates and waybills are for the country that the declaration goes to",
+    rule="papers that state a destination are for the country that the declaration goes to",
     tolerance="none",
 )
 def destination(dossier: Dossier) -> Iterator[Check]:

@@ -304,6 +304,10 @@ class Register:
     def __getitem__(self, code: str) -> RegisteredCheck[Any]:
         return self._checks[code]
 
+    def find(self, code: str) -> RegisteredCheck[Any] | None:
+        """The check of a code; None for one of a verdict that an earlier version kept."""
+        return self._checks.get(code)
+
     @property
     def titles(self) -> dict[str, str]:
         """What each check is called."""

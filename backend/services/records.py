@@ -311,14 +311,21 @@ def _label_code(drawn: bytes) -> str:
 RETRY_SECONDS = 60
 
 
-def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
-    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
+    """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
     limits = ctx.settings.admission
     if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+    return waiting
+
+
+def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
+    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+    limits = ctx.settings.admission
+    waiting = check_intake(ctx, work)
     if waiting < limits.most_waiting // 2:
         return
     own = work.batches.count_waiting(issuer)

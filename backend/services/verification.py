@@ -311,7 +311,8 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
         firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        checks += match(declared, papers, work.consignments.drawn_before(consignment, firsts))
+        drawn = work.consignments.drawn_before(consignment, firsts)
+        checks += match(declared, papers, drawn, consignment.record.id)
         checks += _quantity_checks(ctx, work, consignment)
     return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
 

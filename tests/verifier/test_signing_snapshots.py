@@ -382,7 +382,7 @@ def test_a_key_that_will_not_do_is_told(desk):
     refused(sign(desk, nobody), desk, 2, "no private key in PEM")
     done = office("new-key", desk / "other.pem")
     assert (done.exit_code, "--no-passphrase" in done.stderr) == (2, True)
-    assert office("new-key", desk / "no" / "folder.pem", "--no-passphrase").exit_code == 1
+    assert office("new-key", desk / "no" / "folder.pem", "--no-passphrase").exit_code == 2
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")

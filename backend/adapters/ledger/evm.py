@@ -402,7 +402,9 @@ class EvmLedger:
         except AnswerUnreadable as fault:
             raise ForeignLedger("our contract is not there: {fault}", fault=message_of(fault)) from fault
         except TransactionRejected as fault:
-            raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
+            raise LedgerRefused(
+                message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}
+            ) from fault
         except CallReverted as fault:
             said = refusal(fault.data)
             if said is None:

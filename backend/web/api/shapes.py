@@ -34,6 +34,8 @@ class CheckShape(Shape):
         None, description="Who can fix what the check found; wait: nobody needs to, it is on its way to the ledger"
     )
     record: str | None = Field(None, description="The record that the check is about")
+    rule: str | None = Field(None, description="Of a comparison: what is compared, in the language of Accept-Language")
+    tolerance: str | None = Field(None, description="Of a comparison: how far papers may differ, and who says so")
 
 
 class VerdictShape(Shape):
