@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from backend.domain import bundle_verification, strict_json, trust
 from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import FactSource, ledger_of
+from backend.domain.dossier import LEDGER
 from backend.domain.errors import Message, message_of
 from backend.domain.evidence import Anchor, Evidence, Segments
-from backend.domain.file_checks import LEDGER
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.record_checks import terms_then
 from backend.domain.records import ProofState

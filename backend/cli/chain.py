@@ -285,7 +285,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--chapters",
     metavar="CHAPTERS",
-    help="HS chapters, such as 1-24,61, or all. As they stand unless given; all where nothing stands.",
+    help="HS chapters, such as 1-24,61, or: all. As it stands unless given; all of them where nothing stands.",
 )
 @click.option(
     "--until",

@@ -15,9 +15,9 @@ from hashlib import sha256
 from backend.domain import bundle as bundles
 from backend.domain import sd_jwt, snapshot, strict_json
 from backend.domain.bundle import Bundle, MalformedBundle
+from backend.domain.dossier import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.file_checks import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.record_checks import evaluate_as_signed, faults_of_form, signature

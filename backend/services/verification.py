@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
-from backend.domain.dossier import Paper
+from backend.domain.dossier import NAMED_RECORD, BoundFiles, Paper, attachments
 from backend.domain.drawdowns import drawdown_checks
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.file_checks import NAMED_RECORD, BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
