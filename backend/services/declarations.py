@@ -17,9 +17,9 @@ from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
+from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
-from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_and_file
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST_ARRIVAL = timedelta(days=365)
@@ -30,15 +30,9 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | Non
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
     """
-    with ctx.work() as work:
-        if earlier := earlier_result(work, key):
-            return work.consignments.get(earlier)
-        on_file = sign_and_file(ctx, work, draft_declaration(ctx, work, DraftInputs.fresh(ctx), actor, fields))
-        consignment = work.consignments.get(on_file.id)
-        keep_result(ctx, work, key, consignment.id)
-        work.commit()
-    ctx.wake_anchoring()
-    return consignment
+    declared = sign_once(ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key)
+    with ctx.work(reading=True) as work:
+        return work.consignments.get(declared.id)
 
 
 def draft_declaration(

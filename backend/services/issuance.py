@@ -11,9 +11,9 @@ from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
+from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
-from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_and_file
+from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -23,14 +23,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: Idempote
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
     registered here under the same company number or name; otherwise by the issuer itself.
     """
-    with ctx.work() as work:
-        if earlier := earlier_result(work, key):
-            return work.records.get(earlier)
-        on_file = sign_and_file(ctx, work, draft_issue(ctx, work, DraftInputs.fresh(ctx), actor, kind, fields))
-        keep_result(ctx, work, key, on_file.id)
-        work.commit()
-    ctx.wake_anchoring()
-    return on_file
+    return sign_once(ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key)
 
 
 def draft_issue(
@@ -66,12 +59,9 @@ def confirm(
 
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
-    with ctx.work() as work:
-        drafted = draft_confirmation(ctx, work, DraftInputs.fresh(ctx), actor, request_id, number, changes)
-        on_file = sign_and_file(ctx, work, drafted)
-        work.commit()
-    ctx.wake_anchoring()
-    return on_file
+    return sign_once(
+        ctx, lambda work, inputs: draft_confirmation(ctx, work, inputs, actor, request_id, number, changes)
+    )
 
 
 def draft_confirmation(

@@ -22,6 +22,7 @@ from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
+from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -196,6 +197,26 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
         allowed = signer.role in stated.signed_by
     if not allowed:
         raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
+
+
+def sign_once(
+    ctx: AppContext,
+    drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
+    key: IdempotencyKey | None = None,
+) -> RecordOnFile:
+    """Draft a record, sign it with the key kept here and put it on file; the same ``key`` gives the same record.
+
+    Raises:
+        IdempotencyKeyReused: The key came with another request before.
+    """
+    with ctx.work() as work:
+        if earlier := earlier_result(work, key):
+            return work.records.get(earlier)
+        on_file = sign_and_file(ctx, work, drafted(work, DraftInputs.fresh(ctx)))
+        keep_result(ctx, work, key, on_file.id)
+        work.commit()
+    ctx.wake_anchoring()
+    return on_file
 
 
 def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:

@@ -8,9 +8,9 @@ from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFou
 from backend.domain.kinds import KINDS, Kind, Signing, certified_by
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
+from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
-from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_and_file
+from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -27,14 +27,10 @@ def issue_statement(
 
     ``instead_of`` is the id of a request that was sent back: the new statement replaces the one in it.
     """
-    with ctx.work() as work:
-        drafted = draft_statement(
-            ctx, work, DraftInputs.fresh(ctx), actor, kind, fields, issuer_id, product_id, instead_of
-        )
-        statement = sign_and_file(ctx, work, drafted)
-        work.commit()
-    ctx.wake_anchoring()
-    return statement
+    return sign_once(
+        ctx,
+        lambda work, inputs: draft_statement(ctx, work, inputs, actor, kind, fields, issuer_id, product_id, instead_of),
+    )
 
 
 def draft_statement(
@@ -102,14 +98,7 @@ def sign_own(
     ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
 ) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
-    with ctx.work() as work:
-        if earlier := earlier_result(work, key):
-            return work.records.get(earlier)
-        on_file = sign_and_file(ctx, work, draft_own(ctx, work, DraftInputs.fresh(ctx), actor, kind, fields))
-        keep_result(ctx, work, key, on_file.id)
-        work.commit()
-    ctx.wake_anchoring()
-    return on_file
+    return sign_once(ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key)
 
 
 def draft_own(

@@ -13,7 +13,7 @@ from backend.domain.errors import LedgerRefused, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import ChangeStatuses, DeclarationStatus
 from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
-from backend.services.anchoring.transactions import keep, send, signed
+from backend.services.anchoring.transactions import accepted, keep, send, signed
 from backend.services.drawdowns import refund
 from backend.services.ports import AnchoringContext
 from backend.services.records import change_status
@@ -41,7 +41,7 @@ def send_status_changes(ctx: AnchoringContext) -> None:
             chosen = _next_statuses(work)
         if not chosen:
             return
-        willing = _accepted(ctx, chosen)
+        willing = accepted(ctx, chosen, _call)
         if willing and not _send_statuses(ctx, willing):
             return
         if not willing and not _settle_refused(ctx, chosen):
@@ -72,7 +72,7 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
 
 
 def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
-    """A release that is on the ledger cannot be undone, so its draws must be final there first."""
+    """A release that is on the ledger cannot be undone, so its drawdowns must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
     return is_release and work.drawdowns.is_pending_for(record.id)
 
@@ -84,18 +84,6 @@ def _call(chosen: Chosen) -> ChangeStatuses:
     batch = chosen[0][1].batch
     assert batch is not None, "only records of anchored batches are chosen"
     return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
-
-
-def _accepted(ctx: AnchoringContext, chosen: Chosen) -> Chosen:
-    """Those of the changes that the ledger would take now, found by halving."""
-    try:
-        ctx.ledger.simulate(_call(chosen))
-    except LedgerRefused:
-        if len(chosen) == 1:
-            return []
-        middle = len(chosen) // 2
-        return _accepted(ctx, chosen[:middle]) + _accepted(ctx, chosen[middle:])
-    return chosen
 
 
 def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
@@ -150,14 +138,14 @@ def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
-"""Ends of a declaration that give back what it drew."""
+"""Ends of a declaration that refund what it drew."""
 
 
 def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
     """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
 
-    It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
-    refused, the audit names it, and the release stands as a matter of fact.
+    It has it only where a drawdown was final once and its block is gone, or the chain with it. Then the drawdown is
+    marked as refused, the audit names it, and the release stands as a matter of fact.
     """
     drawdowns = [
         drawdown
