@@ -2,9 +2,11 @@
 
 import json
 import time
+from hashlib import sha256
 
 import pytest
 
+from backend.domain.file_checks import BoundFiles, attachments
 from backend.runtime.app import create_app
 from backend.services.verification import MOST_RECORDS, MOST_SUPERSEDED
 from backend.web import security
@@ -176,3 +178,17 @@ def test_signed_out_persons_upload_leads_to_sign_in(client):
     answer = client.post("/declarations/new", environ_overrides=unread)
     assert answer.status_code == 302
     assert "/sign-in" in answer.headers["Location"]
+
+
+def test_file_bound_many_times_is_read_once():
+    read = []
+    content = b"one file"
+
+    def kept(digest):
+        read.append(digest)
+        return content
+
+    bound = BoundFiles((("a.pdf", sha256(content).hexdigest()),) * 1000, kept)
+    (check,) = attachments(bound)
+    assert check.reason == "attachments-intact"
+    assert len(read) == 1
