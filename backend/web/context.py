@@ -1,5 +1,6 @@
 """The request at hand: its number, the running system, who asks, in which language, and how its JSON is read."""
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ FORWARDED = "provenport.forwarded"
 _REQUEST_ID = re.compile("[A-Za-z0-9._:-]{1,128}")
 _BUSY_SECONDS = 10
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class BodyLimit(NamedTuple):
@@ -114,12 +115,13 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     log.info(
-        "request",
-        method=request.method,
-        path=request.path,
-        status=response.status_code,
-        milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
-        client=request.remote_addr,
+        "%s %r %s in %.1f ms, client %s, request %s",
+        request.method,
+        request.path,  # quoted: a path may hold the end of a line
+        response.status_code,
+        (time.perf_counter() - g.began) * 1000,
+        request.remote_addr,
+        g.request_id,
     )
     return response
 

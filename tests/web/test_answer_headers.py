@@ -88,12 +88,25 @@ def test_odd_request_id_is_replaced(client, given):
     assert answer.headers["X-Request-Id"] == answer.get_json()["requestId"] != given
 
 
-def test_request_id_stands_in_the_log(client):
-    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+def test_request_id_stands_in_the_log(client, caplog):
+    with caplog.at_level(logging.INFO, logger="backend.web.context"):
         client.get("/api/v1/me", headers={"X-Request-Id": "in-the-log"})
-        client.get("/healthz")
-    (line,) = [line for line in lines if line.get("request_id") == "in-the-log"]
-    assert (line["event"], line["path"], line["status"]) == ("request", "/api/v1/me", 401)
+        client.get("/api/v1/a%0Ab")
+    first, second = (record.getMessage() for record in caplog.records if record.name == "backend.web.context")
+    assert first.startswith("GET '/api/v1/me' 401 in ")
+    assert first.endswith(" request in-the-log")
+    assert "\n" not in second
+
+
+def test_other_lines_of_a_request_name_it(app, client, monkeypatch):
+    def telling():
+        structlog.get_logger().warning("planted")
+        return {}
+
+    monkeypatch.setitem(app.view_functions, "downloads.record_schemas", telling)
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        client.get("/schemas", headers={"X-Request-Id": "line-7"})
+    assert [line["request_id"] for line in lines if line["event"] == "planted"] == ["line-7"]
 
 
 def test_unforeseen_error_names_its_request(app, client, caplog, monkeypatch):
