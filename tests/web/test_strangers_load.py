@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from backend.domain.file_checks import BoundFiles, attachments
+from backend.domain.dossier import BoundFiles, attachments
 from backend.runtime.app import create_app
 from backend.services.verification import MOST_RECORDS, MOST_SUPERSEDED
 from backend.web import security
