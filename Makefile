@@ -104,6 +104,10 @@ browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
 bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others where there are any, and print the numbers
 	$(WITH_NODE) $(BIN)/python tests/benchmarks/run.py $(ARGS)
 
+.PHONY: growth
+growth: $(TEST)  ## Measure requests on RECORDS records (100,000) beside an empty installation; fails where they grow
+	$(BIN)/python tests/benchmarks/growth.py $(or $(RECORDS),100000)
+
 # ---- Solidity
 
 .PHONY: contracts

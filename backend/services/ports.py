@@ -1,6 +1,7 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
 import shutil
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -160,6 +161,9 @@ class Files(Protocol):
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
 
+    def is_intact(self, sha256: str) -> bool | None:
+        """Whether what lies there has this digest; None where nothing does."""
+
     def delete(self, sha256: str) -> bool:
         """Keep them no longer; whether they were here."""
 
@@ -218,6 +222,29 @@ class HasFree(Protocol):
         """Bytes that can still be written."""
 
 
+class Headroom:
+    """How many records may still be filed before those that wait are counted anew: counting many takes long.
+
+    After a count, an eighth of the room that it found is filled without another one. So the limit holds with up to
+    eight processes on one database that know nothing of each other.
+    """
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take a place; False where those that wait must be counted first."""
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0
+
+    def found(self, room: int) -> None:
+        """Note how much room a count has found."""
+        with self._lock:
+            self._left = room // 8
+
+
 @dataclass(frozen=True)
 class AdmissionLimits:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
@@ -225,6 +252,7 @@ class AdmissionLimits:
     most_waiting: int = 100_000
     least_free_bytes: int = 0
     disk_usage: Callable[[], HasFree] = _ROOT_USAGE
+    headroom: Headroom = field(default_factory=Headroom, compare=False)
 
 
 @dataclass(frozen=True)
@@ -242,7 +270,7 @@ class ServiceSettings:
 
     public_url: str | None = None
     """Under which address everybody reaches this server: schemas are named by it."""
-    admission: AdmissionLimits = AdmissionLimits()
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     """How much may wait for the ledger before no more is taken in."""
 
 
@@ -255,7 +283,7 @@ class AppContext:
     keys: Keys
     files: Files
     now: Callable[[], datetime]
-    settings: ServiceSettings = ServiceSettings()
+    settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
     """Tells the anchoring worker that the outbox has something new."""
     signer_terms: dict[bytes, tuple[bytes, Accreditation, Accreditation]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
 from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature, terms_then
-from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sd_jwt import issued_at
 from backend.domain.trade_match import match
 from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
@@ -43,6 +43,11 @@ class RecordVerdict:
 
     record: RecordOnFile
     verdict: Verdict
+
+
+def evaluated(ctx: AppContext, records: Iterable[RecordOnFile]) -> list[RecordVerdict]:
+    """The records of a list, each with its verdict: what a line says of a record is what the record's page says."""
+    return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
 
 
 def evidence_of(on_file: RecordOnFile) -> Evidence:
@@ -171,7 +176,7 @@ def _attachments(ctx: AppContext, record: sd_jwt.Record, *, are_needed: bool) ->
         return []
     files = [one if isinstance(one, dict) else {} for one in bound]
     named = tuple((str(one.get("fileName", "")), str(one.get("sha256", ""))) for one in files)
-    return attachments(BoundFiles(named, ctx.files.get, are_needed))
+    return attachments(BoundFiles(named, ctx.files.is_intact, are_needed))
 
 
 def _altered(why: str, now: datetime) -> Verdict:
@@ -351,7 +356,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return document_as_signed(on_file.kind, on_file.fields)
+        return on_file.document
     except Invalid:
         return None
 

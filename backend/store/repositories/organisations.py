@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
 
 from backend.domain.errors import Message, NotFound
 from backend.domain.outbox import SigningRequest
@@ -23,6 +24,19 @@ class OrganisationRepository(Repository):
         """All organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
         return self._all(query if role is None else query.where(t.organisation.c.role == role))
+
+    def find_named(self, role: Role, identifier: str | None, name: str) -> Organisation | None:
+        """The organisation of this role with this company number; where none is given, with this name."""
+        c = t.organisation.c
+        if identifier:
+            return self._one(self._first(c.identifier == identifier, role), Organisation)
+        by_name = self._one(self._first(c.folded_name == name.casefold(), role), Organisation)
+        return by_name or self._one(self._first(c.local_name == name, role), Organisation)
+
+    @staticmethod
+    def _first(named: ColumnElement[bool], role: Role) -> Select[Any]:
+        c = t.organisation.c
+        return select(Organisation).where(named, c.role == role).order_by(c.name)
 
 
 class PersonRepository(Repository):
