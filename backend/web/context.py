@@ -132,6 +132,16 @@ def external_url(endpoint: str, **values: Any) -> str:
     return f"{ours.scheme}://{ours.netloc}{url_for(endpoint, **values)}"
 
 
+def bearer(token: str) -> Person | None:
+    """The person whose token this is; looked up once in a request."""
+    if "tokens" not in g:
+        g.tokens = {}
+    if token not in g.tokens:
+        with current_context().work(reading=True) as work:
+            g.tokens[token] = work.persons.bearer(token)
+    return cast("Person | None", g.tokens[token])
+
+
 def current_context() -> AppContext:
     """The ports."""
     return cast(AppContext, current_app.extensions[_NAME][0])

@@ -16,9 +16,8 @@ from flask_wtf.csrf import CSRFProtect
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Person
 from backend.services.files import LARGEST
-from backend.services.organisations import bearer
 from backend.web.api.views import LARGEST_BODY as LARGEST_JSON
-from backend.web.context import BodyLimit, current_context, in_kib
+from backend.web.context import BodyLimit, bearer, in_kib
 from backend.web.public import rpc
 
 CONTENT_POLICY = {
@@ -150,7 +149,7 @@ def _asker() -> Person | None:
 
 def _known_by(authorization: str) -> Person | None:
     scheme, token = (*authorization.split(None, 1), "", "")[:2]
-    return bearer(current_context(), token.strip()) if scheme.lower() == "bearer" and token else None
+    return bearer(token.strip()) if scheme.lower() == "bearer" and token else None
 
 
 def _tell_rates(response: Response) -> Response:

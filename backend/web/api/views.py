@@ -18,9 +18,8 @@ from backend.domain.records import RecordOnFile, StatusChange
 from backend.domain.verdict import Verdict
 from backend.messages.verdict import verdict_json
 from backend.services.idempotency import IdempotencyKey
-from backend.services.organisations import bearer
 from backend.services.verification import DossierVerdict
-from backend.web.context import current_context, external_url, in_kib, language, person
+from backend.web.context import bearer, external_url, in_kib, language, person
 from backend.web.problems import problem
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -51,7 +50,7 @@ def only_json_objects() -> None:
 @auth.verify_token  # type: ignore[untyped-decorator]
 def who(token: str) -> Person | None:
     """The person whose token was sent."""
-    found = bearer(current_context(), token) if token else None
+    found = bearer(token) if token else None
     g.bearer = found
     return found
 
