@@ -5,8 +5,9 @@ place for forms, interface and files.
 """
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -45,6 +46,31 @@ def document_as_signed(kind: Kind, fields: Any) -> Document:
 def fields_of(document: BaseModel) -> dict[str, Any]:
     """The document's fields by their JSON names, without empty ones: what is signed."""
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+ZONES_APART = timedelta(days=1)
+"""A day begins earlier elsewhere on Earth: a date may lie ahead by this much."""
+
+
+def dates_ahead(kind: Kind, fields: Mapping[str, Any], moment: datetime) -> list[tuple[str, datetime]]:
+    """(field, when) for each date of fields as signed that tells of the past and lies ahead of ``moment`` (aware UTC).
+
+    A day counts from its midnight in UTC. What is no date at all is for the form of the kind to tell.
+    """
+    found = []
+    for name in KINDS[kind].dates_of_the_past:
+        stated = fields.get(name)
+        is_day = isinstance(stated, str) and len(stated) == _LENGTH_OF_A_DAY
+        try:
+            dated = strict_json.parse_timestamp(f"{stated}T00:00:00Z" if is_day else stated)
+        except ValueError:
+            continue
+        if dated is not None and dated - moment > ZONES_APART:
+            found.append((name, dated))
+    return found
+
+
+_LENGTH_OF_A_DAY = len("2026-03-02")
 
 
 def quantity_of(document: Document) -> Decimal | None:
