@@ -8,11 +8,12 @@ from typing import Any
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
 from backend.domain.evidence import seal
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
 from backend.domain.trust import Trust
 from tests.helpers.builders import (
+    FIELDS,
     NOON,
     a_record,
     an_accreditation,
@@ -128,6 +129,76 @@ def with_quantity(one: Sample, quantity: int) -> Question:
     return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
 
 
+def claiming(**changes: Any) -> Question:
+    """An RCEP certificate that says something of its own."""
+    return papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**({"freeTradeAgreementName": "RCEP"} | changes)))
+
+
+def papered(kind: Kind, fields: dict[str, Any], **more: Any) -> Question:
+    """A paper of this kind that says this."""
+    return sample(records=[(a_record(kind, fields), kind)], **more).question()
+
+
+def claims() -> dict[str, tuple[Question, str, str]]:
+    """What papers say against the clock, and certificates of origin against their agreement."""
+    shown = ["freeTradeAgreementName", "originCountry", "hsCode", "quantity", "issueDate"]
+    return {
+        "a sound claim": (claiming(), "VALID", "agreement-fits"),
+        "no claim": (papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields()), "VALID", "within-validity"),
+        "a claim for a stranger's market": (claiming(importCountry="US"), "INVALID", "agreement-party"),
+        "a claim for a stranger's goods": (claiming(originCountry="US"), "INVALID", "agreement-party"),
+        "a claim of a stranger": (
+            claiming(exporter={"name": "Lamps Inc.", "countryCode": "US"}),
+            "INVALID",
+            "agreement-party",
+        ),
+        "a claim at home": (claiming(importCountry="CN"), "INVALID", "agreement-domestic"),
+        "a claim without preference": (claiming(originCriteria="NP"), "INVALID", "agreement-criterion"),
+        "a claim by another's criterion": (
+            papered(
+                Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(freeTradeAgreementName="ACFTA", originCriteria="CTSH")
+            ),
+            "INVALID",
+            "agreement-criterion",
+        ),
+        "a claim before its time": (
+            claiming(importCountry="KR", issueDate="2022-01-15"),
+            "INVALID",
+            "agreement-not-in-force",
+        ),
+        "a claim of nobody's": (claiming(freeTradeAgreementName="__proto__"), "INDETERMINATE", "agreement-unknown"),
+        "a claim half shown": (
+            sample(
+                records=[
+                    (a_record(fields=certificate_fields(freeTradeAgreementName="RCEP")), Kind.CERTIFICATE_OF_ORIGIN)
+                ],
+                shown=shown,
+            ).question(),
+            "INDETERMINATE",
+            "agreement-withheld",
+        ),
+        "a claim with odd values": (
+            claiming(originCountry=5, importCountry=["US"], exporter="x", originCriteria=None, issueDate="2026-02-30"),
+            "VALID",
+            "agreement-fits",
+        ),
+        "a claim on its last day": (claiming(issueDate="2025-03-02"), "VALID", "within-validity"),
+        "a claim that ended": (claiming(issueDate="2025-03-01"), "INVALID", "term-ended"),
+        "a claim of a leap day": (claiming(issueDate="2024-02-29"), "INVALID", "term-ended"),
+        "a claim on the last of days": (claiming(issueDate="9999-12-31"), "INVALID", "dated-ahead"),
+        "dated tomorrow": (claiming(issueDate="2026-03-03"), "VALID", "within-validity"),
+        "dated in two days": (claiming(issueDate="2026-03-04"), "INVALID", "dated-ahead"),
+    } | {
+        f"{kind.slug} with {name} ahead": (
+            papered(kind, FIELDS[kind](**{name: "2027-04-06T10:00:00+08:00" if "Time" in name else "2027-04-06"})),
+            "INVALID",
+            "dated-ahead",
+        )
+        for kind, stated in KINDS.items()
+        for name in stated.dates_of_the_past
+    }
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -145,228 +216,240 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
-    return incomplete() | {
-        "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
-        "another's trust": (
-            with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
-            "INDETERMINATE",
-            "snapshot-signer-untrusted",
-        ),
-        "another ledger trusted": (
-            with_trust(plain, ledger=replace(ledger, chain_id=1)),
-            "INDETERMINATE",
-            "snapshot-ledger-untrusted",
-        ),
-        "another deployment trusted": (
-            with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
-            "INDETERMINATE",
-            "snapshot-ledger-untrusted",
-        ),
-        "another accreditation": (
-            with_trust(plain, accreditation="0x" + "ee" * 20),
-            "INDETERMINATE",
-            "snapshot-ledger-untrusted",
-        ),
-        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "INDETERMINATE", "snapshot-too-old"),
-        "a day later, allowed": (
-            plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
-            "VALID",
-            "within-validity",
-        ),
-        "before it was read": (plain.question(moment=NOON - HOUR), "INDETERMINATE", "snapshot-too-new"),
-        "no snapshot": (
-            replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
-            "INDETERMINATE",
-            "snapshot-missing",
-        ),
-        "a stranger's snapshot": (
-            plain.stating(plain.stated, STRANGER).question(),
-            "INDETERMINATE",
-            "snapshot-signer-untrusted",
-        ),
-        "another's snapshot": (
-            replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
-            "INDETERMINATE",
-            "snapshot-record-mismatch",
-        ),
-        "an altered snapshot": (
-            replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
-            "INDETERMINATE",
-            "snapshot-altered",
-        ),
-        "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
-        "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
-        "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
-        "an odd status": (plain.reading(status=9).question(), "INDETERMINATE", "status-unknown"),
-        "released": (
-            declaration.reading(status=DeclarationStatus.RELEASED).question(),
-            "VALID",
-            "declaration-in-force",
-        ),
-        "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
-        "not final": (plain.reading(state=ProofState.ANCHORED).question(), "INDETERMINATE", "not-final"),
-        "another block": (plain.reading(block=8).question(), "INDETERMINATE", "anchor-mismatch"),
-        "another transaction": (
-            plain.reading(transaction=bytes(32)).question(),
-            "INDETERMINATE",
-            "snapshot-record-mismatch",
-        ),
-        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
-        "another kind": (
-            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
-            "INVALID",
-            "kind-not-covered",
-        ),
-        "another chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
-            "INVALID",
-            "chapter-not-covered",
-        ),
-        "its own chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
-            "VALID",
-            "accredited",
-        ),
-        "chapter withheld": (
-            sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
-            "INDETERMINATE",
-            "hs-code-withheld",
-        ),
-        "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
-        "quantity withheld and another sealed": (
-            with_quantity(sample(shown=["hsCode"]), 900_000),
-            "INDETERMINATE",
-            "quantity-withheld",
-        ),
-        "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
-        "a quantity that nobody signed": (
-            with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
-            "INVALID",
-            "entry-quantity-mismatch",
-        ),
-        "no quantity at all": (
-            sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "entry-quantity-mismatch",
-        ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
-        "suspended key": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
-            "INVALID",
-            "accreditation-revoked",
-        ),
-        "key suspended before anchoring": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
-            "INVALID",
-            "accreditation-revoked",
-        ),
-        "a merchant's statement": (
-            sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INDETERMINATE",
-            "self-attested",
-        ),
-        "expired": (
-            sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "expired",
-        ),
-        "an odd end": (
-            sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "fields-invalid",
-        ),
-        "dated ahead": (
-            sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-            "INVALID",
-            "issued-after-anchoring",
-        ),
-        "waiting": (
-            replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
-            "INDETERMINATE",
-            "not-sealed",
-        ),
-        "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
-        "list of papers withheld": (
-            replace(
-                dossier,
-                bundle=replace(
-                    dossier.bundle,
-                    records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
-                ),
-            ).question(),
-            "INDETERMINATE",
-            "documents-withheld",
-        ),
-        "a paper too many": (
-            replace(
-                dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
-            ).question(),
-            "INVALID",
-            "document-not-named",
-        ),
-        "another's papers": (
-            replace(
-                dossier, bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:]))
-            ).question(),
-            "INVALID",
-            "document-not-named",
-        ),
-        "papers that lead through one another": (tangled(30, 60), "INVALID", "document-not-named"),
-        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "document-not-named"),
-        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "document-confirmed"),
-        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "document-confirmed"),
-        "a broken line": (unlinked.question(), "INVALID", "document-not-named"),
-        "papers first": (reordered.question(), "INDETERMINATE", "bundle-malformed"),
-        "papers exchanged": (exchanged.question(), "INDETERMINATE", "bundle-malformed"),
-        "a paper twice": (twice.question(), "INDETERMINATE", "bundle-malformed"),
-        "another key's record": (
-            replace(
-                plain,
-                bundle=replace(
-                    plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
-                ),
-            ).question(),
-            "INVALID",
-            "not-included",
-        ),
-        "a large number of steps": (
-            sample(
-                records=[
-                    (a_record(fields=certificate_fields(quantity="999999999999999.999")), Kind.CERTIFICATE_OF_ORIGIN)
-                ]
-            ).question(),
-            "VALID",
-            "within-validity",
-        ),
-        "a paper's signature in other letters": (
-            with_another_signature(dossier, 1, "é"),
-            "INVALID",
-            "signature-invalid",
-        ),
-        "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
-        "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
-        "members in another order": (
-            plain.question(content=reformatted(plain, sort_keys=True)),
-            "VALID",
-            "within-validity",
-        ),
-        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
-        "longer than allowed": (
-            plain.question(content=plain.content.ljust(LARGEST + 1)),
-            "INDETERMINATE",
-            "bundle-malformed",
-        ),
-        "no bundle": (plain.question(content=b"{}"), "INDETERMINATE", "bundle-malformed"),
-        "no JSON": (plain.question(content=b"\xff"), "INDETERMINATE", "bundle-malformed"),
-        "a key twice": (
-            plain.question(content=plain.content.replace(b'"version":1', b'"version":1,"version":1')),
-            "INDETERMINATE",
-            "bundle-malformed",
-        ),
-        "a record that is none": (
-            plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
-            "INVALID",
-            "record-altered",
-        ),
-    }
+    return (
+        incomplete()
+        | claims()
+        | {
+            "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
+            "another's trust": (
+                with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
+                "INDETERMINATE",
+                "snapshot-signer-untrusted",
+            ),
+            "another ledger trusted": (
+                with_trust(plain, ledger=replace(ledger, chain_id=1)),
+                "INDETERMINATE",
+                "snapshot-ledger-untrusted",
+            ),
+            "another deployment trusted": (
+                with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
+                "INDETERMINATE",
+                "snapshot-ledger-untrusted",
+            ),
+            "another accreditation": (
+                with_trust(plain, accreditation="0x" + "ee" * 20),
+                "INDETERMINATE",
+                "snapshot-ledger-untrusted",
+            ),
+            "a day later": (plain.question(moment=NOON + timedelta(days=2)), "INDETERMINATE", "snapshot-too-old"),
+            "a day later, allowed": (
+                plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
+                "VALID",
+                "within-validity",
+            ),
+            "before it was read": (plain.question(moment=NOON - HOUR), "INDETERMINATE", "snapshot-too-new"),
+            "no snapshot": (
+                replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
+                "INDETERMINATE",
+                "snapshot-missing",
+            ),
+            "a stranger's snapshot": (
+                plain.stating(plain.stated, STRANGER).question(),
+                "INDETERMINATE",
+                "snapshot-signer-untrusted",
+            ),
+            "another's snapshot": (
+                replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
+                "INDETERMINATE",
+                "snapshot-record-mismatch",
+            ),
+            "an altered snapshot": (
+                replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
+                "INDETERMINATE",
+                "snapshot-altered",
+            ),
+            "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
+            "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
+            "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
+            "an odd status": (plain.reading(status=9).question(), "INDETERMINATE", "status-unknown"),
+            "released": (
+                declaration.reading(status=DeclarationStatus.RELEASED).question(),
+                "VALID",
+                "declaration-in-force",
+            ),
+            "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
+            "not final": (plain.reading(state=ProofState.ANCHORED).question(), "INDETERMINATE", "not-final"),
+            "another block": (plain.reading(block=8).question(), "INDETERMINATE", "anchor-mismatch"),
+            "another transaction": (
+                plain.reading(transaction=bytes(32)).question(),
+                "INDETERMINATE",
+                "snapshot-record-mismatch",
+            ),
+            "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
+            "another kind": (
+                plain.reading(accreditation=an_accreditation(kinds=4)).question(),
+                "INVALID",
+                "kind-not-covered",
+            ),
+            "another chapter": (
+                plain.reading(accreditation=an_accreditation(chapters=2)).question(),
+                "INVALID",
+                "chapter-not-covered",
+            ),
+            "its own chapter": (
+                plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
+                "VALID",
+                "accredited",
+            ),
+            "chapter withheld": (
+                sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
+                "INDETERMINATE",
+                "hs-code-withheld",
+            ),
+            "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
+            "quantity withheld and another sealed": (
+                with_quantity(sample(shown=["hsCode"]), 900_000),
+                "INDETERMINATE",
+                "quantity-withheld",
+            ),
+            "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
+            "a quantity that nobody signed": (
+                with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
+                "INVALID",
+                "entry-quantity-mismatch",
+            ),
+            "no quantity at all": (
+                sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INVALID",
+                "entry-quantity-mismatch",
+            ),
+            "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
+            "lapsed between": (
+                plain.reading(accreditation=lapsed).question(),
+                "INDETERMINATE",
+                "anchored-after-expiry",
+            ),
+            "suspended key": (
+                plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+                "INVALID",
+                "accreditation-revoked",
+            ),
+            "key suspended before anchoring": (
+                plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
+                "INVALID",
+                "accreditation-revoked",
+            ),
+            "a merchant's statement": (
+                sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INDETERMINATE",
+                "self-attested",
+            ),
+            "expired": (
+                sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INVALID",
+                "expired",
+            ),
+            "an odd end": (
+                sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INVALID",
+                "fields-invalid",
+            ),
+            "dated ahead": (
+                sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+                "INVALID",
+                "issued-after-anchoring",
+            ),
+            "waiting": (
+                replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
+                "INDETERMINATE",
+                "not-sealed",
+            ),
+            "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
+            "list of papers withheld": (
+                replace(
+                    dossier,
+                    bundle=replace(
+                        dossier.bundle,
+                        records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
+                    ),
+                ).question(),
+                "INDETERMINATE",
+                "documents-withheld",
+            ),
+            "a paper too many": (
+                replace(
+                    dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
+                ).question(),
+                "INVALID",
+                "document-not-named",
+            ),
+            "another's papers": (
+                replace(
+                    dossier,
+                    bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:])),
+                ).question(),
+                "INVALID",
+                "document-not-named",
+            ),
+            "papers that lead through one another": (tangled(30, 60), "INVALID", "document-not-named"),
+            "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "document-not-named"),
+            "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "document-confirmed"),
+            "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "document-confirmed"),
+            "a broken line": (unlinked.question(), "INVALID", "document-not-named"),
+            "papers first": (reordered.question(), "INDETERMINATE", "bundle-malformed"),
+            "papers exchanged": (exchanged.question(), "INDETERMINATE", "bundle-malformed"),
+            "a paper twice": (twice.question(), "INDETERMINATE", "bundle-malformed"),
+            "another key's record": (
+                replace(
+                    plain,
+                    bundle=replace(
+                        plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
+                    ),
+                ).question(),
+                "INVALID",
+                "not-included",
+            ),
+            "a large number of steps": (
+                sample(
+                    records=[
+                        (
+                            a_record(fields=certificate_fields(quantity="999999999999999.999")),
+                            Kind.CERTIFICATE_OF_ORIGIN,
+                        )
+                    ]
+                ).question(),
+                "VALID",
+                "within-validity",
+            ),
+            "a paper's signature in other letters": (
+                with_another_signature(dossier, 1, "é"),
+                "INVALID",
+                "signature-invalid",
+            ),
+            "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+            "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
+            "members in another order": (
+                plain.question(content=reformatted(plain, sort_keys=True)),
+                "VALID",
+                "within-validity",
+            ),
+            "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
+            "longer than allowed": (
+                plain.question(content=plain.content.ljust(LARGEST + 1)),
+                "INDETERMINATE",
+                "bundle-malformed",
+            ),
+            "no bundle": (plain.question(content=b"{}"), "INDETERMINATE", "bundle-malformed"),
+            "no JSON": (plain.question(content=b"\xff"), "INDETERMINATE", "bundle-malformed"),
+            "a key twice": (
+                plain.question(content=plain.content.replace(b'"version":1', b'"version":1,"version":1')),
+                "INDETERMINATE",
+                "bundle-malformed",
+            ),
+            "a record that is none": (
+                plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
+                "INVALID",
+                "record-altered",
+            ),
+        }
+    )
