@@ -52,6 +52,7 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "outside-accreditation": _("Nothing was signed: it lies outside the accreditation."),
         "simulator-missing": _("Simulations cannot be run on this server."),
         "wrong-scenario": _("The scenario cannot be simulated. Fix the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),

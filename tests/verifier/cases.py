@@ -30,6 +30,7 @@ from tests.verifier.samples import (
     a_dossier,
     a_sample,
     digest_of,
+    holding,
 )
 from tests.verifier.verifiers import Question
 
@@ -199,6 +200,60 @@ def claims() -> dict[str, tuple[Question, str, str]]:
     }
 
 
+def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
+    """A certificate of chapter 94, signed two hours ago, anchored one hour ago, and what the ledger held when."""
+    whole, other = an_accreditation(), an_accreditation(chapters=1 << 61)
+    reports, ended = an_accreditation(kinds=4), an_accreditation(valid_until=NOON - 3 * HOUR)
+    later = an_accreditation(valid_from=NOON - HOUR / 2)
+    suspended = an_accreditation(suspended_since=NOON - 3 * HOUR)
+    meanwhile = an_accreditation(suspended_since=NOON - 1.5 * HOUR)
+    now = an_accreditation(suspended_since=NOON - HOUR / 2)
+    rotated = an_accreditation(valid_until=NOON - 1.5 * HOUR)
+    told = {
+        "renewed since": (holding(later, whole), "VALID", "accredited"),
+        "narrowed to another chapter since": (holding(other, whole), "VALID", "accredited"),
+        "narrowed to another kind since": (holding(reports, whole), "VALID", "accredited"),
+        "ended in retrospect": (holding(ended, whole), "VALID", "accreditation-expired"),
+        "widened to its chapter since": (holding(whole, other), "INVALID", "chapter-not-covered"),
+        "widened to its kind since": (holding(whole, reports), "INVALID", "kind-not-covered"),
+        "begun in retrospect": (holding(whole, later), "INVALID", "not-accredited-at-issue"),
+        "widened on its way": (holding(whole, other, whole), "INVALID", "chapter-not-covered"),
+        "narrowed on its way": (holding(other, whole, other), "INDETERMINATE", "anchored-after-change"),
+        "another kind on its way": (holding(reports, whole, reports), "INDETERMINATE", "anchored-after-change"),
+        "rotated on its way": (holding(rotated, whole, rotated), "INDETERMINATE", "anchored-after-expiry"),
+        "renewed on its way": (holding(later, an_accreditation(valid_until=NOON - HOUR), later), "VALID", "accredited"),
+        "suspended on its way, lifted since": (
+            holding(whole, whole, meanwhile),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "accreditation-revoked"),
+        "suspended since": (holding(now, whole), "INVALID", "accreditation-revoked"),
+        "suspended in retrospect": (holding(suspended, whole), "INVALID", "accreditation-revoked"),
+        "accredited after it signed": (holding(whole, None, whole), "VALID", "accredited"),
+        "accredited after it was anchored": (holding(whole, None), "VALID", "accredited"),
+        "accredited later, from later on": (holding(later, None), "INVALID", "not-accredited-at-issue"),
+        "accredited later, for another chapter": (holding(whole, None, other), "INVALID", "chapter-not-covered"),
+        "terms of nothing": (holding(whole, an_accreditation(kinds=0)), "INVALID", "kind-not-covered"),
+        "terms of nothing now": (holding(an_accreditation(kinds=0), whole), "INVALID", "never-accredited"),
+    }
+    certificate = sample()
+    found = {name: (certificate.reading(**held).question(), *told) for name, (held, *told) in told.items()}
+    withheld = sample(shown=["originCountry", "quantity"])
+    return found | {
+        "narrowed since, chapter withheld": (
+            withheld.reading(**holding(other, whole)).question(),
+            "VALID",
+            "accredited",
+        ),
+        "narrowed on its way, chapter withheld": (
+            withheld.reading(**holding(other, whole, other)).question(),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+    }
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -216,240 +271,230 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     waiting = replace(plain.bundle.records[0], anchor=None, proof=None)
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
-    return (
-        incomplete()
-        | claims()
-        | {
-            "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
-            "another's trust": (
-                with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
-                "INDETERMINATE",
-                "snapshot-signer-untrusted",
-            ),
-            "another ledger trusted": (
-                with_trust(plain, ledger=replace(ledger, chain_id=1)),
-                "INDETERMINATE",
-                "snapshot-ledger-untrusted",
-            ),
-            "another deployment trusted": (
-                with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
-                "INDETERMINATE",
-                "snapshot-ledger-untrusted",
-            ),
-            "another accreditation": (
-                with_trust(plain, accreditation="0x" + "ee" * 20),
-                "INDETERMINATE",
-                "snapshot-ledger-untrusted",
-            ),
-            "a day later": (plain.question(moment=NOON + timedelta(days=2)), "INDETERMINATE", "snapshot-too-old"),
-            "a day later, allowed": (
-                plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
-                "VALID",
-                "within-validity",
-            ),
-            "before it was read": (plain.question(moment=NOON - HOUR), "INDETERMINATE", "snapshot-too-new"),
-            "no snapshot": (
-                replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
-                "INDETERMINATE",
-                "snapshot-missing",
-            ),
-            "a stranger's snapshot": (
-                plain.stating(plain.stated, STRANGER).question(),
-                "INDETERMINATE",
-                "snapshot-signer-untrusted",
-            ),
-            "another's snapshot": (
-                replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
-                "INDETERMINATE",
-                "snapshot-record-mismatch",
-            ),
-            "an altered snapshot": (
-                replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
-                "INDETERMINATE",
-                "snapshot-altered",
-            ),
-            "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
-            "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
-            "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
-            "an odd status": (plain.reading(status=9).question(), "INDETERMINATE", "status-unknown"),
-            "released": (
-                declaration.reading(status=DeclarationStatus.RELEASED).question(),
-                "VALID",
-                "declaration-in-force",
-            ),
-            "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
-            "not final": (plain.reading(state=ProofState.ANCHORED).question(), "INDETERMINATE", "not-final"),
-            "another block": (plain.reading(block=8).question(), "INDETERMINATE", "anchor-mismatch"),
-            "another transaction": (
-                plain.reading(transaction=bytes(32)).question(),
-                "INDETERMINATE",
-                "snapshot-record-mismatch",
-            ),
-            "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
-            "another kind": (
-                plain.reading(accreditation=an_accreditation(kinds=4)).question(),
-                "INVALID",
-                "kind-not-covered",
-            ),
-            "another chapter": (
-                plain.reading(accreditation=an_accreditation(chapters=2)).question(),
-                "INVALID",
-                "chapter-not-covered",
-            ),
-            "its own chapter": (
-                plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
-                "VALID",
-                "accredited",
-            ),
-            "chapter withheld": (
-                sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
-                "INDETERMINATE",
-                "hs-code-withheld",
-            ),
-            "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
-            "quantity withheld and another sealed": (
-                with_quantity(sample(shown=["hsCode"]), 900_000),
-                "INDETERMINATE",
-                "quantity-withheld",
-            ),
-            "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
-            "a quantity that nobody signed": (
-                with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
-                "INVALID",
-                "entry-quantity-mismatch",
-            ),
-            "no quantity at all": (
-                sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-                "INVALID",
-                "entry-quantity-mismatch",
-            ),
-            "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
-            "lapsed between": (
-                plain.reading(accreditation=lapsed).question(),
-                "INDETERMINATE",
-                "anchored-after-expiry",
-            ),
-            "suspended key": (
-                plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
-                "INVALID",
-                "accreditation-revoked",
-            ),
-            "key suspended before anchoring": (
-                plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
-                "INVALID",
-                "accreditation-revoked",
-            ),
-            "a merchant's statement": (
-                sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-                "INDETERMINATE",
-                "self-attested",
-            ),
-            "expired": (
-                sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-                "INVALID",
-                "expired",
-            ),
-            "an odd end": (
-                sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-                "INVALID",
-                "fields-invalid",
-            ),
-            "dated ahead": (
-                sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
-                "INVALID",
-                "issued-after-anchoring",
-            ),
-            "waiting": (
-                replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
-                "INDETERMINATE",
-                "not-sealed",
-            ),
-            "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
-            "list of papers withheld": (
-                replace(
-                    dossier,
-                    bundle=replace(
-                        dossier.bundle,
-                        records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
-                    ),
-                ).question(),
-                "INDETERMINATE",
-                "documents-withheld",
-            ),
-            "a paper too many": (
-                replace(
-                    dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
-                ).question(),
-                "INVALID",
-                "document-not-named",
-            ),
-            "another's papers": (
-                replace(
-                    dossier,
-                    bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:])),
-                ).question(),
-                "INVALID",
-                "document-not-named",
-            ),
-            "papers that lead through one another": (tangled(30, 60), "INVALID", "document-not-named"),
-            "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "document-not-named"),
-            "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "document-confirmed"),
-            "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "document-confirmed"),
-            "a broken line": (unlinked.question(), "INVALID", "document-not-named"),
-            "papers first": (reordered.question(), "INDETERMINATE", "bundle-malformed"),
-            "papers exchanged": (exchanged.question(), "INDETERMINATE", "bundle-malformed"),
-            "a paper twice": (twice.question(), "INDETERMINATE", "bundle-malformed"),
-            "another key's record": (
-                replace(
-                    plain,
-                    bundle=replace(
-                        plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
-                    ),
-                ).question(),
-                "INVALID",
-                "not-included",
-            ),
-            "a large number of steps": (
-                sample(
-                    records=[
-                        (
-                            a_record(fields=certificate_fields(quantity="999999999999999.999")),
-                            Kind.CERTIFICATE_OF_ORIGIN,
-                        )
-                    ]
-                ).question(),
-                "VALID",
-                "within-validity",
-            ),
-            "a paper's signature in other letters": (
-                with_another_signature(dossier, 1, "é"),
-                "INVALID",
-                "signature-invalid",
-            ),
-            "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
-            "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
-            "members in another order": (
-                plain.question(content=reformatted(plain, sort_keys=True)),
-                "VALID",
-                "within-validity",
-            ),
-            "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
-            "longer than allowed": (
-                plain.question(content=plain.content.ljust(LARGEST + 1)),
-                "INDETERMINATE",
-                "bundle-malformed",
-            ),
-            "no bundle": (plain.question(content=b"{}"), "INDETERMINATE", "bundle-malformed"),
-            "no JSON": (plain.question(content=b"\xff"), "INDETERMINATE", "bundle-malformed"),
-            "a key twice": (
-                plain.question(content=plain.content.replace(b'"version":1', b'"version":1,"version":1')),
-                "INDETERMINATE",
-                "bundle-malformed",
-            ),
-            "a record that is none": (
-                plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
-                "INVALID",
-                "record-altered",
-            ),
-        }
-    )
+    return incomplete() | {
+        **claims(),
+        **terms_of_the_past(),
+        "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
+        "another's trust": (
+            with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
+            "INDETERMINATE",
+            "snapshot-signer-untrusted",
+        ),
+        "another ledger trusted": (
+            with_trust(plain, ledger=replace(ledger, chain_id=1)),
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
+        ),
+        "another deployment trusted": (
+            with_trust(plain, ledger=replace(ledger, instance_id=bytes(32))),
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
+        ),
+        "another accreditation": (
+            with_trust(plain, accreditation="0x" + "ee" * 20),
+            "INDETERMINATE",
+            "snapshot-ledger-untrusted",
+        ),
+        "a day later": (plain.question(moment=NOON + timedelta(days=2)), "INDETERMINATE", "snapshot-too-old"),
+        "a day later, allowed": (
+            plain.question(moment=NOON + timedelta(days=2), max_age=timedelta(days=3)),
+            "VALID",
+            "within-validity",
+        ),
+        "before it was read": (plain.question(moment=NOON - HOUR), "INDETERMINATE", "snapshot-too-new"),
+        "no snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=None)).question(),
+            "INDETERMINATE",
+            "snapshot-missing",
+        ),
+        "a stranger's snapshot": (
+            plain.stating(plain.stated, STRANGER).question(),
+            "INDETERMINATE",
+            "snapshot-signer-untrusted",
+        ),
+        "another's snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=sample(size=11).bundle.snapshot)).question(),
+            "INDETERMINATE",
+            "snapshot-record-mismatch",
+        ),
+        "an altered snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
+            "INDETERMINATE",
+            "snapshot-altered",
+        ),
+        "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
+        "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
+        "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
+        "an odd status": (plain.reading(status=9).question(), "INDETERMINATE", "status-unknown"),
+        "released": (
+            declaration.reading(status=DeclarationStatus.RELEASED).question(),
+            "VALID",
+            "declaration-in-force",
+        ),
+        "withdrawn": (declaration.reading(status=DeclarationStatus.WITHDRAWN).question(), "INVALID", "withdrawn"),
+        "not final": (plain.reading(state=ProofState.ANCHORED).question(), "INDETERMINATE", "not-final"),
+        "another block": (plain.reading(block=8).question(), "INDETERMINATE", "anchor-mismatch"),
+        "another transaction": (
+            plain.reading(transaction=bytes(32)).question(),
+            "INDETERMINATE",
+            "snapshot-record-mismatch",
+        ),
+        "never accredited": (plain.reading(**holding(None)).question(), "INVALID", "never-accredited"),
+        "another kind": (
+            plain.reading(**holding(an_accreditation(kinds=4))).question(),
+            "INVALID",
+            "kind-not-covered",
+        ),
+        "another chapter": (
+            plain.reading(**holding(an_accreditation(chapters=2))).question(),
+            "INVALID",
+            "chapter-not-covered",
+        ),
+        "its own chapter": (
+            plain.reading(**holding(an_accreditation(chapters=1 << 94))).question(),
+            "VALID",
+            "accredited",
+        ),
+        "chapter withheld": (
+            sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
+            "INDETERMINATE",
+            "hs-code-withheld",
+        ),
+        "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
+        "quantity withheld and another sealed": (
+            with_quantity(sample(shown=["hsCode"]), 900_000),
+            "INDETERMINATE",
+            "quantity-withheld",
+        ),
+        "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
+        "a quantity that nobody signed": (
+            with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
+            "INVALID",
+            "entry-quantity-mismatch",
+        ),
+        "no quantity at all": (
+            sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "entry-quantity-mismatch",
+        ),
+        "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
+        "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
+        "suspended key": (
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
+            "INVALID",
+            "accreditation-revoked",
+        ),
+        "key suspended before anchoring": (
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR))).question(),
+            "INVALID",
+            "accreditation-revoked",
+        ),
+        "a merchant's statement": (
+            sample(records=[(a_record(assurance="stated"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INDETERMINATE",
+            "self-attested",
+        ),
+        "expired": (
+            sample(records=[(a_record(validUntil="2026-03-01T00:00:00Z"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "expired",
+        ),
+        "an odd end": (
+            sample(records=[(a_record(validUntil="soon"), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "fields-invalid",
+        ),
+        "dated ahead": (
+            sample(records=[(a_record(issued_at=NOON + HOUR), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "issued-after-anchoring",
+        ),
+        "waiting": (
+            replace(plain, bundle=replace(plain.bundle, records=(waiting,))).question(),
+            "INDETERMINATE",
+            "not-sealed",
+        ),
+        "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
+        "list of papers withheld": (
+            replace(
+                dossier,
+                bundle=replace(
+                    dossier.bundle,
+                    records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
+                ),
+            ).question(),
+            "INDETERMINATE",
+            "documents-withheld",
+        ),
+        "a paper too many": (
+            replace(
+                dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
+            ).question(),
+            "INVALID",
+            "document-not-named",
+        ),
+        "another's papers": (
+            replace(
+                dossier, bundle=replace(dossier.bundle, records=(other.bundle.records[0], *dossier.bundle.records[1:]))
+            ).question(),
+            "INVALID",
+            "document-not-named",
+        ),
+        "papers that lead through one another": (tangled(30, 60), "INVALID", "document-not-named"),
+        "a paper of another kind": (stood_in_for(Kind.WAYBILL), "INVALID", "document-not-named"),
+        "a paper of the same kind": (stood_in_for(Kind.CERTIFICATE_OF_ORIGIN), "VALID", "document-confirmed"),
+        "a paper of no kind": (stood_in_for(Kind.WAYBILL, named_as=None), "VALID", "document-confirmed"),
+        "a broken line": (unlinked.question(), "INVALID", "document-not-named"),
+        "papers first": (reordered.question(), "INDETERMINATE", "bundle-malformed"),
+        "papers exchanged": (exchanged.question(), "INDETERMINATE", "bundle-malformed"),
+        "a paper twice": (twice.question(), "INDETERMINATE", "bundle-malformed"),
+        "another key's record": (
+            replace(
+                plain,
+                bundle=replace(
+                    plain.bundle, records=(replace(plain.bundle.records[0], record=a_record(key=STRANGER)),)
+                ),
+            ).question(),
+            "INVALID",
+            "not-included",
+        ),
+        "a large number of steps": (
+            sample(
+                records=[
+                    (a_record(fields=certificate_fields(quantity="999999999999999.999")), Kind.CERTIFICATE_OF_ORIGIN)
+                ]
+            ).question(),
+            "VALID",
+            "within-validity",
+        ),
+        "a paper's signature in other letters": (
+            with_another_signature(dossier, 1, "é"),
+            "INVALID",
+            "signature-invalid",
+        ),
+        "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+        "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
+        "members in another order": (
+            plain.question(content=reformatted(plain, sort_keys=True)),
+            "VALID",
+            "within-validity",
+        ),
+        "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
+        "longer than allowed": (
+            plain.question(content=plain.content.ljust(LARGEST + 1)),
+            "INDETERMINATE",
+            "bundle-malformed",
+        ),
+        "no bundle": (plain.question(content=b"{}"), "INDETERMINATE", "bundle-malformed"),
+        "no JSON": (plain.question(content=b"\xff"), "INDETERMINATE", "bundle-malformed"),
+        "a key twice": (
+            plain.question(content=plain.content.replace(b'"version":1', b'"version":1,"version":1')),
+            "INDETERMINATE",
+            "bundle-malformed",
+        ),
+        "a record that is none": (
+            plain.question(content=plain.content.replace(stated.signed_jwt.encode(), b"x.y.z")),
+            "INVALID",
+            "record-altered",
+        ),
+    }

@@ -11,9 +11,8 @@ from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import PlannedDrawdown
-from backend.domain.dossier import Paper
+from backend.domain.dossier import BoundFiles, Paper, attachments
 from backend.domain.drawdowns import Count, Drawdown, drawdown_checks, share_out
-from backend.domain.file_checks import BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.record_checks import evaluate, evaluate_at
 from backend.domain.records import document_of
