@@ -162,8 +162,9 @@ MESSAGES: dict[str, str] = {
     "no-mass-unit": "{value} is no unit of mass known here ({known})",
     "no-currency": "{value} is no ISO 4217 currency code such as USD",
     "no-criterion": "{value} is none of the origin criteria {known}",
-    "no-agreement": "{value} is none of RCEP, ACFTA, CHAFTA; set NONE only where no preference is claimed",
+    "no-agreement": "{value} is none of {known}; set NONE only where no preference is claimed",
     "preference-without-agreement": "it claims a preference and names no agreement",
+    "agreement-without-preference": "it names {value} and says that it claims no preference: one of the two is wrong",
     "no-unit": "{value} is no unit in use here, such as {known} (docs/import.md)",
     "china-unit-short": "{value} lost its leading zero: if it is China customs' unit {likely}, write {likely}",
     "china-unit-unknown": (
