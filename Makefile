@@ -136,6 +136,11 @@ stress: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then fo
 	$(BIN)/python -m tests.stress.anchoring_kills $(or $(KILLS),1000)
 	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),1000000)
 
+.PHONY: load
+load: $(TEST)  ## Hold CONNECTIONS (520) open as slowly as can be, then send the costliest bundles, and tell what it took
+	$(BIN)/python -m tests.stress.slow_clients $(or $(CONNECTIONS),520)
+	$(BIN)/python -m tests.stress.costly_bundles
+
 .PHONY: verifiers-check
 verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)
 	$(WITH_NODE) $(BIN)/python -m pytest -q tests/verifier $(ARGS)

@@ -8,7 +8,7 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -60,6 +60,31 @@ def fields_of(document: BaseModel) -> dict[str, Any]:
 def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
     """One spelling of what a document says: equal for equal documents."""
     return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
+
+
+ZONES_APART = timedelta(days=1)
+"""A day begins earlier elsewhere on Earth: a date may lie ahead by this much."""
+
+
+def dates_ahead(kind: Kind, fields: Mapping[str, Any], moment: datetime) -> list[tuple[str, datetime]]:
+    """(field, when) for each date of fields as signed that tells of the past and lies ahead of ``moment`` (aware UTC).
+
+    A day counts from its midnight in UTC. What is no date at all is for the form of the kind to tell.
+    """
+    found = []
+    for name in KINDS[kind].dates_of_the_past:
+        stated = fields.get(name)
+        is_day = isinstance(stated, str) and len(stated) == _LENGTH_OF_A_DAY
+        try:
+            dated = strict_json.parse_timestamp(f"{stated}T00:00:00Z" if is_day else stated)
+        except ValueError:
+            continue
+        if dated is not None and dated - moment > ZONES_APART:
+            found.append((name, dated))
+    return found
+
+
+_LENGTH_OF_A_DAY = len("2026-03-02")
 
 
 def quantity_of(document: Document) -> Decimal | None:

@@ -1,7 +1,6 @@
 """What the services need from outside, owned here: adapters obey these protocols."""
 
 import shutil
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from backend.domain.sd_jwt import Jwk
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
-from backend.store.unit_of_work import Work
+from backend.store.unit_of_work import Headroom, Work
 
 
 class Ledger(Protocol):
@@ -222,29 +221,6 @@ class HasFree(Protocol):
         """Bytes that can still be written."""
 
 
-class Headroom:
-    """How many records may still be filed before those that wait are counted anew: counting many takes long.
-
-    After a count, an eighth of the room that it found is filled without another one. So the limit holds with up to
-    eight processes on one database that know nothing of each other.
-    """
-
-    def __init__(self) -> None:
-        self._left = 0
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        """Take a place; False where those that wait must be counted first."""
-        with self._lock:
-            self._left -= 1
-            return self._left >= 0
-
-    def found(self, room: int) -> None:
-        """Note how much room a count has found."""
-        with self._lock:
-            self._left = room // 8
-
-
 @dataclass(frozen=True)
 class AdmissionLimits:
     """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
@@ -286,8 +262,8 @@ class AppContext:
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
     """Tells the anchoring worker that the outbox has something new."""
-    signer_terms: dict[bytes, tuple[bytes, Accreditation, Accreditation]] = field(default_factory=dict)
-    """By key: the hash of the newest block when it was asked, what the ledger held, and what it held by that second."""
+    signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation]] = field(default_factory=dict)
+    """By key: when the ledger was asked, what it held, and what it held by that second."""
 
 
 @dataclass(frozen=True)

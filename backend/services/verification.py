@@ -1,6 +1,6 @@
 """The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from backend.domain import bundle_verification, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
 from backend.domain.dossier import NAMED_RECORD, BoundFiles, Paper, attachments
 from backend.domain.drawdowns import drawdown_checks
-from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable, Message
 from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
@@ -26,6 +26,15 @@ from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
+MOST_RECORDS = 64
+"""Records of a bundle that are verified for whoever brings it: a declaration names at most 50."""
+MOST_SUPERSEDED = 200
+
+
+class TooMuchWork(Invalid):
+    """A bundle that is none too large for a file, but for a server that anybody may ask."""
+
+    code = "too-much-work"
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
     The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
     """
     _check_past(ctx, then)
+    _check_work(bundle)
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
@@ -121,6 +131,21 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
         verdict = _brought(ctx, found, then)
         checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
     return Verdict.of([*checks, *bundle_verification.named(read)], ctx.now(), then)
+
+
+def _check_work(bundle: Any) -> None:
+    """Refuse, before anything is read, what would keep the server busy: anybody may ask, and offline nobody waits."""
+    for name, most in (("records", MOST_RECORDS), ("superseded", MOST_SUPERSEDED)):
+        listed = bundle.get(name) if isinstance(bundle, Mapping) else None
+        if isinstance(listed, list) and len(listed) > most:
+            raise TooMuchWork(
+                "the bundle holds {count} {name}, and at most {most} are verified here: verify it with "
+                "provenport verify, or on the page /verify-offline",
+                [(name, Message("has more than {most} entries", most=most))],
+                count=len(listed),
+                name=name,
+                most=most,
+            )
 
 
 def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
@@ -11,6 +12,11 @@ from backend.domain.outbox import SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.database import Repository
+
+
+def token_digest(token: str) -> str:
+    """What is kept of a token: its SHA-256 in hex. It has 256 random bits, so nothing slower is needed."""
+    return sha256(token.encode()).hexdigest()
 
 
 class OrganisationRepository(Repository):
@@ -55,9 +61,10 @@ class PersonRepository(Repository):
         """The person with this id."""
         return self._session.get(Person, person_id)
 
-    def find_token(self, digest: str) -> ApiToken | None:
-        """The token with this SHA-256."""
-        return self._session.get(ApiToken, digest)
+    def bearer(self, token: str) -> Person | None:
+        """The active person whose token this is."""
+        found = self._session.get(ApiToken, token_digest(token))
+        return found.person if found is not None and found.person.is_active else None
 
 
 class KeyRepository(Repository):
