@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain.errors import Conflict
+from backend.domain.errors import Conflict, LaterChange
 from backend.domain.ledger import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.parties import Organisation
-from backend.domain.records import RecordOnFile
+from backend.domain.records import RecordOnFile, StatusChange
 
 
 class Decision(StrEnum):
@@ -152,6 +152,8 @@ class Event:
     recorded_at: datetime
     organisation: Organisation | None = None
     note: str | None = None
+    version: int | None = None
+    """The version that the consignment has since; None for what changed nothing that a decision rests on."""
 
 
 @dataclass(eq=False)
@@ -167,6 +169,10 @@ class DecisionTaken:
     verdict: dict[str, Any]
     undone: str | None = None
     """Why the ledger did not take it; None while it stands."""
+    version: int | None = None
+    """The version that the consignment has since."""
+    change: StatusChange | None = None
+    """The change of status that it queued for the ledger."""
 
 
 @dataclass(eq=False)
@@ -204,6 +210,8 @@ class Consignment:
     status: DeclarationStatus = DeclarationStatus.LODGED
     arrived_at: datetime | None = None
     released_at: datetime | None = None
+    version: int = 1
+    """Counts what was done to it. The repository moves it on, before a change and in the same unit of work."""
     papers: list[NamedPaper] = field(default_factory=list)
     planned_drawdowns: list[PlannedDrawdown] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -212,6 +220,7 @@ class Consignment:
     def decide(self, decision: DecisionTaken, event: Event) -> None:
         """Take an officer's decision; raises Conflict where the status does not allow it."""
         self.status = decide(self.status, decision.decision)
+        decision.version = self.version
         self.decisions.append(decision)
         self._leave(event)
 
@@ -221,7 +230,7 @@ class Consignment:
             if taken.decision is Decision.RELEASE and taken.undone is None:
                 taken.undone = why
         self.status, self.released_at = DeclarationStatus.DETAINED, None
-        self.events.append(event)
+        self._note(event)
 
     def follow_ledger(self, status: DeclarationStatus, why: str, event: Event) -> None:
         """Take over how the ledger says that it ended: somebody decided there before what was decided here came."""
@@ -229,7 +238,7 @@ class Consignment:
             self.decisions[-1].undone = why
         self.status = status
         self.released_at = event.occurred_at if status is DeclarationStatus.RELEASED else None
-        self.events.append(event)
+        self._note(event)
 
     def withdraw(self, event: Event) -> None:
         """Let the merchant take the declaration back; raises Conflict where it is too late."""
@@ -239,10 +248,29 @@ class Consignment:
     def arrive(self, event: Event) -> None:
         """Note when the goods came under customs' control."""
         self.arrived_at = event.occurred_at
+        self._note(event)
+
+    def changes_since(self, version: int) -> list[LaterChange]:
+        """What happened after this version, in order, for whoever read that one: who, what, when and why."""
+        later = [event for event in self.events if event.version is not None and event.version > version]
+        return [self._told(event) for event in sorted(later, key=lambda event: event.version or 0)]
+
+    def _told(self, event: Event) -> LaterChange:
+        taken = next((taken for taken in self.decisions if taken.version == event.version), None)
+        return LaterChange(
+            event.step.value,
+            event.recorded_at,
+            event.organisation.name if event.organisation else None,
+            taken.officer_id if taken else None,
+            taken.reason if taken else event.note,
+        )
+
+    def _note(self, event: Event) -> None:
+        event.version = self.version
         self.events.append(event)
 
     def _leave(self, event: Event) -> None:
-        self.events.append(event)
+        self._note(event)
         if event.step is Step.RELEASED:
             self.released_at = event.occurred_at
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
+from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed, NotFound
 from backend.domain.kinds import accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
@@ -37,8 +37,13 @@ def accredit(
     chapters: list[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    read: int | None = None,
 ) -> AccreditationChange:
-    """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
+    """Accredit an organisation's key for what its role issues; HS chapters None means all of them.
+
+    ``read`` is the version of the organisation's standing that the authority read, here and in the other acts; raises
+    StaleVersion where somebody else has changed it since.
+    """
     _only_the_authority(actor)
     start = _within_reach(valid_from or ctx.now() - timedelta(minutes=1), "validFrom")
     end = _within_reach(valid_until or start + timedelta(days=3 * 365), "validUntil")
@@ -55,15 +60,17 @@ def accredit(
             "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
         )
     terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
-    return _change(ctx, actor, organisation_id, "accredit", terms)
+    return _change(ctx, actor, organisation_id, "accredit", terms, read)
 
 
-def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
+def suspend(
+    ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None, read: int | None = None
+) -> AccreditationChange:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
     with ctx.work(reading=True) as work:
         key = work.keys.active(work.organisations.get(organisation_id))
-    return _change(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
+    return _change(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms, read)
 
 
 def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
@@ -75,13 +82,18 @@ def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime 
     return AccreditationChange(str(uuid4()), thumbprint, "suspend", terms, ctx.now(), actor.id)
 
 
-def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> AccreditationChange:
+def reinstate(ctx: AppContext, actor: Person, organisation_id: str, read: int | None = None) -> AccreditationChange:
     """Stand behind the key again."""
-    return _change(ctx, actor, organisation_id, "reinstate", {})
+    return _change(ctx, actor, organisation_id, "reinstate", {}, read)
 
 
 def _change(
-    ctx: AppContext, actor: Person, organisation_id: str, operation: str, terms: dict[str, Any]
+    ctx: AppContext,
+    actor: Person,
+    organisation_id: str,
+    operation: str,
+    terms: dict[str, Any],
+    read: int | None,
 ) -> AccreditationChange:
     _only_the_authority(actor)
     with ctx.work() as work:
@@ -91,6 +103,7 @@ def _change(
                 "this organisation issues nothing",
                 [("organisation", Message("is of the role {role}", role=organisation.role))],
             )
+        work.organisations.advance(organisation, read)
         key = work.keys.active(organisation)
         change = AccreditationChange(str(uuid4()), key.thumbprint, operation, terms, ctx.now(), actor.id)
         work.add(change)
@@ -144,10 +157,24 @@ def to_ledger(change: AccreditationChange) -> LedgerCall:
     return SuspendAccreditation(key, since)
 
 
+def standing(ctx: AppContext, organisation_id: str) -> Standing:
+    """One organisation that issues something, with what the ledger says of its key; raises NotFound for any other."""
+    with ctx.work(reading=True) as work:
+        organisation = work.organisations.get(organisation_id)
+    if not accreditation_bits(organisation.role):
+        raise NotFound("no such issuer", id=organisation_id)
+    return _standings(ctx, [organisation])[0]
+
+
 def standings(ctx: AppContext) -> list[Standing]:
     """Every organisation that issues something, with what the ledger says of its key now."""
     with ctx.work(reading=True) as work:
         issuers = [o for o in work.organisations.all() if accreditation_bits(o.role)]
+    return _standings(ctx, issuers)
+
+
+def _standings(ctx: AppContext, issuers: list[Organisation]) -> list[Standing]:
+    with ctx.work(reading=True) as work:
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
         pending = {change.thumbprint for change in work.accreditation_changes.pending()}
         for o in issuers:

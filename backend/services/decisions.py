@@ -53,11 +53,18 @@ def decide(
     reason: str,
     accept_indeterminate: bool = False,
     key: IdempotencyKey | None = None,
+    read: int | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws its certificates.
 
     Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
-    which stays on record; INVALID cannot be released at all.
+    which stays on record; INVALID cannot be released at all. ``read`` is the version of the consignment that the
+    officer read; None where the caller decides on what stands now.
+
+    Raises:
+        StaleVersion: Somebody else has changed the consignment since ``read``.
+        NotReleasable: The papers do not bear the release.
+        Conflict: The status does not allow the decision.
     """
     if actor.role is not Role.OFFICER:
         raise NotAllowed("only customs officers decide")
@@ -70,6 +77,7 @@ def decide(
             consignment = work.consignments.get(declaration_id)
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
+            work.consignments.advance(consignment, read)
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
@@ -78,7 +86,7 @@ def decide(
                 )
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
-            change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
+            taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
             keep_result(ctx, work, key, taken.id)

@@ -160,18 +160,23 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
             raise Conflict("the case is closed: its clock stands", status=consignment.status.name)
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
+        work.consignments.advance(consignment)
         reporter = work.organisations.get(actor.organisation.id)
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, ctx.now(), reporter))
         work.commit()
     return consignment
 
 
-def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment:
-    """The merchant takes a declaration back, as long as customs have not begun to act on the goods."""
+def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | None = None) -> Consignment:
+    """The merchant takes a declaration back, as long as customs have not begun to act on the goods.
+
+    Raises StaleVersion where it was changed after the merchant read this version of it, Conflict where it is too late.
+    """
     with ctx.work() as work:
         consignment = visible(work, actor, declaration_id)
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
+        work.consignments.advance(consignment, read)
         now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")

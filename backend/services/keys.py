@@ -40,6 +40,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: Outsi
         raise NotAllowed("only the authority replaces keys")
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
+        work.organisations.advance(organisation)
         old = work.keys.active(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
@@ -131,6 +132,7 @@ def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime
         raise NotAllowed("only the authority stops keys")
     with ctx.work() as work:
         key = _known(work, thumbprint)
+        work.organisations.advance(key.organisation)
         if accreditation_bits(key.organisation.role) and _is_known_to_ledger(work, key):
             work.add(suspension(ctx, actor, key.thumbprint, since))
         elif since > ctx.now():

@@ -59,7 +59,14 @@ def map_the_domain() -> None:
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
     put(PlannedDrawdown, tables.planned_drawdown)
     put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
+    put(
+        DecisionTaken,
+        tables.decision,
+        properties={
+            "office": relationship(Organisation, lazy="joined"),
+            "change": relationship(StatusChange, lazy="joined"),
+        },
+    )
     put(
         Consignment,
         tables.consignment,

@@ -137,6 +137,7 @@ organisation = Table(
     Column("country_code", String(2), nullable=False),
     Column("identifier", String(60)),
     Column("registered_at", UtcTime, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 person = Table(
     "person",
@@ -263,6 +264,7 @@ record = Table(
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
     Column("erased_at", UtcTime),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("batch_id", "leaf_index"),
 )
 stored_file = Table(
@@ -286,6 +288,7 @@ request = Table(
     Column("answered_at", UtcTime),
     Column("reason", EncryptedText),
     _to("confirmed_id", "record.id", nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 consignment = Table(
     "consignment",
@@ -298,6 +301,7 @@ consignment = Table(
     Column("status", Number(DeclarationStatus), nullable=False, index=True),
     Column("arrived_at", UtcTime),
     Column("released_at", UtcTime),
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("merchant_id", "reference"),
 )
 paper = Table(
@@ -329,6 +333,7 @@ event = Table(
     Column("recorded_at", UtcTime, nullable=False),
     _to("organisation_id", "organisation.id", nullable=True),
     Column("note", Text),
+    Column("version", Integer),
 )
 decision = Table(
     "decision",
@@ -342,6 +347,8 @@ decision = Table(
     Column("decided_at", UtcTime, nullable=False),
     Column("verdict", JSON, nullable=False),
     Column("undone", String(200)),
+    Column("version", Integer),
+    _to("change_id", "status_change.id", nullable=True),
 )
 activation = Table(
     "activation",

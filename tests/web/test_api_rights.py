@@ -48,6 +48,7 @@ EXPECTED = {
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),
+    "GET /issuers/<organisation_id>": only("officer", "authority", done=200),
     "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),

@@ -122,6 +122,7 @@ CALLS = {
     "get /clearance-events": Call("analyst"),
     "post /organisations": Call("authority"),
     "get /issuers": Call("authority"),
+    "get /issuers/{organisation_id}": Call("officer", World.issuer),
     "post /issuers/{organisation_id}/accreditation": Call("authority", World.issuer),
     "post /issuers/{organisation_id}/suspension": Call("authority", World.issuer),
     "post /issuers/{organisation_id}/reinstatement": Call("authority", World.issuer),
@@ -199,7 +200,11 @@ def ask(world: World, name: str, operation: Mapping[str, Any], media_type: str |
     live = standing_for(call, world)
     examples_of = {one["name"]: real(one["example"], live) for one in operation["parameters"] if "example" in one}
     query = {one["name"] for one in operation["parameters"] if one["in"] == "query"} & set(examples_of)
-    request: dict[str, Any] = {"query_string": {name: examples_of[name] for name in query}}
+    headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"} & set(examples_of)
+    request: dict[str, Any] = {
+        "query_string": {name: examples_of[name] for name in query},
+        "headers": {name: examples_of[name] for name in headers},
+    }
     if media_type is not None:
         body = real(operation["requestBody"]["content"][media_type]["example"], live)
         if media_type == "application/json":

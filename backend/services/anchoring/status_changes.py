@@ -159,6 +159,7 @@ def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str,
     if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
         return
     consignment = work.consignments.get(declaration_id)
+    work.consignments.advance(consignment)
     now = ctx.now()
     release.settled = f"not sent: {why}"[:200]
     consignment.revert_release(why, Event(str(uuid4()), Step.DETAINED, now, now, note=why))
@@ -191,6 +192,7 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
     if record.status == status:
         return
     log.error("the ledger decided otherwise", record=record.id, stored=record.status, ledger=status, why=why)
+    work.records.advance(record)
     record.status, record.status_reason = status, why
     if record.kind is not Kind.DECLARATION:
         return
@@ -198,6 +200,7 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
         consignment = work.consignments.get(record.id)
     except NotFound:
         return
+    work.consignments.advance(consignment)
     now = ctx.now()
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)

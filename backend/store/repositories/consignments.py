@@ -25,6 +25,10 @@ class ConsignmentRepository(Repository):
         """The consignment under this declaration."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
 
+    def advance(self, consignment: Consignment, read: int | None = None) -> None:
+        """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
+        self._advance(t.consignment, consignment, read, consignment.changes_since)
+
     def search(
         self,
         merchant: Organisation | None = None,

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from backend.domain.errors import Message, NotFound
-from backend.domain.outbox import SigningRequest
+from backend.domain.errors import LaterChange, Message, NotFound
+from backend.domain.outbox import AccreditationChange, SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.database import Repository
@@ -18,6 +18,29 @@ class OrganisationRepository(Repository):
     def get(self, organisation_id: str) -> Organisation:
         """The organisation with this id."""
         return self._get(Organisation, organisation_id, Message("no such organisation"))
+
+    def advance(self, organisation: Organisation, read: int | None = None) -> None:
+        """Begin an act on its keys or their accreditation that rests on this version of them.
+
+        Raises StaleVersion where somebody else has changed them since.
+        """
+        self._advance(t.organisation, organisation, read, lambda version: self._acts_since(organisation, version))
+
+    def _acts_since(self, organisation: Organisation, version: int) -> list[LaterChange]:
+        change, key = t.accreditation_change.c, t.signing_key.c
+        query = (
+            select(AccreditationChange, Person)
+            .join(t.signing_key, key.thumbprint == change.thumbprint)
+            .join(Person, t.person.c.id == change.asked_by, isouter=True)
+            .where(key.organisation_id == organisation.id)
+            .order_by(change.asked_at.desc())
+            .limit(max(organisation.version - version, 1))
+        )
+        found = self._session.execute(query).all()
+        return [
+            LaterChange(act.operation, act.asked_at, person.organisation.name if person else None, act.asked_by)
+            for act, person in reversed(found)
+        ]
 
     def all(self, role: Role | None = None) -> Sequence[Organisation]:
         """All organisations, or those of one role, by name."""

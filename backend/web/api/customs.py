@@ -77,17 +77,20 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         consignment = declarations.visible(work, person(), declaration_id)
-        changes = work.status_changes.of_record(consignment.record.id)
-        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment), changes)
+        views.tagged(consignment.version)
+        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment))
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")
 @blueprint.auth_required(auth)
 @blueprint.input(DecisionInput, location="json", arg_name="body")
 @blueprint.output(DecisionShape, status_code=201)
-@blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 422])
+@blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 412, 422, 428])
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
-    """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
+    """An officer decides on the version that it read. Release is refused with 409 while the verdict is not VALID.
+
+    Where somebody else has decided, withdrawn or reported since, the answer is 412 and tells who, what, when and why.
+    """
     taken = decisions.decide(
         current_context(),
         person(),
@@ -96,7 +99,9 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
         body.reason,
         body.accept_indeterminate,
         idempotency_key(),
+        views.version_read(),
     )
+    views.tagged(taken.version or 1)
     return views.decision(declaration_id, taken)
 
 
@@ -107,16 +112,20 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
 @blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
 def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
     """Tell when goods that were declared beforehand came under customs' control."""
-    return views.summary(declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at))
+    reported = declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at)
+    views.tagged(reported.version)
+    return views.summary(reported)
 
 
 @blueprint.post("/declarations/<declaration_id>/withdrawal")
 @blueprint.auth_required(auth)
 @blueprint.output(DeclarationSummary, status_code=201)
-@blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
+@blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409, 412, 428])
 def post_withdrawal(declaration_id: str) -> dict[str, Any]:
     """Take a declaration back, as long as customs have not begun to act on the goods."""
-    return views.summary(declarations.withdraw(current_context(), person(), declaration_id))
+    withdrawn = declarations.withdraw(current_context(), person(), declaration_id, views.version_read())
+    views.tagged(withdrawn.version)
+    return views.summary(withdrawn)
 
 
 @blueprint.get("/release-times")

@@ -53,6 +53,7 @@ def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         on_file = visible_record(work, person(), record_id)
+    views.tagged(on_file.version)
     return views.record(on_file, verdict_on(ctx, on_file, query.at))
 
 

@@ -15,6 +15,8 @@ from backend.web.api import shapes
 from backend.web.api.simulations import SimulationInput
 
 SIGNATURE = "hXkw0Zb5cYl8vGmQnT3rJ2uE7aLdPfS1oKxWzCtBiN9yRgMqVjUe4sDh6pAIwOFbHXkw0Zb5cYl8vGmQnT3rJw"
+ETAG = '"1"'
+"""Of a thing that nothing was done to since it came onto file."""
 PARAMETERS: dict[str, str] = {
     "audience": "buyer",
     "declaration_id": "0d3f1c2a-7b64-4e0f-9a51-6c8e2b7d4f10",

@@ -86,6 +86,7 @@ class RecordShape(Shape):
     supersedes: str | None = None
     superseded_by: str | None = None
     erased_at: datetime | None = Field(None, description="When its holder erased what it said")
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
     document: dict[str, Any] | None = Field(None, description="The fields as signed; null if erased or tampered with")
     verdict: VerdictShape | None = None
     url: str
@@ -129,6 +130,7 @@ class DeclarationSummary(Shape):
     arrived_at: datetime | None = None
     released_at: datetime | None = None
     proof_state: ProofState
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
     url: str
 
 
@@ -282,6 +284,7 @@ class StandingShape(Shape):
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     suspended_since: datetime | None = None
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
 
 
 class StandingList(Shape):

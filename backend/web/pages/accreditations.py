@@ -7,7 +7,7 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.errors import Conflict, Invalid
+from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.ledger import Accreditation
 from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
@@ -15,9 +15,9 @@ from backend.services import accreditation, organisations
 from backend.services.organisations import OrganisationProfile
 from backend.web.context import current_context, only, person
 from backend.web.forms.choices import code_of, countries
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import Shown
+from backend.web.presentation.labels import Shown, later_changes
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 
@@ -26,10 +26,20 @@ _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 @only(Role.AUTHORITY)
 def accreditations() -> str:
     """Every organisation that signs, with its standing on the ledger."""
+    return _page()
+
+
+def _page(changed: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     now = ctx.now()
     found = [(standing, _state(standing, now)) for standing in accreditation.standings(ctx)]
-    return render_template("pages/accreditations.html", standings=found, chapters_of=chapters_of)
+    return render_template(
+        "pages/accreditations.html",
+        standings=found,
+        chapters_of=chapters_of,
+        changed_one=changed,
+        changes=stale and later_changes(stale.changes),
+    )
 
 
 def _state(standing: accreditation.Standing, now: datetime) -> Shown:
@@ -63,7 +73,11 @@ def accredit(organisation_id: str) -> ResponseReturnValue:
     """Accredit an organisation's signature."""
     try:
         chapters, until = _chapters(request.form.get("chapters", "")), _day(request.form.get("valid_until", ""))
-        accreditation.accredit(current_context(), person(), organisation_id, chapters, valid_until=until)
+        accreditation.accredit(
+            current_context(), person(), organisation_id, chapters, valid_until=until, read=version_read()
+        )
+    except StaleVersion as error:
+        return _page(organisation_id, error), 412
     except Invalid as error:
         flash(in_words(error.problems[0][1]), "wrong")
     else:
@@ -97,7 +111,10 @@ def _day(typed: str) -> datetime | None:
 @only(Role.AUTHORITY)
 def suspend(organisation_id: str) -> ResponseReturnValue:
     """Stop standing behind a signature, from now on."""
-    accreditation.suspend(current_context(), person(), organisation_id)
+    try:
+        accreditation.suspend(current_context(), person(), organisation_id, read=version_read())
+    except StaleVersion as error:
+        return _page(organisation_id, error), 412
     flash(_("Suspended. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -106,7 +123,10 @@ def suspend(organisation_id: str) -> ResponseReturnValue:
 @only(Role.AUTHORITY)
 def reinstate(organisation_id: str) -> ResponseReturnValue:
     """Stand behind it again."""
-    accreditation.reinstate(current_context(), person(), organisation_id)
+    try:
+        accreditation.reinstate(current_context(), person(), organisation_id, version_read())
+    except StaleVersion as error:
+        return _page(organisation_id, error), 412
     flash(_("Reinstated. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment
-from backend.domain.errors import Conflict, Invalid
+from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.kinds import Kind
 from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Role
@@ -20,8 +20,9 @@ from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.base import add_blank_rows, filled_in
 from backend.web.forms.documents import DeclarationForm, next_number
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import later_changes
 from backend.web.presentation.match_table import match_table
 
 PAGE = 50
@@ -158,7 +159,7 @@ def declaration(declaration_id: str) -> str:
     return _page(declaration_id)
 
 
-def _page(declaration_id: str, wrong: str | None = None) -> str:
+def _page(declaration_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = use_cases.visible(work, person(), declaration_id)
@@ -175,6 +176,7 @@ def _page(declaration_id: str, wrong: str | None = None) -> str:
         now=ctx.now(),
         arrival=request.form.get("arrived", ""),
         wrong=wrong,
+        changes=stale and later_changes(stale.changes),
     )
 
 
@@ -186,7 +188,10 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
     """Take it back."""
-    use_cases.withdraw(current_context(), person(), declaration_id)
+    try:
+        use_cases.withdraw(current_context(), person(), declaration_id, version_read())
+    except StaleVersion as error:
+        return _page(declaration_id, stale=error), 412
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
 

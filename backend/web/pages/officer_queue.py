@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment, Decision
-from backend.domain.errors import Conflict, Invalid
+from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.ledger import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
@@ -16,9 +16,10 @@ from backend.services import decisions, declarations
 from backend.services.release_times import study
 from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
 from backend.web.context import current_context, only, person
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import status_asked
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import later_changes
 from backend.web.presentation.match_table import match_table
 
 PAGE = 25
@@ -79,9 +80,12 @@ def decide(declaration_id: str) -> ResponseReturnValue:
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
     if chosen in _CONFIRMED and request.form.get("confirm_final") != "yes":
         return _dossier(declaration_id, {"confirm_final": _("Tick this first.")}), 422
+    read = version_read()
     accepts = request.form.get("accept_indeterminate") == "yes"
     try:
-        decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts)
+        decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts, read=read)
+    except StaleVersion as error:
+        return _dossier(declaration_id, stale=error), 412
     except Invalid as error:
         return _dossier(declaration_id, {where: in_words(message) for where, message in error.problems}), 422
     except decisions.NotReleasable as error:
@@ -98,7 +102,7 @@ def _not_releasable(verdict: Verdict) -> str:
     return str(_("The papers do not bear a release: a check failed. Read it above, then decide otherwise."))
 
 
-def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
+def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = declarations.visible(work, person(), declaration_id)
@@ -116,6 +120,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
         faults=faults or {},
         typed=request.form,
         now=ctx.now(),
+        changes=stale and later_changes(stale.changes),
     )
 
 

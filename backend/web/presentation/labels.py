@@ -1,6 +1,6 @@
 """What statuses, steps, decisions and roles are called, in the trade's words; and how each looks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Decision, Step
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, LaterChange
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import LOCAL_LANGUAGE
@@ -18,7 +18,7 @@ from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
-from backend.web.context import language
+from backend.web.context import current_context, language, person
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
 from backend.web.presentation.languages import duration, moment
@@ -236,6 +236,48 @@ def step_name(step: Step) -> str:
         Step.WITHDRAWN: _("Declaration withdrawn"),
     }
     return names[step]
+
+
+def later_changes(changes: Sequence[LaterChange]) -> list[str]:
+    """What others did after the reader had read: a sentence each, in order."""
+    return [later_change(change) for change in changes]
+
+
+def later_change(change: LaterChange) -> str:
+    """Who did what, when and why, as one sentence."""
+    who = change.organisation or _("The ledger")
+    if (person := colleague(change)) is not None:
+        who = f"{who} ({person})"
+    sentence = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
+    return f"{sentence} {_('Reason:')} {undone(change.why)}" if change.why else sentence
+
+
+def colleague(change: LaterChange) -> str | None:
+    """The address of who did it, for people of the same organisation; others learn the organisation's name only."""
+    if change.person_id is None:
+        return None
+    with current_context().work(reading=True) as work:
+        somebody = work.persons.find(change.person_id)
+    is_own = somebody is not None and somebody.organisation.id == person().organisation.id
+    return somebody.email if somebody is not None and is_own else None
+
+
+def _done(what: str) -> str:
+    """The word for a step, a status or an act that a change consists of."""
+    if what in set(Step):
+        return step_name(Step(what))
+    words: dict[str, str] = {
+        DocumentStatus.ACTIVE.name: _("In force"),
+        DocumentStatus.SUSPENDED.name: _("Suspended"),
+        DocumentStatus.REVOKED.name: _("Revoked"),
+        DocumentStatus.SUPERSEDED.name: _("Replaced"),
+        "ERASED": _("Erased"),
+        "accredit": _("Accredited"),
+        "suspend": _("Suspended"),
+        "reinstate": _("Reinstated"),
+        "rotate": _("New signing key"),
+    }
+    return words[what]
 
 
 def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
