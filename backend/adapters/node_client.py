@@ -24,10 +24,11 @@ from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import FactSource, ledger_of
 from backend.domain.errors import Message, message_of
 from backend.domain.evidence import Anchor, Evidence, Segments
+from backend.domain.file_checks import LEDGER
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 from backend.domain.trust import MalformedTrust, Trust, Trusted
-from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Check, LedgerFacts, Outcome, Unknown
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, LedgerFacts, Unknown
 
 INSTANCE_ID = "04fad28d"
 BATCH_OF = "aee05732"
@@ -210,12 +211,12 @@ def node_facts(
         facts = {id(one): reading.facts(one) for one in bundle.records}
         reading.require_unchanged()
     except NodeResponseError as unclear:
-        told = Check("LEDGER", Outcome.INDETERMINATE, unclear.reason, unclear.values, ActionBy.OPERATOR)
+        told = LEDGER.answer(unclear.reason, unclear.values)
         unknown = Unknown(unclear.values.get("why", ""), "ledger-not-consulted")
         nothing = LedgerFacts(moment, unknown, unknown, unknown)
         return NodeFacts(FactSource((*checks, told), lambda _: nothing, moment), node.name)
     values = {"node": node.name, "block": reading.block.number, "block_time": reading.block.time}
-    read = Check("LEDGER", Outcome.PASS, "ledger-consulted", values)
+    read = LEDGER.answer("ledger-consulted", values)
     source = FactSource((*checks, read), lambda one: facts[id(one)], moment)
     return NodeFacts(source, node.name, reading.block, reading.ledger)
 

@@ -120,7 +120,7 @@ class ProgramSimulator:
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
         """Make the log and the reports that go with a result; what cannot be made is left out."""
         folder, asked = self._place(simulation.id), self._asked(simulation)
-        # One replication is what a log is good for, and it is the first of those above: draws go by its number.
+        # One replication is what a log is good for, and it is the first of those above: random draws go by its number.
         made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
         for code, name in REPORTS.items():
             made[name] = ["report", "result.json", "--language", code, "-o", name]

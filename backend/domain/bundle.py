@@ -1,7 +1,7 @@
 """Evidence bundles: a record, or a consignment's papers, with proofs, anchors and a signed snapshot, in one file.
 
 Nothing in the file stands unbound: every member is needed, no other is taken, and each value has one spelling, so
-that no letter of it can be changed without notice.
+that no value in it can be changed without notice. Spaces and the order of members count for nothing.
 """
 
 import json
@@ -63,7 +63,7 @@ def _signed(text: str) -> sd_jwt.Record | None:
 
 
 def text(bundle: Bundle) -> str:
-    """The file: JSON in one line, without spaces, so that every byte of it counts."""
+    """The file: JSON in one line, without spaces."""
     return json.dumps(write(bundle), separators=(",", ":"))
 
 

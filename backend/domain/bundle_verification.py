@@ -17,27 +17,17 @@ from backend.domain import sd_jwt, snapshot, strict_json
 from backend.domain.bundle import Bundle, MalformedBundle
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Anchor, Evidence
+from backend.domain.file_checks import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.record_checks import evaluate_as_signed, faults_of_form, signature
+from backend.domain.sd_jwt import issuer_name
 from backend.domain.snapshot import MalformedSnapshot, Reading, SignedSnapshot, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
-from backend.domain.verdict import (
-    CLOCKS_MAY_DIFFER,
-    ActionBy,
-    Check,
-    LedgerFacts,
-    Outcome,
-    Unknown,
-    Verdict,
-    about,
-    evaluate_as_signed,
-    faults_of_form,
-    issuer_name,
-)
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Outcome, Unknown, Verdict, about
 
 NOT_SEALED = Unknown("not sealed yet")
 NOT_AT_HAND = Unknown("nobody trusted has said what it holds", "ledger-not-consulted")
-_SNAPSHOT, _INDETERMINATE = "SNAPSHOT", Outcome.INDETERMINATE
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ def read(content: bytes, moment: datetime) -> Bundle | Verdict:
             raise MalformedBundle("longer than {most} bytes", most=bundles.LARGEST)
         return _read(strict_json.loads(content), moment)
     except (MalformedBundle, strict_json.HostileJson) as error:
-        check = Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": error.message}, ActionBy.NOBODY)
+        check = BUNDLE.answer("bundle-malformed", {"why": error.message})
         return Verdict.of([check], moment)
 
 
@@ -64,7 +54,7 @@ def _read(values: object, moment: datetime) -> Bundle | Verdict:
     try:
         return bundles.read(values)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
-        check = Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": error.message}, ActionBy.ISSUER)
+        check = signature.answer("record-altered", {"why": error.message})
         return Verdict.of([check], moment)
 
 
@@ -115,29 +105,29 @@ def integrity(bundle: Bundle) -> tuple[Check, ...]:
 
 def _signed(bundle: Bundle) -> SignedSnapshot | Check:
     if bundle.snapshot is None:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-missing", action_by=ActionBy.OPERATOR)
+        return SNAPSHOT.answer("snapshot-missing")
     try:
         return snapshot.read(bundle.snapshot)
     except MalformedSnapshot as error:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-altered", {"why": error.message}, ActionBy.OPERATOR)
+        return SNAPSHOT.answer("snapshot-altered", {"why": error.message})
 
 
 def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: timedelta) -> Check:
     stated = signed.snapshot
     values = {"signer": signed.signer, "read_at": stated.read_at}
     if not trust.knows(signed.signer):
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-signer-untrusted", values, ActionBy.NOBODY)
+        return SNAPSHOT.answer("snapshot-signer-untrusted", values)
     entries = [
         e for e in trust.of(stated.ledger) if signed.signer in e.keys and e.accreditation == stated.accreditation
     ]
     if not entries:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-ledger-untrusted", values, ActionBy.NOBODY)
+        return SNAPSHOT.answer("snapshot-ledger-untrusted", values)
     values["name"] = entries[0].name
     if stated.read_at - moment > CLOCKS_MAY_DIFFER:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-too-new", values, ActionBy.OPERATOR)
+        return SNAPSHOT.answer("snapshot-too-new", values)
     if moment - stated.read_at > max_age:
-        return Check(_SNAPSHOT, _INDETERMINATE, "snapshot-too-old", values, ActionBy.OPERATOR)
-    return Check(_SNAPSHOT, Outcome.PASS, "snapshot-trusted", {**values, "block": stated.block})
+        return SNAPSHOT.answer("snapshot-too-old", values)
+    return SNAPSHOT.answer("snapshot-trusted", {**values, "block": stated.block})
 
 
 def ledger_of(anchor: Anchor) -> LedgerName:
@@ -186,13 +176,13 @@ def named(bundle: Bundle) -> list[Check]:
     checks = list(_named(bundle, used))
     if used != list(bundle.superseded):
         why = "its superseded records are others than are needed, or in another order"
-        checks.append(Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": why}, ActionBy.NOBODY))
+        checks.append(BUNDLE.answer("bundle-malformed", {"why": why}))
     return checks
 
 
 def _out_of_order() -> Check:
     why = "its papers stand in another order than the declaration names them in"
-    return Check("BUNDLE", _INDETERMINATE, "bundle-malformed", {"why": why}, ActionBy.NOBODY)
+    return BUNDLE.answer("bundle-malformed", {"why": why})
 
 
 def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
@@ -201,7 +191,7 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         return
     subject = declaration.record.subject
     if "records" not in subject and declaration.record.withheld:
-        yield Check("NAMED_RECORD", _INDETERMINATE, "documents-withheld", {}, ActionBy.MERCHANT, "1")
+        yield NAMED_RECORD.answer("documents-withheld", {}, "1")
         return
     listed = _listed(subject.get("records"))
     found = list[str]()
@@ -209,18 +199,16 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         values = {"issuer": issuer_name(paper.record)}
         digest, is_direct = _leads_to(bundle, paper, listed, used)
         if digest is None:
-            yield Check("NAMED_RECORD", Outcome.FAIL, "document-not-named", values, ActionBy.MERCHANT, str(number))
+            yield NAMED_RECORD.answer("document-not-named", values, str(number))
             continue
         found.append(digest)
         reason = "document-named" if is_direct else "document-confirmed"
-        yield Check("NAMED_RECORD", Outcome.PASS, reason, values, None, str(number))
+        yield NAMED_RECORD.answer(reason, values, str(number))
     positions = [listed[digest].position for digest in found]
     if positions != sorted(set(positions)):
         yield _out_of_order()
     if missing := set(listed) - set(found):
-        yield Check(
-            "NAMED_RECORD", _INDETERMINATE, "documents-missing", {"count": len(missing)}, ActionBy.MERCHANT, "1"
-        )
+        yield NAMED_RECORD.answer("documents-missing", {"count": len(missing)}, "1")
 
 
 @dataclass(frozen=True)
@@ -290,11 +278,13 @@ def _of_form(bundle: Bundle | None) -> list[Check]:
         return []
     ledgers = {ledger_of(one.anchor) for one in bundle.records if one.anchor is not None}
     if len(ledgers) > 1:
-        return [Check("LEDGER", Outcome.INDETERMINATE, "multiple-ledgers", {"count": len(ledgers)}, ActionBy.NOBODY)]
+        return [LEDGER.answer("multiple-ledgers", {"count": len(ledgers)})]
     return []
 
 
 def _blocks(check: Check) -> bool:
+    if check.reason == "quantity-withheld":  # what the ledger holds of the record is the same whoever shows how much
+        return False
     if check.outcome is Outcome.INDETERMINATE:
         return check.code in _MUST_STAND or check.code == "STATUS"  # a status that nobody knows
     return check.outcome is Outcome.FAIL and (check.code in _MUST_STAND or check.code == "NAMED_RECORD")

@@ -186,7 +186,7 @@ class NamedPaper:
 class PlannedDrawdown:
     """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
 
-    ``certificate_id`` is the first record of the certificate's line: a statement keeps its draws when it is confirmed.
+    ``certificate_id`` is the certificate's first version: a statement keeps its drawdowns when it is confirmed.
     ``is_shared``: more than one certificate named covers these goods, so which one gives how much is open.
     """
 

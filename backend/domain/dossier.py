@@ -1,10 +1,12 @@
-"""A consignment's papers together: do they speak of the same goods, sale and shipment as the declaration?
+"""A consignment's papers together: does what issuers certified cover what is declared?
 
-Certificate of origin and inspection report are demanded; the papers of the trade are compared as far as handed in.
+Certificate of origin and inspection report are demanded. The papers of the trade, and facts that several papers state,
+are compared in ``trade_match``.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,12 +17,23 @@ from backend.domain.fields import Document
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.kinds.inspection_report import InspectionReport
-from backend.domain.kinds.invoice import Invoice
-from backend.domain.kinds.movement_event import MovementEvent
-from backend.domain.kinds.order import Order
-from backend.domain.kinds.payment_receipt import PaymentReceipt
+from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
 from backend.domain.kinds.waybill import Waybill
-from backend.domain.verdict import ActionBy, Check, Outcome
+from backend.domain.verdict import (
+    REGISTER,
+    ActionBy,
+    Check,
+    Outcome,
+    Rank,
+    RegisteredCheck,
+    Scope,
+    fails,
+    leaves_open,
+    notes,
+    passes,
+)
+
+_MERCHANT = ActionBy.MERCHANT
 
 
 @dataclass(frozen=True)
@@ -31,198 +44,248 @@ class Paper:
     document: Document
 
 
-def match(declaration: Declaration, papers: Sequence[Paper], drawn: Sequence[PlannedDrawdown] = ()) -> list[Check]:
-    """Checks across documents, each about the paper that it compares with the declaration.
+@dataclass(frozen=True)
+class Dossier:
+    """A declaration, its papers, and what earlier declarations take from the certificates among them."""
 
-    ``drawn`` is what earlier declarations take from the certificates among the papers.
-    """
-    certificates = [p for p in papers if isinstance(p.document, CertificateOfOrigin)]
-    reports = [p for p in papers if isinstance(p.document, InspectionReport)]
-    return [
-        *([] if certificates else [_lacking("certificate-of-origin")]),
-        *([] if reports else [_lacking("inspection-report")]),
-        *(check for paper in certificates for check in _certificate(declaration, paper)),
-        *_quantities(declaration, certificates, drawn),
-        *(check for paper in reports for check in _report(declaration, paper)),
-        *_uncovered(declaration, certificates, "goods-without-certificate"),
-        *_uncovered(declaration, reports, "goods-without-report"),
-    ]
+    declaration: Declaration
+    papers: tuple[Paper, ...]
+    drawn: tuple[PlannedDrawdown, ...] = ()
 
+    def of(self, *models: type[Document]) -> list[Paper]:
+        """The papers of some kinds."""
+        return [paper for paper in self.papers if isinstance(paper.document, models)]
 
-def _uncovered(declaration: Declaration, papers: Sequence[Paper], reason: str) -> list[Check]:
-    """Goods declared beside those that the papers are about: one paper does not carry the others through."""
-    if not papers:
-        return []  # told already
-    about_goods = [p.document for p in papers if isinstance(p.document, CertificateOfOrigin | InspectionReport)]
-    covered = {document.hs_code[:6] for document in about_goods}
-    bare = sorted({item.hs_code[:6] for item in declaration.items} - covered)
-    return [Check("DOCUMENTS", Outcome.INDETERMINATE, reason, {"declared": code}, ActionBy.MERCHANT) for code in bare]
+    def stating(self, *names: str) -> Iterator[tuple[Paper, Any]]:
+        """The papers that state one of some fields, by the fields' names in Python, each with the first it states."""
+        for paper in self.papers:
+            stated = (getattr(paper.document, name, None) for name in names)
+            if (found := next((value for value in stated if value is not None), None)) is not None:
+                yield paper, found
 
 
-def _lacking(kind: str) -> Check:
-    return Check("DOCUMENTS", Outcome.INDETERMINATE, f"{kind}-missing", action_by=ActionBy.MERCHANT)
+def compared(
+    check: RegisteredCheck[Any], same: bool, what: str, stated: object, declared: object, paper: Paper
+) -> Check:
+    """The answer ``WHAT-matches`` or ``WHAT-differs`` about a paper, with both sides' words."""
+    values = {"stated": stated, "declared": declared}
+    return check.answer(f"{what}-matches" if same else f"{what}-differs", values, paper.record)
 
 
-def _certificate(declaration: Declaration, paper: Paper) -> list[Check]:
-    certificate = paper.document
-    assert isinstance(certificate, CertificateOfOrigin)
-    covered = [item for item in declaration.items if item.hs_code[:6] == certificate.hs_code[:6]]
-    checks = [_goods(declaration, certificate.hs_code, paper)]
-    origins = {item.origin_country for item in covered}
-    if covered:
-        same = origins == {certificate.origin_country}
-        values = {"stated": certificate.origin_country, "declared": ", ".join(sorted(origins))}
-        checks.append(_match("MATCH_ORIGIN", same, "origin", values, paper))
-    values = {"stated": certificate.import_country, "declared": declaration.destination_country}
-    checks.append(
-        _match(
-            "MATCH_DESTINATION",
-            certificate.import_country == declaration.destination_country,
-            "destination",
-            values,
-            paper,
-        )
-    )
-    if declaration.direction == "export":
-        values = {"stated": certificate.exporter.name, "declared": declaration.merchant.name}
-        same = _same_name(certificate.exporter.name, declaration.merchant.name)
-        checks.append(_match("MATCH_EXPORTER", same, "exporter", values, paper))
-    return checks
+@REGISTER.check(
+    "DOCUMENTS",
+    "Papers complete",
+    Rank.WARNING,
+    Scope.MATCH,
+    leaves_open("certificate-of-origin-missing", _MERCHANT, "The declaration names no certificate of origin."),
+    leaves_open("inspection-report-missing", _MERCHANT, "The declaration names no inspection report."),
+    leaves_open(
+        "goods-without-certificate",
+        _MERCHANT,
+        "HS {declared} is declared, but no certificate of origin named here covers it.",
+    ),
+    leaves_open(
+        "goods-without-report", _MERCHANT, "HS {declared} is declared, but no inspection report named here covers it."
+    ),
+    rule="every subheading declared has a certificate of origin and an inspection report; nothing is said where so",
+    tolerance="none",
+)
+def documents(dossier: Dossier) -> Iterator[Check]:
+    """What is missing; one paper does not carry the goods of another through."""
+    declared = {item.hs_code[:6] for item in dossier.declaration.items}
+    for model, missing, uncovered in (
+        (CertificateOfOrigin, "certificate-of-origin-missing", "goods-without-certificate"),
+        (InspectionReport, "inspection-report-missing", "goods-without-report"),
+    ):
+        covered = {
+            hs_code[:6] for _, hs_code in Dossier(dossier.declaration, tuple(dossier.of(model))).stating("hs_code")
+        }
+        if not covered:
+            yield documents.answer(missing)
+        for code in sorted(declared - covered) if covered else ():
+            yield documents.answer(uncovered, {"declared": code})
 
 
-def _report(declaration: Declaration, paper: Paper) -> list[Check]:
-    report = paper.document
-    assert isinstance(report, InspectionReport)
-    conforms = Check(
-        "CONFORMITY",
-        Outcome.PASS if report.conforms else Outcome.FAIL,
-        "conforms" if report.conforms else "does-not-conform",
-        {"specification": report.specification},
-        None if report.conforms else ActionBy.MERCHANT,
-        paper.record,
-    )
-    return [_goods(declaration, report.hs_code, paper), conforms]
+@REGISTER.check(
+    "MATCH_HS_CODE",
+    "HS code agrees",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("hs-code-matches", "HS {stated} is on the declaration."),
+    fails(
+        "hs-code-differs",
+        _MERCHANT,
+        "It covers HS {stated}; the declaration has {declared}. Correct the declaration or name the right paper.",
+    ),
+    rule="the subheading of each certificate and report is declared",
+    tolerance="digits beyond the six of the Harmonized System are national and are not compared",
+)
+def hs_code(dossier: Dossier) -> Iterator[Check]:
+    """Whether certificates and reports are about goods that are declared."""
+    declared = sorted({item.hs_code[:6] for item in dossier.declaration.items})
+    for paper, code in dossier.stating("hs_code"):
+        yield compared(hs_code, code[:6] in declared, "hs-code", code[:6], ", ".join(declared), paper)
 
 
-def _goods(declaration: Declaration, hs_code: str, paper: Paper) -> Check:
-    declared = sorted({item.hs_code[:6] for item in declaration.items})
-    values = {"stated": hs_code[:6], "declared": ", ".join(declared)}
-    return _match("MATCH_HS_CODE", hs_code[:6] in declared, "hs-code", values, paper)
+@REGISTER.check(
+    "MATCH_ORIGIN",
+    "Origin agrees",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("origin-matches", "Origin {stated} on both."),
+    fails("origin-differs", _MERCHANT, "It certifies origin {stated}; the declaration says {declared}."),
+    rule="the country of origin is that of the declared goods of the same subheading",
+    tolerance="none",
+)
+def origin(dossier: Dossier) -> Iterator[Check]:
+    """Whether the goods come from where the certificate says."""
+    for paper, country in dossier.stating("origin_country"):
+        code = getattr(paper.document, "hs_code", "")[:6]
+        origins = {item.origin_country for item in dossier.declaration.items if item.hs_code[:6] == code}
+        if origins:
+            yield compared(origin, origins == {country}, "origin", country, ", ".join(sorted(origins)), paper)
 
 
-def _quantities(
-    declaration: Declaration, certificates: Sequence[Paper], drawn: Sequence[PlannedDrawdown]
-) -> list[Check]:
-    """Goods declared under a heading, those of earlier declarations included, may not exceed what is certified."""
+@REGISTER.check(
+    "MATCH_DESTINATION",
+    "Destination agrees",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("destination-matches", "Destination {stated} on both."),
+    fails("destination-differs", _MERCHANT, "It is made out for {stated}; the declaration goes to {declared}."),
+    fails("waybill-destination-differs", _MERCHANT, "The waybill goes to {stated}; the declaration says {declared}."),
+    rule="certificates and waybills are for the country that the declaration goes to",
+    tolerance="none",
+)
+def destination(dossier: Dossier) -> Iterator[Check]:
+    """Whether all papers go to one country."""
+    declared = dossier.declaration.destination_country
+    for paper, country in dossier.stating("import_country", "destination_country"):
+        same = country == declared
+        what = "waybill-destination" if isinstance(paper.document, Waybill) and not same else "destination"
+        yield compared(destination, same, what, country, declared, paper)
+
+
+@REGISTER.check(
+    "MATCH_QUANTITY",
+    "Quantity covered",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("quantity-matches", "{declared} declared, {stated} certified."),
+    fails(
+        "quantity-differs",
+        _MERCHANT,
+        "{declared} declared, but only {stated} certified. Reduce the quantity or add a certificate.",
+    ),
+    fails(
+        "quantity-already-declared",
+        _MERCHANT,
+        "{declared} declared, but earlier ones take {used} of the {stated} certified. Add another certificate.",
+    ),
+    leaves_open("quantity-already-declared", _MERCHANT),
+    leaves_open(
+        "units-differ", _MERCHANT, "{declared} declared in another unit than certified; use the certificate's unit."
+    ),
+    rule=(
+        "the declared quantity of a subheading, with that of earlier declarations, is at most what its certificates of "
+        "origin cover together; in the certificate's own unit, in which the ledger counts"
+    ),
+    tolerance="none",
+)
+def quantity(dossier: Dossier) -> Iterator[Check]:
+    """Whether goods declared under a subheading are covered by what is certified."""
     covered: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     first: dict[str, Paper] = {}
-    for certified in certificates:
+    for certified in dossier.of(CertificateOfOrigin):
         certificate = certified.document
         assert isinstance(certificate, CertificateOfOrigin)
         covered[certificate.hs_code[:6], certificate.unit_code] += certificate.quantity
         first.setdefault(certificate.hs_code[:6], certified)
     declared: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for item in declaration.items:
+    for item in dossier.declaration.items:
         declared[item.hs_code[:6], item.unit_code] += item.quantity
-    return [
-        _quantity(goods, quantity, covered.get(goods), [d for d in drawn if (d.heading, d.unit_code) == goods], paper)
-        for goods, quantity in declared.items()
-        if (paper := first.get(goods[0])) is not None
-    ]
+    for goods, amount in declared.items():
+        if (paper := first.get(goods[0])) is not None:
+            drawn = [one for one in dossier.drawn if (one.heading, one.unit_code) == goods]
+            yield _covered(goods[1], amount, covered.get(goods), drawn, paper)
 
 
-def _quantity(
-    goods: tuple[str, str], quantity: Decimal, certified: Decimal | None, drawn: Sequence[PlannedDrawdown], paper: Paper
+def _covered(
+    unit: str, declared: Decimal, certified: Decimal | None, drawn: Sequence[PlannedDrawdown], paper: Paper
 ) -> Check:
-    unit = goods[1]
-    values = {"declared": f"{quantity} {unit}"}
+    values = {"declared": f"{declared} {unit}"}
     if certified is None:
-        outcome = Outcome.INDETERMINATE
-        return Check("MATCH_QUANTITY", outcome, "units-differ", values, ActionBy.MERCHANT, paper.record)
+        return quantity.answer("units-differ", values, paper.record)
     values["stated"] = f"{certified} {unit}"
     used = Decimal(sum(drawdown.quantity for drawdown in drawn)) / QUANTITY_STEPS
-    if quantity > certified or quantity + used <= certified:
-        return _match("MATCH_QUANTITY", quantity <= certified, "quantity", values, paper)
+    if declared > certified or declared + used <= certified:
+        return quantity.answer(f"quantity-{'matches' if declared <= certified else 'differs'}", values, paper.record)
+    values["used"] = f"{used.normalize():f} {unit}"
     # Where an earlier declaration had several certificates to draw from, this one may have been spared.
     outcome = Outcome.INDETERMINATE if any(drawdown.is_shared for drawdown in drawn) else Outcome.FAIL
-    values["used"] = f"{used.normalize():f} {unit}"
-    return Check("MATCH_QUANTITY", outcome, "quantity-already-declared", values, ActionBy.MERCHANT, paper.record)
+    return quantity.answer("quantity-already-declared", values, paper.record, outcome)
 
 
-def _match(code: str, same: bool, what: str, values: Mapping[str, Any], paper: Paper) -> Check:
-    if same:
-        return Check(code, Outcome.PASS, f"{what}-matches", values, None, paper.record)
-    return Check(code, Outcome.FAIL, f"{what}-differs", values, ActionBy.MERCHANT, paper.record)
+@REGISTER.check(
+    "CONFORMITY",
+    "Inspection result",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("conforms", "The goods conform to {specification}."),
+    fails(
+        "does-not-conform",
+        _MERCHANT,
+        "The goods do not conform to {specification}. They cannot be released on this report.",
+    ),
+    rule="every inspection report states that the goods conform",
+    tolerance="the laboratory's own decision rule (ISO/IEC 17025:2017, 7.8.6)",
+)
+def conformity(dossier: Dossier) -> Iterator[Check]:
+    """What the inspections found."""
+    for paper in dossier.of(InspectionReport):
+        assert isinstance(paper.document, InspectionReport)
+        reason = "conforms" if paper.document.conforms else "does-not-conform"
+        yield conformity.answer(reason, {"specification": paper.document.specification}, paper.record)
 
 
-def _same_name(one: str, other: str) -> bool:
-    return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+_LABELLED = re.compile(r"(?:botanical|latin|scientific) name\s*[:=]\s*([^;|,\n]+)", re.IGNORECASE)
 
 
-def match_trade(declaration: Declaration, papers: Sequence[Paper]) -> list[Check]:
-    """Checks of the papers of the trade against the declaration, and of their amounts against each other."""
-    orders = [paper.document for paper in papers if isinstance(paper.document, Order)]
-    invoices = [paper.document for paper in papers if isinstance(paper.document, Invoice)]
-    checks = []
-    for paper in papers:
-        checks += _references(declaration, paper)
-        match paper.document:
-            case Waybill() as waybill:
-                checks.append(
-                    _same("MATCH_DESTINATION", waybill.destination_country, declaration.destination_country, paper)
-                )
-            case PaymentReceipt() as receipt:
-                checks += [_paid(receipt, order, paper) for order in orders if _is_for(receipt, order)]
-            case CertificateOfOrigin(invoice_reference=str() as number) if invoices:
-                numbers = [invoice.invoice_number for invoice in invoices]
-                found = next((known for known in numbers if _plain(known) == _plain(number)), ", ".join(numbers))
-                checks.append(_same("MATCH_INVOICE", number, found, paper))
-            case _:
-                pass
-    return checks
-
-
-def _references(declaration: Declaration, paper: Paper) -> list[Check]:
-    """The numbers under which the paper and the declaration speak of one sale and one shipment."""
-    document = paper.document
-    checks = []
-    if isinstance(document, Order | PaymentReceipt | Waybill | Invoice | MovementEvent) and document.order_reference:
-        checks.append(_same("MATCH_ORDER", document.order_reference, declaration.order_reference, paper))
-    if isinstance(document, Waybill | MovementEvent) and document.waybill_reference:
-        checks.append(_same("MATCH_WAYBILL", document.waybill_reference, declaration.waybill_reference, paper))
-    return checks
-
-
-def _is_for(receipt: PaymentReceipt, order: Order) -> bool:
-    return _plain(receipt.order_reference) == _plain(order.order_reference)
-
-
-def _paid(receipt: PaymentReceipt, order: Order, paper: Paper) -> Check:
-    """Paid in part, or in another currency, may be in order: that is for a person to see."""
-    values = {
-        "stated": f"{receipt.amount.normalize():f} {receipt.currency}",
-        "declared": f"{order.total_amount.normalize():f} {order.currency}",
-    }
-    if (receipt.amount, receipt.currency) == (order.total_amount, order.currency):
-        return Check("MATCH_PAYMENT", Outcome.PASS, "payment-matches", values, None, paper.record)
-    return Check("MATCH_PAYMENT", Outcome.INDETERMINATE, "payment-differs", values, ActionBy.MERCHANT, paper.record)
-
-
-_REASONS = {
-    "MATCH_ORDER": ("order-matches", "order-differs"),
-    "MATCH_WAYBILL": ("waybill-matches", "waybill-differs"),
-    "MATCH_INVOICE": ("invoice-matches", "invoice-differs"),
-    "MATCH_DESTINATION": ("destination-matches", "waybill-destination-differs"),
-}
-
-
-def _same(code: str, stated: str, declared: str, paper: Paper) -> Check:
-    values = {"stated": stated, "declared": declared}
-    matches, differs = _REASONS[code]
-    if _plain(stated) == _plain(declared):
-        return Check(code, Outcome.PASS, matches, values, None, paper.record)
-    return Check(code, Outcome.FAIL, differs, values, ActionBy.MERCHANT, paper.record)
-
-
-def _plain(number: str) -> str:
-    return "".join(number.casefold().split())
+@REGISTER.check(
+    "MATCH_BOTANICAL_NAME",
+    "Botanical name agrees",
+    Rank.FAIL,
+    Scope.MATCH,
+    passes("botanical-name-matches", "{stated} on both."),
+    fails(
+        "botanical-name-differs",
+        _MERCHANT,
+        "It certifies {stated}; the declaration says {declared}. Correct the declaration or name the right paper.",
+    ),
+    notes(
+        "botanical-name-not-declared", "It certifies {stated}; the declaration gives no botanical name for these goods."
+    ),
+    rule=(
+        "genus and species of a phytosanitary certificate stand in the description or the declaration elements of the "
+        "goods of its subheading; they differ where the elements say `botanical name: …` otherwise"
+    ),
+    tolerance="case and what follows the species (ISPM 12, section 5, asks for the genus and preferably the species)",
+)
+def botanical_name(dossier: Dossier) -> Iterator[Check]:
+    """Whether the plants certified are those declared."""
+    for paper in dossier.of(PhytosanitaryCertificate):
+        certificate = paper.document
+        assert isinstance(certificate, PhytosanitaryCertificate)
+        goods = [item for item in dossier.declaration.items if item.hs_code[:6] == certificate.hs_code[:6]]
+        if not goods:
+            continue  # told by MATCH_HS_CODE
+        stated, texts = certificate.botanical_name, [f"{g.description}\n{g.declaration_elements or ''}" for g in goods]
+        named = [name.strip() for text in texts for name in _LABELLED.findall(text)]
+        species = " ".join(stated.casefold().split()[:2])
+        values = {"stated": stated, "declared": ", ".join(named)}
+        if any(species not in " ".join(name.casefold().split()) for name in named):
+            yield botanical_name.answer("botanical-name-differs", values, paper.record)
+        elif any(species in " ".join(text.casefold().split()) for text in texts):
+            yield botanical_name.answer("botanical-name-matches", values, paper.record)
+        else:
+            yield botanical_name.answer("botanical-name-not-declared", values, paper.record)

@@ -1,4 +1,4 @@
-"""Draws on certificates: what is left of each, who gives how much, and the draws on their way to the ledger.
+"""Drawdowns on certificates: what is left of each, who gives how much, and the drawdowns on their way to the ledger.
 
 The ledger's count is the one that nobody can get round. Ours stands beside it, so that a release that would overdraw is
 refused before anything is sent, and so that the two can be compared. Quantities are in the steps of an entry.
@@ -13,7 +13,41 @@ from decimal import Decimal
 from backend.domain.consignment import PlannedDrawdown
 from backend.domain.evidence import QUANTITY_STEPS
 from backend.domain.outbox import OutboundTransaction
-from backend.domain.verdict import ActionBy, Check, Outcome
+from backend.domain.verdict import (
+    REGISTER,
+    ActionBy,
+    Check,
+    Rank,
+    RegisteredCheck,
+    Scope,
+    fails,
+    leaves_open,
+    notes,
+    passes,
+)
+
+QUANTITY_AVAILABLE: RegisteredCheck["Count"] = REGISTER.add(
+    RegisteredCheck(
+        "QUANTITY_AVAILABLE",
+        "Quantity left",
+        Rank.FAIL,
+        Scope.SERVER,
+        (
+            passes("quantity-available", "{left} of the certified quantity are left, enough for {declared}."),
+            fails(
+                "quantity-exceeded",
+                ActionBy.MERCHANT,
+                "{declared} declared, but only {left} are left on the ledger: other releases took the rest. Add a "
+                "certificate.",
+            ),
+            leaves_open("ledger-unavailable", ActionBy.OPERATOR),
+            notes("drawdown-pending", "{quantity} are being drawn from the certificate on the ledger."),
+            notes("drawdown-recorded", "{quantity} were drawn from the certificate on the ledger."),
+        ),
+        rule="the declared quantity is left of the certificates that cover the goods, by our count and the ledger's",
+        tolerance="none: the ledger counts thousandths of the unit",
+    )
+)
 
 
 @dataclass(eq=False)
@@ -30,9 +64,9 @@ class Activation:
 
 @dataclass(eq=False)
 class Drawdown:
-    """A part of a certificate's quantity for a declaration, from the release until it is given back, if it ever is.
+    """A part of a certificate's quantity for a declaration, from the release until it is refunded, if it ever is.
 
-    ``line_id`` is the first record of the certificate's line. ``drawing`` and ``position`` tell where it stands on the
+    ``original_id`` is the first version of the certificate. ``set_root`` and ``position`` tell where it stands on the
     ledger; ``made_at`` when it was first final there. ``refusal`` is why it was never made.
     """
 
@@ -53,7 +87,7 @@ class Drawdown:
 
     @property
     def is_standing(self) -> bool:
-        """Whether it counts: made or on its way, and not given back."""
+        """Whether it counts: made or on its way, and not refunded."""
         return self.refusal is None and self.refunded_at is None
 
     def requeue(self) -> None:
@@ -70,7 +104,7 @@ class Drawdown:
 
 @dataclass(frozen=True)
 class Count:
-    """What is known of one certificate's quantity: by our own draws, and drawn on the ledger by nobody of ours."""
+    """What is known of one certificate's quantity: by our own drawdowns, and drawn on the ledger by nobody of ours."""
 
     certificate_id: str
     original_id: str
@@ -106,8 +140,8 @@ class Shares:
 def share_out(wanted: Sequence[PlannedDrawdown], counts: Mapping[str, Count]) -> Shares:
     """Take declared goods from the certificates that cover them, in the order in which they are named.
 
-    ``counts`` are by first record of the line; certificates that cannot be drawn have none. Goods that no certificate
-    in their unit covers take nothing: other checks tell of them.
+    ``counts`` are by the first version of the certificate; certificates that cannot be drawn have none. Goods that no
+    certificate in their unit covers take nothing: other checks tell of them.
     """
     goods: dict[tuple[str, str, int], list[Count]] = defaultdict(list)
     for drawdown in wanted:
@@ -136,24 +170,19 @@ def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) ->
     remaining, about = sum(count.remaining for count in covering), covering[0].certificate_id
     values = {"declared": shown(quantity, unit), "left": shown(remaining, unit)}
     if missing:
-        return Check("QUANTITY_AVAILABLE", Outcome.FAIL, "quantity-exceeded", values, ActionBy.MERCHANT, about)
+        return QUANTITY_AVAILABLE.answer("quantity-exceeded", values, about)
     unread = next((count.unread for count in covering if count.unread), None)
     if unread:
-        return Check(
-            "QUANTITY_AVAILABLE", Outcome.INDETERMINATE, "ledger-unavailable", {"why": unread}, ActionBy.OPERATOR, about
-        )
-    return Check("QUANTITY_AVAILABLE", Outcome.PASS, "quantity-available", values, None, about)
+        return QUANTITY_AVAILABLE.answer("ledger-unavailable", {"why": unread}, about)
+    return QUANTITY_AVAILABLE.answer("quantity-available", values, about)
 
 
 def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -> list[Check]:
     """What a declaration has drawn already, and whether the ledger has it."""
     return [
-        Check(
-            "QUANTITY_AVAILABLE",
-            Outcome.NOTE,
+        QUANTITY_AVAILABLE.answer(
             "drawdown-pending" if drawdown.made_at is None else "drawdown-recorded",
             {"quantity": shown(drawdown.quantity, unit_of[drawdown.certificate_id])},
-            None,
             drawdown.certificate_id,
         )
         for drawdown in drawdowns

@@ -76,7 +76,7 @@ class Invalid(TraceabilityError):
 
 
 class Conflict(TraceabilityError):
-    """The thing has moved on: the act is not possible in its present state."""
+    """The thing has moved on: what was asked is not possible in its present state."""
 
     code = "conflict"
 
@@ -142,7 +142,7 @@ class LedgerUnavailable(TraceabilityError):
 
 
 class LedgerRefused(TraceabilityError):
-    """The contract refused an act; ``values`` hold the custom error's name and arguments."""
+    """The contract refused a call; ``values`` hold the custom error's name and arguments."""
 
     code = "ledger-refused"
 

@@ -4,12 +4,14 @@ Trees are those of RFC 9162 over SHA-256. Leaf: SHA-256(0x00 ‖ entry); node: S
 is promoted (section 2.1).
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Message
@@ -115,6 +117,15 @@ def quantity_steps(quantity: Decimal) -> int:
     if steps != steps.to_integral_value() or not 0 <= steps < 2**128:
         raise ValueError(Message("{quantity} is not a positive number with at most three decimals", quantity=quantity))
     return int(steps)
+
+
+def steps_of(stated: Any) -> int | None:
+    """A stated quantity in thousandths. One spelling, so that every language reads the same number."""
+    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,36}(\.[0-9]{1,3})?", stated):
+        return None
+    whole, _, decimals = stated.partition(".")
+    steps = int(whole + decimals.ljust(3, "0"))
+    return steps if steps < 2**128 else None
 
 
 @dataclass(frozen=True)

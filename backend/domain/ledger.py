@@ -3,7 +3,7 @@
 The numbers of the statuses are those of the contracts: ``contracts/src/ITraceLedger.sol`` states the same ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -59,6 +59,19 @@ class Accreditation:
         """Whether the accreditation stood at that moment, suspension included."""
         suspended = self.suspended_since is not None and self.suspended_since <= moment
         return self.valid_from <= moment < self.valid_until and not suspended
+
+
+def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
+    """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
+
+    A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
+    stood then.
+    """
+    terms = then or now
+    if terms is None:
+        return None
+    moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
+    return replace(terms, suspended_since=min(moments) if moments else None)
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,7 @@ class LedgerDrawdown:
 
     @property
     def leaf(self) -> bytes:
-        """What stands for the draw in the tree over its drawing: the five fields as 32 bytes each."""
+        """What stands for the drawdown in the tree over its drawdown set: the five fields as 32 bytes each."""
         return b"".join(
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
@@ -214,13 +227,13 @@ class MakeDrawdowns:
 
     @property
     def set_root(self) -> bytes:
-        """By what the ledger knows these draws: the root of the tree over them."""
+        """By what the ledger knows these drawdowns: the root of the tree over them."""
         return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
 class DrawdownSet:
-    """Draws as the ledger's events tell of them: all of one call, and which of them were given back since."""
+    """Drawdowns as the ledger's events tell of them: all of one call, and which of them were refunded since."""
 
     made: MakeDrawdowns
     refunded: frozenset[int]
@@ -230,7 +243,7 @@ class DrawdownSet:
 
 @dataclass(frozen=True)
 class RefundDrawdown:
-    """Give back one of the draws made together, once its declaration was rejected, returned or withdrawn."""
+    """Refund one of the drawdowns made together, once its declaration was rejected, returned or withdrawn."""
 
     made: MakeDrawdowns
     position: int
@@ -238,7 +251,7 @@ class RefundDrawdown:
 
 @dataclass(frozen=True)
 class Announce:
-    """Announce one of the authority's acts that the ledger does not take at once. Signed by the authority."""
+    """Announce one of the authority's changes that the ledger does not take at once. Signed by the authority."""
 
     call: Accredit | SuspendAccreditation | RotateKey
 

@@ -1,4 +1,4 @@
-"""What waits to be written to the ledger: every act is a row with a state, so that a crash loses none."""
+"""What waits to be written to the ledger: every call is a row with a state, so that a crash loses none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ class OutboundTransaction:
         return [self.transaction_hash, *(bytes.fromhex(attempt["hash"]) for attempt in reversed(self.earlier_attempts))]
 
     def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
-        """Go on as the same act under the same number for a higher fee."""
+        """Go on as the same call under the same number for a higher fee."""
         self.earlier_attempts = [*self.earlier_attempts, self._attempt]
         self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
 

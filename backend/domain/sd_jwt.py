@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from backend.domain import strict_json
 from backend.domain.errors import Invalid
+from backend.domain.strict_json import parse_timestamp
 
 MEDIA_TYPE = "vc+sd-jwt"
 MOST_DISCLOSURES = 500
@@ -284,3 +286,22 @@ def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
     if max(x, y) >= _P256_FIELD:  # OpenSSL would take the remainder: a second spelling of the same key
         raise MalformedRecord("a coordinate of the key lies beyond the field")
     return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+
+
+def issued_at(record: Record) -> datetime | None:
+    """The time of issue that the record states, or None where it states none that can be read."""
+    try:
+        return parse_timestamp(record.payload.get("validFrom"))
+    except ValueError:
+        return None
+
+
+def issuer_name(record: Record) -> str:
+    """Who says to have issued the record."""
+    issuer = record.payload.get("issuer")
+    return str(issuer.get("name", "")) if isinstance(issuer, dict) else ""
+
+
+def is_statement(record: Record) -> bool:
+    """Whether a merchant states this, and no issuer has confirmed it."""
+    return record.payload.get("assurance") == "stated"

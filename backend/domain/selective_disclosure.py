@@ -323,6 +323,14 @@ def every_field(kind: Kind) -> tuple[str, ...]:
     return KINDS[kind].every_field
 
 
+def always_shown(kind: Kind) -> tuple[str, ...]:
+    """The fields that every presentation shows: an entry states a certificate's quantity in the open.
+
+    Without the signed field nothing would tie that number to the issuer's signature, and no verifier could rely on it.
+    """
+    return ("quantity",) if kind is Kind.CERTIFICATE_OF_ORIGIN else ()
+
+
 def chosen(kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
     """The names that somebody chose; raises Invalid where one is no field of the kind."""
     known = every_field(kind)

@@ -1,23 +1,19 @@
-"""The verdict: VALID, INVALID or INDETERMINATE, from a record, its proof and what the ledger says.
+"""The verdict: VALID, INVALID or INDETERMINATE, and the register of the checks that lead to it.
 
-One function for the pages, the programming interface, and whoever verifies. It asks nobody: facts come in as values,
-and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
+A check is a function that is registered with its code, its title, the most that it can do to a verdict (rank), and
+every answer that it may give: reason, outcome, sentence, and who can fix it. What it finds, it says by
+``answer(reason, values)``; a reason that was not registered is an error. docs/codes.md, the catalogue's keys and the
+words of the offline verifiers are made from the register.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from backend.domain import sd_jwt
-from backend.domain.errors import Invalid
-from backend.domain.evidence import Evidence
-from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
-from backend.domain.records import ProofState, document_as_signed
-from backend.domain.strict_json import parse_timestamp
+from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.records import ProofState
 
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
@@ -126,264 +122,197 @@ class Verdict:
         return None
 
 
-def evaluate(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """The verdict on one record at ``moment`` (aware UTC), held to the form of its kind as well."""
-    return Verdict.of(_checks(evidence, facts, moment), facts.as_of)
+class Rank(StrEnum):
+    """The most that a check can do to a verdict."""
+
+    NOTE = "note"
+    """Nothing: it is told."""
+    WARNING = "warning"
+    """Keep it from being VALID: something is to be looked at, or could not be read."""
+    FAIL = "fail"
+    """Make it INVALID."""
 
 
-def evaluate_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """The verdict on what was signed, whatever papers of its kind should say: what every verifier can find out."""
-    return Verdict.of(_checks(evidence, facts, moment, is_held_to_form=False), facts.as_of)
+class Scope(StrEnum):
+    """What a check is about, which is also who can make it."""
+
+    FILE = "file"
+    """A bundle as a file, and where the ledger's facts come from: every verifier of bundles."""
+    RECORD = "record"
+    """One record: every verifier."""
+    NAMED = "named"
+    """Whether papers are those that a declaration names: every verifier."""
+    MATCH = "match"
+    """What papers say, compared with one another: a server."""
+    SERVER = "server"
+    """What only a server has: files, its own count."""
+
+    @property
+    def is_server_only(self) -> bool:
+        """Whether no verifier of bundles makes it."""
+        return self in (Scope.MATCH, Scope.SERVER)
 
 
-def evaluate_at(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """Whether a record was valid at a past moment; ``facts.status`` and the accreditation are those of that moment.
+@dataclass(frozen=True)
+class Finding:
+    """What a check may find, and how it says so; ``text`` is None where it is registered elsewhere."""
 
-    What was anchored later cannot be shown to have existed then, so that is no VALID.
+    reason: str
+    outcome: Outcome
+    text: str | None = None
+    action_by: ActionBy | None = None
+
+
+def passes(reason: str, text: str | None = None) -> Finding:
+    """All is well."""
+    return Finding(reason, Outcome.PASS, text)
+
+
+def fails(reason: str, by: ActionBy, text: str | None = None) -> Finding:
+    """The verdict is INVALID; ``by`` can fix it."""
+    return Finding(reason, Outcome.FAIL, text, by)
+
+
+def leaves_open(reason: str, by: ActionBy, text: str | None = None) -> Finding:
+    """The verdict is INDETERMINATE at best; ``by`` can fix it."""
+    return Finding(reason, Outcome.INDETERMINATE, text, by)
+
+
+def notes(reason: str, text: str | None = None, by: ActionBy | None = None) -> Finding:
+    """Told, and of no weight."""
+    return Finding(reason, Outcome.NOTE, text, by)
+
+
+class UnregisteredAnswer(LookupError):
+    """A check answered what it was not registered with."""
+
+
+Subject = TypeVar("Subject")
+Found = Check | Iterable[Check] | None
+_WORST = {
+    Outcome.PASS: Rank.NOTE,
+    Outcome.NOTE: Rank.NOTE,
+    Outcome.INDETERMINATE: Rank.WARNING,
+    Outcome.FAIL: Rank.FAIL,
+}
+_RANKS = (Rank.NOTE, Rank.WARNING, Rank.FAIL)
+
+
+@dataclass(frozen=True)
+class RegisteredCheck(Generic[Subject]):
+    """A check: what it is called, what it may answer, and the function that makes it.
+
+    ``function`` takes what is checked and returns its answers, None where the question does not arise; it is None for
+    checks whose making needs more than values (a node, a database), whose makers call ``answer`` themselves.
+    ``rule`` says in words what is compared and ``tolerance`` by how much it may differ, and on whose authority.
+    ``is_decisive``: where it fails, no further check of its scope is made.
     """
-    checks = [_then(check, facts, moment) for check in _checks(evidence, facts, moment)]
-    return Verdict.of(checks, facts.as_of, moment)
+
+    code: str
+    title: str
+    rank: Rank
+    scope: Scope
+    answers: tuple[Finding, ...]
+    function: Callable[[Subject], Found] | None = None
+    rule: str | None = None
+    tolerance: str | None = None
+    is_decisive: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a rank that is not the worst of the answers."""
+        worst = max((_WORST[answer.outcome] for answer in self.answers), key=_RANKS.index)
+        if worst is not self.rank:
+            raise ValueError(f"{self.code} is registered as {self.rank}, and its answers as {worst}")
+
+    def __call__(self, subject: Subject) -> list[Check]:
+        """Its answers about the subject; raises UnregisteredAnswer where one is another check's."""
+        assert self.function is not None, f"{self.code} has no function"
+        found = self.function(subject)
+        checks = [] if found is None else [found] if isinstance(found, Check) else list(found)
+        for check in checks:
+            if check.code != self.code:
+                raise UnregisteredAnswer(f"{self.code} answered as {check.code}")
+        return checks
+
+    def answer(
+        self,
+        reason: str,
+        values: Mapping[str, Any] | None = None,
+        record: str | None = None,
+        outcome: Outcome | None = None,
+    ) -> Check:
+        """One of the registered answers, with the values of its sentence; raises UnregisteredAnswer.
+
+        ``outcome`` chooses where a reason may come out in two ways.
+        """
+        for known in self.answers:
+            if known.reason == reason and outcome in (None, known.outcome):
+                return Check(self.code, known.outcome, reason, values or {}, known.action_by, record)
+        raise UnregisteredAnswer(f"{self.code} is not registered with the answer {reason} ({outcome or 'any outcome'})")
+
+    def not_read(self, fact: Unknown) -> Check:
+        """The answer where a fact could not be read."""
+        return self.answer(fact.reason, {"why": fact.why})
 
 
-def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
-    is_anchored = check.code == "ANCHOR" and check.outcome is Outcome.PASS and isinstance(facts.batch, AnchoredBatch)
-    if is_anchored and check.values["anchored_at"] > moment:
-        return replace(check, outcome=Outcome.INDETERMINATE, reason="anchored-after-moment", action_by=ActionBy.NOBODY)
-    return check
+class Register:
+    """All checks, by code, in the order in which they were registered: that is the order in which they are made."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, RegisteredCheck[Any]] = {}
+        self._texts: dict[str, str] = {}
+
+    def add(self, check: RegisteredCheck[Subject]) -> RegisteredCheck[Subject]:
+        """Enter a check; raises ValueError for a code or a sentence that is entered otherwise already."""
+        if check.code in self._checks:
+            raise ValueError(f"{check.code} is registered twice")
+        for answer in check.answers:
+            if answer.text is not None and self._texts.setdefault(answer.reason, answer.text) != answer.text:
+                raise ValueError(f"{answer.reason} has two sentences")
+        self._checks[check.code] = check
+        return check
+
+    def check(
+        self, code: str, title: str, rank: Rank, scope: Scope, *answers: Finding, **more: Any
+    ) -> Callable[[Callable[[Subject], Found]], RegisteredCheck[Subject]]:
+        """Register the function below as a check."""
+        return lambda function: self.add(RegisteredCheck(code, title, rank, scope, answers, function, **more))
+
+    def run(self, scope: Scope, subject: Any) -> list[Check]:
+        """Every check of a scope on one subject, until a decisive one fails."""
+        checks: list[Check] = []
+        for check in self.of(scope):
+            if check.function is None:
+                continue
+            found = check(subject)
+            checks += found
+            if check.is_decisive and any(one.outcome is Outcome.FAIL for one in found):
+                break
+        return checks
+
+    def of(self, *scopes: Scope) -> list[RegisteredCheck[Any]]:
+        """The checks of some scopes."""
+        return [check for check in self._checks.values() if check.scope in scopes]
+
+    def __iter__(self) -> Iterator[RegisteredCheck[Any]]:
+        return (check for scope in Scope for check in self.of(scope))
+
+    def __getitem__(self, code: str) -> RegisteredCheck[Any]:
+        return self._checks[code]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each check is called."""
+        return {check.code: check.title for check in self}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The sentence of each reason."""
+        return dict(self._texts)
 
 
-def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
-    """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
-
-    A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
-    stood then.
-    """
-    terms = then or now
-    if terms is None:
-        return None
-    moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
-    return replace(terms, suspended_since=min(moments) if moments else None)
-
-
-def _checks(evidence: Evidence, facts: LedgerFacts, moment: datetime, *, is_held_to_form: bool = True) -> list[Check]:
-    signature = _signature(evidence)
-    if signature.outcome is Outcome.FAIL:
-        return [signature]
-    content = _content(evidence)
-    if is_held_to_form and content.outcome is not Outcome.FAIL and faults_of_form(evidence):
-        content = Check("CONTENT", Outcome.FAIL, "fields-invalid", action_by=ActionBy.ISSUER)
-    if content.outcome is Outcome.FAIL:
-        return [signature, content]
-    return [
-        signature,
-        content,
-        _included(evidence),
-        _anchored(evidence, facts),
-        _status(evidence, facts),
-        *_issuer(evidence, facts, moment),
-        _dates(evidence, moment),
-    ]
-
-
-def _signature(evidence: Evidence) -> Check:
-    if sd_jwt.is_signed_by_its_key(evidence.record):
-        return Check("SIGNATURE", Outcome.PASS, "signature-valid", {"issuer": issuer_name(evidence.record)})
-    return Check("SIGNATURE", Outcome.FAIL, "signature-invalid", action_by=ActionBy.ISSUER)
-
-
-def _content(evidence: Evidence) -> Check:
-    """The entry must say of the record what the record says of itself."""
-    record, kind = evidence.record, evidence.kind
-    types = record.payload.get("type")
-    if not isinstance(types, list) or KINDS[kind].credential_type not in types or issued_at(record) is None:
-        return Check("CONTENT", Outcome.FAIL, "entry-kind-mismatch", action_by=ActionBy.ISSUER)
-    stated = record.subject.get("quantity") if kind is Kind.CERTIFICATE_OF_ORIGIN else None
-    if kind is not Kind.CERTIFICATE_OF_ORIGIN and evidence.quantity != 0:
-        return Check("CONTENT", Outcome.FAIL, "entry-quantity-mismatch", action_by=ActionBy.ISSUER)
-    if stated is not None and _steps(stated) != evidence.quantity:
-        return Check("CONTENT", Outcome.FAIL, "entry-quantity-mismatch", action_by=ActionBy.ISSUER)
-    if record.withheld:
-        return Check("CONTENT", Outcome.NOTE, "fields-withheld", {"count": record.withheld})
-    return Check("CONTENT", Outcome.PASS, "content-complete")
-
-
-def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
-    """(where, what) a record falls short of the form of its kind; nothing where fields are withheld."""
-    if evidence.record.withheld:
-        return []
-    try:
-        document_as_signed(evidence.kind, evidence.record.subject)
-    except Invalid as error:
-        return error.problems
-    return []
-
-
-def _steps(stated: Any) -> int | None:
-    """A stated quantity in thousandths. One spelling, so that every language reads the same number."""
-    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,36}(\.[0-9]{1,3})?", stated):
-        return None
-    whole, _, decimals = stated.partition(".")
-    steps = int(whole + decimals.ljust(3, "0"))
-    return steps if steps < 2**128 else None
-
-
-def _included(evidence: Evidence) -> Check:
-    if evidence.proof is None or evidence.anchor is None:
-        return Check("INCLUSION", Outcome.INDETERMINATE, "not-sealed", action_by=ActionBy.WAIT)
-    if evidence.proof.proves(evidence.entry.encode(), evidence.anchor.root):
-        return Check("INCLUSION", Outcome.PASS, "included", {"size": evidence.proof.size})
-    return Check("INCLUSION", Outcome.FAIL, "not-included", action_by=ActionBy.ISSUER)
-
-
-def _anchored(evidence: Evidence, facts: LedgerFacts) -> Check:
-    if evidence.anchor is None or evidence.proof is None:
-        state = ProofState.STORED if evidence.proof is None else ProofState.SEALED
-        return Check("ANCHOR", Outcome.INDETERMINATE, "not-anchored", {"state": state}, ActionBy.WAIT)
-    if isinstance(facts.batch, Unknown):
-        return _not_read("ANCHOR", facts.batch)
-    if facts.batch is None and facts.is_on_its_way:
-        values: dict[str, Any] = {"state": ProofState.SUBMITTED}
-        return Check("ANCHOR", Outcome.INDETERMINATE, "not-anchored", values, ActionBy.WAIT)
-    if facts.batch is None:
-        return Check("ANCHOR", Outcome.FAIL, "root-not-on-ledger", action_by=ActionBy.ISSUER)
-    if (
-        facts.batch.segments.size != evidence.proof.size
-        or _segment_at(facts.batch, evidence.proof.leaf_index) != KINDS[evidence.kind].segment
-    ):
-        return Check("ANCHOR", Outcome.FAIL, "wrong-segment", action_by=ActionBy.ISSUER)
-    anchor = evidence.anchor
-    if facts.anchor_block is not None and (anchor.block, anchor.block_time) != (
-        facts.anchor_block,
-        facts.batch.anchored_at,
-    ):
-        return Check("ANCHOR", Outcome.INDETERMINATE, "anchor-mismatch", action_by=ActionBy.OPERATOR)
-    values = {"anchored_at": facts.batch.anchored_at, "state": facts.state, "block": anchor.block}
-    if facts.state is not ProofState.FINAL:
-        return Check("ANCHOR", Outcome.INDETERMINATE, "not-final", values, ActionBy.WAIT)
-    return Check("ANCHOR", Outcome.PASS, "anchor-final", values)
-
-
-def _not_read(code: str, fact: Unknown) -> Check:
-    return Check(code, Outcome.INDETERMINATE, fact.reason, {"why": fact.why}, ActionBy.OPERATOR)
-
-
-def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Segment:
-    ends = (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end)
-    return next((Segment(segment) for segment, end in enumerate(ends) if leaf_index < end), Segment.OTHER)
-
-
-def _status(evidence: Evidence, facts: LedgerFacts) -> Check:
-    if evidence.anchor is None:
-        return Check("STATUS", Outcome.INDETERMINATE, "not-anchored", action_by=ActionBy.WAIT)
-    if isinstance(facts.status, Unknown):
-        return _not_read("STATUS", facts.status)
-    if KINDS[evidence.kind].segment is Segment.DECLARATION:
-        return _declaration_status(facts.status)
-    try:
-        status = DocumentStatus(facts.status)
-    except ValueError:
-        return Check("STATUS", Outcome.INDETERMINATE, "status-unknown", {"status": facts.status}, ActionBy.OPERATOR)
-    if status is DocumentStatus.ACTIVE:
-        return Check("STATUS", Outcome.PASS, "in-force")
-    reason = {1: "suspended", 2: "revoked", 3: "superseded"}[status]
-    return Check("STATUS", Outcome.FAIL, reason, {"issuer": issuer_name(evidence.record)}, ActionBy.ISSUER)
-
-
-def _declaration_status(value: int) -> Check:
-    try:
-        status = DeclarationStatus(value)
-    except ValueError:
-        return Check("STATUS", Outcome.INDETERMINATE, "status-unknown", {"status": value}, ActionBy.OPERATOR)
-    if status is DeclarationStatus.WITHDRAWN:
-        return Check("STATUS", Outcome.FAIL, "withdrawn", action_by=ActionBy.MERCHANT)
-    return Check("STATUS", Outcome.PASS, "declaration-in-force", {"status": status.name})
-
-
-def _issuer(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> list[Check]:
-    record = evidence.record
-    values = {"issuer": issuer_name(record)}
-    if is_statement(record):
-        return [Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "self-attested", values, ActionBy.ISSUER)]
-    held = facts.accreditation
-    if isinstance(held, Unknown):
-        return [_not_read("ISSUER_ACCREDITED", held)]
-    if held is None or held.kinds == 0:
-        return [Check("ISSUER_ACCREDITED", Outcome.FAIL, "never-accredited", values, ActionBy.AUTHORITY)]
-    return [_accredited_at_issue(evidence, facts, held), _good_standing(held, values, moment)]
-
-
-def _accredited_at_issue(evidence: Evidence, facts: LedgerFacts, held: Accreditation) -> Check:
-    record = evidence.record
-    issued = issued_at(record)
-    assert issued is not None  # _content refused the record otherwise
-    values = {"issuer": issuer_name(record), "issued_at": issued}
-    failed = "ISSUER_ACCREDITED", Outcome.FAIL
-    if not held.covers_kind(KINDS[evidence.kind].accreditation_bit):
-        return Check(*failed, "kind-not-covered", values, ActionBy.AUTHORITY)
-    hs_code = record.subject.get("hsCode")
-    if KINDS[evidence.kind].is_bound_to_chapters:
-        if hs_code is None and not held.covers_chapter(0):
-            return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "hs-code-withheld", values, ActionBy.MERCHANT)
-        if hs_code is not None and not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):
-            return Check(*failed, "fields-invalid", values, ActionBy.ISSUER)
-        if hs_code is not None and not held.covers_chapter(int(hs_code[:2])):
-            return Check(*failed, "chapter-not-covered", {**values, "chapter": hs_code[:2]}, ActionBy.AUTHORITY)
-    # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
-    if isinstance(facts.batch, AnchoredBatch):
-        if issued - facts.batch.anchored_at > CLOCKS_MAY_DIFFER:
-            return Check(*failed, "issued-after-anchoring", values, ActionBy.ISSUER)
-        latest = facts.batch.anchored_at
-        if held.suspended_since is not None and held.suspended_since <= latest:
-            return Check(
-                *failed, "accreditation-revoked", {**values, "since": held.suspended_since}, ActionBy.AUTHORITY
-            )
-    if not held.held_at(issued):
-        return Check(*failed, "not-accredited-at-issue", values, ActionBy.AUTHORITY)
-    if isinstance(facts.batch, AnchoredBatch) and facts.batch.anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
-        values = {**values, "until": held.valid_until}
-        return Check("ISSUER_ACCREDITED", Outcome.INDETERMINATE, "anchored-after-expiry", values, ActionBy.ISSUER)
-    return Check("ISSUER_ACCREDITED", Outcome.PASS, "accredited", values)
-
-
-def _good_standing(held: Accreditation, values: Mapping[str, Any], moment: datetime) -> Check:
-    if held.suspended_since is not None and held.suspended_since <= moment:
-        values = {**values, "since": held.suspended_since}
-        return Check("ISSUER_STANDING", Outcome.FAIL, "accreditation-revoked", values, ActionBy.ISSUER)
-    if held.valid_until <= moment:
-        return Check("ISSUER_STANDING", Outcome.NOTE, "accreditation-expired", {**values, "until": held.valid_until})
-    return Check("ISSUER_STANDING", Outcome.PASS, "good-standing", values)
-
-
-def _dates(evidence: Evidence, moment: datetime) -> Check:
-    try:
-        until = parse_timestamp(evidence.record.payload.get("validUntil"))
-    except ValueError:
-        return Check("VALIDITY", Outcome.FAIL, "fields-invalid", action_by=ActionBy.ISSUER)
-    issued = issued_at(evidence.record)
-    if issued is not None and issued - moment > CLOCKS_MAY_DIFFER:
-        return Check("VALIDITY", Outcome.FAIL, "not-yet-issued", {"issued_at": issued}, ActionBy.NOBODY)
-    if until is not None and until <= moment:
-        return Check("VALIDITY", Outcome.FAIL, "expired", {"until": until}, ActionBy.ISSUER)
-    return Check("VALIDITY", Outcome.PASS, "within-validity")
-
-
-def issued_at(record: sd_jwt.Record) -> datetime | None:
-    """The time of issue that the record states, or None where it states none that can be read."""
-    try:
-        return parse_timestamp(record.payload.get("validFrom"))
-    except ValueError:
-        return None
-
-
-def issuer_name(record: sd_jwt.Record) -> str:
-    """Who says to have issued the record."""
-    issuer = record.payload.get("issuer")
-    return str(issuer.get("name", "")) if isinstance(issuer, dict) else ""
-
-
-def is_statement(record: sd_jwt.Record) -> bool:
-    """Whether a merchant states this, and no issuer has confirmed it."""
-    return record.payload.get("assurance") == "stated"
+REGISTER = Register()
+"""The checks of this program; modules with checks enter theirs when they are imported."""
 
 
 def about(record_id: str, checks: Iterable[Check]) -> list[Check]:

@@ -152,7 +152,7 @@ def _end_old_claims(ctx: AppContext) -> None:
 
 
 def warn_if_foreign(ledger: EvmLedger) -> None:
-    """Say at the start what would otherwise be found out by the first act; serving goes on, signing does not."""
+    """Say at the start what the first transaction would find out otherwise; serving goes on, signing does not."""
     try:
         ledger.head()
     except ForeignLedger as error:
@@ -181,7 +181,7 @@ def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: 
 
 
 def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
-    """How the authority's acts are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    """How the authority's changes are guarded: by the operator's guardian, or by the one whose key is kept here."""
     own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
     given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
     return Safeguards(

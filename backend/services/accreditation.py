@@ -27,7 +27,7 @@ class Standing:
     accreditation: Accreditation | Unknown | None
     pending: bool
     announced: AccreditationChange | None = None
-    """An act that was announced and waits for its time."""
+    """A change that was announced and waits for its time."""
 
 
 def accredit(
@@ -74,7 +74,7 @@ def suspend(
 
 
 def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
-    """The act that no longer stands behind a key from a moment on."""
+    """The change by which nobody stands behind a key any more from a moment on."""
     moment = _within_reach(since or ctx.now(), "since")
     if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
@@ -113,7 +113,7 @@ def _change(
 
 
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
-    """The guardian takes back an act of the authority that was announced and not yet done."""
+    """The guardian takes back a change of the authority that was announced and not yet done."""
     with ctx.work() as work:
         change = work.accreditation_changes.get(change_id)
         if change.ended is not None or change.transaction is not None:
@@ -125,7 +125,7 @@ def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
 
 
 def pending(ctx: AppContext) -> list[AccreditationChange]:
-    """The authority's acts that were not done yet, in order."""
+    """The authority's changes that were not done yet, in order."""
     with ctx.work(reading=True) as work:
         return list(work.accreditation_changes.pending())
 
@@ -146,7 +146,7 @@ def _within_reach(moment: datetime, name: str) -> datetime:
 
 
 def to_ledger(change: AccreditationChange) -> LedgerCall:
-    """The act as the ledger takes it."""
+    """The change as the ledger takes it."""
     key, terms = bytes.fromhex(change.thumbprint), change.terms
     if change.operation == "accredit":
         start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))

@@ -175,7 +175,7 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
 
 
 def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
-    """Compare every draw; nothing where the contracts are older than draws."""
+    """Compare every drawdown; nothing where the contracts are older than drawdowns."""
     if not ctx.ledger.counts_quantities:
         return
     drawdown_sets = {drawdown_set.made.set_root: drawdown_set for drawdown_set in ctx.ledger.drawdown_sets()}
@@ -223,7 +223,7 @@ def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
 def _unknown_drawdowns(
     work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
-    """Draws on the ledger for declarations of ours that we know nothing of."""
+    """Drawdowns on the ledger for declarations of ours that we know nothing of."""
     ours = {batch.root for batch in work.batches.all()}
     known = {(row.set_root, row.position) for row in rows}
     for root, drawdown_set in drawdown_sets.items():
@@ -236,7 +236,7 @@ def _unknown_drawdowns(
 def _of_balances(
     ctx: AppContext, work: UnitOfWork, drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
-    """What is left of each certificate must be what its draws leave."""
+    """What is left of each certificate must be what its drawdowns leave."""
     taken: Counter[LedgerRecord] = Counter()
     for drawdown_set in drawdown_sets.values():
         for position, drawdown in enumerate(drawdown_set.made.drawdowns):
@@ -262,7 +262,7 @@ def _of_balances(
 
 
 def _releases_without(work: UnitOfWork, rows: Sequence[Drawdown]) -> Iterator[Discrepancy]:
-    """Released declarations whose draws the ledger refused: none may stand."""
+    """Released declarations whose drawdowns the ledger refused: none may stand."""
     standing = {row.declaration_id for row in rows if row.is_standing}
     for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
         consignment = work.consignments.get(declaration_id)

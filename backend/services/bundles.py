@@ -11,6 +11,7 @@ from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavai
 from backend.domain.evidence import Evidence
 from backend.domain.ledger import Head
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.selective_disclosure import always_shown
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
 from backend.services.ports import AppContext
@@ -19,10 +20,10 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | None = None) -> Bundle:
-    """A record's bundle; ``shown`` names the fields to disclose, all where it is None."""
+    """A record's bundle; ``shown`` names the fields to disclose beside those always shown; all where it is None."""
     found = _evidence(on_file)
     if shown is not None:
-        found = replace(found, record=found.record.disclosing(shown))
+        found = replace(found, record=found.record.disclosing([*shown, *always_shown(found.kind)]))
     return Bundle((found,), (), _snapshot(ctx, [(on_file, found)]))
 
 

@@ -55,7 +55,7 @@ def decide(
     key: IdempotencyKey | None = None,
     read: int | None = None,
 ) -> DecisionTaken:
-    """Record an officer's decision and queue it for the ledger; a release draws its certificates.
+    """Record an officer's decision and queue it for the ledger; a release draws down its certificates.
 
     Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
     which stays on record; INVALID cannot be released at all. ``read`` is the version of the consignment that the
@@ -115,7 +115,7 @@ def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int]
 def _releasable(
     ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_indeterminate: bool
 ) -> Shares:
-    """What the release draws, counted now; raises NotReleasable where verdict or count do not bear it."""
+    """What the release draws down, counted now; raises NotReleasable where verdict or count do not bear it."""
     given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):

@@ -1,7 +1,7 @@
-"""What is left of certificates, and the draws that a release makes on them: asked here, made on the ledger later.
+"""What is left of certificates, and the drawdowns of a release: asked here, made on the ledger later.
 
-A release needs enough left by our own count and by the ledger's. Its draws are kept with the decision, in one unit of
-work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
+A release needs enough left by our own count and by the ledger's. Its drawdowns are kept with the decision, in one unit
+of work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
 release does (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
@@ -34,7 +34,7 @@ class Elsewhere:
 
 
 def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> dict[str, Elsewhere]:
-    """Ask the ledger about every certificate that the declaration may draw, by first record of its line."""
+    """Ask the ledger about every certificate that the declaration may draw, by its first version."""
     if not ctx.ledger.counts_quantities:
         return {}
     return {line: _elsewhere(ctx, paper) for line, paper in _certificates(work, consignment).items()}
@@ -49,7 +49,7 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
         return Elsewhere(unread=error.message)
     if opened is None:
         return Elsewhere()
-    # Counted anew after the ledger has answered: an older look would take draws of ours for somebody else's.
+    # Counted anew after the ledger has answered: an older look would take drawdowns of ours for somebody else's.
     with ctx.work(reading=True) as work:
         sent = sum(
             drawdown.quantity
@@ -71,7 +71,7 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
 
 
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
-    """The issued certificates that the declaration may draw, each the newest of its line. Statements give nothing."""
+    """The issued certificates that the declaration may draw, each the newest version. Statements give nothing."""
     lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
     newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
     return {
@@ -96,7 +96,7 @@ def _count(
 
 
 def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:
-    """Keep the draws of a release, and the openings that they need."""
+    """Keep the drawdowns of a release, and the activations that they need."""
     now = ctx.now()
     standing = {
         drawdown.certificate_id for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing
@@ -119,7 +119,7 @@ def _request_activation(work: UnitOfWork, certificate_id: str, ctx: AppContext) 
 
 
 def refund(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:
-    """Give back what a declaration has drawn, since it was rejected, returned or withdrawn."""
+    """Refund what a declaration has drawn, since it was rejected, returned or withdrawn."""
     for drawdown in work.drawdowns.of_declaration(declaration_id):
         if drawdown.is_standing:
             drawdown.refund(ctx.now())

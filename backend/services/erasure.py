@@ -102,7 +102,7 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 
 def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
-    """Whether the ledger has not taken yet what a release draws from it: opening it needs what it says."""
+    """Whether the ledger has not taken yet what a release draws from it: its activation needs what it says."""
     return any(
         drawdown.is_standing and drawdown.made_at is None for drawdown in work.drawdowns.of_certificate(certificate_id)
     )

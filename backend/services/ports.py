@@ -55,19 +55,19 @@ class Ledger(Protocol):
         """Whether certificates can be drawn here; not so where the contracts are older than that."""
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
+        """How long a change of the authority's is announced before it is done; zero where it may be done at once."""
 
     def announced(self, call: LedgerCall) -> datetime | None:
-        """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
+        """From when on an announced call may be done; None where it was never announced, was done, or was cancelled."""
 
     def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
-        """Whether a draw was given back; None where there is no such drawing."""
+        """Whether a drawdown was refunded; None where there is no such drawdown set."""
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
-        """Every drawing that the ledger's events tell of, in order."""
+        """Every drawdown set that the ledger's events tell of, in order."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
@@ -76,7 +76,7 @@ class Ledger(Protocol):
         """The number of transactions mined from this account."""
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
-        """Make and sign the transaction for an act. Sends nothing, keeps nothing."""
+        """Make and sign the transaction for a call. Sends nothing, keeps nothing."""
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""

@@ -9,7 +9,7 @@ from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Audience
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile
-from backend.domain.selective_disclosure import chosen, fields_for
+from backend.domain.selective_disclosure import always_shown, chosen, fields_for
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of
 from backend.services.ports import AppContext
@@ -30,7 +30,8 @@ def choose(
     with ctx.work(reading=True) as work:
         on_file = visible_record(work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
-    return Choice(on_file, {name: name in wanted for name in _readable(on_file)})
+    shown = {*wanted, *always_shown(on_file.kind)}
+    return Choice(on_file, {name: name in shown for name in _readable(on_file)})
 
 
 def _readable(on_file: RecordOnFile) -> dict[str, Any]:

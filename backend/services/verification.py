@@ -3,40 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import bundle as bundles
-from backend.domain import bundle_verification, dossier, sd_jwt, strict_json
+from backend.domain import bundle_verification, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
-from backend.domain.dossier import match_trade
+from backend.domain.dossier import Paper
 from backend.domain.drawdowns import drawdown_checks
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
+from backend.domain.file_checks import NAMED_RECORD, BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
-from backend.domain.ledger import Accreditation, Head
+from backend.domain.ledger import Accreditation, Head, accreditation_at
+from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
-from backend.domain.verdict import (
-    ActionBy,
-    Check,
-    Conclusion,
-    LedgerFacts,
-    Outcome,
-    Unknown,
-    Verdict,
-    about,
-    accreditation_at,
-    evaluate,
-    evaluate_at,
-)
+from backend.domain.trade_match import match
+from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
 from backend.services.drawdowns import drawn_elsewhere, shares
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
-_BOUND_BY = ("fileName", "sha256")
 
 
 @dataclass(frozen=True)
@@ -50,9 +39,9 @@ class RecordVerdict:
 def evidence_of(on_file: RecordOnFile) -> Evidence:
     """The evidence kept of a record, as far as it has come; raises MalformedRecord where it was tampered with."""
     batch = on_file.batch
-    anchor = None
+    anchored = None
     if batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL):
-        anchor = Anchor(
+        anchored = Anchor(
             chain_id=batch.chain_id or 0,
             ledger=batch.ledger_address or "",
             instance_id=batch.instance_id or bytes(32),
@@ -61,7 +50,7 @@ def evidence_of(on_file: RecordOnFile) -> Evidence:
             block=batch.block or 0,
             block_time=batch.anchored_at or batch.sealed_at,
         )
-    return Evidence(on_file.sd_jwt, on_file.kind, on_file.quantity, on_file.proof, anchor)
+    return Evidence(on_file.sd_jwt, on_file.kind, on_file.quantity, on_file.proof, anchored)
 
 
 def verdict_on(
@@ -82,7 +71,7 @@ def verdict_on(
     verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
     checks = [_as_far_as_sent(check, on_file) for check in verdict.checks]
     checks = checks if for_everybody else [_explained(check, on_file) for check in checks]
-    return Verdict.of([*checks, *_attachments(ctx, found.record, Outcome.INDETERMINATE)], verdict.as_of, verdict.at)
+    return Verdict.of([*checks, *_attachments(ctx, found.record, are_needed=True)], verdict.as_of, verdict.at)
 
 
 def _as_far_as_sent(check: Check, on_file: RecordOnFile) -> Check:
@@ -108,7 +97,7 @@ def _check_past(ctx: AppContext, then: datetime | None) -> None:
 
 
 def _erased(ctx: AppContext, on_file: RecordOnFile) -> Verdict:
-    check = Check("CONTENT", Outcome.INDETERMINATE, "erased", {"erased_at": on_file.erased_at}, ActionBy.NOBODY)
+    check = content.answer("erased", {"erased_at": on_file.erased_at})
     return Verdict.of([check], ctx.now())
 
 
@@ -139,7 +128,7 @@ def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict
         verdict = _evaluate_at(ctx, found, on_file, then)
     if verdict.conclusion is Conclusion.INVALID:
         return verdict
-    return Verdict.of([*verdict.checks, *_attachments(ctx, found.record, Outcome.NOTE)], verdict.as_of, verdict.at)
+    return Verdict.of([*verdict.checks, *_attachments(ctx, found.record, are_needed=False)], verdict.as_of, verdict.at)
 
 
 @dataclass(frozen=True)
@@ -150,30 +139,25 @@ class _Kept:
     batch: SealedBatch | None = None
 
 
-def _attachments(ctx: AppContext, record: sd_jwt.Record, when_missing: Outcome) -> list[Check]:
+def _attachments(ctx: AppContext, record: sd_jwt.Record, *, are_needed: bool) -> list[Check]:
     """Whether the files that the record binds are here as they were signed."""
     bound = record.subject.get("attachments")
     if not isinstance(bound, list) or not bound:
         return []
-    for attachment in bound:
-        name, digest = (str(attachment.get(key, "")) if isinstance(attachment, dict) else "" for key in _BOUND_BY)
-        content = ctx.files.get(digest)
-        if content is None:
-            return [Check("ATTACHMENTS", when_missing, "attachment-missing", {"file": name}, ActionBy.OPERATOR)]
-        if sha256(content).hexdigest() != digest:
-            return [Check("ATTACHMENTS", Outcome.FAIL, "attachment-altered", {"file": name}, ActionBy.OPERATOR)]
-    return [Check("ATTACHMENTS", Outcome.PASS, "attachments-intact", {"count": len(bound)})]
+    files = [one if isinstance(one, dict) else {} for one in bound]
+    named = tuple((str(one.get("fileName", "")), str(one.get("sha256", ""))) for one in files)
+    return attachments(BoundFiles(named, ctx.files.get, are_needed))
 
 
 def _altered(why: str, now: datetime) -> Verdict:
-    return Verdict.of([Check("SIGNATURE", Outcome.FAIL, "record-altered", {"why": why}, ActionBy.ISSUER)], now)
+    return Verdict.of([signature.answer("record-altered", {"why": why})], now)
 
 
 def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
     now = ctx.now()
     head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
-        elsewhere = Check("ANCHOR", Outcome.INDETERMINATE, "ledger-mismatch", action_by=ActionBy.NOBODY)
+        elsewhere = anchor.answer("ledger-mismatch")
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in evaluate(found, facts, now).checks if c.reason != "ledger-unavailable"]
         return Verdict.of([*checks, elsewhere], now)
@@ -202,7 +186,7 @@ def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None,
 
 
 def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
-    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our acts tell.
+    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our changes tell.
 
     They count only where they lead to what the ledger shows.
     """
@@ -304,12 +288,11 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
         evaluated.append(RecordVerdict(on_file, verdict))
         checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
         if (document := _document(on_file)) is not None:
-            papers.append(dossier.Paper(on_file.id, document))
+            papers.append(Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
         firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        checks += dossier.match(declared, papers, work.consignments.drawn_before(consignment, firsts))
-        checks += match_trade(declared, papers)
+        checks += match(declared, papers, work.consignments.drawn_before(consignment, firsts))
         checks += _quantity_checks(ctx, work, consignment)
     return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
 
@@ -336,7 +319,7 @@ def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: R
     while link != named_digest and current.supersedes_id is not None:
         if current.erased_at is not None:
             gone = {"erased_at": current.erased_at}
-            return Check("NAMED_RECORD", Outcome.INDETERMINATE, "erased", gone, ActionBy.NOBODY)
+            return NAMED_RECORD.answer("erased", gone)
         try:
             link = str(current.sd_jwt.payload.get("supersedes"))
         except Invalid:
@@ -345,10 +328,10 @@ def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: R
         if link != current.digest:
             break
     if link != named_digest:
-        return Check("NAMED_RECORD", Outcome.FAIL, "document-not-named", values, ActionBy.MERCHANT)
+        return NAMED_RECORD.answer("document-not-named", values)
     if on_file.id == named_id:
-        return Check("NAMED_RECORD", Outcome.PASS, "document-named", values)
-    return Check("NAMED_RECORD", Outcome.PASS, "document-confirmed", values)
+        return NAMED_RECORD.answer("document-named", values)
+    return NAMED_RECORD.answer("document-confirmed", values)
 
 
 def snapshot(verdict: Verdict) -> dict[str, Any]:

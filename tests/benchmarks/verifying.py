@@ -14,9 +14,10 @@ from backend.domain import bundle, bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.evidence import Evidence
 from backend.domain.kinds import Kind
+from backend.domain.record_checks import evaluate
 from backend.domain.records import ProofState
 from backend.domain.snapshot import read as read_snapshot
-from backend.domain.verdict import Conclusion, LedgerFacts, Verdict, evaluate
+from backend.domain.verdict import Conclusion, LedgerFacts, Verdict
 from tests.benchmarks.figure import Figure
 from tests.helpers.builders import NOON, a_record, certificate_fields
 from tests.verifier.samples import Sample, a_dossier, a_sample

@@ -2,12 +2,12 @@
 
 import pytest
 
-from backend.domain.dossier import Paper, match, match_trade
-from backend.domain.kinds import Kind
+from backend.domain.dossier import Paper
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.records import document_of
+from backend.domain.trade_match import match
 from backend.domain.verdict import Conclusion, Verdict
 from tests.helpers.builders import (
-    FIELDS,
     NOON,
     certificate_fields,
     declaration_fields,
@@ -160,74 +160,41 @@ def test_goods_that_no_report_covers_are_not_valid():
     assert conclusion(matched(two, [*certificates, a_report()])) is not Conclusion.VALID
 
 
-# ---- the papers of the trade
-
-SEVEN = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
+# ---- plants
 
 
-def example(kind, **changes):
-    return Paper(kind.name, document_of(kind, FIELDS[kind](**changes)))
+def plants(**changes):
+    return goods_item(hsCode="080521", description="Fresh mandarins", quantity="1200", unitCode="KGM", **changes)
 
 
-def papers(**changes):
-    """A whole dossier; ``changes`` of a paper go by its kind's name."""
-    return [example(kind, **changes.get(kind.name.lower(), {})) for kind in SEVEN]
-
-
-def trade_checks(named, **declared):
-    return match_trade(document_of(Kind.DECLARATION, declaration_fields(**declared)), named)
-
-
-def reasons(checks, outcome):
-    return {(check.reason, check.record) for check in checks if check.outcome.value == outcome}
-
-
-def test_a_whole_dossier_that_fits_is_valid():
-    checks = trade_checks(papers(certificate_of_origin={"invoiceReference": "inv-1"}))
-    assert Verdict.of(checks, NOON).conclusion is Conclusion.VALID
-    assert {check.code for check in checks} == {
-        "MATCH_ORDER",
-        "MATCH_WAYBILL",
-        "MATCH_PAYMENT",
-        "MATCH_INVOICE",
-        "MATCH_DESTINATION",
-    }
-
-
-def test_documents_not_handed_in_are_not_missed():
-    assert trade_checks([]) == []
-    assert trade_checks([example(Kind.CERTIFICATE_OF_ORIGIN), example(Kind.INSPECTION_REPORT)]) == []
+def plant_check(*items, **certified):
+    example = {**KINDS[Kind.PHYTOSANITARY_CERTIFICATE].example, **certified}
+    checks = matched(a_declaration(items=list(items)), [paper(Kind.PHYTOSANITARY_CERTIFICATE, example, "plants")])
+    return found(checks, "MATCH_BOTANICAL_NAME")
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "reason"),
+    ("elements", "answer"),
     [
-        ("order", {"orderReference": "ORDER-2"}, "order-differs"),
-        ("payment_receipt", {"orderReference": "ORDER-2"}, "order-differs"),
-        ("invoice", {"orderReference": "ORDER-2"}, "order-differs"),
-        ("waybill", {"orderReference": "ORDER-2"}, "order-differs"),
-        ("waybill", {"waybillReference": "WAYBILL-2"}, "waybill-differs"),
-        ("waybill", {"destinationCountry": "MY"}, "waybill-destination-differs"),
-        ("movement_event", {"waybillReference": "WAYBILL-2"}, "waybill-differs"),
-        ("certificate_of_origin", {"invoiceReference": "INV-2"}, "invoice-differs"),
+        ("Botanical name: Citrus reticulata; fresh", ("pass", "botanical-name-matches")),
+        ("0|0|citrus  reticulata|fresh", ("pass", "botanical-name-matches")),
+        ("Latin name: Malus domestica", ("fail", "botanical-name-differs")),
+        ("Scientific name = Citrus sinensis, fresh", ("fail", "botanical-name-differs")),
+        ("for eating", ("note", "botanical-name-not-declared")),
     ],
 )
-def test_a_paper_of_another_sale_is_invalid(kind, change, reason):
-    checks = trade_checks(papers(**{kind: change}))
-    assert reasons(checks, "fail") == {(reason, kind.upper())}
+def test_botanical_name_is_held_against_declared_plants(elements, answer):
+    assert plant_check(plants(declarationElements=elements)) == [answer]
 
 
-@pytest.mark.parametrize("change", [{"amount": "1299.99"}, {"currency": "EUR"}])
-def test_payment_of_another_amount_needs_a_person(change):
-    checks = trade_checks(papers(payment_receipt=change))
-    assert reasons(checks, "indeterminate") == {("payment-differs", "PAYMENT_RECEIPT")}
-    assert not reasons(checks, "fail")
+def test_botanical_name_in_description_is_enough():
+    other = goods_item(declarationElements="Botanical name: Malus domestica")
+    assert plant_check(plants() | {"description": "Citrus reticulata, fresh"}, other) == [
+        ("pass", "botanical-name-matches")
+    ]
 
 
-def test_payment_is_compared_with_own_order_only():
-    checks = trade_checks([example(Kind.PAYMENT_RECEIPT, amount="5"), example(Kind.ORDER, orderReference="ORDER-2")])
-    assert not [check for check in checks if check.code == "MATCH_PAYMENT"]
-
-
-def test_numbers_match_whatever_their_spacing_and_case():
-    assert not reasons(trade_checks(papers(order={"orderReference": "order -1"})), "fail")
+def test_plants_not_declared_at_all_are_told_once():
+    checks = matched(papers=[paper(Kind.PHYTOSANITARY_CERTIFICATE, KINDS[Kind.PHYTOSANITARY_CERTIFICATE].example)])
+    assert ("fail", "hs-code-differs") in found(checks, "MATCH_HS_CODE")
+    assert found(checks, "MATCH_BOTANICAL_NAME") == []

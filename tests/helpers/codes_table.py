@@ -10,136 +10,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from backend.cli.verify import EXIT
 from backend.domain import bundle, trust
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
-from backend.domain.verdict import CLOCKS_MAY_DIFFER, ActionBy, Outcome
-from backend.messages.verdict import ACTION_BY, CHECKS, REASONS, check_title
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, REGISTER, ActionBy, Outcome, RegisteredCheck
+from backend.messages.verdict import ACTION_BY, REASONS, check_title
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codes.md"
-_NOT_KNOWN = ("ledger-unavailable", "ledger-not-consulted", "snapshot-record-mismatch")
-_MATCHES = {
-    "MATCH_HS_CODE": ("hs-code-matches", "hs-code-differs"),
-    "MATCH_ORIGIN": ("origin-matches", "origin-differs"),
-    "MATCH_EXPORTER": ("exporter-matches", "exporter-differs"),
-    "MATCH_ORDER": ("order-matches", "order-differs"),
-    "MATCH_WAYBILL": ("waybill-matches", "waybill-differs"),
-    "MATCH_INVOICE": ("invoice-matches", "invoice-differs"),
-}
-P, F, X, N = Outcome.PASS, Outcome.FAIL, Outcome.INDETERMINATE, Outcome.NOTE
-ANSWERS: dict[str, dict[Outcome, tuple[str, ...]]] = {
-    "BUNDLE": {X: ("bundle-malformed",)},
-    "SNAPSHOT": {
-        P: ("snapshot-trusted",),
-        X: (
-            "snapshot-missing",
-            "snapshot-altered",
-            "snapshot-signer-untrusted",
-            "snapshot-ledger-untrusted",
-            "snapshot-too-new",
-            "snapshot-too-old",
-        ),
-    },
-    "LEDGER": {
-        P: ("ledger-consulted",),
-        X: (
-            "ledger-unavailable",
-            "ledger-unknown",
-            "ledger-untrusted",
-            "multiple-ledgers",
-            "chain-mismatch",
-            "deployment-mismatch",
-            "node-stale",
-            "chain-reorganised",
-        ),
-    },
-    "SIGNATURE": {P: ("signature-valid",), F: ("signature-invalid", "record-altered")},
-    "CONTENT": {
-        P: ("content-complete",),
-        F: ("entry-kind-mismatch", "entry-quantity-mismatch", "fields-invalid"),
-        X: ("erased",),
-        N: ("fields-withheld",),
-    },
-    "INCLUSION": {P: ("included",), F: ("not-included",), X: ("not-sealed",)},
-    "ANCHOR": {
-        P: ("anchor-final",),
-        F: ("root-not-on-ledger", "wrong-segment"),
-        X: (
-            "not-anchored",
-            "not-final",
-            "anchor-mismatch",
-            "anchor-missing",
-            "ledger-mismatch",
-            "anchored-after-moment",
-            *_NOT_KNOWN,
-        ),
-    },
-    "STATUS": {
-        P: ("in-force", "declaration-in-force"),
-        F: ("suspended", "revoked", "superseded", "withdrawn"),
-        X: ("status-unknown", "not-anchored", "anchor-missing", *_NOT_KNOWN),
-    },
-    "ISSUER_ACCREDITED": {
-        P: ("accredited",),
-        F: (
-            "never-accredited",
-            "kind-not-covered",
-            "chapter-not-covered",
-            "fields-invalid",
-            "issued-after-anchoring",
-            "accreditation-revoked",
-            "not-accredited-at-issue",
-        ),
-        X: ("self-attested", "hs-code-withheld", "anchored-after-expiry", *_NOT_KNOWN),
-    },
-    "ISSUER_STANDING": {P: ("good-standing",), F: ("accreditation-revoked",), N: ("accreditation-expired",)},
-    "VALIDITY": {P: ("within-validity",), F: ("fields-invalid", "not-yet-issued", "expired")},
-    "NAMED_RECORD": {
-        P: ("document-named", "document-confirmed"),
-        F: ("document-not-named",),
-        X: ("documents-withheld", "documents-missing", "erased"),
-    },
-    "DOCUMENTS": {
-        X: (
-            "certificate-of-origin-missing",
-            "inspection-report-missing",
-            "goods-without-certificate",
-            "goods-without-report",
-        )
-    },
-    **{code: {P: (same,), F: (other,)} for code, (same, other) in _MATCHES.items()},
-    "MATCH_DESTINATION": {P: ("destination-matches",), F: ("destination-differs", "waybill-destination-differs")},
-    "MATCH_QUANTITY": {
-        P: ("quantity-matches",),
-        F: ("quantity-differs", "quantity-already-declared"),
-        X: ("units-differ", "quantity-already-declared"),
-    },
-    "MATCH_PAYMENT": {P: ("payment-matches",), X: ("payment-differs",)},
-    "QUANTITY_AVAILABLE": {
-        P: ("quantity-available",),
-        F: ("quantity-exceeded",),
-        X: ("ledger-unavailable",),
-        N: ("drawdown-pending", "drawdown-recorded"),
-    },
-    "CONFORMITY": {P: ("conforms",), F: ("does-not-conform",)},
-    "ATTACHMENTS": {
-        P: ("attachments-intact",),
-        F: ("attachment-altered",),
-        X: ("attachment-missing",),
-        N: ("attachment-missing",),
-    },
-}
-"""What each check may answer. Tests hold it against the verifiers' code and against what they answer."""
-
-SERVER_ONLY = frozenset(code for code in ANSWERS if code.startswith("MATCH_")) | {
-    "DOCUMENTS",
-    "QUANTITY_AVAILABLE",
-    "CONFORMITY",
-    "ATTACHMENTS",
-}
+SERVER_ONLY = frozenset(check.code for check in REGISTER if check.scope.is_server_only)
 """The checks that only a server makes; the others are those of every verifier of bundles."""
 
 _FAILS_OF_STATUS = {
@@ -163,10 +45,9 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[st
 
 def triples() -> Iterator[tuple[str, Outcome, str]]:
     """Every (check, outcome, reason) there is."""
-    for code, by_outcome in ANSWERS.items():
-        for outcome, reasons in by_outcome.items():
-            for reason in reasons:
-                yield code, outcome, reason
+    for check in REGISTER:
+        for answer in sorted(check.answers, key=lambda answer: list(Outcome).index(answer.outcome)):
+            yield check.code, answer.outcome, answer.reason
 
 
 def _checks() -> Iterator[str]:
@@ -175,19 +56,49 @@ def _checks() -> Iterator[str]:
         "A check that fails makes the verdict INVALID; without one, an indeterminate check makes it INDETERMINATE;\n"
         "else it is VALID. A note weighs nothing. The sentence is what people read; `{…}` stands for a value.\n"
     )
-    made = {code: "server" if code in SERVER_ONLY else "bundle" for code in ANSWERS}
-    yield "`bundle`: every verifier makes the check. `server`: only a server that compares papers does.\n"
+    yield (
+        "`rank` is the most that a check can do: `fail` makes INVALID, `warning` INDETERMINATE, `note` nothing.\n"
+        "`bundle`: every verifier makes the check. `server`: only a server that compares papers does.\n"
+    )
     yield from table(
-        ("check", "made by", "outcome", "verdict", "reason", "sentence"),
+        ("check", "title", "中文", "rank", "made by"),
         (
-            (f"`{code}`", made[code], outcome, _verdict_after(outcome), f"`{reason}`", _cell(REASONS[reason]))
-            for code, outcome, reason in triples()
+            (f"`{check.code}`", check.title, check_title(check.code, "zh"), check.rank, _made_by(check.code))
+            for check in REGISTER
         ),
     )
-    yield "What the checks are called:\n"
     yield from table(
-        ("check", "title", "中文"), ((f"`{code}`", title, check_title(code, "zh")) for code, title in CHECKS.items())
+        ("check", "outcome", "verdict", "reason", "who can fix it", "sentence"),
+        (
+            (
+                f"`{check.code}`",
+                answer.outcome,
+                _verdict_after(answer.outcome),
+                f"`{answer.reason}`",
+                f"`{answer.action_by}`" if answer.action_by else "–",
+                _cell(REASONS[answer.reason]),
+            )
+            for check in REGISTER
+            for answer in sorted(check.answers, key=lambda answer: list(Outcome).index(answer.outcome))
+        ),
     )
+
+
+def _made_by(code: str) -> str:
+    return "server" if code in SERVER_ONLY else "bundle"
+
+
+def _match() -> Iterator[str]:
+    yield "## What is compared, and how closely\n"
+    yield "Papers are compared as far as they were handed in and state the fact.\n"
+    yield from table(
+        ("check", "rule", "tolerance, and where it is from"),
+        ((f"`{check.code}`", _cell(check.rule or "–"), _cell(check.tolerance or "–")) for check in _compared()),
+    )
+
+
+def _compared() -> list[RegisteredCheck[Any]]:
+    return [check for check in REGISTER if check.rule is not None]
 
 
 def _verdict_after(outcome: Outcome) -> str:
@@ -324,7 +235,7 @@ def page() -> str:
         "Made from the code by `python -m tests.helpers.codes_table`; a test holds it to that. What is checked in\n"
         "which file, says [bundle.md](bundle.md); bundles with the answers expected lie in verifier/vectors.\n"
     )
-    parts = [intro, *_checks(), *_statuses(), *_kinds(), *_rules(), *_states(), *_others()]
+    parts = [intro, *_checks(), *_match(), *_statuses(), *_kinds(), *_rules(), *_states(), *_others()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip("\n") + "\n"
 
 

@@ -118,7 +118,8 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize(
-    "point", ["announcement-signed", "announcement-kept", "announcement-sent", "act-signed", "act-kept", "act-sent"]
+    "point",
+    ["announcement-signed", "announcement-kept", "announcement-sent", "change-signed", "change-kept", "change-sent"],
 )
 def test_crash_announces_and_does_it_once(careful, point):
     change, crashed = asked(careful), []

@@ -312,7 +312,7 @@ def test_pause_makes_drawdowns_wait(installation, monkeypatch):
 # Crashes, reorganisations, older copies
 
 
-STEPS = ("opening-signed", "opening-kept", "opening-sent", "draw-signed", "draw-kept", "draw-sent")
+STEPS = ("activation-signed", "activation-kept", "activation-sent", "drawdown-signed", "drawdown-kept", "drawdown-sent")
 
 
 class Killed(Exception):
@@ -322,7 +322,15 @@ class Killed(Exception):
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(
     "point",
-    ["opening-signed", "opening-kept", "opening-sent", "draw-signed", "draw-kept", "draw-sent", "receipt-noted"],
+    [
+        "activation-signed",
+        "activation-kept",
+        "activation-sent",
+        "drawdown-signed",
+        "drawdown-kept",
+        "drawdown-sent",
+        "receipt-noted",
+    ],
 )
 def test_crash_during_drawdown_makes_it_once(installation, point, times):
     certificate = installation.issue_certificate()
@@ -425,7 +433,7 @@ def test_drawdown_is_refunded_where_declaration_ended_otherwise(installation, st
     assert not audit(installation.ctx).discrepancies
 
 
-@pytest.mark.parametrize("point", ["back-signed", "back-kept", "back-sent", "before-receipt-commit"])
+@pytest.mark.parametrize("point", ["refund-signed", "refund-kept", "refund-sent", "before-receipt-commit"])
 def test_crash_during_refund_makes_it_once(installation, point):
     certificate = installation.issue_certificate()
     consignment = lodged(installation, [certificate])

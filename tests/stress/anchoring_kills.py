@@ -60,21 +60,21 @@ POINTS = (
     "status-signed",
     "status-kept",
     "status-sent",
-    "act-signed",
-    "act-kept",
-    "act-sent",
-    "opening-signed",
-    "opening-kept",
-    "opening-sent",
-    "draw-signed",
-    "draw-kept",
-    "draw-sent",
+    "change-signed",
+    "change-kept",
+    "change-sent",
+    "activation-signed",
+    "activation-kept",
+    "activation-sent",
+    "drawdown-signed",
+    "drawdown-kept",
+    "drawdown-sent",
     "before-undo-commit",
-    "back-signed",
-    "back-kept",
-    "back-sent",
+    "refund-signed",
+    "refund-kept",
+    "refund-sent",
 )
-DRAWING = POINTS[POINTS.index("opening-signed") :]
+DRAWING = POINTS[POINTS.index("activation-signed") :]
 SECONDS_TO_RECOVER = 30
 
 

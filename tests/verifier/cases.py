@@ -1,10 +1,13 @@
 """What the ledger's facts and a reader's trust do to a bundle: a question, the verdict, the reason that decides."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
+from backend.domain.evidence import seal
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
@@ -13,6 +16,7 @@ from tests.helpers.builders import (
     NOON,
     a_record,
     an_accreditation,
+    an_anchor,
     certificate_fields,
     declaration_fields,
     header_of,
@@ -102,6 +106,28 @@ def stood_in_for(kind: Kind, named_as: str | None = "certificate-of-origin") -> 
     return a_sample([(lodged, Kind.DECLARATION), (paper, kind)], 4).question()
 
 
+def reformatted(one: Sample, **how: Any) -> bytes:
+    """The same file as another program may write it: other spaces, or its members in another order."""
+    written = json.dumps(json.loads(one.content), **how).encode()
+    assert written != one.content
+    return written
+
+
+def with_quantity(one: Sample, quantity: int) -> Question:
+    """The first record under another quantity than it was signed with, or with one where it was signed with none.
+
+    Its batch was sealed so: whoever seals could write any number beside a record.
+    """
+    found = one.bundle.records[0]
+    entry = replace(found.entry, quantity=quantity)
+    batch = seal([entry])
+    changed = replace(
+        found, quantity=quantity, proof=batch.proof(0), anchor=replace(found.anchor or an_anchor(b""), root=batch.root)
+    )
+    reading = {"root": batch.root, "leaf_index": 0, "segments": batch.segments}
+    return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -163,6 +189,11 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INDETERMINATE",
             "snapshot-record-mismatch",
         ),
+        "an altered snapshot": (
+            replace(plain, bundle=replace(plain.bundle, snapshot=f"A{plain.bundle.snapshot}")).question(),
+            "INDETERMINATE",
+            "snapshot-altered",
+        ),
         "suspended": (plain.reading(status=DocumentStatus.SUSPENDED).question(), "INVALID", "suspended"),
         "revoked": (plain.reading(status=DocumentStatus.REVOKED).question(), "INVALID", "revoked"),
         "superseded": (plain.reading(status=DocumentStatus.SUPERSEDED).question(), "INVALID", "superseded"),
@@ -197,14 +228,36 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "accredited",
         ),
         "chapter withheld": (
-            sample(shown=["originCountry"], held=an_accreditation(chapters=1 << 94)).question(),
+            sample(shown=["originCountry", "quantity"], held=an_accreditation(chapters=1 << 94)).question(),
             "INDETERMINATE",
             "hs-code-withheld",
+        ),
+        "quantity withheld": (sample(shown=["hsCode"]).question(), "INDETERMINATE", "quantity-withheld"),
+        "quantity withheld and another sealed": (
+            with_quantity(sample(shown=["hsCode"]), 900_000),
+            "INDETERMINATE",
+            "quantity-withheld",
+        ),
+        "another quantity sealed": (with_quantity(plain, 900_000), "INVALID", "entry-quantity-mismatch"),
+        "a quantity that nobody signed": (
+            with_quantity(sample(records=[(a_record(fields={}), Kind.CERTIFICATE_OF_ORIGIN)]), 900_000),
+            "INVALID",
+            "entry-quantity-mismatch",
+        ),
+        "no quantity at all": (
+            sample(records=[(a_record(fields={"quantity": None}), Kind.CERTIFICATE_OF_ORIGIN)]).question(),
+            "INVALID",
+            "entry-quantity-mismatch",
         ),
         "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
         "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
         "suspended key": (
             plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+            "INVALID",
+            "accreditation-revoked",
+        ),
+        "key suspended before anchoring": (
+            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
             "INVALID",
             "accreditation-revoked",
         ),
@@ -234,6 +287,17 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "not-sealed",
         ),
         "a paper missing": (unmatched.question(), "INDETERMINATE", "documents-missing"),
+        "list of papers withheld": (
+            replace(
+                dossier,
+                bundle=replace(
+                    dossier.bundle,
+                    records=(replace(first, record=first.record.disclosing(["orderReference"])), *papers),
+                ),
+            ).question(),
+            "INDETERMINATE",
+            "documents-withheld",
+        ),
         "a paper too many": (
             replace(
                 dossier, bundle=replace(dossier.bundle, records=(*dossier.bundle.records, plain.bundle.records[0]))
@@ -281,6 +345,12 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "signature-invalid",
         ),
         "other digits": (spelt(plain), "INVALID", "entry-kind-mismatch"),
+        "written with spaces": (plain.question(content=reformatted(plain, indent=2)), "VALID", "within-validity"),
+        "members in another order": (
+            plain.question(content=reformatted(plain, sort_keys=True)),
+            "VALID",
+            "within-validity",
+        ),
         "as long as allowed": (plain.question(content=plain.content.ljust(LARGEST)), "VALID", "within-validity"),
         "longer than allowed": (
             plain.question(content=plain.content.ljust(LARGEST + 1)),

@@ -2,8 +2,10 @@
 
 import re
 
-from backend.messages.verdict import CHECKS, REASONS
-from tests.helpers.codes_table import ANSWERS, PAGE, SERVER_ONLY, page, triples
+from backend.domain.verdict import REGISTER
+from backend.messages.verdict import REASONS
+from tests.helpers.codes_table import PAGE, SERVER_ONLY, page, triples
+from tests.helpers.verifier_words import code_of
 from tests.verifier.cases import cases
 from tests.verifier.malformed_documents import odd_bundles
 from tests.verifier.verifiers import PROGRAM, by_product
@@ -16,7 +18,7 @@ def test_committed_page_is_what_the_script_makes():
 
 
 def test_every_check_and_reason_is_in_the_table():
-    assert set(ANSWERS) == set(CHECKS)
+    assert {code for code, _, _ in KNOWN} == {check.code for check in REGISTER}
     assert {reason for _, _, reason in KNOWN} == set(REASONS)
 
 
@@ -38,8 +40,8 @@ def test_answers_in_the_program_are_known():
 
 
 def test_program_makes_no_server_only_check():
-    source = PROGRAM.read_text(encoding="utf-8")
-    assert [code for code in ANSWERS if (f'"{code}"' in source) == (code in SERVER_ONLY)] == ["LEDGER"]
+    source = code_of(PROGRAM.read_text(encoding="utf-8"))
+    assert [c.code for c in REGISTER if (f'"{c.code}"' in source) == (c.code in SERVER_ONLY)] == ["LEDGER"]
 
 
 def test_declaration_that_was_withdrawn_is_told_as_invalid():

@@ -24,7 +24,17 @@ from backend.services.anchoring import is_under_way
 from backend.settings import Settings
 from tests.conftest import people_in
 from tests.helpers.builders import Api, a_record, report_fields
-from tests.helpers.verifier_words import PAGE, with_words
+from tests.helpers.verifier_words import (
+    ASKING_ONLY,
+    PAGE,
+    PRODUCT_ONLY,
+    all_missing,
+    code_of,
+    missing,
+    script_of,
+    with_titles,
+    with_words,
+)
 from tests.verifier.samples import a_sample
 from tests.verifier.test_node_client import ask, serving
 from tests.verifier.verifiers import (
@@ -236,6 +246,28 @@ def test_the_single_program_has_the_same_exit_codes(files):
 def test_the_page_says_the_sentences_of_the_code():
     page = PAGE.read_text(encoding="utf-8")
     assert with_words(page) == page, "run: python -m tests.helpers.verifier_words"
+
+
+def test_programs_titles_are_those_of_register():
+    program = PROGRAM.read_text(encoding="utf-8")
+    assert with_titles(program) == program, "run: python -m tests.helpers.verifier_words"
+    assert with_titles(program.replace('"Signature"', '"Scribble"')) == program
+
+
+def test_verifiers_make_every_check_of_bundles():
+    assert all_missing(PROGRAM.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")) == []
+
+
+def test_check_missing_from_a_verifier_is_named():
+    program, page = code_of(PROGRAM.read_text(encoding="utf-8")), script_of(PAGE.read_text(encoding="utf-8"))
+    assert "the page does not make the check VALIDITY" in missing("the page", page.replace('"VALIDITY"', '""'))
+    assert "verify.py never answers expired in VALIDITY" in missing("verify.py", program.replace('"expired"', '""'))
+
+
+def test_reasons_let_off_are_missing_indeed():
+    program, page = code_of(PROGRAM.read_text(encoding="utf-8")), script_of(PAGE.read_text(encoding="utf-8"))
+    assert {reason for reason in PRODUCT_ONLY if f'"{reason}"' in page + program} == set()
+    assert {reason for reason in ASKING_ONLY if f'"{reason}"' in program or f'"{reason}"' not in page} == set()
     assert "http://" not in page.partition('<script id="page">')[0].replace("http://www.w3.org/2000/svg", "")
 
 

@@ -55,7 +55,7 @@ _ADMINISTRATION = (
 
 @dataclass(frozen=True)
 class Safeguards:
-    """How long the authority's acts are announced before they can be done, and who may cancel them meanwhile.
+    """How long the authority's changes are announced before they can be done, and who may cancel them meanwhile.
 
     A delay is of the account that acts (AccessManager's execution delay), so it counts from the first block. The delay
     of new members and of changes to a contract's own rights (``membership_seconds``) is taken up by the manager five

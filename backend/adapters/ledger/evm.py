@@ -135,7 +135,7 @@ class EvmLedger:
         return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """How long one of the authority's acts must be announced before it is done; nothing where it may be at once."""
+        """How long a change of the authority's is announced before it is done; zero where it may be done at once."""
         contract_call = self._contract_call(call)
         _, seconds = self._ask_manager(
             "canCall", self._address(contract_call.signer), contract_call.to, contract_call.data[:4]
@@ -143,7 +143,7 @@ class EvmLedger:
         return timedelta(seconds=seconds)
 
     def announced(self, call: LedgerCall) -> datetime | None:
-        """From when on an announced act may be done; None where it was never announced, was done, or was cancelled."""
+        """From when on an announced call may be done; None where it was never announced, was done, or was cancelled."""
         contract_call = self._contract_call(call)
         operation = self._ask_manager(
             "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
@@ -160,12 +160,12 @@ class EvmLedger:
         return self._deployment.balance is not None
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
-        """Whether a draw was given back; None where there is no such drawing."""
+        """Whether a drawdown was refunded; None where there is no such drawdown set."""
         word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawdown_set, "drawing"))
         return bool(word >> position & 1) if word else None
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
-        """Every drawing that the ledger's events tell of, in order; those of a block that left the chain are gone."""
+        """Every drawdown set of the ledger's events, in order; those of a block that left the chain are gone."""
         for event in self._events(self._balance(), (keccak(text=DRAWN),)):
             drawn = events.drawn(event)
             word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
@@ -179,7 +179,7 @@ class EvmLedger:
             return self._chain.transaction_count(address)
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
-        """Make and sign the transaction for an act; raises ``ForeignLedger`` rather than sign for another chain."""
+        """Make and sign the transaction for a call; raises ``ForeignLedger`` rather than sign for another chain."""
         contract_call = self._contract_call(call)
         with self._asking():
             self._require_ours()
@@ -217,7 +217,7 @@ class EvmLedger:
         )
 
     def simulate(self, call: LedgerCall) -> None:
-        """Ask whether the contract would take an act now; raises ``LedgerRefused`` with its reasons."""
+        """Ask whether the contract would take a call now; raises ``LedgerRefused`` with its reasons."""
         contract_call = self._contract_call(call)
         assert contract_call.to is not None, "acts never deploy"
         with self._asking():
@@ -268,7 +268,7 @@ class EvmLedger:
         ]
 
     def _contract_call(self, call: LedgerCall) -> ContractCall:
-        """The one place where acts become calls."""
+        """Encode a ledger call as a contract call: the one place that does."""
         match call:
             case CancelNonce(by):
                 return ContractCall(by, self._address(by), b"", PLAIN_GAS)
@@ -421,7 +421,7 @@ def _activation(call: ActivateCertificate) -> tuple[object, ...]:
 
 def _drawdowns(drawn: MakeDrawdowns) -> list[tuple[object, ...]]:
     if not 0 < len(drawn.drawdowns) <= MAX_DRAWDOWNS:
-        raise Invalid("a transaction makes 1 to 248 draws", drawdowns=len(drawn.drawdowns))
+        raise Invalid("a transaction makes 1 to 248 drawdowns", drawdowns=len(drawn.drawdowns))
     return [_drawdown(drawdown) for drawdown in drawn.drawdowns]
 
 
@@ -440,7 +440,7 @@ def _drawdown(drawdown: LedgerDrawdown) -> tuple[object, ...]:
 
 def _refund(drawn: MakeDrawdowns, position: int) -> tuple[object, ...]:
     if not 0 <= position < len(drawn.drawdowns):
-        raise Invalid("there is no such draw", position=position)
+        raise Invalid("there is no such drawdown", position=position)
     path = Tree([drawdown.leaf for drawdown in drawn.drawdowns]).proof(position).path
     return _drawdown(drawn.drawdowns[position]), drawn.set_root, position, list(path)
 
@@ -455,7 +455,7 @@ def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | Non
 
 def _terms(accreditation: Accreditation) -> tuple[int, int, int, int]:
     if accreditation.suspended_since is not None:
-        raise Invalid("a suspension is an act of its own")
+        raise Invalid("a suspension is a change of its own")
     valid_from, valid_until = _seconds(accreditation.valid_from), _seconds(accreditation.valid_until)
     return accreditation.kinds, accreditation.chapters, valid_from, valid_until
 

@@ -1,4 +1,4 @@
-"""From database to ledger: seal, sign and keep, send, follow, until every act is final.
+"""From database to ledger: seal, sign and keep, send, follow, until every call is final.
 
 A crash between any two steps loses nothing: what was not sealed is sealed at the next round, what was signed is sent
 again with the same bytes, what was sent is looked up by its hashes. docs/faults.md lists what may go wrong, and the

@@ -1,4 +1,4 @@
-"""The authority's acts on issuers' keys: done at once, or announced first where the ledger asks for it.
+"""The authority's changes on issuers' keys: done at once, or announced first where the ledger asks for it.
 
 What is announced can be done only after a delay, and the guardian may cancel it until then. The delay is the ledger's
 own; nothing here could shorten it.
@@ -26,7 +26,7 @@ Delayed = Accredit | SuspendAccreditation | RotateKey
 
 
 def send_accreditation_changes(ctx: AnchoringContext) -> None:
-    """Sign, keep and send the authority's acts, in the order in which they were asked."""
+    """Sign, keep and send the authority's changes, in the order in which they were asked."""
     with ctx.work(reading=True) as work:
         waiting = [change.id for change in work.accreditation_changes.pending()]
     each = IndependentSteps()
@@ -65,7 +65,7 @@ def _follow_up(ctx: AnchoringContext, change: AccreditationChange, on_ledger: De
         with ctx.work() as work:
             work.accreditation_changes.get(change.id).due_at = due
             work.commit()
-        log.info("an act of the authority is announced", change=change.id, due=due.isoformat())
+        log.info("a change by the authority is announced", change=change.id, due=due.isoformat())
     if ctx.now() >= due + CLOCKS_MAY_DIFFER:
         _do(ctx, change, on_ledger)
 
@@ -81,7 +81,7 @@ def _why_gone(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Del
 
 def _end(ctx: AnchoringContext, change: AccreditationChange, why: str | None) -> None:
     log.warning(
-        "an act of the authority ended", change=change.id, why=why or "its announcement expired; announced anew"
+        "a change by the authority ended", change=change.id, why=why or "its announcement expired; announced anew"
     )
     with ctx.work() as work:
         kept = work.accreditation_changes.get(change.id)
@@ -114,8 +114,8 @@ def _announce(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Del
 
 def _do(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     transaction = signed(ctx, on_ledger, "authority")
-    ctx.reached("act-signed")
-    _keep_and_send(ctx, change, transaction, "transaction", "act")
+    ctx.reached("change-signed")
+    _keep_and_send(ctx, change, transaction, "transaction", "change")
 
 
 def _keep_and_send(

@@ -13,8 +13,8 @@ from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
 from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.sd_jwt import issued_at
 from backend.domain.strict_json import parse_timestamp
-from backend.domain.verdict import issued_at
 from backend.services.anchoring.status_changes import revert_release
 from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
 from backend.services.ports import AnchoringContext
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def send_activations(ctx: AnchoringContext) -> None:
-    """Sign, keep and send every opening whose certificate is on the ledger."""
+    """Sign, keep and send every activation whose certificate is on the ledger."""
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.activations_pending())
     each = IndependentSteps()
@@ -58,7 +58,7 @@ def _activate(ctx: AnchoringContext, activation: Activation) -> None:
             _refuse_activation(ctx, activation, str(refusal)[:200])
         return
     transaction = signed(ctx, call, "anchorer")
-    ctx.reached("opening-signed")
+    ctx.reached("activation-signed")
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(activation.certificate_id)
         if kept is None or kept.transaction is not None:
@@ -66,9 +66,9 @@ def _activate(ctx: AnchoringContext, activation: Activation) -> None:
         transaction = keep(work, transaction)
         kept.transaction = transaction
         work.commit()
-    ctx.reached("opening-kept")
+    ctx.reached("activation-kept")
     send(ctx, transaction)
-    ctx.reached("opening-sent")
+    ctx.reached("activation-sent")
 
 
 def _is_accreditation_pending(ctx: AnchoringContext, certificate: RecordOnFile) -> bool:
@@ -107,7 +107,7 @@ def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
 def _refuse_activation(ctx: AnchoringContext, activation: Activation, why: str) -> None:
     """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
     if why.startswith("TraceLedger"):
-        log.warning("a certificate waits to be opened", certificate=activation.certificate_id, why=why)
+        log.warning("a certificate waits to be activated", certificate=activation.certificate_id, why=why)
         return
     log.error("the ledger does not open a certificate", certificate=activation.certificate_id, why=why)
     ctx.reached("before-undo-commit")
@@ -129,25 +129,25 @@ def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
 MAX_DRAWDOWNS = 248
 """As many as one call can make."""
 LOOKED_AT = 2_000
-"""Draws that are looked at in one round."""
+"""Drawdowns that are looked at in one round."""
 _WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
-"""How refusals begin that waiting may change: a pause, a role that is missing, an opening on its way."""
+"""How refusals begin that waiting may change: a pause, a role that is missing, an activation on its way."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A draw that waits, with its certificate and its declaration on the ledger."""
+    """A drawdown that waits, with its certificate and its declaration on the ledger."""
 
     row: Drawdown
     drawdown: LedgerDrawdown
 
 
 Wants = list[list[Wanted]]
-"""Draws by declaration: those of one are made together or not at all."""
+"""Drawdowns by declaration: those of one are made together or not at all."""
 
 
 def send_drawdowns(ctx: AnchoringContext) -> None:
-    """Sign, keep and send the draws that wait, as many together as the ledger takes."""
+    """Sign, keep and send the drawdowns that wait, as many together as the ledger takes."""
     with ctx.work(reading=True) as work:
         wants = _ready(work)
     wants = _without_known(ctx, wants)
@@ -194,7 +194,7 @@ def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
 
 
 def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
-    """What becomes of the draws of one declaration that the ledger would not make."""
+    """What becomes of the drawdowns of one declaration that the ledger would not make."""
     call = _drawdown_call([wanted])[0]
     try:
         ctx.ledger.simulate(call)
@@ -211,7 +211,9 @@ def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
             revert_release(ctx, work, wanted[0].row.declaration_id, why)
             work.commit()
     else:
-        log.error("draws wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why)
+        log.error(
+            "drawdowns wait: the ledger does not make them now", declaration=wanted[0].row.declaration_id, why=why
+        )
 
 
 def _told(refusal: LedgerRefused) -> str:
@@ -223,7 +225,7 @@ def _told(refusal: LedgerRefused) -> str:
 
 
 def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
-    """Where the database is an older copy, or the chain a new one, the opening may be missing here or there."""
+    """Where the database is an older copy, or the chain a new one, the activation may be missing here or there."""
     with ctx.work() as work:
         for one in wanted:
             activation = work.drawdowns.find_activation(one.row.certificate_id)
@@ -237,7 +239,7 @@ def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
 def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
     call, ordered = _drawdown_call(wants)
     transaction = signed(ctx, call, "anchorer")
-    ctx.reached("draw-signed")
+    ctx.reached("drawdown-signed")
     ids = {one.row.id for one in ordered}
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
@@ -248,16 +250,16 @@ def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
             row = waiting[one.row.id]
             row.transaction, row.set_root, row.position = transaction, call.set_root, position
         work.commit()
-    ctx.reached("draw-kept")
+    ctx.reached("drawdown-kept")
     send(ctx, transaction)
-    ctx.reached("draw-sent")
+    ctx.reached("drawdown-sent")
 
 
 # ---- what the ledger has already
 
 
 def _without_known(ctx: AnchoringContext, wants: Wants) -> Wants:
-    """Recognise draws that the ledger has although no transaction of ours says so: the database is an older copy.
+    """Recognise drawdowns that the ledger has although no transaction of ours says so: the database is an older copy.
 
     The events are read only where the two counts of a certificate differ.
     """
@@ -292,7 +294,7 @@ def _counts_differ(ctx: AnchoringContext, one: Wanted) -> bool:
 
 
 def _note_known(ctx: AnchoringContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
-    log.warning("draws were found on the ledger", drawdown_set=drawdown_set.hex())
+    log.warning("drawdowns were found on the ledger", drawdown_set=drawdown_set.hex())
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT)}
         for number, one in enumerate(ordered, position):
@@ -306,7 +308,7 @@ def _note_known(ctx: AnchoringContext, ordered: Sequence[Wanted], drawdown_set: 
 
 
 def send_refunds(ctx: AnchoringContext) -> None:
-    """Sign, keep and send what is to be given back, once the ledger has the end of its declaration."""
+    """Sign, keep and send what is to be refunded, once the ledger has the end of its declaration."""
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.to_refund())
     each = IndependentSteps()
@@ -320,22 +322,22 @@ def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
     assert row.position is not None, "a draw has its position with its drawing"
     given = ctx.ledger.is_refunded(row.set_root, row.position)
     if given is None:
-        return  # the draw itself is not mined yet
+        return  # the drawdown itself is not mined yet
     if given:
         _note_refunded(ctx, row)
         return
     drawn = _set_of(ctx, row.set_root)
     if drawn is None:
-        log.error("a draw cannot be given back: its drawing is not known", drawdown=row.id)
+        log.error("a drawdown cannot be refunded: its set is not known", drawdown=row.id)
         return
     call = RefundDrawdown(drawn, row.position)
     try:
         ctx.ledger.simulate(call)
     except LedgerRefused as refusal:
-        log.warning("a draw waits to be given back", drawdown=row.id, why=str(refusal)[:200])
+        log.warning("a drawdown waits to be refunded", drawdown=row.id, why=str(refusal)[:200])
         return
     transaction = signed(ctx, call, "anchorer")
-    ctx.reached("back-signed")
+    ctx.reached("refund-signed")
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
         if kept is None:
@@ -343,13 +345,13 @@ def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
         transaction = keep(work, transaction)
         kept.refund_transaction = transaction
         work.commit()
-    ctx.reached("back-kept")
+    ctx.reached("refund-kept")
     send(ctx, transaction)
-    ctx.reached("back-sent")
+    ctx.reached("refund-sent")
 
 
 def _set_of(ctx: AnchoringContext, drawdown_set: bytes) -> MakeDrawdowns | None:
-    """The draws that were made together: from our rows where these give the drawing, else from the ledger's events."""
+    """The drawdowns that were made together: from our rows where these give the set, else from the events."""
     with ctx.work(reading=True) as work:
         rows = work.drawdowns.in_set(drawdown_set)
         drawdowns = [drawdown for row in rows if (drawdown := _draw(work, row)) is not None]

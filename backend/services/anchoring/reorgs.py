@@ -53,7 +53,7 @@ def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:
 
 
 def reanchor_all(ctx: AnchoringContext) -> int:
-    """Take everything to a new ledger, since the old one is lost: every batch, act and status is written again.
+    """Take everything to a new ledger, since the old one is lost: every batch, call and status is written again.
 
     How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
     """

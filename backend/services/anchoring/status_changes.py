@@ -72,7 +72,7 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
 
 
 def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
-    """A release that is on the ledger cannot be undone, so its draws must be final there first."""
+    """A release that is on the ledger cannot be undone, so its drawdowns must be final there first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
     return is_release and work.drawdowns.is_pending_for(record.id)
 
@@ -138,14 +138,14 @@ def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
-"""Ends of a declaration that give back what it drew."""
+"""Ends of a declaration that refund what it drew."""
 
 
 def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
     """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
 
-    It has it only where a draw was final once and its block is gone, or the chain with it. Then the draw is marked as
-    refused, the audit names it, and the release stands as a matter of fact.
+    It has it only where a drawdown was final once and its block is gone, or the chain with it. Then the drawdown is
+    marked as refused, the audit names it, and the release stands as a matter of fact.
     """
     drawdowns = [
         drawdown

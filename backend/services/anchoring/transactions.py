@@ -71,7 +71,7 @@ RAISE_AFTER = timedelta(seconds=60)
 
 
 def signed(ctx: AnchoringContext, call: LedgerCall, signer: str) -> OutboundTransaction:
-    """Sign an act under the first number that neither the chain nor an open transaction of ours has used.
+    """Sign a call under the first number that neither the chain nor an open transaction of ours has used.
 
     Outside of any unit of work: a slow node must not keep others from the database.
     """
@@ -84,7 +84,7 @@ def signed(ctx: AnchoringContext, call: LedgerCall, signer: str) -> OutboundTran
 
 
 def sign(ctx: AnchoringContext, call: LedgerCall, signer: str, nonce: int) -> OutboundTransaction:
-    """Sign an act under a number."""
+    """Sign a call under a number."""
     signed = ctx.ledger.sign(call, nonce)
     return OutboundTransaction(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
@@ -92,7 +92,7 @@ def sign(ctx: AnchoringContext, call: LedgerCall, signer: str, nonce: int) -> Ou
 def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransaction:
     """Keep a transaction before it is sent.
 
-    The same act under the same number and fee gives the same bytes: where it was kept before and ended with a block
+    The same call under the same number and fee gives the same bytes: where it was kept before and ended with a block
     that is gone, or with a chain that is lost, that row is opened again.
     """
     earlier = work.outbox.find_by_hash(transaction.transaction_hash)
@@ -266,7 +266,7 @@ def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime)
 
 
 def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
-    """Openings and draws are rehearsed anew: whether a refusal is for good shows then, at the newest block."""
+    """Activations and drawdowns are simulated anew: whether a refusal is for good shows then, at the newest block."""
     for activation in work.drawdowns.activations_sent_by(kept):
         activation.transaction = None
     for drawdown in work.drawdowns.sent_by(kept):

@@ -56,7 +56,7 @@ class ConsignmentRepository(Repository):
         return self._all(query.where(t.paper.c.record_id == record_id))
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
-        """What earlier declarations that stand take from these certificates (the first of their lines).
+        """What earlier declarations that stand take from these certificates (named by their first versions).
 
         One for each declaration, heading and unit.
         """
@@ -109,62 +109,62 @@ class DrawdownRepository(Repository):
     """Drawdowns on certificates, and certificates' activations."""
 
     def find_activation(self, certificate_id: str) -> Activation | None:
-        """How far the opening of this certificate has come, where one was asked for."""
+        """How far the activation of this certificate has come, where one was asked for."""
         return self._session.get(Activation, certificate_id)
 
     def activations(self) -> Sequence[Activation]:
-        """Every opening, in the order of asking."""
+        """Every activation, in the order of asking."""
         return self._all(select(Activation).order_by(t.activation.c.asked_at))
 
     def activations_pending(self) -> Sequence[Activation]:
-        """Openings that were not sent yet, in order."""
+        """Activations that were not sent yet, in order."""
         c = t.activation.c
         query = select(Activation).where(c.transaction_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
         return self._all(query.order_by(c.asked_at))
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
-        """The opening that travels with this transaction."""
+        """The activation that travels with this transaction."""
         return self._all(select(Activation).where(t.activation.c.transaction_id == transaction.id))
 
     def all(self) -> Sequence[Drawdown]:
-        """Every draw, in the order of asking."""
+        """Every drawdown, in the order of asking."""
         return self._all(select(Drawdown).order_by(t.drawdown.c.asked_at))
 
     def of_declaration(self, declaration_id: str) -> Sequence[Drawdown]:
-        """The draws for one declaration, in order."""
+        """The drawdowns for one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def of_original(self, original_id: str) -> Sequence[Drawdown]:
-        """The draws on a certificate and on those that it replaced, that stand."""
+        """The drawdowns on a certificate and on those that it replaced, that stand."""
         c = t.drawdown.c
         return self._draws(c.original_id == original_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
-        """The draws on one certificate that stand."""
+        """The drawdowns on one certificate that stand."""
         c = t.drawdown.c
         return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def pending(self, limit: int) -> Sequence[Drawdown]:
-        """Draws that were not sent yet, in order."""
+        """Drawdowns that were not sent yet, in order."""
         c = t.drawdown.c
         query = select(Drawdown).where(c.set_root.is_(None), c.refusal.is_(None))
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
-        """The draws of one drawing, by their positions."""
+        """The drawdowns of one drawdown set, by their positions."""
         query = select(Drawdown).where(t.drawdown.c.set_root == drawdown_set)
         return self._all(query.order_by(t.drawdown.c.position))
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The draws that travel with this transaction."""
+        """The drawdowns that travel with this transaction."""
         return self._draws(t.drawdown.c.transaction_id == transaction.id)
 
     def refunded_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The draws that this transaction gives back."""
+        """The drawdowns that this transaction refunds."""
         return self._draws(t.drawdown.c.refund_transaction_id == transaction.id)
 
     def to_refund(self) -> Sequence[Drawdown]:
-        """Draws that are to be given back and whose transaction for it was not made yet."""
+        """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
         c = t.drawdown.c
         return self._draws(
             c.refund_asked_at.is_not(None),
@@ -175,7 +175,7 @@ class DrawdownRepository(Repository):
         )
 
     def is_pending_for(self, declaration_id: str) -> bool:
-        """Whether a draw for this declaration has never been final on the ledger yet."""
+        """Whether a drawdown for this declaration has never been final on the ledger yet."""
         c = t.drawdown.c
         return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))
 

@@ -1,4 +1,4 @@
-"""Transactions, and what travels with them: changes of status and the authority's acts."""
+"""Transactions, and what travels with them: the authority's changes of accreditations."""
 
 from collections.abc import Sequence
 
@@ -87,32 +87,32 @@ class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that travel with this transaction."""
+        """The authority's changes that travel with this transaction."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.transaction_id == transaction.id))
 
     def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that this transaction announces."""
+        """The authority's changes that this transaction announces."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.announcement_id == transaction.id))
 
     def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's acts that this transaction cancels."""
+        """The authority's changes that this transaction cancels."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
     def ended(self, why: str) -> Sequence[AccreditationChange]:
-        """The authority's acts that ended for this reason."""
+        """The authority's changes that ended for this reason."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.ended == why))
 
     def get(self, change_id: str) -> AccreditationChange:
-        """The authority's act with this id."""
-        return self._get(AccreditationChange, change_id, Message("no such act"))
+        """The authority's change with this id."""
+        return self._get(AccreditationChange, change_id, Message("no such change of an accreditation"))
 
     def pending(self) -> Sequence[AccreditationChange]:
-        """The authority's acts that were not sent yet, in order."""
+        """The authority's changes that were not sent yet, in order."""
         c = t.accreditation_change.c
         query = select(AccreditationChange).where(c.transaction_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
     def of_key(self, thumbprint: str) -> Sequence[AccreditationChange]:
-        """The authority's acts on one key, in order."""
+        """The authority's changes on one key, in order."""
         query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_change.c.asked_at))

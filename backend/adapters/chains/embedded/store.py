@@ -111,7 +111,7 @@ BLOCK_GAS_LIMIT = 300_000_000
 """Room for thousands of anchors in a block; the base fee falls to its floor and stays there."""
 
 BALANCE = 10**30
-"""Wei for each funded account: no act of ours will ever be short of it."""
+"""Wei for each funded account: no transaction of ours will ever be short of it."""
 
 
 def ensure_genesis(store: BlockStore, funded: Iterable[str], timestamp: int) -> type[MiningChain]:

@@ -1,0 +1,424 @@
+"""The checks of one record: its signature, its place in a batch, and what the ledger says of it and of its issuer.
+
+They are the same for the pages, the programming interface, and whoever verifies. They ask nobody: facts come in as
+values, and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from backend.domain import sd_jwt
+from backend.domain.errors import Invalid
+from backend.domain.evidence import Evidence, steps_of
+from backend.domain.kinds import KINDS, Kind, Segment
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
+from backend.domain.records import ProofState, document_as_signed
+from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
+from backend.domain.strict_json import parse_timestamp
+from backend.domain.verdict import (
+    CLOCKS_MAY_DIFFER,
+    REGISTER,
+    ActionBy,
+    Check,
+    LedgerFacts,
+    Outcome,
+    Rank,
+    Scope,
+    Unknown,
+    Verdict,
+    fails,
+    leaves_open,
+    notes,
+    passes,
+)
+
+MERCHANT, ISSUER, AUTHORITY = ActionBy.MERCHANT, ActionBy.ISSUER, ActionBy.AUTHORITY
+OPERATOR, WAIT, NOBODY = ActionBy.OPERATOR, ActionBy.WAIT, ActionBy.NOBODY
+_NOT_READ = (
+    leaves_open(
+        "ledger-unavailable",
+        OPERATOR,
+        "The ledger could not be asked ({why}). Try again; this says nothing about the record.",
+    ),
+    leaves_open(
+        "ledger-not-consulted",
+        OPERATOR,
+        "Not known here: it stands on the ledger, which was not asked, and nobody you trust has stated it.",
+    ),
+    leaves_open(
+        "snapshot-record-mismatch",
+        OPERATOR,
+        "The signed statement of what the ledger held speaks of another record. Fetch the evidence anew.",
+    ),
+)
+_ANCHOR_MISSING = leaves_open(
+    "anchor-missing",
+    OPERATOR,
+    "The ledger does not show the record now, though it was recorded in block {why}: the chain was reorganised, or the "
+    "node lags. Try again later.",
+)
+_NOT_ANCHORED = leaves_open("not-anchored", WAIT, "Not yet on the ledger; look again in a few seconds.")
+_ACCREDITATION_REVOKED = (
+    "The accreditation of {issuer} was revoked as of {since}. Ask another accredited issuer for a new record."
+)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A record, what the ledger says of it, the moment (aware UTC), and whether it is held to the form of its kind."""
+
+    evidence: Evidence
+    facts: LedgerFacts
+    moment: datetime
+    is_held_to_form: bool = True
+
+
+def evaluate(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """The verdict on one record at ``moment`` (aware UTC), held to the form of its kind as well."""
+    return Verdict.of(REGISTER.run(Scope.RECORD, _Case(evidence, facts, moment)), facts.as_of)
+
+
+def evaluate_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """The verdict on what was signed, whatever papers of its kind should say: what every verifier can find out."""
+    case = _Case(evidence, facts, moment, is_held_to_form=False)
+    return Verdict.of(REGISTER.run(Scope.RECORD, case), facts.as_of)
+
+
+def evaluate_at(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
+    """Whether a record was valid at a past moment; ``facts.status`` and the accreditation are those of that moment.
+
+    What was anchored later cannot be shown to have existed then, so that is no VALID.
+    """
+    checks = REGISTER.run(Scope.RECORD, _Case(evidence, facts, moment))
+    return Verdict.of([_then(check, facts, moment) for check in checks], facts.as_of, moment)
+
+
+def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
+    is_anchored = check.code == anchor.code and check.outcome is Outcome.PASS and isinstance(facts.batch, AnchoredBatch)
+    if is_anchored and check.values["anchored_at"] > moment:
+        return anchor.answer("anchored-after-moment", check.values)
+    return check
+
+
+@REGISTER.check(
+    "SIGNATURE",
+    "Signature",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("signature-valid", "Signed by {issuer}; not a letter has been changed since."),
+    fails(
+        "signature-invalid",
+        ISSUER,
+        "The signature does not fit the text: it was altered, or never signed by this issuer. Ask for the original.",
+    ),
+    fails("record-altered", ISSUER, "The record is damaged or altered ({why}). Ask the issuer for the original."),
+    is_decisive=True,
+)
+def signature(case: _Case) -> Check:
+    """Whether the key that the record names signed it."""
+    if sd_jwt.is_signed_by_its_key(case.evidence.record):
+        return signature.answer("signature-valid", {"issuer": issuer_name(case.evidence.record)})
+    return signature.answer("signature-invalid")
+
+
+@REGISTER.check(
+    "CONTENT",
+    "Content",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("content-complete", "All that was signed is shown."),
+    notes("fields-withheld", "{count} fields are not shown by the holder."),
+    fails(
+        "fields-invalid",
+        ISSUER,
+        "What was signed is not a complete document of this kind. Ask the issuer for a new one.",
+    ),
+    fails("entry-kind-mismatch", ISSUER, "It is presented as another kind of document than the one that was signed."),
+    fails("entry-quantity-mismatch", ISSUER, "It is presented with another quantity than the one that was signed."),
+    leaves_open(
+        "quantity-withheld",
+        MERCHANT,
+        "The quantity is not shown, so it cannot be told whether the one stated beside the record was signed. Ask the "
+        "holder to show it.",
+    ),
+    leaves_open(
+        "erased",
+        NOBODY,
+        "The holder erased it on {erased_at}: what it said is gone for good; only its place on the ledger is left.",
+    ),
+    is_decisive=True,
+)
+def content(case: _Case) -> Check:
+    """The entry must say of the record what the record says of itself."""
+    found = _as_entered(case.evidence)
+    if case.is_held_to_form and found.outcome is not Outcome.FAIL and faults_of_form(case.evidence):
+        return content.answer("fields-invalid")
+    return found
+
+
+def _as_entered(evidence: Evidence) -> Check:
+    record, kind = evidence.record, evidence.kind
+    types = record.payload.get("type")
+    if not isinstance(types, list) or KINDS[kind].credential_type not in types or issued_at(record) is None:
+        return content.answer("entry-kind-mismatch")
+    # Of a certificate of origin the entry repeats the signed quantity, for the ledger's count; of others it has none.
+    is_shown = kind is Kind.CERTIFICATE_OF_ORIGIN and "quantity" in record.subject
+    signed = steps_of(record.subject["quantity"]) if is_shown else 0
+    if kind is Kind.CERTIFICATE_OF_ORIGIN and not is_shown and record.withheld:
+        return content.answer("quantity-withheld")
+    if signed != evidence.quantity:
+        return content.answer("entry-quantity-mismatch")
+    if record.withheld:
+        return content.answer("fields-withheld", {"count": record.withheld})
+    return content.answer("content-complete")
+
+
+def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
+    """(where, what) a record falls short of the form of its kind; nothing where fields are withheld."""
+    if evidence.record.withheld:
+        return []
+    try:
+        document_as_signed(evidence.kind, evidence.record.subject)
+    except Invalid as error:
+        return error.problems
+    return []
+
+
+@REGISTER.check(
+    "INCLUSION",
+    "Sealed with the others",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("included", "Sealed together with {size} records; its place is proven."),
+    fails(
+        "not-included",
+        ISSUER,
+        "The proof does not lead from this record to the ledger: it was altered or belongs to another record.",
+    ),
+    leaves_open("not-sealed", WAIT, "Stored; it will be sealed within seconds."),
+)
+def inclusion(case: _Case) -> Check:
+    """Whether the proof leads from the record's entry to the anchored root."""
+    evidence = case.evidence
+    if evidence.proof is None or evidence.anchor is None:
+        return inclusion.answer("not-sealed")
+    if evidence.proof.proves(evidence.entry.encode(), evidence.anchor.root):
+        return inclusion.answer("included", {"size": evidence.proof.size})
+    return inclusion.answer("not-included")
+
+
+@REGISTER.check(
+    "ANCHOR",
+    "Recorded on the ledger",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("anchor-final", "On the ledger since {anchored_at}, final."),
+    fails("root-not-on-ledger", ISSUER, "The ledger knows nothing of this record: it was never recorded there."),
+    fails("wrong-segment", ISSUER, "On the ledger this place belongs to another kind of record."),
+    _NOT_ANCHORED,
+    leaves_open("not-final", WAIT, "On the ledger, waiting to become final."),
+    leaves_open(
+        "anchor-mismatch", OPERATOR, "It names another block or time than the ledger shows. Fetch the evidence anew."
+    ),
+    _ANCHOR_MISSING,
+    leaves_open("ledger-mismatch", NOBODY, "It is recorded on another ledger than the one that is read here."),
+    leaves_open(
+        "anchored-after-moment",
+        NOBODY,
+        "It was recorded on the ledger only on {anchored_at}: that it existed before then cannot be shown.",
+    ),
+    *_NOT_READ,
+)
+def anchor(case: _Case) -> Check:
+    """Whether the ledger holds the root, with the record in the segment of its kind, for good."""
+    evidence, facts = case.evidence, case.facts
+    if evidence.anchor is None or evidence.proof is None:
+        state = ProofState.STORED if evidence.proof is None else ProofState.SEALED
+        return anchor.answer("not-anchored", {"state": state})
+    if isinstance(facts.batch, Unknown):
+        return anchor.not_read(facts.batch)
+    if facts.batch is None and facts.is_on_its_way:
+        return anchor.answer("not-anchored", {"state": ProofState.SUBMITTED})
+    if facts.batch is None:
+        return anchor.answer("root-not-on-ledger")
+    is_in_segment = _segment_at(facts.batch, evidence.proof.leaf_index) == KINDS[evidence.kind].segment
+    if facts.batch.segments.size != evidence.proof.size or not is_in_segment:
+        return anchor.answer("wrong-segment")
+    named, read = (evidence.anchor.block, evidence.anchor.block_time), (facts.anchor_block, facts.batch.anchored_at)
+    if facts.anchor_block is not None and named != read:
+        return anchor.answer("anchor-mismatch")
+    values = {"anchored_at": facts.batch.anchored_at, "state": facts.state, "block": evidence.anchor.block}
+    return anchor.answer("anchor-final" if facts.state is ProofState.FINAL else "not-final", values)
+
+
+def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Segment:
+    ends = (batch.segments.origin_end, batch.segments.inspection_end, batch.segments.declaration_end)
+    return next((Segment(segment) for segment, end in enumerate(ends) if leaf_index < end), Segment.OTHER)
+
+
+_STANDING = {DocumentStatus.SUSPENDED: "suspended", DocumentStatus.REVOKED: "revoked"}
+
+
+@REGISTER.check(
+    "STATUS",
+    "In force",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("in-force", "In force: neither suspended nor revoked."),
+    passes("declaration-in-force", "The declaration stands."),
+    fails("suspended", ISSUER, "Suspended by the issuer. Ask {issuer} why."),
+    fails("revoked", ISSUER, "Revoked. Ask {issuer} for a new one."),
+    fails("superseded", ISSUER, "Replaced by a newer record; use that one."),
+    fails("withdrawn", MERCHANT, "The merchant withdrew the declaration."),
+    leaves_open("status-unknown", OPERATOR, "The ledger shows a status ({status}) that is not known here."),
+    _NOT_ANCHORED,
+    _ANCHOR_MISSING,
+    *_NOT_READ,
+)
+def status(case: _Case) -> Check:
+    """Whether the ledger's status lets the record count."""
+    evidence, held = case.evidence, case.facts.status
+    if evidence.anchor is None:
+        return status.answer("not-anchored")
+    if isinstance(held, Unknown):
+        return status.not_read(held)
+    is_declaration = KINDS[evidence.kind].segment is Segment.DECLARATION
+    try:
+        standing = DeclarationStatus(held) if is_declaration else DocumentStatus(held)
+    except ValueError:
+        return status.answer("status-unknown", {"status": held})
+    if isinstance(standing, DeclarationStatus):
+        if standing is DeclarationStatus.WITHDRAWN:
+            return status.answer("withdrawn")
+        return status.answer("declaration-in-force", {"status": standing.name})
+    if standing is DocumentStatus.ACTIVE:
+        return status.answer("in-force")
+    return status.answer(_STANDING.get(standing, "superseded"), {"issuer": issuer_name(evidence.record)})
+
+
+@REGISTER.check(
+    "ISSUER_ACCREDITED",
+    "Issuer accredited",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("accredited", "{issuer} was accredited for this when it signed."),
+    fails("never-accredited", AUTHORITY, "{issuer} was never accredited. Ask for a record by an accredited issuer."),
+    fails("kind-not-covered", AUTHORITY, "{issuer} is not accredited for this kind of record."),
+    fails("chapter-not-covered", AUTHORITY, "{issuer} is not accredited for goods of HS chapter {chapter}."),
+    fails("fields-invalid", ISSUER),
+    fails("issued-after-anchoring", ISSUER, "It is dated later ({issued_at}) than it can have been signed."),
+    fails("accreditation-revoked", AUTHORITY, _ACCREDITATION_REVOKED),
+    fails("not-accredited-at-issue", AUTHORITY, "{issuer} was not accredited when it signed this ({issued_at})."),
+    leaves_open(
+        "self-attested",
+        ISSUER,
+        "This is {issuer}'s own statement. It counts once the issuer named in it has confirmed and signed it.",
+    ),
+    leaves_open(
+        "hs-code-withheld",
+        MERCHANT,
+        "The HS code is not shown, so it cannot be told whether the issuer was accredited for these goods.",
+    ),
+    leaves_open(
+        "anchored-after-expiry",
+        ISSUER,
+        "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told.",
+    ),
+    *_NOT_READ,
+)
+def issuer_accredited(case: _Case) -> Check:
+    """Whether the issuer's key was accredited for the kind and the goods when it signed."""
+    record = case.evidence.record
+    values: dict[str, Any] = {"issuer": issuer_name(record)}
+    held = case.facts.accreditation
+    if is_statement(record):
+        return issuer_accredited.answer("self-attested", values)
+    if isinstance(held, Unknown):
+        return issuer_accredited.not_read(held)
+    if held is None or held.kinds == 0:
+        return issuer_accredited.answer("never-accredited", values)
+    return _accredited_at_issue(case, held, values)
+
+
+def _accredited_at_issue(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check:
+    issued = issued_at(case.evidence.record)
+    assert issued is not None  # CONTENT refused the record otherwise
+    values = {**values, "issued_at": issued}
+    if not held.covers_kind(KINDS[case.evidence.kind].accreditation_bit):
+        return issuer_accredited.answer("kind-not-covered", values)
+    if KINDS[case.evidence.kind].is_bound_to_chapters and (found := _about_chapter(case, held, values)) is not None:
+        return found
+    # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
+    anchored_at = case.facts.batch.anchored_at if isinstance(case.facts.batch, AnchoredBatch) else None
+    if anchored_at is not None:
+        if issued - anchored_at > CLOCKS_MAY_DIFFER:
+            return issuer_accredited.answer("issued-after-anchoring", values)
+        if held.suspended_since is not None and held.suspended_since <= anchored_at:
+            return issuer_accredited.answer("accreditation-revoked", {**values, "since": held.suspended_since})
+    if not held.held_at(issued):
+        return issuer_accredited.answer("not-accredited-at-issue", values)
+    if anchored_at is not None and anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
+        return issuer_accredited.answer("anchored-after-expiry", {**values, "until": held.valid_until})
+    return issuer_accredited.answer("accredited", values)
+
+
+def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check | None:
+    """What speaks against the HS chapter of the goods; nothing where it is covered."""
+    hs_code = case.evidence.record.subject.get("hsCode")
+    if hs_code is None:
+        return None if held.covers_chapter(0) else issuer_accredited.answer("hs-code-withheld", values)
+    if not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):
+        return issuer_accredited.answer("fields-invalid", values)
+    if held.covers_chapter(int(hs_code[:2])):
+        return None
+    return issuer_accredited.answer("chapter-not-covered", {**values, "chapter": hs_code[:2]})
+
+
+@REGISTER.check(
+    "ISSUER_STANDING",
+    "Issuer in good standing",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("good-standing", "{issuer} is still accredited."),
+    fails("accreditation-revoked", ISSUER),
+    notes("accreditation-expired", "{issuer}'s accreditation ended on {until}; what it signed before stays good."),
+)
+def issuer_standing(case: _Case) -> Check | None:
+    """Whether the issuer is still accredited; not asked of a statement, nor where nothing is known or ever was."""
+    held = case.facts.accreditation
+    if is_statement(case.evidence.record) or not isinstance(held, Accreditation) or held.kinds == 0:
+        return None
+    values: dict[str, Any] = {"issuer": issuer_name(case.evidence.record)}
+    if held.suspended_since is not None and held.suspended_since <= case.moment:
+        return issuer_standing.answer("accreditation-revoked", {**values, "since": held.suspended_since})
+    if held.valid_until <= case.moment:
+        return issuer_standing.answer("accreditation-expired", {**values, "until": held.valid_until})
+    return issuer_standing.answer("good-standing", values)
+
+
+@REGISTER.check(
+    "VALIDITY",
+    "Dates",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("within-validity", "Within its dates."),
+    fails("fields-invalid", ISSUER),
+    fails("not-yet-issued", NOBODY, "It was not issued yet: it is dated {issued_at}."),
+    fails("expired", ISSUER, "It expired on {until}. Ask the issuer for a new one."),
+)
+def validity(case: _Case) -> Check:
+    """Whether the moment lies within the record's own dates."""
+    record = case.evidence.record
+    try:
+        until = parse_timestamp(record.payload.get("validUntil"))
+    except ValueError:
+        return validity.answer("fields-invalid")
+    issued = issued_at(record)
+    if issued is not None and issued - case.moment > CLOCKS_MAY_DIFFER:
+        return validity.answer("not-yet-issued", {"issued_at": issued})
+    if until is not None and until <= case.moment:
+        return validity.answer("expired", {"until": until})
+    return validity.answer("within-validity")
