@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from backend.domain.consignment import Step
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed, NotFound
 from backend.domain.kinds import accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
-from backend.domain.parties import Organisation, Person, Role
+from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
@@ -107,9 +109,21 @@ def _change(
         key = work.keys.active(organisation)
         change = AccreditationChange(str(uuid4()), key.thumbprint, operation, terms, ctx.now(), actor.id)
         work.add(change)
+        note_standing(ctx, work, actor, key, operation)
         work.commit()
     ctx.wake_anchoring()
     return change
+
+
+def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: SigningKey, operation: str) -> None:
+    """Tell the declarations that rely on a key's papers, where the authority stops or begins again to stand behind it.
+
+    Goods may have been released on its papers: merchant and office must know it, though nobody asks.
+    """
+    steps = {"suspend": Step.PAPER_SUSPENDED, "reinstate": Step.PAPER_REINSTATED}
+    if operation in steps:
+        authority = work.organisations.get(actor.organisation.id)
+        work.consignments.note_about_key(key, steps[operation], ctx.now(), authority)
 
 
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:

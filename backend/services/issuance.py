@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_snake
 
+from backend.domain.consignment import Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.fields import Document, Party
 from backend.domain.kinds import KINDS, Kind, certified_by
@@ -135,6 +136,7 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: in
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
         change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        work.consignments.note_about_record(on_file, Step.PAPER_REVOKED, ctx.now(), on_file.issuer)
         work.commit()
     ctx.wake_anchoring()
     return on_file

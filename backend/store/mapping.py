@@ -58,7 +58,14 @@ def map_the_domain() -> None:
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
     put(PlannedDrawdown, tables.planned_drawdown)
-    put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(
+        Event,
+        tables.event,
+        properties={
+            "organisation": relationship(Organisation, lazy="joined"),
+            "record": relationship(RecordOnFile, lazy="selectin"),
+        },
+    )
     put(
         DecisionTaken,
         tables.decision,

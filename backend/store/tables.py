@@ -301,9 +301,12 @@ consignment = Table(
     Column("status", Number(DeclarationStatus), nullable=False, index=True),
     Column("arrived_at", UtcTime),
     Column("released_at", UtcTime),
+    Column("alerted_at", UtcTime),
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("merchant_id", "reference"),
 )
+Index("ix_consignment_alerts", consignment.c.alerted_at)
+Index("ix_consignment_merchant_alerts", consignment.c.merchant_id, consignment.c.alerted_at)
 paper = Table(
     "paper",
     metadata,
@@ -334,6 +337,7 @@ event = Table(
     _to("organisation_id", "organisation.id", nullable=True),
     Column("note", Text),
     Column("version", Integer),
+    _to("record_id", "record.id", nullable=True),
 )
 decision = Table(
     "decision",

@@ -137,7 +137,7 @@ def _change(change: errors.LaterChange) -> dict[str, Any]:
         "at": change.at.isoformat(),
         "by": change.organisation,
         "person": labels.colleague(change),
-        "why": change.why and labels.undone(change.why),
+        "why": labels.why_of(change),
         "sentence": labels.later_change(change),
     }
     return {name: value for name, value in members.items() if value is not None}

@@ -91,6 +91,8 @@ def of_tables() -> set[Key]:
         *verdict.BECAUSE.values(),
         *verdict.ACTION_BY.values(),
         *verdict.PROOF_STATES.values(),
+        *verdict.UNDONE.values(),
+        verdict.UNKNOWN_REFUSAL,
         verdict.SHORT_OF_FORM,
         *imports.MESSAGES.values(),
         *fields.PATTERNS.values(),

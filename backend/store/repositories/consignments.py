@@ -2,20 +2,42 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from uuid import uuid4
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
 
-from backend.domain.consignment import REFUNDED, ClearanceEvent, Consignment, PlannedDrawdown
+from backend.domain.consignment import REFUNDED, ClearanceEvent, Consignment, PlannedDrawdown, Step
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Message, NotFound
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
-from backend.domain.parties import Organisation
-from backend.domain.records import (
-    SealedBatch,
-)
+from backend.domain.parties import Organisation, SigningKey
+from backend.domain.records import RecordOnFile, SealedBatch
 from backend.store import tables as t
 from backend.store.database import Repository
+
+AT_ONCE = 500
+"""Ids in one statement: databases bound how many values one may have."""
+
+
+def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+
+
+def _has_fallen_papers() -> ColumnElement[bool]:
+    """Whether a paper of the consignment was revoked or suspended, and not reinstated since."""
+    fallen, again = t.event.alias(), t.event.alias()
+    is_over = exists().where(
+        again.c.consignment_id == fallen.c.consignment_id,
+        again.c.record_id == fallen.c.record_id,
+        again.c.step == Step.PAPER_REINSTATED,
+        again.c.recorded_at >= fallen.c.recorded_at,
+    )
+    return exists().where(
+        fallen.c.consignment_id == t.consignment.c.id,
+        fallen.c.step.in_([Step.PAPER_REVOKED, Step.PAPER_SUSPENDED]),
+        ~is_over,
+    )
 
 
 class ConsignmentRepository(Repository):
@@ -54,6 +76,92 @@ class ConsignmentRepository(Repository):
         """Consignments whose declaration names this record."""
         query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
         return self._all(query.where(t.paper.c.record_id == record_id))
+
+    def alerted(self, merchant: Organisation | None, limit: int) -> Sequence[Consignment]:
+        """Consignments, of one merchant or all, to which something happened after a decision; the latest first."""
+        c = t.consignment.c
+        query = select(Consignment).where(c.alerted_at.is_not(None))
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        return self._all(query.order_by(c.alerted_at.desc()).limit(limit))
+
+    def note_about_record(
+        self, on_file: RecordOnFile, step: Step, at: datetime, organisation: Organisation | None
+    ) -> None:
+        """Leave an event with every declaration that stands and relies on this record; ``organisation`` did it."""
+        self._note_about_papers(t.record.c.id == on_file.id, step, at, organisation)
+
+    def note_about_key(self, key: SigningKey, step: Step, at: datetime, organisation: Organisation) -> None:
+        """Leave an event with every declaration that stands and relies on what this key signed."""
+        r, since = t.record.c, key.usable_from or key.made_at
+        signed = (r.issuer_id == key.organisation.id) & (r.recorded_at >= since)
+        if key.retired_at is not None:
+            signed &= r.recorded_at <= key.retired_at
+        self._note_about_papers(signed, step, at, organisation)
+
+    def _note_about_papers(
+        self, signed: ColumnElement[bool], step: Step, at: datetime, organisation: Organisation | None
+    ) -> None:
+        """Tell the declarations that rely on records for which ``signed``, a condition on the table ``record``, holds.
+
+        A declaration relies on what it names and on what replaced that. Released ones are alerted, all get a new
+        version: who reads them now sees other papers. No declaration is loaded, since there may be very many.
+        """
+        pairs = self._relying_on(signed)
+        c, touched = t.consignment.c, sorted({declaration for declaration, _ in pairs})
+        for some in _some(touched):
+            self._session.execute(update(t.consignment).where(c.id.in_(some)).values(version=c.version + 1))
+        versions = self._versions_of(touched)
+        rows = [
+            {
+                "id": str(uuid4()),
+                "consignment_id": declaration,
+                "step": step,
+                "occurred_at": at,
+                "recorded_at": at,
+                "organisation_id": organisation and organisation.id,
+                "version": versions[declaration],
+                "record_id": record,
+            }
+            for declaration, record in pairs
+        ]
+        if rows:
+            self._session.execute(insert(t.event), rows)
+        is_ended = step is Step.PAPER_REINSTATED
+        whose = ~_has_fallen_papers() if is_ended else c.status == DeclarationStatus.RELEASED
+        for some in _some(touched):
+            alert = update(t.consignment).where(c.id.in_(some), whose)
+            self._session.execute(alert.values(alerted_at=None if is_ended else at))
+
+    def _relying_on(self, signed: ColumnElement[bool]) -> list[tuple[str, str]]:
+        """(declaration, record) where the declaration stands and names the record, or one that it replaced."""
+        record, earlier = t.record.c, t.record.alias()
+        line = (
+            select(record.id.label("newest"), record.id.label("named"), record.supersedes_id.label("replaced"))
+            .where(signed, record.superseded_by_id.is_(None))
+            .cte("line", recursive=True)
+        )
+        line = line.union_all(
+            select(line.c.newest, earlier.c.id, earlier.c.supersedes_id).join_from(
+                line, earlier, earlier.c.id == line.c.replaced
+            )
+        )
+        query = (
+            select(t.paper.c.consignment_id, line.c.newest)
+            .join_from(line, t.paper, t.paper.c.record_id == line.c.named)
+            .join(t.consignment, t.consignment.c.id == t.paper.c.consignment_id)
+            .where(t.consignment.c.status.not_in(REFUNDED))
+            .distinct()
+        )
+        return [(declaration, newest) for declaration, newest in self._session.execute(query)]
+
+    def _versions_of(self, declarations: Sequence[str]) -> dict[str, int]:
+        c = t.consignment.c
+        found: dict[str, int] = {}
+        for some in _some(declarations):
+            rows = self._session.execute(select(c.id, c.version).where(c.id.in_(some)))
+            found |= {declaration: version for declaration, version in rows}
+        return found
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
         """What earlier declarations that stand take from these certificates (named by their first versions).

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from backend.domain.consignment import Decision
+from backend.domain.consignment import Decision, DecisionState
 from backend.domain.fields import Reference, Text, fault
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
@@ -98,7 +98,8 @@ class EventShape(Shape):
     step: str
     occurred_at: datetime
     by: str | None = None
-    note: str | None = Field(default=None, description="Why the ledger brought this about")
+    note: str | None = Field(default=None, description="Why the ledger brought this about, in words")
+    record: str | None = Field(default=None, description="The paper that was revoked, suspended or reinstated")
 
 
 class DecisionShape(Shape):
@@ -110,7 +111,10 @@ class DecisionShape(Shape):
     reason: str
     decided_at: datetime
     office: str
-    status: str = Field(description="The status that the decision gave")
+    status: str = Field(description="The status that the decision gives")
+    decision_state: DecisionState = Field(
+        description="accepted: on its way to the ledger, and may still be undone; on-ledger; final; undone"
+    )
     verdict: Conclusion = Field(description="The verdict at that moment")
     proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
         description="How far the decision has come on its way to the ledger"
@@ -126,6 +130,13 @@ class DeclarationSummary(Shape):
     merchant: str
     customs_office: str
     status: str
+    decision_state: DecisionState | None = Field(
+        None, description="How far the latest decision has come; let goods go at on-ledger or final. null: none yet"
+    )
+    alerted_at: datetime | None = Field(
+        None,
+        description="When a decision was undone, or a paper behind released goods revoked or suspended; see the events",
+    )
     lodged_at: datetime
     arrived_at: datetime | None = None
     released_at: datetime | None = None

@@ -14,7 +14,8 @@ from backend.domain.kinds import KINDS
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.messages.verdict import verdict_json
+from backend.messages.catalogue import say
+from backend.messages.verdict import undone_reason, verdict_json
 from backend.services.idempotency import IdempotencyKey
 from backend.services.organisations import bearer
 from backend.services.verification import DossierVerdict
@@ -126,7 +127,7 @@ def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, A
         "issuer": on_file.issuer.name,
         "holder": on_file.holder.name,
         "status": on_file.status_name(),
-        "statusReason": on_file.status_reason,
+        "statusReason": on_file.status_reason and say(on_file.status_reason, language()),
         "proofState": on_file.proof_state.value,
         "issuedAt": on_file.issued_at,
         "recordedAt": on_file.recorded_at,
@@ -156,6 +157,8 @@ def summary(consignment: Consignment) -> dict[str, Any]:
         "merchant": consignment.merchant.name,
         "customsOffice": consignment.customs_office,
         "status": consignment.status.name,
+        "decisionState": consignment.decision_state,
+        "alertedAt": consignment.alerted_at,
         "lodgedAt": consignment.lodged_at,
         "arrivedAt": consignment.arrived_at,
         "releasedAt": consignment.released_at,
@@ -177,7 +180,8 @@ def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, 
                 "step": event.step.value,
                 "occurredAt": event.occurred_at,
                 "by": event.organisation.name if event.organisation else None,
-                "note": event.note,
+                "note": event.note and undone_reason(event.note, language()),
+                "record": event.record.id if event.record else None,
             }
             for event in consignment.events
         ],
@@ -196,6 +200,7 @@ def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
         "office": taken.office.name,
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
+        "decisionState": taken.state,
         "proofState": taken.change.proof_state if taken.change else "stored",
-        "undone": taken.undone,
+        "undone": taken.undone and undone_reason(taken.undone, language()),
     }

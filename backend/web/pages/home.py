@@ -56,6 +56,7 @@ def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     return {
         "sent_back": [r for r in requests if r.state is RequestState.SENT_BACK and not r.statement.superseded_by_id],
         "waiting": [r for r in requests if r.state is RequestState.WAITING][:SHOWN],
+        "alerted": work.consignments.alerted(own, SHOWN),
         "halted": [c for c in consignments if c.status in _NEEDS_MERCHANT],
         "consignments": consignments[:SHOWN],
         "has_products": bool(work.products.of(own)),
@@ -75,6 +76,7 @@ def _for_officer(work: UnitOfWork) -> dict[str, Any]:
     counts = {status: len(work.consignments.search(status=status, limit=100)) for status in _OPEN}
     return {
         "counts": counts,
+        "alerted": work.consignments.alerted(None, SHOWN),
         "oldest": work.consignments.search(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
         "study": study(current_context()),
     }

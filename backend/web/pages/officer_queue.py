@@ -92,7 +92,7 @@ def decide(declaration_id: str) -> ResponseReturnValue:
         return _dossier(declaration_id, {"decision": _not_releasable(error.verdict)}), 409
     except Conflict:
         return _dossier(declaration_id, {"decision": _("Its present status does not allow this decision.")}), 409
-    flash(_("Decided. The merchant sees it now."))
+    flash(_("Accepted. The merchant sees it now; it counts for good once the ledger has it."))
     return redirect(url_for("pages.desk"))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 from flask_babel import gettext as _
 
-from backend.domain.consignment import Decision, Step
+from backend.domain.consignment import Decision, DecisionState, Step
 from backend.domain.errors import Invalid, LaterChange
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
@@ -50,6 +50,7 @@ def install_words(app: Flask) -> None:
         outcome=outcome,
         action_by=action_by,
         undone=undone,
+        decision_state=decision_state,
         options=choices.options,
         name_of=name_of,
         hours=hours,
@@ -220,6 +221,17 @@ def decision_name(decision: Decision) -> str:
     return names[decision]
 
 
+def decision_state(state: DecisionState) -> Shown:
+    """How far a decision has come."""
+    names = {
+        DecisionState.ACCEPTED: Shown(_("Accepted, not on the ledger yet"), "wait"),
+        DecisionState.ON_LEDGER: Shown(_("On the ledger, not final yet"), "wait"),
+        DecisionState.FINAL: Shown(_("Final on the ledger"), "good"),
+        DecisionState.UNDONE: Shown(_("Undone"), "bad"),
+    }
+    return names[state]
+
+
 def step_name(step: Step) -> str:
     """A step of a consignment."""
     names: dict[Step, str] = {
@@ -234,6 +246,10 @@ def step_name(step: Step) -> str:
         Step.RETURNED: _("Goods returned"),
         Step.SEIZED: _("Goods seized"),
         Step.WITHDRAWN: _("Declaration withdrawn"),
+        Step.DECISION_UNDONE: _("Decision undone: the ledger did not take it"),
+        Step.PAPER_REVOKED: _("Paper revoked"),
+        Step.PAPER_SUSPENDED: _("Paper suspended, with its issuer's accreditation"),
+        Step.PAPER_REINSTATED: _("Paper in force again"),
     }
     return names[step]
 
@@ -249,7 +265,12 @@ def later_change(change: LaterChange) -> str:
     if (person := colleague(change)) is not None:
         who = f"{who} ({person})"
     sentence = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
-    return f"{sentence} {_('Reason:')} {undone(change.why)}" if change.why else sentence
+    return f"{sentence} {_('Reason:')} {why_of(change)}" if change.why else sentence
+
+
+def why_of(change: LaterChange) -> str | None:
+    """Why it was done: in the words of who did it; of what the ledger brought about, in ours."""
+    return undone(change.why) if change.why and change.organisation is None else change.why
 
 
 def colleague(change: LaterChange) -> str | None:
@@ -364,20 +385,5 @@ def hours(count: float | None) -> str:
 
 
 def undone(why: str) -> str:
-    """Why a decision was undone. What is not known here is shown as the ledger said it."""
-    error = why.split(" ", 1)[0]
-    return _sentences().get(error, why)
-
-
-def _sentences() -> dict[str, str]:
-    return {
-        "CertificateBalanceOverdrawn": _("Less is left of the certificate than was to be drawn: others were quicker."),
-        "CertificateBalanceNotActive": _("The certificate was suspended, revoked or replaced meanwhile."),
-        "CertificateBalanceExpired": _("The certificate expired meanwhile."),
-        "CertificateBalanceIssuerSuspended": _("The issuer's accreditation was suspended meanwhile."),
-        "CertificateBalanceIssuerNotAccredited": _(
-            "The issuer had no accreditation for this certificate when it signed."
-        ),
-        "CertificateBalanceDeclarationEnded": _("The declaration was rejected, returned or withdrawn meanwhile."),
-        "TraceLedgerEdgeForbidden": _("Another decision stood on the ledger already; it counts."),
-    }
+    """Why a decision was undone."""
+    return verdicts.undone_reason(why, language())

@@ -42,6 +42,13 @@ def upgrade() -> None:
         "CONSTRAINT fk_decision_change_id REFERENCES status_change (id)"
     )
     op.create_index("ix_decision_change_id", "decision", ["change_id"])
+    op.execute(
+        "ALTER TABLE event ADD COLUMN record_id VARCHAR(80) CONSTRAINT fk_event_record_id REFERENCES record (id)"
+    )
+    op.create_index("ix_event_record_id", "event", ["record_id"])
+    op.add_column("consignment", sa.Column("alerted_at", sa.DateTime(timezone=True)))
+    op.create_index("ix_consignment_alerts", "consignment", ["alerted_at"])
+    op.create_index("ix_consignment_merchant_alerts", "consignment", ["merchant_id", "alerted_at"])
     _join_decisions_to_changes(op.get_bind())
 
 
@@ -63,6 +70,13 @@ def _join_decisions_to_changes(connection: Any) -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_consignment_merchant_alerts", "consignment")
+    op.drop_index("ix_consignment_alerts", "consignment")
+    op.drop_column("consignment", "alerted_at")
+    with op.batch_alter_table("event", schema=None) as event:
+        event.drop_constraint(event.f("fk_event_record_id"), type_="foreignkey")
+        event.drop_index(event.f("ix_event_record_id"))
+        event.drop_column("record_id")
     with op.batch_alter_table("decision", schema=None) as decision:
         decision.drop_constraint(decision.f("fk_decision_change_id"), type_="foreignkey")
         decision.drop_index(decision.f("ix_decision_change_id"))
