@@ -16,15 +16,19 @@ from backend.settings import Settings
 @click.option("--name", required=True, help="Its name, as it stands on papers.")
 @click.option("--email", required=True, help="The address that its first person signs in with.")
 @click.option("--identifier", help="Company number, for China the USCC.")
+@click.option("--office", "offices", multiple=True, help="A customs office's code; again for another one.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def join_command(role: str, name: str, email: str, identifier: str | None, as_json: bool) -> None:
+def join_command(
+    role: str, name: str, email: str, identifier: str | None, offices: tuple[str, ...], as_json: bool
+) -> None:
     """Register an organisation; prints its password and token once."""
     from backend.runtime.context import opened
     from backend.services.organisations import OrganisationProfile
     from backend.services.organisations import register as register_organisation
 
     with opened(Settings.from_environment(os.environ)) as ctx:
-        joined = register_organisation(ctx, OrganisationProfile(Role(role), name, email, identifier=identifier))
+        profile = OrganisationProfile(Role(role), name, email, identifier=identifier, offices=offices)
+        joined = register_organisation(ctx, profile)
     shown = {
         "role": role,
         "organisation": name,

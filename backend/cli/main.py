@@ -15,7 +15,7 @@ from backend.domain.errors import TraceabilityError
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
-    "Operators": ("serve", "join", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "join", "office", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -27,6 +27,7 @@ COMMANDS = {
     "import": "backend.cli.importing:import_command",
     "join": "backend.cli.join:join_command",
     "keys": "backend.cli.keys:keys_command",
+    "office": "backend.cli.customs_offices:office_command",
     "restore": "backend.cli.backup:restore_command",
     "serve": "backend.cli.serve:serve_command",
     "snapshot": "backend.cli.snapshot:snapshot_command",

@@ -9,6 +9,7 @@ from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
+from backend.services.declarations import visible
 from backend.services.drawdowns import (
     Elsewhere,
     drawn_elsewhere,
@@ -63,6 +64,7 @@ def decide(
 
     Raises:
         StaleVersion: Somebody else has changed the consignment since ``read``.
+        NotFound: It was declared to an office for which the officer may not act.
         NotReleasable: The papers do not bear the release.
         Conflict: The status does not allow the decision.
     """
@@ -72,9 +74,9 @@ def decide(
     if not reason or len(reason) > 2000:
         raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
     for _ in range(LOOKS):
-        seen = _look(ctx, declaration_id)
+        seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
-            consignment = work.consignments.get(declaration_id)
+            consignment = visible(ctx, work, actor, declaration_id)
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
             work.consignments.advance(consignment, read)
@@ -96,9 +98,9 @@ def decide(
     raise Conflict("the papers were changed while this was decided: read them again")
 
 
-def _look(ctx: AppContext, declaration_id: str) -> _Seen:
+def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
     with ctx.work(reading=True) as work:
-        consignment = work.consignments.get(declaration_id)
+        consignment = visible(ctx, work, actor, declaration_id)
         return _Seen(
             verdict_on_consignment(ctx, work, consignment).verdict,
             drawn_elsewhere(ctx, work, consignment),

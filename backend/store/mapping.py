@@ -7,6 +7,7 @@ from sqlalchemy import Column
 from sqlalchemy.orm import Relationship, registry, relationship
 
 from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
+from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.outbox import (
     AccreditationChange,
@@ -30,6 +31,12 @@ def map_the_domain() -> None:
     put(Person, tables.person, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(CustomsOffice, tables.customs_office, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(
+        OfficeDelegation,
+        tables.office_delegation,
+        properties={"organisation": relationship(Organisation, lazy="joined")},
+    )
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
     put(OutboundTransaction, tables.outbound_transaction)
     put(Lease, tables.lease)

@@ -290,6 +290,24 @@ request = Table(
     _to("confirmed_id", "record.id", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
 )
+customs_office = Table(
+    "customs_office",
+    metadata,
+    Column("code", String(60), primary_key=True),
+    Column("organisation_id", String(36), ForeignKey("organisation.id"), primary_key=True, index=True),
+    Column("registered_at", UtcTime, nullable=False),
+)
+office_delegation = Table(
+    "office_delegation",
+    metadata,
+    _id(),
+    Column("code", String(60), nullable=False, index=True),
+    _to("organisation_id", "organisation.id"),
+    Column("until", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    _to("made_by", "person.id", index=False),
+    Column("ended_at", UtcTime),
+)
 consignment = Table(
     "consignment",
     metadata,
@@ -305,6 +323,7 @@ consignment = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("merchant_id", "reference"),
 )
+Index("ix_consignment_office", consignment.c.customs_office, consignment.c.status, consignment.c.lodged_at)
 Index("ix_consignment_alerts", consignment.c.alerted_at)
 Index("ix_consignment_merchant_alerts", consignment.c.merchant_id, consignment.c.alerted_at)
 paper = Table(

@@ -50,7 +50,7 @@ def titles() -> dict[str, str]:
         "stale-version": _(
             "Somebody else has changed this since you read it. Nothing of yours was done: read it again."
         ),
-        "version-required": _("Say which version you read: send If-Match with the ETag of your last GET."),
+        "version-required": _("Say which version your change rests on: read it again first."),
         "ledger-unavailable": _("The ledger cannot be asked at the moment. Try again shortly; nothing was lost."),
         "foreign-ledger": _("The ledger at hand is not ours. Nothing is written to it; the operator must look."),
         "ledger-refused": _("The ledger refused this. The operator must look; nothing was lost."),

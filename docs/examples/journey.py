@@ -96,7 +96,7 @@ declaration = call(
     "merchant",
     {
         "declarationReference": f"D-{NUMBER}",
-        "customsOffice": "YIWU-DEMO",
+        "customsOffice": "CNYIU",
         "orderReference": f"ORDER-{NUMBER}",
         "waybillReference": f"WAYBILL-{NUMBER}",
         "destinationCountry": "SG",

@@ -111,7 +111,7 @@ def lodgement_fields(**changes: Any) -> dict[str, Any]:
     """A declaration as a merchant sends it: the merchant itself comes from who asks."""
     return {
         "declarationReference": "MS-2026-001",
-        "customsOffice": "YIWU",
+        "customsOffice": "CNYIU",
         "orderReference": "ORDER-1",
         "waybillReference": "WAYBILL-1",
         "destinationCountry": "SG",

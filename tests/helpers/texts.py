@@ -15,6 +15,7 @@ from werkzeug.exceptions import default_exceptions
 import backend
 from backend.cli import import_report
 from backend.domain import errors
+from backend.domain.customs_offices import PLACES
 from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
@@ -93,6 +94,7 @@ def of_tables() -> set[Key]:
         *verdict.PROOF_STATES.values(),
         *verdict.UNDONE.values(),
         verdict.UNKNOWN_REFUSAL,
+        *PLACES.values(),
         verdict.SHORT_OF_FORM,
         *imports.MESSAGES.values(),
         *fields.PATTERNS.values(),

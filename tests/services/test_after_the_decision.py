@@ -25,9 +25,10 @@ def alerts(installation, consignment):
 
 def alerted(installation):
     with installation.ctx.work(reading=True) as work:
-        own = work.consignments.alerted(installation.merchant.organisation, 5)
-        assert [one.id for one in own] == [one.id for one in work.consignments.alerted(None, 5)]
-        assert not work.consignments.alerted(installation.rival.organisation, 5)
+        own = work.consignments.alerted(5, installation.merchant.organisation)
+        assert [one.id for one in own] == [one.id for one in work.consignments.alerted(5, offices=["CNYIU"])]
+        assert not work.consignments.alerted(5, installation.rival.organisation)
+        assert not work.consignments.alerted(5, offices=["CNNBO"])
         return [one.id for one in own]
 
 

@@ -106,6 +106,14 @@ def test_revoked_paper_of_released_goods_reaches_both(api, settle, browser, lang
         assert seen["reference"] in home
 
 
+def test_alerted_declarations_can_be_listed(api, undone):
+    api.admit_rival()
+    for who, is_there in (("officer", True), ("merchant", True), ("officer-ningbo", False), ("rival", False)):
+        listed = api.get("/declarations?alerted=true", who).get_json()["declarations"]
+        assert (undone in [one["id"] for one in listed]) is is_there
+        assert all(one["alertedAt"] for one in listed)
+
+
 def test_events_for_studies_hold_the_new_steps(api, undone):
     rows = api.get("/clearance-events", "analyst").text.splitlines()
     assert any(row.startswith(f"{undone},decision-undone,") for row in rows)

@@ -1,6 +1,6 @@
 """Consignments, their steps, and what they take from certificates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -57,32 +57,45 @@ class ConsignmentRepository(Repository):
         status: DeclarationStatus | None = None,
         limit: int = 100,
         after: str | None = None,
+        offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
-        """Consignments, newest first; ``after`` is the id of the last one of the page before."""
+        """Consignments, newest first; ``after`` is the id of the last one of the page before.
+
+        ``offices`` are the codes whose declarations are looked for; None for all of them.
+        """
         c = t.consignment.c
         query = select(Consignment).order_by(c.lodged_at.desc(), c.id).limit(limit)
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
         if status is not None:
             query = query.where(c.status == status)
+        if offices is not None:
+            query = query.where(c.customs_office.in_(offices))
         if after is not None:
             last = self.get(after)
-            if merchant is not None and last.merchant.id != merchant.id:
+            is_anothers = merchant is not None and last.merchant.id != merchant.id
+            if is_anothers or (offices is not None and last.customs_office not in offices):
                 raise NotFound("no such consignment", id=after)
             query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
         return self._all(query)
 
-    def naming(self, record_id: str) -> Sequence[Consignment]:
-        """Consignments whose declaration names this record."""
+    def naming(self, record_id: str, offices: Collection[str] | None = None) -> Sequence[Consignment]:
+        """Consignments whose declaration names this record; only those of some customs offices where asked for."""
         query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
+        if offices is not None:
+            query = query.where(t.consignment.c.customs_office.in_(offices))
         return self._all(query.where(t.paper.c.record_id == record_id))
 
-    def alerted(self, merchant: Organisation | None, limit: int) -> Sequence[Consignment]:
-        """Consignments, of one merchant or all, to which something happened after a decision; the latest first."""
+    def alerted(
+        self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
+    ) -> Sequence[Consignment]:
+        """Consignments of a merchant or of offices to which something happened after a decision; the latest first."""
         c = t.consignment.c
         query = select(Consignment).where(c.alerted_at.is_not(None))
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
+        if offices is not None:
+            query = query.where(c.customs_office.in_(offices))
         return self._all(query.order_by(c.alerted_at.desc()).limit(limit))
 
     def note_about_record(
@@ -160,7 +173,7 @@ class ConsignmentRepository(Repository):
         found: dict[str, int] = {}
         for some in _some(declarations):
             rows = self._session.execute(select(c.id, c.version).where(c.id.in_(some)))
-            found |= {declaration: version for declaration, version in rows}
+            found.update((declaration, version) for declaration, version in rows)
         return found
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
@@ -181,22 +194,31 @@ class ConsignmentRepository(Repository):
         rows = self._session.execute(query)
         return [PlannedDrawdown("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
 
-    def released(self) -> Sequence[Consignment]:
-        """Every released consignment, in the order of release."""
+    def released(self, offices: Collection[str] | None = None) -> Sequence[Consignment]:
+        """Every released consignment, or those of some customs offices, in the order of release."""
         query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
+        if offices is not None:
+            query = query.where(t.consignment.c.customs_office.in_(offices))
         return self._all(query.order_by(t.consignment.c.released_at))
 
-    def events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
-        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+    def events(self, since: datetime | None = None, offices: Collection[str] | None = None) -> Iterator[ClearanceEvent]:
+        """Every step of every declaration in the order of recording, or those recorded since then; row by row.
+
+        ``offices`` are the codes whose declarations are asked for; None for all of them. A release that was undone is
+        none to a study: what undid it is told by events of its own.
+        """
         e, c, o = t.event.c, t.consignment.c, t.organisation.c
         query = (
             select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
             .join_from(t.event, t.consignment)
             .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .where(or_(e.step != Step.RELEASED, e.occurred_at == c.released_at))
             .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
         )
         if since is not None:
             query = query.where(e.recorded_at >= since)
+        if offices is not None:
+            query = query.where(c.customs_office.in_(offices))
         for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
             yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 

@@ -1,10 +1,11 @@
 """Organisations, people, their keys, and drafts that wait for a signature."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
 from backend.domain.errors import LaterChange, Message, NotFound
 from backend.domain.outbox import AccreditationChange, SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
@@ -46,6 +47,44 @@ class OrganisationRepository(Repository):
         """All organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
         return self._all(query if role is None else query.where(t.organisation.c.role == role))
+
+
+class CustomsOfficeRepository(Repository):
+    """Which customs offices serve which codes, and whom they let act."""
+
+    def all(self) -> Sequence[CustomsOffice]:
+        """Every code with the organisation that serves it, by code."""
+        c = t.customs_office.c
+        return self._all(select(CustomsOffice).order_by(c.code, c.organisation_id))
+
+    def find(self, code: str) -> Sequence[CustomsOffice]:
+        """Who serves a code."""
+        return self._all(select(CustomsOffice).where(t.customs_office.c.code == code))
+
+    def codes_of(self, organisation: Organisation) -> list[str]:
+        """The codes that an organisation serves itself."""
+        c = t.customs_office.c
+        return list(self._session.scalars(select(c.code).where(c.organisation_id == organisation.id).order_by(c.code)))
+
+    def jurisdiction(self, organisation: Organisation, moment: datetime) -> frozenset[str]:
+        """The codes whose declarations an organisation's officers may read and decide: its own and those delegated."""
+        c = t.office_delegation.c
+        lent = select(c.code).where(c.organisation_id == organisation.id, c.until > moment, c.ended_at.is_(None))
+        return frozenset([*self.codes_of(organisation), *self._session.scalars(lent)])
+
+    def get_delegation(self, delegation_id: str) -> OfficeDelegation:
+        """The delegation with this id."""
+        return self._get(OfficeDelegation, delegation_id, Message("no such delegation"))
+
+    def delegations(
+        self, moment: datetime, organisation: Organisation | None = None, codes: Collection[str] = ()
+    ) -> Sequence[OfficeDelegation]:
+        """Delegations that stand, to an organisation or of codes; all of them for None. The next to end first."""
+        c = t.office_delegation.c
+        query = select(OfficeDelegation).where(c.until > moment, c.ended_at.is_(None)).order_by(c.until, c.id)
+        if organisation is not None:
+            query = query.where(or_(c.organisation_id == organisation.id, c.code.in_(codes)))
+        return self._all(query)
 
 
 class PersonRepository(Repository):

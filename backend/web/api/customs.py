@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from backend.domain.errors import Invalid, Message, NotAllowed
 from backend.domain.ledger import DeclarationStatus
-from backend.domain.parties import Role
+from backend.domain.parties import Person, Role
 from backend.domain.records import fields_of
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
@@ -46,15 +46,19 @@ def post_declaration(document: DeclarationInput) -> dict[str, Any]:
 @blueprint.output(DeclarationList)
 @blueprint.doc(summary="List declarations", tags=["Customs", "Merchants"], responses=[401, 403, 422])
 def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
-    """Newest first. Customs see all; a merchant sees its own."""
-    actor = person()
+    """Newest first. Officers see what was declared to the offices that they act for; a merchant sees its own."""
+    ctx, actor = current_context(), person()
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
-    with current_context().work(reading=True) as work:
-        found = work.consignments.search(merchant, status, query.limit, query.after)
+    with ctx.work(reading=True) as work:
+        offices = declarations.jurisdiction(ctx, work, actor)
+        if query.alerted:
+            found = work.consignments.alerted(query.limit, merchant, offices)
+        else:
+            found = work.consignments.search(merchant, status, query.limit, query.after, offices)
     return {
         "declarations": [views.summary(consignment) for consignment in found],
-        "next": found[-1].id if len(found) == query.limit else None,
+        "next": found[-1].id if len(found) == query.limit and not query.alerted else None,
     }
 
 
@@ -76,7 +80,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work, person(), declaration_id)
+        consignment = declarations.visible(ctx, work, person(), declaration_id)
         views.tagged(consignment.version)
         return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment))
 
@@ -133,10 +137,17 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 @blueprint.output(ReleaseTimesShape)
 @blueprint.doc(summary="Time release study", tags=["Customs", "Merchants"], responses=[401])
 def get_release_times() -> dict[str, Any]:
-    """Count, mean, median and 90th percentile of both clocks, in hours. A merchant sees its own goods only."""
+    """Count, mean, median and 90th percentile of both clocks, in hours: of a merchant's own goods, of an office's."""
     actor = person()
-    study = release_times.study(current_context(), actor.organisation if actor.role is Role.MERCHANT else None)
+    merchant = actor.organisation if actor.role is Role.MERCHANT else None
+    study = release_times.study(current_context(), merchant, _offices(actor))
     return asdict(study)
+
+
+def _offices(actor: Person) -> frozenset[str] | None:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        return declarations.jurisdiction(ctx, work, actor)
 
 
 _READERS = ("officer", "analyst")
@@ -165,7 +176,7 @@ def get_clearance_events(query: EventsQuery) -> Response:
     """
     if person().role.value not in _READERS:
         raise NotAllowed("only customs and analysts read the events of all declarations")
-    lines = release_times.as_csv(release_times.events(current_context(), query.since))
+    lines = release_times.as_csv(release_times.events(current_context(), query.since, _offices(person())))
     response = Response(stream_with_context(lines), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
     return response

@@ -32,7 +32,7 @@ from backend.web.context import current_context, person
 @blueprint.doc(summary="Register an organisation", tags=["Authority"], responses=[401, 403, 409, 422])
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
     """Let an organisation join, with its first person. It is accredited for nothing yet."""
-    fields = body.model_dump()
+    fields = body.model_dump() | {"offices": tuple(body.offices)}
     joined = register_by_authority(current_context(), person(), OrganisationProfile(**fields))
     return {
         "id": joined.organisation.id,

@@ -174,6 +174,9 @@ class DeclarationQuery(Shape):
     """Which declarations to list."""
 
     status: str | None = Field(None, description="LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, …")
+    alerted: bool = Field(
+        False, description="Only those to which something happened after a decision (alertedAt), the latest such first"
+    )
     limit: int = Field(50, ge=1, le=200)
     after: str | None = None
 
@@ -252,6 +255,11 @@ class OrganisationInput(Shape):
     postal_address: Text | None = None
     country_code: str = Field("CN", pattern="^[A-Z]{2}$")
     identifier: Reference | None = None
+    offices: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="A customs office's codes, as UN/LOCODE or national",
+    )
 
 
 class OrganisationJoined(Shape):

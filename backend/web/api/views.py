@@ -29,7 +29,13 @@ auth = HTTPTokenAuth("Bearer", description="The token that your organisation was
 blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
 
 
-_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement", "api.post_cancellation"}
+_WITHOUT_JSON = {
+    "api.post_file",
+    "api.post_withdrawal",
+    "api.post_reinstatement",
+    "api.post_cancellation",
+    "api.post_office_delegation_end",
+}
 
 
 @blueprint.before_request

@@ -42,8 +42,11 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
             ("pages.products", _("Products")),
         ],
         **{issuer: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))] for issuer in ISSUERS},
-        Role.OFFICER: [("pages.desk", _("Declarations"))],
-        Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
+        Role.OFFICER: [("pages.desk", _("Declarations")), ("pages.customs_offices", _("Customs offices"))],
+        Role.AUTHORITY: [
+            ("pages.accreditations", _("Accreditations")),
+            ("pages.customs_offices", _("Customs offices")),
+        ],
         Role.ANALYST: [("pages.simulations", _("Simulation")), ("pages.release_times", _("Release times"))],
     }
     named = [("pages.home", _("Overview")), *entries[role]]
@@ -61,6 +64,7 @@ def version_read() -> int:
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
     account,
     accreditations,
+    customs_offices,
     declarations,
     home,
     officer_queue,

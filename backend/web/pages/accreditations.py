@@ -7,6 +7,7 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from backend.domain.customs_offices import PLACES
 from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.ledger import Accreditation
 from backend.domain.parties import Role
@@ -151,7 +152,7 @@ def register() -> ResponseReturnValue:
                 faults = {where: in_words(message) for where, message in error.problems}
             except Conflict:
                 faults = {"email": _("This e-mail address is taken.")}
-    page = render_template("pages/register.html", roles=list(Role), typed=request.form, faults=faults)
+    page = render_template("pages/register.html", roles=list(Role), typed=request.form, faults=faults, places=PLACES)
     return page, 422 if faults else 200
 
 
@@ -171,4 +172,5 @@ def _profile(country: str) -> OrganisationProfile:
         postal_address=_typed("postal_address") or None,
         country_code=country,
         identifier=_typed("identifier") or None,
+        offices=tuple(re.split(r"[,，;；、\s]+", _typed("offices"))) if role == Role.OFFICER else (),
     )

@@ -63,6 +63,7 @@ def new_declaration() -> ResponseReturnValue:
         chosen = [paper for paper in mine if paper.id in named]
         goods = [product for product in products if product.id in request.values.getlist("products")]
         start = _start(work, chosen, goods)
+        offices = work.customs_offices.all()
     if request.method == "GET" and not (chosen or goods):
         return render_template("pages/declaration_choose.html", papers=mine, products=products)
     form = DeclarationForm(data=start)
@@ -79,7 +80,9 @@ def new_declaration() -> ResponseReturnValue:
             flash(_("Lodged. Customs see it now."))
             return redirect(url_for("pages.declaration", declaration_id=lodged.id))
     add_blank_rows(form.items, BLANK_ITEMS)
-    page = render_template("pages/declaration_new.html", form=form, papers=mine, chosen={p.id for p in chosen})
+    page = render_template(
+        "pages/declaration_new.html", form=form, papers=mine, chosen={p.id for p in chosen}, offices=offices
+    )
     return page, 422 if form.has_faults else 200
 
 
@@ -162,7 +165,7 @@ def declaration(declaration_id: str) -> str:
 def _page(declaration_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = use_cases.visible(work, person(), declaration_id)
+        found = use_cases.visible(ctx, work, person(), declaration_id)
         dossier = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/declaration.html",

@@ -11,6 +11,7 @@ from backend.domain.parties import Person, Role
 from backend.domain.records import Assurance, RequestState
 from backend.services import accreditation
 from backend.services import release_times as timing
+from backend.services.declarations import jurisdiction
 from backend.services.release_times import study
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
@@ -40,7 +41,7 @@ def home() -> str:
         if actor.role in ISSUERS:
             return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work, actor))
         if actor.role is Role.OFFICER:
-            return render_template("pages/home_officer.html", **proofs, **_for_officer(work))
+            return render_template("pages/home_officer.html", **proofs, **_for_officer(work, actor))
         if actor.role is Role.ANALYST:
             latest = work.simulations.of(actor.organisation)[:SHOWN]
             return render_template(
@@ -56,7 +57,7 @@ def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     return {
         "sent_back": [r for r in requests if r.state is RequestState.SENT_BACK and not r.statement.superseded_by_id],
         "waiting": [r for r in requests if r.state is RequestState.WAITING][:SHOWN],
-        "alerted": work.consignments.alerted(own, SHOWN),
+        "alerted": work.consignments.alerted(SHOWN, own),
         "halted": [c for c in consignments if c.status in _NEEDS_MERCHANT],
         "consignments": consignments[:SHOWN],
         "has_products": bool(work.products.of(own)),
@@ -72,13 +73,16 @@ def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     return {"waiting": waiting[:SHOWN], "count": len(waiting), "signed": signed[:SHOWN]}
 
 
-def _for_officer(work: UnitOfWork) -> dict[str, Any]:
-    counts = {status: len(work.consignments.search(status=status, limit=100)) for status in _OPEN}
+def _for_officer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
+    ctx = current_context()
+    offices = jurisdiction(ctx, work, actor)
+    counts = {status: len(work.consignments.search(status=status, limit=100, offices=offices)) for status in _OPEN}
+    waiting = work.consignments.search(status=DeclarationStatus.LODGED, limit=100, offices=offices)
     return {
         "counts": counts,
-        "alerted": work.consignments.alerted(None, SHOWN),
-        "oldest": work.consignments.search(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
-        "study": study(current_context()),
+        "alerted": work.consignments.alerted(SHOWN, offices=offices),
+        "oldest": waiting[-SHOWN:][::-1],
+        "study": study(ctx, offices=offices),
     }
 
 

@@ -52,14 +52,15 @@ def desk() -> str:
     status = None if everything else status_asked() or DeclarationStatus.LODGED
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = work.consignments.search(None, status, PAGE, request.args.get("after"))
+        offices = declarations.jurisdiction(ctx, work, person())
+        found = work.consignments.search(None, status, PAGE, request.args.get("after"), offices)
         lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
         "pages/officer_queue.html",
         lines=lines,
         status=status,
         statuses=list(DeclarationStatus),
-        study=study(ctx),
+        study=study(ctx, offices=offices),
         page=PAGE,
     )
 
@@ -105,7 +106,7 @@ def _not_releasable(verdict: Verdict) -> str:
 def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = declarations.visible(work, person(), declaration_id)
+        found = declarations.visible(ctx, work, person(), declaration_id)
         evaluated = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",

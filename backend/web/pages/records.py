@@ -64,7 +64,7 @@ def record(record_id: str) -> ResponseReturnValue:
 def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> ResponseReturnValue:
     ctx, actor = current_context(), person()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, actor, record_id)
+        found = visible_record(ctx, work, actor, record_id)
         asked = work.requests.find_about(record_id)
         named_by = [c for c in work.consignments.naming(record_id) if actor.role is Role.MERCHANT]
     if found.kind is Kind.DECLARATION:
@@ -142,7 +142,7 @@ def attached_file(record_id: str, sha256: str) -> Response:
     """A file attached to a record, for those who may read the record."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, person(), record_id)
+        found = visible_record(ctx, work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
     content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
@@ -160,7 +160,7 @@ def evidence(record_id: str) -> Response:
     """The bundle that can be checked elsewhere, without us."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, person(), record_id)
+        found = visible_record(ctx, work, person(), record_id)
     return bundle_file(bundle_of(ctx, found), record_id)
 
 
@@ -170,7 +170,7 @@ def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work, person(), declaration_id)
+        consignment = declarations.visible(ctx, work, person(), declaration_id)
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 

@@ -1,4 +1,4 @@
-"""Things that several may change at once have a version, and a decision has the change of status that it led to."""
+"""Things that several may change at once have a version, decisions their change of status, customs offices codes."""
 
 from collections import defaultdict
 from typing import Any
@@ -22,7 +22,20 @@ STATUS = {
 """The status that each decision leads to, as the ledger numbers them."""
 _DECISION = sa.table(
     "decision",
-    *(sa.column(name, sa.String) for name in ("id", "consignment_id", "decision", "change_id", "decided_at")),
+    *(
+        sa.column(name, sa.String)
+        for name in ("id", "consignment_id", "decision", "change_id", "decided_at", "office_id")
+    ),
+)
+PLACES = {"GUANGZHOU": "CNGGZ", "HANGZHOU": "CNHAZ", "JINHUA": "CNJHA", "NINGBO": "CNNBO", "SHANGHAI": "CNSGH"}
+PLACES |= {"SHENZHEN": "CNSNZ", "XIAMEN": "CNXAM", "YIWU": "CNYIU", "ZHENGZHOU": "CNZGZ"}
+"""Codes (UN/LOCODE) of places by their names, as merchants typed them."""
+_ORGANISATION = sa.table("organisation", sa.column("id", sa.String), sa.column("role", sa.String))
+_CONSIGNMENT = sa.table("consignment", sa.column("id", sa.String), sa.column("customs_office", sa.String))
+_OFFICE = sa.table(
+    "customs_office",
+    *(sa.column(name, sa.String) for name in ("code", "organisation_id")),
+    sa.column("registered_at", sa.DateTime),
 )
 _CHANGE = sa.table(
     "status_change",
@@ -50,6 +63,57 @@ def upgrade() -> None:
     op.create_index("ix_consignment_alerts", "consignment", ["alerted_at"])
     op.create_index("ix_consignment_merchant_alerts", "consignment", ["merchant_id", "alerted_at"])
     _join_decisions_to_changes(op.get_bind())
+    op.create_table(
+        "customs_office",
+        sa.Column("code", sa.String(length=60), nullable=False),
+        sa.Column("organisation_id", sa.String(length=36), nullable=False),
+        sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name="fk_customs_office_organisation_id"),
+        sa.PrimaryKeyConstraint("code", "organisation_id", name="pk_customs_office"),
+    )
+    op.create_index("ix_customs_office_organisation_id", "customs_office", ["organisation_id"])
+    op.create_table(
+        "office_delegation",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("code", sa.String(length=60), nullable=False),
+        sa.Column("organisation_id", sa.String(length=80), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.String(length=80), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True)),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name="fk_office_delegation_organisation_id"),
+        sa.ForeignKeyConstraint(["made_by"], ["person.id"], name="fk_office_delegation_made_by"),
+        sa.PrimaryKeyConstraint("id", name="pk_office_delegation"),
+    )
+    for column in ("code", "organisation_id"):
+        op.create_index(f"ix_office_delegation_{column}", "office_delegation", [column])
+    op.create_index("ix_consignment_office", "consignment", ["customs_office", "status", "lodged_at"])
+    _give_offices_their_codes(op.get_bind())
+
+
+def _give_offices_their_codes(connection: Any) -> None:
+    """What declarations named so far, in any words, are codes of the offices that decided on them, or else of all.
+
+    Nothing that stands in a declaration changes. A name that we know also brings its proper code, for new declarations.
+    """
+    offices = list(connection.scalars(sa.select(_ORGANISATION.c.id).where(_ORGANISATION.c.role == "officer")))
+    decided: dict[str, set[str]] = defaultdict(set)
+    named = connection.scalars(sa.select(_CONSIGNMENT.c.customs_office).distinct()).all()
+    by_office = sa.select(_CONSIGNMENT.c.customs_office, _DECISION.c.office_id).join_from(
+        _CONSIGNMENT, _DECISION, _DECISION.c.consignment_id == _CONSIGNMENT.c.id
+    )
+    for name, office in connection.execute(by_office.distinct()):
+        decided[name].add(office)
+    rows = {
+        (code, office)
+        for name in named
+        for office in decided[name] or offices
+        for code in (name, PLACES.get(name.upper().partition("-")[0]))
+        if code is not None
+    }
+    moment = sa.func.current_timestamp()
+    for code, office in sorted(rows):
+        connection.execute(sa.insert(_OFFICE).values(code=code, organisation_id=office, registered_at=moment))
 
 
 def _join_decisions_to_changes(connection: Any) -> None:
@@ -70,15 +134,16 @@ def _join_decisions_to_changes(connection: Any) -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_consignment_office", "consignment")
+    for table in ("office_delegation", "customs_office"):
+        op.drop_table(table)
     op.drop_index("ix_consignment_merchant_alerts", "consignment")
     op.drop_index("ix_consignment_alerts", "consignment")
     op.drop_column("consignment", "alerted_at")
     with op.batch_alter_table("event", schema=None) as event:
-        event.drop_constraint(event.f("fk_event_record_id"), type_="foreignkey")
         event.drop_index(event.f("ix_event_record_id"))
         event.drop_column("record_id")
     with op.batch_alter_table("decision", schema=None) as decision:
-        decision.drop_constraint(decision.f("fk_decision_change_id"), type_="foreignkey")
         decision.drop_index(decision.f("ix_decision_change_id"))
         decision.drop_column("change_id")
         decision.drop_column("version")
