@@ -1,4 +1,4 @@
-# Everything a developer or an operator starts. Needs git, GNU make and Python 3.11 or newer with venv and pip.
+# Everything a developer or an operator starts. Needs git, GNU make and CPython 3.11 to 3.14 with venv and pip.
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -10,7 +10,10 @@ BIN := $(VENV)/bin
 
 # A stamp carries the checksum of what it stands for: a changed lock file is installed again, a mere checkout is not.
 checksum = $(shell cat requirements/$(1).txt pyproject.toml | cksum | cut -d ' ' -f 1)
-stamp = $(VENV)/.$(1)-$(call checksum,$(1))
+# An interpreter that an upgrade of the system took away leaves no stamp worth anything.
+GONE := $(shell test -x $(BIN)/python || echo -gone)
+stamp = $(VENV)/.$(1)-$(call checksum,$(1))$(GONE)
+SERVER := $(call stamp,server)
 BASE := $(call stamp,base)
 TEST := $(call stamp,test)
 BROWSER := $(call stamp,browser)
@@ -30,7 +33,7 @@ help:  ## List the targets
 	@echo "Provenport: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) \
 	  | while read -r target text; do printf '  %-16s %s\n' "$$target" "$$text"; done
-	@echo "Variables: PORT=8001 and DATA_DIR=DIR for run, ARGS='-k name' for the tests, PYTHON=python3.12, CHROMIUM=PATH"
+	@echo "Variables: PORT=8001 and DATA_DIR=DIR for run and probe, ARGS='-k name' for the tests, PYTHON=python3.12, CHROMIUM=PATH"
 
 # ---- use it
 
@@ -45,6 +48,20 @@ endif
 .PHONY: run
 run: $(BASE)  ## Set up what is missing, then start the server (PORT, DATA_DIR)
 	@exec $(BIN)/provenport serve
+
+.PHONY: run-server
+run-server: $(SERVER)  ## The same without the simulator's packages: a third of the disk, no simulations
+	@exec $(BIN)/provenport serve
+
+.PHONY: simulator
+simulator: $(BASE)  ## Add the simulator's packages to what run-server set up
+
+.PHONY: probe
+probe: $(BASE)  ## Time the running server and try to deceive it (PORT, DATA_DIR, ARGS)
+	$(BIN)/clearance-sim probe --credentials "$${DATA_DIR:-var}/demo-credentials.json" $(ARGS)
+
+.PHONY: cluster
+cluster: $(TEST)  ## Set up what the simulator needs to run on a Dask cluster, or in processes of this machine
 
 # ---- check it
 
@@ -101,7 +118,8 @@ contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again,
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
 
 # slither needs another web3 than we do, hence an environment of its own.
-$(SLITHER): | $(VENV)/.made
+$(SLITHER):
+	$(need_python)
 	@echo "Installing slither ($(SLITHER_VENV))"
 	@"$(PYTHON)" -m venv $(SLITHER_VENV)
 	@$(SLITHER_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --require-hashes \
@@ -146,18 +164,30 @@ $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 # One lock for every Python and system; each set holds the one before it, at the same versions.
 LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
+TEST_EXTRAS := --extra simulator --extra test --extra check --extra cluster
 
 .PHONY: lock
 lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
-	$(LOCK) -o requirements/base.txt
-	$(LOCK) --extra test --extra check --extra cluster -c requirements/base.txt -o requirements/test.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra browser -c requirements/test.txt -o requirements/browser.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra contracts -c requirements/test.txt -o requirements/contracts.txt
-	$(LOCK) --extra test --extra check --extra cluster --extra contracts --extra peers -c requirements/contracts.txt \
-	  -o requirements/bench.txt
+	$(LOCK) --extra simulator -o requirements/base.txt
+	$(LOCK) -c requirements/base.txt -o requirements/server.txt
+	$(LOCK) $(TEST_EXTRAS) -c requirements/base.txt -o requirements/test.txt
+	$(LOCK) $(TEST_EXTRAS) --extra browser -c requirements/test.txt -o requirements/browser.txt
+	$(LOCK) $(TEST_EXTRAS) --extra contracts -c requirements/test.txt -o requirements/contracts.txt
+	$(LOCK) $(TEST_EXTRAS) --extra contracts --extra peers -c requirements/contracts.txt -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/slither.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
+
+# A server of its own, then the whole study of the claim: minutes.
+.PHONY: readme
+readme: $(TEST)  ## Write what README shows of commands anew, from the commands
+	@mkdir -p build
+	$(BIN)/clearance-sim claim --json build/claim.json
+	$(BIN)/python -m tests.journeys.readme_output build/claim.json
+
+.PHONY: wheels
+wheels: $(TEST)  ## Check that every lock installs from wheels alone on every supported Python and system
+	$(BIN)/python tests/checks/wheels.py $(BIN)/uv
 
 .PHONY: clean
 clean:  ## Remove what the tools made (not the server's data in var/)
@@ -167,35 +197,34 @@ clean:  ## Remove what the tools made (not the server's data in var/)
 
 # ---- set-up
 
-$(VENV)/.made:
+# Before the wait and before our own script, which an older Python could not read.
+define need_python
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "There is no $(PYTHON) here. Name your Python: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Provenport needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; \
-	  echo "Name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "1/3 Making the virtual environment ($(VENV))"
-	@"$(PYTHON)" -m venv $(VENV)
-	@touch $@
-
-# $(1): the set to install. Every set holds base, so base is stamped too. --no-deps, because the lock is whole, and an
-# older pip would look for a newer release of what another package wants with an extra.
-define install
-	@echo "2/3 Installing the locked packages (requirements/$(1).txt): about a minute the first time"
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --no-deps --require-hashes \
-	  -r requirements/$(1).txt
-	@echo "3/3 Installing Provenport itself"
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation -e .
-	@rm -f $(VENV)/.$(1)-* $(VENV)/.base-*
-	@touch $(BASE) $(call stamp,$(1))
+	  echo "Provenport needs Python 3.11 to 3.14, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name another:" \
+	  "make PYTHON=python3.12 ..." >&2; exit 1; }
 endef
 
-$(BASE): | $(VENV)/.made
-	$(call install,base)
-$(TEST): | $(VENV)/.made
-	$(call install,test)
-$(BROWSER): | $(VENV)/.made
-	$(call install,browser)
-$(CONTRACTS): | $(VENV)/.made
-	$(call install,contracts)
-$(BENCH): | $(VENV)/.made
-	$(call install,bench)
+SETS := server base test browser contracts bench
+INSTALL = "$(PYTHON)" requirements/install.py --venv $(VENV) $(if $(UNSUPPORTED),--unsupported) \
+  $(foreach set,$(SETS),--checksum $(set)=$(call checksum,$(set)))
+
+$(SERVER):
+	$(need_python)
+	@$(INSTALL) server
+$(BASE):
+	$(need_python)
+	@$(INSTALL) base
+$(TEST):
+	$(need_python)
+	@$(INSTALL) test
+$(BROWSER):
+	$(need_python)
+	@$(INSTALL) browser
+$(CONTRACTS):
+	$(need_python)
+	@$(INSTALL) contracts
+$(BENCH):
+	$(need_python)
+	@$(INSTALL) bench

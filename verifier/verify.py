@@ -357,26 +357,33 @@ def read_snapshot(text):
     }
 
 
+TERMS = "accreditation accreditationAtIssue accreditationAtAnchoring"
+
+
 def reading(fields):
-    need(has(fields, "root leafIndex transaction block blockTime state segments status key accreditation"), "a reading")
+    named = f"root leafIndex transaction block blockTime state segments status key {TERMS}"
+    need(has(fields, named), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
     need(is_("natural", fields["leafIndex"], fields["block"], fields["status"]), "a reading")
     segments = fields["segments"]
     need(isinstance(segments, list) and len(segments) == 4 and is_("natural", *segments), "segments")
     need(fields["state"] in ("anchored", "final"), "state")
-    held = fields["accreditation"]
-    if held is not None:
-        need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
-        need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
-        since = held["suspendedSince"]
-        held = {
-            "kinds": held["kinds"],
-            "chapters": int(held["chapters"], 16),
-            "from": seconds(held["validFrom"]),
-            "until": seconds(held["validUntil"]),
-            "since": None if since is None else seconds(since),
-        }
-    return fields | {"time": seconds(fields["blockTime"]), "accreditation": held}
+    return fields | {"time": seconds(fields["blockTime"])} | {name: terms(fields[name]) for name in TERMS.split()}
+
+
+def terms(held):
+    if held is None:
+        return None
+    need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
+    need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
+    since = held["suspendedSince"]
+    return {
+        "kinds": held["kinds"],
+        "chapters": int(held["chapters"], 16),
+        "from": seconds(held["validFrom"]),
+        "until": seconds(held["validUntil"]),
+        "since": None if since is None else seconds(since),
+    }
 
 
 def read_trust(content):
@@ -532,7 +539,7 @@ def evaluate_issuer(one, found, why, at):
     held = found["accreditation"]
     if held is None or held["kinds"] == 0:
         return [("ISSUER_ACCREDITED", FAIL, "never-accredited")]
-    outcome, reason = evaluate_accreditation(record, kind, found["time"], held)
+    outcome, reason = evaluate_accreditation(record, kind, found)
     standing = ("ISSUER_STANDING", PASS, "good-standing")
     if held["since"] is not None and held["since"] <= at:
         standing = ("ISSUER_STANDING", FAIL, "accreditation-revoked")
@@ -541,12 +548,17 @@ def evaluate_issuer(one, found, why, at):
     return [("ISSUER_ACCREDITED", outcome, reason), standing]
 
 
-def evaluate_accreditation(record, kind, anchored, held):
-    issued, since = issued_at(record), held["since"]
+def evaluate_accreditation(record, kind, found):
+    """By the terms that stood when it was signed; those of the anchoring must bear them out. Suspensions reach back."""
+    issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
+    held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
+    late = found["accreditationAtAnchoring"] or held
+    since = min((one["since"] for one in (held, now) if one["since"] is not None), default=None)
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
+    code = record["subject"].get("hsCode") if KINDS[kind][3] else None
     if KINDS[kind][3]:
-        code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
+        all_chapters = held["chapters"] & 1
         if code is None and not all_chapters:
             return INDETERMINATE, "hs-code-withheld"
         if code is not None and not (isinstance(code, str) and re.fullmatch("[0-9]{6,13}", code)):
@@ -559,8 +571,13 @@ def evaluate_accreditation(record, kind, anchored, held):
         return FAIL, "accreditation-revoked"
     if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
         return FAIL, "not-accredited-at-issue"
-    if anchored - held["until"] >= CLOCKS_MAY_DIFFER:
+    if anchored - late["until"] >= CLOCKS_MAY_DIFFER:
         return INDETERMINATE, "anchored-after-expiry"
+    covered = late["kinds"] >> KINDS[kind][2] & 1
+    if KINDS[kind][3]:
+        covered = covered and (late["chapters"] & 1 or late["chapters"] >> int((code or "0")[:2]) & 1)
+    if not covered or (late["since"] is not None and late["since"] <= anchored):
+        return INDETERMINATE, "anchored-after-change"
     return PASS, "accredited"
 
 
@@ -692,6 +709,10 @@ def main():
     parser.add_argument("--max-age-hours", type=hours, default="24")
     parser.add_argument("--at", type=moment, default=datetime.now(UTC))
     asked = parser.parse_args()
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show costs no verdict
     if asked.at > datetime.now(UTC):
         parser.error("nobody knows yet what the ledger will hold then")
     trusted = read_trust(read(asked.trust)) if asked.trust else []

@@ -35,6 +35,8 @@ LOOK_SECONDS = 1.0
 GRACE_SECONDS = 3.0
 """Between asking a program to end and ending it."""
 LONGEST_LINE = 64 * 1024
+NOT_INSTALLED = 69
+"""The program's exit code where its packages are not installed: a server can do without them."""
 OWN_SCENARIO = "scenario.toml"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 """Of the environment: the rest, and above all the master key, is none of the program's business."""
@@ -250,8 +252,8 @@ class _Program:
             gigabytes = self._bounds.memory_bytes // 1024**3
             raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])
         why = (self._told.splitlines() or ["it said nothing"])[-1][:300]
-        if "No module named clearance_sim" in self._told:
-            raise SimulatorMissing("the simulator is not installed with this server")
+        if self._process.returncode == NOT_INSTALLED or "No module named clearance_sim" in self._told:
+            raise SimulatorMissing.not_installed()
         raise WrongScenario([Fault("", None, f"the simulator ended with code {self._process.returncode}: {why}")])
 
     def end(self) -> None:

@@ -1,28 +1,55 @@
-"""``provenport chain`` and ``provenport audit``: what an operator asks of the ledger, and does to it."""
+"""``provenport chain`` and ``provenport audit``: what an operator asks of the ledger, and does to it.
 
-import json
+Changes of accreditations are written to the database beside a running server, whose worker takes them to the ledger.
+"""
+
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from backend.cli.accreditation import (
-    accredit,
-    cancel,
-    pending,
-    reinstate,
-    suspend,
-)
-from backend.cli.language import _
+from backend.cli.localised import Group, cell_length
+from backend.cli.terminal import JSON_HELP, _, installation, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError, message_of
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError, message_of
+from backend.domain.outbox import AccreditationChange
+from backend.domain.parties import Person, Role
 from backend.services.ports import AppContext
 from backend.settings import Settings
 
+LABELS = {
+    "chain": "chain",
+    "chainId": "chain id",
+    "block": "block",
+    "blockTime": "block time",
+    "contract": "contract",
+    "instanceId": "instance id",
+    "since": "since block",
+    "ledger": "ledger",
+    "why": "why",
+}
+"""What the figures of ``chain status`` are called."""
+WORDS = {
+    "node": "a node",
+    "embedded": "embedded",
+    "ours": "ours",
+    "foreign": "not ours",
+    "unavailable": "does not answer",
+    "not-deployed": "no contracts yet",
+}
+OPERATIONS = {
+    "accredit": "accredit",
+    "suspend": "suspend",
+    "reinstate": "reinstate",
+    "rotate": "replace the key",
+}
+"""What the authority may ask for."""
+STATES = {"asked": "asked", "announced": "announced", "being cancelled": "being cancelled"}
 RPC_HELP = "Ask this node, for example a running server: http://127.0.0.1:8080/rpc"
 
 
@@ -32,7 +59,7 @@ class ServerRuns(TraceabilityError):
     code = "server-runs"
 
 
-@click.group("chain")
+@click.group("chain", cls=Group)
 def chain_command() -> None:
     """The chain behind the ledger: how it stands, the contracts, and the authority's acts.
 
@@ -40,20 +67,16 @@ def chain_command() -> None:
     """
 
 
-for act in (accredit, suspend, reinstate, pending, cancel):
-    chain_command.add_command(act)
-
-
 @chain_command.command()
-@click.option("--rpc", help=RPC_HELP)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--rpc", metavar="URL", help=RPC_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def status(rpc: str | None, as_json: bool) -> None:
     """Tell which chain answers, whether it is ours, and what the accounts own. Exit code 1 where it is not ours."""
     settings = _settings(rpc)
-    with _server_told():
+    with _server_told(settings):
         reported = _status(settings)
     if as_json:
-        click.echo(json.dumps(reported, indent=2))
+        print_json(reported)
     else:
         _show(reported)
     sys.exit(0 if reported["ledger"] == "ours" else 1)
@@ -79,7 +102,7 @@ def _status(settings: Settings) -> dict[str, Any]:
                 for name, account in accounts.items()
             }
         except ChainUnavailable as fault:
-            return reported | {"ledger": "unavailable", "why": str(fault)}
+            return reported | {"ledger": "unavailable", "why": said(message_of(fault))}
         if deployment is None:
             return reported | {"ledger": "not-deployed"}
         reported |= {
@@ -90,13 +113,15 @@ def _status(settings: Settings) -> dict[str, Any]:
         try:
             EvmLedger(chain, deployment, accounts).head()
         except ForeignLedger as error:
-            return reported | {"ledger": "foreign", "why": str(error), "choices": list(error.choices)}
+            return reported | {"ledger": "foreign", "why": said(error), "choices": list(error.choices)}
         except LedgerUnavailable as error:
-            return reported | {"ledger": "unavailable", "why": str(error)}
+            return reported | {"ledger": "unavailable", "why": said(error)}
     return reported | {"ledger": "ours"}
 
 
 def _show(reported: dict[str, Any]) -> None:
+    labels = {name: _(label) for name, label in LABELS.items()}
+    width = max(map(cell_length, labels.values())) + 1
     for name, value in reported.items():
         if name == "accounts":
             for account, facts in value.items():
@@ -108,12 +133,13 @@ def _show(reported: dict[str, Any]) -> None:
             for choice in value:
                 click.echo(f"  - {_(choice)}")
         else:
-            click.echo(f"{name:<12} {value}")
+            shown = _(WORDS[value]) if value in WORDS else value
+            click.echo(f"{labels[name]}{' ' * (width - cell_length(labels[name]))} {shown}")
 
 
 @chain_command.command()
 @click.option("--again", is_flag=True, help="The old chain is lost: deploy anew and anchor every record again.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def deploy(again: bool, as_json: bool) -> None:
     """Put the contracts on the chain. The server does it by itself at its first start.
 
@@ -132,7 +158,7 @@ def deploy(again: bool, as_json: bool) -> None:
     from backend.services.anchoring import reanchor_all
 
     settings = _settings(None)
-    with _server_told(), chain_alone(settings) as (folder, chain, accounts):
+    with _server_told(settings), chain_alone(settings) as (folder, chain, accounts):
         old = Deployment.read(folder.deployment)
         if old is not None and not again:
             raise TraceabilityError(
@@ -146,33 +172,35 @@ def deploy(again: bool, as_json: bool) -> None:
         count = 0
         if old is not None:
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
-            with opened(settings) as ctx:
+            with opened(settings, note) as ctx:
                 count = reanchor_all(ctx)
         fresh.write(folder.deployment)
-    if as_json:
-        reported = {
-            "ledger": fresh.ledger,
-            "chainId": fresh.chain_id,
-            "block": fresh.block,
-            "batchesToAnchorAgain": count,
-        }
-        click.echo(json.dumps(reported, indent=2))
-        return
-    if count:
-        click.echo(_("{count} batches will be anchored again when the server runs.", count=count))
-    click.echo(
-        _(
-            "The contracts stand at {ledger} on chain {chain_id}, since block {block}.",
-            ledger=fresh.ledger,
-            chain_id=fresh.chain_id,
-            block=fresh.block,
+    with telling(_("the contracts stand at {ledger}", ledger=fresh.ledger)):
+        if as_json:
+            print_json(
+                {
+                    "ledger": fresh.ledger,
+                    "chainId": fresh.chain_id,
+                    "block": fresh.block,
+                    "batchesToAnchorAgain": count,
+                }
+            )
+            return
+        if count:
+            click.echo(_("{count} batches will be anchored again when the server runs.", count=count))
+        click.echo(
+            _(
+                "The contracts stand at {ledger} on chain {chain_id}, since block {block}.",
+                ledger=fresh.ledger,
+                chain_id=fresh.chain_id,
+                block=fresh.block,
+            )
         )
-    )
 
 
 @click.command("audit", cls=VerdictCommand)
-@click.option("--rpc", help=RPC_HELP)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--rpc", metavar="URL", help=RPC_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def audit_command(rpc: str | None, as_json: bool) -> None:
     """Make every root anew from what is stored; compare database and ledger both ways.
 
@@ -180,11 +208,12 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
     """
     from backend.services.audit import audit
 
-    with _server_told(), _auditing(_settings(rpc)) as ctx:
+    settings = _settings(rpc)
+    with _server_told(settings), _auditing(settings) as ctx:
         found = audit(ctx)
     if as_json:
         shown = [{"name": one.name, **one.about} for one in found.discrepancies]
-        click.echo(json.dumps({**asdict(found), "discrepancies": shown}, indent=2))
+        print_json({**asdict(found), "discrepancies": shown})
     else:
         for one in found.discrepancies:
             click.echo(str(one))
@@ -209,7 +238,7 @@ def _auditing(settings: Settings) -> Iterator[AppContext]:
     from backend.runtime.app import chain_alone
     from backend.runtime.context import opened
 
-    with opened(settings) as ctx, chain_alone(settings) as (folder, chain, accounts):
+    with opened(settings, note) as ctx, chain_alone(settings) as (folder, chain, accounts):
         deployment = Deployment.read(folder.deployment)
         if deployment is None:
             raise TraceabilityError("there are no contracts yet: start the server once with provenport serve")
@@ -221,13 +250,176 @@ def _settings(rpc: str | None) -> Settings:
 
 
 @contextmanager
-def _server_told() -> Iterator[None]:
-    """Say what to do where the server holds the embedded chain."""
+def _server_told(settings: Settings) -> Iterator[None]:
+    """Say what to do where the server holds the embedded chain: it answers at its own address."""
     from backend.adapters.chains.embedded import ChainInUse
+    from backend.runtime.data_folder import DataFolder
 
     try:
         yield
     except ChainInUse as error:
         raise ServerRuns(
-            "{error}. Stop the server, or ask it: --rpc http://127.0.0.1:8080/rpc", error=message_of(error)
+            "{error}. Stop the server, or ask it: --rpc {url}/rpc",
+            error=message_of(error),
+            url=DataFolder(settings.data_dir).served_at() or f"http://127.0.0.1:{settings.port}",
         ) from error
+
+
+# ---- accreditations
+
+
+def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.argument("organisation_id"),
+        click.option(
+            "--as", "email", required=True, metavar="EMAIL", help="E-mail address of the authority's person who acts."
+        ),
+        click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+@chain_command.command()
+@_acting
+@click.option(
+    "--chapters",
+    metavar="CHAPTERS",
+    help="HS chapters, such as 1-24,61, or: all. As it stands unless given; all of them where nothing stands.",
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Last day, UTC. As it stands unless given; three years from now where nothing stands.",
+)
+def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | None, until: datetime | None) -> None:
+    """Accredit ORGANISATION_ID's key for what its role issues."""
+    from backend.services import accreditation
+
+    _change(
+        as_json,
+        email,
+        lambda ctx, person: accreditation.accredit(
+            ctx, person, organisation_id, _chapters(chapters), valid_until=until and _end_of(until)
+        ),
+    )
+
+
+@chain_command.command()
+@_acting
+def suspend(organisation_id: str, email: str, as_json: bool) -> None:
+    """Stop standing behind ORGANISATION_ID's key, from now on. This is never delayed."""
+    from backend.services import accreditation
+
+    _change(as_json, email, lambda ctx, person: accreditation.suspend(ctx, person, organisation_id))
+
+
+@chain_command.command()
+@_acting
+def reinstate(organisation_id: str, email: str, as_json: bool) -> None:
+    """Stand behind ORGANISATION_ID's key again."""
+    from backend.services import accreditation
+
+    _change(as_json, email, lambda ctx, person: accreditation.reinstate(ctx, person, organisation_id))
+
+
+@chain_command.command()
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def pending(as_json: bool) -> None:
+    """List the authority's changes of accreditations that were not done yet: asked, announced, being cancelled."""
+    from backend.services import accreditation
+
+    with installation() as ctx:
+        found = list(accreditation.pending(ctx))
+    if as_json:
+        print_json([_told(change) for change in found])
+        return
+    for change in found:
+        due = change.due_at.isoformat() if change.due_at else ""
+        what, state = _(OPERATIONS[change.operation]), _(STATES[_state(change)])
+        click.echo(f"{change.id}  {what}  {_('key')} {change.thumbprint[:16]}…  {state}  {due}".rstrip())
+    click.echo(
+        _("{count} changes wait. Cancel one with: provenport chain cancel ID", count=len(found))
+        if found
+        else _("No changes wait.")
+    )
+
+
+@chain_command.command()
+@click.argument("change_id")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def cancel(change_id: str, as_json: bool) -> None:
+    """Cancel the change CHANGE_ID as the guardian, before it is done.
+
+    The guardian's key must be the one that is kept in the data folder; another guardian cancels with its own wallet.
+    """
+    from backend.services import accreditation
+
+    with installation() as ctx:
+        change = accreditation.cancel(ctx, change_id)
+    with telling(_("the change is asked for")):
+        if as_json:
+            print_json(_told(change))
+        else:
+            click.echo(_("Asked. The server cancels it with its next round."))
+
+
+def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationChange]) -> None:
+    with installation() as ctx:
+        change = what(ctx, _person(ctx, email))
+    with telling(_("the change is asked for")):
+        if as_json:
+            print_json(_told(change))
+            return
+        operation = _(OPERATIONS[change.operation])
+        click.echo(_("Asked: {operation}, change {id}. The server does it.", operation=operation, id=change.id))
+
+
+def _person(ctx: AppContext, email: str) -> Person:
+    with ctx.work(reading=True) as work:
+        person = work.persons.find_by_email(email)
+    if person is None or person.role is not Role.AUTHORITY:
+        raise NotFound("nobody of the authority signs in as {email}", email=email)
+    return person
+
+
+def _told(change: AccreditationChange) -> dict[str, Any]:
+    return {
+        "id": change.id,
+        "operation": change.operation,
+        "key": change.thumbprint,
+        "askedAt": change.asked_at.isoformat(),
+        "dueAt": change.due_at and change.due_at.isoformat(),
+        "state": _state(change),
+    }
+
+
+def _state(change: AccreditationChange) -> str:
+    if change.cancel_asked_at is not None:
+        return "being cancelled"
+    return "asked" if change.announcement is None else "announced"
+
+
+def _chapters(typed: str | None) -> list[int] | None:
+    if not typed:
+        return None
+    if typed.strip().lower() == "all":
+        return list(range(1, 98))
+    chapters: list[int] = []
+    for part in typed.split(","):
+        first, _dash, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise click.BadParameter(
+                _("{part} is no chapter: give them as 1-24,61", part=repr(part)), param_hint="--chapters"
+            )
+        if not 1 <= int(first) <= int(last or first) <= 99:
+            raise click.BadParameter(
+                _("{part}: chapters run from 1 to 99, the lower first", part=repr(part)), param_hint="--chapters"
+            )
+        chapters += range(int(first), int(last or first) + 1)
+    return chapters
+
+
+def _end_of(day: datetime) -> datetime:
+    return day.replace(tzinfo=UTC) + timedelta(days=1)

@@ -1,28 +1,57 @@
 """``provenport import``: documents and tables that others made, with a report on every field."""
 
-import json
-import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
 
-from backend.cli.import_report import (
-    chrome,
-    lines_of,
-    next_step,
-    print_report,
-    summary_of,
-)
-from backend.cli.language import _, language_option, said
+from backend.cli.localised import Command
+from backend.cli.terminal import _, as_argument, installation, kind_name, language, print_json, said, telling
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
-from backend.domain.interop.formats import LARGEST, is_document
-from backend.messages.catalogue import Language
-from backend.messages.imports import report
+from backend.domain.interop.formats import LARGEST, NAMES, is_document
+from backend.domain.interop.reading import Note, Severity
+from backend.domain.kinds import Kind
+from backend.messages.imports import clear, report
 from backend.services import importing
-from backend.services.importing import Given, Plan
-from backend.settings import Settings
+from backend.services.importing import FilePlan, Given, Plan
+
+SIGNS = {
+    Severity.TAKEN: ("✓", "green"),
+    Severity.CONVERTED: ("~", "cyan"),
+    Severity.WARNING: ("!", "yellow"),
+    Severity.UNUSED: ("+", "bright_black"),
+    Severity.MISSING: ("–", "magenta"),
+    Severity.WRONG: ("✗", "red"),
+}
+CHROME = {
+    "table": "table of consignments",
+    "unknown": "not read",
+    "row": "row {row}",
+    "missing": "missing",
+    "stored": "Stored.",
+    "ready": "Complete: nothing stands in the way.",
+    "refused": "Refused: nothing was stored.",
+    "dry-run": "Dry run: nothing was stored. To store it, leave --dry-run out:",
+    "counts": "{missing} missing, {wrong} wrong; {blocked} of {files} files held back.",
+    "complete-it": "Give what is missing, in place of each … :",
+    "legend": "✓ taken  ~ converted  ! warning  + not used  – missing  ✗ wrong",
+    "fix": "Fix what is marked ✗ and import again.",
+    "fix-table": "Fix the rows marked ✗ in the table and import it again: all of them go in, or none.",
+    "lodged": "{count} declarations lodged: {first}",
+    "stated": "{kind} signed (record {id}) and submitted to {issuer}, who confirms it",
+    "invoiced": "invoice {reference} issued (record {id})",
+    "anchoring": "The running server takes them to the ledger; if none runs, start it: provenport serve",
+}
+_SHOWN_REFERENCES = 5
+_LEAST_WIDTH = 60
+"""Cells; in narrower columns numbers would be broken in two."""
+Line = tuple[Severity, str, str]
+"""A mark, what it is about, and what is said of it."""
 
 
 def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -37,14 +66,13 @@ def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
     return given
 
 
-@click.command("import", short_help="Bring in certificates, reports, invoices and tables of consignments.")
+@click.command("import", cls=Command, short_help="Bring in certificates, reports, invoices and tables of consignments.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "email", required=True, metavar="EMAIL", help="The merchant's person who imports.")
 @click.option("--issuer", "issuers", multiple=True, metavar="NAME", help="Who is to confirm a statement: name or id.")
 @click.option("--set", "given", multiple=True, callback=_settings, metavar="FIELD=VALUE", help="A field of a document.")
 @click.option("--dry-run", is_flag=True, help="Only report; store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Report for programs.")
-@language_option
 def import_command(
     files: tuple[Path, ...],
     email: str,
@@ -52,7 +80,6 @@ def import_command(
     given: dict[str, str],
     dry_run: bool,
     as_json: bool,
-    language: Language,
 ) -> None:
     """Bring in documents that others made, and tables of consignments, into the data folder (DATA_DIR).
 
@@ -60,15 +87,14 @@ def import_command(
     Provenport's own documents and records; as they are, or secured as SD-JWT. Tables: CSV with our column names or
     those of China's 9610 list. See docs/import.md.
 
-    All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage.
+    All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage, 3 stored,
+    but the report could not be written.
     """
     contents = [_read(path) for path in files]
     if given and not any(is_document(file.content) for file in contents):
         raise click.UsageError(_("--set completes documents; a table is completed in the table"))
-    from backend.runtime.context import opened  # Opening draws in the whole system, which --help does not need.
-
     try:
-        with opened(Settings.from_environment(os.environ)) as ctx:
+        with installation() as ctx:
             try:
                 actor = importing.importer(ctx, email)
                 plan = importing.plan(ctx, actor, contents, issuers, given)
@@ -77,16 +103,24 @@ def import_command(
             done = importing.store(ctx, plan) if plan.is_ready and not dry_run else None
     except TraceabilityError as error:
         raise click.ClickException(_("nothing was stored: {error}", error=error)) from error
-    if as_json:
-        click.echo(json.dumps(_as_json(done or plan, language, done is not None), ensure_ascii=False, indent=2))
+    again = _again(files, email, issuers, given)
+    if done is None:
+        _tell(plan, again, dry_run, is_stored=False, as_json=as_json)
     else:
-        click.echo(chrome("legend", language))
-        for file in (done or plan).files:
-            print_report(summary_of(file, language), lines_of(file, language))
-        again = _again(files, email, issuers, given)
-        click.echo(next_step(done or plan, done is not None, dry_run, again, language))
+        with telling(_("everything is stored")):
+            _tell(done, again, dry_run, is_stored=True, as_json=as_json)
     if not plan.is_ready:
         click.get_current_context().exit(1)
+
+
+def _tell(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_json(plan, is_stored))
+        return
+    click.echo(chrome("legend"))
+    for file in plan.files:
+        print_report(summary_of(file), lines_of(file))
+    click.echo(next_step(plan, is_stored, dry_run, again))
 
 
 def _read(path: Path) -> Given:
@@ -96,7 +130,7 @@ def _read(path: Path) -> Given:
 
 def _again(files: tuple[Path, ...], email: str, issuers: tuple[str, ...], given: dict[str, str]) -> str:
     """The command that was given, to be completed."""
-    parts = ["provenport", "import", *map(str, files), "--as", email]
+    parts = ["provenport", "import", *map(as_argument, files), "--as", email]
     for issuer in issuers:
         parts += ["--issuer", issuer]
     for field, value in given.items():
@@ -104,12 +138,12 @@ def _again(files: tuple[Path, ...], email: str, issuers: tuple[str, ...], given:
     return shlex.join(parts)
 
 
-def _as_json(plan: Plan, language: Language, is_stored: bool) -> dict[str, Any]:
+def _as_json(plan: Plan, is_stored: bool) -> dict[str, Any]:
     """The report for programs."""
     return {
         "ready": plan.is_ready,
         "stored": is_stored,
-        "summary": chrome("stored" if is_stored else "ready" if plan.is_ready else "refused", language),
+        "summary": chrome("stored" if is_stored else "ready" if plan.is_ready else "refused"),
         "files": [
             {
                 "file": file.name,
@@ -123,7 +157,7 @@ def _as_json(plan: Plan, language: Language, is_stored: bool) -> dict[str, Any]:
                         "where": note.where or None,
                         "row": note.row,
                         "field": note.field or None,
-                        "text": report(note, language),
+                        "text": report(note, language()),
                     }
                     for note in file.notes
                 ],
@@ -132,3 +166,113 @@ def _as_json(plan: Plan, language: Language, is_stored: bool) -> dict[str, Any]:
             for file in plan.files
         ],
     }
+
+
+# ---- the report, as people read it
+
+
+def chrome(code: str, **values: object) -> str:
+    """A sentence around the notes."""
+    return _(CHROME[code], **values)
+
+
+def summary_of(file: FilePlan) -> str:
+    """A file's headline."""
+    if file.table is not None:
+        what = chrome("table")
+    elif file.reading is not None:
+        what = f"{kind_name(file.reading.kind)} ({NAMES[file.format]})"
+    else:
+        what = chrome("unknown")
+    return f"{clear(file.name)}: {what}"
+
+
+def lines_of(file: FilePlan) -> list[Line]:
+    """A file's report, what stands in the way last, where the eye falls."""
+    order = list(SIGNS)
+    notes = sorted(file.notes, key=lambda note: (order.index(note.severity), note.row or 0))
+    return [(note.severity, _about(note), report(note, language())) for note in notes]
+
+
+def _about(note: Note) -> str:
+    where = clear(note.where)
+    if note.row is not None:
+        return ", ".join(filter(None, [chrome("row", row=note.row), where]))
+    if note.severity in (Severity.TAKEN, Severity.CONVERTED) and note.field:
+        return note.field if where == note.field else f"{where} → {clear(note.field)}"
+    return where or clear(note.field)
+
+
+def print_report(summary: str, lines: Sequence[Line]) -> None:
+    """Print: in colours and columns on a terminal that is wide enough, plain lines elsewhere."""
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width < _LEAST_WIDTH:
+        click.echo(summary)
+        for mark, about, words in lines:
+            click.echo(f"  {SIGNS[mark][0]} {': '.join(filter(None, [about, words]))}")
+        return
+    grid = Grid.grid(padding=(0, 1))
+    grid.add_column(width=3, justify="right")
+    grid.add_column(overflow="fold", ratio=2)
+    grid.add_column(overflow="fold", ratio=3)
+    for mark, about, words in lines:
+        sign, colour = SIGNS[mark]
+        style = colour if mark is not Severity.TAKEN else ""
+        grid.add_row(Text(sign, colour), Text(about, style), Text(words, style))
+    console.print(Text(summary, "bold"))
+    console.print(grid)
+
+
+def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str) -> str:
+    """What came of it, and what to do next."""
+    if is_stored:
+        reported = [line for file in plan.files for line in _stored_lines(file)]
+        return "\n".join([chrome("stored"), *reported, chrome("anchoring")])
+    if plan.is_ready:
+        return "\n".join([chrome("ready"), *([chrome("dry-run"), f"  {again}"] if dry_run else [])])
+    return "\n".join([chrome("refused"), *_how_to_fix(plan, again)])
+
+
+def _stored_lines(file: FilePlan) -> list[str]:
+    if file.stored and file.stored[0].kind is Kind.DECLARATION:
+        first = ", ".join(one.reference for one in file.stored[:_SHOWN_REFERENCES])
+        more = ", …" if len(file.stored) > _SHOWN_REFERENCES else ""
+        return ["  " + chrome("lodged", count=len(file.stored), first=clear(first) + more)]
+    reported = []
+    for one in file.stored:
+        code = "invoiced" if one.kind is Kind.INVOICE else "stated"
+        issuer = file.issuer.name if file.issuer else ""
+        reference, kind = clear(one.reference), kind_name(one.kind)
+        reported.append(
+            "  "
+            + chrome(
+                code,
+                kind=" ".join(filter(None, [kind, reference])),
+                reference=reference,
+                id=one.id,
+                issuer=issuer,
+            )
+        )
+    return reported
+
+
+def _how_to_fix(plan: Plan, again: str) -> list[str]:
+    blocked = [file for file in plan.files if not file.is_ready]
+    notes = [note for file in blocked for note in file.notes]
+    missing, wrong = (
+        sum(note.severity is severity for note in notes) for severity in (Severity.MISSING, Severity.WRONG)
+    )
+    counts = chrome("counts", blocked=len(blocked), files=len(plan.files), missing=missing, wrong=wrong)
+    fixable = [
+        n for n in notes if n.code in ("lacking", "lacking-withheld", "unusable") and n.severity.blocks and n.field
+    ]
+    reported = [counts]
+    if any(note.code == "lacking-issuer" for note in notes):
+        again += " --issuer …"
+    if fixable or "--issuer …" in again:
+        settings = [f"    --set {shlex.quote(n.field)}=…" for n in fixable]
+        reported += [chrome("complete-it"), " \\\n".join([f"  {again}", *settings])]
+    if any(n.severity is Severity.WRONG and n not in fixable for n in notes):
+        is_table = any(file.table is not None for file in blocked)
+        reported.append(chrome("fix-table" if is_table else "fix"))
+    return reported

@@ -3,33 +3,34 @@
 So ``provenport verify``, which readers of evidence run without an installation, loads no database, chain or web server.
 """
 
-import sqlite3
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
 
 import click
 
-from backend.cli.language import _, said, speak
-from backend.domain.errors import TraceabilityError
+from backend.cli.localised import Group
+from backend.cli.terminal import Output, _, fault_told, language_asked, speak
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
-    "Operators": ("serve", "join", "office", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "register", "office", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
 COMMANDS = {
     "audit": "backend.cli.chain:audit_command",
-    "backup": "backend.cli.backup:backup_command",
+    "backup": "backend.cli.operators:backup_command",
     "chain": "backend.cli.chain:chain_command",
-    "erase": "backend.cli.erase:erase_command",
+    "erase": "backend.cli.operators:erase_command",
     "import": "backend.cli.importing:import_command",
-    "join": "backend.cli.join:join_command",
-    "keys": "backend.cli.keys:keys_command",
+    "keys": "backend.cli.operators:keys_command",
     "office": "backend.cli.customs_offices:office_command",
-    "restore": "backend.cli.backup:restore_command",
-    "serve": "backend.cli.serve:serve_command",
+    "register": "backend.cli.operators:register_command",
+    "restore": "backend.cli.operators:restore_command",
+    "serve": "backend.cli.operators:serve_command",
     "snapshot": "backend.cli.snapshot:snapshot_command",
     "trs": "backend.cli.trs:trs_command",
     "trust-file": "backend.cli.verify:trust_file_command",
@@ -38,8 +39,10 @@ COMMANDS = {
 """Where each subcommand is defined: module and attribute."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a subcommand when it is asked for, and lists subcommands by who uses them."""
+
+    headings = tuple(GROUPS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for names in GROUPS.values() for name in names]
@@ -55,34 +58,48 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list."""
         for heading, names in GROUPS.items():
-            with formatter.section(heading):
-                commands = [(name, self.get_command(ctx, name)) for name in names]
-                formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in commands if command])
+            self.write_commands(ctx, formatter, _(heading), names)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
         """Run; a refusal of ours, and a fault of the machine, is told in one line, and the exit code is 1."""
-        speak(None)
+        output, errors = Output(sys.stdout, vital=True), Output(sys.stderr, vital=False)
         try:
-            return super().main(*args, **kwargs)
-        except TraceabilityError as error:
-            click.echo(f"provenport: {said(error)}", err=True)
-        except OSError as error:
-            click.echo(f"provenport: {error}", err=True)
-            sys.stdout = None  # what could not be written is not tried again
-        except Exception as error:
-            fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
-            if not isinstance(fault, sqlite3.Error):
-                raise
-            click.echo("provenport: " + _("the database cannot be used: {fault}", fault=fault), err=True)
-        sys.exit(1)
+            with redirect_stdout(output), redirect_stderr(errors):
+                speak(language_asked(sys.argv[1:] if args is None else args))
+                try:
+                    return super().main(args, *others, **options)
+                except Exception as error:
+                    told = fault_told(error)
+                    if told is None:
+                        raise
+                    click.echo(f"provenport: {told}", err=True)
+                    sys.exit(1)
+        finally:
+            # What could not be written is not tried again when Python ends: that has an exit code of its own.
+            if output.is_lost:
+                sys.stdout = None
+            if errors.is_lost:
+                sys.stderr = None
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        told = _("%(prog)s, version %(version)s") % {"prog": "provenport", "version": version("provenport")}
+        click.echo(told)
+        ctx.exit()
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="provenport", prog_name="provenport")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
 def cli() -> None:
     """Signed, anchored records of origin and inspection, and customs clearance on them.
 
-    DATA_DIR (default var/) is where everything is kept. Exit codes: 0 done, 1 refused, 2 wrong usage.
+    DATA_DIR (default var/) is where everything is kept. Exit codes: 0 done, 1 refused, 2 wrong usage, 3 done, but what
+    was to be said of it could not be written.
     """
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from backend.cli.language import _, language_option
+from backend.cli.localised import Group
+from backend.cli.terminal import _, language, require_folder
 from backend.cli.verify import (
     EXIT,
     Age,
@@ -24,7 +25,6 @@ from backend.cli.verify import (
     require_address,
     trust_in,
 )
-from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
     from backend.adapters.keys.key_files import FileKey
@@ -37,7 +37,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group("snapshot", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("snapshot", cls=Group)
 def snapshot_command() -> None:
     r"""Sign, with a node and a key of your own, what the ledger holds.
 
@@ -62,6 +62,7 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
     """
     from backend.adapters.keys import key_files
 
+    require_folder(file, "FILE")
     passphrase = None if no_passphrase else _passphrase(confirm=True)
     try:
         made = key_files.new_key(file, passphrase)
@@ -80,14 +81,21 @@ def new_key_command(file: Path, no_passphrase: bool) -> None:
 @snapshot_command.command("sign", cls=VerdictCommand)
 @click.argument("bundle", type=_FILE)
 @click.option("--rpc", required=True, metavar="URL", help="The node to read the ledger with: your own.")
-@click.option("--key", "key_file", required=True, type=_FILE, help="Your key: P-256, PEM (see new-key).")
-@click.option("--trust", required=True, type=_FILE, help="Names the right ledger: its operator's trust file, or yours.")
+@click.option(
+    "--key", "key_file", required=True, type=_FILE, metavar="FILE", help="Your key: P-256, PEM (see new-key)."
+)
+@click.option(
+    "--trust",
+    required=True,
+    type=_FILE,
+    metavar="FILE",
+    help="Names the right ledger: its operator's trust file, or yours.",
+)
 @click.option("--max-age", type=Age(), default="2h", show_default=True, help="How old the node's newest block may be.")
-@click.option("--out", type=_OUT, help="Where to write the signed bundle; without it, to standard output.")
-@language_option
-def sign_command(
-    bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: timedelta, out: Path | None, language: Language
-) -> None:
+@click.option(
+    "--out", type=_OUT, metavar="FILE", help="Where to write the signed bundle; without it, to standard output."
+)
+def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: timedelta, out: Path | None) -> None:
     """Read the ledger for a BUNDLE and sign what it holds.
 
     The records' own proofs are checked and the node is asked as by "provenport verify --rpc". What it shows is stated
@@ -103,6 +111,7 @@ def sign_command(
     from backend.domain.verdict import Verdict
 
     require_address(rpc)
+    require_folder(out, "--out")
     _spare(key_file, out, _("your key"))
     _spare(trust, out, _("your trust file"))
     trusted, key = trust_in(trust), _key(key_file)
@@ -110,24 +119,32 @@ def sign_command(
     with bundle.open("rb") as opened:
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
-        _refuse(blockers(None, read), language)
+        _refuse(blockers(None, read))
     reported = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
     against = blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
     if against or reported.block is None or reported.ledger is None:
-        _refuse(against, language)
+        _refuse(against)
     stated = statement_of(read, reported.source, reported.ledger, reported.block.number, reported.block.time, moment)
     signed = replace(read, snapshot=snapshot.sign(stated, key.jwk, key.sign))
     _write(bundles.text(signed), out)
-    _report(signed, stated, reported.node, _thumbprint(key), language)
+    _report(signed, stated, reported.node, _thumbprint(key))
 
 
 @snapshot_command.command("trust-file")
-@click.option("--name", required=True, help='What readers will call you, e.g. "Shenzhen Customs".')
-@click.option("--key", "key_file", type=_FILE, help="Your key: the PEM of new-key, its public part, or a JWK.")
-@click.option("--thumbprint", help="Instead of --key: its thumbprint (RFC 7638).")
-@click.option("--trust", required=True, type=_FILE, help="Names the ledgers that you speak for: the operator's file.")
+@click.option("--name", required=True, metavar="NAME", help='What readers will call you, e.g. "Shenzhen Customs".')
+@click.option(
+    "--key", "key_file", type=_FILE, metavar="FILE", help="Your key: the PEM of new-key, its public part, or a JWK."
+)
+@click.option("--thumbprint", metavar="THUMBPRINT", help="Instead of --key: its thumbprint (RFC 7638).")
+@click.option(
+    "--trust",
+    required=True,
+    type=_FILE,
+    metavar="FILE",
+    help="Names the ledgers that you speak for: the operator's file.",
+)
 @click.option("--join", is_flag=True, help="Keep what stands in that file, so that both may speak.")
-@click.option("--out", type=_OUT, help="Where to write it; without it, to standard output.")
+@click.option("--out", type=_OUT, metavar="FILE", help="Where to write it; without it, to standard output.")
 def trust_file_command(
     name: str, key_file: Path | None, thumbprint: str | None, trust: Path, join: bool, out: Path | None
 ) -> None:
@@ -136,6 +153,7 @@ def trust_file_command(
     Readers who take it alone believe you and not the operator. With --join and a key of yours that is newer, the
     earlier one stays named beside it, for what it has signed.
     """
+    require_folder(out, "--out")
     named = _named_key(key_file, thumbprint)
     _spare(key_file, out, _("your key"))
     given = trust_in(trust)
@@ -232,7 +250,7 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
 # ---- telling
 
 
-def _refuse(against: "Iterable[Check]", language: Language) -> NoReturn:
+def _refuse(against: "Iterable[Check]") -> NoReturn:
     """Tell why nothing was signed, and end."""
     from backend.domain.verdict import Outcome, Verdict
     from backend.messages.verdict import check_title, reason_text
@@ -242,11 +260,13 @@ def _refuse(against: "Iterable[Check]", language: Language) -> NoReturn:
     for check in verdict.checks:
         mark = "■" if check.outcome is Outcome.FAIL else "◐"
         about = f" {check.record}" if check.record else ""
-        click.echo(f"  {mark}{about:>3}  {check_title(check.code, language)}: {reason_text(check, language)}", err=True)
+        click.echo(
+            f"  {mark}{about:>3}  {check_title(check.code, language())}: {reason_text(check, language())}", err=True
+        )
     sys.exit(EXIT[verdict.conclusion.value])
 
 
-def _report(signed: "Bundle", stated: "Snapshot", node: str, signer: str, language: Language) -> None:
+def _report(signed: "Bundle", stated: "Snapshot", node: str, signer: str) -> None:
     """Tell what was signed, by reading it as somebody will who trusts the key."""
     from backend.domain import bundle_verification
     from backend.domain.trust import Trust, Trusted
@@ -256,7 +276,7 @@ def _report(signed: "Bundle", stated: "Snapshot", node: str, signer: str, langua
     source = bundle_verification.snapshot_facts(signed, trust, stated.read_at, timedelta.max)
     verdict = bundle_verification.verdict_on(signed, source, stated.read_at)
     time = f"{stated.block_time:%Y-%m-%d %H:%M:%S} UTC"
-    word, why = conclusion_word(verdict.conclusion, language), headline(verdict, language)
+    word, why = conclusion_word(verdict.conclusion, language()), headline(verdict, language())
     click.secho(
         _("Signed: what {node} showed in block {block} of {time}.", node=node, block=stated.block, time=time),
         bold=True,
@@ -278,8 +298,6 @@ def _write(text: str, out: Path | None) -> None:
     from backend.store.disk import write_over
 
     if out is None:
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
         click.echo(text, nl=False)
         return
     out = out.resolve()

@@ -1,7 +1,7 @@
 """``provenport trs``: the time release study, and its events in a file for ``clearance-sim trs`` (CSV or Parquet)."""
 
-import json
-import os
+import shlex
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -10,51 +10,75 @@ from pathlib import Path
 import click
 from rich.cells import cell_len, set_cell_size
 
-from backend.cli.language import _
+from backend.cli.localised import Command
+from backend.cli.terminal import JSON_HELP, _, as_argument, installation, print_json, require_folder, telling
 from backend.domain.consignment import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
 from backend.services.ports import AppContext
-from backend.services.release_times import EVENT_COLUMNS, as_csv, event_row, events, study
-from backend.settings import Settings
+from backend.services.release_times import EVENT_COLUMNS, Study, as_csv, event_row, events, study
 
 _ROWS_A_GROUP = 50_000
+_TABLE_WIDTH = 80
+"""Cells."""
 
 
-@click.command("trs")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.command("trs", cls=Command)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @click.option(
-    "--events", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the events: NAME.csv, .parquet."
+    "--events",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the events: NAME.csv, .parquet.",
 )
 def trs_command(as_json: bool, file: Path | None) -> None:
     """Time release study: how long goods took, by both clocks.
 
     The events feed "clearance-sim trs", which adds intervals, stages and who was responsible.
     """
-    from backend.runtime.context import opened
-
-    with opened(Settings.from_environment(os.environ)) as ctx:
+    require_folder(file, "--events")
+    with installation() as ctx:
         if file is not None:
             _write_events(ctx, file, as_json)
             return
         found = study(ctx)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        print_json(asdict(found))
         return
-    click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 16) for n in (_("mean"), _("median"), "P90"))]))
-    click.echo(_clock(_("arrival → release"), found.arrival_to_release))
-    click.echo(_clock(_("lodgement → release"), found.lodgement_to_release))
+    if shutil.get_terminal_size().columns < _TABLE_WIDTH:
+        _list(_("arrival → release"), found.arrival_to_release)
+        _list(_("lodgement → release"), found.lodgement_to_release)
+    else:
+        _table(found)
     if found.lodgement_to_release.count == 0:
         click.echo(_("Nothing was released yet: an officer's decision “release” starts the count."))
 
 
+def _table(found: Study) -> None:
+    click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 16) for n in (_("mean"), _("median"), "P90"))]))
+    click.echo(_clock(_("arrival → release"), found.arrival_to_release))
+    click.echo(_clock(_("lodgement → release"), found.lodgement_to_release))
+
+
+def _list(name: str, clock: ReleaseTimes) -> None:
+    """Show the same figures one below the other, where the table would be broken."""
+    click.echo(name)
+    figures = {_("mean"): clock.mean_hours, _("median"): clock.median_hours, "P90": clock.p90_hours}
+    click.echo(f"  {_('count')} {clock.count}")
+    for label, hours in figures.items():
+        click.echo(f"  {label} {'–' if hours is None else _people_say(hours)}")
+
+
 def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
     written = write_events(ctx, file)
-    if as_json:
-        click.echo(json.dumps({"file": str(file), "events": written}))
-        return
-    click.echo(
-        _("Wrote {written} events to {file}. Next: clearance-sim trs {file}", written=format(written, ","), file=file)
-    )
+    with telling(_("the events are written to {file}", file=file)):
+        if as_json:
+            print_json({"file": str(file), "events": written})
+            return
+        typed = shlex.quote(as_argument(file))
+        click.echo(
+            _("Wrote {written} events to {file}. Next: clearance-sim trs {file}", written=f"{written:,}", file=typed)
+        )
 
 
 def _clock(name: str, clock: ReleaseTimes) -> str:
@@ -83,7 +107,14 @@ def write_events(ctx: AppContext, file: Path) -> int:
     counted = _Counted(events(ctx))
     try:
         if file.suffix == ".parquet":
-            _write_parquet(counted, file)
+            try:
+                _write_parquet(counted, file)
+            except ModuleNotFoundError as error:
+                raise Invalid(
+                    "{name}: Parquet needs the simulator's packages, which are not installed here; "
+                    "choose a .csv name, or run make simulator",
+                    name=file.name,
+                ) from error
         elif file.suffix == ".csv":
             _write_csv(counted, file)
         else:

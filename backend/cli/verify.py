@@ -3,8 +3,6 @@
 Verifying needs no installation, no settings and no network unless a node is named, so what it imports is kept small.
 """
 
-import io
-import json
 import os
 import re
 import sys
@@ -15,9 +13,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from backend.cli.language import _, language_option
+from backend.cli.localised import Command
+from backend.cli.terminal import JSON_HELP, _, fault_told, language, print_json, said
 from backend.domain.errors import message_of
-from backend.messages.catalogue import Language
 
 if TYPE_CHECKING:
     from backend.domain.bundle import Bundle
@@ -63,7 +61,7 @@ class _Moment(click.ParamType[datetime]):
         return moment
 
 
-class VerdictCommand(click.Command):
+class VerdictCommand(Command):
     """Its exit code is a verdict. Where it cannot be finished nothing can be told, so it never ends with 1 then."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -77,7 +75,7 @@ class VerdictCommand(click.Command):
                 _(
                     "{command}: no verdict: {error}",
                     command=ctx.command_path,
-                    error=message_of(error) or type(error).__name__,
+                    error=_why(error),
                 ),
                 err=True,
             )
@@ -86,14 +84,23 @@ class VerdictCommand(click.Command):
             sys.exit(EXIT["INDETERMINATE"])
 
 
+def _why(error: BaseException) -> str:
+    told = fault_told(error) if isinstance(error, Exception) else None
+    return told or said(message_of(error)) or type(error).__name__
+
+
 @click.command("verify", cls=VerdictCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rpc", metavar="URL", help="Ask this node what the ledger holds, e.g. http://127.0.0.1:8080/rpc")
-@click.option("--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your trust file.")
+@click.option(
+    "--trust",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Your trust file.",
+)
 @click.option("--max-age", type=Age(), default="24h", show_default=True, help="How old the ledger's facts may be.")
 @click.option("--at", type=_Moment(), help="Judge as of this time (RFC 3339) instead of now.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@language_option
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def verify_command(
     file: Path,
     rpc: str | None,
@@ -101,7 +108,6 @@ def verify_command(
     max_age: timedelta,
     at: datetime | None,
     as_json: bool,
-    language: Language,
 ) -> None:
     """Verify an evidence bundle, without any installation.
 
@@ -121,7 +127,7 @@ def verify_command(
     trusted = trust_in(trust)
     verdict = read if isinstance(read, Verdict) else _verdict(read, trusted, moment, max_age, rpc)
     remarks = [] if isinstance(read, Verdict) else bundle_verification.remarks(read, verdict)
-    _report(verdict, remarks, language, as_json)
+    _report(verdict, remarks, as_json)
     sys.exit(EXIT[verdict.conclusion.value])
 
 
@@ -162,7 +168,7 @@ def trust_in(path: Path | None) -> "Trust":
         raise click.BadParameter(_("{path}: {error}", path=path, error=error), param_hint="--trust") from error
 
 
-def _report(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_json: bool) -> None:
+def _report(verdict: "Verdict", remarks: "list[Remark]", as_json: bool) -> None:
     from backend.messages.verdict import (
         actor_name,
         check_title,
@@ -175,50 +181,41 @@ def _report(verdict: "Verdict", remarks: "list[Remark]", language: Language, as_
         verdict_json,
     )
 
+    speech = language()
     who = next(
         (check.values for check in verdict.checks if check.reason in ("snapshot-trusted", "ledger-consulted")), {}
     )
     according_to = on_one_line(who.get("name") or who.get("node") or "")
     if as_json:
-        reported = verdict_json(verdict, language) | {"accordingTo": according_to or None}
+        reported = verdict_json(verdict, speech) | {"accordingTo": according_to or None}
         reported["remarks"] = [
-            {"record": one.record, "message": short_of_form(one.record, one.faults, language), "faults": one.faults}
+            {"record": one.record, "message": short_of_form(one.record, one.faults, speech), "faults": one.faults}
             for one in remarks
         ]
-        click.echo(_as_json(reported))
+        print_json(reported)
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a sign that the terminal lacks must not end it between two lines
     colour = {"VALID": "green", "INVALID": "red", "INDETERMINATE": "yellow"}[verdict.conclusion.value]
-    click.secho(conclusion_word(verdict.conclusion, language), fg=colour, bold=True, nl=False)
+    click.secho(conclusion_word(verdict.conclusion, speech), fg=colour, bold=True, nl=False)
     if according_to:
         time = f"{verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(_(" as of {time}, according to {who}", time=time, who=according_to))
     else:
         click.echo()
-    click.echo(headline(verdict, language))
+    click.echo(headline(verdict, speech))
     if verdict.proof_state:
-        click.echo("  " + _("Proof: {state}", state=proof_state_name(verdict.proof_state, language)))
+        click.echo("  " + _("Proof: {state}", state=proof_state_name(verdict.proof_state, speech)))
     for check in verdict.checks:
         about = f" {check.record}" if check.record else ""
-        title = check_title(check.code, language)
-        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {reason_text(check, language)}")
+        title = check_title(check.code, speech)
+        click.echo(f"  {_MARKS[check.outcome.value]}{about:>3}  {title}: {reason_text(check, speech)}")
         if check.action_by and check.outcome.value in ("fail", "indeterminate") and check.action_by.value != "nobody":
-            click.echo("        " + _("Who can fix it: {who}", who=actor_name(check.action_by, language)))
+            click.echo("        " + _("Who can fix it: {who}", who=actor_name(check.action_by, speech)))
     for one in remarks:
-        click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, language)))
+        click.echo(_("Remark: {remark}", remark=short_of_form(one.record, one.faults, speech)))
 
 
-def _as_json(reported: Any) -> str:
-    """JSON that a terminal can be shown: what would command it stands escaped."""
-    from backend.messages.verdict import COMMANDING
-
-    lines = json.dumps(reported, indent=2, ensure_ascii=False).split("\n")
-    return "\n".join(COMMANDING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines)
-
-
-@click.command("trust-file")
-@click.option("--name", default="Provenport", show_default=True, help="What readers will call you.")
+@click.command("trust-file", cls=Command)
+@click.option("--name", metavar="NAME", default="Provenport", show_default=True, help="What readers will call you.")
 @click.option("--new-key", is_flag=True, help="Sign with a fresh key from now on; the earlier ones stay named.")
 def trust_file_command(name: str, new_key: bool) -> None:
     """Print this installation's trust file, to hand to readers by a way that they trust."""
@@ -242,5 +239,5 @@ def trust_file_command(name: str, new_key: bool) -> None:
             at.keys.operator.renew()
         ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
         trust = own_trust(at, name, ledger, deployment.accreditation.lower())
-    click.echo(json.dumps(trust.as_json(), indent=2, ensure_ascii=False))
+    print_json(trust.as_json())
     click.echo(_("Hand this to readers, and let them compare the keys with what you publish elsewhere."), err=True)

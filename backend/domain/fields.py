@@ -121,6 +121,42 @@ def hs_subheadings() -> frozenset[str]:
     return frozenset(code.hscode for code in hscodes if code.level == "6") - {"999999"}
 
 
+_BASES: dict[str, dict[str, str]] = {
+    "H87": {"H87": "1", "C62": "1", "EA": "1", "DZN": "12", "CEN": "100", "GRO": "144", "MIL": "1000"},
+    "KGM": {
+        **{"KGM": "1", "GRM": "0.001", "MGM": "0.000001", "TNE": "1000", "DTN": "100", "CTM": "0.0002"},
+        **{"LBR": "0.45359237", "ONZ": "0.028349523125", "APZ": "0.0311034768"},
+        **{"STN": "907.18474", "LTN": "1016.0469088"},
+    },
+    "LTR": {
+        **{"LTR": "1", "MLT": "0.001", "CLT": "0.01", "DLT": "0.1", "HLT": "100"},
+        **{"MTQ": "1000", "DMQ": "1", "CMQ": "0.001", "INQ": "0.016387064", "FTQ": "28.316846592"},
+        **{"YDQ": "764.554857984", "GLL": "3.785411784", "GLI": "4.54609", "OZA": "0.0295735295625"},
+        **{"BLL": "158.987294928"},
+    },
+    "MTR": {
+        **{"MTR": "1", "MMT": "0.001", "CMT": "0.01", "DMT": "0.1", "KMT": "1000"},
+        **{"INH": "0.0254", "FOT": "0.3048", "YRD": "0.9144"},
+    },
+    "MTK": {
+        **{"MTK": "1", "MMK": "0.000001", "CMK": "0.0001", "DMK": "0.01", "HAR": "10000"},
+        **{"INK": "0.00064516", "FTK": "0.09290304", "YDK": "0.83612736"},
+    },
+    "KWH": {"KWH": "1", "MWH": "1000"},
+}
+"""How many of a base unit each unit is: the conversion factors of Recommendation 20, which are exact.
+
+Pairs, sets, boxes and other packages have none: how much is in one, the goods decide.
+"""
+_FACTORS = {unit: (base, Decimal(factor)) for base, units in _BASES.items() for unit, factor in units.items()}
+
+
+def in_base_unit(quantity: Decimal, unit: str) -> tuple[str, Decimal]:
+    """The code of the base unit, and the quantity in it; a unit that cannot be converted is its own base."""
+    base, factor = _FACTORS.get(unit, (unit, Decimal(1)))
+    return base, quantity * factor
+
+
 def _country(code: str) -> str:
     if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
         raise fault("country", "{code} is no ISO 3166-1 country code of two capital letters", code=code)

@@ -28,7 +28,7 @@ _ROLE_NAMES: Mapping[Role, str] = {
     Role.CHAMBER: "Chamber of commerce",
     Role.LABORATORY: "Laboratory",
     Role.PLANT_PROTECTION: "Plant protection organization",
-    Role.OFFICER: "Customs office",
+    Role.OFFICER: "Customs",
     Role.AUTHORITY: "Accrediting authority",
     Role.ANALYST: "Analyst",
 }

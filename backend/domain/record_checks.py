@@ -5,16 +5,16 @@ values, and a fact that could not be read comes in as ``Unknown``, which never t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
 from backend.domain.records import ProofState, document_as_signed
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
 from backend.domain.strict_json import parse_timestamp
@@ -35,6 +35,7 @@ from backend.domain.verdict import (
     passes,
 )
 
+Terms = TypeVar("Terms")
 MERCHANT, ISSUER, AUTHORITY = ActionBy.MERCHANT, ActionBy.ISSUER, ActionBy.AUTHORITY
 OPERATOR, WAIT, NOBODY = ActionBy.OPERATOR, ActionBy.WAIT, ActionBy.NOBODY
 _NOT_READ = (
@@ -306,8 +307,12 @@ def status(case: _Case) -> Check:
     Scope.RECORD,
     passes("accredited", "{issuer} was accredited for this when it signed."),
     fails("never-accredited", AUTHORITY, "{issuer} was never accredited. Ask for a record by an accredited issuer."),
-    fails("kind-not-covered", AUTHORITY, "{issuer} is not accredited for this kind of record."),
-    fails("chapter-not-covered", AUTHORITY, "{issuer} is not accredited for goods of HS chapter {chapter}."),
+    fails("kind-not-covered", AUTHORITY, "{issuer} was not accredited for this kind of record when it signed."),
+    fails(
+        "chapter-not-covered",
+        AUTHORITY,
+        "{issuer} was not accredited for goods of HS chapter {chapter} when it signed.",
+    ),
     fails("fields-invalid", ISSUER),
     fails("issued-after-anchoring", ISSUER, "It is dated later ({issued_at}) than it can have been signed."),
     fails("accreditation-revoked", AUTHORITY, _ACCREDITATION_REVOKED),
@@ -327,6 +332,12 @@ def status(case: _Case) -> Check:
         ISSUER,
         "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told.",
     ),
+    leaves_open(
+        "anchored-after-change",
+        ISSUER,
+        "It was recorded only after {issuer}'s accreditation had been narrowed or suspended; when it was signed "
+        "cannot be told. Ask {issuer} for a new record.",
+    ),
     *_NOT_READ,
 )
 def issuer_accredited(case: _Case) -> Check:
@@ -340,10 +351,40 @@ def issuer_accredited(case: _Case) -> Check:
         return issuer_accredited.not_read(held)
     if held is None or held.kinds == 0:
         return issuer_accredited.answer("never-accredited", values)
-    return _accredited_at_issue(case, held, values)
+    at_issue, at_anchoring = case.facts.accreditation_at_issue, case.facts.accreditation_at_anchoring
+    for then in (at_issue, at_anchoring):
+        if isinstance(then, Unknown):
+            return issuer_accredited.not_read(then)
+    assert not isinstance(at_issue, Unknown)
+    assert not isinstance(at_anchoring, Unknown)
+    # A key that the ledger did not know yet when it signed is judged by the first terms that are known of it: the
+    # authority may accredit from an earlier moment on, and a ledger that was set up anew has no older history.
+    signed_under = at_issue or at_anchoring or held
+    # Only a suspension reaches back: what the ledger learnt of a key since was so before anybody knew.
+    counted = accreditation_at(signed_under, held) or signed_under
+    return _accredited_at_issue(case, counted, at_anchoring or signed_under, values)
 
 
-def _accredited_at_issue(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check:
+def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: datetime | None) -> tuple[Terms, Terms]:
+    """What the ledger held of a key when a record was signed, and when the record was anchored.
+
+    ``ask`` tells what the ledger held at a time, None where it held nothing yet; it is asked once where both times are
+    the same. Of the anchoring the time is less what clocks may differ by, so that a change which passes a record on
+    its way to the ledger does not touch it; where the ledger held nothing yet then, the anchoring itself counts.
+    """
+    late = issued if anchored is None else max(issued, anchored - CLOCKS_MAY_DIFFER)
+    at_issue = ask(issued)
+    at_anchoring = at_issue if late == issued else ask(late)
+    if at_anchoring is None and anchored is not None and anchored > late:
+        at_anchoring = ask(anchored)
+    return at_issue, at_anchoring
+
+
+def _accredited_at_issue(case: _Case, held: Accreditation, late: Accreditation, values: Mapping[str, Any]) -> Check:
+    """By the terms of the time of issue, whatever became of them since.
+
+    ``late`` are those of the anchoring: who no longer held them then may have dated the record back.
+    """
     issued = issued_at(case.evidence.record)
     assert issued is not None  # CONTENT refused the record otherwise
     values = {**values, "issued_at": issued}
@@ -360,9 +401,22 @@ def _accredited_at_issue(case: _Case, held: Accreditation, values: Mapping[str, 
             return issuer_accredited.answer("accreditation-revoked", {**values, "since": held.suspended_since})
     if not held.held_at(issued):
         return issuer_accredited.answer("not-accredited-at-issue", values)
-    if anchored_at is not None and anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
-        return issuer_accredited.answer("anchored-after-expiry", {**values, "until": held.valid_until})
+    if anchored_at is not None and anchored_at - late.valid_until >= CLOCKS_MAY_DIFFER:
+        return issuer_accredited.answer("anchored-after-expiry", {**values, "until": late.valid_until})
+    if anchored_at is not None and not _still_covered(case, late, anchored_at):
+        return issuer_accredited.answer("anchored-after-change", values)
     return issuer_accredited.answer("accredited", values)
+
+
+def _still_covered(case: _Case, late: Accreditation, anchored_at: datetime) -> bool:
+    """Whether the terms of the anchoring cover the record too; from when on they run does not matter any more."""
+    kind = KINDS[case.evidence.kind]
+    if late.suspended_since is not None and late.suspended_since <= anchored_at:
+        return False
+    if not kind.is_bound_to_chapters:
+        return late.covers_kind(kind.accreditation_bit)
+    hs_code = case.evidence.record.subject.get("hsCode")
+    return late.covers_kind(kind.accreditation_bit) and late.covers_chapter(int(hs_code[:2]) if hs_code else 0)
 
 
 def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check | None:

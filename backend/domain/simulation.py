@@ -34,6 +34,13 @@ class SimulatorMissing(TraceabilityError):
 
     code = "simulator-missing"
 
+    @classmethod
+    def not_installed(cls) -> "SimulatorMissing":
+        """The server was installed without the simulator, which it does not need."""
+        return SimulatorMissing(
+            "the simulator is not installed with this server; whoever runs it can add it with make simulator"
+        )
+
 
 class SimulationState(StrEnum):
     """Where a simulation stands; ``lost``: the server was stopped while it ran."""

@@ -69,6 +69,7 @@ MESSAGES: dict[str, str] = {
     "default-rows": "{rows} rows say nothing; {value} is recorded",
     "table": "{rows} rows, {encoding}, delimiter: {delimiter}",
     "other-party": "{value}, but you import as {merchant}: customs compare the two",
+    "issuer-cannot-confirm": "{what} Until then the issuer cannot confirm this",
     # wrong
     "unusable": "{why}. It is needed: {meaning}",
     "unusable-cell": "{why}",

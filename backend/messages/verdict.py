@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from backend.domain import drawdowns, file_checks, record_checks, trade_match
+from backend.domain import dossier, drawdowns, record_checks, trade_match
 from backend.domain.errors import Message, filled
 from backend.domain.records import ProofState
 from backend.domain.verdict import REGISTER, ActionBy, Check, Conclusion, Verdict
 from backend.messages.catalogue import Language, gettext, pgettext, say
 
-_CHECKS_ARE_IN = (file_checks, record_checks, trade_match, drawdowns)
+_CHECKS_ARE_IN = (dossier, record_checks, trade_match, drawdowns)
 
 CONCLUSIONS: dict[Conclusion, str] = {
     Conclusion.VALID: "Valid",
@@ -25,6 +25,8 @@ CONCLUSIONS: dict[Conclusion, str] = {
 CHECKS = REGISTER.titles
 REASONS = REGISTER.texts
 """One sentence for each reason; placeholders are the check's values."""
+RULES = tuple(dict.fromkeys(text for check in REGISTER for text in (check.rule, check.tolerance) if text is not None))
+"""What comparisons compare, and how closely."""
 
 BECAUSE: dict[str, str] = {
     "revoked": "Revoked: {why} — Ask {issuer} for a new one.",
@@ -80,6 +82,14 @@ def conclusion_word(conclusion: Conclusion, language: Language) -> str:
 def check_title(code: str, language: Language) -> str:
     """What was checked."""
     return pgettext("check", CHECKS[code], language)
+
+
+def rule_of(code: str, language: Language) -> tuple[str, str] | None:
+    """What a comparison compares, and by how much it may differ on whose authority; None for other checks."""
+    check = REGISTER.find(code)
+    if check is None or check.rule is None or check.tolerance is None:
+        return None
+    return gettext(check.rule, language), gettext(check.tolerance, language)
 
 
 def actor_name(who: ActionBy, language: Language) -> str:
@@ -157,6 +167,7 @@ def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
         "actionBy": check.action_by,
         "record": check.record,
+        **dict(zip(("rule", "tolerance"), rule_of(check.code, language) or (None, None), strict=True)),
     }
 
 

@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -30,8 +30,8 @@ from backend.adapters.ledger import (
 )
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
 from backend.adapters.simulator import ProgramSimulator
-from backend.domain.errors import ForeignLedger, LedgerUnavailable, TraceabilityError, message_of
-from backend.runtime.context import VERSION, store_in
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, Message, TraceabilityError, message_of
+from backend.runtime.context import VERSION, on_stderr, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
@@ -78,10 +78,12 @@ class System:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[System]:
+def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[System]:
     """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
 
-    The workers are not started. Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    The workers are not started; an upgrade of the folder is reported.
+
+    Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key)
@@ -98,7 +100,7 @@ def running(settings: Settings) -> Iterator[System]:
         warn_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
-        with store_in(folder, vault, ledger) as ctx:
+        with store_in(folder, vault, ledger, report) as ctx:
             erasure.finish(ctx)
             if settings.ledger_rpc_url is None:
                 _end_old_claims(ctx)
@@ -140,6 +142,7 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
     if settings.ledger_rpc_url is not None:
         yield JsonRpcChain(settings.ledger_rpc_url)
         return
+    folder.keep_private(folder.chain)
     with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
         yield chain
 
@@ -205,10 +208,12 @@ def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
     if all(found[name] >= needed[name] for name in needed):
         return
     lines = [
-        f"  {name:<10} {accounts[name].address}  has {_ether(found[name])}, needs {_ether(needed[name])}"
-        for name in needed
+        f"  {name:<10} {accounts[name].address}  {_ether(found[name])} / {_ether(needed[name])}" for name in needed
     ]
-    raise NotFunded("these accounts need money on the chain before they can act:\n" + "\n".join(lines))
+    raise NotFunded(
+        "these accounts need money on the chain before they can act (what they have / what they need):\n{accounts}",
+        accounts="\n".join(lines),
+    )
 
 
 def _ether(wei: int) -> str:
@@ -226,7 +231,7 @@ def create_app(system: System) -> Flask:
         template_folder="templates",
         static_folder="static",
     )
-    if not system.folder.session_key.exists():
+    if not system.folder.session_key.exists() or not system.folder.session_key.read_bytes():
         system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
     app.secret_key = system.folder.session_key.read_bytes()
     app.json = StrictJson(app)

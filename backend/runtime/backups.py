@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from backend.adapters.keys.vault import next_to
 from backend.domain.errors import message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
+from backend.store.database import check_database, copy_database
 from backend.store.disk import alone, sync
 from backend.store.encryption import goes_on_from
 
@@ -70,7 +71,8 @@ def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
     unfinished.mkdir(mode=0o700)
     master_keys = _master_keys(folder)
     for name in _DATABASES:
-        _copy_database(folder.path / name, unfinished / name)
+        if (folder.path / name).exists():
+            copy_database(folder.path / name, unfinished / name)
     for path in sorted(folder.path.iterdir()):
         with suppress(FileNotFoundError):  # gone since it was listed
             _copy_other(path, unfinished / path.name)
@@ -121,7 +123,8 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
         aside.chmod(0o700)
         _write(keys, aside / _APART)
         for name in _DATABASES:
-            _check_database(aside / name)
+            if (aside / name).exists():
+                check_database(aside / name)
         for path in (aside, *aside.rglob("*")):
             sync(path)
     except BaseException:
@@ -131,29 +134,6 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
         path.rename(into.path / path.name)
     aside.rmdir()
     sync(into.path)
-
-
-def _check_database(path: Path) -> None:
-    if path.exists():
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            (whole,) = database.execute("PRAGMA integrity_check").fetchone()
-            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if whole != "ok" or not tables:
-            raise sqlite3.DatabaseError(f"{path.name} is damaged: {whole if tables else 'it is empty'}")
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    if not source.exists():
-        return
-    reading = f"{source.resolve().as_uri()}?mode=ro"
-    with (
-        closing(sqlite3.connect(reading, uri=True, timeout=30)) as present,
-        closing(sqlite3.connect(target)) as copied,
-    ):
-        present.backup(copied)
-    target.chmod(0o600)
-    _check_database(target)
-    sync(target)
 
 
 def _copy_other(source: Path, target: Path) -> None:

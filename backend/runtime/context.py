@@ -1,11 +1,16 @@
 """One installation's database, keys and files, opened: by the server, or by a command beside it."""
 
+import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
+
+from sqlalchemy import Engine
 
 from backend.adapters.files import FolderFiles
 from backend.adapters.keys.operator_keys import OperatorKeys
@@ -17,18 +22,23 @@ from backend.adapters.keys.vault import (
     opened_vault,
 )
 from backend.adapters.passwords import Argon2Passwords
-from backend.domain.errors import LedgerUnavailable
+from backend.domain.errors import LedgerUnavailable, Message, message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
 from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.database import open_engine, upgrade
+from backend.store.database import copy_before, copy_database, open_engine, revisions, upgrade
 from backend.store.disk import alone, sync, write_new
 from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 
 VERSION = version("provenport")
+
+
+def on_stderr(message: Message) -> None:
+    """Report to whoever runs the program; a command says it in the reader's language instead."""
+    print(message, file=sys.stderr)
 
 
 class _OutOfReach:
@@ -42,8 +52,8 @@ class _OutOfReach:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[InstallationContext]:
-    """Open a data folder that a server may be using; the ledger is out of reach.
+def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[InstallationContext]:
+    """Open a data folder that a server may be using; the ledger is out of reach. An upgrade of it is reported.
 
     What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
     """
@@ -53,7 +63,7 @@ def opened(settings: Settings) -> Iterator[InstallationContext]:
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, _OutOfReach(settings.ledger_confirmations))) as ctx:
+    with store_in(folder, vault, cast(Ledger, _OutOfReach(settings.ledger_confirmations)), report) as ctx:
         yield ctx
 
 
@@ -62,16 +72,19 @@ def store_in(
     folder: DataFolder,
     vault: KeyVault,
     ledger: Ledger,
+    report: Callable[[Message], None] = on_stderr,
 ) -> Iterator[InstallationContext]:
     """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
     keys = DataKeys(folder.data_keys)
-    if keys.present and not folder.database_file.exists():
+    if keys.present and not _is_there(folder.database_file):
         keys.close()
         raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
+    folder.keep_private(folder.database_file)
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:
-        upgrade(engine, first=files.encrypt_plain)
+        with _upgrading(folder, engine, report):
+            upgrade(engine, first=files.encrypt_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
         yield InstallationContext(
             work=UnitOfWorkFactory(engine),
@@ -83,6 +96,54 @@ def store_in(
     finally:
         engine.dispose()
         keys.close()
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is a file with something in it: SQLite would take an empty one for a new database."""
+    return file.exists() and file.stat().st_size > 0
+
+
+@contextmanager
+def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], None]) -> Iterator[None]:
+    """Around an upgrade of tables that an earlier version made: a copy of them before, and words before and after."""
+    present, newest = revisions(engine)
+    if present is None or present == newest:
+        yield
+        if folder.noted_tables() != newest:
+            folder.note_version(VERSION, newest)
+        return
+    version = folder.noted_version()
+    report(
+        Message(
+            "The data folder {path} was made by version {version} (tables {present}). Bringing it to {own} (tables "
+            "{newest}).",
+            path=folder.path,
+            version=version,
+            present=present,
+            own=VERSION,
+            newest=newest,
+        )
+    )
+    copy = copy_before(folder.database_file, present)
+    try:
+        copy_database(folder.database_file, copy)
+    except (OSError, sqlite3.Error) as error:
+        raise UnusableFolder(
+            "the data folder {path} must be upgraded, and no copy of it can be made first: {why}. Nothing was changed",
+            path=folder.path,
+            why=message_of(error),
+        ) from error
+    report(Message("Before that, its database was copied to {copy}.", copy=copy))
+    yield
+    folder.note_version(VERSION, newest)
+    report(
+        Message(
+            "Upgraded. To go back, stop the server and put {copy} in the place of {database}; delete it once all is "
+            "well. The next erasure deletes it too.",
+            copy=copy.name,
+            database=folder.database_file.name,
+        )
+    )
 
 
 def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,52 @@ class DataFolder:
     def demo_credentials(self) -> Path:
         """The demonstration's users."""
         return self.path / "demo-credentials.json"
+
+    @property
+    def server(self) -> Path:
+        """Where the server that has the folder open is reached; not part of a copy."""
+        return self.path / ".server.json"
+
+    def noted_version(self) -> str:
+        """The version of Provenport that made the folder, or brought its tables on last."""
+        return str(json.loads(self.marker.read_text(encoding="utf-8")).get("version", "?"))
+
+    def noted_tables(self) -> str | None:
+        """The revision of the tables, as it was noted last."""
+        found = json.loads(self.marker.read_text(encoding="utf-8")).get("tables")
+        return None if found is None else str(found)
+
+    def note_version(self, version: str, tables: str) -> None:
+        """Note which version brought the tables on, and to which revision."""
+        content = json.loads(self.marker.read_text(encoding="utf-8"))
+        self.write_marker({**content, "version": version, "tables": tables})
+
+    def note_server(self, url: str) -> None:
+        """Say that this process serves the folder at this address."""
+        write_over(self.server, json.dumps({"url": url, "pid": os.getpid()}).encode())
+
+    def forget_server(self) -> None:
+        """Say that it does so no more."""
+        self.server.unlink(missing_ok=True)
+
+    def served_at(self) -> str | None:
+        """The address of the server that has the folder open; None where none does, or none that said so."""
+        try:
+            found = json.loads(self.server.read_text(encoding="utf-8"))
+            os.kill(int(found["pid"]), 0)
+            return str(found["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep_private(self, database: Path) -> None:
+        """Have a database that only its owner may read, whatever the folder's mode and the umask.
+
+        SQLite gives the files beside it (``-wal``, ``-shm``, ``-journal``) the mode of the database itself.
+        """
+        os.close(os.open(database, os.O_WRONLY | os.O_CREAT, 0o600))
+        for file in (database, *database.parent.glob(f"{database.name}-*")):
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)
 
     def write_secret(self, path: Path, content: bytes) -> None:
         """Write a file that only its owner may read, all or nothing."""

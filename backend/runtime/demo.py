@@ -13,10 +13,11 @@ from datetime import date, timedelta
 from typing import Any
 
 from backend.domain.consignment import Decision
+from backend.domain.errors import Message
 from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
-from backend.runtime.data_folder import DataFolder
+from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
@@ -154,25 +155,25 @@ class _Cast:
         return self.people[role]
 
 
-def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[str], None]) -> None:
+def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], None]) -> None:
     """Make the demonstration, unless it is there already."""
     _write_credentials(folder)
-    credentials = {entry["role"]: entry for entry in _credentials(folder)}
-    report("organisations and their keys")
+    credentials = {entry["role"]: entry for entry in credentials_in(folder)}
+    report(Message("organisations and their keys"))
     people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PROFILES})
     _join(ctx, SECOND_OFFICE, credentials["officer-ningbo"])
-    report("accreditations on the ledger")
+    report(Message("accreditations on the ledger"))
     for role in people.people:
         if accreditation_bits(role):
             _accredit(ctx, people, role)
     settle(ctx)
-    report("products, certificates of origin, inspection reports")
+    report(Message("products, certificates of origin, inspection reports"))
     goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]
     pdf = files.store_pdf(ctx, people[Role.MERCHANT], a_pdf())
     attachment = {"fileName": "demonstration.pdf", "size": pdf.size, "sha256": pdf.sha256}
     papers = [_papers(ctx, people, product, attachment, confirmed=place < 2) for place, product in enumerate(goods)]
     settle(ctx)
-    report("consignments, one of them released")
+    report(Message("consignments, one of them released"))
     for place, product in enumerate(goods):
         _consignment(
             ctx, people, product, papers[place], f"MS-DEMO-{place + 1:03d}", arrived=timedelta(hours=5 - place)
@@ -184,21 +185,33 @@ def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[str], None
 
 def is_whole(folder: DataFolder) -> bool:
     """Whether everybody of this version's demonstration is known in the data folder."""
-    return {entry["role"] for entry in _credentials(folder)} >= set(LOGINS)
+    return {entry["role"] for entry in credentials_in(folder)} >= set(LOGINS)
 
 
-def _credentials(folder: DataFolder) -> list[dict[str, str]]:
+def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
+    """Who signs in to the demonstration, and with what; raises UnusableFolder."""
     if not folder.demo_credentials.exists():
         return []
-    entries: list[dict[str, str]] = json.loads(folder.demo_credentials.read_text(encoding="utf-8"))
-    return entries
+    try:
+        entries = json.loads(folder.demo_credentials.read_bytes())
+        return [{**entry, "role": _login(entry["role"]), "email": str(entry["email"])} for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnusableFolder(
+            "{path} is damaged: put it back from a copy that provenport backup made, or delete it and set "
+            "PROVENPORT_DEMO=0",
+            path=folder.demo_credentials,
+        ) from error
+
+
+def _login(name: str) -> str:
+    return name if name in LOGINS else Role(name).value
 
 
 def _write_credentials(folder: DataFolder) -> None:
     """Give everybody a password and a token; those who have them keep them."""
     if is_whole(folder):
         return
-    kept = {entry["role"]: entry for entry in _credentials(folder)}
+    kept = {entry["role"]: entry for entry in credentials_in(folder)}
     entries = [kept.get(name) or _fresh(name, profile) for name, profile in LOGINS.items()]
     folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
 

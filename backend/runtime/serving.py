@@ -8,11 +8,12 @@ from types import FrameType
 
 from waitress.server import create_server
 
-from backend.domain.errors import TraceabilityError
+from backend.domain.errors import Message, TraceabilityError
+from backend.domain.parties import Role
 from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.runtime.context import VERSION
-from backend.runtime.data_folder import DataFolder
+from backend.runtime.data_folder import FORMAT, DataFolder
 from backend.settings import Settings
 
 THREADS = 8
@@ -28,22 +29,22 @@ class PortInUse(TraceabilityError):
     code = "port-in-use"
 
 
-def serve(settings: Settings, report: Callable[[str], None]) -> None:
+def serve(settings: Settings, report: Callable[[Message], None]) -> None:
     """Open the data folder, make the demonstration where asked, and serve until SIGINT or SIGTERM."""
     listener = _listen(settings)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
             signal.signal(number, _stop)
-        report(f"Opening {settings.data_dir}")
-        with running(settings) as system:
+        report(Message("Opening {folder}", folder=settings.data_dir))
+        with running(settings, report) as system:
             if settings.demo and not _has_demo(system.folder):
-                report("Making the demonstration (once, about 15 seconds)")
-                demo.fill(system.ctx, system.folder, lambda step: report(f"  {step}"))
+                report(Message("Making the demonstration (once, about 15 seconds)"))
+                demo.fill(system.ctx, system.folder, lambda step: report(Message("  {step}", step=step)))
                 _note_demo(system.folder)
             _serve(system, listener, report)
     finally:
         listener.close()
-    report("Stopped. Everything is kept; start again to go on.")
+    report(Message("Stopped. Everything is kept; start again to go on."))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -77,7 +78,7 @@ def _note_demo(folder: DataFolder) -> None:
     folder.write_marker({**content, "demo": True})
 
 
-def _serve(system: System, listener: socket.socket, report: Callable[[str], None]) -> None:
+def _serve(system: System, listener: socket.socket, report: Callable[[Message], None]) -> None:
     server = create_server(
         create_app(system),
         sockets=[listener],
@@ -90,23 +91,44 @@ def _serve(system: System, listener: socket.socket, report: Callable[[str], None
     )
     system.worker.start(system.ctx)
     system.simulations.start(system.ctx, alone=system.settings.ledger_rpc_url is None)
-    for line in _startup_banner(system):
+    url = _own_address(system.settings)
+    for line in _startup_banner(system, url):
         report(line)
-    server.run()  # returns when _stop raises
+    system.folder.note_server(url)
+    try:
+        server.run()  # returns when _stop raises
+    finally:
+        system.folder.forget_server()
 
 
-def _startup_banner(system: System) -> list[str]:
-    url = f"http://{system.settings.host}:{system.settings.port}"
-    lines = ["", f"Provenport {VERSION} is ready:  {url}"]
+def _own_address(settings: Settings) -> str:
+    """Where a program on this machine reaches the server."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+def _startup_banner(system: System, url: str) -> list[Message]:
+    blank = Message("")
+    lines = [
+        Message(
+            "The data folder has format {format}, tables {tables}.", format=FORMAT, tables=system.folder.noted_tables()
+        ),
+        blank,
+        Message("Provenport {version} is ready:  {url}", version=VERSION, url=url),
+    ]
     if system.folder.demo_credentials.exists():
-        lines += ["", "Demonstration users (also in " + str(system.folder.demo_credentials) + "):"]
-        for entry in json.loads(system.folder.demo_credentials.read_text(encoding="utf-8")):
-            lines.append(f"  {entry['role']:<16} {entry['email']:<26} password {entry['password']}")
-            lines.append(f"  {'':<16} API token {entry['token']}")
+        lines += [blank, Message("Demonstration users (also in {file}):", file=system.folder.demo_credentials)]
+        for entry in demo.credentials_in(system.folder):
+            role = Message(Role(entry["role"]).names)
+            lines.append(Message("  {email}  password {password}  ({role})", **entry | {"role": role}))
+            lines.append(Message("      API token {token}", token=entry["token"]))
     lines += [
-        "",
-        f"Next: sign in as the merchant at {url}/sign-in, or read the programming interface at {url}/api/docs",
-        "Stop with Ctrl-C.",
-        "",
+        blank,
+        Message(
+            "Next: sign in as the merchant at {url}/sign-in, or read the programming interface at {url}/api/docs",
+            url=url,
+        ),
+        Message("Stop with Ctrl-C."),
+        blank,
     ]
     return lines

@@ -1,5 +1,7 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
+from collections.abc import Mapping
+
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.interop.consignments import Table
@@ -9,6 +11,7 @@ from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
 from backend.domain.records import RequestState, document_of, fields_of
 from backend.services import declarations
+from backend.services.accreditation import why_not_covered
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -25,6 +28,17 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
         (Severity.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Severity.WARNING, "other-party")
     )
     return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def accreditation_notes(
+    ctx: AppContext, merchant: Organisation, issuer: Organisation | None, kind: Kind, fields: Mapping[str, object]
+) -> list[Note]:
+    """What the merchant could not sign is kept out; of an issuer who could not confirm it now, the merchant is told."""
+    if KINDS[kind].signing is not Signing.CERTIFIED:
+        fault = why_not_covered(ctx, merchant, kind, fields)
+        return [Note(Severity.WRONG, "fault", field=fault[0], values={"what": fault[1]})] if fault else []
+    fault = why_not_covered(ctx, issuer, kind, fields) if issuer is not None else None
+    return [Note(Severity.WARNING, "issuer-cannot-confirm", field=fault[0], values={"what": fault[1]})] if fault else []
 
 
 def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:

@@ -24,7 +24,9 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: Idempote
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
     registered here under the same company number or name; otherwise by the issuer itself.
     """
-    return sign_once(ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key)
+    return sign_once(
+        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+    )
 
 
 def draft_issue(
@@ -61,7 +63,9 @@ def confirm(
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_confirmation(ctx, work, inputs, actor, request_id, number, changes)
+        ctx,
+        lambda work, inputs: draft_confirmation(ctx, work, inputs, actor, request_id, number, changes),
+        signer=actor.organisation,
     )
 
 

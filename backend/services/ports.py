@@ -258,6 +258,8 @@ class AppContext:
     settings: ServiceSettings = ServiceSettings()
     wake_anchoring: Callable[[], None] = lambda: None
     """Tells the anchoring worker that the outbox has something new."""
+    signer_terms: dict[bytes, tuple[bytes, Accreditation, Accreditation]] = field(default_factory=dict)
+    """By key: the hash of the newest block when it was asked, what the ledger held, and what it held by that second."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
+from backend.services.accreditation import SignerTerms, require_covered, signer_terms
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -36,11 +37,13 @@ class DraftInputs:
 
     moment: datetime
     random_bytes: Callable[[int], bytes]
+    terms: SignerTerms | None = None
+    """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
 
     @classmethod
-    def fresh(cls, ctx: AppContext) -> "DraftInputs":
-        """The present moment, and random bytes that nobody can make again."""
-        return cls(ctx.now(), secrets.token_bytes)
+    def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
+        """The present moment, random bytes that nobody can make again, and what the ledger says of the signer."""
+        return cls(ctx.now(), secrets.token_bytes, signer_terms(ctx, signer) if signer is not None else None)
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def draft(
         NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
         Conflict: The number is taken, or the key gives way to another one.
         Invalid: An attachment is not here.
+        OutsideAccreditation: The ledger does not accredit the issuer for it.
         TooMuchWaiting: No more is taken in at the moment.
     """
     _check_signer(kind, issuer, assurance)
@@ -101,6 +105,10 @@ def draft(
     record_id = str(UUID(bytes=inputs.random_bytes(16), version=4))
     key = usable_key(work, issuer)
     starts = max(inputs.moment, key.usable_from or inputs.moment)
+    if assurance is Assurance.ISSUED:
+        asked = inputs.terms
+        terms = asked if asked is not None and asked.thumbprint == key.thumbprint else signer_terms(ctx, issuer)
+        require_covered(ctx, work, terms, issuer, kind, fields, starts)
     claims = _claims(ctx, record_id, kind, document, key, starts, assurance)
     if supersedes is not None:
         claims["supersedes"] = supersedes.digest
@@ -204,16 +212,21 @@ def sign_once(
     ctx: AppContext,
     drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
     key: IdempotencyKey | None = None,
+    *,
+    signer: Organisation | None = None,
 ) -> RecordOnFile:
     """Draft a record, sign it with the key kept here and put it on file; the same ``key`` gives the same record.
+
+    ``signer`` is whose accreditation is asked for first; None for statements, which need none.
 
     Raises:
         IdempotencyKeyReused: The key came with another request before.
     """
+    inputs = DraftInputs.fresh(ctx, signer)  # nobody waits for the ledger while the database is locked for writing
     with ctx.work() as work:
         if earlier := earlier_result(work, key):
             return work.records.get(earlier)
-        on_file = sign_and_file(ctx, work, drafted(work, DraftInputs.fresh(ctx)))
+        on_file = sign_and_file(ctx, work, drafted(work, inputs))
         keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
@@ -307,14 +320,21 @@ def _label_code(drawn: bytes) -> str:
 RETRY_SECONDS = 60
 
 
-def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
-    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
+    """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
     limits = ctx.settings.admission
     if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
+    return waiting
+
+
+def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
+    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+    limits = ctx.settings.admission
+    waiting = check_intake(ctx, work)
     if waiting < limits.most_waiting // 2:
         return
     own = work.batches.count_waiting(issuer)

@@ -186,7 +186,7 @@ def files_are_coming(ctx: SimulationContext, simulation: Simulation) -> bool:
 
 def _simulator(ctx: SimulationContext) -> Simulator:
     if ctx.simulator is None:
-        raise SimulatorMissing("the simulator is not installed with this server")
+        raise SimulatorMissing.not_installed()
     return ctx.simulator
 
 

@@ -98,7 +98,9 @@ def sign_own(
     ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
 ) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
-    return sign_once(ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key)
+    return sign_once(
+        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+    )
 
 
 def draft_own(

@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
-from backend.domain.dossier import Paper
+from backend.domain.dossier import NAMED_RECORD, BoundFiles, Paper, attachments
 from backend.domain.drawdowns import drawdown_checks
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.file_checks import NAMED_RECORD, BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
-from backend.domain.ledger import Accreditation, Head, accreditation_at
-from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature
+from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
+from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature, terms_then
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
+from backend.domain.sd_jwt import issued_at
 from backend.domain.trade_match import match
 from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
 from backend.services.drawdowns import drawn_elsewhere, shares
@@ -227,17 +227,35 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     key = _key_named(found.record)
     accreditation = _ask(lambda: ctx.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
-    if anchor is None or proof is None:
-        return LedgerFacts(now, _WAITING, _WAITING, accreditation)
-    state, anchor_block = _finality(ctx, anchor, head)
-    return LedgerFacts(
+    batch = _ask(lambda: ctx.ledger.batch(anchor.root)) if anchor is not None and proof is not None else _WAITING
+    at_issue, at_anchoring = (None, None) if key is None else _terms_then(ctx, key, found.record, batch)
+    facts = LedgerFacts(
         as_of=now,
-        batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
-        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index)),
+        batch=batch,
+        status=_WAITING,
         accreditation=accreditation,
-        state=state,
-        anchor_block=anchor_block,
+        accreditation_at_issue=at_issue,
+        accreditation_at_anchoring=at_anchoring,
     )
+    if anchor is None or proof is None:
+        return facts
+    state, anchor_block = _finality(ctx, anchor, head)
+    status = _ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index))
+    return replace(facts, status=status, state=state, anchor_block=anchor_block)
+
+
+_Held = Accreditation | Unknown | None
+
+
+def _terms_then(
+    ctx: AppContext, key: bytes, record: sd_jwt.Record, batch: AnchoredBatch | Unknown | None
+) -> tuple[_Held, _Held]:
+    """What the ledger held of a key when a record was signed and when it was anchored; nothing of one without date."""
+    issued = issued_at(record)
+    if issued is None:
+        return None, None
+    anchored = batch.anchored_at if isinstance(batch, AnchoredBatch) else None
+    return terms_then(lambda then: _ask(lambda: ctx.ledger.accreditation_at(key, then)), issued, anchored)
 
 
 def _key_named(record: sd_jwt.Record) -> bytes | None:
@@ -292,7 +310,8 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
         firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        checks += match(declared, papers, work.consignments.drawn_before(consignment, firsts))
+        drawn = work.consignments.drawn_before(consignment, firsts)
+        checks += match(declared, papers, drawn, consignment.record.id)
         checks += _quantity_checks(ctx, work, consignment)
     return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
 

@@ -1,7 +1,9 @@
 """Opens the database and brings its tables up to date."""
 
+import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from backend.domain.errors import Conflict, LaterChange, NotFound, StaleVersion, TraceabilityError
+from backend.store.disk import sync
 from backend.store.encryption import DataKeys, let_find
 from backend.store.mapping import map_the_domain
 
@@ -57,8 +60,11 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def scrub(engine: Engine) -> None:
-    """Move the write-ahead log into the database and empty it: pages from before an erasure go with it."""
+    """Leave nothing of what was erased in the write-ahead log, nor in copies that were made before upgrades."""
     if engine.dialect.name == "sqlite":
+        database = Path(engine.url.database or "")
+        for copy in database.parent.glob(copy_before(database, "*").name):
+            copy.unlink(missing_ok=True)
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -71,12 +77,8 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
 
     What is to be done ``first`` is done anew after a crash: the tables tell that all of it was done.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    scripts = ScriptDirectory.from_config(config)
-    with engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-        connection.rollback()
+    config, scripts = _scripts()
+    present = revisions(engine)[0]
     if present == scripts.get_current_head():
         return False
     if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
@@ -88,6 +90,57 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
         config.attributes["connection"] = connection
         command.upgrade(config, to)
     return True
+
+
+def revisions(engine: Engine) -> tuple[str | None, str]:
+    """The revision of the tables that are there, None where there are none, and the newest that this version knows."""
+    _config, scripts = _scripts()
+    with engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+        connection.rollback()
+    return present, str(scripts.get_current_head())
+
+
+def _scripts() -> tuple[Config, ScriptDirectory]:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config, ScriptDirectory.from_config(config)
+
+
+def copy_before(database: Path, revision: str) -> Path:
+    """Where a database is copied to before its tables are brought on from a revision."""
+    return database.with_name(f"{database.name}.before-{revision}")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database that may be in use, all or nothing; only its owner may read the copy.
+
+    Raises OSError, and sqlite3.Error where the copy is not whole.
+    """
+    unfinished = target.with_name(target.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as present,
+            closing(sqlite3.connect(unfinished)) as copied,
+        ):
+            present.backup(copied)
+        check_database(unfinished)
+        sync(unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def check_database(path: Path) -> None:
+    """Raise sqlite3.DatabaseError where an SQLite file is damaged or empty."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+        (whole,) = database.execute("PRAGMA integrity_check").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if whole != "ok" or not tables:
+        raise sqlite3.DatabaseError(f"{path.name} is damaged: {whole if tables else 'it is empty'}")
 
 
 Entity = TypeVar("Entity")

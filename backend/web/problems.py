@@ -59,7 +59,8 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
-        "simulator-missing": _("Simulations cannot be run on this server: the simulator is not installed."),
+        "outside-accreditation": _("Nothing was signed: it lies outside the accreditation."),
+        "simulator-missing": _("Simulations cannot be run on this server."),
         "wrong-scenario": _("The scenario cannot be simulated. Fix the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
         "too-large": _("What was sent is too large."),
@@ -91,8 +92,8 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
     """A problem+json answer, or the page that says the same."""
     title = titles().get(code, HTTPStatus(status).phrase)
     if not answers_programs():
-        page = render_template("problem.html", status=status, title=title, detail=detail, person=current_user)
-        return make_response(page, status)
+        told = {"status": status, "code": code, "title": title, "detail": detail}
+        return make_response(render_template("problem.html", **told, person=current_user), status)
     kind = f"/api/problems#{code}"
     body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **members}
     response = jsonify({name: value for name, value in body.items() if value not in ("", None)})

@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 from clearance_sim.engine.service import bin_of
 from clearance_sim.engine.state import BINS, LEAST_OCTAVE, PER_OCTAVE
 
-_PLACES = np.arange(BINS - 1)
+_PLACES = np.arange(BINS)
 _EDGES = np.concatenate(
-    [[0.0], np.ldexp(1.0 + (_PLACES % PER_OCTAVE) / PER_OCTAVE, LEAST_OCTAVE + _PLACES // PER_OCTAVE), [np.inf]]
+    [[0.0], np.ldexp(1.0 + (_PLACES % PER_OCTAVE) / PER_OCTAVE, LEAST_OCTAVE + _PLACES // PER_OCTAVE)]
 )
 
 
 def quantiles(counts: NDArray[np.uint32], at: tuple[float, ...]) -> list[float]:
-    """Return the durations below which these shares of the counted lie; linear within a bin."""
+    """Return the quantiles of the counted durations, as `numpy.quantile` defines them: linear between neighbours.
+
+    `at` ascends. Those counted in one bin are taken to lie evenly in it, so each errs by less than a bin's width.
+    """
     found = np.full(len(at), np.nan)
     _quantiles(counts, _EDGES, np.array(at), found)
     return [float(value) for value in found]
@@ -22,20 +25,37 @@ def quantiles(counts: NDArray[np.uint32], at: tuple[float, ...]) -> list[float]:
 
 @njit(cache=True, nogil=True)
 def _quantiles(counts, edges, at, found):  # type: ignore[no-untyped-def]
-    total = 0
+    total = np.int64(0)
     for place in range(len(counts)):
-        total += counts[place]
-    reached, k = 0.0, 0
-    for place in range(len(counts)):
-        if counts[place] == 0:
-            continue
-        here = np.float64(counts[place])
-        while k < len(at) and reached + here >= at[k] * total:
-            # Bin 0 is waiting no time at all, up to a hundredth of a second.
-            share = (at[k] * total - reached) / here
-            found[k] = 0.0 if place == 0 else edges[place] + (edges[place + 1] - edges[place]) * share
-            k += 1
-        reached += here
+        total += np.int64(counts[place])
+    if total == 0:
+        return
+    place, before = 0, np.int64(0)
+    for k in range(len(at)):
+        wanted = at[k] * (total - 1)
+        rank = np.int64(wanted)
+        while before + np.int64(counts[place]) <= rank:
+            before += np.int64(counts[place])
+            place += 1
+        low = _within_bin(counts, edges, place, rank - before)
+        share = wanted - rank
+        if share == 0.0:
+            found[k] = low
+        elif rank + 1 < before + np.int64(counts[place]):
+            found[k] = low + (_within_bin(counts, edges, place, rank + 1 - before) - low) * share
+        else:
+            following = place + 1
+            while counts[following] == 0:
+                following += 1
+            found[k] = low + (_within_bin(counts, edges, following, 0) - low) * share
+
+
+@njit(cache=True, nogil=True)
+def _within_bin(counts, edges, place, rank):  # type: ignore[no-untyped-def]
+    """Return where the rank-th of a bin is taken to lie."""
+    if place == 0:
+        return 0.0  # waiting no time at all, up to a thousandth of a second
+    return edges[place] + (edges[place + 1] - edges[place]) * (rank + 0.5) / counts[place]
 
 
 Floats = NDArray[np.float64]

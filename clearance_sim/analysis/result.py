@@ -23,10 +23,6 @@ class Durations:
     p90: Estimate
     p95: Estimate
 
-    @property
-    def median(self) -> Estimate:
-        return self.p50
-
 
 @dataclass(frozen=True)
 class Visits:
@@ -55,10 +51,6 @@ class StationResult(Visits):
     overtime: Estimate
     scheduled_overtime: Estimate
     by_class: dict[str, Visits]
-
-    @property
-    def arrivals(self) -> Estimate:
-        return self.entered
 
 
 @dataclass(frozen=True)
@@ -129,11 +121,6 @@ class Result:
         longest = int(max(s.run[0] for s in self.summaries))
         left_out = [s.run[0] - s.run[1] for s in self.summaries]
         return np.arange(longest)[None, :] < np.array(left_out)[:, None]
-
-    def per_replication(self, clock: str = "total", figure: str = "mean") -> Floats:
-        """Return a figure of a clock in each replication, for paired comparisons."""
-        place = CLOCK_FIGURES.index({"median": "p50"}.get(figure, figure))
-        return np.array([s.clocks[self.clock_names.index(clock), 0, place] for s in self.summaries])
 
     def _kept(self, rows: Sequence[NDArray[Any] | None]) -> Floats:
         if any(row is None for row in rows):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import click
 from clearance_sim.claim.study import Question, effort
 from clearance_sim.claim.study import study as run_study
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import check_writable, is_interactive, write_document
 from clearance_sim.messages import LANGUAGES, Message, _, language, text_in
 from clearance_sim.procedure.levers import letters_of
 from clearance_sim.procedure.measured import ASSUMED, MeasuredError, read_measured
@@ -58,6 +58,7 @@ def claim_command(
     Every set of six levers is simulated with the same consignments, on two clocks, in two contexts. The verdict is
     built from the results; it is printed, and with --json written with everything it rests on.
     """
+    check_writable(out)
     try:
         machine = ASSUMED if measured is None else read_measured(measured)
     except MeasuredError as fault:
@@ -65,7 +66,7 @@ def claim_command(
     laboratory = Laboratory(machine=machine)
     document = run_study(effort(quick, seed, workers, laboratory), Question(from_h, to_h), _progress_printer())
     if out is not None:
-        out.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_document(out, json.dumps(document, ensure_ascii=False, indent=1))
     for line in summary_lines(document, language):
         click.echo(line)
     if out is not None:
@@ -73,7 +74,7 @@ def claim_command(
 
 
 def _progress_printer() -> Callable[[str, int, int], None]:
-    if not sys.stderr.isatty():
+    if not is_interactive():
         return lambda *_progress: None
 
     def print_progress(part: str, done: int, of: int) -> None:

@@ -13,6 +13,7 @@ import click
 
 from clearance_sim.analysis.estimate import Interval
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import check_writable, echo_document, write_document
 from clearance_sim.messages import Message, _
 from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated
 from clearance_sim.procedure.context import Context, ContextError, Parameter, context, contexts, parameters
@@ -63,9 +64,9 @@ def customs_command(
     except ValueError as fault:
         raise click.ClickException(str(fault)) from fault
     if out is None:
-        click.echo(text)
+        echo_document(text)
         return
-    out.write_text(text, encoding="utf-8")
+    write_document(out, text)
     click.echo(_("Written to {out}; try: clearance-sim run {out}", out=out))
 
 
@@ -152,13 +153,14 @@ def _of(row: Parameter, here: Context | None) -> tuple[float, str]:
 def calibrate_command(replications: int, seed: int, write: bool, as_json: bool) -> None:
     """Fit the customs model to published statistics, and show how well it fits."""
     start = time.perf_counter()
+    path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
+    check_writable(path if write else None)
     laboratory = Laboratory(replications=replications, seed=seed)
     found = calibrate(laboratory, log=lambda line: None if as_json else click.echo(f"  {line}"))
     if write:
-        path = Path(str(files("clearance_sim.procedure") / "data" / "calibrated.toml"))
         write_calibrated(found, path)
     if as_json:
-        click.echo(json.dumps(_document(found), ensure_ascii=False, indent=1))
+        echo_document(json.dumps(_document(found), ensure_ascii=False, indent=1))
         return
     _show(found)
     seconds = time.perf_counter() - start
@@ -218,7 +220,7 @@ def validate_studies_command(
     if example:
         from importlib.resources import files
 
-        click.echo((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
+        echo_document((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
         return
     try:
         studies = packaged_studies() if file is None else read_studies(file.read_text(encoding="utf-8"), str(file))
@@ -226,7 +228,7 @@ def validate_studies_command(
         raise click.ClickException(str(fault)) from fault
     trials = try_studies(studies, Laboratory(replications=replications, seed=seed))
     if as_json:
-        click.echo(json.dumps([trial.to_json() for trial in trials], ensure_ascii=False, indent=1))
+        echo_document(json.dumps([trial.to_json() for trial in trials], ensure_ascii=False, indent=1))
         return
     click.echo(markdown_studies(trials) if markdown else plain_studies(trials))
 

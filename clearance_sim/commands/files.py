@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import _
 from clearance_sim.scenario.errors import Fault, ScenarioError
 from clearance_sim.scenario.loader import load, to_values, varied
@@ -88,7 +89,7 @@ def faults_as_json(error: ScenarioError) -> list[dict[str, Any]]:
 def refuse(error: ScenarioError, as_json: bool = False) -> None:
     """Say what is wrong with a scenario and end with code 1."""
     if as_json:
-        click.echo(json.dumps({"errors": faults_as_json(error)}, ensure_ascii=False))
+        echo_document(json.dumps({"errors": faults_as_json(error)}, ensure_ascii=False))
     else:
         for fault in error.faults:
             click.echo(str(fault), err=True)

@@ -1,6 +1,7 @@
 """`clearance-sim probe`: measure a running Provenport, try to deceive it, and print what was found."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,16 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import (
+    check_writable,
+    console,
+    echo_document,
+    make_folder,
+    print_table,
+    write_document,
+)
 from clearance_sim.messages import _, sentences
 from clearance_sim.probe import Campaign, Plan, ProbeError
 from clearance_sim.probe.client import ROLES, connect, tokens_from
 from clearance_sim.probe.findings import MEASURES, QUANTILES, Estimate, Fates, Findings, proportion, quantile
 
 
-def show(campaign: Campaign, console: Console) -> None:
+def show(campaign: Campaign, on: Console) -> None:
     """Print what was found."""
     found = campaign.found
-    console.print(
+    on.print(
         str(
             _(
                 "Provenport {version} at {url}: {good} good, {wrong} wrong, {forged} forged in {seconds:.0f} s",
@@ -33,11 +42,11 @@ def show(campaign: Campaign, console: Console) -> None:
             )
         )
     )
-    console.print(_times(found))
-    console.print(_detection(found))
+    print_table(_times(found), on)
+    print_table(_detection(found), on)
     for line in (*found.notes, *_faults(found.faults)):
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(sentence(found), style="bold" if found.forgeries_passed else None, highlight=False, soft_wrap=True)
+        on.print(line, highlight=False, soft_wrap=True)
+    on.print(sentence(found), style="bold" if found.forgeries_passed else None, highlight=False, soft_wrap=True)
 
 
 def _times(found: Findings) -> Table:
@@ -138,10 +147,15 @@ def sentence(found: Findings) -> str:
 PASSED, NOT_MADE, INCOMPLETE = 1, 2, 3
 
 
+def _own_url() -> str:
+    """The address of a server that was started here with the same environment."""
+    return f"http://127.0.0.1:{os.environ.get('PORT') or '8080'}"
+
+
 @click.command(
     cls=LocalisedCommand, name="probe", short_help="Measure a running Provenport over HTTP, and try to deceive it."
 )
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where it runs.")
+@click.option("--url", default=_own_url, help="Where it runs, by default on the port that PORT names, else 8080.")
 @click.option("--credentials", type=click.Path(dir_okay=False, path_type=Path), help="File with roles and tokens.")
 @click.option("--token", "tokens", multiple=True, metavar="ROLE=TOKEN", help=f"One of {', '.join(ROLES)}. Repeat it.")
 @click.option("--count", type=int, default=40, show_default=True, help="Consignments to send.")
@@ -176,7 +190,10 @@ def probe_command(
     codes: 0 no forgery passed, 1 a forgery passed, 2 the probe could not be made, 3 some consignments could not be
     brought to their end.
     """
-    progress = Console(stderr=True)
+    progress = console(stderr=True)
+    if out is not None:
+        make_folder(out.parent)
+        check_writable(out)
     try:
         plan = Plan(count, seconds, rate, at_once, seed, wrong, forged, patience)
         at = connect(url, _tokens(credentials, tokens))
@@ -189,14 +206,14 @@ def probe_command(
             campaign.run()
         text = json.dumps(campaign.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
         if out is not None:
-            _write(out, text)
+            write_document(out, text + "\n")
     except ProbeError as error:
         click.echo(_("clearance-sim probe: {error}", error=error), err=True)
         sys.exit(NOT_MADE)
     if as_json:
-        click.echo(text)
+        echo_document(text)
     else:
-        show(campaign, Console())
+        show(campaign, console())
         if out is not None:
             click.echo(_("Written to {out}", out=out))
     sys.exit(_exit_code(campaign))
@@ -212,14 +229,6 @@ def _tokens(credentials: Path | None, given: tuple[str, ...]) -> dict[str, str]:
             )
         tokens[role] = token
     return {role: token for role, token in tokens.items() if role in ROLES}
-
-
-def _write(out: Path, text: str) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ProbeError(_("{out} cannot be written ({reason})", out=out, reason=error.strerror)) from error
 
 
 def _exit_code(campaign: Campaign) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import check_writable, write_document
 from clearance_sim.messages import LANGUAGES, _, language
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -30,6 +31,7 @@ def report_command(
 
     One page that opens in any browser and needs no network, and a PDF.
     """
+    check_writable(output, pdf)
     # Matplotlib takes a second to load, which no other command should wait for.
     from clearance_sim.report import RUN_FORMAT, ReportError, compose, compose_run, to_html, to_pdf
 
@@ -50,7 +52,7 @@ def report_command(
         raise click.ClickException(
             str(_("{claim}: a part is missing or of another version ({error!r})", claim=claim, error=error))
         ) from error
-    output.write_text(to_html(document), encoding="utf-8")
+    write_document(output, to_html(document))
     click.echo(
         _(
             "Wrote {output} ({size:,.0f} KiB): opens in any browser, needs no network.",
@@ -59,7 +61,7 @@ def report_command(
         )
     )
     if pdf is not None:
-        pdf.write_bytes(to_pdf(document))
+        write_document(pdf, to_pdf(document))
         click.echo(_("Wrote {pdf} ({size:,.0f} KiB).", pdf=pdf, size=pdf.stat().st_size / 1024))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,15 @@ from clearance_sim.analysis.estimate import Estimate
 from clearance_sim.analysis.result import Durations, Result
 from clearance_sim.commands.files import opened, refuse
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import (
+    check_writable,
+    console,
+    echo_document,
+    is_interactive,
+    make_folder,
+    print_table,
+    write_document,
+)
 from clearance_sim.execution.executors import Executor, processors
 from clearance_sim.execution.runner import run
 from clearance_sim.messages import Message, _
@@ -58,12 +66,10 @@ def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Ex
         raise click.ClickException(str(error)) from error
 
 
-def print_result(result: Result, console: Console, seconds: float) -> None:
+def print_result(result: Result, on: Console, seconds: float) -> None:
     """Print the figures of a run, each with its interval."""
-    if not console.is_terminal:
-        console.width = 160
     total = int(sum(s.run[0] for s in result.summaries))
-    console.print(
+    on.print(
         str(
             _(
                 "{scenario}: {replications} replications, seed {seed}, {total:,} declarations "
@@ -78,16 +84,13 @@ def print_result(result: Result, console: Console, seconds: float) -> None:
         )
     )
     level = f"{result.level:.1%}".replace(".0%", "%")
-    console.print(str(_("± is half the {level} confidence interval. Times in hours.", level=level)))
-    console.print(_clocks(result))
-    console.print(_stations(result))
-    console.print(_waits(result))
+    on.print(str(_("± is half the {level} confidence interval. Times in hours.", level=level)))
+    for table in (_clocks(result), _stations(result), _waits(result)):
+        print_table(table, on)
     if result.unfinished.value > 0:
-        console.print(
-            str(_("Unfinished at the horizon: {unfinished} declarations.", unfinished=shown(result.unfinished)))
-        )
+        on.print(str(_("Unfinished at the horizon: {unfinished} declarations.", unfinished=shown(result.unfinished))))
     if result.observed:
-        console.print(_observed(result))
+        print_table(_observed(result), on)
 
 
 _QUANTILES = (_("mean"), _("P50"), _("P90"), _("P95"))
@@ -215,8 +218,9 @@ def run_command(
         raise
     folder = Path(out) if out else None
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         trace = trace or (str(folder / "trace.parquet") if trace_out else None)
+    check_writable(json_path, trace, folder / "result.json" if folder else None)
     begun, count = time.perf_counter(), replications or read.run.replications
     try:
         with executor_for(scheduler, dask_workers) as executor:
@@ -225,13 +229,13 @@ def run_command(
         raise click.ClickException(str(_("{error} Shorten the horizon, or add servers.", error=error))) from None
     for path in [json_path if json_path != "-" else None, str(folder / "result.json") if folder else None]:
         if path:
-            Path(path).write_text(result.to_json() + "\n", encoding="utf-8")
+            write_document(path, result.to_json() + "\n")
     if json_path == "-":
-        click.echo(result.to_json())
+        echo_document(result.to_json())
     elif progress_json:
         click.echo(json.dumps({"finished": True}))
     else:
-        print_result(result, Console(highlight=False), time.perf_counter() - begun)
+        print_result(result, console(), time.perf_counter() - begun)
         for path in filter(None, (json_path, trace, str(folder / "result.json") if folder else None)):
             click.echo(_("Written: {path}", path=path))
         click.echo(_next(scenario, result, json_path))
@@ -256,10 +260,10 @@ def _run(
 
     if as_json:
         return simulate(lambda done, total: click.echo(json.dumps({"done": done, "total": total})))
-    if not sys.stderr.isatty():
+    if not is_interactive():
         return simulate(None)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(str(_("{count} at a time", count=min(workers or processors(), count))), total=count)
         return simulate(lambda done, total: bar.update(task, completed=done))
 

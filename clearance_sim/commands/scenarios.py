@@ -7,6 +7,7 @@ import click
 
 from clearance_sim.commands.files import faults_as_json, opened, packaged, parameters, refuse
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import LANGUAGES, _, language, text_in
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.errors import ScenarioError
@@ -26,7 +27,7 @@ def scenarios_command(files: tuple[str, ...], as_json: bool, show: str | None) -
             raise click.UsageError(
                 str(_("there is no scenario {show}; there are {texts}", show=show, texts=", ".join(texts)))
             )
-        click.echo(texts[show], nl=False)
+        echo_document(texts[show], end="")
         return
     try:
         found = {name: opened(name) for name in files or packaged()}
@@ -34,7 +35,7 @@ def scenarios_command(files: tuple[str, ...], as_json: bool, show: str | None) -
         refuse(error, as_json)
         raise
     if as_json:
-        click.echo(json.dumps([_described(name, s) for name, s in found.items()], ensure_ascii=False, indent=1))
+        echo_document(json.dumps([_described(name, s) for name, s in found.items()], ensure_ascii=False, indent=1))
         return
     for name, scenario in found.items():
         click.echo(f"  {name:<24}{text_in(scenario.title, language())}")
@@ -62,7 +63,7 @@ def check_command(scenario: str, changes: tuple[str, ...], as_json: bool) -> Non
         read = opened(scenario, changes)
     except ScenarioError as error:
         if as_json:
-            click.echo(json.dumps({"ok": False, "errors": faults_as_json(error)}, ensure_ascii=False))
+            echo_document(json.dumps({"ok": False, "errors": faults_as_json(error)}, ensure_ascii=False))
             raise SystemExit(1) from None
         refuse(error)
         raise
@@ -79,4 +80,4 @@ def check_command(scenario: str, changes: tuple[str, ...], as_json: bool) -> Non
 @click.command(cls=LocalisedCommand)
 def schema_command() -> None:
     """Print the JSON Schema of scenario files, for editors and programs."""
-    click.echo(json.dumps(schema(), indent=1, ensure_ascii=False))
+    echo_document(json.dumps(schema(), indent=1, ensure_ascii=False))

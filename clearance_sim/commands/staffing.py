@@ -10,6 +10,7 @@ import click
 
 from clearance_sim.commands.files import opened
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import _
 from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.staffing.rosters import Offer, RosterError, own_offers, read_offer
@@ -77,7 +78,7 @@ def staffing_command(
         seed=seed,
         log=log,
     )
-    click.echo(json.dumps(document(found), ensure_ascii=False, indent=1)) if as_json else _show(found)
+    echo_document(json.dumps(document(found), ensure_ascii=False, indent=1)) if as_json else _show(found)
     raise SystemExit(REACHED if found.best else NOT_REACHED)
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
 from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands.terminal import check_writable, console, echo_document, print_table, write_document
 from clearance_sim.messages import _, pgettext
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _TITLES = {
 @click.option("--by", "splits", default="", help="Split by channel, class, office, replication; several with commas.")
 @click.option("--target", default="8h", show_default=True, help="Time to be released within, like 8h, 90min, 2d.")
 @click.option("--peak", default="8-18", show_default=True, help="Peak hours of Monday to Friday, local time.")
+@click.option("--encoding", help="What LOG is written in, like gb18030 or cp1252 (default: found out, and told).")
 @click.option("--zone", help="Time zone of the office, like Asia/Shanghai (default: as the log says, else UTC).")
 @click.option("--seed", default=1, show_default=True, help="Of the bootstrap.")
 @click.option("--resamples", default=1000, show_default=True, type=click.IntRange(100), help="Of the bootstrap.")
@@ -44,6 +47,7 @@ def trs_command(
     splits: str,
     target: str,
     peak: str,
+    encoding: str | None,
     zone: str | None,
     seed: int,
     resamples: int,
@@ -51,6 +55,8 @@ def trs_command(
     export: Path | None,
 ) -> None:
     """Time release study from LOG: a trace of "run --trace", an export of "provenport trs --events", or any other.
+
+    LOG is CSV, XES or Parquet.
 
     Four intervals with medians, quantiles and bootstrap intervals; open cases by Kaplan-Meier; where the time went.
     """
@@ -60,21 +66,22 @@ def trs_command(
     from clearance_sim.trs.figures import Resampling
     from clearance_sim.trs.study import hours_asked, splits_asked
 
+    check_writable(json_file, export)
     try:
-        chosen = read_column_map(columns) if columns else None
+        chosen = read_column_map(columns, of_xes=_is_xes(log)) if columns else None
         question = Question(hours_asked(target), splits_asked(splits), _peak(peak), Resampling(seed, resamples))
-        found, read = _studied(log, chosen, zone, question, export)
+        found, read = _studied(log, chosen, zone, encoding, question, export)
     except LogError as error:
         raise click.ClickException("\n".join(f"{log}: {fault}" for fault in error.problems)) from None
     except (MapError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     text = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
     if json_file is not None and str(json_file) == "-":
-        click.echo(text)
+        echo_document(text)
         return
     _show(found)
     if json_file is not None:
-        json_file.write_text(text + "\n", encoding="utf-8")
+        write_document(json_file, text + "\n")
         click.echo()
         click.echo(_("Wrote {file}. Next: clearance-sim report claim.json --trs {file}", file=json_file))
     if export is not None:
@@ -82,16 +89,24 @@ def trs_command(
 
 
 def _studied(
-    log: Path, columns: ColumnMap | None, zone: str | None, question: Question, export: Path | None
-) -> tuple[Study, int]:
+    log: Path, columns: ColumnMap | None, zone: str | None, encoding: str | None, question: Question,
+    export: Path | None,
+) -> tuple[Study, int]:  # fmt: skip
     from clearance_sim.trs import read_log, study
     from clearance_sim.trs.exchange import write
 
-    read = read_log(log, columns, zone)
+    read = read_log(log, columns, zone, encoding)
     found = study(read, question)
     if export is not None:
         write(read, export)
     return found, len(read.table)
+
+
+def _is_xes(log: Path) -> bool:
+    from clearance_sim.trs.xes_reader import is_xes
+
+    with log.open("rb") as file:
+        return is_xes(log, file.read(64))
 
 
 def _peak(text: str) -> tuple[int, int]:
@@ -139,26 +154,41 @@ _UNITS = {"day": _("day"), "replication": _("replication"), "declaration": _("de
 
 
 def _show_intervals(found: Study) -> None:
-    target = f"≤ {found.question.target_hours:g} h"
-    group = None
-    for interval in found.intervals:
-        if interval.group != group:
-            group = interval.group
-            click.echo(
-                f"\n{group:<22}{_('count'):>9}{_('mean'):>26}{_('median'):>26}{_('P90'):>9}{_('P95'):>9}{target:>9}"
-                f"{_('open'):>7}"
-            )
-        click.echo(_line(interval))
+    for group in dict.fromkeys(interval.group for interval in found.intervals):
+        heads = (
+            *map(str, (_("count"), _("mean"), _("median"), _("P90"), _("P95"))),
+            f"≤ {found.question.target_hours:g} h",
+            str(_("open")),
+        )
+        table = _table(group, *heads)
+        for interval in found.intervals:
+            if interval.group == group:
+                table.add_row(*_cells(interval))
+        click.echo()
+        print_table(table, console())
 
 
-def _line(interval: Interval) -> str:
-    title, figures = _TITLES[interval.name], interval.figures
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    return table
+
+
+def _cells(interval: Interval) -> tuple[str, ...]:
+    title, figures = str(_TITLES[interval.name]), interval.figures
     if figures is None:
-        return f"{title:<22}{0:>9}"
+        return (title, "0", *[""] * 6)
     still_open = interval.survival.censored if interval.survival else 0
     return (
-        f"{title:<22}{figures.count:>9,}{_with_interval(figures.mean):>26}{_with_interval(figures.median):>26}"
-        f"{figures.p90.value:>9.2f}{figures.p95.value:>9.2f}{figures.within_target.value:>9.1%}{still_open:>7,}"
+        title,
+        f"{figures.count:,}",
+        _with_interval(figures.mean),
+        _with_interval(figures.median),
+        f"{figures.p90.value:.2f}",
+        f"{figures.p95.value:.2f}",
+        f"{figures.within_target.value:.1%}",
+        f"{still_open:,}",
     )
 
 
@@ -171,13 +201,14 @@ def _with_interval(estimate: Estimate) -> str:
 def _show_stages(found: Study) -> None:
     if not found.stages:
         return
-    click.echo(
-        f"\n{_('stage'):<24}{_('responsible'):<14}{pgettext('number', 'cases'):>9}{_('mean h'):>9}{_('waiting'):>9}"
-        f"{_('P90'):>9}{_('per case'):>10}"
-    )
+    heads = (
+        _("stage"), _("responsible"), pgettext("number", "cases"), _("mean h"), _("waiting"), _("P90"), _("per case"),
+    )  # fmt: skip
+    table = _table(*map(str, heads))
+    table.columns[1].justify = "left"
     for stage in found.stages:
         waiting = "–" if stage.mean_waiting is None else f"{stage.mean_waiting:.2f}"
-        click.echo(
-            f"{stage.name:<24}{stage.party or '–':<14}{stage.cases:>9,}{stage.mean:>9.2f}{waiting:>9}"
-            f"{stage.p90:>9.2f}{stage.per_case:>10.2f}"
-        )
+        figures = (f"{stage.cases:,}", f"{stage.mean:.2f}", waiting, f"{stage.p90:.2f}", f"{stage.per_case:.2f}")
+        table.add_row(stage.name, stage.party or "–", *figures)
+    click.echo()
+    print_table(table, console())

@@ -1,7 +1,7 @@
 """The event loop: it takes the earliest event, lets it happen, and looks who can be served now.
 
-At equal times the order is: ends of service and of patience (in the order in which they were planned), changes of
-shift, observations, arrivals.
+At equal times the order is: changes of shift, ends of service and of patience (in the order in which they were
+planned), observations, arrivals. So nobody begins a job at the moment of closing; who ends then is not stopped either.
 """
 
 import math
@@ -25,6 +25,7 @@ from clearance_sim.engine.service import (
     last_of_worst_rank,
     leave_queue,
     may_begin,
+    not_worse_in_service,
     note,
     plan_visit,
     record_visit,
@@ -70,6 +71,7 @@ from clearance_sim.engine.state import (
     RANK,
     SEQ,
     SLOT_BITS,
+    STARTED,
     STATION,
     STEP_NOW,
     TRACE_FULL,
@@ -129,8 +131,16 @@ def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untype
             arrival = horizon
         planned = X.heap_at[0] if X.i[HEAP_N] > 0 else np.inf
         slot, freed, goal = -1, -1, t.NOWHERE
-        if planned <= arrival and planned <= X.f[CHANGE_NEXT] and planned <= X.f[OBSERVE_T]:
-            now = planned
+        change = X.f[CHANGE_NEXT] - t.TIE_H
+        if change <= planned and change <= arrival and change <= X.f[OBSERVE_T] and change < np.inf:
+            now = X.f[CHANGE_NEXT]
+            freed = _station_that_changes(X, now)
+            count_time(X, freed, now)
+            _change_shift(T, X, freed, now)
+            _next_change(X)
+            X.i[EVENTS] += 1
+        elif planned <= arrival and planned <= X.f[OBSERVE_T] and planned < np.inf:
+            now = max(planned, X.f[NOW])  # what comes at the moment of a change of shift waits for it
             event = X.heap[0]
             drop_first(X.heap_at, X.heap, X.i[HEAP_N])
             X.i[HEAP_N] -= 1
@@ -141,6 +151,7 @@ def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untype
                 release_server(T, X, slot, s, plain)
                 record_visit(T, X, slot, s, now, SERVED_OUTCOME)
                 if plain == 0:
+                    note(X, T.station[s, t.START_AT], slot, X.slot_f[slot, STARTED])
                     note(X, T.station[s, t.LEAVE_AT], slot, now)
                 freed, goal = s, _way_out(T, X, slot, s, plain)
                 X.i[EVENTS] += 1
@@ -153,19 +164,12 @@ def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untype
                 X.i[EVENTS] += 1
             else:
                 continue
-        elif X.f[CHANGE_NEXT] <= arrival and X.f[CHANGE_NEXT] <= X.f[OBSERVE_T]:
-            now = X.f[CHANGE_NEXT]
-            freed = _station_that_changes(X, now)
-            count_time(X, freed, now)
-            _change_shift(T, X, freed, now)
-            _next_change(X)
-            X.i[EVENTS] += 1
-        elif X.f[OBSERVE_T] <= arrival:
+        elif X.f[OBSERVE_T] <= arrival and X.f[OBSERVE_T] < np.inf:
             now = X.f[OBSERVE_T]
             _observe(T, X, now)
             continue
         elif X.i[CLOSED] == 0 and arrival < horizon:
-            now = arrival
+            now = max(arrival, X.f[NOW])
             slot, goal = _arrive(T, X, source, now, seed, replication, plain)
             source, arrival = _first_source(X)
             if X.i[ARRIVED_N] >= wanted:
@@ -298,15 +302,18 @@ def _enter(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no-unt
     if waiting == 0 and may_begin(T, X, slot, s, now, plain):
         begin(T, X, slot, s, now, plain)
         return t.NOWHERE
-    if plain == 0 and row[t.PRE_EMPTIVE] != 0 and X.station[s, CAPACITY] > 0:
-        other = last_of_worst_rank(X, s, X.slot[slot, RANK])
-        if other >= 0:
-            interrupt(T, X, other, s, now)
-            begin(T, X, slot, s, now, plain)
-            return t.NOWHERE
+    # Before who may interrupt: the interrupted would have to wait where there is no place.
     if row[t.ROOM] >= 0 and waiting >= row[t.ROOM]:
         record_visit(T, X, slot, s, now, LOST_OUTCOME)
         return row[t.OVERFLOW]
+    if plain == 0 and row[t.PRE_EMPTIVE] != 0:
+        rank = X.slot[slot, RANK]
+        if not_worse_in_service(X, s, rank) < X.station[s, CAPACITY]:
+            other = last_of_worst_rank(X, s, rank, now)
+            if other >= 0:
+                interrupt(T, X, other, s, now)
+                begin(T, X, slot, s, now, plain)
+                return t.NOWHERE
     join_queue(X, slot, s, plain)
     if plain == 0 and row[t.PATIENCE] >= 0:
         seq = X.i[SEQ]
@@ -395,7 +402,10 @@ def _change_shift(T, X, s, now):  # type: ignore[no-untyped-def]
         _look_for_closing(T, X, s, now)
     if T.station[s, t.POLICY] == t.RESUME:
         while n[USED] > n[CAPACITY]:
-            interrupt(T, X, last_of_worst_rank(X, s, -1), s, now)
+            slot = last_of_worst_rank(X, s, -1, now)
+            if slot < 0:
+                break  # the others end at this moment
+            interrupt(T, X, slot, s, now)
 
 
 @compiled_part
@@ -415,7 +425,7 @@ def _look_for_closing(T, X, s, now):  # type: ignore[no-untyped-def]
     for k in range(X.i[HEAP_N]):
         slot = X.heap[k] & ((1 << SLOT_BITS) - 1)
         mine = X.slot[slot, STATION] == s and X.slot[slot, ENDS_SEQ] == X.heap[k] >> SLOT_BITS
-        if mine and X.heap_at[k] > f[CLOSE_AT]:
+        if mine and X.heap_at[k] > f[CLOSE_AT] + t.TIE_H:
             n[OVER] += 1
 
 

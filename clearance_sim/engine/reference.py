@@ -85,6 +85,7 @@ class Reference:
         self._desks = [Desk([[] for _ in range(int(T.options[t.RANKS]))]) for _ in T.station]
         self._events: list[tuple[float, int, Declaration]] = []
         self._seq = self._inside = self._arrived = self._moment = 0
+        self._now = 0.0
         self._closed = False
         self._sources = [_Source(self, a) for a in range(len(T.source))]
         for s, desk in enumerate(self._desks):
@@ -119,23 +120,26 @@ class Reference:
         arrives = math.inf if self._closed else min(source.fires_at, horizon)
         changes = min(desk.changes_at for desk in self._desks)
         planned = self._events[0][0] if self._events else math.inf
-        if planned <= min(changes, looks, arrives) and planned < math.inf:
-            now, seq, declaration = heapq.heappop(self._events)
+        if changes < math.inf and changes - t.TIE_H <= min(planned, looks, arrives):
+            self._now = changes
+            s = next(s for s, desk in enumerate(self._desks) if desk.changes_at == changes)
+            self._change_shift(s, changes)
+            self._serve(s, changes)
+        elif planned <= min(looks, arrives) and planned < math.inf:
+            at, seq, declaration = heapq.heappop(self._events)
+            now = self._now = max(at, self._now)
             if seq == declaration.ends_as:
                 self._end_service(declaration, now)
             elif seq == declaration.gives_up_as:
                 self._give_up(declaration, now)
-        elif changes <= min(looks, arrives) and changes < math.inf:
-            s = next(s for s, desk in enumerate(self._desks) if desk.changes_at == changes)
-            self._change_shift(s, changes)
-            self._serve(s, changes)
         elif looks <= arrives and looks < math.inf:
             self._moment += 1
             self.seen.append((self._arrived, [self._look(desk) for desk in self._desks]))
         elif self._closed:
             return False
         elif arrives < horizon:
-            self._arrive(source, arrives)
+            self._now = max(arrives, self._now)
+            self._arrive(source, self._now)
         else:
             self._closed = True
             return not T.options[t.CUT]
@@ -173,6 +177,7 @@ class Reference:
         self._desks[s].serving.remove(d)
         d.ends_as = -1
         self._record(d, SERVED, now)
+        self._note(d, s, t.START_AT, d.started)
         self._note(d, s, t.LEAVE_AT, now)
         way = self._way_out(d, s)
         self._serve(s, now)
@@ -224,16 +229,16 @@ class Reference:
         if nobody_waits and self._may_begin(d, s, now):
             self._begin(d, s, now)
             return
-        if row[t.PRE_EMPTIVE] and desk.capacity > 0:
-            other = self._last_of_worst(desk, self._rank(d))
-            if other is not None:
-                self._interrupt(other, s, now)
-                self._begin(d, s, now)
-                return
         if 0 <= row[t.ROOM] <= sum(map(len, desk.queues)):
             self._record(d, LOST, now)
             self._enter(d, int(row[t.OVERFLOW]), now)
             return
+        if row[t.PRE_EMPTIVE] and self._not_worse(desk, self._rank(d)) < desk.capacity:
+            other = self._last_of_worst(desk, self._rank(d), now)
+            if other is not None:
+                self._interrupt(other, s, now)
+                self._begin(d, s, now)
+                return
         desk.queues[self._rank(d)].append(d)
         if row[t.PATIENCE] >= 0:
             d.gives_up_as = self._plan_event(now + self.draw(int(row[t.PATIENCE]), patience), d)
@@ -285,14 +290,14 @@ class Reference:
             return False
         if self.tables.station[s, t.POLICY] != t.FINISH:
             return True
-        beyond = sum(other.ends > desk.closes_at for other in desk.serving)
-        return now + d.work <= desk.closes_at or beyond < desk.after or d.work > desk.window
+        closes, window = desk.closes_at + t.TIE_H, desk.window + t.TIE_H
+        beyond = sum(other.ends > closes for other in desk.serving)
+        return now + d.work <= closes or beyond < desk.after or d.work > window
 
     def _begin(self, d: Declaration, s: int, now: float) -> None:
         desk = self._desks[s]
         if math.isnan(d.started):
             d.started = now
-            self._note(d, s, t.START_AT, now)
         d.crew, d.gives_up_as, d.ends = desk.crew, -1, now + d.work
         desk.serving.append(d)
         d.ends_as = self._plan_event(d.ends, d)
@@ -310,15 +315,23 @@ class Reference:
                 return
             self._begin(queue.pop(0), s, now)
 
-    def _last_of_worst(self, desk: Desk, better_than: int) -> Declaration | None:
-        candidates = [d for d in desk.serving if d.crew == desk.crew and self._rank(d) > better_than]
+    def _not_worse(self, desk: Desk, rank: int) -> int:
+        return sum(d.crew == desk.crew and self._rank(d) <= rank for d in desk.serving)
+
+    def _last_of_worst(self, desk: Desk, better_than: int, now: float) -> Declaration | None:
+        busy = [d for d in desk.serving if d.crew == desk.crew and d.ends > now + t.TIE_H]
+        candidates = [d for d in busy if self._rank(d) > better_than]
         worst = max(map(self._rank, candidates), default=0)
         return next((d for d in reversed(candidates) if self._rank(d) == worst), None)
 
     def _interrupt(self, d: Declaration, s: int, now: float) -> None:
         desk = self._desks[s]
         desk.serving.remove(d)
-        d.ends_as, d.work = -1, d.ends - now
+        d.ends_as = -1
+        if now - d.started <= t.TIE_H:
+            d.started = math.nan
+        else:
+            d.work = d.ends - now
         desk.queues[self._rank(d)].insert(0, d)
 
     def _change_shift(self, s: int, now: float) -> None:
@@ -336,8 +349,8 @@ class Reference:
             desk.closes_at = math.inf if drop is None else self._begins(s, drop)
             desk.after = 0 if drop is None else self._duty(s, drop)[0]
             desk.window = desk.closes_at - now
-        while policy == t.RESUME and desk.held() > desk.capacity:
-            self._interrupt(self._last_of_worst(desk, -1) or desk.serving[-1], s, now)
+        while policy == t.RESUME and desk.held() > desk.capacity and (last := self._last_of_worst(desk, -1, now)):
+            self._interrupt(last, s, now)
 
     def _duty(self, s: int, step: int) -> tuple[int, int, int]:
         on, overtime, handover = self.tables.step[self._place(s, step)]

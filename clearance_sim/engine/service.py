@@ -38,6 +38,7 @@ from clearance_sim.engine.state import (
     LEAST_OCTAVE,
     LOST_N,
     NEXT,
+    OCTAVE_BITS,
     OVER,
     OVER_AREA,
     OVERTIME,
@@ -156,18 +157,15 @@ def may_begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
     if plain != 0 or T.station[s, t.POLICY] != t.FINISH:
         return True
     f, work = X.station_f[s], X.slot_f[slot, WORK]
-    return now + work <= f[CLOSE_AT] or n[OVER] < n[AFTER] or work > f[WINDOW_H]
+    return now + work <= f[CLOSE_AT] + t.TIE_H or n[OVER] < n[AFTER] or work > f[WINDOW_H] + t.TIE_H
 
 
 @inlined
 def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
     """Begin a service, and plan its end."""
     i, f, n = X.slot[slot], X.slot_f[slot], X.station[s]
-    if plain != 0:
+    if plain != 0 or math.isnan(f[STARTED]):
         f[STARTED] = now
-    elif math.isnan(f[STARTED]):
-        f[STARTED] = now
-        note(X, T.station[s, t.START_AT], slot, now)
     n[USED] += 1
     n[BUSY] += 1
     ends = now + f[WORK]
@@ -176,7 +174,7 @@ def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
         i[GIVES_UP_SEQ] = -1
         i[QUEUED] = 0
         f[ENDS] = ends
-        if ends > X.station_f[s, CLOSE_AT]:
+        if ends > X.station_f[s, CLOSE_AT] + t.TIE_H:
             n[OVER] += 1
     seq = X.i[SEQ]
     X.i[SEQ] = seq + 1
@@ -266,13 +264,30 @@ def first_waiting(X, s, plain):  # type: ignore[no-untyped-def]
 
 
 @compiled_part
-def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
-    """Return who began last among those in service of the highest rank above a given one; -1 if there is none."""
+def not_worse_in_service(X, s, rank):  # type: ignore[no-untyped-def]
+    """Return how many are in service whom this rank may not interrupt.
+
+    As many as are on duty leave nobody to serve it: where more are busy, the others only finish what they began.
+    """
+    found, slot = 0, X.station[s, LAST_SERVED] - 1
+    while slot >= 0:
+        found += X.slot[slot, RANK] <= rank and X.slot[slot, CREW_OF] == X.station[s, CREW_NOW]
+        slot = X.slot[slot, PREVIOUS]
+    return found
+
+
+@compiled_part
+def last_of_worst_rank(X, s, better_than, now):  # type: ignore[no-untyped-def]
+    """Return who began last among those in service of the highest rank above a given one; -1 if there is none.
+
+    Who ends at this moment is not among them.
+    """
     found, worst = -1, better_than
     slot = X.station[s, LAST_SERVED] - 1
     while slot >= 0:
         # Those whose crew has gone home do not hold a server that could be freed.
-        if X.slot[slot, RANK] > worst and X.slot[slot, CREW_OF] == X.station[s, CREW_NOW]:
+        here = X.slot[slot, CREW_OF] == X.station[s, CREW_NOW] and X.slot_f[slot, ENDS] > now + t.TIE_H
+        if here and X.slot[slot, RANK] > worst:
             found, worst = slot, X.slot[slot, RANK]
         slot = X.slot[slot, PREVIOUS]
     return found
@@ -280,10 +295,16 @@ def last_of_worst_rank(X, s, better_than):  # type: ignore[no-untyped-def]
 
 @compiled_part
 def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
-    """Stop a service; the declaration goes back to the front of its rank with the work that is left."""
+    """Stop a service; the declaration goes back to the front of its rank with the work that is left.
+
+    Where nothing was done yet, the service has not begun.
+    """
     release_server(T, X, slot, s, 0)
     i, f = X.slot[slot], X.slot_f[slot]
-    f[WORK] = f[ENDS] - now
+    if now - f[STARTED] <= t.TIE_H:
+        f[STARTED] = np.nan
+    else:
+        f[WORK] = f[ENDS] - now
     rank = i[RANK]
     first = X.head[s, rank]
     i[PREVIOUS], i[NEXT], i[QUEUED] = -1, first, 1
@@ -297,11 +318,11 @@ def interrupt(T, X, slot, s, now):  # type: ignore[no-untyped-def]
 
 @inlined
 def bin_of(hours):  # type: ignore[no-untyped-def]
-    """Return the bin of a duration: 64 to an octave, read off the number's bits.
+    """Return the bin of a duration: PER_OCTAVE to an octave, read off the number's bits.
 
     Bin 0 holds what is next to nothing.
     """
-    place = (np.float64(hours).view(np.int64) >> 46) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
+    place = (np.float64(hours).view(np.int64) >> (52 - OCTAVE_BITS)) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
     return max(0, min(BINS - 1, place))
 
 

@@ -75,7 +75,9 @@ FIRING, PENDING, MEMBER_NO, RATE_STEP = range(4)
 DONE, MORE_HEAP, MORE_SLOTS, MORE_OUT, TRACE_FULL, PAUSE = range(6)
 
 SLOT_BITS = 24
-OCTAVES, PER_OCTAVE = 44, 64
+OCTAVES, OCTAVE_BITS = 44, 8
+PER_OCTAVE = 1 << OCTAVE_BITS
+"""Bins to an octave of durations: none is wider than 1/256 of what it holds, nor does a quantile err by more."""
 LEAST_OCTAVE = -22
 BINS = OCTAVES * PER_OCTAVE + 1
 

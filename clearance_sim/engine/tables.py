@@ -18,6 +18,8 @@ from clearance_sim.scenario.quantity import Positive
 from clearance_sim.scenario.rates import rates_of
 from clearance_sim.scenario.timetable import UNLIMITED, of_station
 
+TIE_H = 1e-7
+"""Times this close, a third of a millisecond, are one moment: ten jobs of 0.1 h fill an hour, rounded or not."""
 # Where declarations go that stay nowhere.
 OUT, LOST, ABANDONED = -1, -2, -3
 NOWHERE = -9

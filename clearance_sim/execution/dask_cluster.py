@@ -47,7 +47,7 @@ class DaskExecutor:
             raise ClusterError(
                 _(
                     "no Dask scheduler answers at {scheduler}: start one with dask scheduler, and workers "
-                    "with dask worker ADDRESS, in environments that hold provenport[cluster]",
+                    "with dask worker ADDRESS, in environments where make cluster was run",
                     scheduler=scheduler,
                 )
             ) from error
@@ -145,7 +145,7 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise ClusterError(_("a cluster needs Dask: install it with pip install 'provenport[cluster]'")) from error
+        raise ClusterError(_("a cluster needs Dask: run make cluster in Provenport's folder")) from error
     return distributed
 
 

@@ -98,7 +98,7 @@ class Station(Strict):
     pre_emptive: bool = False
     """Whether a higher priority interrupts a lower one in service, which resumes later where it stopped."""
     waiting_room: int | None = Field(default=None, ge=0)
-    """How many may wait; who finds it full is lost, or goes to `overflow_to`."""
+    """How many may wait; who finds it full is lost, or goes to `overflow_to`, also who would interrupt."""
     overflow_to: str | None = None
     patience: Distribution | None = None
     """How long one waits for service to begin before giving up (and leaving, or going `abandon_to`)."""

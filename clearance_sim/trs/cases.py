@@ -6,7 +6,7 @@ arrived waited zero hours at the border, as in the backend's own clock; what was
 has no beginning, is set aside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import pandas as pd
 
 from clearance_sim.messages import _
 from clearance_sim.trs.column_map import MILESTONES
-from clearance_sim.trs.event_log import MICROSECONDS_AN_HOUR, EventLog, Problem, problem
+from clearance_sim.trs.event_log import MICROSECONDS_AN_HOUR, EventLog
+from clearance_sim.trs.problems import Problem, problem
 
 _FIRST = ("arrived", "lodged")
 Mask = "np.ndarray[Any, np.dtype[np.bool_]]"
@@ -42,7 +43,7 @@ def without_repetitions(log: EventLog) -> tuple[EventLog, Problem | None]:
         return log, None
     repeated = log.table.duplicated(["case", "event", "stage", "time"]).to_numpy()
     found = problem(_("events that are in the log twice"), _("counted once"), repeated)
-    return EventLog(log.name, log.map, log.table[~repeated], log.names) if found else log, found
+    return replace(log, table=log.table[~repeated]) if found else log, found
 
 
 def cases_of(log: EventLog, until: float | None = None) -> Cases:

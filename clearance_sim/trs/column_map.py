@@ -3,6 +3,7 @@
 Two maps are built in: the simulator's own trace, and the backend's export. Any other log needs a TOML file:
 
     time = "occurred_at"            # or hours = "time_h", counted from start
+    started = "began_at"            # optional: when the event's work began; time is then when it was complete
     case = ["declaration"]          # the columns that together name one declaration
     event = "step"
     zone = "Asia/Shanghai"          # for hours of the day
@@ -19,13 +20,16 @@ Two maps are built in: the simulator's own trace, and the backend's export. Any 
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from clearance_sim.messages import _
+from clearance_sim.trs import xes_reader
+from clearance_sim.trs.problems import LogError
+from clearance_sim.trs.text_table import decoded
 
 MILESTONES = ("arrived", "lodged", "released", "gate_out", "ended")
 VISIT_TIMES = {"enter": "enter_h", "start": "start_h", "end": "end_h", "due": "due_h"}
@@ -46,6 +50,8 @@ class ColumnMap:
     event: str
     time: str | None = None
     hours: str | None = None
+    started: str | None = None
+    """When the work of an event began; `time` or `hours` is then when it was complete."""
     start: str | None = None
     zone: str = "UTC"
     stage: str | None = None
@@ -67,7 +73,12 @@ class ColumnMap:
         """Return the columns without which nothing can be computed."""
         if self.visits:
             return [*self.case, self.stage or "station", *(name for name in VISIT_TIMES.values() if name != "due_h")]
-        return [*self.case, self.event, *(name for name in (self.time, self.hours, self.stage) if name)]
+        others = (self.time, self.hours, self.started, self.stage)
+        return [*self.case, self.event, *(name for name in others if name)]
+
+    def named(self) -> list[str]:
+        """Return every column that it names."""
+        return [*self.needed(), *([self.party] if self.party else []), *self.columns.values()]
 
     def with_zone(self, zone: str | None) -> "ColumnMap":
         """Return the same map for clocks on the wall elsewhere."""
@@ -112,17 +123,61 @@ EXPORTED = ColumnMap(
 """What ``provenport trs --events`` writes and the API answers."""
 
 
+BUILT_IN = (SIMULATED, EXPORTED)
+
+
 def fitting(names: Sequence[str]) -> ColumnMap | None:
     """Return the built-in map whose columns are all there."""
-    return next((known for known in (SIMULATED, EXPORTED) if set(known.needed()) <= set(names)), None)
+    return next((known for known in BUILT_IN if set(known.needed()) <= set(names)), None)
 
 
-def read_column_map(path: Path) -> ColumnMap:
-    """Read a map from TOML; raises MapError."""
+def for_xes(columns: ColumnMap | None, names: Sequence[str], activities: Collection[str]) -> ColumnMap | None:
+    """Return a map for a log whose columns the standard names; only what begins and ends the clocks needs to be told.
+
+    Without a map the built-in one is taken whose releases the log holds.
+    """
+    if columns is None:
+        columns = next(
+            (known for known in (EXPORTED, SIMULATED) if set(known.events["released"]) & {*activities}), None
+        )
+    if columns is None:
+        return None
+    asked = {split: name for split, name in columns.columns.items() if name}
+    return replace(
+        columns,
+        case=(xes_reader.CASE,),
+        event=xes_reader.EVENT,
+        time=xes_reader.TIME,
+        hours=None,
+        started=xes_reader.STARTED if xes_reader.STARTED in names else None,
+        stage=None,
+        visits=False,
+        party=_of_trace_or_event(columns.party, names) or (xes_reader.GROUP if xes_reader.GROUP in names else None),
+        columns={split: found for split, name in asked.items() if (found := _of_trace_or_event(name, names))},
+        stages_last_until_next=True,
+    )
+
+
+def _of_trace_or_event(name: str | None, names: Sequence[str]) -> str | None:
+    return next((known for known in (name, f"case:{name}") if known in names), None)
+
+
+def read_column_map(path: Path, of_xes: bool = False) -> ColumnMap:
+    """Read a map from TOML, also where an editor saved it in another encoding than UTF-8.
+
+    Args:
+        path: The file.
+        of_xes: Whether it is for a XES log, whose columns need no names.
+
+    Raises:
+        MapError: it cannot be used; says what to fix.
+    """
     try:
-        read = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        read = tomllib.loads(decoded(path.read_bytes())[0].replace("\r\n", "\n"))
+    except (OSError, LogError, tomllib.TOMLDecodeError) as error:
         raise MapError(_("{path}: cannot be read as TOML: {error}", path=path, error=error)) from error
+    if of_xes:
+        read = {"case": xes_reader.CASE, "event": xes_reader.EVENT, **({} if "hours" in read else _TIME), **read}
     known = {item.name for item in fields(ColumnMap)} - {"columns", "visits"} | set(SPLITS)
     if unknown := sorted(set(read) - known):
         raise MapError(
@@ -139,6 +194,9 @@ def read_column_map(path: Path) -> ColumnMap:
         raise MapError(f"{path}: {error}") from None
 
 
+_TIME = {"time": xes_reader.TIME}
+
+
 def _checked(read: Mapping[str, Any]) -> ColumnMap:
     for name in ("case", "event"):
         if not read.get(name):
@@ -153,6 +211,7 @@ def _checked(read: Mapping[str, Any]) -> ColumnMap:
         event=read["event"],
         time=read.get("time"),
         hours=read.get("hours"),
+        started=read.get("started"),
         start=read.get("start"),
         zone=_zone(read.get("zone", "UTC")),
         stage=read.get("stage"),

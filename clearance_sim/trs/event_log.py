@@ -1,6 +1,7 @@
-"""Reads a log of events from CSV or Parquet into columns, and refuses what cannot be timed, row by row."""
+"""Reads a log of events from CSV, XES or Parquet into columns, and refuses what cannot be timed, row by row."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,56 +12,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 import pyarrow.parquet
 
-from clearance_sim.messages import Message, _
-from clearance_sim.trs.column_map import VISIT_TIMES, ColumnMap, fitting
+from clearance_sim.messages import _
+from clearance_sim.trs.column_map import BUILT_IN, VISIT_TIMES, ColumnMap, fitting, for_xes
+from clearance_sim.trs.problems import LogError, Problem, problem
+from clearance_sim.trs.text_table import likeness, read_table, tidied, without_blank_rows
+from clearance_sim.trs.xes_reader import EVENT, is_xes, read_xes
 
 METADATA = b"clearance_sim"
 """The key of a Parquet file's schema under which the simulator tells what its trace means."""
-SHOWN = 5
-"""How many row numbers a problem names."""
 
 MICROSECONDS_AN_HOUR = 3_600_000_000
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with some rows; row 1 is the first after the heading."""
-
-    what: Message
-    fix: Message
-    rows: tuple[int, ...] = ()
-    count: int = 0
-
-    def __str__(self) -> str:
-        what: dict[str, Any] = {"what": self.what, "fix": self.fix}
-        if not self.rows:
-            return str(_("{what}: {fix}", **what))
-        rows = ", ".join(map(str, self.rows))
-        if self.count == 1:
-            return str(_("{what} (row {rows}): {fix}", **what, rows=rows))
-        if self.count == len(self.rows):
-            return str(_("{what} (rows {rows}): {fix}", **what, rows=rows))
-        return str(
-            _("{what} (rows {rows} and {more:,} more): {fix}", **what, rows=rows, more=self.count - len(self.rows))
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the problem with its texts in the reader's language."""
-        return {"what": str(self.what), "fix": str(self.fix), "rows": list(self.rows), "count": self.count}
-
-
-class LogError(ValueError):
-    """A log that no study can be made of."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__(problems)
-
-    def __str__(self) -> str:
-        return "; ".join(map(str, self.problems))
 
 
 @dataclass(frozen=True)
@@ -76,6 +40,8 @@ class EventLog:
     table: pd.DataFrame
     names: pd.DataFrame
     """The columns that name the cases, one row a case, in the order of their numbers."""
+    findings: tuple[Problem, ...] = ()
+    """What was presumed, taken off or looks doubtful while it was read."""
 
     @property
     def splits(self) -> list[str]:
@@ -83,19 +49,29 @@ class EventLog:
         return [name for name in self.map.columns if name in self.table]
 
 
-def problem(
-    what: Message, fix: Message, wrong: "np.ndarray[Any, np.dtype[np.bool_]]", rows: Any = None
-) -> Problem | None:
-    """Return the rows that are wrong, or None where none is."""
-    places = np.flatnonzero(wrong)
-    numbers = places + 1 if rows is None else np.asarray(rows)[places]
-    return Problem(what, fix, tuple(map(int, numbers[:SHOWN])), len(places)) if len(places) else None
+def read_log(
+    path: Path, columns: ColumnMap | None = None, zone: str | None = None, encoding: str | None = None
+) -> EventLog:
+    """Read a log; without a map the built-in one that fits is taken.
 
+    Args:
+        path: A CSV file, Parquet or XES, by its content.
+        columns: What its columns hold.
+        zone: For hours of the day.
+        encoding: What a CSV file is written in; presumed, and told, where it is not given.
 
-def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = None) -> EventLog:
-    """Read a log; without a map the built-in one that fits is taken. Raises LogError."""
-    table = _read(path)
-    chosen = columns or fitting(table.column_names)
+    Raises:
+        LogError: no study can be made of it.
+    """
+    table, findings, of_xes = _read(path, columns, encoding)
+    if of_xes:
+        chosen = for_xes(columns, table.column_names, _distinct(table, EVENT))
+    else:
+        chosen = columns or fitting(table.column_names)
+    if chosen is None and of_xes:
+        known = ", ".join(sorted(_distinct(table, EVENT))[:12])
+        fix = _("say with --columns MAP.toml, in [events], which of {known} begin and end the clocks", known=known)
+        raise LogError([Problem(_("no built-in map fits this log"), fix)])
     if chosen is None:
         known = ", ".join(table.column_names)
         raise LogError(
@@ -119,32 +95,35 @@ def read_log(path: Path, columns: ColumnMap | None = None, zone: str | None = No
         )
     if table.num_rows == 0:
         raise LogError([Problem(_("the log holds no event"), _("export a period in which goods were cleared"))])
-    return _timed(path.name, chosen, table)
+    if not chosen.visits:
+        table, tidying = tidied(table, [name for name in chosen.named() if name in table.column_names])
+        table, findings = without_blank_rows(table), [*findings, *tidying]
+    return _timed(path.name, chosen, table, findings)
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, columns: ColumnMap | None, encoding: str | None) -> tuple[pa.Table, list[Problem], bool]:
+    """Return the table, what was doubtful about the file, and whether it is XES."""
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pyarrow.parquet.read_table(path)
-        return _read_csv(path)
+        with path.open("rb") as file:
+            begins = file.read(64)
+        if is_xes(path, begins):
+            return *read_xes(path), True
+        if begins.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq"):
+            return pyarrow.parquet.read_table(path), [], False
+        with pa.input_stream(path, compression="detect") as stream:
+            content = stream.read()
     except (OSError, pa.ArrowInvalid) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _("it is damaged or cut short")
         raise LogError(
-            [
-                Problem(
-                    _("{path} cannot be read", path=path), Message("{reason}", {"reason": str(error).splitlines()[0]})
-                )
-            ]
+            [Problem(_("{path} cannot be read ({reason})", path=path.name, reason=reason), _("export it anew"))]
         ) from error
+    maps = BUILT_IN if columns is None else (columns,)
+    table, findings = read_table(content, [one.needed() for one in maps], encoding)
+    return without_blank_rows(table), findings, False
 
 
-def _read_csv(path: Path) -> pa.Table:
-    """Read every column as text; numbers and times are parsed later, where it is known what a column holds."""
-    with pyarrow.csv.open_csv(path) as opened:
-        names = opened.schema.names
-    text = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
-    )
-    return pyarrow.csv.read_csv(path, convert_options=text)
+def _distinct(table: pa.Table, name: str) -> set[str]:
+    return set(table[name].unique().to_pylist()) - {None}
 
 
 def _as_the_file_says(columns: ColumnMap, metadata: Mapping[bytes, bytes]) -> ColumnMap:
@@ -187,7 +166,7 @@ def _zoned(start: str, zone: str) -> str:
     return start if moment is None or moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone)).isoformat()
 
 
-def _timed(name: str, columns: ColumnMap, table: pa.Table) -> EventLog:
+def _timed(name: str, columns: ColumnMap, table: pa.Table, findings: list[Problem]) -> EventLog:
     case, names, faults = _cases(columns, table)
     frame = pd.DataFrame({"case": case})
     for split, column in columns.columns.items():
@@ -198,22 +177,107 @@ def _timed(name: str, columns: ColumnMap, table: pa.Table) -> EventLog:
         frame["stage"] = _words(table[columns.stage])
         frame, more = _as_events(columns, table, frame)
     else:
-        more = _with_events(columns, table, frame)
+        frame, more = _with_events(columns, table, frame)
     if problems := [found for found in (*faults, *more) if found]:
         raise LogError(problems)
-    return EventLog(name, columns, frame, names)
+    if not columns.visits:
+        findings = [*findings, *_alike(columns, frame, names)]
+    return EventLog(name, columns, frame, names, tuple(findings))
 
 
-def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> list[Problem | None]:
-    """Put event, stage, time and row into the frame; what is wrong with them."""
+def _alike(columns: ColumnMap, frame: pd.DataFrame, names: pd.DataFrame) -> list[Problem]:
+    """Give events that are a map's word but for capitals and spaces that word; tell of declarations that are alike."""
+    findings = []
+    words = {word.partition(":")[0] for each in columns.events.values() for word in each} | set(columns.ignored)
+    spelt = {likeness(word): word for word in words}
+    others = [str(event) for event in frame["event"].cat.categories if event and str(event) not in words]
+    renamed = {event: spelt[likeness(event)] for event in others if likeness(event) in spelt}
+    if renamed:
+        found = problem(
+            _("events spelt differently ({events})", events=", ".join(f"{a} = {b}" for a, b in renamed.items())),
+            _("read as the map spells them"),
+            frame["event"].isin(list(renamed)).to_numpy(),
+            frame["row"],
+        )
+        findings += [found] if found else []
+        frame["event"] = pd.Categorical(frame["event"].astype(str).replace(renamed))
+    parts = [names[name].astype(str) for name in names.columns]
+    keys = parts[0] if len(parts) == 1 else parts[0].str.cat(parts[1:], sep="/")
+    alike = _likenesses(keys).duplicated(keep=False).to_numpy()
+    first = frame.drop_duplicates("case").set_index("case")["row"].reindex(range(len(names)))
+    cut = np.asarray(pc.match_substring_regex(pa.array(keys), _CUT_NUMBER))
+    doubtful = [
+        problem(
+            _("declarations whose names differ in capitals, width or spaces only ({names})",
+              names=", ".join(keys[alike].head(4))),
+            _("each counts for itself; write one name in one way"),
+            alike,
+            first,
+        ),
+        problem(
+            _("declarations named like 1.2E+11, whose digits a spreadsheet has cut"),
+            _("export the column as text"),
+            cut,
+            first,
+        ),
+    ]  # fmt: skip
+    return [*findings, *(found for found in doubtful if found)]
+
+
+_CUT_NUMBER = r"^\d(?:[.,]\d+)?[eE]\+\d+$"
+
+
+def _likenesses(keys: pd.Series) -> pd.Series:
+    texts = pa.array(keys)
+    if pc.all(pc.string_is_ascii(texts)).as_py():  # as most names are, of which there may be a million
+        return pc.ascii_lower(pc.replace_substring_regex(texts, r"\s+", "")).to_pandas()
+    return keys.map(likeness)
+
+
+def _with_events(columns: ColumnMap, table: pa.Table, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
+    """Return the frame with event, stage, time and row; what is wrong with them."""
     frame["event"] = _words(table[columns.event])
     frame["stage"] = _words(table[columns.stage]) if columns.stage else frame["event"]
     if columns.party and columns.party in table.column_names:
         frame["party"] = _words(table[columns.party])
-    frame["time"], faults = _times(columns, table)
+    frame["time"], faults = _times(columns, table, columns.time or columns.hours)
     frame["row"] = np.arange(1, len(frame) + 1)
     unnamed = np.asarray(frame["event"] == "")
-    return [*faults, problem(_("events without a name"), _("fill column {event}", event=columns.event), unnamed)]
+    faults.append(problem(_("events without a name"), _("fill column {event}", event=columns.event), unnamed))
+    if columns.started is None:
+        return frame, faults
+    begun, more = _with_beginnings(columns, table, frame)
+    return begun, [*faults, *more]
+
+
+def _with_beginnings(
+    columns: ColumnMap, table: pa.Table, ends: pd.DataFrame
+) -> tuple[pd.DataFrame, list[Problem | None]]:
+    """Add a row for the beginning of each activity that has one: event `start`, in the stage of the activity."""
+    known = np.asarray(table[columns.started].is_valid())
+    begins = ends[known].copy()
+    times, faults = _times(columns, table.filter(pa.array(known)), columns.started)
+    begins["time"] = times
+    backwards = np.zeros(len(ends), dtype=bool)
+    if not any(faults):
+        backwards[known] = times > ends["time"].to_numpy()[known]
+    begins["event"] = pd.Categorical([START] * len(begins))
+    frame = pd.concat([begins, ends], ignore_index=True)
+    # Rows of one time keep their order: an activity begins before it ends.
+    frame = frame.sort_values("row", kind="stable", ignore_index=True)
+    for name in frame.columns.difference(["case", "time", "row"]):
+        frame[name] = frame[name].astype("category")
+    return frame, [
+        *faults,
+        problem(
+            _("activities that end before they begin"),
+            _("fix columns {started} and {time}", started=columns.started, time=columns.time or columns.hours),
+            backwards,
+        ),
+    ]
+
+
+START = "start"
 
 
 def _as_events(columns: ColumnMap, table: pa.Table, visits: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem | None]]:
@@ -285,21 +349,19 @@ def _cases(columns: ColumnMap, table: pa.Table) -> tuple[Any, pd.DataFrame, list
     return codes, names, [problem(_("events of no declaration"), _("name the declaration in every row"), empty)]
 
 
-def _times(columns: ColumnMap, table: pa.Table) -> tuple[Any, list[Problem | None]]:
+def _times(columns: ColumnMap, table: pa.Table, name: str | None) -> tuple[Any, list[Problem | None]]:
+    assert name is not None
+    column = table[name]
     if columns.hours:
-        return _hours(columns, table[columns.hours])
-    assert columns.time is not None
-    column = table[columns.time]
+        return _hours(columns, name, column)
     if pa.types.is_timestamp(column.type):
-        return _stamps(columns.time, column)
-    return _written(columns.time, _words(column))
+        return _stamps(name, column)
+    return _written(name, _words(column))
 
 
-def _hours(columns: ColumnMap, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
+def _hours(columns: ColumnMap, name: str, column: pa.ChunkedArray) -> tuple[Any, list[Problem | None]]:
     micros = _started(columns, column)
-    wrong = problem(
-        _("times that are no number of hours"), _("fix column {hours}", hours=columns.hours), ~np.isfinite(micros)
-    )
+    wrong = problem(_("times that are no number of hours"), _("fix column {hours}", hours=name), ~np.isfinite(micros))
     return np.nan_to_num(micros).astype(np.int64), [wrong]
 
 
@@ -349,8 +411,14 @@ def _written(name: str, words: pd.Categorical) -> tuple[Any, list[Problem | None
     ]
 
 
+_MIDNIGHT = re.compile(r"(?<=[T ])24(:?00){1,2}(?:[.,]0+)?(?=$|[Z+-])")
+
+
 def _moment(text: str) -> datetime | None:
     try:
+        # ISO 8601 knows the end of a day as 24:00, which Python does not in every version.
+        if _MIDNIGHT.search(text):
+            return datetime.fromisoformat(_MIDNIGHT.sub("00:00:00", text)) + timedelta(days=1)
         return datetime.fromisoformat(text)
     except (ValueError, TypeError):
         return None

@@ -44,7 +44,9 @@ def xes(log: EventLog) -> Iterator[str]:
 
 def _xes_event(log: EventLog, event: Any) -> str:
     parts = [_text("concept:name", event.stage or event.event)]
-    if event.stage and event.stage != event.event:
+    if log.map.started and event.event != "start":
+        parts.append(_text("lifecycle:transition", "complete"))
+    elif event.stage and event.stage != event.event:
         parts.append(_text("lifecycle:transition", _LIFECYCLE.get(event.event, "unknown")))
     if party := log.map.parties.get(str(event.stage)):
         parts.append(_text("org:group", party))

@@ -39,7 +39,10 @@ def stages(log: EventLog, cases: Cases) -> list[Stage]:
         return []
     ends = cases.table["released"].reindex(log.table["case"]).to_numpy()
     inside = log.table[log.table["time"].to_numpy() <= ends]
-    spent = _until_next(_that_matter(log, inside, cases)) if log.map.stages_last_until_next else _visits(inside)
+    if log.map.started is not None:
+        spent = _activities(_that_matter(log, inside, cases))
+    else:
+        spent = _until_next(_that_matter(log, inside, cases)) if log.map.stages_last_until_next else _visits(inside)
     found = [_stage(log, str(name), rows, len(released)) for name, rows in spent.groupby("stage", observed=True)]
     return sorted((stage for stage in found if stage.cases), key=lambda stage: -stage.per_case)
 
@@ -61,6 +64,27 @@ def _until_next(events: pd.DataFrame) -> pd.DataFrame:
     if "party" in begins:
         spent["party"] = begins["party"]
     return _together(spent.assign(waiting=np.nan))
+
+
+def _activities(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the stages of a log that tells when work began and was complete.
+
+    A stage begins when the case's activity before it is complete, and waits until its own work begins.
+    """
+    begins = events[events["event"] == START].set_index("row")["time"]
+    ends = events[events["event"] != START].sort_values(["case", "time", "row"], kind="stable")
+    work_begins = begins.reindex(ends["row"]).fillna(pd.Series(ends["time"].to_numpy(), index=ends["row"])).to_numpy()
+    before = ends["time"].shift().where(ends["case"].eq(ends["case"].shift())).to_numpy()
+    stage_begins = np.fmin(before, work_begins)
+    spent = ends[["case", "stage"]].assign(
+        begin=stage_begins,
+        end=ends["time"],
+        hours=in_hours(ends["time"].to_numpy() - stage_begins),
+        waiting=in_hours(work_begins - stage_begins),
+    )
+    if "party" in ends:
+        spent["party"] = ends["party"]
+    return _together(spent, waiting="sum")
 
 
 def _visits(events: pd.DataFrame) -> pd.DataFrame:
@@ -97,9 +121,9 @@ def _either(table: pd.DataFrame, event: str, instead: str) -> pd.DataFrame:
     return part if isinstance(part, pd.DataFrame) else part.to_frame()
 
 
-def _together(spent: pd.DataFrame) -> pd.DataFrame:
+def _together(spent: pd.DataFrame, waiting: str = "first") -> pd.DataFrame:
     """Return all visits of one case to one stage as one row."""
-    how: dict[str, Any] = {"hours": "sum", "waiting": "first", "begin": "min", "end": "max"}
+    how: dict[str, Any] = {"hours": "sum", "waiting": waiting, "begin": "min", "end": "max"}
     if "party" in spent:
         how["party"] = "first"
     return spent.groupby(["case", "stage"], observed=True).agg(how).reset_index()

@@ -13,8 +13,9 @@ import pandas as pd
 from clearance_sim.messages import _
 from clearance_sim.trs.cases import Cases, cases_of, local_times, without_repetitions
 from clearance_sim.trs.column_map import SPLITS
-from clearance_sim.trs.event_log import EventLog, LogError, Problem
+from clearance_sim.trs.event_log import EventLog
 from clearance_sim.trs.figures import FENCE, Figures, Resampling, Survival, figures, kaplan_meier
+from clearance_sim.trs.problems import LogError, Problem
 from clearance_sim.trs.stages import Stage, stages
 
 INTERVALS = {
@@ -138,7 +139,7 @@ def study(log: EventLog, question: Question = Question()) -> Study:
         intervals=tuple(intervals),
         stages=tuple(stages(log, cases)),
         hours=tuple(_hours(cases, log.map.zone)),
-        findings=tuple(found for found in (repeated, *cases.findings) if found),
+        findings=tuple(found for found in (*log.findings, repeated, *cases.findings) if found),
     )
 
 

@@ -66,7 +66,7 @@ def all_cases() -> list[Case]:
     """Return every case, its exact values computed now."""
     return [
         case
-        for make in (_one_station, _loss, _general_service, _networks, _priorities, _time, _gaps)
+        for make in (_one_station, _loss, _general_service, _networks, _priorities, _time, _closing, _gaps)
         for case in make()
     ]
 
@@ -123,6 +123,32 @@ def _priorities() -> list[Case]:
             "sojourn",
             exact.pre_emptive_sojourns([0.2, 0.3, 0.3], [1.0] * 3, [2.0] * 3),
         ),
+        _pre_emptive_room(),
+    ]
+
+
+def _pre_emptive_room() -> Case:
+    lost, sojourns = exact.pre_emptive_room([0.5, 0.5], 1.0, 2)
+    classes = ("first", "second")
+    return Case(
+        "pre-emptive-room",
+        "M/M/1/3, Markov chain",
+        (
+            (Reading("lost"), lost),
+            *((Reading("lost", of_class=name), lost) for name in classes),
+            *((Reading("sojourn", of_class=name), value) for name, value in zip(classes, sojourns, strict=True)),
+        ),
+    )
+
+
+def _closing() -> list[Case]:
+    """Jobs that fill a shift to its last moment, under each policy; jobs stopped where the waiting room is full."""
+    wait = exact.fixed_work_wait(jobs=5, work_h=1.0, opens_h=8.0, a_shift=4, cycle_h=24.0)
+    policies = ("drain", "crew", "resume", "finish")
+    lost = exact.roster_loss(Roster(1.8, 0.9, (0, 5, 2), 8.0), 6)
+    return [
+        *(_waiting(f"closing-{policy}", "a job after the other", wait) for policy in policies),
+        Case("roster-room", "Markov chain", ((Reading("lost"), lost),)),
     ]
 
 

@@ -127,6 +127,39 @@ def pre_emptive_sojourns(
     return sojourns
 
 
+def pre_emptive_room(rates: Sequence[float], mean_h: float, room: int) -> tuple[float, list[float]]:
+    """Return the share lost, and the mean sojourns of two priorities, in M/M/1 with interruption and `room` to wait.
+
+    Who finds one in service and `room` waiting is lost, whatever the priority. The chain over the numbers of both
+    present; the sojourns by Little's law (1961).
+    """
+    most = room + 2
+    states = [(first, second) for first in range(most) for second in range(most - first)]
+    place = {state: number for number, state in enumerate(states)}
+    fastest = sum(rates) + 1.0 / mean_h
+    chain = np.eye(len(states))
+    for (first, second), here in place.items():
+        served = (first - 1, second) if first else (first, second - 1)
+        moves = [((first + 1, second), rates[0]), ((first, second + 1), rates[1]), (served, 1.0 / mean_h)]
+        for there, rate in moves:
+            if there in place:
+                chain[here, place[there]] += rate / fastest
+                chain[here, here] -= rate / fastest
+    shares = stationary(chain)
+    lost = float(sum(shares[place[state]] for state in states if sum(state) == room + 1))
+    present = shares @ np.array(states)
+    return lost, [float(n / (rate * (1.0 - lost))) for n, rate in zip(present, rates, strict=True)]
+
+
+def fixed_work_wait(jobs: int, work_h: float, opens_h: float, a_shift: int, cycle_h: float) -> float:
+    """Return the mean wait of jobs of equal length that come together at hour 0 of a cycle, for one server.
+
+    A shift takes `a_shift` of them: they fill it, and nobody begins one at its end.
+    """
+    starts = [cycle_h * (k // a_shift) + opens_h + work_h * (k % a_shift) for k in range(jobs)]
+    return math.fsum(starts) / jobs
+
+
 def swinging_infinite_servers(
     rate: float, amplitude: float, period_h: float, mean_h: float, moments_h: Sequence[float]
 ) -> list[float]:
@@ -248,6 +281,31 @@ def pre_empt_resume_sojourn(roster: Roster) -> float:
         return shares, held
 
     return _periodic(cycle, _MOST) / roster.cycle_h / roster.rate
+
+
+def roster_loss(roster: Roster, room: int) -> float:
+    """Return the share lost where work stops at the end of a shift and resumes, with `room` places to wait.
+
+    Who is stopped stays; who comes is lost while as many wait as there is room for.
+    """
+    numbers = np.arange(_MOST)
+    full = [numbers >= servers + room for servers in roster.servers]
+
+    def moves(servers: int, barred: NDArray[np.bool_]) -> Iterator[tuple[int, int, float]]:
+        for here, there, rate in _birth_and_death(roster.rate, roster.mean_h, servers, _MOST):
+            if there < here or not barred[here]:
+                yield here, there, rate
+
+    chains = [Chain(_MOST, moves(c, barred)) for c, barred in zip(roster.servers, full, strict=True)]
+
+    def cycle(shares: Floats) -> tuple[Floats, float]:
+        hours = 0.0
+        for chain, barred in zip(chains, full, strict=True):
+            shares, spent = chain.carried(shares, roster.shift_h)
+            hours += float(spent @ barred)
+        return shares, hours
+
+    return _periodic(cycle, _MOST) / roster.cycle_h
 
 
 def crew_sojourn(roster: Roster) -> float:

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import pytest
 import rlp
@@ -458,6 +459,7 @@ def deployed(chain, account, code):
 # ---- how it is set up
 
 
+@pytest.mark.skipif(find_spec("sha3") is None, reason="safe-pysha3 has no wheel for this system")
 @pytest.mark.parametrize("first", ["backend.adapters.chains.embedded", "backend.adapters.ledger"])
 def test_hashing_is_done_by_the_quick_library(first):
     answer = _python(
@@ -472,3 +474,30 @@ def test_hashing_is_done_by_the_quick_library(first):
         """
     )
     assert answer.split() == ["PySha3Backend", "['sha3']"]
+
+
+@pytest.mark.skipif(find_spec("coincurve") is None or find_spec("sha3") is None, reason="not there to be compared with")
+def test_chain_is_the_same_without_quicker_libraries(tmp_path):
+    """coincurve and safe-pysha3 have no wheels for some Pythons and systems; signatures and hashes must not differ."""
+    script = """
+        sys.modules.update(dict.fromkeys(sys.argv[2:]))
+        import os, time
+        os.environ.pop("ETH_HASH_BACKEND", None)  # this test's own process has chosen one already
+        from eth_account import Account
+        from eth_keys.backends import get_backend
+        from eth_hash.auto import keccak
+        from backend.adapters.chains.embedded import EmbeddedChain
+        account = Account.from_key((7).to_bytes(32, "big"))
+        with EmbeddedChain(Path(sys.argv[1]), [account.address], in_real_time=False) as chain:
+            fields = {"chainId": chain.chain_id(), "gas": 100_000, "value": 1, "to": account.address, "nonce": 0}
+            signed = account.sign_transaction(fields | {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 1})
+            chain.send_raw(bytes(signed.raw_transaction))
+            while (receipt := chain.receipt(bytes(signed.hash))) is None:
+                time.sleep(0.01)
+        print(signed.raw_transaction.hex(), signed.hash.hex(), receipt.succeeded, receipt.gas_used, keccak(b"").hex())
+        print(type(get_backend()).__name__, keccak.hasher.__self__.__class__.__name__)
+    """
+    quick = _python(script, tmp_path / "quick.sqlite").splitlines()
+    plain = _python(script, tmp_path / "plain.sqlite", "coincurve", "sha3").splitlines()
+    assert quick[0] == plain[0]
+    assert [quick[1], plain[1]] == ["CoinCurveECCBackend PySha3Backend", "NativeECCBackend CryptodomeBackend"]

@@ -1,6 +1,7 @@
 """A node that lies, hangs or talks nonsense: nothing is known then, and nothing is guessed."""
 
 import json
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,8 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger.chain import CallReverted, ChainUnavailable, TransactionRejected
+from backend.domain.errors import message_of
+from backend.messages.catalogue import say
 
 RAW = b"\x02\xc0"
 HASH = "0x" + keccak(RAW).hex()
@@ -241,6 +244,22 @@ def test_nodes_refusal_is_told_in_its_words(node, chain, words):
     node.answers["eth_sendRawTransaction"] = ({"code": -32000, "message": words},)
     with pytest.raises(TransactionRejected, match=r"nonce|funds|underpriced|fee|gas|Fee"):
         chain.send_raw(RAW)
+
+
+@pytest.mark.parametrize("words", ["nonce too low: next nonce 5", "internal error"])
+def test_nodes_words_are_quoted_in_readers_language(node, chain, words):
+    node.answers["eth_sendRawTransaction"] = ({"code": -32000, "message": words},)
+    with pytest.raises((TransactionRejected, ChainUnavailable)) as refused:
+        chain.send_raw(RAW)
+    said = say(message_of(refused.value), "zh")
+    assert re.fullmatch(f"\\S+ (拒绝该交易|返回错误)，原文为：“.*{words}”", said), said
+
+
+def test_what_a_node_should_have_answered_is_named(node, chain):
+    node.answers["eth_chainId"] = "x"
+    with pytest.raises(ChainUnavailable) as odd:
+        chain.chain_id()
+    assert "数字" in say(message_of(odd.value), "zh")
 
 
 @pytest.mark.parametrize("words", ["internal error", "txpool is full", "daily request count exceeded", ""])

@@ -151,3 +151,12 @@ def test_faults_come_in_the_language_asked_for(tmp_path):
         told[language] = " ".join(fault.what for fault in refused.value.faults)
     assert told["en"].isascii()
     assert any("一" <= letter <= "鿿" for letter in told["zh"])
+
+
+def test_missing_library_means_not_installed(tmp_path):
+    """A server-only installation has our simulator's files without the libraries that it computes with."""
+    without = "import sys; sys.modules['numpy'] = None; from clearance_sim.cli import main; main()"
+    simulator = ProgramSimulator(tmp_path, (sys.executable, "-c", without))
+    for asked in (simulator.scenarios, lambda: simulator.run(a_simulation(), always)):
+        with pytest.raises(SimulatorMissing, match="make simulator"):
+            asked()

@@ -5,6 +5,8 @@ provider does it, one transaction after another: gas estimated, signed, mined, i
 """
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,29 +21,55 @@ from backend.domain.ledger import AnchorBatch, SignedTransaction
 from contracts import load
 from tests.benchmarks.figure import Figure
 
+ROOT = Path(__file__).parents[2]
 TRANSACTIONS = 1_500
+PLAIN_TRANSACTIONS = 300
+QUICKER = ("coincurve", "sha3")
+"""Libraries that only make it quicker, by the names they are imported as: Python 3.14 and macOS do not have both."""
 NAIVE_TRANSACTIONS = 30
 
 
 def measure(scratch: Path) -> list[Figure]:
     """Transactions a second through the pool into blocks, and what a lone one waits."""
+    rate, size, alone = _measured(scratch, TRANSACTIONS)
+    naive = _naive()
+    baseline = ("web3's test provider, one by one", naive)
+    anchors = "embedded chain, anchors in"
+    return [
+        Figure(f"{anchors} blocks", rate, "tx/s", ">= 300", *baseline),
+        Figure(f"{anchors} blocks, without coincurve", _without(scratch, "coincurve"), "tx/s"),
+        Figure(f"{anchors} blocks, without safe-pysha3", _without(scratch, "sha3"), "tx/s"),
+        Figure(f"{anchors} blocks, without either", _without(scratch, *QUICKER), "tx/s"),
+        Figure(f"{anchors} a block ({TRANSACTIONS:,} sent)", size, "tx"),
+        Figure("embedded chain, one anchor alone, to its receipt", alone * 1000, "ms"),
+    ]
+
+
+def _measured(scratch: Path, count: int) -> tuple[float, float, float]:
+    """Anchors a second, anchors a block, and the seconds that a lone one takes."""
     accounts = accounts_from_keys({name: os.urandom(32) for name in ACCOUNT_NAMES})
     addresses = [account.address for account in accounts.values()]
     with EmbeddedChain(scratch / "chain.sqlite", addresses, in_real_time=False) as chain:
         ledger = EvmLedger(chain, deploy(chain, accounts), accounts)
         first = ledger.next_nonce("anchorer")
-        signed = [ledger.sign(_anchor(), first + step) for step in range(TRANSACTIONS)]
+        signed = [ledger.sign(_anchor(), first + step) for step in range(count)]
         before = chain.head().number
         taken = _run(ledger, chain, signed)
         blocks = chain.head().number - before
-        alone = min(_run(ledger, chain, [ledger.sign(_anchor(), first + TRANSACTIONS + n)]) for n in range(5))
-    naive = _naive()
-    baseline = ("web3's test provider, one by one", naive)
-    return [
-        Figure("embedded chain, anchors in blocks", TRANSACTIONS / taken, "tx/s", ">= 300", *baseline),
-        Figure(f"embedded chain, anchors in a block ({TRANSACTIONS:,} sent)", TRANSACTIONS / blocks, "tx"),
-        Figure("embedded chain, one anchor alone, to its receipt", alone * 1000, "ms"),
-    ]
+        alone = min(_run(ledger, chain, [ledger.sign(_anchor(), first + count + n)]) for n in range(5))
+    return count / taken, count / blocks, alone
+
+
+def _without(scratch: Path, *libraries: str) -> float:
+    """Anchors a second in a process that cannot import these."""
+    program = "import sys; sys.modules.update(dict.fromkeys(sys.argv[2:])); import tests.benchmarks.chain as chain; "
+    program += "from pathlib import Path; print(chain._measured(Path(sys.argv[1]), chain.PLAIN_TRANSACTIONS)[0])"
+    folder = scratch / "-".join(("without", *libraries))
+    folder.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "ETH_HASH_BACKEND"}
+    command = [sys.executable, "-c", program, str(folder), *libraries]
+    done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout)
 
 
 def _anchor() -> AnchorBatch:

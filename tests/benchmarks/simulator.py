@@ -49,7 +49,7 @@ def measure(scratch: Path) -> list[Figure]:
     """All figures of the simulator."""
     del scratch
     rates = _rates((*_NETWORK, *_MM3))
-    return [*_speed(rates), *_growth(), *_start(), *_workers(), *_common_random_numbers()]
+    return [*_agreement(), *_speed(rates), *_growth(), *_start(), *_workers(), *_common_random_numbers()]
 
 
 def _rates(engines: tuple[_Engine, ...]) -> dict[str, float]:
@@ -67,6 +67,17 @@ def _measured(module: str, network: str, count: int, seed: int, *extra: str) -> 
     done = subprocess.run(command, cwd=_HERE, capture_output=True, text=True, check=True, timeout=900)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _agreement() -> list[Figure]:
+    """What happens at closing and in a full waiting room: beside Ciw, and what must come out."""
+    ours, theirs = (_measured(module, "closing", 1_000, 1)["mean_h"] for module in ("ours", "ciw_model"))
+    closing = Figure("five jobs of 1 h for a shift of 4 h, mean time", ours, "h", "= 15", "Ciw", theirs)
+    count = 400_000
+    served = [_measured(module, "pre-emptive-room", count, 1)["declarations"] for module in ("ours", "ciw_model")]
+    ours, theirs = (1 - number / count for number in served)
+    label = "M/M/1/3 where one class interrupts, turned away"
+    return [closing, Figure(label, ours, "share", "0.25 ± 0.005", "Ciw", theirs)]
 
 
 def _speed(rates: dict[str, float]) -> list[Figure]:

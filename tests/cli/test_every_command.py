@@ -3,14 +3,12 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
@@ -18,65 +16,13 @@ from urllib.request import urlopen
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from backend.cli.main import cli
-from tests.helpers.builders import Api
+from tests.cli.conftest import Desk
 from tests.helpers.click_tree import without_a_run
 
 SERVE = "from backend.cli.main import cli; cli()"
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/consignments.csv"
-
-
-@dataclass
-class Desk:
-    """A terminal before an installation of its own, with the files that commands take."""
-
-    data: Path
-    files: Path
-    rpc: str
-    accredited: str
-    invoice: str
-
-    def run(self, *arguments: object, code: int = 0, data: Path | None = None) -> Result:
-        given = [str(one) for one in arguments]
-        done = CliRunner(env={"DATA_DIR": str(data or self.data)}).invoke(cli, given)
-        assert done.exit_code == code, (given, done.output, done.exception)
-        return done
-
-    def copy(self) -> Path:
-        """The same installation once more, for what changes much of it."""
-        return Path(shutil.copytree(self.data, self.files / f"copy-{time.monotonic_ns()}"))
-
-    def trust(self) -> Path:
-        return self.written("trust.json", self.run("trust-file", "--name", "Operator").stdout)
-
-    def key(self) -> Path:
-        file = self.files / f"office-{time.monotonic_ns()}.pem"
-        self.run("snapshot", "new-key", "--no-passphrase", file)
-        return file
-
-    def written(self, name: str, text: str) -> Path:
-        (self.files / name).write_text(text, encoding="utf-8")
-        return self.files / name
-
-
-@pytest.fixture(scope="module")
-def desk(app, system, people, settle, rpc_url, tmp_path_factory):
-    """Made from the running demonstration as an operator would: by ``backup`` and ``restore``."""
-    api, files = Api(app.test_client(), people), tmp_path_factory.mktemp("desk")
-    body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
-    issuer = api.post("/organisations", "authority", body).get_json()["id"]
-    api.post(f"/issuers/{issuer}/accreditation", "authority", {})
-    certificate, invoice = api.certificate()["id"], api.invoice()["id"]
-    settle()
-    bundle = api.get(f"/records/{certificate}/evidence", "merchant").get_data()
-    (files / "bundle.json").write_bytes(bundle)
-    made = Desk(files / "data", files, rpc_url, issuer, invoice)
-    made.run("backup", files / "safe", data=system.folder.path)
-    (copy,) = (path for path in (files / "safe").iterdir() if path.is_dir())
-    made.run("restore", copy)
-    return made
 
 
 def serve(desk: Desk) -> None:
@@ -178,12 +124,12 @@ def says(words: str, *arguments: object) -> Callable[[Desk], None]:
 OFFICERS = "officer@example.org"
 
 
-def join(desk: Desk) -> None:
-    assert "has joined" in desk.run("join", *MEMBER, data=desk.copy()).output
+def register(desk: Desk) -> None:
+    assert "is registered" in desk.run("register", *MEMBER, data=desk.copy()).output
     office = ("--role", "officer", "--name", "Jinhua Customs", "--email", "jinhua@example.org")
-    assert "needs its code" in desk.run("join", *office, code=1).output
+    assert "needs its code" in desk.run("register", *office, code=1).output
     data = desk.copy()
-    assert "has joined" in desk.run("join", *office, "--office", "CNJHA", "--office", "2926", data=data).output
+    assert "is registered" in desk.run("register", *office, "--office", "CNJHA", "--office", "2926", data=data).output
     assert desk.run("office", "list", data=data).output.count("Jinhua Customs") == 2
 
 
@@ -224,7 +170,7 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
     "erase": erase,
     "import": import_records,
-    "join": join,
+    "register": register,
     "keys compromised": compromised,
     "keys list": says("signs", "keys", "list"),
     "keys rotate": rotate,

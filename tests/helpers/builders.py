@@ -115,6 +115,7 @@ def lodgement_fields(**changes: Any) -> dict[str, Any]:
         "orderReference": "ORDER-1",
         "waybillReference": "WAYBILL-1",
         "destinationCountry": "SG",
+        "packageQuantity": 10,
         "grossWeightMeasure": "96",
         "items": [goods_item()],
     } | changes

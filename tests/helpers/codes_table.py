@@ -159,18 +159,27 @@ digits of `hsCode`; bit 0 covers all. They count for the kinds above that say so
 **Clocks** may differ by {minutes} minutes. `issued-after-anchoring`: `validFrom` is later than the anchoring by more
 than that. `not-yet-issued`: it is later than the time asked about by more than that. `snapshot-too-new`: `readAt` is
 later than the time asked about by more than that. `anchored-after-expiry`: the anchoring is later than the end of the
-accreditation by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
+late terms by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
 reader allows.
 
-**Accreditation.** Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the
-record is `stated`: `self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or
-`snapshot-record-mismatch`. There is none, or its `kinds` is 0: `never-accredited`. (After these there is no
-ISSUER_STANDING.) The bit of the kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0
-not set, `hs-code-withheld`; not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`.
-`issued-after-anchoring`. `suspendedSince` at or before the anchoring: `accreditation-revoked`.
-Not `validFrom` <= the record's `validFrom` < `validUntil`: `not-accredited-at-issue`. `anchored-after-expiry`. Else
-`accredited`. ISSUER_STANDING: `suspendedSince` at or before the time asked about, `accreditation-revoked`; `validUntil`
-at or before it, a note; else `good-standing`.
+**Accreditation.** A reading tells what the ledger holds of the key now (`accreditation`), what it held when the
+record was signed (`accreditationAtIssue`, at the record's `validFrom`) and when it was anchored
+(`accreditationAtAnchoring`: at the later of `validFrom` and the anchoring less {minutes} minutes; where it held
+nothing then, at the anchoring). The *terms* are those of the issue; where there are none, those of the anchoring;
+where there are none, those of now. The *late terms* are those of the anchoring, else the terms. *Suspended* is the
+earlier `suspendedSince` of the terms and of now: what the ledger learns of a key reaches back, what the authority
+renews, narrows or widens does not.
+
+Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the record is `stated`:
+`self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or `snapshot-record-mismatch`. There is none
+now, or its `kinds` is 0: `never-accredited`. (After these there is no ISSUER_STANDING.) By the terms: the bit of the
+kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0 not set, `hs-code-withheld`;
+not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`. `issued-after-anchoring`. Suspended at or
+before the anchoring: `accreditation-revoked`. Not `validFrom` <= the record's `validFrom` < `validUntil`, or
+suspended at or before the latter: `not-accredited-at-issue`. By the late terms: `anchored-after-expiry`; kind or
+chapter (bit 0 where no `hsCode` is shown) not covered, or `suspendedSince` at or before the anchoring:
+`anchored-after-change`. Else `accredited`. ISSUER_STANDING, by those of now: `suspendedSince` at or before the time
+asked about, `accreditation-revoked`; `validUntil` at or before it, a note; else `good-standing`.
 
 **Dates of a record.** `validFrom` that is no RFC 3339 time: `entry-kind-mismatch`; `validUntil` that is none:
 `fields-invalid`; `validUntil` at or before the time asked about: `expired`.

@@ -13,7 +13,7 @@ from pydantic_core import PydanticKnownError
 from werkzeug.exceptions import default_exceptions
 
 import backend
-from backend.cli import import_report
+from backend.cli import chain, importing, localised, main
 from backend.domain import errors
 from backend.domain.customs_offices import PLACES
 from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
@@ -89,6 +89,7 @@ def of_tables() -> set[Key]:
     bare = [
         *verdict.CONCLUSIONS.values(),
         *verdict.REASONS.values(),
+        *verdict.RULES,
         *verdict.BECAUSE.values(),
         *verdict.ACTION_BY.values(),
         *verdict.PROOF_STATES.values(),
@@ -101,7 +102,11 @@ def of_tables() -> set[Key]:
         *(meaning.text for meaning in field_help.MEANINGS.values()),
         *ORIGIN_CRITERIA.values(),
         *AGREEMENTS.values(),
-        *import_report.CHROME.values(),
+        *importing.CHROME.values(),
+        *chain.LABELS.values(),
+        *chain.WORDS.values(),
+        *chain.OPERATIONS.values(),
+        *chain.STATES.values(),
         *errors.ForeignLedger.choices,
         *(role.names for role in Role),
         *(text for stated in KINDS.values() for text in _of_kind(stated)),
@@ -133,6 +138,27 @@ def _of_kind(stated: RecordKind) -> Iterator[str]:
         yield from (stated.certification.signer, stated.certification.label_text)
     for words in stated.words.values():
         yield from (words.label, words.meaning)
+
+
+def of_commands(command: click.Command = main.cli) -> set[Key]:
+    """What the help of a command, and of all below it, is made of."""
+    with click.Context(command) as ctx:
+        options = [one for one in click.Command.get_params(command, ctx) if isinstance(one, click.Option)]
+        # The one language that no catalogue is asked for shows the names of arguments as they stand in the code.
+        names = [*command.collect_usage_pieces(ctx), *(one.make_metavar(ctx) for one in options if not one.is_flag)]
+        texts = [command.help, command.short_help, *(one.help for one in options)]
+        found = {part.removeprefix("\b\n") for text in texts if text for part in localised.paragraphs(text)}
+        found |= {
+            name for one in options if isinstance(one.type, localised.NamedChoice) for name in one.type.names.values()
+        }
+        keys: set[Key] = {(None, text) for text in found}
+        keys |= {("argument", name) for text in names for name in localised.ARGUMENT_NAME.findall(text)}
+        if isinstance(command, click.Group):
+            keys |= {(None, heading) for heading in getattr(command, "headings", ())}
+            for name in command.list_commands(ctx):
+                child = command.get_command(ctx, name)
+                keys |= of_commands(child) if child else set()
+    return keys
 
 
 def of_click() -> set[Key]:

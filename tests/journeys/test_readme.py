@@ -1,15 +1,19 @@
 """The README's commands do what it says."""
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.conftest import Server
+from tests.journeys.readme_output import CLAIM, JOURNEY, TIMES, claim_lines, comparable, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-STARTED_OTHERWISE = {"make run", "make test"}
+STARTED_OTHERWISE = {"make run", "make run-server", "make test"}
 """``make run`` is the server that these tests started (its command line is checked below); ``make test`` runs us."""
 TAKE_MINUTES = ("claim", "report", "validate")
 """What the simulator takes long for: only that the command is there is seen here, the rest in its own tests."""
@@ -45,26 +49,47 @@ def _python() -> str:
     return sys.executable
 
 
-def _shape(text: str) -> list[str]:
-    """A text's lines without what differs from run to run: ids, figures, widths."""
-    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
-    text = re.sub(r"\S*/evidence.json", "FILE", text)
-    text = re.sub(r"\d[\d,.:]*", "N", text)
-    return [re.sub(r"\s+", " ", line).strip() for line in text.strip().splitlines()]
+@pytest.fixture(scope="module")
+def printed(server: Server) -> dict[str, str]:
+    """What README's commands print, in its order, on a server that is as new as its reader's."""
+    commands = [command for command in _commands() if command not in STARTED_OTHERWISE]
+    return {command: _run(server, command) for command in commands}
 
 
-def test_every_readme_command_is_run_or_known(server: Server) -> None:
-    commands = _commands()
-    assert set(commands) >= STARTED_OTHERWISE
-    for command in commands:
-        if command not in STARTED_OTHERWISE:
-            assert _run(server, command)
+def test_every_readme_command_prints_something(printed: dict[str, str]) -> None:
+    assert set(_commands()) >= STARTED_OTHERWISE
+    assert len(printed) > 8
+    assert [command for command, output in printed.items() if not output.strip()] == []
 
 
-def test_the_journeys_output_is_as_shown(server: Server) -> None:
-    shown = re.search(r"journey.py\n```\n\n```text\n(.*?)```", README, re.S)
-    assert shown is not None
-    assert _shape(_run(server, "python3 docs/examples/journey.py")) == _shape(shown.group(1))
+@pytest.mark.parametrize("command", [JOURNEY, TIMES])
+def test_output_shown_is_what_is_printed(printed: dict[str, str], command: str) -> None:
+    """Every figure that does not depend on the machine, too: ``make readme`` writes them."""
+    assert comparable(shown(README, command)) == comparable(printed[command])
+
+
+@pytest.mark.parametrize(
+    ("figure", "typed"), [("34 checks", "35 checks"), ("3:30:", "2:00:"), ("over 2 released", "over 3 released")]
+)
+def test_figure_typed_by_hand_is_found(printed: dict[str, str], figure: str, typed: str) -> None:
+    page = README.replace(figure, typed)
+    assert page != README
+    assert comparable(shown(page, JOURNEY)) != comparable(printed[JOURNEY])
+
+
+@pytest.mark.slow
+def test_claim_shown_is_what_the_study_finds(tmp_path: Path) -> None:
+    """The whole study, as README names it: minutes. ``make readme`` writes it anew."""
+    command = [_python(), "-m", "clearance_sim", "claim", "--json", "claim.json"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    assert shown(README, CLAIM) == claim_lines(json.loads((tmp_path / "claim.json").read_text(encoding="utf-8")))
+
+
+def test_readme_types_no_figure_of_the_claim() -> None:
+    """Figures of the study stand in the block that is written from it, and in no sentence beside it."""
+    section = README.split("## Do 72 hours become 8?")[1].split("\n## ")[0]
+    prose = re.sub(r"```.*?```|\]\([^)]*\)", "", section, flags=re.DOTALL)
+    assert set(re.findall(r"\d+(?:\.\d+)?", prose)) <= {"72", "8"}
 
 
 def test_make_run_starts_the_command_tested_here() -> None:

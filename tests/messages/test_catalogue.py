@@ -39,6 +39,7 @@ def used():
         | texts.of_pydantic(models())
         | texts.of_werkzeug()
         | texts.of_click()
+        | texts.of_commands()
     )
 
 

@@ -104,7 +104,7 @@ def test_file_erased_while_being_copied_spoils_no_copy(tmp_path, monkeypatch):
 def test_a_master_key_that_changes_meanwhile_is_told(tmp_path, monkeypatch):
     folder, _ = installation(tmp_path / "data")
     monkeypatch.setattr(
-        backups, "_copy_database", lambda *_: folder.write_secret(folder.master_key, b"another master key")
+        backups, "copy_database", lambda *_: folder.write_secret(folder.master_key, b"another master key")
     )
     with pytest.raises(UnusableFolder, match="make another"):
         backups.back_up(folder, tmp_path / "safe", NOW)

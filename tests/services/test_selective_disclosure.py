@@ -21,7 +21,7 @@ def test_each_audience_gets_only_its_fields_still_proven(installation, audience)
     record = held_certificate(installation)
     content = shown(installation, record, audience)
     (read,) = bundle.read(content).records
-    expected = set(fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN)) & set(record.fields)
+    expected = {*fields_for(audience, Kind.CERTIFICATE_OF_ORIGIN), "quantity"} & set(record.fields)
     assert set(read.record.subject) == expected
     assert verdict_on_bundle(installation.ctx, content).conclusion is Conclusion.VALID
 
@@ -42,11 +42,11 @@ def test_what_is_withheld_is_nowhere_in_the_bundle(installation):
     record = held_certificate(installation)
     content = json.dumps(shown(installation, record, None, "originCountry"))
     read = bundle.read(json.loads(content)).records[0].record
-    assert read.subject == {"originCountry": "CN"}
+    assert read.subject == {"originCountry": "CN", "quantity": "500"}
     assert SECRET not in content
     assert SECRET not in "".join(unb64(d).decode() for d in read.disclosures)
     assert "Morning Star" not in content.replace("Zhejiang", "")
-    assert read.withheld == len(record.fields) - 1
+    assert read.withheld == len(record.fields) - 2
 
 
 def test_field_that_does_not_exist_cannot_be_shown(installation):

@@ -29,6 +29,7 @@ from tests.verifier.samples import (
     a_dossier,
     a_sample,
     digest_of,
+    holding,
 )
 from tests.verifier.verifiers import Question
 
@@ -128,6 +129,60 @@ def with_quantity(one: Sample, quantity: int) -> Question:
     return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
 
 
+def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
+    """A certificate of chapter 94, signed two hours ago, anchored one hour ago, and what the ledger held when."""
+    whole, other = an_accreditation(), an_accreditation(chapters=1 << 61)
+    reports, ended = an_accreditation(kinds=4), an_accreditation(valid_until=NOON - 3 * HOUR)
+    later = an_accreditation(valid_from=NOON - HOUR / 2)
+    suspended = an_accreditation(suspended_since=NOON - 3 * HOUR)
+    meanwhile = an_accreditation(suspended_since=NOON - 1.5 * HOUR)
+    now = an_accreditation(suspended_since=NOON - HOUR / 2)
+    rotated = an_accreditation(valid_until=NOON - 1.5 * HOUR)
+    told = {
+        "renewed since": (holding(later, whole), "VALID", "accredited"),
+        "narrowed to another chapter since": (holding(other, whole), "VALID", "accredited"),
+        "narrowed to another kind since": (holding(reports, whole), "VALID", "accredited"),
+        "ended in retrospect": (holding(ended, whole), "VALID", "accreditation-expired"),
+        "widened to its chapter since": (holding(whole, other), "INVALID", "chapter-not-covered"),
+        "widened to its kind since": (holding(whole, reports), "INVALID", "kind-not-covered"),
+        "begun in retrospect": (holding(whole, later), "INVALID", "not-accredited-at-issue"),
+        "widened on its way": (holding(whole, other, whole), "INVALID", "chapter-not-covered"),
+        "narrowed on its way": (holding(other, whole, other), "INDETERMINATE", "anchored-after-change"),
+        "another kind on its way": (holding(reports, whole, reports), "INDETERMINATE", "anchored-after-change"),
+        "rotated on its way": (holding(rotated, whole, rotated), "INDETERMINATE", "anchored-after-expiry"),
+        "renewed on its way": (holding(later, an_accreditation(valid_until=NOON - HOUR), later), "VALID", "accredited"),
+        "suspended on its way, lifted since": (
+            holding(whole, whole, meanwhile),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "accreditation-revoked"),
+        "suspended since": (holding(now, whole), "INVALID", "accreditation-revoked"),
+        "suspended in retrospect": (holding(suspended, whole), "INVALID", "accreditation-revoked"),
+        "accredited after it signed": (holding(whole, None, whole), "VALID", "accredited"),
+        "accredited after it was anchored": (holding(whole, None), "VALID", "accredited"),
+        "accredited later, from later on": (holding(later, None), "INVALID", "not-accredited-at-issue"),
+        "accredited later, for another chapter": (holding(whole, None, other), "INVALID", "chapter-not-covered"),
+        "terms of nothing": (holding(whole, an_accreditation(kinds=0)), "INVALID", "kind-not-covered"),
+        "terms of nothing now": (holding(an_accreditation(kinds=0), whole), "INVALID", "never-accredited"),
+    }
+    certificate = sample()
+    found = {name: (certificate.reading(**held).question(), *told) for name, (held, *told) in told.items()}
+    withheld = sample(shown=["originCountry", "quantity"])
+    return found | {
+        "narrowed since, chapter withheld": (
+            withheld.reading(**holding(other, whole)).question(),
+            "VALID",
+            "accredited",
+        ),
+        "narrowed on its way, chapter withheld": (
+            withheld.reading(**holding(other, whole, other)).question(),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+    }
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -146,6 +201,7 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
     return incomplete() | {
+        **terms_of_the_past(),
         "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
         "another's trust": (
             with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
@@ -211,19 +267,19 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INDETERMINATE",
             "snapshot-record-mismatch",
         ),
-        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
+        "never accredited": (plain.reading(**holding(None)).question(), "INVALID", "never-accredited"),
         "another kind": (
-            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
+            plain.reading(**holding(an_accreditation(kinds=4))).question(),
             "INVALID",
             "kind-not-covered",
         ),
         "another chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
+            plain.reading(**holding(an_accreditation(chapters=2))).question(),
             "INVALID",
             "chapter-not-covered",
         ),
         "its own chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
+            plain.reading(**holding(an_accreditation(chapters=1 << 94))).question(),
             "VALID",
             "accredited",
         ),
@@ -249,15 +305,15 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INVALID",
             "entry-quantity-mismatch",
         ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
+        "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
+        "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
         "suspended key": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
             "INVALID",
             "accreditation-revoked",
         ),
         "key suspended before anchoring": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR))).question(),
             "INVALID",
             "accreditation-revoked",
         ),

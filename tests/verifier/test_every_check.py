@@ -11,9 +11,8 @@ from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import PlannedDrawdown
-from backend.domain.dossier import Paper
+from backend.domain.dossier import BoundFiles, Paper, attachments
 from backend.domain.drawdowns import Count, Drawdown, drawdown_checks, share_out
-from backend.domain.file_checks import BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.record_checks import evaluate, evaluate_at
 from backend.domain.records import document_of
@@ -32,6 +31,7 @@ from tests.helpers.builders import (
     facts_for,
     goods_item,
 )
+from tests.helpers.consignments import PLANTED, compared
 from tests.helpers.exercised import listening, unexercised
 from tests.verifier.cases import cases
 from tests.verifier.samples import the_samples
@@ -107,40 +107,19 @@ def paper(kind, **changes):
 
 
 def papers_compared():
-    """A dossier that fits, and one in which nothing does."""
+    """Papers that agree, one error planted in each fact, and what is told of certificates and their quantities."""
+    compared()
+    for changes, _, _, _ in PLANTED.values():
+        compared(**changes)
+    compared(**{"order.totalAmount": "500", "order.items.0.amount": "420", "invoice.totalAmount": "500"})
+    compared(**{"order.totalAmount": "490", "order.items.0.amount": "420", "invoice.totalAmount": "450"})
+    compared(**{"invoice.totalAmount": "600", "invoice.incotermsCode": "CIF"})
+    compared(**{"declaration.items.1.declarationElements": "fresh", "waybill.destinationCountry": "MY"})
+    compared(**{"inspection-report.conforms": False, "certificate-of-origin.quantity": "1"})
     declaration = document_of(Kind.DECLARATION, declaration_fields())
-    fitting = [
-        paper(kind, **({"invoiceReference": "INV-1"} if kind is Kind.CERTIFICATE_OF_ORIGIN else {})) for kind in Kind
-    ]
-    match(declaration, fitting)
-    other = {"name": "Somebody Else"}
-    match(
-        declaration,
-        [
-            paper(
-                Kind.CERTIFICATE_OF_ORIGIN,
-                quantity="1",
-                importCountry="MY",
-                originCountry="VN",
-                exporter=other,
-                invoiceReference="INV-9",
-            ),
-            paper(Kind.INVOICE),
-            paper(Kind.ORDER),
-            paper(Kind.PAYMENT_RECEIPT, amount="1"),
-            paper(Kind.WAYBILL, waybillReference="W-9", orderReference="O-9", destinationCountry="MY"),
-            paper(Kind.INSPECTION_REPORT, conforms=False, hsCode="961700"),
-        ],
-    )
     match(declaration, [])
-    two = document_of(
-        Kind.DECLARATION, declaration_fields(items=[goods_item(unitCode="DZN"), goods_item(hsCode="961700")])
-    )
-    match(two, [paper(Kind.CERTIFICATE_OF_ORIGIN), paper(Kind.INSPECTION_REPORT)])
-    for elements in ("Citrus reticulata", "botanical name: Malus domestica", "fresh"):
-        plants = goods_item(hsCode="080521", declarationElements=elements)
-        mandarins = document_of(Kind.DECLARATION, declaration_fields(items=[plants]))
-        match(mandarins, [paper(Kind.PHYTOSANITARY_CERTIFICATE)])
+    dozens = document_of(Kind.DECLARATION, declaration_fields(items=[goods_item(unitCode="DZN")]))
+    match(dozens, [paper(Kind.CERTIFICATE_OF_ORIGIN)])
     for is_shared in (False, True):
         drawn = [PlannedDrawdown("c", "940521", "H87", 400_000, is_shared)]
         match(declaration, [paper(Kind.CERTIFICATE_OF_ORIGIN)], drawn)

@@ -230,7 +230,7 @@ STATED = {
     "suspended": (an_answer(node_client.STATUS_OF, 0, 1), "suspended"),
     "replaced": (an_answer(node_client.STATUS_OF, 0, 3), "superseded"),
     "a suspended key": (an_answer(node_client.ACCREDITATION_OF, 4, 1_700_000_000), "accreditation-revoked"),
-    "a key for other kinds": (an_answer(node_client.ACCREDITATION_OF, 0, 4), "kind-not-covered"),
+    "a key for other kinds then": (an_answer(node_client.ACCREDITATION_AT, 0, 4), "kind-not-covered"),
     "an unknown key": (calls(node_client.ACCREDITATION_OF, "0x" + "00" * 160), "never-accredited"),
 }
 
@@ -382,7 +382,7 @@ def test_a_key_that_will_not_do_is_told(desk):
     refused(sign(desk, nobody), desk, 2, "no private key in PEM")
     done = office("new-key", desk / "other.pem")
     assert (done.exit_code, "--no-passphrase" in done.stderr) == (2, True)
-    assert office("new-key", desk / "no" / "folder.pem", "--no-passphrase").exit_code == 1
+    assert office("new-key", desk / "no" / "folder.pem", "--no-passphrase").exit_code == 2
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")

@@ -108,7 +108,7 @@ def test_a_merchant_shows_a_bank_what_it_needs(merchant, api, settle):
     settle()
     page = merchant.get(f"/records/{certificate['id']}/show?audience=public-label")
     ticked = re.findall(r'name="field" value="(\w+)" id="f-\w+" checked', page)
-    assert set(ticked) == {"originCountry", "description", "hsCode", "issueDate"}
+    assert set(ticked) == {"originCountry", "description", "hsCode", "issueDate", "quantity"}
     query = "&".join(f"field={name}" for name in ticked)
     bundle = json.loads(merchant.get(f"/records/{certificate['id']}/presentation.json?{query}"))
     verdict = api.post("/verify", None, bundle).get_json()
@@ -232,14 +232,14 @@ def test_an_operator_erases_a_record_for_its_holder(system, api, settle):
 
 def test_dossier_of_signed_papers_is_matched_seven_ways(signed_in, api, settle):  # noqa: F811
     order, waybill = api.fresh("ORDER"), api.fresh("WAYBILL")
+    us = {"name": api.get("/me", "merchant").get_json()["organisation"]}
+    paid = receipt_fields(receiptReference=api.fresh("P"), orderReference=order, payee=us)
     signed = [
-        api.post("/orders", "merchant", order_fields(orderReference=order)).get_json(),
-        api.post(
-            "/payment-receipts", "merchant", receipt_fields(receiptReference=api.fresh("P"), orderReference=order)
-        ).get_json(),
-        api.post("/waybills", "merchant", waybill_fields(waybillReference=waybill)).get_json(),
+        api.post("/orders", "merchant", order_fields(orderReference=order, seller=us)).get_json(),
+        api.post("/payment-receipts", "merchant", paid).get_json(),
+        api.post("/waybills", "merchant", waybill_fields(waybillReference=waybill, consignor=us)).get_json(),
     ]
-    invoice = api.invoice(orderReference=order)
+    invoice = api.invoice(orderReference=order, seller=us)
     report, certificate = api.report(), api.certificate()
     papers = [*signed, invoice, report, certificate]
     declaration = api.declaration(papers, orderReference=order, waybillReference=waybill)

@@ -1,6 +1,7 @@
 """The chain that anybody may read, and the figures for whoever watches over the system."""
 
 import secrets
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import Deployment, EvmLedger
 from backend.domain.errors import ForeignLedger
 from backend.services.audit import audit
+from backend.services.ports import AdmissionLimits, ServiceSettings
 from contracts import load
+from tests.helpers.builders import Api, invoice_fields
 from tests.helpers.nodes import binary
 
 
@@ -184,3 +187,19 @@ def test_another_chain_is_told_with_the_choices(client, system, monkeypatch):
     assert told["error"] == "foreign-ledger"
     assert any("chain deploy --again" in choice for choice in told["choices"])
     assert "provenport_ledger_foreign 1.0" in client.get("/metrics").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("limits", [{"most_waiting": 0}, {"least_free_bytes": 2**62}], ids=["queue", "disk"])
+def test_healthz_is_not_ok_while_intake_is_refused(client, app, system, people, limits):
+    settings = ServiceSettings(admission=AdmissionLimits(disk_usage=lambda: shutil.disk_usage("/"), **limits))
+    ctx, instance = app.extensions["provenport"]
+    app.extensions["provenport"] = (replace(ctx, settings=settings), instance)
+    try:
+        assert Api(client, people).post("/invoices", "merchant", invoice_fields()).status_code == 429
+        answer = client.get("/healthz")
+        assert "provenport_intake_open 0.0" in client.get("/metrics").get_data(as_text=True)
+    finally:
+        app.extensions["provenport"] = (ctx, instance)
+    assert (answer.status_code, answer.json["status"]) == (503, "failing")
+    assert answer.json["checks"]["intake"]["error"] == "too-much-waiting"
+    assert client.get("/healthz").json["checks"]["intake"]["ok"] is True

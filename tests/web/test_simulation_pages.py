@@ -1,10 +1,14 @@
 """An analyst's pages in both languages, over a stand-in for the simulator."""
 
 import re
+import sys
+from dataclasses import replace
 
 import pytest
 
+from backend.adapters.simulator import ProgramSimulator
 from backend.services.simulations import run_next
+from backend.web.context import install
 from tests.web.test_pages import Browser
 
 SETTINGS = {"scenario": "office", "replications": "2", "seed": "1"}
@@ -109,3 +113,24 @@ def test_others_find_no_such_pages(app, people, path):
     browser.get("/sign-in")
     browser.post("/sign-in", {"email": people["merchant"].email, "password": people["merchant"].password})
     browser.get(path, status=404)
+
+
+@pytest.fixture
+def without_simulator(app, system, tmp_path):
+    """A server-only installation: our files are there, the libraries that the simulator computes with are not."""
+    program = "import sys; sys.modules['numpy'] = None; from clearance_sim.cli import main; main()"
+    simulator = ProgramSimulator(tmp_path, (sys.executable, "-c", program))
+    install(app, replace(system.ctx, simulator=simulator), (before := app.extensions["provenport"])[1])
+    yield simulator
+    app.extensions["provenport"] = before
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "add it with make simulator"), ("zh", "运维人员可运行 make simulator 安装")]
+)
+def test_missing_simulator_is_told_with_remedy(analyst, people, without_simulator, language, words):
+    assert words in analyst.get(f"/simulations?lang={language}")
+    as_program = {"Authorization": f"Bearer {people['analyst'].token}"}
+    for path in ("/simulations/new?scenario=office", "/api/v1/simulation-scenarios?"):
+        answer = analyst.client.get(f"{path}&lang={language}", headers={**as_program, "Accept-Language": language})
+        assert (answer.status_code, words in answer.text) == (503, True), (path, answer.text)

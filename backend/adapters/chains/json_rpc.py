@@ -199,7 +199,11 @@ class JsonRpcChain:
 
     def _why_not(self, error: _NodeError) -> Exception:
         if error.code == INVALID_PARAMS or any(words in error.message.lower() for words in _REJECTED):
-            return TransactionRejected(error.message)
+            return TransactionRejected(
+                Message(
+                    "{name} refuses the transaction, in its own words: “{words}”", name=self._name, words=error.message
+                )
+            )
         return self._unavailable(error)
 
     def _traced_revert(self, transaction_hash: bytes) -> bytes | None:
@@ -245,7 +249,7 @@ class JsonRpcChain:
                 return int(value[2:], 16)
         except ValueError:
             pass
-        raise self._odd("a number", value)
+        raise self._odd(Message("a number"), value)
 
     def _bytes(self, value: Any, size: int | None = None) -> bytes:
         try:
@@ -255,19 +259,19 @@ class JsonRpcChain:
                     return found
         except ValueError:
             pass
-        raise self._odd("bytes", value)
+        raise self._odd(Message("bytes"), value)
 
     def _fields(self, value: Any) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        raise self._odd("an object", value)
+        raise self._odd(Message("an object"), value)
 
     def _list(self, value: Any) -> list[Any]:
         if isinstance(value, list):
             return value
-        raise self._odd("a list", value)
+        raise self._odd(Message("a list"), value)
 
-    def _odd(self, expected: str, value: Any) -> ChainUnavailable:
+    def _odd(self, expected: Message, value: Any) -> ChainUnavailable:
         return ChainUnavailable(
             Message(
                 "{name} answered {value} where {expected} was expected",
@@ -278,7 +282,9 @@ class JsonRpcChain:
         )
 
     def _unavailable(self, error: _NodeError) -> ChainUnavailable:
-        return ChainUnavailable(Message("{name} answered an error: {error}", name=self._name, error=message_of(error)))
+        return ChainUnavailable(
+            Message("{name} answered an error, in its own words: “{error}”", name=self._name, error=message_of(error))
+        )
 
     # ---- asking
 

@@ -35,12 +35,14 @@ class OperatorKeys:
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
         """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
-        found = []
-        for path in sorted(self._path.parent.glob("deployment-*.json")):
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"].lower())
-            found.append((name, fields["accreditation"].lower()))
-        return tuple(found)
+        from backend.adapters.ledger import Deployment  # draws in the contracts, which few who open keys need
+
+        read = (Deployment.read(path) for path in sorted(self._path.parent.glob("deployment-*.json")))
+        return tuple(
+            (LedgerName(one.chain_id, one.instance_id, one.ledger.lower()), one.accreditation.lower())
+            for one in read
+            if one is not None
+        )
 
     def renew(self) -> None:
         """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""

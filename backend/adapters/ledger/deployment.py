@@ -13,7 +13,7 @@ from eth_utils.crypto import keccak
 from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, sign_call
 from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
 from backend.adapters.ledger.interface import interface, refusal
-from backend.domain.errors import LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.errors import LedgerRefused, LedgerUnavailable, TraceabilityError, message_of
 from backend.domain.ledger import Agent, SignedTransaction
 from backend.store.disk import write_over
 
@@ -69,6 +69,12 @@ class Safeguards:
     membership_seconds: int = 86_400
 
 
+class DamagedDeployment(TraceabilityError):
+    """The file that says where the contracts stand cannot be read."""
+
+    code = "damaged-deployment"
+
+
 @dataclass(frozen=True)
 class Deployment:
     """Where our contracts stand, and by what the chain is known again."""
@@ -85,22 +91,26 @@ class Deployment:
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":
-        """Read what ``write`` wrote; None where there is no such file."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        """Read what ``write`` wrote; None where there is no such file. Raises DamagedDeployment."""
+        if not path.exists():
             return None
-        fields = json.loads(text)
-        return cls(
-            chain_id=fields["chainId"],
-            genesis_hash=bytes.fromhex(fields["genesisHash"]),
-            block=fields["block"],
-            instance_id=bytes.fromhex(fields["instanceId"]),
-            manager=fields["manager"],
-            accreditation=fields["accreditation"],
-            ledger=fields["ledger"],
-            balance=fields.get("balance"),
-        )
+        text = path.read_bytes()
+        try:
+            fields = json.loads(text)
+            return cls(
+                chain_id=int(fields["chainId"]),
+                genesis_hash=bytes.fromhex(fields["genesisHash"]),
+                block=int(fields["block"]),
+                instance_id=bytes.fromhex(fields["instanceId"]),
+                manager=to_checksum_address(fields["manager"]),
+                accreditation=to_checksum_address(fields["accreditation"]),
+                ledger=to_checksum_address(fields["ledger"]),
+                balance=fields.get("balance") and to_checksum_address(fields["balance"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedDeployment(
+                "{path} is damaged: put it back from a copy that provenport backup made", path=path
+            ) from error
 
     def write(self, path: Path) -> None:
         """Keep it so that after a crash there is all of it or nothing."""
@@ -151,7 +161,7 @@ def deploy(
     except ChainUnavailable as fault:
         raise LedgerUnavailable(message_of(fault)) from fault
     except TransactionRejected as fault:
-        raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
+        raise LedgerRefused(message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
     if genesis is None:
         raise LedgerUnavailable("the chain shows no first block")
     return Deployment(

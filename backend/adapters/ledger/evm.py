@@ -68,11 +68,13 @@ STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
 """Enough for a word that was never written and whose statuses take every edge there is."""
 
+SETTLED = timedelta(hours=1)
+MOST_SETTLED = 10_000
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
 
 class EvmLedger:
-    """Obeys ``backend.services.ports.Ledger``. Holds no connection and no state but the outcome of one check."""
+    """Obeys ``backend.services.ports.Ledger``. Holds no connection; the outcome of one check, and settled answers."""
 
     def __init__(
         self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
@@ -84,12 +86,15 @@ class EvmLedger:
         self.confirmations = confirmations
         """Blocks that must follow another one before nothing in it is expected to change any more."""
         self._checked_landmark: bytes | None = None
+        self._newest_seen = datetime.min.replace(tzinfo=UTC)
+        self._settled: dict[tuple[bytes, int], Accreditation | None] = {}
 
     def head(self) -> Head:
         """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
         with self._asking():
             self._require_ours()
             block = self._chain.head()
+        self._newest_seen = block.time
         return Head(
             chain_id=self._deployment.chain_id,
             number=block.number,
@@ -119,9 +124,21 @@ class EvmLedger:
         return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key")))
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
-        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+        """The accreditation of a key as the ledger held it at a time, or None where it had none yet.
+
+        What it held an hour before the newest block that ``head`` saw is asked once: no reorganisation that we count
+        on reaches so far back, and the contract overwrites nothing.
+        """
+        asked = key, max(0, _seconds(time))
+        if asked in self._settled and self._checked_landmark is not None:
+            return self._settled[asked]
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), _seconds(time)))
+        held = _accreditation(self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), asked[1]))
+        if time <= self._newest_seen - SETTLED:
+            if len(self._settled) >= MOST_SETTLED:
+                self._settled.clear()
+            self._settled[asked] = held
+        return held
 
     def successor(self, key: bytes) -> bytes | None:
         """The key that took the place of this one, or None."""
@@ -362,6 +379,7 @@ class EvmLedger:
         if landmark is None:
             raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
         if landmark.block_hash != self._checked_landmark:
+            self._settled.clear()
             self._check_identity()
             self._checked_landmark = landmark.block_hash
 
@@ -384,7 +402,9 @@ class EvmLedger:
         except AnswerUnreadable as fault:
             raise ForeignLedger("our contract is not there: {fault}", fault=message_of(fault)) from fault
         except TransactionRejected as fault:
-            raise LedgerRefused(str(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
+            raise LedgerRefused(
+                message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}
+            ) from fault
         except CallReverted as fault:
             said = refusal(fault.data)
             if said is None:

@@ -1,8 +1,8 @@
 """The declaration: what a merchant lodges with customs for a consignment."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from backend.domain.fields import (
     Amount,
@@ -98,6 +98,13 @@ class Declaration(Document):
     )
     items: tuple[GoodsItem, ...] = Field(min_length=1, max_length=200)
     records: tuple[NamedRecord, ...] = Field((), max_length=50)
+
+    @model_validator(mode="after")
+    def _net_below_gross(self, info: ValidationInfo) -> Self:
+        is_above = self.net_weight_measure is not None and self.net_weight_measure > self.gross_weight_measure
+        if is_above and not is_read_as_signed(info):
+            raise fault("net_weight", "netWeightMeasure is more than grossWeightMeasure")
+        return self
 
 
 KIND = RecordKind(

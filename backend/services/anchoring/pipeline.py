@@ -51,15 +51,16 @@ def release_lease(ctx: AnchoringContext) -> None:
 
 STEPS = (
     revert_orphaned,
-    anchor_sealed,
     send_accreditation_changes,
+    anchor_sealed,
     send_activations,
     send_drawdowns,
     send_status_changes,
     send_refunds,
     poll_receipts,
 )
-"""What a round does, in this order: certificates are drawn before their releases are sent."""
+"""What a round does, in this order: certificates are drawn before their releases are sent, and on a ledger set up anew
+the issuers are accredited before what they signed is anchored: that is the oldest history it has of them."""
 
 
 def run_once(ctx: AnchoringContext) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import or_, select
 
 from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
-from backend.domain.errors import LaterChange, Message, NotFound
+from backend.domain.errors import LaterChange, Message, NotFound, StaleVersion
 from backend.domain.outbox import AccreditationChange, SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
@@ -26,6 +26,11 @@ class OrganisationRepository(Repository):
         Raises StaleVersion where somebody else has changed them since.
         """
         self._advance(t.organisation, organisation, read, lambda version: self._acts_since(organisation, version))
+
+    def compare(self, organisation: Organisation, read: int | None) -> None:
+        """Raise StaleVersion where the authority's acts have moved on since this version was read."""
+        if read is not None and read != organisation.version:
+            raise StaleVersion(organisation.version, self._acts_since(organisation, read))
 
     def _acts_since(self, organisation: Organisation, version: int) -> list[LaterChange]:
         change, key = t.accreditation_change.c, t.signing_key.c

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 
 from backend.domain.errors import LaterChange, Message, NotFound
 from backend.domain.kinds import Kind
@@ -112,6 +112,11 @@ class RecordRepository(Repository):
         query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
         return self._all(query.order_by(t.record.c.recorded_at))
 
+    def count_signed_by(self, issuer: Organisation, most: int) -> int:
+        """How many records an organisation signed, counted no further than ``most``."""
+        some = select(t.record.c.id).where(t.record.c.issuer_id == issuer.id).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
+
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
         query = select(t.record.c.id).where(
@@ -180,6 +185,12 @@ class RequestRepository(Repository):
         if state is not None:
             query = query.where(t.request.c.state == state)
         return self._all(query)
+
+    def count_waiting(self, issuer: Organisation, most: int) -> int:
+        """How many requests wait for an issuer, counted no further than ``most``."""
+        c = t.request.c
+        some = select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """The request that a statement was laid in, or that a record confirmed."""

@@ -34,6 +34,8 @@ class CheckShape(Shape):
         None, description="Who can fix what the check found; wait: nobody needs to, it is on its way to the ledger"
     )
     record: str | None = Field(None, description="The record that the check is about")
+    rule: str | None = Field(None, description="Of a comparison: what is compared, in the language of Accept-Language")
+    tolerance: str | None = Field(None, description="Of a comparison: how far papers may differ, and who says so")
 
 
 class VerdictShape(Shape):
@@ -275,11 +277,14 @@ class OrganisationJoined(Shape):
 
 
 class AccreditationInput(Shape):
-    """What to accredit an organisation's key for; its role says which kinds of record."""
+    """What to accredit an organisation's key for; its role says which kinds of record. What is absent stays.
 
-    chapters: list[int] | None = Field(None, description="HS chapters; all where absent")
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    Where nothing stands: every chapter, from now on, for three years.
+    """
+
+    chapters: list[int] | None = Field(None, description="HS chapters; as it stands where absent, every one where null")
+    valid_from: AwareDatetime | None = Field(None, description="As it stands where absent")
+    valid_until: AwareDatetime | None = Field(None, description="As it stands where absent, unless that has passed")
 
 
 class SuspensionInput(Shape):

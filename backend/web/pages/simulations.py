@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.parties import Role
 from backend.domain.simulation import MOST_REPLICATIONS, Scenario, Simulation, SimulatorMissing, WrongScenario
+from backend.messages.catalogue import say
 from backend.services import simulations as use_cases
 from backend.services.simulations import Order
 from backend.web.context import language, only, person, simulation_context
@@ -27,9 +28,9 @@ _FIELD = "parameter:"
 def simulations() -> str:
     """What can be simulated, and what was."""
     try:
-        scenarios, missing = use_cases.scenarios(simulation_context(), person()), False
-    except SimulatorMissing:
-        scenarios, missing = (), True
+        scenarios, missing = use_cases.scenarios(simulation_context(), person()), ""
+    except SimulatorMissing as error:
+        scenarios, missing = (), say(error, language())
     mine = use_cases.listed(simulation_context(), person())
     return render_template("pages/simulations.html", scenarios=scenarios, missing=missing, simulations=mine)
 

@@ -47,6 +47,7 @@ def install_words(app: Flask) -> None:
         why=why,
         check_title=check_title,
         check_sentence=check_sentence,
+        check_rule=check_rule,
         outcome=outcome,
         action_by=action_by,
         undone=undone,
@@ -342,10 +343,15 @@ def check_sentence(check: Check) -> str:
     return verdicts.reason_text(_named(check), language(), moment)
 
 
+def check_rule(check: Check) -> tuple[str, str] | None:
+    """What was compared and how closely, where papers do not agree."""
+    return None if check.outcome is Outcome.PASS else verdicts.rule_of(check.code, language())
+
+
 def _named(check: Check) -> Check:
     """The same check with countries and units by name: people do not read codes."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
-    named["QUANTITY_AVAILABLE"] = _quantity
+    named |= {"QUANTITY_AVAILABLE": _quantity, "MATCH_GOODS_QUANTITY": _quantity}
     shown = named.get(check.code)
     if shown is None:
         return check
@@ -354,8 +360,8 @@ def _named(check: Check) -> Check:
 
 
 def _quantity(text: str) -> str:
-    number, _blank, code = text.partition(" ")
-    return f"{number} {choices.unit(code)}".strip()
+    parts = (part.partition(" ") for part in text.split(", "))
+    return ", ".join(f"{number} {choices.unit(code)}".strip() for number, _blank, code in parts)
 
 
 def outcome(value: Outcome) -> Shown:

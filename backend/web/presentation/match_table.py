@@ -1,7 +1,8 @@
 """The match table: what each paper of a consignment says of the same facts, with differences marked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
@@ -36,7 +37,7 @@ class MatchTable:
 @dataclass(frozen=True)
 class _Fact:
     name: str
-    code: str | None
+    codes: tuple[str, ...]
     read: Callable[[Kind, Fields], str]
 
 
@@ -46,14 +47,24 @@ def match_table(dossier: DossierVerdict) -> MatchTable:
     outcomes = _outcomes(dossier.verdict.checks)
     rows = []
     for fact in _facts():
-        cells = [Cell(fact.read(r.kind, _fields(r)), outcomes.get((r.id, fact.code or ""))) for r in records]
+        cells = [Cell(fact.read(r.kind, _fields(r)), _worst(outcomes, r.id, fact.codes)) for r in records]
         if any(cell.text for cell in cells):
             rows.append((fact.name, cells))
     return MatchTable([(kind_name(r.kind), r.id) for r in records], rows)
 
 
-def _outcomes(checks: Sequence[Check]) -> dict[tuple[str, str], Outcome]:
-    return {(check.record or "", check.code): check.outcome for check in checks}
+def _outcomes(checks: Sequence[Check]) -> dict[tuple[str, str], set[Outcome]]:
+    found: dict[tuple[str, str], set[Outcome]] = {}
+    for check in checks:
+        found.setdefault((check.record or "", check.code), set()).add(check.outcome)
+    return found
+
+
+def _worst(outcomes: Mapping[tuple[str, str], set[Outcome]], record: str, codes: Sequence[str]) -> Outcome | None:
+    """What to mark a cell with: a paper may be compared with several others, and by several checks."""
+    found = set().union(*(outcomes.get((record, code), set()) for code in codes))
+    order = (Outcome.FAIL, Outcome.INDETERMINATE, Outcome.NOTE, Outcome.PASS)
+    return next((outcome for outcome in order if outcome in found), None)
 
 
 def _fields(record: RecordOnFile) -> Fields:
@@ -65,24 +76,43 @@ def _fields(record: RecordOnFile) -> Fields:
 
 def _facts() -> list[_Fact]:
     return [
-        _Fact(_("HS code"), "MATCH_HS_CODE", lambda kind, f: _joined(f, "hsCode", hs)),
-        _Fact(_("Goods"), None, _goods),
-        _Fact(_("Quantity"), "MATCH_QUANTITY", _quantity),
-        _Fact(_("Origin"), "MATCH_ORIGIN", lambda kind, f: _joined(f, "originCountry", country)),
-        _Fact(_("Destination"), "MATCH_DESTINATION", _destination),
-        _Fact(_("Company"), "MATCH_EXPORTER", _company),
-        _Fact(_("Conformity"), "CONFORMITY", _conformity),
+        _Fact(_("HS code"), ("MATCH_HS_CODE",), lambda kind, f: _joined(f, "hsCode", hs)),
+        _Fact(_("Goods"), ("MATCH_DESCRIPTION", "MATCH_BOTANICAL_NAME"), _goods),
+        _Fact(_("Quantity"), ("MATCH_QUANTITY", "MATCH_GOODS_QUANTITY"), _quantity),
+        _Fact(_("Origin"), ("MATCH_ORIGIN",), lambda kind, f: _joined(f, "originCountry", country)),
+        _Fact(_("Destination"), ("MATCH_DESTINATION",), _destination),
+        _Fact(_("Company"), ("MATCH_EXPORTER",), _company),
+        _Fact(_("Buyer"), ("MATCH_BUYER",), lambda kind, f: _party(f, "buyer", "consignee", "payer")),
+        _Fact(_("Conformity"), ("CONFORMITY",), _conformity),
         _Fact(
             _("Order, invoice"),
-            "MATCH_ORDER",
+            ("MATCH_ORDER", "MATCH_INVOICE"),
             lambda kind, f: _first(f, "orderReference", "invoiceReference", "invoiceNumber"),
         ),
-        _Fact(_("Waybill number"), "MATCH_WAYBILL", lambda kind, f: _first(f, "waybillReference")),
-        _Fact(_("Amount"), "MATCH_PAYMENT", _amount),
-        _Fact(_("Date"), None, lambda kind, f: _first(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime")),
+        _Fact(_("Waybill number"), ("MATCH_WAYBILL",), lambda kind, f: _first(f, "waybillReference")),
+        _Fact(_("Transport"), ("MATCH_TRANSPORT",), lambda kind, f: _first(f, "transportMeans", "voyageReference")),
+        _Fact(_("Amount"), _OF_AMOUNTS, _amount),
+        _Fact(_("Freight"), ("MATCH_FREIGHT",), lambda kind, f: _first(f, "freightAmount")),
+        _Fact(_("Packages"), ("MATCH_PACKAGES",), lambda kind, f: _first(f, "packageQuantity")),
+        _Fact(_("Gross weight, kg"), ("MATCH_GROSS_WEIGHT",), lambda kind, f: _first(f, "grossWeightMeasure")),
+        _Fact(_("Net weight, kg"), ("MATCH_NET_WEIGHT",), lambda kind, f: _first(f, "netWeightMeasure")),
+        _Fact(_("Lot, marks"), ("MATCH_LOT",), lambda kind, f: _first(f, "itemIdentification", "shippingMarks")),
+        _Fact(
+            _("Date"),
+            ("MATCH_DATES",),
+            lambda kind, f: _first(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime", "movementDate"),
+        ),
     ]
 
 
+_OF_AMOUNTS = (
+    "MATCH_CURRENCY",
+    "MATCH_VALUE",
+    "MATCH_LINE_VALUE",
+    "MATCH_TOTAL",
+    "MATCH_DISCOUNT",
+    "MATCH_PAYMENT",
+)
 _REFERENCES = ("orderReference", "invoiceReference", "invoiceNumber")
 
 
@@ -112,20 +142,23 @@ def _destination(kind: Kind, fields: Fields) -> str:
 
 
 def _company(kind: Kind, fields: Fields) -> str:
-    party: Fields = next(
-        (
-            fields[name]
-            for name in ("merchant", "exporter", "customer", "seller", "payee", "consignor")
-            if name in fields
-        ),
-        {},
-    )
+    return _party(fields, "merchant", "exporter", "customer", "seller", "payee", "consignor")
+
+
+def _party(fields: Fields, *names: str) -> str:
+    party: Fields = next((fields[name] for name in names if name in fields), {})
     return str(party.get("name", ""))
 
 
 def _amount(kind: Kind, fields: Fields) -> str:
-    amount = _first(fields, "totalAmount", "amount")
-    return f"{amount} {_first(fields, 'currency')}".strip() if amount else ""
+    amount = _first(fields, "totalAmount", "amount", "freeOnBoardAmount")
+    if amount:
+        return f"{amount} {_first(fields, 'currency')}".strip()
+    sums: dict[str, Decimal] = {}
+    for line in fields.get("items", []) if kind is Kind.DECLARATION else []:
+        value = Decimal(line.get("totalPrice") or Decimal(line["unitPrice"]) * Decimal(line["quantity"]))
+        sums[line["currency"]] = sums.get(line["currency"], Decimal(0)) + value
+    return ", ".join(f"{value.normalize():f} {currency}" for currency, value in sums.items())
 
 
 def _conformity(kind: Kind, fields: Fields) -> str:

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from backend.domain.errors import ForeignLedger, TraceabilityError
 from backend.domain.records import ProofState
+from backend.services.records import check_intake
 from backend.web.context import current_context, instance
 
 blueprint = Blueprint("health", __name__)
@@ -21,8 +22,8 @@ _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofSta
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """200 while database, ledger and anchoring work, else 503; the body tells which does not."""
-    checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger)}
+    """200 while database, ledger and anchoring work and records are taken in, else 503; the body says more."""
+    checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger), "intake": _asked(_intake)}
     proofs = checks["database"].pop("proofs", {})
     oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
     checks["anchoring"] = {
@@ -48,6 +49,7 @@ def metrics() -> Response:
             Gauge(f"provenport_{name}", text, registry=registry).set(value)
 
     gauge("database_up", "Whether the database answers", database["ok"])
+    gauge("intake_open", "Whether new records are taken in", _asked(_intake)["ok"])
     gauge("ledger_up", "Whether the ledger answers and is ours", ledger["ok"])
     gauge("ledger_foreign", "Whether another chain than ours answers", ledger.get("error") == ForeignLedger.code)
     gauge("ledger_block", "The newest block", ledger.get("block"))
@@ -93,6 +95,12 @@ def _database() -> dict[str, Any]:
         "quarantined": quarantined,
         "troubles": troubles,
     }
+
+
+def _intake() -> dict[str, Any]:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        return {"waiting": check_intake(ctx, work)}
 
 
 def _ledger() -> dict[str, Any]:

@@ -46,6 +46,35 @@ def six_stations(count: int, seed: int) -> tuple[int, float]:
     return _simulate(network, count, seed)
 
 
+def closing(count: int, seed: int) -> tuple[int, float]:
+    """Five jobs of an hour for a shift of four."""
+    shifts = ciw.Schedule(numbers_of_servers=[0, 1, 0], shift_end_dates=[8, 12, 24])
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Deterministic(48.0)],
+        batching_distributions=[ciw.dists.Deterministic(5)],
+        service_distributions=[ciw.dists.Deterministic(1.0)],
+        number_of_servers=[shifts],
+    )
+    return _simulate(network, count, seed)
+
+
+def pre_emptive_room(count: int, seed: int) -> tuple[int, float]:
+    """M/M/1/3 with two priorities, of which one interrupts: how many were served."""
+    classes = ("first", "second")
+    network = ciw.create_network(
+        arrival_distributions={name: [ciw.dists.Exponential(rate=0.5)] for name in classes},
+        service_distributions={name: [ciw.dists.Exponential(rate=1.0)] for name in classes},
+        number_of_servers=[1],
+        queue_capacities=[2],
+        priority_classes=({"first": 0, "second": 1}, ["resume"]),
+    )
+    ciw.seed(seed)
+    simulation = ciw.Simulation(network)
+    simulation.simulate_until_max_customers(count, method="Arrive")
+    records = [record for record in simulation.get_all_records() if record.record_type == "service"]
+    return len(records), sum(record.exit_date - record.arrival_date for record in records) / len(records)
+
+
 def _routing(after_lodgement: int, after_review: int) -> list[list[float]]:
     ways = [[0.0] * 6 for _ in range(6)]
     ways[0][1] = ways[1][after_lodgement] = ways[2][after_review] = ways[4][5] = 1.0
@@ -72,4 +101,10 @@ def _simulate(network, count: int, seed: int) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    measuring.main({"mm3": mm3, "six-stations": six_stations})
+    networks: dict[str, measuring.Run] = {
+        "mm3": mm3,
+        "six-stations": six_stations,
+        "closing": closing,
+        "pre-emptive-room": pre_emptive_room,
+    }
+    measuring.main(networks)

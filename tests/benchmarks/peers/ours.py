@@ -22,6 +22,19 @@ def six_stations(count: int, seed: int) -> tuple[int, float]:
     return _simulate("six-stations.toml", count, seed)
 
 
+def closing(count: int, seed: int) -> tuple[int, float]:
+    """Five jobs of an hour for a shift of four."""
+    return _simulate("theory/closing-crew.toml", count, seed)
+
+
+def pre_emptive_room(count: int, seed: int) -> tuple[int, float]:
+    """M/M/1/3 with two priorities, of which one interrupts: how many were served."""
+    changes = {"run.declarations": count, "run.warm_up_declarations": 0}
+    scenario = varied(clearance_sim.load(_SCENARIOS / "theory/pre-emptive-room.toml"), changes)
+    desk = clearance_sim.run(scenario, replications=1, seed=seed, workers=1).stations["desk"]
+    return int(desk.served.value), desk.sojourn.mean.value
+
+
 def _simulate(file: str, count: int, seed: int) -> tuple[int, float]:
     changes = {"run.declarations": count, "run.warm_up_declarations": 0}
     scenario = varied(clearance_sim.load(_SCENARIOS / file), changes)
@@ -35,6 +48,10 @@ def _simulate(file: str, count: int, seed: int) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    measuring.main(
-        {"mm3": mm3, "six-stations": six_stations}, warm="cold" not in sys.argv and os.environ.get("COLD") != "1"
-    )
+    networks: dict[str, measuring.Run] = {
+        "mm3": mm3,
+        "six-stations": six_stations,
+        "closing": closing,
+        "pre-emptive-room": pre_emptive_room,
+    }
+    measuring.main(networks, warm="cold" not in sys.argv and os.environ.get("COLD") != "1")

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from clearance_sim.analysis.quantiles import figures
+from clearance_sim.analysis.quantiles import figures, quantiles
+from clearance_sim.engine.service import bin_of
+from clearance_sim.engine.state import BINS
 
 AT = (0.5, 0.9, 0.95)
 TARGETS = (0.5, 2.0)
@@ -44,3 +46,32 @@ def test_quantile_off_by_one_rank_is_noticed():
     """The comparison notices a quantile that is off by a neighbour."""
     values = CASES["spread over octaves"]
     assert np.sort(values)[len(values) // 2 + 1] != pytest.approx(by_numpy(values)[1], rel=1e-11)
+
+
+def counted(values):
+    counts = np.zeros(BINS, np.uint32)
+    for value in values:
+        counts[bin_of.py_func(np.float64(value))] += 1
+    return counts
+
+
+COUNTED = {
+    "one constant": np.full(500, 0.5),
+    "constants at the edges of bins": np.repeat([0.25, 0.5, 1.0, 2.0, 4.0], 100),
+    "two far apart": np.array([1.0, 9.0]),
+    "three": np.array([1.0, 2.0, 30.0]),
+    "hardly ever": np.r_[np.zeros(95), np.full(5, 7.0)],
+    "minutes": np.repeat([1 / 60, 2 / 60, 30 / 60], [7, 11, 5]),
+    "smooth": RANDOM.lognormal(0, 2, 10_000),
+    "years": RANDOM.uniform(9_000, 90_000, 999),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counted_quantiles_keep_half_a_percent(name):
+    at = (0.0, 0.5, 0.9, 0.95, 1.0)
+    assert quantiles(counted(COUNTED[name]), at) == pytest.approx(np.quantile(COUNTED[name], at), rel=0.005)
+
+
+def test_quantile_of_no_visits_is_unknown():
+    assert np.isnan(quantiles(np.zeros(BINS, np.uint32), (0.5, 0.9))).all()

@@ -19,12 +19,18 @@ def agrees(answer):
     return answer.simulated.low <= answer.exact <= answer.simulated.high
 
 
-@pytest.mark.parametrize("name", ["mm5-loss", "mm2-room", "impatient", "tandem"])
+@pytest.mark.parametrize("name", ["mm5-loss", "mm2-room", "impatient", "tandem", "pre-emptive-room", "roster-room"])
 def test_short_run_agrees_with_theory(name):
     """A short run agrees with theory within its interval."""
     for answer in answers_of(name, 50_000):
         assert agrees(answer), (answer.reading, answer.exact, answer.simulated)
         assert answer.relative_half_width < 0.05
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("closing-")])
+def test_jobs_that_fill_a_shift_wait_as_reckoned(name):
+    (answer,) = answers_of(name, 500)
+    assert answer.simulated.value == answer.exact
 
 
 def test_wrong_exact_value_fails_the_case():

@@ -92,3 +92,28 @@ def test_every_case_has_finite_values_above_zero():
     cases = all_cases()
     assert len(cases) >= 30
     assert all(math.isfinite(value) and value > 0 for case in cases for _, value in case.expected)
+
+
+def test_interruption_changes_no_loss_of_one_room():
+    """Who is served first changes nothing in how many find no place, nor in the mean time of all together."""
+    lost, (first, second) = exact.pre_emptive_room([0.5, 0.5], 1.0, 2)
+    plain, waiting = exact.mmck(1.0, 1.0, 1, 2)
+    assert lost == pytest.approx(plain, rel=1e-12)
+    assert lost == pytest.approx(0.25, rel=1e-12)
+    assert (first + second) / 2 == pytest.approx(waiting / 0.75 + 1.0, rel=1e-12)
+    assert first < second
+
+
+def test_interruption_with_long_room_matches_endless_one():
+    _, sojourns = exact.pre_emptive_room([0.3, 0.3], 1.0, 60)
+    assert sojourns == pytest.approx(exact.pre_emptive_sojourns([0.3, 0.3], [1.0] * 2, [2.0] * 2), rel=1e-8)
+
+
+def test_constant_roster_with_room_loses_as_plain():
+    roster = Roster(1.8, 1.0, (2, 2, 2), 8.0)
+    assert exact.roster_loss(roster, 4) == pytest.approx(exact.mmck(1.8, 1.0, 2, 4)[0], rel=1e-8)
+
+
+def test_jobs_that_fill_a_shift_leave_the_last():
+    assert exact.fixed_work_wait(4, 1.0, 8.0, 4, 24.0) == 9.5
+    assert exact.fixed_work_wait(5, 1.0, 8.0, 4, 24.0) == 14.0

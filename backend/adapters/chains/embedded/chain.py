@@ -39,7 +39,7 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
-from backend.domain.errors import Message, message_of
+from backend.domain.errors import Message, TraceabilityError, message_of
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,15 @@ CALL_SENDER = Address(b"\0" * 20)
 CLOCK_WARNING_SECONDS = 5
 
 _REVERT_PREFIX = b"provenport:revert:"
+_UNREADABLE_FILE = (
+    sqlite3.DatabaseError,
+    HeaderNotFound,
+    PyEVMError,
+    rlp.exceptions.RLPException,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 _UNREADABLE = (ValidationError, PyEVMError, rlp.exceptions.RLPException, BadSignature, TypeError, ValueError)
 
 
@@ -68,7 +77,17 @@ class ChainInUse(Exception):
     def __init__(self, path: Path, holder: int | None) -> None:
         self.path = path
         self.holder = holder
-        super().__init__(f"{path} is in use by process {holder or '(unknown)'}: only one may open it at a time")
+        super().__init__(
+            Message(
+                "{path} is in use by process {holder}: only one may open it at a time", path=path, holder=holder or "?"
+            )
+        )
+
+
+class ChainDamaged(TraceabilityError):
+    """The chain's file cannot be read."""
+
+    code = "chain-damaged"
 
 
 class EmbeddedChain:
@@ -423,8 +442,15 @@ class EmbeddedChain:
             self._committed = CommittedStore(self._path)
             self._readers_chain = self._chain_class(self._committed)
             self._genesis = self._chain.get_canonical_block_header_by_number(BlockNumber(0))
-        except BaseException:
+        except BaseException as error:
             self._file_lock.release()
+            # An OperationalError is the machine's (no room, no right), which a copy would not cure.
+            if isinstance(error, _UNREADABLE_FILE) and not isinstance(error, sqlite3.OperationalError):
+                raise ChainDamaged(
+                    "{path} is damaged ({why}): put it back from a copy that provenport backup made",
+                    path=self._path,
+                    why=message_of(error) or type(error).__name__,
+                ) from error
             raise
 
 

@@ -1,0 +1,246 @@
+"""Standard output or error is full or closed: told in one line, the exit code says so, and no work is lost."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.cli.main import cli
+from tests.cli.test_every_command import EXAMPLE, MEMBER
+from tests.helpers import broken_output
+from tests.helpers.click_tree import without_a_run
+
+AUTHORITY = ("--as", "authority@example.org")
+OUTPUT_FAILS = [("full", "kept"), ("closed", "kept")]
+ERRORS_FAIL = [("kept", "full"), ("kept", "closed"), ("closed", "closed")]
+DONE_BUT_NOT_TOLD = 3
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def key_of(desk):
+    return desk.run("keys", "list").stdout.split()[0]
+
+
+ARGUMENTS = {
+    "audit": lambda desk: (),
+    "backup": lambda desk: (desk.files / f"copies-{time.monotonic_ns()}",),
+    "chain accredit": lambda desk: (desk.accredited, *AUTHORITY),
+    "chain cancel": lambda desk: ("no-such-change",),
+    "chain deploy": lambda desk: ("--again",),
+    "chain pending": lambda desk: (),
+    "chain reinstate": lambda desk: (desk.accredited, *AUTHORITY),
+    "chain status": lambda desk: (),
+    "chain suspend": lambda desk: (desk.accredited, *AUTHORITY),
+    "erase": lambda desk: (desk.invoice, "--yes"),
+    "import": lambda desk: (EXAMPLE, "--as", "merchant@example.org"),
+    "keys compromised": lambda desk: (key_of(desk), "--since", "2026-01-01T00:00Z"),
+    "keys list": lambda desk: (),
+    "keys rotate": lambda desk: (desk.accredited,),
+    "keys rotate-master": lambda desk: (),
+    "register": lambda desk: MEMBER,
+    "restore": lambda desk: (copy_of(desk),),
+    "serve": lambda desk: ("--port", free_port()),
+    "snapshot new-key": lambda desk: ("--no-passphrase", desk.files / f"key-{time.monotonic_ns()}.pem"),
+    "snapshot sign": lambda desk: (
+        desk.files / "bundle.json",
+        "--rpc",
+        desk.rpc,
+        "--key",
+        desk.key(),
+        "--trust",
+        desk.trust(),
+    ),
+    "snapshot trust-file": lambda desk: ("--name", "Customs", "--key", desk.key(), "--trust", desk.trust()),
+    "trs": lambda desk: (),
+    "trust-file": lambda desk: (),
+    "verify": lambda desk: (desk.files / "bundle.json", "--trust", desk.trust()),
+}
+"""What each command is given, so that it would be done if its output could be written."""
+
+
+def copy_of(desk):
+    folder = desk.files / "copies"
+    if not folder.exists():
+        desk.run("backup", folder)
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def data_for(desk, command):
+    if command == "restore":
+        return desk.files / f"restored-{time.monotonic_ns()}"
+    return desk.copy()
+
+
+def run_broken(desk, runs):
+    """What became of (command, arguments, output, errors, data folder)."""
+    asked = desk.files / f"runs-{time.monotonic_ns()}.json"
+    plain = {"PROVENPORT_DEMO": "0", "LC_ALL": "C.UTF-8"}
+    given = [
+        {
+            "arguments": [*command.split(), *map(str, arguments)],
+            "output": output,
+            "errors": errors,
+            "environment": {**plain, "DATA_DIR": str(data)},
+        }
+        for command, arguments, output, errors, data in runs
+    ]
+    asked.write_text(json.dumps(given), encoding="utf-8")
+    subprocess.run([sys.executable, broken_output.__file__, str(asked)], check=True, timeout=500)
+    return json.loads(asked.with_suffix(".done").read_text(encoding="utf-8"))
+
+
+def outcomes_of(desk, situations):
+    runs = [
+        (command, given(desk), output, errors, data_for(desk, command))
+        for command, given in ARGUMENTS.items()
+        for output, errors in situations
+        # A server whose standard error fails goes on serving.
+        if command != "serve" or output != "kept"
+    ]
+    return {(*run[:1], *run[2:4]): done for run, done in zip(runs, run_broken(desk, runs), strict=True)}
+
+
+@pytest.fixture(scope="module")
+def without_output(desk):
+    """What becomes of every command whose standard output is full or closed."""
+    return outcomes_of(desk, OUTPUT_FAILS)
+
+
+@pytest.fixture(scope="module")
+def without_errors(desk):
+    """What becomes of every command whose standard error is full or closed."""
+    return outcomes_of(desk, ERRORS_FAIL)
+
+
+def test_every_command_of_the_tree_has_arguments():
+    assert without_a_run(cli, ARGUMENTS) == []
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+@pytest.mark.parametrize("output", ["full", "closed"])
+def test_output_that_fails_is_told_in_a_line(without_output, command, output):
+    done = without_output[command, output, "kept"]
+    lines = done["errors"].strip().splitlines()
+    assert "Traceback" not in done["errors"]
+    assert "Exception ignored" not in done["errors"]
+    assert done["code"] in (1, 2, DONE_BUT_NOT_TOLD), done
+    assert 1 <= len(lines) <= 2, done
+    if command != "chain cancel" or output == "closed":
+        assert ("Nothing was done" in lines[-1]) == (output == "closed"), done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in ARGUMENTS if command not in ("serve", "chain cancel")])
+@pytest.mark.parametrize("errors", ["full", "closed"])
+def test_error_stream_that_fails_changes_nothing(without_errors, command, errors):
+    done = without_errors[command, "kept", errors]
+    assert done["code"] == 0, done
+    assert "Traceback" not in done["output"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_both_streams_closed_refuses(without_errors, command):
+    assert without_errors[command, "closed", "closed"]["code"] in (1, 2)
+
+
+CHANGING = [
+    "backup",
+    "chain accredit",
+    "chain deploy",
+    "erase",
+    "import",
+    "keys compromised",
+    "keys rotate",
+    "register",
+]
+
+
+@pytest.mark.parametrize("command", CHANGING)
+def test_done_work_has_its_own_exit_code(without_output, command):
+    assert without_output[command, "full", "kept"]["code"] == DONE_BUT_NOT_TOLD
+
+
+def test_password_that_could_not_be_shown_is_kept(desk):
+    data = desk.copy()
+    (done,) = run_broken(desk, [("register", MEMBER, "full", "kept", data)])
+    (file,) = data.glob("credentials-*.json")
+    assert str(file) in done["errors"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert signs_in(data, kept["email"], kept["password"])
+    assert not signs_in(data, kept["email"], kept["password"] + "x")
+
+
+def signs_in(data, email, password):
+    from backend.runtime.context import opened
+    from backend.services.organisations import sign_in
+    from backend.settings import Settings
+
+    with opened(Settings(data)) as ctx:
+        return sign_in(ctx, email, password) is not None
+
+
+def test_nobody_is_registered_where_output_is_closed(desk):
+    data = desk.copy()
+    run_broken(desk, [("register", MEMBER, "closed", "kept", data)])
+    assert "Evening Star" not in desk.run("keys", "list", data=data).output
+
+
+def test_erased_record_is_gone_though_untold(desk):
+    data = desk.copy()
+    (done,) = run_broken(desk, [("erase", (desk.invoice, "--yes"), "full", "kept", data)])
+    assert "is erased; but standard output cannot be written" in done["errors"]
+    assert "Nothing was erased" not in desk.run("erase", desk.invoice, data=data, code=1).output
+
+
+def test_copy_is_whole_though_untold(desk):
+    folder = desk.files / f"untold-{time.monotonic_ns()}"
+    run_broken(desk, [("backup", (folder,), "full", "kept", desk.copy())])
+    (copy,) = (path for path in folder.iterdir() if path.is_dir())
+    desk.run("restore", copy, data=desk.files / f"from-untold-{time.monotonic_ns()}")
+
+
+def test_imported_tables_are_stored_though_untold(desk):
+    data = desk.copy()
+    given = (EXAMPLE, "--as", "merchant@example.org")
+    (done,) = run_broken(desk, [("import", given, "full", "kept", data)])
+    assert "everything is stored" in done["errors"]
+    assert "was lodged before" in desk.run("import", *given, data=data, code=1).output
+
+
+def test_reader_that_goes_away_ends_quietly(desk):
+    """As in ``provenport trs | true``: no trace of a broken pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    given = {**os.environ, "DATA_DIR": str(desk.copy()), "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "backend.cli.main", "trs"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=given, timeout=60)
+    os.close(writing)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("place", [Path("no-such-folder/out.csv"), Path("/proc/out.csv")])
+def test_file_in_an_unwritable_folder_is_refused_first(desk, place):
+    """Before anything is opened: there is no installation in this data folder."""
+    nowhere = desk.files / "nowhere"
+    for asked in (
+        ("trs", "--events", place),
+        ("snapshot", "new-key", place),
+        ("snapshot", "trust-file", "--name", "x", "--thumbprint", "x", "--trust", desk.trust(), "--out", place),
+    ):
+        assert "cannot be written" in desk.run(*asked, data=nowhere, code=2).output
+    assert not nowhere.exists()
