@@ -194,7 +194,7 @@ def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
         return []
     try:
         entries = json.loads(folder.demo_credentials.read_bytes())
-        return [{**entry, "role": _login(entry["role"]), "email": str(entry["email"])} for entry in entries]
+        return [{**entry, "role": _known(entry["role"]), "email": str(entry["email"])} for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise UnusableFolder(
             "{path} is damaged: put it back from a copy that provenport backup made, or delete it and set "
@@ -203,8 +203,14 @@ def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
         ) from error
 
 
-def _login(name: str) -> str:
-    return name if name in LOGINS else Role(name).value
+def role_of(login: str) -> Role:
+    """What somebody does, by the name under which password and token are kept; raises ValueError for nobody's."""
+    return LOGINS[login].role if login in LOGINS else Role(login)
+
+
+def _known(login: str) -> str:
+    role_of(login)
+    return login
 
 
 def _write_credentials(folder: DataFolder) -> None:
