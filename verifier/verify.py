@@ -41,6 +41,33 @@ KINDS = {
     8: ("MovementEvent", 3, 7, False),
     9: ("PhytosanitaryCertificate", 3, 0, True),
 }
+# Kind of record: its fields that tell of the past.
+DATES_OF_THE_PAST = {
+    1: "issueDate invoiceDate",
+    2: "receivedDate samplingDate performedFrom performedTo issueDate",
+    3: "arrivalDateTime",
+    4: "issueDate",
+    5: "orderDate",
+    6: "paidDateTime",
+    7: "issueDate",
+    8: "eventDateTime",
+    9: "inspectionDate treatmentDate issueDate",
+}
+# Trade agreement: months that a certificate holds, its origin criteria, and since when it is in force for whom.
+AGREEMENTS = {
+    "RCEP": (
+        12,
+        "WO PE CC CTH CTSH RVC CR PSR",
+        dict.fromkeys(["AU", "BN", "CN", "JP", "KH", "LA", "NZ", "SG", "TH", "VN"], "2022-01-01")
+        | {"KR": "2022-02-01", "MY": "2022-03-18", "MM": "2022-05-01", "ID": "2023-01-02", "PH": "2023-06-02"},
+    ),
+    "ACFTA": (
+        12,
+        "WO PE CTH RVC PSR",
+        dict.fromkeys(["BN", "CN", "ID", "KH", "LA", "MM", "MY", "PH", "SG", "TH", "VN"], "2005-01-01"),
+    ),
+    "CHAFTA": (12, "WO PE PSR", dict.fromkeys(["AU", "CN"], "2015-12-20")),
+}
 # what the checks are called: written by the project's script, from the table of checks that all verifiers share
 TITLES = {
     "BUNDLE": "File",
@@ -53,6 +80,7 @@ TITLES = {
     "ISSUER_ACCREDITED": "Issuer accredited",
     "ISSUER_STANDING": "Issuer in good standing",
     "VALIDITY": "Dates",
+    "AGREEMENT": "Trade agreement",
     "NAMED_RECORD": "Paper named by the declaration",
 }
 DECLARATION = 3
@@ -448,7 +476,8 @@ def evaluate(one, stated, at):
     else:
         checks += [evaluate_inclusion(one, record, kind), evaluate_anchor(one, found, why, kind)]
     checks.append(evaluate_status(one, found, why, kind))
-    return [*checks, *evaluate_issuer(one, found, why, at), evaluate_dates(record, at)]
+    checks += [*evaluate_issuer(one, found, why, at), evaluate_dates(record, kind, at)]
+    return checks + evaluate_agreement(record, kind)
 
 
 def issued_at(record):
@@ -581,16 +610,81 @@ def evaluate_accreditation(record, kind, found):
     return PASS, "accredited"
 
 
-def evaluate_dates(record, at):
+def evaluate_dates(record, kind, at):
     try:
         until = moment(record["payload"].get("validUntil"))
     except ValueError:
         return ("VALIDITY", FAIL, "fields-invalid")
     if issued_at(record) - at > CLOCKS_MAY_DIFFER:
         return ("VALIDITY", FAIL, "not-yet-issued")
+    stated = [dated(record["subject"].get(name)) for name in DATES_OF_THE_PAST[kind].split()]
+    if any(date is not None and date - at > timedelta(days=1) for date in stated):
+        return ("VALIDITY", FAIL, "dated-ahead")
     if until is not None and until <= at:
         return ("VALIDITY", FAIL, "expired")
+    agreement, issued = AGREEMENTS.get(agreement_of(record, kind)), record["subject"].get("issueDate")
+    if agreement is not None and is_day(issued) and has_passed(last_day(issued, agreement[0]), at):
+        return ("VALIDITY", FAIL, "term-ended")
     return ("VALIDITY", PASS, "within-validity")
+
+
+def dated(stated):
+    """A day from its midnight in UTC, or a time; None for anything else."""
+    try:
+        return moment(f"{stated}T00:00:00Z" if isinstance(stated, str) and len(stated) == 10 else stated)
+    except ValueError:
+        return None
+
+
+def is_day(stated):
+    return isinstance(stated, str) and len(stated) == 10 and dated(stated) is not None
+
+
+def has_passed(day, at):
+    return day is not None and at - day >= timedelta(days=1)
+
+
+def last_day(issued, months):
+    """The same day of the month, so many months later, or that month's last; None beyond the calendar."""
+    year, month, day = map(int, issued.split("-"))
+    year, month = divmod(year * 12 + month - 1 + months, 12)
+    known = (dated(f"{year:04}-{month + 1:02}-{last:02}") for last in range(day, day - 4, -1))
+    return next((one for one in known if one is not None), None)
+
+
+def agreement_of(record, kind):
+    """What a certificate claims a preference under; None for none."""
+    named = record["subject"].get("freeTradeAgreementName")
+    return named if kind == 1 and isinstance(named, str) and named != "NONE" else None
+
+
+def evaluate_agreement(record, kind):
+    named, subject = agreement_of(record, kind), record["subject"]
+    if named is None:
+        return []
+    if named not in AGREEMENTS:
+        return [("AGREEMENT", INDETERMINATE, "agreement-unknown")]
+    _, criteria, parties = AGREEMENTS[named]
+    exporter, issued = subject.get("exporter"), subject.get("issueDate")
+    origin, importing, criterion, exporting = (
+        text if isinstance(text, str) else None
+        for text in (
+            *map(subject.get, ("originCountry", "importCountry", "originCriteria")),
+            exporter.get("countryCode") if isinstance(exporter, dict) else None,
+        )
+    )
+    if any(country is not None and country not in parties for country in (origin, importing, exporting)):
+        return [("AGREEMENT", FAIL, "agreement-party")]
+    if origin is not None and origin == importing:
+        return [("AGREEMENT", FAIL, "agreement-domestic")]
+    if criterion is not None and criterion not in criteria.split():
+        return [("AGREEMENT", FAIL, "agreement-criterion")]
+    if is_day(issued) and any(issued < parties.get(country, "") for country in (origin, importing)):
+        return [("AGREEMENT", FAIL, "agreement-not-in-force")]
+    deciding = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")
+    if record["withheld"] and not all(name in subject for name in deciding):
+        return [("AGREEMENT", INDETERMINATE, "agreement-withheld")]
+    return [("AGREEMENT", PASS, "agreement-fits")]
 
 
 # ---- [7] a consignment's papers

@@ -7,15 +7,17 @@ values, and a fact that could not be read comes in as ``Unknown``, which never t
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from backend.domain import sd_jwt
+from backend.domain.agreements import AGREEMENTS, Agreement
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
+from backend.domain.kinds.certificate_of_origin import Claim, contradictions, last_day
 from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
-from backend.domain.records import ProofState, document_as_signed
+from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
@@ -182,7 +184,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.record.withheld:
         return []
     try:
-        document_as_signed(evidence.kind, evidence.record.subject)
+        document_of_record(evidence.kind, evidence.record)
     except Invalid as error:
         return error.problems
     return []
@@ -461,10 +463,16 @@ def issuer_standing(case: _Case) -> Check | None:
     passes("within-validity", "Within its dates."),
     fails("fields-invalid", ISSUER),
     fails("not-yet-issued", NOBODY, "It was not issued yet: it is dated {issued_at}."),
+    fails("dated-ahead", ISSUER, "It tells of {dated}, which had not come yet. Ask the issuer for one that is right."),
     fails("expired", ISSUER, "It expired on {until}. Ask the issuer for a new one."),
+    fails(
+        "term-ended",
+        ISSUER,
+        "It expired on {until}: a certificate under {agreement} holds {months} months. Ask the issuer for a new one.",
+    ),
 )
 def validity(case: _Case) -> Check:
-    """Whether the moment lies within the record's own dates."""
+    """Whether the moment lies within the record's own dates, and within the term of its agreement."""
     record = case.evidence.record
     try:
         until = parse_timestamp(record.payload.get("validUntil"))
@@ -473,6 +481,74 @@ def validity(case: _Case) -> Check:
     issued = issued_at(record)
     if issued is not None and issued - case.moment > CLOCKS_MAY_DIFFER:
         return validity.answer("not-yet-issued", {"issued_at": issued})
+    if ahead := dates_ahead(case.evidence.kind, record.subject, case.moment):
+        return validity.answer("dated-ahead", {"dated": ahead[0][1]})
     if until is not None and until <= case.moment:
         return validity.answer("expired", {"until": until})
+    agreement, day = _agreement_of(case.evidence), _day(record.subject.get("issueDate"))
+    if isinstance(agreement, Agreement) and agreement.term_months is not None and day is not None:
+        last = datetime.combine(last_day(day, agreement.term_months), time.min, UTC)
+        if case.moment - last >= timedelta(days=1):
+            named = {"agreement": agreement.code, "months": agreement.term_months}
+            return validity.answer("term-ended", {**named, "until": last + timedelta(days=1)})
     return validity.answer("within-validity")
+
+
+def _agreement_of(evidence: Evidence) -> Agreement | str | None:
+    """What a certificate of origin claims a preference under, its name where that is not known here; None for none."""
+    named = evidence.record.subject.get("freeTradeAgreementName")
+    if evidence.kind is not Kind.CERTIFICATE_OF_ORIGIN or not isinstance(named, str) or named == "NONE":
+        return None
+    return AGREEMENTS.get(named, named)
+
+
+def _day(stated: Any) -> date | None:
+    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", stated):
+        return None
+    try:
+        return date.fromisoformat(stated)
+    except ValueError:
+        return None
+
+
+@REGISTER.check(
+    "AGREEMENT",
+    "Trade agreement",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("agreement-fits", "Its countries and its origin criterion are those of {agreement}."),
+    fails("agreement-party", ISSUER, "{country} is no party to {agreement}: it gives no preference there."),
+    fails("agreement-domestic", ISSUER, "{agreement} gives no preference to goods of {country} in {country} itself."),
+    fails("agreement-criterion", ISSUER, "{criterion} is no origin criterion of {agreement}, which has {known}."),
+    fails("agreement-not-in-force", ISSUER, "When it was made out, {agreement} was not in force for {country} yet."),
+    leaves_open(
+        "agreement-withheld",
+        MERCHANT,
+        "It names {agreement}, and not all is shown that decides whether it may. Ask the holder to show it.",
+    ),
+    leaves_open(
+        "agreement-unknown",
+        OPERATOR,
+        "It names {agreement}, an agreement whose terms are not known here: look them up, or update this program.",
+    ),
+)
+def trade_agreement(case: _Case) -> Check | None:
+    """Whether the preference that is claimed can be claimed; not asked where none is, or where that is not shown."""
+    agreement, record = _agreement_of(case.evidence), case.evidence.record
+    if not isinstance(agreement, Agreement):
+        return None if agreement is None else trade_agreement.answer("agreement-unknown", {"agreement": agreement})
+    exporter = record.subject.get("exporter")
+    stated = [record.subject.get(name) for name in ("originCountry", "importCountry", "originCriteria")]
+    origin, importing, criterion, exporting = (
+        text if isinstance(text, str) else None
+        for text in (*stated, exporter.get("countryCode") if isinstance(exporter, dict) else None)
+    )
+    claim = Claim(origin, importing, exporting, criterion, _day(record.subject.get("issueDate")))
+    for _, reason, values in contradictions(agreement, claim):
+        return trade_agreement.answer(reason, values)
+    if record.withheld and not all(name in record.subject for name in _DECIDING):
+        return trade_agreement.answer("agreement-withheld", {"agreement": agreement.code})
+    return trade_agreement.answer("agreement-fits", {"agreement": agreement.code})
+
+
+_DECIDING = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")

@@ -47,7 +47,7 @@ def _is_relied_on(work: UnitOfWork, on_file: RecordOnFile, offices: Collection[s
     """Whether a declaration to one of these offices names it, or names what it replaced."""
     seen: set[str] = set()
     while on_file.id not in seen:
-        if work.consignments.naming(on_file.id, offices):
+        if work.consignments.is_named(on_file.id, offices=offices):
             return True
         seen.add(on_file.id)
         if on_file.supersedes_id is not None:

@@ -1,6 +1,7 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid
@@ -9,10 +10,11 @@ from backend.domain.interop.draft import field_at
 from backend.domain.interop.reading import Note, Reading, Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
-from backend.domain.records import RequestState, document_of, fields_of
+from backend.domain.records import RequestState, content_of, dates_ahead, document_of, fields_of
 from backend.services import declarations
 from backend.services.accreditation import why_not_covered
 from backend.services.ports import AppContext
+from backend.services.records import DATED_AHEAD
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -55,7 +57,7 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
 
 
 def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading: Reading) -> list[Note]:
-    """What already on file keeps a whole document out."""
+    """What already on file, or the clock, keeps a whole document out."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Severity.WRONG, code, field=where, values=values)
@@ -63,6 +65,16 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
         ]
     document = document_of(reading.kind, reading.fields)
     fields, field = fields_of(document), KINDS[reading.kind].number_field
+    ahead = [
+        Note(Severity.WRONG, "fault", field=name, values={"what": DATED_AHEAD})
+        for name, _ in dates_ahead(reading.kind, fields, ctx.now())
+    ]
+    return ahead + _already_there(work, merchant, reading, fields, field)
+
+
+def _already_there(
+    work: UnitOfWork, merchant: Organisation, reading: Reading, fields: dict[str, Any], field: str
+) -> list[Note]:
     if KINDS[reading.kind].signing is Signing.OWN:
         taken = work.records.number_is_taken(merchant, reading.kind, fields[field])
         return [Note(Severity.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []
@@ -73,8 +85,8 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
     ]
     return unknown + [
         Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.name})
-        for request in work.requests.search(merchant=merchant, state=RequestState.WAITING)
-        if request.statement.kind is reading.kind and request.statement.fields == fields
+        for request in work.requests.with_content(merchant, content_of(reading.kind, fields))
+        if request.state is RequestState.WAITING
     ]
 
 

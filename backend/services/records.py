@@ -14,21 +14,33 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, TooMuchWaiting
 from backend.domain.evidence import quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
-from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin, with_term
 from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Organisation, Role, SigningKey
-from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
+from backend.domain.records import (
+    Assurance,
+    Product,
+    RecordOnFile,
+    StatusChange,
+    dates_ahead,
+    fields_of,
+    plain_number,
+    quantity_of,
+)
 from backend.services.accreditation import SignerTerms, require_covered, signer_terms
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
-from backend.services.ports import AppContext
+from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
 """The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+
+
+DATED_AHEAD = Message("lies in the future: state the day on which it happened")
 
 
 @dataclass(frozen=True)
@@ -91,13 +103,16 @@ def draft(
     Raises:
         NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
         Conflict: The number is taken, or the key gives way to another one.
-        Invalid: An attachment is not here.
+        Invalid: An attachment is not here, or a date tells of what has not come yet.
         OutsideAccreditation: The ledger does not accredit the issuer for it.
         TooMuchWaiting: No more is taken in at the moment.
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
+    if assurance is Assurance.ISSUED:
+        document = with_term(document)
     fields = fields_of(document)
+    _check_dates(kind, fields, inputs.moment)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
@@ -289,6 +304,11 @@ def _free_number(
     return plain_number(number)
 
 
+def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+    if ahead := dates_ahead(kind, fields, moment):
+        raise Invalid("it is dated in the future", [(name, DATED_AHEAD) for name, _ in ahead])
+
+
 def _check_attachments(
     work: UnitOfWork, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
 ) -> None:
@@ -323,19 +343,27 @@ RETRY_SECONDS = 60
 def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
     """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
     limits = ctx.settings.admission
-    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
-        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    _check_disk(limits)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     return waiting
 
 
+def _check_disk(limits: AdmissionLimits) -> None:
+    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+
+
 def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
     """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
     limits = ctx.settings.admission
+    _check_disk(limits)
+    if limits.headroom.take():
+        return
     waiting = check_intake(ctx, work)
     if waiting < limits.most_waiting // 2:
+        limits.headroom.found(limits.most_waiting // 2 - waiting)
         return
     own = work.batches.count_waiting(issuer)
     if own >= limits.most_waiting // 2:

@@ -336,3 +336,25 @@ def test_own_document_of_any_kind_comes_in(installation, kind):
 @pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
 def test_own_document_of_another_kind_is_refused(installation, kind):
     assert blocked(bring(installation, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"issueDate": "2027-04-06"}, "issueDate"),
+        ({"freeTradeAgreementName": "RCEP", "importCountry": "US"}, "freeTradeAgreementName"),
+        ({"freeTradeAgreementName": "RCEP", "originCriteria": "NP"}, "originCriteria"),
+        ({"freeTradeAgreementName": "RCEP", "validUntil": "2029-03-01"}, "validUntil"),
+    ],
+)
+def test_certificate_that_cannot_hold_stays_outside(installation, changes, field):
+    chamber = installation.chamber.organisation.id
+    fields = {name: value for name, value in certificate_fields(**changes).items() if name != "certificateNumber"}
+    plan = bring(installation, own("certificate-of-origin", fields), issuers=[chamber])
+    assert [note.field for file in plan.files for note in file.notes if note.severity.blocks] == [field]
+    assert not records(installation)
+
+
+def test_invoice_dated_ahead_stays_outside(installation):
+    plan = bring(installation, own("invoice", invoice_fields(issueDate="2027-04-06")))
+    assert [note.field for file in plan.files for note in file.notes if note.severity.blocks] == ["issueDate"]

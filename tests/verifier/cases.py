@@ -8,11 +8,12 @@ from typing import Any
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
 from backend.domain.evidence import seal
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
 from backend.domain.trust import Trust
 from tests.helpers.builders import (
+    FIELDS,
     NOON,
     a_record,
     an_accreditation,
@@ -129,6 +130,76 @@ def with_quantity(one: Sample, quantity: int) -> Question:
     return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
 
 
+def claiming(**changes: Any) -> Question:
+    """An RCEP certificate that says something of its own."""
+    return papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**({"freeTradeAgreementName": "RCEP"} | changes)))
+
+
+def papered(kind: Kind, fields: dict[str, Any], **more: Any) -> Question:
+    """A paper of this kind that says this."""
+    return sample(records=[(a_record(kind, fields), kind)], **more).question()
+
+
+def claims() -> dict[str, tuple[Question, str, str]]:
+    """What papers say against the clock, and certificates of origin against their agreement."""
+    shown = ["freeTradeAgreementName", "originCountry", "hsCode", "quantity", "issueDate"]
+    return {
+        "a sound claim": (claiming(), "VALID", "agreement-fits"),
+        "no claim": (papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields()), "VALID", "within-validity"),
+        "a claim for a stranger's market": (claiming(importCountry="US"), "INVALID", "agreement-party"),
+        "a claim for a stranger's goods": (claiming(originCountry="US"), "INVALID", "agreement-party"),
+        "a claim of a stranger": (
+            claiming(exporter={"name": "Lamps Inc.", "countryCode": "US"}),
+            "INVALID",
+            "agreement-party",
+        ),
+        "a claim at home": (claiming(importCountry="CN"), "INVALID", "agreement-domestic"),
+        "a claim without preference": (claiming(originCriteria="NP"), "INVALID", "agreement-criterion"),
+        "a claim by another's criterion": (
+            papered(
+                Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(freeTradeAgreementName="ACFTA", originCriteria="CTSH")
+            ),
+            "INVALID",
+            "agreement-criterion",
+        ),
+        "a claim before its time": (
+            claiming(importCountry="KR", issueDate="2022-01-15"),
+            "INVALID",
+            "agreement-not-in-force",
+        ),
+        "a claim of nobody's": (claiming(freeTradeAgreementName="__proto__"), "INDETERMINATE", "agreement-unknown"),
+        "a claim half shown": (
+            sample(
+                records=[
+                    (a_record(fields=certificate_fields(freeTradeAgreementName="RCEP")), Kind.CERTIFICATE_OF_ORIGIN)
+                ],
+                shown=shown,
+            ).question(),
+            "INDETERMINATE",
+            "agreement-withheld",
+        ),
+        "a claim with odd values": (
+            claiming(originCountry=5, importCountry=["US"], exporter="x", originCriteria=None, issueDate="2026-02-30"),
+            "VALID",
+            "agreement-fits",
+        ),
+        "a claim on its last day": (claiming(issueDate="2025-03-02"), "VALID", "within-validity"),
+        "a claim that ended": (claiming(issueDate="2025-03-01"), "INVALID", "term-ended"),
+        "a claim of a leap day": (claiming(issueDate="2024-02-29"), "INVALID", "term-ended"),
+        "a claim on the last of days": (claiming(issueDate="9999-12-31"), "INVALID", "dated-ahead"),
+        "dated tomorrow": (claiming(issueDate="2026-03-03"), "VALID", "within-validity"),
+        "dated in two days": (claiming(issueDate="2026-03-04"), "INVALID", "dated-ahead"),
+    } | {
+        f"{kind.slug} with {name} ahead": (
+            papered(kind, FIELDS[kind](**{name: "2027-04-06T10:00:00+08:00" if "Time" in name else "2027-04-06"})),
+            "INVALID",
+            "dated-ahead",
+        )
+        for kind, stated in KINDS.items()
+        for name in stated.dates_of_the_past
+    }
+
+
 def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
     """A certificate of chapter 94, signed two hours ago, anchored one hour ago, and what the ledger held when."""
     whole, other = an_accreditation(), an_accreditation(chapters=1 << 61)
@@ -201,6 +272,7 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
     return incomplete() | {
+        **claims(),
         **terms_of_the_past(),
         "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
         "another's trust": (

@@ -2,17 +2,42 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import product
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import QueryableAttribute, defer, joinedload, raiseload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
-from backend.domain.consignment import REFUNDED, ClearanceEvent, Consignment, PlannedDrawdown, Step
+from backend.domain.consignment import (
+    REFUNDED,
+    Clearance,
+    ClearanceEvent,
+    Consignment,
+    DecisionTaken,
+    PlannedDrawdown,
+    Step,
+)
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Message, NotFound
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation, SigningKey
-from backend.domain.records import RecordOnFile, SealedBatch
+from backend.domain.records import RecordOnFile, SealedBatch, StatusChange
 from backend.store import tables as t
 from backend.store.database import Repository
 
@@ -40,6 +65,60 @@ def _has_fallen_papers() -> ColumnElement[bool]:
     )
 
 
+def _drawn_before() -> Select[Any]:
+    c, d, lodged = t.consignment.c, t.planned_drawdown.c, bindparam("lodged_at", type_=t.UtcTime())
+    is_earlier = or_(c.lodged_at < lodged, (c.lodged_at == lodged) & (c.id < bindparam("declaration")))
+    each = (
+        select(
+            d.heading,
+            d.unit_code,
+            func.max(d.quantity).label("quantity"),
+            func.max(case((d.is_shared, 1), else_=0)).label("shared"),
+        )
+        .join_from(t.planned_drawdown, t.consignment)
+        .where(d.certificate_id.in_(bindparam("certificates", expanding=True)), is_earlier, c.status.not_in(REFUNDED))
+        .group_by(c.id, d.heading, d.unit_code)
+        .subquery()
+    )
+    key = each.c.heading, each.c.unit_code, each.c.shared
+    return select(*key, func.sum(each.c.quantity)).group_by(*key)
+
+
+_DRAWN_BEFORE = _drawn_before()
+"""Made once: a page of the desk asks it for every line."""
+_DRAWN_BY_OTHERS = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
+    t.drawdown.c.original_id == bindparam("original"),
+    t.drawdown.c.declaration_id != bindparam("declaration"),
+    t.drawdown.c.refusal.is_(None),
+    t.drawdown.c.refunded_at.is_(None),
+)
+_TO_REFUND = t.to_refund, t.drawdown.c.set_root.is_not(None), t.drawdown.c.refusal.is_(None)
+
+
+def _line(with_decisions: bool = False) -> list[ORMOption]:
+    """What a line of a list leaves out: reading it would cost more than all that the line shows."""
+    record = joinedload(_attribute(Consignment, "record"))
+    unread = ["signed_jwt", "disclosures", "status_reason"]
+    unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
+    decisions = selectinload(_attribute(Consignment, "decisions"))
+    change = decisions.joinedload(_attribute(DecisionTaken, "change"))
+    sent = [
+        change.options(*(defer(_attribute(StatusChange, name), raiseload=True) for name in ("reason", "reason_salt")))
+    ]
+    return [
+        *([change.options(*secret)] if with_decisions else []),
+        record.options(*(defer(_attribute(RecordOnFile, name), raiseload=True) for name in unread)),
+        record.options(*(raiseload(_attribute(RecordOnFile, name)) for name in ("issuer", "holder", "product"))),
+        *(raiseload(_attribute(Consignment, name)) for name in unfollowed),
+    ]
+
+
+def _attribute(entity: type[Any], name: str) -> QueryableAttribute[Any]:
+    """What the mapping made of a field of a plain class of the domain."""
+    found: QueryableAttribute[Any] = getattr(entity, name)
+    return found
+
+
 class ConsignmentRepository(Repository):
     """Consignments under their declarations, and their events."""
 
@@ -57,34 +136,122 @@ class ConsignmentRepository(Repository):
         status: DeclarationStatus | None = None,
         limit: int = 100,
         after: str | None = None,
+        oldest_first: bool = False,
         offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
-        """Consignments, newest first; ``after`` is the id of the last one of the page before.
+        """Whole consignments, newest first unless told otherwise; ``after``: the last one's id of the page before.
 
         ``offices`` are the codes whose declarations are looked for; None for all of them.
         """
+        whole = selectinload(_attribute(Consignment, "planned_drawdowns"))
+        return self._pages([whole], merchant, [status], offices, limit, after, oldest_first)
+
+    def lines(
+        self,
+        merchant: Organisation | None = None,
+        statuses: Sequence[DeclarationStatus] = (),
+        limit: int = 100,
+        after: str | None = None,
+        oldest_first: bool = False,
+        with_decisions: bool = False,
+        offices: Collection[str] | None = None,
+    ) -> Sequence[Consignment]:
+        """The same for a list: without papers, events and texts, and without decisions unless they are wanted."""
+        return self._pages(_line(with_decisions), merchant, statuses or [None], offices, limit, after, oldest_first)
+
+    def _pages(
+        self,
+        options: Sequence[ORMOption],
+        merchant: Organisation | None,
+        statuses: Sequence[DeclarationStatus | None],
+        offices: Collection[str] | None,
+        limit: int,
+        after: str | None,
+        oldest_first: bool,
+    ) -> Sequence[Consignment]:
+        """A page of each status and office, merged: an index bounds each of them, and none would bound all at once."""
+        codes: Sequence[str | None] = [None] if offices is None else sorted(offices)
+        begin = self._begin(after, merchant, offices)
+        pages = [
+            self._all(self._page(merchant, status, office, limit, begin, oldest_first).options(*options))
+            for status, office in product(statuses, codes)
+        ]
+        found = [one for page in pages for one in page]
+        return sorted(found, key=lambda one: (one.lodged_at, one.id), reverse=not oldest_first)[:limit]
+
+    def _begin(
+        self, after: str | None, merchant: Organisation | None, offices: Collection[str] | None
+    ) -> tuple[datetime, str] | None:
+        """Where a page begins; raises NotFound where the one before it is none that this reader may see."""
+        if after is None:
+            return None
         c = t.consignment.c
-        query = select(Consignment).order_by(c.lodged_at.desc(), c.id).limit(limit)
+        last = self._session.execute(select(c.merchant_id, c.customs_office, c.lodged_at).where(c.id == after)).first()
+        is_anothers = last is not None and merchant is not None and last.merchant_id != merchant.id
+        if last is None or is_anothers or (offices is not None and last.customs_office not in offices):
+            raise NotFound("no such consignment", id=after)
+        return last.lodged_at, after
+
+    def _page(
+        self,
+        merchant: Organisation | None,
+        status: DeclarationStatus | None,
+        office: str | None,
+        limit: int,
+        begin: tuple[datetime, str] | None,
+        oldest_first: bool,
+    ) -> Select[Any]:
+        c = t.consignment.c
+        order = (c.lodged_at, c.id) if oldest_first else (c.lodged_at.desc(), c.id.desc())
+        query = select(Consignment).order_by(*order).limit(limit)
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
         if status is not None:
             query = query.where(c.status == status)
+        if office is not None:
+            query = query.where(c.customs_office == office)
+        if begin is not None:
+            here, last = tuple_(c.lodged_at, c.id), tuple_(literal(begin[0], t.UtcTime()), literal(begin[1]))
+            query = query.where(here > last if oldest_first else here < last)
+        return query
+
+    def counts(
+        self,
+        statuses: Sequence[DeclarationStatus],
+        merchant: Organisation | None = None,
+        offices: Collection[str] | None = None,
+    ) -> dict[DeclarationStatus, int]:
+        """How many declarations stand in each of these statuses: everybody's, a merchant's, or some offices'."""
+        c = t.consignment.c
+        query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
         if offices is not None:
             query = query.where(c.customs_office.in_(offices))
-        if after is not None:
-            last = self.get(after)
-            is_anothers = merchant is not None and last.merchant.id != merchant.id
-            if is_anothers or (offices is not None and last.customs_office not in offices):
-                raise NotFound("no such consignment", id=after)
-            query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
-        return self._all(query)
+        return dict.fromkeys(statuses, 0) | dict([tuple(row) for row in self._session.execute(query)])
 
-    def naming(self, record_id: str, offices: Collection[str] | None = None) -> Sequence[Consignment]:
-        """Consignments whose declaration names this record; only those of some customs offices where asked for."""
-        query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
+    def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
+        """The merchant's consignments whose declarations name this record, newest first, as lines of a list."""
+        p, c = t.paper.c, t.consignment.c
+        query = select(Consignment).join(t.paper, p.consignment_id == c.id).options(*_line())
+        query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
+        return self._all(query.order_by(p.number.desc()).limit(limit))
+
+    def is_named(
+        self,
+        record_id: str,
+        statuses: Sequence[DeclarationStatus] = (),
+        offices: Collection[str] | None = None,
+    ) -> bool:
+        """Whether a declaration names this record; one in one of these statuses, or to one of these offices."""
+        query = select(t.paper.c.number).where(t.paper.c.record_id == record_id)
+        if statuses or offices is not None:
+            query = query.join(t.consignment, t.paper.c.consignment_id == t.consignment.c.id)
+        if statuses:
+            query = query.where(t.consignment.c.status.in_(statuses))
         if offices is not None:
             query = query.where(t.consignment.c.customs_office.in_(offices))
-        return self._all(query.where(t.paper.c.record_id == record_id))
+        return self._session.execute(query.limit(1)).first() is not None
 
     def alerted(
         self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
@@ -94,9 +261,10 @@ class ConsignmentRepository(Repository):
         query = select(Consignment).where(c.alerted_at.is_not(None))
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
-        if offices is not None:
-            query = query.where(c.customs_office.in_(offices))
-        return self._all(query.order_by(c.alerted_at.desc()).limit(limit))
+        query = query.order_by(c.alerted_at.desc()).limit(limit)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        found = [one for page in each for one in self._all(page)]
+        return sorted(found, key=lambda one: one.alerted_at, reverse=True)[:limit]
 
     def note_about_record(
         self, on_file: RecordOnFile, step: Step, at: datetime, organisation: Organisation | None
@@ -179,27 +347,28 @@ class ConsignmentRepository(Repository):
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
         """What earlier declarations that stand take from these certificates (named by their first versions).
 
-        One for each declaration, heading and unit.
+        One for each heading, unit and whether it is shared with other certificates.
         """
-        c, d = t.consignment.c, t.planned_drawdown.c
-        is_earlier = or_(
-            c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
-        )
-        query = (
-            select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
-            .join_from(t.planned_drawdown, t.consignment)
-            .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(REFUNDED))
-            .group_by(c.id, d.heading, d.unit_code)
-        )
-        rows = self._session.execute(query)
-        return [PlannedDrawdown("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
+        if not certificates:
+            return []
+        given = {"certificates": certificates, "lodged_at": consignment.lodged_at, "declaration": consignment.id}
+        return [
+            PlannedDrawdown("", heading, unit, int(quantity), bool(shared))
+            for heading, unit, shared, quantity in self._session.execute(_DRAWN_BEFORE, given)
+        ]
 
-    def released(self, offices: Collection[str] | None = None) -> Sequence[Consignment]:
-        """Every released consignment, or those of some customs offices, in the order of release."""
-        query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
-        if offices is not None:
-            query = query.where(t.consignment.c.customs_office.in_(offices))
-        return self._all(query.order_by(t.consignment.c.released_at))
+    def clearances(
+        self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
+    ) -> Sequence[Clearance]:
+        """The times of the consignments that were released last: everybody's, a merchant's, or some offices'."""
+        c = t.consignment.c
+        query = select(c.lodged_at, c.released_at, c.arrived_at).where(c.released_at.is_not(None))
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        query = query.order_by(c.released_at.desc()).limit(limit)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        found = [Clearance(*row) for one in each for row in self._session.execute(one)]
+        return sorted(found, key=lambda one: one.released_at, reverse=True)[:limit]
 
     def events(self, since: datetime | None = None, offices: Collection[str] | None = None) -> Iterator[ClearanceEvent]:
         """Every step of every declaration in the order of recording, or those recorded since then; row by row.
@@ -248,9 +417,16 @@ class DrawdownRepository(Repository):
 
     def activations_pending(self) -> Sequence[Activation]:
         """Activations that were not sent yet, in order."""
-        c = t.activation.c
-        query = select(Activation).where(c.transaction_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
-        return self._all(query.order_by(c.asked_at))
+        return self._all(select(Activation).where(t.activation_pending).order_by(t.activation.c.asked_at))
+
+    def has_pending(self) -> bool:
+        """Whether an activation, a drawdown or a refund waits to be sent."""
+        sought = (
+            select(t.activation.c.certificate_id).where(t.activation_pending),
+            select(t.drawdown.c.id).where(t.drawdown_pending),
+            select(t.drawdown.c.id).where(*_TO_REFUND),
+        )
+        return any(self._session.execute(query.limit(1)).first() is not None for query in sought)
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
         """The activation that travels with this transaction."""
@@ -264,10 +440,10 @@ class DrawdownRepository(Repository):
         """The drawdowns for one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
-    def of_original(self, original_id: str) -> Sequence[Drawdown]:
-        """The drawdowns on a certificate and on those that it replaced, that stand."""
-        c = t.drawdown.c
-        return self._draws(c.original_id == original_id, c.refusal.is_(None), c.refunded_at.is_(None))
+    def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
+        """What other declarations have drawn from a certificate and those that it replaced, as far as it stands."""
+        given = {"original": original_id, "declaration": declaration_id}
+        return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
         """The drawdowns on one certificate that stand."""
@@ -277,7 +453,7 @@ class DrawdownRepository(Repository):
     def pending(self, limit: int) -> Sequence[Drawdown]:
         """Drawdowns that were not sent yet, in order."""
         c = t.drawdown.c
-        query = select(Drawdown).where(c.set_root.is_(None), c.refusal.is_(None))
+        query = select(Drawdown).where(t.drawdown_pending)
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
@@ -295,19 +471,13 @@ class DrawdownRepository(Repository):
 
     def to_refund(self) -> Sequence[Drawdown]:
         """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
-        c = t.drawdown.c
-        return self._draws(
-            c.refund_asked_at.is_not(None),
-            c.refund_transaction_id.is_(None),
-            c.refunded_at.is_(None),
-            c.set_root.is_not(None),
-            c.refusal.is_(None),
-        )
+        return self._draws(*_TO_REFUND)
 
     def is_pending_for(self, declaration_id: str) -> bool:
         """Whether a drawdown for this declaration has never been final on the ledger yet."""
         c = t.drawdown.c
-        return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))
+        query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
+        return self._session.execute(query.limit(1)).first() is not None
 
     def _draws(self, *where: ColumnElement[bool]) -> Sequence[Drawdown]:
         c = t.drawdown.c

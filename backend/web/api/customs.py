@@ -55,7 +55,14 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
         if query.alerted:
             found = work.consignments.alerted(query.limit, merchant, offices)
         else:
-            found = work.consignments.search(merchant, status, query.limit, query.after, offices)
+            found = work.consignments.lines(
+                merchant,
+                [status] if status is not None else [],
+                query.limit,
+                query.after,
+                with_decisions=True,
+                offices=offices,
+            )
     return {
         "declarations": [views.summary(consignment) for consignment in found],
         "next": found[-1].id if len(found) == query.limit and not query.alerted else None,
@@ -137,7 +144,11 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 @blueprint.output(ReleaseTimesShape)
 @blueprint.doc(summary="Time release study", tags=["Customs", "Merchants"], responses=[401])
 def get_release_times() -> dict[str, Any]:
-    """Count, mean, median and 90th percentile of both clocks, in hours: of a merchant's own goods, of an office's."""
+    """Count, mean, median and 90th percentile of both clocks, in hours, over the latest 1,000 releases.
+
+    Of a merchant's own goods, or of what was declared to an officer's office. ``/clearance-events`` hands out the
+    events behind them.
+    """
     actor = person()
     merchant = actor.organisation if actor.role is Role.MERCHANT else None
     study = release_times.study(current_context(), merchant, _offices(actor))

@@ -22,7 +22,7 @@ from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import later_changes
 from backend.web.presentation.match_table import match_table
 
-PAGE = 25
+PAGE = 50
 _ORDER = (
     Decision.RELEASE,
     Decision.DOCUMENTS_REQUIRED,
@@ -53,7 +53,8 @@ def desk() -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         offices = declarations.jurisdiction(ctx, work, person())
-        found = work.consignments.search(None, status, PAGE, request.args.get("after"), offices)
+        waiting, after = status is not None and status.is_open, request.args.get("after")
+        found = work.consignments.search(None, status, PAGE, after, oldest_first=waiting, offices=offices)
         lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
         "pages/officer_queue.html",

@@ -7,9 +7,17 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 VERSIONED = ("organisation", "record", "request", "consignment")
+INDEXES = {
+    "ix_consignment_office": (["customs_office", "lodged_at", "id"], None),
+    "ix_consignment_office_status": (["customs_office", "status", "lodged_at", "id"], None),
+    "ix_consignment_office_released": (["customs_office", "released_at"], "released_at"),
+    "ix_consignment_alerts": (["customs_office", "alerted_at"], "alerted_at"),
+    "ix_consignment_merchant_alerts": (["merchant_id", "alerted_at"], "alerted_at"),
+}
+"""Over consignments: their columns, and the one that must hold something."""
 STATUS = {
     "documents-required": 1,
     "examine": 2,
@@ -60,8 +68,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_event_record_id", "event", ["record_id"])
     op.add_column("consignment", sa.Column("alerted_at", sa.DateTime(timezone=True)))
-    op.create_index("ix_consignment_alerts", "consignment", ["alerted_at"])
-    op.create_index("ix_consignment_merchant_alerts", "consignment", ["merchant_id", "alerted_at"])
     _join_decisions_to_changes(op.get_bind())
     op.create_table(
         "customs_office",
@@ -87,7 +93,9 @@ def upgrade() -> None:
     )
     for column in ("code", "organisation_id"):
         op.create_index(f"ix_office_delegation_{column}", "office_delegation", [column])
-    op.create_index("ix_consignment_office", "consignment", ["customs_office", "status", "lodged_at"])
+    for name, (columns, only) in INDEXES.items():
+        where = sa.text(f"{only} IS NOT NULL") if only else None
+        op.create_index(name, "consignment", columns, sqlite_where=where, postgresql_where=where)
     _give_offices_their_codes(op.get_bind())
 
 
@@ -134,11 +142,10 @@ def _join_decisions_to_changes(connection: Any) -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_consignment_office", "consignment")
+    for name in INDEXES:
+        op.drop_index(name, "consignment")
     for table in ("office_delegation", "customs_office"):
         op.drop_table(table)
-    op.drop_index("ix_consignment_merchant_alerts", "consignment")
-    op.drop_index("ix_consignment_alerts", "consignment")
     op.drop_column("consignment", "alerted_at")
     with op.batch_alter_table("event", schema=None) as event:
         event.drop_index(event.f("ix_event_record_id"))
