@@ -381,9 +381,8 @@ _index(
     "released_at",
     where=consignment.c.released_at.is_not(None),
 )
-_index(
-    "ix_consignment_alerts", consignment, "customs_office", "alerted_at", where=consignment.c.alerted_at.is_not(None)
-)
+alerted = consignment.c.alerted_at.is_not(None)
+_index("ix_consignment_alerts", consignment, "customs_office", "alerted_at", where=alerted)
 _index("ix_consignment_merchant_alerts", consignment, "merchant_id", "alerted_at", where=alerted)
 paper = Table(
     "paper",

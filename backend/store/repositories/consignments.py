@@ -102,9 +102,7 @@ def _line(with_decisions: bool = False) -> list[ORMOption]:
     unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
     decisions = selectinload(_attribute(Consignment, "decisions"))
     change = decisions.joinedload(_attribute(DecisionTaken, "change"))
-    sent = [
-        change.options(*(defer(_attribute(StatusChange, name), raiseload=True) for name in ("reason", "reason_salt")))
-    ]
+    secret = (defer(_attribute(StatusChange, name), raiseload=True) for name in ("reason", "reason_salt"))
     return [
         *([change.options(*secret)] if with_decisions else []),
         record.options(*(defer(_attribute(RecordOnFile, name), raiseload=True) for name in unread)),
