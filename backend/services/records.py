@@ -205,6 +205,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
     )
     work.add(on_file)
     if draft.supersedes is not None:
+        work.records.advance(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
         change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
     draft.on_filed(on_file)
@@ -258,15 +259,23 @@ def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
 
 
 def change_status(
-    ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
-) -> None:
+    ctx: AppContext,
+    work: UnitOfWork,
+    on_file: RecordOnFile,
+    status: int,
+    reason: str,
+    signer: str = "anchorer",
+) -> StatusChange:
     """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
 
-    Raises Conflict where the ledger would refuse the edge.
+    Whoever calls has moved the version on, of the record or of the consignment under it, so that no two units of work
+    change the same status. Raises Conflict where the ledger would refuse the edge.
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
-    work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
+    change = StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now())
+    work.add(change)
+    return change
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:

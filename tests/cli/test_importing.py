@@ -43,6 +43,7 @@ def installation(tmp_path_factory):
     with opened(Settings(folder)) as ctx:
         for role, name in [(Role.MERCHANT, "Morning Star"), (Role.CHAMBER, "Zhejiang Chamber")]:
             register(ctx, OrganisationProfile(role, name, f"{role.value}@x.org"))
+        register(ctx, OrganisationProfile(Role.OFFICER, "Yiwu Customs", "officer@x.org", offices=("2925",)))
     return folder
 
 
