@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any
 
 from backend.domain.bundle import Bundle
@@ -448,10 +447,10 @@ NAMED_RECORD: RegisteredCheck[Bundle] = REGISTER.add(
 
 @dataclass(frozen=True)
 class BoundFiles:
-    """Names and digests of the files that a record binds, and of each its content where it is at hand."""
+    """Names and digests of the files that a record binds, and whether each is as signed; None for one not here."""
 
     files: tuple[tuple[str, str], ...]
-    content: Callable[[str], bytes | None]
+    is_intact: Callable[[str], bool | None]
     is_needed: bool = True
     """Whether a file that is not here keeps the verdict from being VALID."""
 
@@ -472,11 +471,15 @@ class BoundFiles:
 )
 def attachments(bound: BoundFiles) -> Check | None:
     """Whether the files that the record binds are here as they were signed."""
+    compared = set[str]()
     for name, digest in bound.files:
-        found = bound.content(digest)
-        if found is None:
+        if digest in compared:
+            continue  # a record may bind one file a thousand times, and reading it may take long
+        compared.add(digest)
+        is_intact = bound.is_intact(digest)
+        if is_intact is None:
             outcome = Outcome.INDETERMINATE if bound.is_needed else Outcome.NOTE
             return attachments.answer("attachment-missing", {"file": name}, outcome=outcome)
-        if sha256(found).hexdigest() != digest:
+        if not is_intact:
             return attachments.answer("attachment-altered", {"file": name})
     return attachments.answer("attachments-intact", {"count": len(bound.files)}) if bound.files else None

@@ -17,7 +17,7 @@ from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.kinds.certificate_of_origin import Claim, contradictions, last_day
 from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
-from backend.domain.records import ProofState, dates_ahead, document_as_signed
+from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
@@ -184,7 +184,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.record.withheld:
         return []
     try:
-        document_as_signed(evidence.kind, evidence.record.subject)
+        document_of_record(evidence.kind, evidence.record)
     except Invalid as error:
         return error.problems
     return []

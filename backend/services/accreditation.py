@@ -22,8 +22,10 @@ EVERY_CHAPTER = tuple(range(1, 98))
 USUAL_TERM = timedelta(days=3 * 365)
 
 
+REMEMBERED_FOR = timedelta(seconds=5)
+"""How long a signer's terms are not asked for again: an earlier answer only lets pass what the verdict still judges."""
 MOST_REMEMBERED = 4096
-"""Keys whose terms are remembered for the block that they were read in."""
+"""Keys whose terms are remembered."""
 
 
 class OutsideAccreditation(Invalid):
@@ -285,8 +287,8 @@ class SignerTerms:
 def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
     """Ask the ledger what an organisation may sign now. Opens a reading unit of work, so call it before a writing one.
 
-    One block answers for as long as it is the newest; whoever is to be refused is asked for anew (``require_covered``).
-    A ledger out of reach is ``Unknown``.
+    An answer serves for ``REMEMBERED_FOR``, or until a change of ours is mined; whoever is to be refused is asked for
+    anew (``require_covered``). A ledger out of reach is ``Unknown``.
     """
     with ctx.work(reading=True) as work:
         thumbprint = work.keys.active(signer).thumbprint
@@ -294,20 +296,19 @@ def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
 
 
 def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> SignerTerms:
-    key = bytes.fromhex(thumbprint)
+    key, now = bytes.fromhex(thumbprint), ctx.now()
+    remembered = ctx.signer_terms.get(key)
+    if remembered is not None and not anew and timedelta() <= now - remembered[0] < REMEMBERED_FOR:
+        return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True)
     try:
-        block = ctx.ledger.head().block_hash
-        remembered = ctx.signer_terms.get(key)
-        if remembered is not None and remembered[0] == block and not anew:
-            return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True)
         held = ctx.ledger.accreditation(key)
-        dated = ctx.ledger.accreditation_at(key, ctx.now().replace(microsecond=0)) or held
+        dated = ctx.ledger.accreditation_at(key, now.replace(microsecond=0)) or held
     except (LedgerUnavailable, ForeignLedger) as error:
         return SignerTerms(thumbprint, Unknown(error.message))
     if held is not None and dated is not None:
         if len(ctx.signer_terms) >= MOST_REMEMBERED:
             ctx.signer_terms.clear()
-        ctx.signer_terms[key] = block, held, dated
+        ctx.signer_terms[key] = now, held, dated
     return SignerTerms(thumbprint, held, dated)
 
 

@@ -10,7 +10,7 @@ from backend.domain.interop.draft import field_at
 from backend.domain.interop.reading import Note, Reading, Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
-from backend.domain.records import RequestState, dates_ahead, document_of, fields_of
+from backend.domain.records import RequestState, content_of, dates_ahead, document_of, fields_of
 from backend.services import declarations
 from backend.services.accreditation import why_not_covered
 from backend.services.ports import AppContext
@@ -85,8 +85,8 @@ def _already_there(
     ]
     return unknown + [
         Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.name})
-        for request in work.requests.search(merchant=merchant, state=RequestState.WAITING)
-        if request.statement.kind is reading.kind and request.statement.fields == fields
+        for request in work.requests.with_content(merchant, content_of(reading.kind, fields))
+        if request.state is RequestState.WAITING
     ]
 
 

@@ -47,11 +47,7 @@ def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | 
     named = getattr(document, to_snake(KINDS[kind].merchant_field or ""), None)
     if not isinstance(named, Party):
         return None
-    merchants = work.organisations.all(Role.MERCHANT)
-    by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
-    by_name = [m for m in merchants if m.name.casefold() == named.name.casefold() or m.local_name == named.name]
-    # A company number decides; a name only where no number was given.
-    return next(iter(by_number if named.identifier else by_name), None)
+    return work.organisations.find_named(Role.MERCHANT, named.identifier, named.name)
 
 
 def confirm(

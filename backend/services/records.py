@@ -33,7 +33,7 @@ from backend.domain.records import (
 )
 from backend.services.accreditation import SignerTerms, require_covered, signer_terms
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
-from backend.services.ports import AppContext
+from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
@@ -334,19 +334,27 @@ RETRY_SECONDS = 60
 def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
     """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
     limits = ctx.settings.admission
-    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
-        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    _check_disk(limits)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     return waiting
 
 
+def _check_disk(limits: AdmissionLimits) -> None:
+    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+
+
 def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
     """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
     limits = ctx.settings.admission
+    _check_disk(limits)
+    if limits.headroom.take():
+        return
     waiting = check_intake(ctx, work)
     if waiting < limits.most_waiting // 2:
+        limits.headroom.found(limits.most_waiting // 2 - waiting)
         return
     own = work.batches.count_waiting(issuer)
     if own >= limits.most_waiting // 2:

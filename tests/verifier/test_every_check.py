@@ -85,10 +85,10 @@ def records_on_a_server():
 
 
 def files_bound():
-    kept = {"d": b"x"}
+    kept = {"d": False}
     attachments(BoundFiles((("a.pdf", "d"),), kept.get))
     attachments(
-        BoundFiles((("a.pdf", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"),), lambda _: b"x")
+        BoundFiles((("a.pdf", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"),), lambda _: True)
     )
     attachments(BoundFiles((("a.pdf", "e"),), kept.get))
     attachments(BoundFiles((("a.pdf", "e"),), kept.get, is_needed=False))

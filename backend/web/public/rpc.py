@@ -1,6 +1,7 @@
 """The embedded chain for everybody: read-only JSON-RPC, so that other programs need not trust our answers."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -55,7 +56,7 @@ def _answer(node: Node, asked: Any) -> dict[str, Any]:
         return _error(number, _INVALID_REQUEST, "params is a list")
     try:
         if asked["method"] == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
-            own = trust_of(current_context(), request.host).as_json()
+            own = trust_of(current_context(), urlsplit(instance().address).netloc).as_json()
             return {"jsonrpc": "2.0", "id": number, "result": own}
         return {"jsonrpc": "2.0", "id": number, "result": node.answer(asked["method"], params)}
     except NodeRefused as refusal:
