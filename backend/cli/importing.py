@@ -13,6 +13,9 @@ from rich.text import Text
 from backend.cli.localised import Command
 from backend.cli.terminal import _, as_argument, installation, kind_name, language, print_json, said, telling
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
+from backend.domain.interop.consignments import TableStyle
+from backend.domain.interop.conversions import DECIMALS
+from backend.domain.interop.encodings import is_encoding
 from backend.domain.interop.formats import LARGEST, NAMES, is_document
 from backend.domain.interop.reading import Note, Severity
 from backend.domain.kinds import Kind
@@ -66,11 +69,21 @@ def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
     return given
 
 
+def _encoding(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not is_encoding(name):
+        raise click.BadParameter(
+            _("{name} is no encoding: write it like gb18030, cp1252 or shift_jis", name=repr(name))
+        )
+    return name
+
+
 @click.command("import", cls=Command, short_help="Bring in certificates, reports, invoices and tables of consignments.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "email", required=True, metavar="EMAIL", help="The merchant's person who imports.")
 @click.option("--issuer", "issuers", multiple=True, metavar="NAME", help="Who is to confirm a statement: name or id.")
 @click.option("--set", "given", multiple=True, callback=_settings, metavar="FIELD=VALUE", help="A field of a document.")
+@click.option("--encoding", callback=_encoding, metavar="NAME", help="What tables are encoded in, such as gb18030.")
+@click.option("--decimal", type=click.Choice(DECIMALS), help="What stands before decimals in tables.")
 @click.option("--dry-run", is_flag=True, help="Only report; store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Report for programs.")
 def import_command(
@@ -78,6 +91,8 @@ def import_command(
     email: str,
     issuers: tuple[str, ...],
     given: dict[str, str],
+    encoding: str | None,
+    decimal: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -91,19 +106,20 @@ def import_command(
     but the report could not be written.
     """
     contents = [_read(path) for path in files]
+    style = TableStyle(encoding, decimal)
     if given and not any(is_document(file.content) for file in contents):
         raise click.UsageError(_("--set completes documents; a table is completed in the table"))
     try:
         with installation() as ctx:
             try:
                 actor = importing.importer(ctx, email)
-                plan = importing.plan(ctx, actor, contents, issuers, given)
+                plan = importing.plan(ctx, actor, contents, issuers, given, style)
             except (NotFound, NotAllowed, importing.UnknownIssuer) as error:
                 raise click.UsageError(said(error)) from error
             done = importing.store(ctx, plan) if plan.is_ready and not dry_run else None
     except TraceabilityError as error:
         raise click.ClickException(_("nothing was stored: {error}", error=error)) from error
-    again = _again(files, email, issuers, given)
+    again = _again(files, email, issuers, given, style)
     if done is None:
         _tell(plan, again, dry_run, is_stored=False, as_json=as_json)
     else:
@@ -128,13 +144,17 @@ def _read(path: Path) -> Given:
         return Given(str(path), file.read(LARGEST + 1))
 
 
-def _again(files: tuple[Path, ...], email: str, issuers: tuple[str, ...], given: dict[str, str]) -> str:
+def _again(
+    files: tuple[Path, ...], email: str, issuers: tuple[str, ...], given: dict[str, str], style: TableStyle
+) -> str:
     """The command that was given, to be completed."""
     parts = ["provenport", "import", *map(as_argument, files), "--as", email]
     for issuer in issuers:
         parts += ["--issuer", issuer]
     for field, value in given.items():
         parts += ["--set", f"{field}={value}"]
+    for option, chosen in (("--encoding", style.encoding), ("--decimal", style.decimal)):
+        parts += [option, chosen] if chosen else []
     return shlex.join(parts)
 
 

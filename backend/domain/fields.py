@@ -181,9 +181,14 @@ def _agreement(code: str, info: ValidationInfo) -> str:
 
 
 def _hs_code(code: str, info: ValidationInfo) -> str:
-    digits = re.sub(r"[.\s]", "", code)
-    if not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits) or int(digits[:2]) not in HS_CHAPTERS:
+    groups = re.split(r"[.\s]+", code)
+    digits = "".join(groups)
+    # A point after an odd digit is a decimal point: 901.11 is 0901.11 that went through a spreadsheet.
+    is_divided = all(len(group) % 2 == 0 for group in groups[:-1])
+    if not is_divided or not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits):
         raise fault("hs_code", "{code} is no HS code of 6 to 13 digits", code=code)
+    if int(digits[:2]) not in HS_CHAPTERS:
+        raise fault("hs_chapter", "{code}: HS 2022 has no chapter {chapter}", code=code, chapter=digits[:2])
     if not is_read_as_signed(info) and digits[:6] not in hs_subheadings():
         raise fault("hs_subheading", "{code} is not in HS 2022: no subheading {six} exists", code=code, six=digits[:6])
     return digits
@@ -227,18 +232,49 @@ def _from_text(value: Any) -> Any:
     # A float has lost digits already; whole numbers and strings have not.
     if isinstance(value, float) and not value.is_integer():
         return repr(value)
+    if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+(?:[.][0-9]+)?", value.strip(), re.ASCII):
+        raise fault("plain_decimal", "Input should be a valid decimal in plain digits, such as 12.5")
     return value
 
 
 def _day(value: Any) -> Any:
     # A date-time is no date: which day it is depends on the reader's zone.
-    if isinstance(value, datetime) or (isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)):
+    if isinstance(value, int | float | datetime) or (
+        isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)
+    ):
         raise fault("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
+    if isinstance(value, str):
+        try:
+            date.fromisoformat(value.strip())
+        except ValueError as error:
+            raise fault(
+                "day", "Input should be a valid date: {value} is in no calendar", value=value.strip()
+            ) from error
     return value
 
 
 def _decimal_text(value: Decimal) -> str:
     return f"{value.normalize():f}"
+
+
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+def _instant(value: Any) -> Any:
+    # Numbers and digits alone would pass as seconds since 1970, and a day as its first minute.
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value.strip()):
+        raise fault("moment", "Input should be a valid datetime with its time zone, such as 2026-03-31T14:05+08:00")
+    try:
+        datetime.fromisoformat(value.strip().upper())
+    except ValueError as error:
+        raise fault(
+            "moment", "Input should be a valid datetime: {value} is in no calendar or on no clock", value=value
+        ) from error
+    return value
 
 
 def _readable(moment: datetime) -> datetime:
@@ -258,7 +294,9 @@ Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain
 LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_plain_text)]
 Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
 Day = Annotated[date, BeforeValidator(_day)]
-Moment = Annotated[AwareDatetime, AfterValidator(_readable), PlainSerializer(_moment_text, return_type=str), _MOMENT]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+"""A moment with its time zone, as a question names it."""
+Moment = Annotated[Instant, AfterValidator(_readable), PlainSerializer(_moment_text, return_type=str), _MOMENT]
 Quantity = Annotated[
     Decimal,
     BeforeValidator(_from_text),

@@ -57,6 +57,11 @@ def fields_of(document: BaseModel) -> dict[str, Any]:
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
+    """One spelling of what a document says: equal for equal documents."""
+    return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
+
+
 ZONES_APART = timedelta(days=1)
 """A day begins earlier elsewhere on Earth: a date may lie ahead by this much."""
 
@@ -80,11 +85,6 @@ def dates_ahead(kind: Kind, fields: Mapping[str, Any], moment: datetime) -> list
 
 
 _LENGTH_OF_A_DAY = len("2026-03-02")
-
-
-def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
-    """One spelling of what a document says: equal for equal documents."""
-    return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
 
 
 def quantity_of(document: Document) -> Decimal | None:

@@ -99,3 +99,51 @@ UNITS: dict[str, dict[str, str]] = {
     "ST": {"en": "sheet", "zh": "张"},
     "TU": {"en": "tube", "zh": "管"},
 }
+
+UNIT_WORDS: dict[str, tuple[str, ...]] = {
+    "H87": ("pc", "pcs", "pce", "pces", "pieces"),
+    "C62": ("units",),
+    "SET": ("sets",),
+    "PR": ("pairs", "prs", "对"),
+    "DZN": ("dz", "doz", "dozens"),
+    "KGM": ("kg", "kgs", "kilo", "kilos", "kilograms", "kilogramme", "kilogrammes", "公斤"),
+    "GRM": ("g", "gr", "grams", "gramme", "grammes"),
+    "TNE": ("t", "tonnes", "metric ton", "metric tons", "公吨"),
+    "LBR": ("lb", "lbs", "pounds"),
+    "ONZ": ("oz", "ounces"),
+    "LTR": ("l", "liter", "liters", "litres", "公升"),
+    "MLT": ("ml", "milliliter", "milliliters", "millilitres"),
+    "MTR": ("m", "meter", "meters", "metres", "公尺"),
+    "MTK": ("m2", "sqm", "square meter", "square meters", "square metres", "平米"),
+    "MTQ": ("m3", "cbm", "cubic meter", "cubic meters", "cubic metres"),
+    "BX": ("box", "boxes"),
+    "CT": ("ctn", "ctns", "cartons"),
+    "RO": ("roll", "rolls"),
+}
+"""Everyday words for units that can mean nothing else, beside the names in use here.
+
+A word means one unit wherever it stands. The Recommendation has several codes for countable goods: 个 is C62, whose
+Chinese name it is, 件 and piece are H87, 只 and each are EA. Quantities in the three are compared one to one.
+"""
+
+CHINA_UNIT_WORDS: dict[str, str] = {
+    "006": "套",
+    "007": "个",
+    "008": "只",
+    "011": "件",
+    "018": "卷",
+    "025": "双",
+    "026": "对",
+    "030": "米",
+    "032": "平方米",
+    "033": "立方米",
+    "035": "千克",
+    "036": "克",
+    "070": "吨",
+    "095": "升",
+    "096": "毫升",
+    "120": "箱",
+    "127": "打",
+    "140": "盒",
+}
+"""China customs' unit codes whose word is that of a unit in use here; the others are refused."""

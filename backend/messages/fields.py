@@ -30,6 +30,8 @@ PATTERNS: dict[str, str] = {
         "Pass or fail alone is no report: give at least one measured value with its unit or limit."
     ),
     r"belong together": "Amount and currency belong together: fill in both or neither.",
+    r"HS 2022 has no chapter": "HS 2022 has no such chapter: look the code up again, or ask your broker.",
+    r"has 12 digits": "China's HS codes have 8, 10 or 13 digits: is the leading zero missing?",
     r"is no HS code": "An HS code has 6 to 13 digits, such as 9405.21.",
     r"validUntil lies before|must lie after validFrom": "The last day lies before the first.",
     r"performedFrom, performedTo": (

@@ -33,7 +33,13 @@ MESSAGES: dict[str, str] = {
     "latest": "{value}, the latest of {count} observations",
     "direction": "{raw} is {value}",
     "china-unit": "China customs' unit {raw} is {value} ({unit})",
+    "china-country": "China customs' country {raw} is {value}",
     "unit-name": "{raw} is {value}",
+    "number-style": "{raw} is {value}",
+    "decimal-point": "{raw}: the point is read as a decimal one (if it parts thousands: --decimal comma)",
+    "guard": "{raw} is {value} without a spreadsheet's guard",
+    "line-break": "{value}: its lines are joined",
+    "end-of-day": "{raw} is {value}: 24:00 is the beginning of the next day",
     "china-currency": "China customs' currency {raw} is {value}",
     # lacks
     "lacking": "{meaning}, such as {example}",
@@ -68,6 +74,8 @@ MESSAGES: dict[str, str] = {
     "default": "nothing is said; {value} is recorded",
     "default-rows": "{rows} rows say nothing; {value} is recorded",
     "table": "{rows} rows, {encoding}, delimiter: {delimiter}",
+    "encoding-presumed": "read as {encoding}: {words}. If these words are wrong, name its encoding with --encoding",
+    "titles": "above the header, and left out: {value}",
     "other-party": "{value}, but you import as {merchant}: customs compare the two",
     "issuer-cannot-confirm": "{what} Until then the issuer cannot confirm this",
     # wrong
@@ -134,9 +142,20 @@ MESSAGES: dict[str, str] = {
     "numeric-country": (
         "{value} is a number: China customs' country numbers are not ISO 3166; write two letters, such as SG"
     ),
+    "china-country-unknown": (
+        "{value} is no country number of China customs, whose numbers are not ISO 3166's; write two letters, such as SG"
+    ),
     "no-country": "{value} names no country (ISO 3166)",
     "no-day": "{value} is no date: write 2026-03-01",
     "no-number": "{value} is no number: write digits with a point for decimals and nothing between thousands",
+    "local-number": (
+        "{value} may be read in two ways: write digits with a point for decimals and nothing between thousands, or say "
+        "what stands before decimals: --decimal point or --decimal comma"
+    ),
+    "thousand-or-decimal": (
+        "{value} may be {thousand}, or a decimal: say what stands before decimals in this table: --decimal comma if it "
+        "is {thousand}, --decimal point if not"
+    ),
     "shortened-number": "{value} was shortened by a spreadsheet: format the column as text and enter it again",
     "no-whole-number": "{value} is no whole number",
     "no-mass": "{value} is no weight with a unit",
@@ -146,20 +165,30 @@ MESSAGES: dict[str, str] = {
     "no-agreement": "{value} is none of {known}; set NONE only where no preference is claimed",
     "preference-without-agreement": "it claims a preference and names no agreement",
     "agreement-without-preference": "it names {value} and says that it claims no preference: one of the two is wrong",
-    "no-unit": "{value} is no unit in use here ({known})",
+    "no-unit": "{value} is no unit in use here, such as {known} (docs/import.md)",
+    "china-unit-short": "{value} lost its leading zero: if it is China customs' unit {likely}, write {likely}",
     "china-unit-unknown": (
         "{value} is no code of a unit in use here: of China customs' unit codes these are known: {known}"
     ),
     "no-direction": "{value} is neither E, I, export nor import",
     "lost-zero": "{value} has an odd number of digits: a spreadsheet may have dropped the leading zero",
+    "lost-zero-of-china": (
+        "{value} has 12 digits, and China's codes have 8, 10 or 13: a spreadsheet may have dropped the leading zero"
+    ),
     "no-instant": "{value} is no time with its zone: write 2026-03-01T08:30+08:00",
+    "no-such-instant": "{value} is in no calendar or on no clock: write 2026-03-01T08:30+08:00",
     "other-currency": "priced in {value}, the total in {total}",
     "no-such-path": "{path} leads to no field",
     # files that are nothing known
-    "not-text": "it is text neither in UTF-8 nor in GB18030 (byte {position}): save it as CSV UTF-8",
+    "not-text": "it is no text in {encoding} (byte {position}): save it as CSV UTF-8, or name it with --encoding",
+    "which-encoding": (
+        "it is no UTF-8, and its words depend on what it is encoded in: {readings}. Say which is right "
+        "with --encoding, or save it as CSV UTF-8"
+    ),
+    "json-not-utf-8": "it is JSON, but not in UTF-8: save it as UTF-8 (RFC 8259)",
     "no-columns": (
-        "it is neither JSON nor a table of consignments: its first row, {seen}, holds no column names known here "
-        "(docs/import.md lists them)"
+        "it is neither JSON nor a table of consignments: no row at its beginning, such as {seen}, holds column names "
+        "known here (docs/import.md lists them)"
     ),
     "broken-table": "the table breaks off at row {row}: {why}",
     "too-many-rows": "more than {most} rows: split the file",

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from backend.domain.errors import Conflict, NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop import consignments
-from backend.domain.interop.consignments import Table
+from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle
 from backend.domain.interop.formats import read_file
 from backend.domain.interop.reading import (
     Note,
@@ -102,10 +102,15 @@ def importer(ctx: AppContext, email: str) -> Person:
 
 
 def plan(
-    ctx: AppContext, actor: Person, files: Sequence[Given], issuers: Sequence[str], given: Mapping[str, str]
+    ctx: AppContext,
+    actor: Person,
+    files: Sequence[Given],
+    issuers: Sequence[str],
+    given: Mapping[str, str],
+    style: TableStyle = AS_IT_SEEMS,
 ) -> Plan:
     """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
-    read = [_read(file, given) for file in files]
+    read = [_read(file, given, style) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
         raise TooMuch("more than {most} rows at once: import the tables one after the other", most=MOST_ROWS)
     with ctx.work(reading=True) as work:
@@ -124,9 +129,9 @@ def store(ctx: AppContext, plan: Plan) -> Plan:
     return replace(plan, files=files)
 
 
-def _read(file: Given, given: Mapping[str, str]) -> FilePlan:
+def _read(file: Given, given: Mapping[str, str], style: TableStyle) -> FilePlan:
     try:
-        read = read_file(file.content, given)
+        read = read_file(file.content, given, style)
     except UnknownFormat as error:
         return FilePlan(file.name, "unknown", (Note(Severity.WRONG, error.reason, values=error.values),))
     except MalformedRecord as error:

@@ -102,7 +102,7 @@ def test_rows_of_one_declaration_that_disagree_are_told():
         ("ieFlag", "X", "unusable-cell"),
         ("orderNo", "8.66E+11", "unusable-cell"),
         ("logisticsNo", "", "empty-cell"),
-        ("country", "142", "unusable-cell"),
+        ("country", "276", "unusable-cell"),
         ("country", "Chin", "unusable-cell"),
         ("packNo", "", "empty-cell"),
         ("packNo", "2.5", "unusable-cell"),
@@ -127,7 +127,7 @@ def test_rows_of_one_declaration_that_disagree_are_told():
         ("currency", "RMB", "unusable-cell"),
         ("originCountry", "", "empty-cell"),
         ("arrivalDateTime", "2026-03-01 08:30", "unusable-cell"),
-        ("arrivalDateTime", "2026-03-32T08:30Z", "fault"),
+        ("arrivalDateTime", "2026-03-32T08:30Z", "unusable-cell"),
     ],
 )
 def test_bad_cell_is_told_at_row_and_column(column, cell, code):
@@ -218,7 +218,8 @@ def test_a_table_without_rows_is_wrong():
     [
         (b"name,colour\r\nx,y\r\n", "no-columns"),
         (b'copNo,orderNo\r\nx,"y"z\r\n', "broken-table"),
-        (b"copNo,orderNo\r\n\xff\xff\r\n", "not-text"),
+        (b"\xef\xbb\xbfcopNo,orderNo\r\n\xff\xff\r\n", "not-text"),
+        (b"copNo,orderNo\r\n\xff\xff\r\n", "which-encoding"),
         (b"copNo,orderNo\r\n" + b"x,y\r\n" * (MOST_ROWS + 1), "too-many-rows"),
     ],
 )

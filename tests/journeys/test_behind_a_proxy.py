@@ -225,3 +225,10 @@ def test_figures_do_not_pass_the_proxy(behind: Behind) -> None:
     assert answer.status_code in (403, 404)
     assert "provenport_" not in answer.text
     assert "provenport_" in requests.get(f"{behind.server.url}/metrics", timeout=10).text
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_started_server_names_its_public_address(behind: Behind) -> None:
+    told = behind.server.output.read_text()
+    assert f"is ready:  {behind.public_url}\n" in told
+    assert f"proxy reaches it at {behind.server.url}" in told

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from backend.domain.kinds.declaration import Declaration
 from backend.services.files import is_pdf
 from backend.store.tables import metadata
+from backend.web.api.described import type_faults
 from tests.helpers.builders import (
     PDF,
     Api,
@@ -237,6 +239,40 @@ def test_arrivals_at_the_calendars_ends_are_refused(api, moment):
 def test_value_of_another_type_is_refused(api, member, loose):
     fields = report_fields(reportNumber=api.fresh("R"), **{member: loose})
     assert_problem(api.post("/inspection-reports", "laboratory", fields), 422)
+
+
+@pytest.mark.parametrize(
+    ("member", "loose", "where"),
+    [
+        ("arrivalDateTime", 1767225600, "arrivalDateTime"),
+        ("arrivalDateTime", "1767225600", "arrivalDateTime"),
+        ("arrivalDateTime", "2026-03-01", "arrivalDateTime"),
+        ("arrivalDateTime", "2026-02-29T08:30Z", "arrivalDateTime"),
+        ("grossWeightMeasure", "1e2", "grossWeightMeasure"),
+        ("grossWeightMeasure", "1_00", "grossWeightMeasure"),
+        ("grossWeightMeasure", 100, "grossWeightMeasure"),
+        ("packageQuantity", "10", "packageQuantity"),
+        ("packageQuantity", True, "packageQuantity"),
+        ("movementDate", 0, "movementDate"),
+        ("movementDate", "2026-02-29", "movementDate"),
+        ("items", [lodgement_fields()["items"][0] | {"quantity": "1e3"}], "items.0.quantity"),
+        ("items", [lodgement_fields()["items"][0] | {"quantity": 200}], "items.0.quantity"),
+        ("items", [lodgement_fields()["items"][0] | {"hsCode": "901110000999"}], "items.0.hsCode"),
+        ("items", [lodgement_fields()["items"][0] | {"hsCode": "99052100"}], "items.0.hsCode"),
+    ],
+)
+def test_lodgement_is_held_to_its_description(api, member, loose, where):
+    fields = lodgement_fields(declarationReference=api.fresh("D"), **{member: loose})
+    problem = assert_problem(api.post("/declarations", "merchant", fields), 422)
+    assert [fault["field"] for fault in problem["errors"]] == [where]
+    assert "range" not in problem["errors"][0]["message"]  # the parser's own English
+
+
+def test_described_types_are_known_with_optional_members():
+    described = Declaration.model_json_schema()
+    good = lodgement_fields(netWeightMeasure=None, merchant={"name": "M"}, packageQuantity=10.0)
+    assert not list(type_faults(described, described["$defs"], good, ""))
+    assert [where for where, _ in type_faults(described, described["$defs"], good | {"note": 1}, "")] == ["note"]
 
 
 def test_a_field_spelled_two_ways_is_refused(api):

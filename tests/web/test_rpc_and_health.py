@@ -122,6 +122,46 @@ def test_wrong_questions_get_a_nodes_error(client, method, params, code):
     assert (answer["error"]["code"], answer["id"]) == (code, 7)
 
 
+@pytest.mark.parametrize(
+    ("method", "params", "said"),
+    [
+        ("eth_getBlockByNumber", [1, False], "0x10 for 16"),
+        ("eth_getBlockByNumber", ["16", False], "0x10 for 16"),
+        ("eth_getBlockByNumber", [True, False], "0x10 for 16"),
+        ("eth_getBlockByNumber", [{"blockNumber": 1}, False], "0x10 for 16"),
+        ("eth_getStorageAt", ["0x" + "11" * 20, 0], "0x10 for 16"),
+        ("eth_getLogs", [{"fromBlock": 0, "toBlock": "latest"}], "0x10 for 16"),
+        ("eth_getLogs", [5], "an object is expected"),
+        ("eth_getLogs", [{"topics": 5}], "a list is expected"),
+        ("eth_call", ["0x"], "an object is expected"),
+        ("eth_call", [{"to": "0x" + "11" * 20, "gas": 21000}], "0x10 for 16"),
+        ("eth_getBalance", [1], "40 hexadecimal digits"),
+        ("eth_getBalance", [], "takes other ones"),
+        ("eth_getTransactionByHash", ["0xzz"], "two hexadecimal digits"),
+    ],
+)
+def test_wrong_parameters_are_named_plainly(client, method, params, said):
+    error = rpc(client, method, *params)["error"]
+    assert error["code"] == -32602
+    assert said in error["message"]
+
+
+def test_notifications_are_not_answered(client):
+    """JSON-RPC 2.0, section 4.1: not even with an error; a batch of them alone gets nothing at all."""
+    one = {"jsonrpc": "2.0", "method": "eth_chainId"}
+    for sent in (one, one | {"method": "eth_nothing"}, one | {"params": {}}, [one, one]):
+        answer = client.post("/rpc", json=sent)
+        assert (answer.status_code, answer.data) == (204, b"")
+    mixed = client.post("/rpc", json=[one, one | {"id": 3}, one | {"id": None}]).json
+    assert [(answer["id"], "result" in answer) for answer in mixed] == [(3, True), (None, True)]
+
+
+@pytest.mark.parametrize("sent", [{"id": 1}, 5, {"id": {}, "method": "eth_chainId"}, {"id": True, "method": "x"}])
+def test_what_is_no_request_is_refused(client, sent):
+    answer = client.post("/rpc", json=sent).json
+    assert (answer["error"]["code"], answer["id"]) == (-32600, None)
+
+
 def test_what_is_not_there_is_null(client):
     assert rpc(client, "eth_getBlockByNumber", "0xffffff", False)["result"] is None
     assert rpc(client, "eth_getBlockByHash", "0x" + "11" * 32, False)["result"] is None
@@ -144,7 +184,7 @@ def test_batches_are_answered_up_to_twenty(client):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[" * 10_000, b"\xff", b"7", b'{"method": 7}', b'{"method": "x", "params": {}}']
+    "body", [b"", b"{", b"[" * 10_000, b"\xff", b"7", b'{"method": 7}', b'{"id": 1, "method": "x", "params": {}}']
 )
 def test_nonsense_is_answered_by_an_error(client, body):
     assert "error" in client.post("/rpc", data=body, content_type="application/json").json

@@ -5,32 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.domain.interop import conversions
+from backend.domain.interop.china_countries import CHINA_COUNTRIES
 from backend.domain.interop.conversions import Converted
 from backend.domain.interop.reading import Unusable
+from backend.domain.units import CHINA_UNIT_WORDS
 
-CHINA_UNITS = {
-    "006": "SET",
-    "007": "H87",
-    "011": "H87",
-    "018": "RO",
-    "025": "PR",
-    "030": "MTR",
-    "032": "MTK",
-    "033": "MTQ",
-    "035": "KGM",
-    "036": "GRM",
-    "070": "TNE",
-    "095": "LTR",
-    "096": "MLT",
-    "120": "CT",
-    "127": "DZN",
-    "140": "BX",
-}
-"""China customs' unit codes that mean the same as a unit in use here; the others are refused."""
+CHINA_UNITS = {code: str(conversions.unit(word)[0]) for code, word in CHINA_UNIT_WORDS.items()}
+"""The same codes with the unit that the word means, so that a code and its word never differ."""
 
 CHINA_CURRENCIES = {"110": "HKD", "116": "JPY", "142": "CNY", "300": "EUR", "303": "GBP", "502": "USD"}
 """China customs' currency codes of the currencies that parcels are priced in; they are not ISO 4217's numbers."""
 
+_TWELVE = 12
+"""Digits that no code of China has: one of 13 without its leading zero."""
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]+")
 
 
@@ -48,6 +35,10 @@ def _direction(cell: str) -> Converted:
     raise Unusable("no-direction", value=cell)
 
 
+def _number(cell: str) -> Converted:
+    return conversions.number(cell)
+
+
 def _whole_number(cell: str) -> Converted:
     if not re.fullmatch("[0-9]{1,9}", cell):
         raise Unusable("no-whole-number", value=cell)
@@ -55,15 +46,17 @@ def _whole_number(cell: str) -> Converted:
 
 
 def _hs_code(cell: str) -> Converted:
-    code, _ = _text(cell)
-    if re.fullmatch("[0-9]{5}|[0-9]{7}|[0-9]{9}", code):
-        raise Unusable("lost-zero", value=code)
+    code, _ = conversions.hs_code(_text(cell)[0])
+    if len(re.sub(r"[.\s]", "", code)) == _TWELVE:
+        raise Unusable("lost-zero-of-china", value=code)
     return code, None
 
 
 def _unit(cell: str) -> Converted:
     if cell in CHINA_UNITS:
         return CHINA_UNITS[cell], "china-unit"
+    if cell.zfill(3) in CHINA_UNITS:
+        raise Unusable("china-unit-short", value=cell, likely=cell.zfill(3))
     if re.fullmatch("[0-9]{1,3}", cell):
         raise Unusable("china-unit-unknown", value=cell, known=", ".join(CHINA_UNITS))
     return conversions.unit(cell)
@@ -75,10 +68,12 @@ def _currency(cell: str) -> Converted:
     return conversions.currency(cell)
 
 
-def _instant(cell: str) -> Converted:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:?[0-9]{2})", cell):
-        raise Unusable("no-instant", value=cell)
-    return cell, None
+def _country(cell: str) -> Converted:
+    if cell in CHINA_COUNTRIES:
+        return CHINA_COUNTRIES[cell], "china-country"
+    if re.fullmatch("[0-9]{1,3}", cell):
+        raise Unusable("china-country-unknown", value=cell)
+    return conversions.country(cell)
 
 
 def _record_ids(cell: str) -> Converted:
@@ -94,6 +89,12 @@ class Column:
     read: Callable[[str], Converted] = _text
     required: bool = True
     of_item: bool = False
+    is_free_text: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, which are written differently in different places."""
+        return self.read in (_number, _whole_number)
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -101,23 +102,23 @@ COLUMNS: tuple[Column, ...] = (
     Column("customsOffice", "customsCode"),
     Column("previousProcedureTypeCode", "tradeMode", required=False),
     Column("direction", "ieFlag", _direction, required=False),
-    Column("platformName", "ebpName", required=False),
+    Column("platformName", "ebpName", required=False, is_free_text=True),
     Column("orderReference", "orderNo"),
     Column("waybillReference", "logisticsNo"),
-    Column("carrierName", "logisticsName", required=False),
-    Column("destinationCountry", "country", conversions.country),
+    Column("carrierName", "logisticsName", required=False, is_free_text=True),
+    Column("destinationCountry", "country", _country),
     Column("packageQuantity", "packNo", _whole_number),
-    Column("grossWeightMeasure", "grossWeight", conversions.number),
-    Column("netWeightMeasure", "netWeight", conversions.number, required=False),
-    Column("arrivalDateTime", None, _instant, required=False),
+    Column("grossWeightMeasure", "grossWeight", _number),
+    Column("netWeightMeasure", "netWeight", _number, required=False),
+    Column("arrivalDateTime", None, conversions.instant, required=False),
     Column("records", None, _record_ids, required=False),
     Column("hsCode", "gcode", _hs_code, of_item=True),
-    Column("description", "gname", of_item=True),
-    Column("quantity", "qty", conversions.number, of_item=True),
+    Column("description", "gname", of_item=True, is_free_text=True),
+    Column("quantity", "qty", _number, of_item=True),
     Column("unitCode", "unit", _unit, of_item=True),
-    Column("unitPrice", "price", conversions.number, of_item=True),
+    Column("unitPrice", "price", _number, of_item=True),
     Column("currency", None, _currency, of_item=True),
-    Column("originCountry", None, conversions.country, of_item=True),
+    Column("originCountry", None, _country, of_item=True),
 )
 """The currency column has the same name in both; neither arrival, records nor origin is in the 9610 list."""
 

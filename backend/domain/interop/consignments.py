@@ -11,10 +11,11 @@ from backend.domain.interop.columns import (
     LIST_ONLY,
     Column,
 )
+from backend.domain.interop.conversions import Converted, written_number
 from backend.domain.interop.draft import DEFAULTS, faults
 from backend.domain.interop.field_help import meaning_of
 from backend.domain.interop.reading import Note, Severity, Unusable
-from backend.domain.interop.table import RawTable, read_table
+from backend.domain.interop.table import RawTable, read_table, without_guard
 from backend.domain.kinds import Kind
 
 FORMAT = "consignments-table"
@@ -51,6 +52,18 @@ class Table:
         return declaration.rows[0], self.names.get(parts[0], parts[0])
 
 
+@dataclass(frozen=True)
+class TableStyle:
+    """How a table is written, as far as the merchant says: its encoding, and ``point`` or ``comma`` before decimals."""
+
+    encoding: str | None = None
+    decimal: str | None = None
+
+
+AS_IT_SEEMS = TableStyle()
+"""Nothing is said of how a table is written: what its cells leave open is asked."""
+
+
 @dataclass
 class _Row:
     number: int
@@ -64,6 +77,7 @@ class _Report:
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self._alike: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._cleaned: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
 
     def note(
         self, severity: Severity, code: str, where: str, our: str = "", row: int | None = None, **values: Any
@@ -73,22 +87,33 @@ class _Report:
     def converted(self, name: str, column: Column, how: str, raw: str, value: Any) -> None:
         self._alike[(name, column.field, how, raw, str(value))] += 1
 
+    def cleaned(self, name: str, column: Column, how: str, raw: str, value: str) -> None:
+        self._cleaned.setdefault((name, column.field, how), []).append((raw, value))
+
     def counted(self) -> list[Note]:
         """The conversions, each with its number of rows."""
-        return [
+        cleaned = [
+            Note(Severity.CONVERTED, how, name, our, {"raw": cells[0][0], "value": cells[0][1], "rows": len(cells)})
+            for (name, our, how), cells in self._cleaned.items()
+        ]
+        return cleaned + [
             Note(Severity.CONVERTED, how, name, our, {"raw": raw, "value": value, "rows": count})
             for (name, our, how, raw, value), count in self._alike.items()
         ]
 
 
-def read_consignments(content: bytes) -> Table:
+def read_consignments(content: bytes, style: TableStyle = AS_IT_SEEMS) -> Table:
     """Read a table and check every cell of every row; raises UnknownFormat where it is no table of consignments."""
-    raw = read_table(content, BY_NAME)
+    raw = read_table(content, BY_NAME, style.encoding)
     report = _Report()
     report.note(Severity.WARNING, "table", "", encoding=raw.encoding, delimiter=raw.delimiter, rows=len(raw.rows))
+    if raw.presumed:
+        report.note(Severity.WARNING, "encoding-presumed", "", encoding=raw.encoding, words=raw.presumed)
+    if raw.titles:
+        report.note(Severity.WARNING, "titles", "", value=" / ".join(raw.titles))
     places = _columns(raw, report)
     names = {column.field: raw.header[place] for place, column in places.items()}
-    rows = [_read_row(raw, number, cells, places, report) for number, cells in raw.rows]
+    rows = [_read_row(raw, number, cells, places, style, report) for number, cells in raw.rows]
     if not rows:
         report.note(Severity.WRONG, "no-rows", "")
     declarations = [_declaration(group, names, report) for group in _groups(rows, names, report)]
@@ -134,17 +159,22 @@ def _told_columns(raw: RawTable, places: Mapping[int, Column], report: _Report) 
 
 
 def _read_row(
-    raw: RawTable, number: int, cells: tuple[str, ...], places: Mapping[int, Column], report: _Report
+    raw: RawTable,
+    number: int,
+    cells: tuple[str, ...],
+    places: Mapping[int, Column],
+    style: TableStyle,
+    report: _Report,
 ) -> _Row:
     row = _Row(number)
     if len(cells) > len(raw.header):
         report.note(Severity.WRONG, "too-many-cells", "", row=number, cells=len(cells), columns=len(raw.header))
     for place, column in places.items():
-        cell = cells[place] if place < len(cells) else ""
+        cell = _cleaned(cells[place] if place < len(cells) else "", raw.header[place], column, report)
         if not cell:
             continue
         try:
-            value, how = column.read(cell)
+            value, how = _read_cell(cell, column, raw.delimiter, style)
         except Unusable as error:
             row.broken.add(column.field)
             report.note(Severity.WRONG, "unusable-cell", raw.header[place], column.field, number, why=error)
@@ -153,6 +183,24 @@ def _read_row(
             if how:
                 report.converted(raw.header[place], column, how, cell, value)
     return row
+
+
+def _cleaned(cell: str, name: str, column: Column, report: _Report) -> str:
+    """The cell without a spreadsheet's guard and without line breaks, which are told."""
+    bare = without_guard(cell, column.is_free_text)
+    if bare != cell:
+        report.cleaned(name, column, "guard", cell, bare)
+    in_one_line = " ".join(filter(None, (line.strip() for line in bare.splitlines())))
+    if in_one_line != bare:
+        report.cleaned(name, column, "line-break", bare, in_one_line)
+    return in_one_line
+
+
+def _read_cell(cell: str, column: Column, delimiter: str, style: TableStyle) -> Converted:
+    if not column.is_number:
+        return column.read(cell)
+    written, how = written_number(cell, style.decimal, delimiter)
+    return column.read(written)[0], how
 
 
 def _groups(rows: list[_Row], names: Mapping[str, str], report: _Report) -> list[list[_Row]]:
@@ -187,7 +235,7 @@ def _declaration(group: list[_Row], names: Mapping[str, str], report: _Report) -
 
 def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str], report: _Report) -> None:
     for path, what in faults(Kind.DECLARATION, declaration.fields):
-        parts = path.split(".")
+        parts = (path or _field_named_in(str(what))).split(".")
         of_item = parts[0] == "items" and len(parts) > 2
         row, our = (group[int(parts[1])], parts[2]) if of_item else (group[0], parts[0])
         if our in (row.broken if of_item else {name for other in group for name in other.broken}):
@@ -196,3 +244,8 @@ def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str
             report.note(Severity.WRONG, "fault", names.get(our, our), our, row.number, what=what)
         elif our in names:
             report.note(Severity.WRONG, "empty-cell", names[our], our, row.number, meaning=meaning_of(path))
+
+
+def _field_named_in(fault: str) -> str:
+    """The column of a fault between several fields, which names the one that it is about first."""
+    return next((column.field for column in _HEAD if fault.startswith(f"{column.field} ")), "")

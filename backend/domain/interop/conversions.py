@@ -5,7 +5,8 @@ converted; it raises Unusable where the value could mean two things or nothing.
 """
 
 import re
-from datetime import date, datetime
+import unicodedata
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ import pycountry
 from backend.domain.agreements import AGREEMENTS
 from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop.reading import Unusable
-from backend.domain.units import UNITS
+from backend.domain.units import UNIT_WORDS, UNITS
 
 Converted = tuple[Any, str | None]
 
@@ -92,6 +93,43 @@ def number(value: Any) -> Converted:
     raise Unusable("no-number", value=given)
 
 
+_PLAIN = re.compile(r"[0-9]+(?:[.][0-9]+)?")
+_GROUPED = {
+    "point": re.compile(r"[0-9]{1,3}(?:[,' \u00a0\u202f][0-9]{3})+(?:[.][0-9]+)?|[0-9]+[.][0-9]+"),
+    "comma": re.compile(r"[0-9]{1,3}(?:[.' \u00a0\u202f][0-9]{3})+(?:,[0-9]+)?|[0-9]+,[0-9]+"),
+}
+DECIMALS = tuple(_GROUPED)
+"""How decimals may be written: with a point or with a comma."""
+_THOUSAND = re.compile("([1-9][0-9]{0,2})[.]([0-9]{3})")
+
+
+def written_number(cell: str, decimal: str | None, delimiter: str) -> Converted:
+    """A number of a table, as text with a decimal point.
+
+    Args:
+        cell: What is written.
+        decimal: ``point`` or ``comma``, where the merchant says which one marks decimals; it settles everything.
+        delimiter: The table's. Where commas mark decimals, spreadsheets separate cells with semicolons, or tabs.
+
+    Raises:
+        Unusable: it is no number, or could mean two.
+    """
+    if decimal is not None and _GROUPED[decimal].fullmatch(cell):
+        mark = "." if decimal == "point" else ","
+        whole, _, part = cell.partition(mark)
+        value = re.sub("[^0-9]", "", whole) + (f".{part}" if part else "")
+        return value, "number-style" if value != cell else None
+    if _PLAIN.fullmatch(cell) and not (decimal == "comma" and "." in cell):
+        if decimal is None and delimiter != "comma" and (found := _THOUSAND.fullmatch(cell)):
+            if delimiter != "tab":
+                raise Unusable("thousand-or-decimal", value=cell, thousand="".join(found.groups()))
+            return cell, "decimal-point"
+        return cell, None
+    if re.fullmatch(r"[0-9][0-9.,' \u00a0\u202f]*[0-9]", cell):
+        raise Unusable("local-number", value=cell)
+    return number(cell)
+
+
 def kilograms(value: Any, unit: Any) -> tuple[str, str | None, str]:
     """A mass in kilograms, to the gram, with the code of its sentence and the factor that was used."""
     amount = Decimal(number(value)[0])
@@ -132,14 +170,48 @@ def agreement(value: Any) -> Converted:
 
 @cache
 def _unit_names() -> dict[str, str]:
-    return {name.casefold(): code for code, names in UNITS.items() for name in names.values()}
+    names = {word: code for code, words in UNIT_WORDS.items() for word in words}
+    return names | {name.casefold(): code for code, names in UNITS.items() for name in names.values()}
 
 
 def unit(value: Any) -> Converted:
-    """A unit in use here, from its code or from its exact name in a language that it has names in."""
+    """A unit in use here, from its code, its name in a language that it has names in, or an everyday word."""
     given, _ = text(value)
     if given.upper() in UNITS:
         return given.upper(), None
-    if code := _unit_names().get(given.casefold()):
+    word = unicodedata.normalize("NFKC", given).casefold().removesuffix(".").removesuffix("(s)").strip()
+    if code := _unit_names().get(word):
         return code, "unit-name"
-    raise Unusable("no-unit", value=given, known=", ".join(UNITS))
+    raise Unusable("no-unit", value=given, known=", ".join(list(UNITS)[:15]))
+
+
+def hs_code(value: Any) -> Converted:
+    """An HS code as it is written; one with an odd number of digits has lost its leading zero, as numbers do."""
+    given, _ = text(value)
+    groups = re.split(r"[.\s]+", given)
+    digits = "".join(groups)
+    if re.fullmatch("[0-9]+", digits) and len(digits) <= 13:
+        is_whole = all(len(group) % 2 == 0 for group in groups[:-1]) and (len(digits) % 2 == 0 or len(digits) == 13)
+        if not is_whole:
+            raise Unusable("lost-zero", value=given)
+    return given, None
+
+
+def instant(value: Any) -> Converted:
+    """A moment with its time zone, in ISO 8601; the end of a day (24:00) is the beginning of the next."""
+    given, _ = text(value)
+    found = re.fullmatch(
+        r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)(Z|[+-][0-9]{2}:?[0-9]{2})",
+        given,
+    )
+    if not found:
+        raise Unusable("no-instant", value=given)
+    on, time, zone = found.groups()
+    try:
+        if re.fullmatch(r"24:00(?::00(?:[.,]0+)?)?", time):
+            following = date.fromisoformat(on) + timedelta(days=1)
+            return f"{following.isoformat()}T00:00:00{zone}", "end-of-day"
+        datetime.fromisoformat(f"{on}T{time}{zone}")
+    except (ValueError, OverflowError) as error:
+        raise Unusable("no-such-instant", value=given) from error
+    return given, None

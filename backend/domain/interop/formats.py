@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.domain import strict_json
 from backend.domain.interop import inspections, secured, traceability, tradetrust
-from backend.domain.interop.consignments import Table, read_consignments
+from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle, read_consignments
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
     Note,
@@ -215,10 +215,10 @@ def is_document(content: bytes) -> bool:
     return is_json(content) or is_compact(content.removeprefix(BOM))
 
 
-def read_file(content: bytes, given: Mapping[str, str]) -> Reading | Table:
+def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_IT_SEEMS) -> Reading | Table:
     """Read a document or a table; raises UnknownFormat, HostileJson, MalformedRecord.
 
-    ``given`` are fields that complete a document, by their dotted paths.
+    ``given`` are fields that complete a document, by their dotted paths; ``style`` is how tables are written.
     """
     start = content.removeprefix(BOM).lstrip()[:4]
     if len(content) > LARGEST:
@@ -230,4 +230,4 @@ def read_file(content: bytes, given: Mapping[str, str]) -> Reading | Table:
             raise UnknownFormat(what)
     if is_json(content):
         return read_document(content, given)
-    return read_compact(content, given) if is_document(content) else read_consignments(content)
+    return read_compact(content, given) if is_document(content) else read_consignments(content, style)

@@ -24,10 +24,20 @@ from backend.domain.kinds.base import Audience, Kind, RecordKind, Segment, Signi
 from backend.domain.parties import Role
 
 
+def _of_china(code: str, info: ValidationInfo) -> str:
+    if len(code) == 12 and not is_read_as_signed(info):
+        raise fault(
+            "hs_code_of_china",
+            "{code} has 12 digits: China's HS codes have 8, 10 or 13, and this one may have lost its leading zero",
+            code=code,
+        )
+    return code
+
+
 class GoodsItem(Document):
     """One line of a declaration; names in brackets are those of China's 9610 list (CEB603)."""
 
-    hs_code: HsCode = Field(description="(gcode)")
+    hs_code: Annotated[HsCode, AfterValidator(_of_china)] = Field(description="(gcode)")
     description: Text = Field(description="(gname)")
     quantity: Quantity = Field(description="(qty)")
     unit_code: UnitCode = Field(description="(unit)")

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from backend.domain.consignment import Decision
-from backend.domain.fields import Reference, Text, fault
+from backend.domain.fields import Instant, Reference, Text, fault
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
 from backend.domain.records import ProofState
@@ -54,7 +54,7 @@ class VerdictShape(Shape):
 class MomentQuery(Shape):
     """Which moment is asked about."""
 
-    at: AwareDatetime | None = Field(None, description="Was it valid then? Now where absent")
+    at: Instant | None = Field(None, description="Was it valid then? Now where absent")
 
 
 class RecordReceipt(Shape):
@@ -191,7 +191,7 @@ class ReasonInput(Shape):
 class ArrivalInput(Shape):
     """When the goods came under customs' control."""
 
-    arrived_at: AwareDatetime
+    arrived_at: Instant
 
 
 class ClockShape(Shape):
@@ -262,14 +262,14 @@ class AccreditationInput(Shape):
     """
 
     chapters: list[int] | None = Field(None, description="HS chapters; as it stands where absent, every one where null")
-    valid_from: AwareDatetime | None = Field(None, description="As it stands where absent")
-    valid_until: AwareDatetime | None = Field(None, description="As it stands where absent, unless that has passed")
+    valid_from: Instant | None = Field(None, description="As it stands where absent")
+    valid_until: Instant | None = Field(None, description="As it stands where absent, unless that has passed")
 
 
 class SuspensionInput(Shape):
     """From when on the authority no longer stands behind the key; now where absent."""
 
-    since: AwareDatetime | None = None
+    since: Instant | None = None
 
 
 class StandingShape(Shape):
@@ -331,13 +331,13 @@ class KeyShape(Shape):
 class CompromiseInput(Shape):
     """Since when others may have signed with the key."""
 
-    since: AwareDatetime
+    since: Instant
 
 
 class SinceQuery(Shape):
     """From when on."""
 
-    since: AwareDatetime | None = None
+    since: Instant | None = None
 
 
 class SignedRecordShape(Shape):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from apiflask import APIBlueprint, HTTPTokenAuth
+from apiflask import HTTPTokenAuth
 from flask import Response, g, request, url_for
 from flask_babel import gettext
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
@@ -19,6 +19,7 @@ from backend.domain.verdict import Verdict
 from backend.messages.verdict import verdict_json
 from backend.services.idempotency import IdempotencyKey
 from backend.services.verification import DossierVerdict
+from backend.web.api.described import DescribedBlueprint
 from backend.web.context import bearer, external_url, in_kib, language, person
 from backend.web.problems import problem
 
@@ -26,7 +27,7 @@ LARGEST_BODY = 2 * 1024 * 1024
 """Of a JSON body, in bytes; files have a limit of their own."""
 
 auth = HTTPTokenAuth("Bearer", description="The token that your organisation was given.")
-blueprint = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
+blueprint = DescribedBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
 
 
 _WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement", "api.post_cancellation"}

@@ -18,7 +18,7 @@ LARGEST_REQUEST = 64 * 1024
 LARGEST_BATCH = 20
 RATE = "1200 per minute"
 
-_PARSE_ERROR, _INVALID_REQUEST, _UNAVAILABLE = -32700, -32600, -32002
+_PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _UNAVAILABLE = -32700, -32600, -32602, -32002
 
 
 @blueprint.route("/rpc", methods=["POST"])
@@ -34,10 +34,15 @@ def rpc() -> ResponseReturnValue:
     except HostileJson as error:
         return jsonify(_error(None, _PARSE_ERROR, str(error)))
     if not isinstance(asked, list):
-        return jsonify(_answer(node, asked))
+        return _sent(_answer(node, asked))
     if not 0 < len(asked) <= LARGEST_BATCH:
         return jsonify(_error(None, _INVALID_REQUEST, f"a batch holds 1 to {LARGEST_BATCH} requests"))
-    return jsonify([_answer(node, one) for one in asked])
+    return _sent([answer for one in asked if (answer := _answer(node, one)) is not None])
+
+
+def _sent(answered: Any) -> ResponseReturnValue:
+    """The answers; nothing at all where only notifications came (JSON-RPC 2.0, sections 4.1 and 6)."""
+    return jsonify(answered) if answered else ("", 204)
 
 
 @blueprint.after_request
@@ -48,17 +53,27 @@ def _for_browsers(response: Response) -> Response:
     return response
 
 
-def _answer(node: Node, asked: Any) -> dict[str, Any]:
+def _answer(node: Node, asked: Any) -> dict[str, Any] | None:
+    """The answer to one request, or None to a notification: a request without an id, which may not be answered."""
     if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
         return _error(None, _INVALID_REQUEST, "a request is an object with a method")
     number, params = asked.get("id"), asked.get("params", [])
+    if isinstance(number, bool) or not isinstance(number, str | int | float | None):
+        return _error(None, _INVALID_REQUEST, "an id is a string, a number or null")
+    if asked.get("jsonrpc", "2.0") != "2.0":
+        return _error(number, _INVALID_REQUEST, 'jsonrpc is "2.0"')
     if not isinstance(params, list):
-        return _error(number, _INVALID_REQUEST, "params is a list")
+        told = _error(number, _INVALID_PARAMS, "params is a list: these methods name no parameters")
+        return told if "id" in asked else None
+    return _called(node, asked["method"], params, number) if "id" in asked else None  # nothing here has an effect
+
+
+def _called(node: Node, method: str, params: list[Any], number: Any) -> dict[str, Any]:
     try:
-        if asked["method"] == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
+        if method == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
             own = trust_of(current_context(), urlsplit(instance().address).netloc).as_json()
             return {"jsonrpc": "2.0", "id": number, "result": own}
-        return {"jsonrpc": "2.0", "id": number, "result": node.answer(asked["method"], params)}
+        return {"jsonrpc": "2.0", "id": number, "result": node.answer(method, params)}
     except NodeRefused as refusal:
         return _error(number, refusal.code, str(refusal), refusal.data)
     except LedgerUnavailable as error:

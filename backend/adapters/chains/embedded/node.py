@@ -1,6 +1,8 @@
 """The embedded chain as a JSON-RPC node that answers questions and takes nothing; obeys ``services.ports.Node``."""
 
+import re
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import rlp
@@ -9,7 +11,7 @@ from eth.chains.base import MiningChain
 from eth.exceptions import HeaderNotFound, TransactionNotFound
 from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address, BlockNumber, Hash32
-from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.address import is_hex_address, to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
@@ -61,6 +63,12 @@ class EmbeddedNode:
                 METHOD_NOT_FOUND, f"the method {method[:60]} is not offered: this node only answers reads"
             )
         try:
+            signature(self._methods[method]).bind(None, *params)
+        except TypeError as fault:
+            raise NodeRefused(
+                INVALID_PARAMS, f"invalid params: {method} takes other ones ({len(params)} came)"
+            ) from fault
+        try:
             with self._chain.asking() as chain:
                 return self._methods[method](chain, *params)
         except ChainUnavailable as fault:
@@ -74,11 +82,12 @@ class EmbeddedNode:
         return hex(chain.get_canonical_head().block_number)
 
     def _call(self, chain: MiningChain, fields: dict[str, Any], block: Any = "latest", *_: Any) -> str:
+        fields = _object(fields)
         target, data = _address(fields.get("to")), _data(fields.get("input", fields.get("data", "0x")))
         sender = _address(fields["from"]) if fields.get("from") else CALL_SENDER
         header = _header(chain, block)
         with chain.get_vm(header).in_costless_state() as state:
-            gas = min(CALL_GAS, int(fields["gas"], 16) if "gas" in fields else CALL_GAS)
+            gas = min(CALL_GAS, _quantity(fields["gas"]) if "gas" in fields else CALL_GAS)
             nonce = state.get_nonce(sender)
             call = chain.create_unsigned_transaction(nonce=nonce, gas_price=0, gas=gas, to=target, value=0, data=data)
             computation = state.costless_execute_transaction(
@@ -96,7 +105,7 @@ class EmbeddedNode:
         return "0x" + code.hex()
 
     def _storage(self, chain: MiningChain, address: str, slot: str, block: Any = "latest") -> str:
-        value: int = _state(chain, block).get_storage(_address(address), int(slot, 16))
+        value: int = _state(chain, block).get_storage(_address(address), _quantity(slot))
         return "0x" + value.to_bytes(32, "big").hex()
 
     def _transaction_count(self, chain: MiningChain, address: str, block: Any = "latest") -> str:
@@ -149,6 +158,7 @@ class EmbeddedNode:
         }
 
     def _logs(self, chain: MiningChain, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        wanted = _object(wanted)
         if "blockHash" in wanted:
             first = last = chain.get_block_header_by_hash(Hash32(_data(wanted["blockHash"], 32))).block_number
         else:
@@ -161,7 +171,7 @@ class EmbeddedNode:
             if len(address) != 1:
                 raise ValueError("one address at a time")
             address = address[0]
-        topics = [None if topic is None else _data(topic, 32) for topic in wanted.get("topics", [])]
+        topics = [None if topic is None else _data(topic, 32) for topic in _list(wanted.get("topics", []))]
         who = None if address is None else _address(address)
         found: list[dict[str, Any]] = []
         for number in range(first, last + 1):
@@ -182,7 +192,7 @@ def _header(chain: MiningChain, block: Any, clamp: bool = False) -> BlockHeaderA
         block = block.get("blockNumber")
     if block in ("latest", "pending", "safe", "finalized"):
         return head
-    number = 0 if block == "earliest" else int(block, 16)
+    number = 0 if block == "earliest" else _quantity(block)
     if clamp:
         number = min(number, head.block_number)
     if not 0 <= number <= head.block_number:
@@ -301,14 +311,33 @@ def _log(found: FoundLog) -> dict[str, Any]:
 
 
 def _address(value: Any) -> Address:
-    if not isinstance(value, str):
-        raise ValueError("an address is missing")
+    if not is_hex_address(value):
+        raise ValueError("an address is written as 0x and 40 hexadecimal digits")
     return Address(to_canonical_address(value))
 
 
+def _quantity(value: Any) -> int:
+    """A number as nodes write it: numbers of JSON, and digits without 0x, may mean another one."""
+    if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", value):
+        raise ValueError("a number is written in hexadecimal as 0x…, such as 0x10 for 16")
+    return int(value, 16)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("an object is expected")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("a list is expected")
+    return value
+
+
 def _data(value: Any, size: int | None = None) -> bytes:
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError("bytes are written as 0x…")
+    if not isinstance(value, str) or not re.fullmatch("0x(?:[0-9a-fA-F]{2})*", value):
+        raise ValueError("bytes are written as 0x… with two hexadecimal digits each")
     data = bytes.fromhex(value[2:])
     if size is not None and len(data) != size:
         raise ValueError(f"{size} bytes are expected")
