@@ -269,7 +269,7 @@ def test_what_was_typed_survives_a_fault(signed_in):
         ),
     ],
 )
-def test_what_no_agreement_allows_is_told_at_the_field(signed_in, changes, english, chinese):
+def test_broken_agreement_is_told_at_the_field(signed_in, changes, english, chinese):
     merchant = signed_in("merchant")
     path = f"{a_product(merchant)}/certificate-of-origin/new"
     typed = a_certificate(merchant, merchant.get(path), **changes)
