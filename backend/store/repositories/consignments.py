@@ -224,9 +224,11 @@ class ConsignmentRepository(Repository):
         query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
-        if offices is not None:
-            query = query.where(c.customs_office.in_(offices))
-        return dict.fromkeys(statuses, 0) | dict([tuple(row) for row in self._session.execute(query)])
+        found = dict.fromkeys(statuses, 0)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        for status, count in (row for one in each for row in self._session.execute(one)):
+            found[status] += count
+        return found
 
     def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
         """The merchant's consignments whose declarations name this record, newest first, as lines of a list."""
