@@ -74,7 +74,7 @@ class Installation:
         """Fill the form that leads to the endpoint, send it, and see that it was taken."""
         where, page = self.load(client, path)
         form = self.form_on(where, page, endpoint, more.get("arguments", {}))
-        fields = fill(form, page, variant, more.get("own"))
+        fields = fill(form, page, variant, {**_agreed(form, variant), **(more.get("own") or {})})
         answer = self.post(client, where, form, fields)
         while answer.status_code == 200 and (later := self._next(answer, endpoint)):
             where, page = answer.request.full_path, read_page(answer.text)
@@ -241,6 +241,24 @@ class Case:
     @property
     def name(self) -> str:
         return f"{self.endpoint.removeprefix('pages.')}-{self.role or 'anybody'}"
+
+
+AGREED = {
+    "CHAFTA": {"import_country": "AU", "origin_criteria": "PSR"},
+    "ACFTA": {"import_country": "VN", "origin_criteria": "CTH"},
+    "RCEP": {"import_country": "SG", "origin_criteria": "CC"},
+}
+"""Of an agreement not every country and criterion can be chosen: what fits it."""
+ALWAYS_AGREED = {"origin_country": "CN", "exporter-country_code": "CN"}
+
+
+def _agreed(form: Form, variant: int) -> dict[str, str]:
+    """What goes with the agreement that the filled form would name, where it has a choice of agreements."""
+    offered = next((one for one in form.controls if one.name == "free_trade_agreement_name"), None)
+    if offered is None:
+        return {}
+    named = offered.value if offered.is_on and variant == 0 else offered.offered[variant % len(offered.offered)]
+    return ALWAYS_AGREED | AGREED[named] if named in AGREED else {}
 
 
 def _about(issuer: str) -> tuple[str, dict[str, str]]:
