@@ -1,5 +1,7 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
+from datetime import date, datetime, timedelta
+
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.interop.consignments import Table
@@ -25,6 +27,37 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
         (Severity.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Severity.WARNING, "other-party")
     )
     return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def date_notes(now: datetime, reading: Reading) -> list[Note]:
+    """What the clock says: what has ended, what has not begun, and a day of issue that nobody has seen yet.
+
+    A day of issue may be tomorrow, as the day begins earlier elsewhere.
+    """
+    told = []
+    for note in reading.notes:
+        moment = note.values.get("moment")
+        if isinstance(moment, datetime) and (code := _by_clock(note.code, moment, now)):
+            told.append(Note(Severity.WARNING, code, note.where, values={"value": note.values["value"]}))
+    until, issued = (_day(reading.fields.get(name)) for name in ("validUntil", "issueDate"))
+    if until is not None and until < now.date() and not any(note.code == "expired" for note in told):
+        told.append(Note(Severity.WARNING, "expired", field="validUntil", values={"value": until.isoformat()}))
+    if issued is not None and issued > now.date() + timedelta(days=1):
+        told.append(Note(Severity.WRONG, "issued-in-future", field="issueDate", values={"value": issued.isoformat()}))
+    return told
+
+
+def _by_clock(code: str, moment: datetime, now: datetime) -> str | None:
+    if code in ("holds-until", "sd-until"):
+        return "expired" if moment < now else None
+    return "not-yet" if code in ("holds-from", "sd-from") and moment > now else None
+
+
+def _day(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pycountry
 
-from backend.domain.fields import ORIGIN_CRITERIA
+from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
 from backend.domain.interop.reading import Unusable
 from backend.domain.units import UNIT_WORDS, UNITS
 
@@ -162,9 +162,9 @@ def criterion(value: Any) -> Converted:
 def agreement(value: Any) -> Converted:
     """One of the agreements in use here; another one must not be recorded as none."""
     given, _ = text(value)
-    if given.upper() in ("RCEP", "ACFTA", "CHAFTA", "NONE"):
+    if given.upper() in AGREEMENTS:
         return given.upper(), None
-    raise Unusable("no-agreement", value=given)
+    raise Unusable("no-agreement", value=given, known=", ".join(name for name in AGREEMENTS if name != "NONE"))
 
 
 @cache

@@ -74,6 +74,10 @@ def _agreement(draft: Draft, base: str) -> None:
     claimed = draft.source.value(preferential)
     draft.source.use(preferential)
     if draft.source.value(pointer) is not None:
+        if claimed is False and draft.fields.get("freeTradeAgreementName") != "NONE":
+            draft.refuse("preference-contradicted", preferential, value=draft.source.value(pointer))
+        if claimed is True and draft.fields.get("freeTradeAgreementName") == "NONE":
+            draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
         return
     if claimed is True:
         draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
@@ -95,7 +99,7 @@ def _goods(draft: Draft, items: str) -> None:
     item, line = lines[0]
     product = f"{line}/tradeProduct"
     draft.take("originCriteria", f"{item}/crossBorderRegulatoryProcedure/originCriteriaText", conversions.criterion)
-    draft.take("hsCode", f"{product}/harmonisedTariffCode/classCode")
+    draft.take("hsCode", f"{product}/harmonisedTariffCode/classCode", conversions.hs_code)
     draft.first("description", f"{product}/description", f"{item}/information")
     draft.take("originCountry", f"{product}/originCountry/code", conversions.country)
     draft.take("invoiceReference", f"{line}/invoiceReference/iD")
