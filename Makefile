@@ -104,6 +104,10 @@ browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
 bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others where there are any, and print the numbers
 	$(WITH_NODE) $(BIN)/python tests/benchmarks/run.py $(ARGS)
 
+.PHONY: growth
+growth: $(TEST)  ## Measure requests on RECORDS records (100,000) beside an empty installation; fails where they grow
+	$(BIN)/python tests/benchmarks/growth.py $(or $(RECORDS),100000)
+
 # ---- Solidity
 
 .PHONY: contracts
@@ -131,6 +135,11 @@ $(SLITHER):
 stress: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
 	$(BIN)/python -m tests.stress.anchoring_kills $(or $(KILLS),1000)
 	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),1000000)
+
+.PHONY: load
+load: $(TEST)  ## Hold CONNECTIONS (520) open as slowly as can be, then send the costliest bundles, and tell what it took
+	$(BIN)/python -m tests.stress.slow_clients $(or $(CONNECTIONS),520)
+	$(BIN)/python -m tests.stress.costly_bundles
 
 .PHONY: verifiers-check
 verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from backend.domain.errors import TraceabilityError
@@ -35,8 +37,19 @@ class Settings:
     ledger_registration_delay_seconds: int = 0
     ledger_administration_delay_seconds: int = 86_400
     public_url: str | None = None
+    """Without a slash at its end; its path, where it has one, stands before every path of ours."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    metrics_token: str | None = None
     intake_most_waiting: int = 100_000
     intake_least_free_mb: int = 200
+
+    @property
+    def address(self) -> str:
+        """How others reach this server: PUBLIC_URL, else where it listens. Never what a client claims it to be."""
+        if self.public_url is not None:
+            return self.public_url
+        host = gethostname() if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://{host}:{self.port}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -46,17 +59,19 @@ class Settings:
         embedded) and LEDGER_MAX_FEE_GWEI go with it. When the contracts are deployed, LEDGER_AUTHORITY_DELAY_SECONDS,
         LEDGER_REGISTRATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say how long the authority's acts are
         announced before they can be done, and LEDGER_GUARDIAN who may cancel them until then. PUBLIC_URL is the address
-        that everybody reaches this server by. INTAKE_MOST_WAITING records may wait for the ledger, and
-        INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
+        that everybody reaches this server by, TRUSTED_PROXIES whose word counts on who asks, METRICS_TOKEN what
+        /metrics is given for; SECURE_COOKIES is 1 where PUBLIC_URL is https. INTAKE_MOST_WAITING records may wait for
+        the ledger, and INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
         """
         rpc_url = _address(environment, "LEDGER_RPC_URL")
+        public_url = _public_url(environment)
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
             port=_port(environment.get("PORT") or "8080"),
             host=environment.get("HOST") or "127.0.0.1",
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
             next_master_key=environment.get("PROVENPORT_NEXT_MASTER_KEY") or None,
-            secure_cookies=_switch(environment, "SECURE_COOKIES", False),
+            secure_cookies=_switch(environment, "SECURE_COOKIES", (public_url or "").startswith("https://")),
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
@@ -70,7 +85,9 @@ class Settings:
             intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
             ledger_max_fee_gwei=_count(environment, "LEDGER_MAX_FEE_GWEI", 100),
-            public_url=_address(environment, "PUBLIC_URL"),
+            public_url=public_url,
+            trusted_proxies=_proxies(environment, public_url),
+            metrics_token=_token(environment, "METRICS_TOKEN"),
         )
 
 
@@ -84,6 +101,50 @@ def _address(environment: Mapping[str, str], name: str) -> str | None:
     text = environment.get(name) or ""
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
         raise WrongSetting("{name} is no http:// or https:// address", name=name)
+    return text or None
+
+
+def _public_url(environment: Mapping[str, str]) -> str | None:
+    """The address with its default port left out, in lower case as far as that means the same."""
+    text = _address(environment, "PUBLIC_URL")
+    if text is None:
+        return None
+    found = urlsplit(text)
+    path = found.path.rstrip("/")
+    is_plain = re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", path) is not None
+    try:
+        port = found.port
+    except ValueError:
+        is_plain, port = False, None
+    if found.query or found.fragment or "@" in found.netloc or not is_plain:
+        raise WrongSetting(
+            "PUBLIC_URL is {value}: give scheme, host and perhaps a path, nothing else", value=repr(text)
+        )
+    host = f"[{found.hostname}]" if ":" in (found.hostname or "") else found.hostname
+    default = 443 if found.scheme == "https" else 80
+    return f"{found.scheme}://{host}{'' if port in (None, default) else f':{port}'}{path}"
+
+
+def _proxies(environment: Mapping[str, str], public_url: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+    listed = (environment.get("TRUSTED_PROXIES") or "").replace(",", " ").split()
+    try:
+        found = tuple(ip_network(text, strict=False) for text in listed)
+    except ValueError as error:
+        raise WrongSetting(
+            "TRUSTED_PROXIES is {value}: give addresses or networks, such as 127.0.0.1 or 10.0.0.0/24",
+            value=repr(environment["TRUSTED_PROXIES"]),
+        ) from error
+    if any(network.prefixlen == 0 for network in found):
+        raise WrongSetting("TRUSTED_PROXIES names every address: anybody could then pass for anybody else")
+    if found and public_url is None:
+        raise WrongSetting("TRUSTED_PROXIES needs PUBLIC_URL: the address that users reach the proxy by")
+    return found
+
+
+def _token(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name, "").strip()
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
+        raise WrongSetting("{name} is too short or has odd characters: give 16 or more letters and digits", name=name)
     return text or None
 
 

@@ -41,6 +41,33 @@ KINDS = {
     8: ("MovementEvent", 3, 7, False),
     9: ("PhytosanitaryCertificate", 3, 0, True),
 }
+# Kind of record: its fields that tell of the past.
+DATES_OF_THE_PAST = {
+    1: "issueDate invoiceDate",
+    2: "receivedDate samplingDate performedFrom performedTo issueDate",
+    3: "arrivalDateTime",
+    4: "issueDate",
+    5: "orderDate",
+    6: "paidDateTime",
+    7: "issueDate",
+    8: "eventDateTime",
+    9: "inspectionDate treatmentDate issueDate",
+}
+# Trade agreement: months that a certificate holds, its origin criteria, and since when it is in force for whom.
+AGREEMENTS = {
+    "RCEP": (
+        12,
+        "WO PE CC CTH CTSH RVC CR PSR",
+        dict.fromkeys(["AU", "BN", "CN", "JP", "KH", "LA", "NZ", "SG", "TH", "VN"], "2022-01-01")
+        | {"KR": "2022-02-01", "MY": "2022-03-18", "MM": "2022-05-01", "ID": "2023-01-02", "PH": "2023-06-02"},
+    ),
+    "ACFTA": (
+        12,
+        "WO PE CTH RVC PSR",
+        dict.fromkeys(["BN", "CN", "ID", "KH", "LA", "MM", "MY", "PH", "SG", "TH", "VN"], "2005-01-01"),
+    ),
+    "CHAFTA": (12, "WO PE PSR", dict.fromkeys(["AU", "CN"], "2015-12-20")),
+}
 # what the checks are called: written by the project's script, from the table of checks that all verifiers share
 TITLES = {
     "BUNDLE": "File",
@@ -53,6 +80,7 @@ TITLES = {
     "ISSUER_ACCREDITED": "Issuer accredited",
     "ISSUER_STANDING": "Issuer in good standing",
     "VALIDITY": "Dates",
+    "AGREEMENT": "Trade agreement",
     "NAMED_RECORD": "Paper named by the declaration",
 }
 DECLARATION = 3
@@ -357,26 +385,33 @@ def read_snapshot(text):
     }
 
 
+TERMS = "accreditation accreditationAtIssue accreditationAtAnchoring"
+
+
 def reading(fields):
-    need(has(fields, "root leafIndex transaction block blockTime state segments status key accreditation"), "a reading")
+    named = f"root leafIndex transaction block blockTime state segments status key {TERMS}"
+    need(has(fields, named), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
     need(is_("natural", fields["leafIndex"], fields["block"], fields["status"]), "a reading")
     segments = fields["segments"]
     need(isinstance(segments, list) and len(segments) == 4 and is_("natural", *segments), "segments")
     need(fields["state"] in ("anchored", "final"), "state")
-    held = fields["accreditation"]
-    if held is not None:
-        need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
-        need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
-        since = held["suspendedSince"]
-        held = {
-            "kinds": held["kinds"],
-            "chapters": int(held["chapters"], 16),
-            "from": seconds(held["validFrom"]),
-            "until": seconds(held["validUntil"]),
-            "since": None if since is None else seconds(since),
-        }
-    return fields | {"time": seconds(fields["blockTime"]), "accreditation": held}
+    return fields | {"time": seconds(fields["blockTime"])} | {name: terms(fields[name]) for name in TERMS.split()}
+
+
+def terms(held):
+    if held is None:
+        return None
+    need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
+    need(is_("text", held["chapters"]) and re.fullmatch("[0-9a-f]{1,32}", held["chapters"]), "chapters")
+    since = held["suspendedSince"]
+    return {
+        "kinds": held["kinds"],
+        "chapters": int(held["chapters"], 16),
+        "from": seconds(held["validFrom"]),
+        "until": seconds(held["validUntil"]),
+        "since": None if since is None else seconds(since),
+    }
 
 
 def read_trust(content):
@@ -441,7 +476,8 @@ def evaluate(one, stated, at):
     else:
         checks += [evaluate_inclusion(one, record, kind), evaluate_anchor(one, found, why, kind)]
     checks.append(evaluate_status(one, found, why, kind))
-    return [*checks, *evaluate_issuer(one, found, why, at), evaluate_dates(record, at)]
+    checks += [*evaluate_issuer(one, found, why, at), evaluate_dates(record, kind, at)]
+    return checks + evaluate_agreement(record, kind)
 
 
 def issued_at(record):
@@ -532,7 +568,7 @@ def evaluate_issuer(one, found, why, at):
     held = found["accreditation"]
     if held is None or held["kinds"] == 0:
         return [("ISSUER_ACCREDITED", FAIL, "never-accredited")]
-    outcome, reason = evaluate_accreditation(record, kind, found["time"], held)
+    outcome, reason = evaluate_accreditation(record, kind, found)
     standing = ("ISSUER_STANDING", PASS, "good-standing")
     if held["since"] is not None and held["since"] <= at:
         standing = ("ISSUER_STANDING", FAIL, "accreditation-revoked")
@@ -541,12 +577,17 @@ def evaluate_issuer(one, found, why, at):
     return [("ISSUER_ACCREDITED", outcome, reason), standing]
 
 
-def evaluate_accreditation(record, kind, anchored, held):
-    issued, since = issued_at(record), held["since"]
+def evaluate_accreditation(record, kind, found):
+    """By the terms that stood when it was signed; those of the anchoring must bear them out. Suspensions reach back."""
+    issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
+    held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
+    late = found["accreditationAtAnchoring"] or held
+    since = min((one["since"] for one in (held, now) if one["since"] is not None), default=None)
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
+    code = record["subject"].get("hsCode") if KINDS[kind][3] else None
     if KINDS[kind][3]:
-        code, all_chapters = record["subject"].get("hsCode"), held["chapters"] & 1
+        all_chapters = held["chapters"] & 1
         if code is None and not all_chapters:
             return INDETERMINATE, "hs-code-withheld"
         if code is not None and not (isinstance(code, str) and re.fullmatch("[0-9]{6,13}", code)):
@@ -559,21 +600,91 @@ def evaluate_accreditation(record, kind, anchored, held):
         return FAIL, "accreditation-revoked"
     if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
         return FAIL, "not-accredited-at-issue"
-    if anchored - held["until"] >= CLOCKS_MAY_DIFFER:
+    if anchored - late["until"] >= CLOCKS_MAY_DIFFER:
         return INDETERMINATE, "anchored-after-expiry"
+    covered = late["kinds"] >> KINDS[kind][2] & 1
+    if KINDS[kind][3]:
+        covered = covered and (late["chapters"] & 1 or late["chapters"] >> int((code or "0")[:2]) & 1)
+    if not covered or (late["since"] is not None and late["since"] <= anchored):
+        return INDETERMINATE, "anchored-after-change"
     return PASS, "accredited"
 
 
-def evaluate_dates(record, at):
+def evaluate_dates(record, kind, at):
     try:
         until = moment(record["payload"].get("validUntil"))
     except ValueError:
         return ("VALIDITY", FAIL, "fields-invalid")
     if issued_at(record) - at > CLOCKS_MAY_DIFFER:
         return ("VALIDITY", FAIL, "not-yet-issued")
+    stated = [dated(record["subject"].get(name)) for name in DATES_OF_THE_PAST[kind].split()]
+    if any(date is not None and date - at > timedelta(days=1) for date in stated):
+        return ("VALIDITY", FAIL, "dated-ahead")
     if until is not None and until <= at:
         return ("VALIDITY", FAIL, "expired")
+    agreement, issued = AGREEMENTS.get(agreement_of(record, kind)), record["subject"].get("issueDate")
+    if agreement is not None and is_day(issued) and has_passed(last_day(issued, agreement[0]), at):
+        return ("VALIDITY", FAIL, "term-ended")
     return ("VALIDITY", PASS, "within-validity")
+
+
+def dated(stated):
+    """A day from its midnight in UTC, or a time; None for anything else."""
+    try:
+        return moment(f"{stated}T00:00:00Z" if isinstance(stated, str) and len(stated) == 10 else stated)
+    except ValueError:
+        return None
+
+
+def is_day(stated):
+    return isinstance(stated, str) and len(stated) == 10 and dated(stated) is not None
+
+
+def has_passed(day, at):
+    return day is not None and at - day >= timedelta(days=1)
+
+
+def last_day(issued, months):
+    """The same day of the month, so many months later, or that month's last; None beyond the calendar."""
+    year, month, day = map(int, issued.split("-"))
+    year, month = divmod(year * 12 + month - 1 + months, 12)
+    known = (dated(f"{year:04}-{month + 1:02}-{last:02}") for last in range(day, day - 4, -1))
+    return next((one for one in known if one is not None), None)
+
+
+def agreement_of(record, kind):
+    """What a certificate claims a preference under; None for none."""
+    named = record["subject"].get("freeTradeAgreementName")
+    return named if kind == 1 and isinstance(named, str) and named != "NONE" else None
+
+
+def evaluate_agreement(record, kind):
+    named, subject = agreement_of(record, kind), record["subject"]
+    if named is None:
+        return []
+    if named not in AGREEMENTS:
+        return [("AGREEMENT", INDETERMINATE, "agreement-unknown")]
+    _, criteria, parties = AGREEMENTS[named]
+    exporter, issued = subject.get("exporter"), subject.get("issueDate")
+    origin, importing, criterion, exporting = (
+        text if isinstance(text, str) else None
+        for text in (
+            *map(subject.get, ("originCountry", "importCountry", "originCriteria")),
+            exporter.get("countryCode") if isinstance(exporter, dict) else None,
+        )
+    )
+    if any(country is not None and country not in parties for country in (origin, importing, exporting)):
+        return [("AGREEMENT", FAIL, "agreement-party")]
+    if origin is not None and origin == importing:
+        return [("AGREEMENT", FAIL, "agreement-domestic")]
+    if criterion is not None and criterion not in criteria.split():
+        return [("AGREEMENT", FAIL, "agreement-criterion")]
+    if is_day(issued) and any(issued < parties.get(country, "") for country in (origin, importing)):
+        return [("AGREEMENT", FAIL, "agreement-not-in-force")]
+    deciding = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")
+    if record["withheld"] and not all(name in subject for name in deciding):
+        return [("AGREEMENT", INDETERMINATE, "agreement-withheld")]
+    return [("AGREEMENT", PASS, "agreement-fits")]
 
 
 # ---- [7] a consignment's papers

@@ -23,6 +23,8 @@ from backend.store.encryption import (
 
 _BEGINNING = 9
 """Bytes that hold the number of the key."""
+MOST_REMEMBERED = 10_000
+"""Files that are known to be right, at most."""
 
 
 class FolderFiles:
@@ -31,6 +33,7 @@ class FolderFiles:
     def __init__(self, folder: Path, keys: DataKeys) -> None:
         self._folder = folder
         self._keys = keys
+        self._intact: dict[str, tuple[tuple[int, ...], int | None]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
@@ -72,6 +75,39 @@ class FolderFiles:
             return None
         except (KeyMissing, NotEncrypted):
             return sealed  # altered, or from before files were sealed: the digest tells which
+
+    def is_intact(self, digest: str) -> bool | None:
+        """Whether the bytes are those of the digest; None where they are not here any more.
+
+        Once they were found right they are not read again, as long as the file system tells of no change to the file:
+        its inode, size, and the times of its last writing and last change, which no program can set back.
+        """
+        try:
+            found = self._path(digest).stat() if re.fullmatch("[0-9a-f]{64}", digest) else None
+        except FileNotFoundError:
+            found = None
+        if found is None:
+            self._intact.pop(digest, None)
+            return None
+        seen = found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        kept = self._intact.get(digest)
+        if kept is not None and kept[0] == seen and not (kept[1] is not None and self._keys.is_destroyed(kept[1])):
+            return True
+        content = self.get(digest)
+        if content is None or sha256(content).hexdigest() != digest:
+            self._intact.pop(digest, None)
+            return None if content is None else False
+        if len(self._intact) >= MOST_REMEMBERED:
+            self._intact.pop(next(iter(self._intact)))
+        self._intact[digest] = seen, self._number(digest)
+        return True
+
+    def _number(self, digest: str) -> int | None:
+        try:
+            with self._path(digest).open("rb") as file:
+                return key_number(file.read(_BEGINNING))
+        except (FileNotFoundError, NotEncrypted):
+            return None
 
     def is_erased(self, digest: str) -> bool:
         """Whether the bytes lie here, but their key was destroyed."""

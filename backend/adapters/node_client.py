@@ -1,6 +1,6 @@
 """A ledger's facts about a bundle, asked of any EVM node by plain JSON-RPC: for a reader who has nothing but its URL.
 
-Needs no library and no contract's interface: four views and one event, by their constants (a test compares them with
+Needs no library and no contract's interface: five views and one event, by their constants (a test compares them with
 the artefacts). All is read at one block. Whatever the node does not say clearly makes it INDETERMINATE.
 """
 
@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from threading import Thread
@@ -22,11 +22,13 @@ from urllib.parse import urlsplit
 from backend.domain import bundle_verification, strict_json, trust
 from backend.domain.bundle import Bundle
 from backend.domain.bundle_verification import FactSource, ledger_of
+from backend.domain.dossier import LEDGER
 from backend.domain.errors import Message, message_of
 from backend.domain.evidence import Anchor, Evidence, Segments
-from backend.domain.file_checks import LEDGER
 from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.record_checks import terms_then
 from backend.domain.records import ProofState
+from backend.domain.sd_jwt import issued_at
 from backend.domain.trust import MalformedTrust, Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, LedgerFacts, Unknown
 
@@ -34,6 +36,7 @@ INSTANCE_ID = "04fad28d"
 BATCH_OF = "aee05732"
 STATUS_OF = "39d28c41"
 ACCREDITATION_OF = "77d46c38"
+ACCREDITATION_AT = "234f3694"
 BATCH_ANCHORED = "0xca65e7ac50e92c0eb54af2e1aed198d5d6fd0d48add265a322c34fa1c08bcb95"
 
 TIMEOUT_SECONDS = 10.0
@@ -264,13 +267,17 @@ class _Reading:
         ledger = self._trusted_ledger(anchor)
         batch = self._batch(anchor)
         block, state = self._anchoring(anchor, ledger)
-        accreditation = self._accreditation(ledger, one)
+        key = bundle_verification.key_named(one.record)
+        accreditation = None if key is None else self._accreditation(ledger, ACCREDITATION_OF + key.hex())
+        at_issue, at_anchoring = self._terms_then(ledger, key, issued_at(one.record), batch)
         if batch is None:
             gone = Unknown(str(anchor.block), "anchor-missing") if self._may_be_gone(one, anchor, ledger) else None
             absent = gone or Unknown("the ledger shows no such record", "ledger-not-consulted")
-            return LedgerFacts(self._as_of, gone, absent, accreditation)
-        status = self._status(anchor, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
-        return LedgerFacts(self._as_of, batch, status, accreditation, state, block)
+            facts = LedgerFacts(self._as_of, gone, absent, accreditation)
+        else:
+            status = self._status(anchor, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
+            facts = LedgerFacts(self._as_of, batch, status, accreditation, state, block)
+        return replace(facts, accreditation_at_issue=at_issue, accreditation_at_anchoring=at_anchoring)
 
     def _trusted_ledger(self, anchor: Anchor) -> Trusted:
         """The entry that vouches for the ledger of an anchor: of the reader's file, else of the node itself.
@@ -308,15 +315,24 @@ class _Reading:
         data = f"{STATUS_OF}{anchor.root.hex()}{leaf_index:064x}"
         return self._node.words(anchor.ledger, data, 1, self.block.number)[0]
 
-    def _accreditation(self, ledger: Trusted, one: Evidence) -> Accreditation | None:
-        key = bundle_verification.key_named(one.record)
-        if key is None:
-            return None
-        data = ACCREDITATION_OF + key.hex()
+    def _accreditation(self, ledger: Trusted, data: str) -> Accreditation | None:
         kinds, chapters, start, end, since = self._node.words(ledger.accreditation, data, 5, self.block.number)
         if kinds == 0:
             return None
         return Accreditation(kinds, chapters, _moment(start), _moment(end), _moment(since) if since else None)
+
+    def _terms_then(
+        self, ledger: Trusted, key: bytes | None, issued: datetime | None, batch: AnchoredBatch | None
+    ) -> tuple[Accreditation | None, Accreditation | None]:
+        """What the ledger held of a key when a record was signed and when it was anchored."""
+        if key is None or issued is None:
+            return None, None
+
+        def ask(then: datetime) -> Accreditation | None:
+            seconds = max(0, int(then.timestamp()))  # the ledger counts none before 1970
+            return self._accreditation(ledger, f"{ACCREDITATION_AT}{key.hex()}{seconds:064x}")
+
+        return terms_then(ask, issued, batch.anchored_at if batch else None)
 
     def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, ProofState]:
         """The block in which the named transaction anchored the root, and whether that is final."""

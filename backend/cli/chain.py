@@ -282,12 +282,16 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @chain_command.command()
 @_acting
-@click.option("--chapters", metavar="CHAPTERS", help="HS chapters, such as 1-24,61. All of them unless told otherwise.")
+@click.option(
+    "--chapters",
+    metavar="CHAPTERS",
+    help="HS chapters, such as 1-24,61, or: all. As it stands unless given; all of them where nothing stands.",
+)
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="Last day, UTC. Three years from now unless given.",
+    help="Last day, UTC. As it stands unless given; three years from now where nothing stands.",
 )
 def accredit(organisation_id: str, email: str, as_json: bool, chapters: str | None, until: datetime | None) -> None:
     """Accredit ORGANISATION_ID's key for what its role issues."""
@@ -400,6 +404,8 @@ def _state(change: AccreditationChange) -> str:
 def _chapters(typed: str | None) -> list[int] | None:
     if not typed:
         return None
+    if typed.strip().lower() == "all":
+        return list(range(1, 98))
     chapters: list[int] = []
     for part in typed.split(","):
         first, _dash, last = part.strip().partition("-")

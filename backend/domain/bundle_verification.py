@@ -15,9 +15,9 @@ from hashlib import sha256
 from backend.domain import bundle as bundles
 from backend.domain import sd_jwt, snapshot, strict_json
 from backend.domain.bundle import Bundle, MalformedBundle
+from backend.domain.dossier import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.file_checks import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.record_checks import evaluate_as_signed, faults_of_form, signature
@@ -162,6 +162,8 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
         batch=reading.batch,
         status=reading.status,
         accreditation=reading.accreditation,
+        accreditation_at_issue=reading.accreditation_at_issue,
+        accreditation_at_anchoring=reading.accreditation_at_anchoring,
         state=reading.state,
         anchor_block=reading.block,
     )
@@ -305,13 +307,14 @@ def statement_of(
 
 
 def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
-    anchor, proof, key, held = one.anchor, one.proof, key_named(one.record), facts.accreditation
+    anchor, proof, key = one.anchor, one.proof, key_named(one.record)
     if anchor is None or proof is None or key is None or facts.anchor_block is None:
         raise NothingToSign("a record is not on the ledger, or names no key")
     if not isinstance(facts.batch, AnchoredBatch) or not isinstance(facts.status, int):
         raise NothingToSign("the ledger did not show a record")
-    if held is not None and not isinstance(held, Accreditation):
-        raise NothingToSign("the ledger did not show what an issuer's key may sign")
+    now, at_issue, at_anchoring = (
+        _shown(held) for held in (facts.accreditation, facts.accreditation_at_issue, facts.accreditation_at_anchoring)
+    )
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,
@@ -322,5 +325,13 @@ def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
         block_time=facts.batch.anchored_at,
         status=facts.status,
         key=sd_jwt.b64(key),
-        accreditation=held,
+        accreditation=now,
+        accreditation_at_issue=at_issue,
+        accreditation_at_anchoring=at_anchoring,
     )
+
+
+def _shown(held: Accreditation | Unknown | None) -> Accreditation | None:
+    if isinstance(held, Unknown):
+        raise NothingToSign("the ledger did not show what an issuer's key may sign")
+    return held

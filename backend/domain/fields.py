@@ -29,6 +29,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, PydanticKnownError
 from stdnum.cn import uscc
 
+from backend.domain.agreements import AGREEMENTS
 from backend.domain.errors import Message
 from backend.domain.units import UNITS
 
@@ -95,13 +96,6 @@ ORIGIN_CRITERIA: dict[str, str] = {
     "NP": "Non-preferential origin",
 }
 """RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
-
-AGREEMENTS: dict[str, str] = {
-    "RCEP": "RCEP",
-    "ACFTA": "ASEAN–China (Form E)",
-    "CHAFTA": "China–Australia",
-    "NONE": "No preference claimed",
-}
 
 
 AS_SIGNED = {"as_signed": True}
@@ -180,6 +174,12 @@ def _unit(code: str) -> str:
     return code
 
 
+def _agreement(code: str, info: ValidationInfo) -> str:
+    if code not in AGREEMENTS and not is_read_as_signed(info):
+        raise fault("agreement", "{code} is none of {known}", code=code, known=", ".join(AGREEMENTS))
+    return code
+
+
 def _hs_code(code: str, info: ValidationInfo) -> str:
     groups = re.split(r"[.\s]+", code)
     digits = "".join(groups)
@@ -202,6 +202,7 @@ def _list(name: str, pattern: str) -> WithJsonSchema:
 
 CountryCode = Annotated[str, AfterValidator(_country), _list("country", "^[A-Z]{2}$")]
 CurrencyCode = Annotated[str, AfterValidator(_currency), _list("currency", "^[A-Z]{3}$")]
+AgreementCode = Annotated[str, AfterValidator(_agreement), _list("agreement", "^[0-9A-Z]{2,20}$")]
 UnitCode = Annotated[str, AfterValidator(_unit), _list("unit", "^[0-9A-Z]{2,3}$")]
 HsCode = Annotated[
     str,

@@ -5,17 +5,19 @@ values, and a fact that could not be read comes in as ``Unknown``, which never t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, TypeVar
 
 from backend.domain import sd_jwt
+from backend.domain.agreements import AGREEMENTS, Agreement
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
-from backend.domain.records import ProofState, document_as_signed
+from backend.domain.kinds.certificate_of_origin import Claim, contradictions, last_day
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
+from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
@@ -35,6 +37,7 @@ from backend.domain.verdict import (
     passes,
 )
 
+Terms = TypeVar("Terms")
 MERCHANT, ISSUER, AUTHORITY = ActionBy.MERCHANT, ActionBy.ISSUER, ActionBy.AUTHORITY
 OPERATOR, WAIT, NOBODY = ActionBy.OPERATOR, ActionBy.WAIT, ActionBy.NOBODY
 _NOT_READ = (
@@ -181,7 +184,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.record.withheld:
         return []
     try:
-        document_as_signed(evidence.kind, evidence.record.subject)
+        document_of_record(evidence.kind, evidence.record)
     except Invalid as error:
         return error.problems
     return []
@@ -306,8 +309,12 @@ def status(case: _Case) -> Check:
     Scope.RECORD,
     passes("accredited", "{issuer} was accredited for this when it signed."),
     fails("never-accredited", AUTHORITY, "{issuer} was never accredited. Ask for a record by an accredited issuer."),
-    fails("kind-not-covered", AUTHORITY, "{issuer} is not accredited for this kind of record."),
-    fails("chapter-not-covered", AUTHORITY, "{issuer} is not accredited for goods of HS chapter {chapter}."),
+    fails("kind-not-covered", AUTHORITY, "{issuer} was not accredited for this kind of record when it signed."),
+    fails(
+        "chapter-not-covered",
+        AUTHORITY,
+        "{issuer} was not accredited for goods of HS chapter {chapter} when it signed.",
+    ),
     fails("fields-invalid", ISSUER),
     fails("issued-after-anchoring", ISSUER, "It is dated later ({issued_at}) than it can have been signed."),
     fails("accreditation-revoked", AUTHORITY, _ACCREDITATION_REVOKED),
@@ -327,6 +334,12 @@ def status(case: _Case) -> Check:
         ISSUER,
         "It was recorded only after {issuer}'s accreditation had ended ({until}); when it was signed cannot be told.",
     ),
+    leaves_open(
+        "anchored-after-change",
+        ISSUER,
+        "It was recorded only after {issuer}'s accreditation had been narrowed or suspended; when it was signed "
+        "cannot be told. Ask {issuer} for a new record.",
+    ),
     *_NOT_READ,
 )
 def issuer_accredited(case: _Case) -> Check:
@@ -340,10 +353,40 @@ def issuer_accredited(case: _Case) -> Check:
         return issuer_accredited.not_read(held)
     if held is None or held.kinds == 0:
         return issuer_accredited.answer("never-accredited", values)
-    return _accredited_at_issue(case, held, values)
+    at_issue, at_anchoring = case.facts.accreditation_at_issue, case.facts.accreditation_at_anchoring
+    for then in (at_issue, at_anchoring):
+        if isinstance(then, Unknown):
+            return issuer_accredited.not_read(then)
+    assert not isinstance(at_issue, Unknown)
+    assert not isinstance(at_anchoring, Unknown)
+    # A key that the ledger did not know yet when it signed is judged by the first terms that are known of it: the
+    # authority may accredit from an earlier moment on, and a ledger that was set up anew has no older history.
+    signed_under = at_issue or at_anchoring or held
+    # Only a suspension reaches back: what the ledger learnt of a key since was so before anybody knew.
+    counted = accreditation_at(signed_under, held) or signed_under
+    return _accredited_at_issue(case, counted, at_anchoring or signed_under, values)
 
 
-def _accredited_at_issue(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check:
+def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: datetime | None) -> tuple[Terms, Terms]:
+    """What the ledger held of a key when a record was signed, and when the record was anchored.
+
+    ``ask`` tells what the ledger held at a time, None where it held nothing yet; it is asked once where both times are
+    the same. Of the anchoring the time is less what clocks may differ by, so that a change which passes a record on
+    its way to the ledger does not touch it; where the ledger held nothing yet then, the anchoring itself counts.
+    """
+    late = issued if anchored is None else max(issued, anchored - CLOCKS_MAY_DIFFER)
+    at_issue = ask(issued)
+    at_anchoring = at_issue if late == issued else ask(late)
+    if at_anchoring is None and anchored is not None and anchored > late:
+        at_anchoring = ask(anchored)
+    return at_issue, at_anchoring
+
+
+def _accredited_at_issue(case: _Case, held: Accreditation, late: Accreditation, values: Mapping[str, Any]) -> Check:
+    """By the terms of the time of issue, whatever became of them since.
+
+    ``late`` are those of the anchoring: who no longer held them then may have dated the record back.
+    """
     issued = issued_at(case.evidence.record)
     assert issued is not None  # CONTENT refused the record otherwise
     values = {**values, "issued_at": issued}
@@ -360,9 +403,22 @@ def _accredited_at_issue(case: _Case, held: Accreditation, values: Mapping[str, 
             return issuer_accredited.answer("accreditation-revoked", {**values, "since": held.suspended_since})
     if not held.held_at(issued):
         return issuer_accredited.answer("not-accredited-at-issue", values)
-    if anchored_at is not None and anchored_at - held.valid_until >= CLOCKS_MAY_DIFFER:
-        return issuer_accredited.answer("anchored-after-expiry", {**values, "until": held.valid_until})
+    if anchored_at is not None and anchored_at - late.valid_until >= CLOCKS_MAY_DIFFER:
+        return issuer_accredited.answer("anchored-after-expiry", {**values, "until": late.valid_until})
+    if anchored_at is not None and not _still_covered(case, late, anchored_at):
+        return issuer_accredited.answer("anchored-after-change", values)
     return issuer_accredited.answer("accredited", values)
+
+
+def _still_covered(case: _Case, late: Accreditation, anchored_at: datetime) -> bool:
+    """Whether the terms of the anchoring cover the record too; from when on they run does not matter any more."""
+    kind = KINDS[case.evidence.kind]
+    if late.suspended_since is not None and late.suspended_since <= anchored_at:
+        return False
+    if not kind.is_bound_to_chapters:
+        return late.covers_kind(kind.accreditation_bit)
+    hs_code = case.evidence.record.subject.get("hsCode")
+    return late.covers_kind(kind.accreditation_bit) and late.covers_chapter(int(hs_code[:2]) if hs_code else 0)
 
 
 def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check | None:
@@ -407,10 +463,16 @@ def issuer_standing(case: _Case) -> Check | None:
     passes("within-validity", "Within its dates."),
     fails("fields-invalid", ISSUER),
     fails("not-yet-issued", NOBODY, "It was not issued yet: it is dated {issued_at}."),
+    fails("dated-ahead", ISSUER, "It tells of {dated}, which had not come yet. Ask the issuer for one that is right."),
     fails("expired", ISSUER, "It expired on {until}. Ask the issuer for a new one."),
+    fails(
+        "term-ended",
+        ISSUER,
+        "It expired on {until}: a certificate under {agreement} holds {months} months. Ask the issuer for a new one.",
+    ),
 )
 def validity(case: _Case) -> Check:
-    """Whether the moment lies within the record's own dates."""
+    """Whether the moment lies within the record's own dates, and within the term of its agreement."""
     record = case.evidence.record
     try:
         until = parse_timestamp(record.payload.get("validUntil"))
@@ -419,6 +481,74 @@ def validity(case: _Case) -> Check:
     issued = issued_at(record)
     if issued is not None and issued - case.moment > CLOCKS_MAY_DIFFER:
         return validity.answer("not-yet-issued", {"issued_at": issued})
+    if ahead := dates_ahead(case.evidence.kind, record.subject, case.moment):
+        return validity.answer("dated-ahead", {"dated": ahead[0][1]})
     if until is not None and until <= case.moment:
         return validity.answer("expired", {"until": until})
+    agreement, day = _agreement_of(case.evidence), _day(record.subject.get("issueDate"))
+    if isinstance(agreement, Agreement) and agreement.term_months is not None and day is not None:
+        last = datetime.combine(last_day(day, agreement.term_months), time.min, UTC)
+        if case.moment - last >= timedelta(days=1):
+            named = {"agreement": agreement.code, "months": agreement.term_months}
+            return validity.answer("term-ended", {**named, "until": last + timedelta(days=1)})
     return validity.answer("within-validity")
+
+
+def _agreement_of(evidence: Evidence) -> Agreement | str | None:
+    """What a certificate of origin claims a preference under, its name where that is not known here; None for none."""
+    named = evidence.record.subject.get("freeTradeAgreementName")
+    if evidence.kind is not Kind.CERTIFICATE_OF_ORIGIN or not isinstance(named, str) or named == "NONE":
+        return None
+    return AGREEMENTS.get(named, named)
+
+
+def _day(stated: Any) -> date | None:
+    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", stated):
+        return None
+    try:
+        return date.fromisoformat(stated)
+    except ValueError:
+        return None
+
+
+@REGISTER.check(
+    "AGREEMENT",
+    "Trade agreement",
+    Rank.FAIL,
+    Scope.RECORD,
+    passes("agreement-fits", "Its countries and its origin criterion are those of {agreement}."),
+    fails("agreement-party", ISSUER, "{country} is no party to {agreement}: it gives no preference there."),
+    fails("agreement-domestic", ISSUER, "{agreement} gives no preference to goods of {country} in {country} itself."),
+    fails("agreement-criterion", ISSUER, "{criterion} is no origin criterion of {agreement}, which has {known}."),
+    fails("agreement-not-in-force", ISSUER, "When it was made out, {agreement} was not in force for {country} yet."),
+    leaves_open(
+        "agreement-withheld",
+        MERCHANT,
+        "It names {agreement}, and not all is shown that decides whether it may. Ask the holder to show it.",
+    ),
+    leaves_open(
+        "agreement-unknown",
+        OPERATOR,
+        "It names {agreement}, an agreement whose terms are not known here: look them up, or update this program.",
+    ),
+)
+def trade_agreement(case: _Case) -> Check | None:
+    """Whether the preference that is claimed can be claimed; not asked where none is, or where that is not shown."""
+    agreement, record = _agreement_of(case.evidence), case.evidence.record
+    if not isinstance(agreement, Agreement):
+        return None if agreement is None else trade_agreement.answer("agreement-unknown", {"agreement": agreement})
+    exporter = record.subject.get("exporter")
+    stated = [record.subject.get(name) for name in ("originCountry", "importCountry", "originCriteria")]
+    origin, importing, criterion, exporting = (
+        text if isinstance(text, str) else None
+        for text in (*stated, exporter.get("countryCode") if isinstance(exporter, dict) else None)
+    )
+    claim = Claim(origin, importing, exporting, criterion, _day(record.subject.get("issueDate")))
+    for _, reason, values in contradictions(agreement, claim):
+        return trade_agreement.answer(reason, values)
+    if record.withheld and not all(name in record.subject for name in _DECIDING):
+        return trade_agreement.answer("agreement-withheld", {"agreement": agreement.code})
+    return trade_agreement.answer("agreement-fits", {"agreement": agreement.code})
+
+
+_DECIDING = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")

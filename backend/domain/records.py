@@ -4,9 +4,11 @@ The fields of each kind stand in ``backend.domain.kinds``, a module a kind; read
 place for forms, interface and files.
 """
 
+import json
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -42,9 +44,47 @@ def document_as_signed(kind: Kind, fields: Any) -> Document:
         raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
 
 
+def document_of_record(kind: Kind, record: sd_jwt.Record) -> Document:
+    """The document that a signed record states, read once for each record; raises Invalid."""
+    read: dict[Kind, Document] = record.__dict__.setdefault("_documents", {})
+    if kind not in read:
+        read[kind] = document_as_signed(kind, dict(record.subject))
+    return read[kind]
+
+
 def fields_of(document: BaseModel) -> dict[str, Any]:
     """The document's fields by their JSON names, without empty ones: what is signed."""
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
+    """One spelling of what a document says: equal for equal documents."""
+    return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
+
+
+ZONES_APART = timedelta(days=1)
+"""A day begins earlier elsewhere on Earth: a date may lie ahead by this much."""
+
+
+def dates_ahead(kind: Kind, fields: Mapping[str, Any], moment: datetime) -> list[tuple[str, datetime]]:
+    """(field, when) for each date of fields as signed that tells of the past and lies ahead of ``moment`` (aware UTC).
+
+    A day counts from its midnight in UTC. What is no date at all is for the form of the kind to tell.
+    """
+    found = []
+    for name in KINDS[kind].dates_of_the_past:
+        stated = fields.get(name)
+        is_day = isinstance(stated, str) and len(stated) == _LENGTH_OF_A_DAY
+        try:
+            dated = strict_json.parse_timestamp(f"{stated}T00:00:00Z" if is_day else stated)
+        except ValueError:
+            continue
+        if dated is not None and dated - moment > ZONES_APART:
+            found.append((name, dated))
+    return found
+
+
+_LENGTH_OF_A_DAY = len("2026-03-02")
 
 
 def quantity_of(document: Document) -> Decimal | None:
@@ -192,8 +232,15 @@ class RecordOnFile:
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:
-        """The record as signed, with all its disclosures."""
-        return sd_jwt.parse("~".join([self.signed_jwt, *self.disclosures, ""]))
+        """The record as signed, with all its disclosures; raises MalformedRecord where it was tampered with.
+
+        It is read once for each text that is kept here.
+        """
+        text = "~".join([self.signed_jwt, *self.disclosures, ""])
+        read: tuple[str, sd_jwt.Record] | None = self.__dict__.get("_read")
+        if read is None or read[0] != text:
+            read = self.__dict__["_read"] = text, sd_jwt.parse(text)
+        return read[1]
 
     @property
     def key_named(self) -> str | None:
@@ -216,8 +263,8 @@ class RecordOnFile:
 
     @property
     def document(self) -> Document:
-        """What the record says, read from what was signed and from nothing else."""
-        return document_as_signed(self.kind, self.fields)
+        """What the record says, read from what was signed and from nothing else; raises Invalid."""
+        return document_of_record(self.kind, self.sd_jwt)
 
     @property
     def proof(self) -> InclusionProof | None:
@@ -244,6 +291,8 @@ class RequestState(StrEnum):
     WAITING = "waiting"
     CONFIRMED = "confirmed"
     SENT_BACK = "sent-back"
+    CLOSED = "closed"
+    """Was sent back, and the merchant has submitted another statement instead, or erased this one."""
 
 
 @dataclass(eq=False)
@@ -259,6 +308,8 @@ class ConfirmationRequest:
     answered_at: datetime | None = None
     reason: str | None = None
     confirmed: RecordOnFile | None = None
+    content: str | None = None
+    """What the statement says, to find the same one again: see ``content_of``."""
 
 
 @dataclass(eq=False)

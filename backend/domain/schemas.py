@@ -15,13 +15,14 @@ from typing import Any
 
 import pycountry
 
+from backend.domain.agreements import AGREEMENTS
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.units import UNITS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).parent / "kinds" / "schemas"
 _FILE = re.compile(r"(?P<slug>[a-z-]+)-v(?P<version>[0-9]+)")
-_CODE_LISTS = ("country", "currency", "unit")
+_CODE_LISTS = ("agreement", "country", "currency", "unit")
 
 
 @cache
@@ -35,7 +36,7 @@ def published() -> Mapping[tuple[str, int], Path]:
 def credential_schema(kind: Kind, identifier: str, version: int | None = None) -> dict[str, Any]:
     """A published schema of a whole credential, under the name that records give it.
 
-    Lists of countries, currencies and units grow with the world: those of today are put in.
+    Lists of agreements, countries, currencies and units grow with the world: those of today are put in.
 
     Raises:
         KeyError: There is no such version.
@@ -121,7 +122,7 @@ def _plain(schema: Any) -> Any:
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": schema["description"]} if "description" in schema else {}
+    return {name: schema[name] for name in ("description", "default") if schema.get(name) is not None}
 
 
 def _lists(schema: Any) -> Iterator[str]:
@@ -138,6 +139,7 @@ def _lists(schema: Any) -> Iterator[str]:
 
 def _code_list(name: str) -> dict[str, Any]:
     codes = {
+        "agreement": ("Trade agreements; NONE where no preference is claimed", sorted(AGREEMENTS)),
         "country": ("ISO 3166-1 alpha-2", sorted(country.alpha_2 for country in pycountry.countries)),
         "currency": ("ISO 4217", sorted(currency.alpha_3 for currency in pycountry.currencies)),
         "unit": ("UN/ECE Recommendations 20 and 21", sorted(UNITS)),

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from backend.domain import strict_json
 from backend.domain.errors import Invalid
@@ -258,12 +258,19 @@ def is_signed_by_its_key(record: Record) -> bool:
 
 def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
     """Whether this is the key's ES256 signature (r ‖ s); raises ValueError or MalformedRecord where the key is none."""
+    point = str(jwk["x"]), str(jwk["y"]), str(jwk["kty"]), str(jwk["crv"])
+    return _is_signature(*point, sha256(message).digest(), signature)
+
+
+@lru_cache(maxsize=16_384)
+def _is_signature(x: str, y: str, kty: str, crv: str, digest: bytes, signature: bytes) -> bool:
+    """A list asks for the same signatures each time it is shown; only digests of what was signed are kept."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    key = _key_at(str(jwk["x"]), str(jwk["y"]), str(jwk["kty"]), str(jwk["crv"]))
+    key = _key_at(x, y, kty, crv)
     if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
         return False
     try:
-        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(hashes.SHA256())))
     except InvalidSignature:
         return False
     return True

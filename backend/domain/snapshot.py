@@ -2,7 +2,8 @@
 
 A JWS in compact form (RFC 7515), ES256, signed by the operator of a ledger or by anybody else who reads it, such as a
 customs office. It says in which block the ledger was read, when, and what it held of each record: where the record's
-batch is anchored, the record's status, and its issuer's accreditation.
+batch is anchored, the record's status, and its issuer's accreditation: now, when the record was signed, and when it was
+anchored.
 """
 
 import json
@@ -25,6 +26,7 @@ HALF_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 
 _DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "block", "blockTime", "readAt", "records"})
 _READ = frozenset(
     {"root", "leafIndex", "transaction", "block", "blockTime", "state", "segments", "status", "key", "accreditation"}
+    | {"accreditationAtIssue", "accreditationAtAnchoring"}
 )
 _STATES = (ProofState.ANCHORED, ProofState.FINAL)
 _HASH = re.compile("[0-9a-f]{64}")
@@ -42,7 +44,8 @@ class MalformedSnapshot(Invalid):
 class Reading:
     """What the ledger held of one record: its anchoring, its status, and its issuer's accreditation.
 
-    ``state`` is ANCHORED or FINAL.
+    ``state`` is ANCHORED or FINAL; ``accreditation`` is that of the block that was read, the other two are those of
+    the past (``domain/verdict.py``, ``terms_then``).
     """
 
     root: bytes
@@ -55,6 +58,8 @@ class Reading:
     status: int
     key: str
     accreditation: Accreditation | None
+    accreditation_at_issue: Accreditation | None
+    accreditation_at_anchoring: Accreditation | None
 
     @property
     def batch(self) -> AnchoredBatch:
@@ -152,7 +157,7 @@ def _written(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _reading_written(reading: Reading) -> dict[str, Any]:
-    segments, terms = reading.segments, reading.accreditation
+    segments = reading.segments
     return {
         "root": reading.root.hex(),
         "leafIndex": reading.leaf_index,
@@ -163,14 +168,21 @@ def _reading_written(reading: Reading) -> dict[str, Any]:
         "segments": [segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size],
         "status": reading.status,
         "key": reading.key,
-        "accreditation": terms
-        and {
-            "kinds": terms.kinds,
-            "chapters": f"{terms.chapters:x}",
-            "validFrom": time_text(terms.valid_from),
-            "validUntil": time_text(terms.valid_until),
-            "suspendedSince": terms.suspended_since and time_text(terms.suspended_since),
-        },
+        "accreditation": _terms_written(reading.accreditation),
+        "accreditationAtIssue": _terms_written(reading.accreditation_at_issue),
+        "accreditationAtAnchoring": _terms_written(reading.accreditation_at_anchoring),
+    }
+
+
+def _terms_written(terms: Accreditation | None) -> dict[str, Any] | None:
+    if terms is None:
+        return None
+    return {
+        "kinds": terms.kinds,
+        "chapters": f"{terms.chapters:x}",
+        "validFrom": time_text(terms.valid_from),
+        "validUntil": time_text(terms.valid_until),
+        "suspendedSince": terms.suspended_since and time_text(terms.suspended_since),
     }
 
 
@@ -190,7 +202,7 @@ def _snapshot(fields: Any) -> Snapshot:
 
 def _reading(fields: Any) -> Reading:
     _require(fields, _READ)
-    segments, terms = fields["segments"], fields["accreditation"]
+    segments = fields["segments"]
     if not isinstance(segments, list) or len(segments) != 4 or fields["state"] not in _STATES:
         raise MalformedSnapshot("segments are four numbers, state is anchored or final")
     if not isinstance(fields["key"], str):
@@ -205,11 +217,15 @@ def _reading(fields: Any) -> Reading:
         block_time=time_of(fields["blockTime"]),
         status=natural(fields["status"]),
         key=fields["key"],
-        accreditation=None if terms is None else _terms(terms),
+        accreditation=_terms(fields["accreditation"]),
+        accreditation_at_issue=_terms(fields["accreditationAtIssue"]),
+        accreditation_at_anchoring=_terms(fields["accreditationAtAnchoring"]),
     )
 
 
-def _terms(fields: Any) -> Accreditation:
+def _terms(fields: Any) -> Accreditation | None:
+    if fields is None:
+        return None
     _require(fields, _TERMS)
     if not isinstance(fields["chapters"], str) or not re.fullmatch("[0-9a-f]{1,32}", fields["chapters"]):
         raise MalformedSnapshot("chapters is a number of 128 bits in hex")

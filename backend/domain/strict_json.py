@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from backend.domain.errors import Invalid
 
 DEEPEST = 64
+MOST_BRACKETS = 200_000
+"""Far more lists and objects than any document here has: a second of work lies in two megabytes of empty ones."""
 LARGEST_INTEGER = 2**53 - 1
 """RFC 7493 (I-JSON), section 2.2: larger integers are not read alike everywhere."""
 
@@ -50,26 +53,21 @@ def _value(text: str) -> Any:
     return value if end == len(text) else _READER.decode(text)
 
 
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what was begun as one and never ends; it always matches, so that no text makes it look again."""
+_NO_BRACKET = re.compile(r"[^\[\]{}]+")
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
 def _refuse_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= DEEPEST:
+    most = text.count("[") + text.count("{")
+    if most <= DEEPEST:
         return  # too few to be nested so deep, wherever they stand
-    depth, in_string, escaped = 0, False, False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            if depth > DEEPEST:
-                raise HostileJson("nested deeper than {most} levels", most=DEEPEST)
-        elif character in "]}":
-            depth -= 1
+    if most > MOST_BRACKETS:
+        raise HostileJson("more than {most} brackets open in it", most=MOST_BRACKETS)
+    brackets = _NO_BRACKET.sub("", _STRING.sub("", text))
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST:
+        raise HostileJson("nested deeper than {most} levels", most=DEEPEST)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -58,8 +58,10 @@ class Unknown:
 class LedgerFacts:
     """What the ledger said about one record, and when it was asked.
 
-    ``anchor_block`` is the block that its anchoring stands in, None where that was not looked up. ``is_on_its_way``:
-    we keep the record ourselves and its anchoring is not final, so an absent root is no forgery.
+    ``accreditation`` is what the ledger holds of the issuer's key now, ``accreditation_at_issue`` and
+    ``accreditation_at_anchoring`` what it held then (``domain/record_checks.py``, ``terms_then``). ``anchor_block`` is
+    the block that its anchoring stands in, None where that was not looked up. ``is_on_its_way``: we keep the record
+    ourselves and its anchoring is not final, so an absent root is no forgery.
     """
 
     as_of: datetime
@@ -68,6 +70,8 @@ class LedgerFacts:
     accreditation: Accreditation | Unknown | None
     state: ProofState = ProofState.ANCHORED
     anchor_block: int | None = None
+    accreditation_at_issue: Accreditation | Unknown | None = None
+    accreditation_at_anchoring: Accreditation | Unknown | None = None
     is_on_its_way: bool = False
 
 

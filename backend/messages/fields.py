@@ -43,6 +43,15 @@ PATTERNS: dict[str, str] = {
     r"valid boolean|Input should be '": "Please choose one.",
     r"is not registered here|does not issue": "Choose an issuer from the list.",
     r"is no record of yours": "One of the papers is not yours: choose again.",
+    r"^(?P<country>\S+) is no party to (?P<agreement>\S+):": (
+        "{country} is no party to {agreement}: choose another country or agreement, or claim no preference."
+    ),
+    r"^(?P<criterion>\S+) is no origin criterion of (?P<agreement>\S+), which has (?P<known>.*)": (
+        "{agreement} does not know the criterion {criterion}. Choose one of these: {known}."
+    ),
+    r"under (?P<agreement>\S+) holds (?P<months>\d+) months: its last day is (?P<last>\S+)": (
+        "A certificate under {agreement} holds {months} months: its last day is {last}."
+    ),
     r"lies in the future|must not lie in the future": "This lies in the future.",
     r"more than a year back": "This lies more than a year back.",
     r"must be from 1 to 97$": "HS chapters run from 1 to 97.",

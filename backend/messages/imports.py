@@ -89,6 +89,7 @@ MESSAGES: dict[str, str] = {
     "encoding-presumed": "read as {encoding}: {words}. If these words are wrong, name its encoding with --encoding",
     "titles": "above the header, and left out: {value}",
     "other-party": "{value}, but you import as {merchant}: customs compare the two",
+    "issuer-cannot-confirm": "{what} Until then the issuer cannot confirm this",
     # wrong
     "unusable": "{why}. It is needed: {meaning}",
     "unusable-cell": "{why}",
@@ -99,10 +100,6 @@ MESSAGES: dict[str, str] = {
     "too-many-cells": "{cells} cells under {columns} columns: a text with the delimiter in it needs quotes",
     "no-rows": "there are no rows under the header",
     "taken-back": "its maker says that it is no longer in force ({value}): ask for a valid one",
-    "preference-contradicted": (
-        "it names the agreement {value} and says that it claims no preference: ask its maker which is right"
-    ),
-    "issued-in-future": "{value} lies in the future: nothing can have been issued then",
     "several-goods": "{count} kinds of goods; a certificate of origin here covers one: split the document",
     "several-lots": "{count} lots; an inspection report here is about one: split the document",
     "bare-verdict": (
@@ -193,6 +190,7 @@ MESSAGES: dict[str, str] = {
     "no-criterion": "{value} is none of the origin criteria {known}",
     "no-agreement": "{value} is none of {known}; set NONE only where no preference is claimed",
     "preference-without-agreement": "it claims a preference and names no agreement",
+    "agreement-without-preference": "it names {value} and says that it claims no preference: one of the two is wrong",
     "no-unit": "{value} is no unit in use here, such as {known} (docs/import.md)",
     "china-unit-short": "{value} lost its leading zero: if it is China customs' unit {likely}, write {likely}",
     "china-unit-unknown": (

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from backend.domain import drawdowns, file_checks, record_checks, trade_match
+from backend.domain import dossier, drawdowns, record_checks, trade_match
 from backend.domain.errors import Message, filled
 from backend.domain.records import ProofState
 from backend.domain.verdict import REGISTER, ActionBy, Check, Conclusion, Verdict
 from backend.messages.catalogue import Language, gettext, pgettext, say
 
-_CHECKS_ARE_IN = (file_checks, record_checks, trade_match, drawdowns)
+_CHECKS_ARE_IN = (dossier, record_checks, trade_match, drawdowns)
 
 CONCLUSIONS: dict[Conclusion, str] = {
     Conclusion.VALID: "Valid",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 from apiflask import APIFlask
@@ -36,7 +37,7 @@ from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
 from backend.services.ports import AdmissionLimits, AppContext, InstallationContext, Node, ServiceSettings
-from backend.settings import Settings
+from backend.settings import Settings, WrongSetting
 from backend.web.api import blueprint as api
 from backend.web.api.openapi import complete_specification
 from backend.web.context import Instance, StrictJson, install, install_sign_in
@@ -44,6 +45,7 @@ from backend.web.pages import blueprint as pages
 from backend.web.presentation.languages import install_languages
 from backend.web.problems import install_problems
 from backend.web.problems import reference as problem_reference
+from backend.web.proxy import PublicAddress
 from backend.web.public import downloads, health, label, rpc
 from backend.web.security import install_security
 
@@ -235,7 +237,16 @@ def create_app(system: System) -> Flask:
         system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
     app.secret_key = system.folder.session_key.read_bytes()
     app.json = StrictJson(app)
-    install(app, system.ctx, Instance(VERSION, system.settings.demo, system.settings.secure_cookies, system.node))
+    settings = system.settings
+    instance = Instance(
+        version=VERSION,
+        is_demo=settings.demo,
+        secure_cookies=settings.secure_cookies,
+        address=settings.address,
+        metrics_token=settings.metrics_token,
+        node=system.node,
+    )
+    install(app, system.ctx, instance)
     install_sign_in(app)
     install_languages(app)
     for blueprint in (
@@ -248,7 +259,22 @@ def create_app(system: System) -> Flask:
         problem_reference,
     ):
         app.register_blueprint(blueprint)
-    install_security(app, secure_cookies=system.settings.secure_cookies)
-    install_problems(app)
-    complete_specification(app)
+    install_security(app, secure_cookies=settings.secure_cookies, address=settings.address)
+    complete_specification(app, urlsplit(settings.address).path)
+    install_problems(app)  # after APIFlask's own, which would keep neither an error's headers nor its description
+    if settings.public_url is not None:
+        _refuse_taken_path(app, settings.public_url)
+        app.wsgi_app = PublicAddress(app.wsgi_app, settings.public_url, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
+
+
+def _refuse_taken_path(app: Flask, public_url: str) -> None:
+    """A path of PUBLIC_URL that begins like one of ours could not be told from it."""
+    first = urlsplit(public_url).path.partition("/")[2].partition("/")[0]
+    taken = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""}
+    if first in taken:
+        raise WrongSetting(
+            "PUBLIC_URL is {value}: its path must not begin with /{first}, which is a page here",
+            value=repr(public_url),
+            first=first,
+        )

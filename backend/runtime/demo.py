@@ -243,7 +243,7 @@ def _papers(
 ) -> list[RecordOnFile]:
     """A certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
     with ctx.work(reading=True) as work:
-        known = work.records.of(people[Role.MERCHANT].organisation, product=product)
+        known = work.records.about(product, limit=50)
     current = [record for record in known if record.superseded_by_id is None]
     kinds = {record.kind: record for record in current}
     certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(ctx, people, product, attachment)

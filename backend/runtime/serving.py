@@ -1,12 +1,12 @@
 """Serves one installation until it is told to stop."""
 
 import json
+import resource
 import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
-
-from waitress.server import create_server
+from urllib.parse import urlsplit
 
 from backend.domain.errors import Message, TraceabilityError
 from backend.domain.parties import Role
@@ -14,13 +14,13 @@ from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.runtime.context import VERSION
 from backend.runtime.data_folder import FORMAT, DataFolder
+from backend.runtime.http_server import ConnectionLimits, Server
 from backend.settings import Settings
+from backend.web.security import body_limits
 
 THREADS = 8
-CONNECTIONS = 500
-"""As many may be open at once; those that wait for a thread do not keep others from connecting."""
-LARGEST_SPOOL = 256 * 1024 * 1024
-"""Bodies up to this size are read to the end and then refused in words; the application's own limit is far lower."""
+FILES_BESIDE_CONNECTIONS = 150
+"""Files that the process has open besides: databases, attachments, bodies that lie on the disk."""
 
 
 class PortInUse(TraceabilityError):
@@ -79,26 +79,30 @@ def _note_demo(folder: DataFolder) -> None:
 
 
 def _serve(system: System, listener: socket.socket, report: Callable[[Message], None]) -> None:
-    server = create_server(
-        create_app(system),
-        sockets=[listener],
-        threads=THREADS,
-        max_request_body_size=LARGEST_SPOOL,
-        channel_timeout=60,
-        connection_limit=CONNECTIONS,
-        asyncore_use_poll=True,
-        ident=None,
-    )
+    app = create_app(system)
+    server = Server(app, listener, body_limits(app), _limits(system.settings), THREADS)
     system.worker.start(system.ctx)
     system.simulations.start(system.ctx, alone=system.settings.ledger_rpc_url is None)
     url = _own_address(system.settings)
-    for line in _startup_banner(system, url):
+    for line in _startup_banner(system, system.settings.public_url or url):
         report(line)
     system.folder.note_server(url)
     try:
         server.run()  # returns when _stop raises
     finally:
         system.folder.forget_server()
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    """As many connections as the system lets the process have files for: 256 is what some give by default."""
+    most = ConnectionLimits.connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + FILES_BESIDE_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = max(50, soft - FILES_BESIDE_CONNECTIONS)
+    return ConnectionLimits(connections=most, per_address=most // 5, trusted=settings.trusted_proxies)
 
 
 def _own_address(settings: Settings) -> str:
@@ -116,6 +120,13 @@ def _startup_banner(system: System, url: str) -> list[Message]:
         blank,
         Message("Provenport {version} is ready:  {url}", version=VERSION, url=url),
     ]
+    settings = system.settings
+    if settings.public_url is not None:
+        lines.append(Message("Other hosts are refused; the proxy reaches it at {url}.", url=_own_address(settings)))
+    elif urlsplit(settings.address).hostname != urlsplit(url).hostname:
+        lines.append(
+            Message("Labels and trust files name {address}: set PUBLIC_URL to change that.", address=settings.address)
+        )
     if system.folder.demo_credentials.exists():
         lines += [blank, Message("Demonstration users (also in {file}):", file=system.folder.demo_credentials)]
         for entry in demo.credentials_in(system.folder):

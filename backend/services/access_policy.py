@@ -41,7 +41,7 @@ def _is_relied_on(work: UnitOfWork, on_file: RecordOnFile) -> bool:
     """Whether a declaration names it, or names what it replaced."""
     seen: set[str] = set()
     while on_file.id not in seen:
-        if work.consignments.naming(on_file.id):
+        if work.consignments.is_named(on_file.id):
             return True
         seen.add(on_file.id)
         if on_file.supersedes_id is not None:

@@ -1,21 +1,37 @@
 """The authority accredits issuers' keys, and stops standing behind them. The ledger is what counts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
-from backend.domain.kinds import accreditation_bits
+from backend.domain.kinds import KINDS, Kind, Signing, accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALL_CHAPTERS = 1
 """Bit 0 of the chapters stands for all of them."""
+EVERY_CHAPTER = tuple(range(1, 98))
+USUAL_TERM = timedelta(days=3 * 365)
+
+
+REMEMBERED_FOR = timedelta(seconds=5)
+"""How long a signer's terms are not asked for again: an earlier answer only lets pass what the verdict still judges."""
+MOST_REMEMBERED = 4096
+"""Keys whose terms are remembered."""
+
+
+class OutsideAccreditation(Invalid):
+    """What is to be signed would be INVALID: the ledger does not accredit the signer for it. Nothing was signed."""
+
+    code = "outside-accreditation"
 
 
 @dataclass(frozen=True)
@@ -30,32 +46,110 @@ class Standing:
     """A change that was announced and waits for its time."""
 
 
+MOST_COUNTED = 1000
+"""Records and requests are counted so far and no further: "1000 or more"."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What a change of an accreditation meets: records signed, which keep their verdict, and requests that wait."""
+
+    signed: int
+    waiting: int
+
+
+def touched(ctx: AppContext, organisation: Organisation) -> Touched:
+    """How many records an organisation signed and how many requests wait for it, each at most ``MOST_COUNTED``."""
+    with ctx.work(reading=True) as work:
+        signed = work.records.count_signed_by(organisation, MOST_COUNTED)
+        return Touched(signed, work.requests.count_waiting(organisation, MOST_COUNTED))
+
+
+@dataclass(frozen=True)
+class ProposedTerms:
+    """What an accreditation is to become, and what stands: on the ledger, or on its way there."""
+
+    organisation: Organisation
+    before: Accreditation | None
+    after: Accreditation
+
+
 def accredit(
     ctx: AppContext,
     actor: Person,
     organisation_id: str,
-    chapters: list[int] | None = None,
+    chapters: Sequence[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
 ) -> AccreditationChange:
-    """Accredit an organisation's key for what its role issues; HS chapters None means all of them."""
+    """Accredit an organisation's key for what its role issues; see ``propose`` for what is left open."""
     _only_the_authority(actor)
-    start = _within_reach(valid_from or ctx.now() - timedelta(minutes=1), "validFrom")
-    end = _within_reach(valid_until or start + timedelta(days=3 * 365), "validUntil")
-    if end <= start:
-        raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
+    after = propose(ctx, organisation_id, chapters, valid_from, valid_until).after
+    start, end = int(after.valid_from.timestamp()), int(after.valid_until.timestamp())
+    terms = {"kinds": after.kinds, "chapters": after.chapters, "from": start, "until": end}
+    return _change(ctx, actor, organisation_id, "accredit", terms)
+
+
+def propose(
+    ctx: AppContext,
+    organisation_id: str,
+    chapters: Sequence[int] | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> ProposedTerms:
+    """The terms that an organisation would have; changes nothing.
+
+    ``chapters`` are HS chapters, or ``EVERY_CHAPTER``. What is None stays as it stands. Where nothing stands, it is
+    every chapter, from a minute ago on, for three years; three years from now too where the end has passed.
+
+    Raises:
+        Invalid: The terms are none.
+        LedgerUnavailable: Something is to stay as it stands, and the ledger does not tell what stands.
+    """
     if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
-    mask = ALL_CHAPTERS if chapters is None else sum(1 << chapter for chapter in set(chapters))
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
-    kinds = accreditation_bits(organisation.role)
-    if not kinds:
-        raise Invalid(
-            "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
-        )
-    terms = {"kinds": kinds, "chapters": mask, "from": int(start.timestamp()), "until": int(end.timestamp())}
-    return _change(ctx, actor, organisation_id, "accredit", terms)
+        kinds = accreditation_bits(organisation.role)
+        if not kinds:
+            raise Invalid(
+                "this organisation issues nothing", [("organisation", Message("is a {role}", role=organisation.role))]
+            )
+        thumbprint = work.keys.active(organisation).thumbprint
+        changes = work.accreditation_changes.of_key(thumbprint)
+    before = _standing_terms(ctx, thumbprint, [change for change in changes if change.operation == "accredit"])
+    if isinstance(before, Unknown):
+        if chapters is None or valid_from is None or valid_until is None:
+            raise LedgerUnavailable("what stands now cannot be read, so state chapters, validFrom and validUntil")
+        before = None
+    start = _within_reach(
+        valid_from or (before.valid_from if before else ctx.now() - timedelta(minutes=1)), "validFrom"
+    )
+    stands = before is not None and before.valid_until > ctx.now()
+    end = _within_reach(
+        valid_until or (before.valid_until if before and stands else max(start, ctx.now()) + USUAL_TERM), "validUntil"
+    )
+    if end <= start:
+        raise Invalid("validUntil must lie after validFrom", [("validUntil", "must lie after validFrom")])
+    if chapters is not None:
+        mask = ALL_CHAPTERS if set(chapters) == set(EVERY_CHAPTER) else sum(1 << chapter for chapter in set(chapters))
+    else:
+        mask = before.chapters if before else ALL_CHAPTERS
+    after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
+    return ProposedTerms(organisation, before, after)
+
+
+def _standing_terms(
+    ctx: AppContext, thumbprint: str, accredited: Sequence[AccreditationChange]
+) -> Accreditation | Unknown | None:
+    """The terms that stand: those on their way to the ledger, else what it holds, else what this server last sent it.
+
+    The next change must not undo unseen what is on its way; and a command beside a server cannot ask its ledger.
+    """
+    kept = [change for change in accredited if change.ended is None]
+    held = Unknown("") if kept and _is_on_its_way(kept[-1]) else _read(ctx, thumbprint)
+    last = to_ledger(kept[-1]) if kept and isinstance(held, Unknown) else None
+    return last.accreditation if isinstance(last, Accredit) else held
 
 
 def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
@@ -132,6 +226,10 @@ def _within_reach(moment: datetime, name: str) -> datetime:
     return moment
 
 
+def _is_on_its_way(change: AccreditationChange) -> bool:
+    return change.ended is None and (change.transaction is None or change.transaction.is_open)
+
+
 def to_ledger(change: AccreditationChange) -> LedgerCall:
     """The change as the ledger takes it."""
     key, terms = bytes.fromhex(change.thumbprint), change.terms
@@ -151,8 +249,7 @@ def standings(ctx: AppContext) -> list[Standing]:
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
         pending = {change.thumbprint for change in work.accreditation_changes.pending()}
         for o in issuers:
-            changes = work.accreditation_changes.of_key(keys[o.id])
-            if any(change.transaction is not None and change.transaction.is_open for change in changes):
+            if any(_is_on_its_way(change) for change in work.accreditation_changes.of_key(keys[o.id])):
                 pending.add(keys[o.id])
         announced = {
             change.thumbprint: change for change in work.accreditation_changes.pending() if change.due_at is not None
@@ -168,3 +265,163 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
         return ctx.ledger.accreditation(bytes.fromhex(thumbprint))
     except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(error.message)
+
+
+# Before anything is signed
+
+
+@dataclass(frozen=True)
+class SignerTerms:
+    """What the ledger holds of the key that an organisation signs with, asked before anything is signed with it.
+
+    ``dated`` is what it holds by the present second: blocks are dated a moment ahead, and a record signed before the
+    date of a change is judged by the earlier terms.
+    """
+
+    thumbprint: str
+    held: Accreditation | Unknown | None
+    dated: Accreditation | None = None
+    is_remembered: bool = False
+
+
+def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
+    """Ask the ledger what an organisation may sign now. Opens a reading unit of work, so call it before a writing one.
+
+    An answer serves for ``REMEMBERED_FOR``, or until a change of ours is mined; whoever is to be refused is asked for
+    anew (``require_covered``). A ledger out of reach is ``Unknown``.
+    """
+    with ctx.work(reading=True) as work:
+        thumbprint = work.keys.active(signer).thumbprint
+    return _terms_of_key(ctx, thumbprint)
+
+
+def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> SignerTerms:
+    key, now = bytes.fromhex(thumbprint), ctx.now()
+    remembered = ctx.signer_terms.get(key)
+    if remembered is not None and not anew and timedelta() <= now - remembered[0] < REMEMBERED_FOR:
+        return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True)
+    try:
+        held = ctx.ledger.accreditation(key)
+        dated = ctx.ledger.accreditation_at(key, now.replace(microsecond=0)) or held
+    except (LedgerUnavailable, ForeignLedger) as error:
+        return SignerTerms(thumbprint, Unknown(error.message))
+    if held is not None and dated is not None:
+        if len(ctx.signer_terms) >= MOST_REMEMBERED:
+            ctx.signer_terms.clear()
+        ctx.signer_terms[key] = now, held, dated
+    return SignerTerms(thumbprint, held, dated)
+
+
+def require_covered(
+    ctx: AppContext,
+    work: UnitOfWork,
+    terms: SignerTerms,
+    signer: Organisation,
+    kind: Kind,
+    fields: Mapping[str, Any],
+    issued: datetime,
+) -> None:
+    """Refuse to sign what the verdict would call INVALID for want of accreditation; ``issued`` is what it will bear.
+
+    Where the ledger cannot be asked, signing goes on: the verdict tells later, and INDETERMINATE until then.
+
+    Raises:
+        OutsideAccreditation: With the field at fault, where it is one, and what to do.
+    """
+    fault = _fault(ctx, terms, signer, kind, fields, issued)
+    if fault is None:
+        return
+    where, message = fault
+    if any(_is_on_its_way(change) for change in work.accreditation_changes.of_key(terms.thumbprint)):
+        message = Message("{why} A change is on its way to the ledger: try again in a few seconds.", why=message)
+    raise OutsideAccreditation(message.template, [(where, message)], **message.values)
+
+
+def why_not_covered(
+    ctx: AppContext, signer: Organisation, kind: Kind, fields: Mapping[str, Any]
+) -> tuple[str, Message] | None:
+    """(field, what to tell) where an organisation could not sign this now; None where it could, or nobody can tell."""
+    return _fault(ctx, signer_terms(ctx, signer), signer, kind, fields, ctx.now())
+
+
+def _fault(
+    ctx: AppContext, terms: SignerTerms, signer: Organisation, kind: Kind, fields: Mapping[str, Any], issued: datetime
+) -> tuple[str, Message] | None:
+    if isinstance(terms.held, Unknown):
+        return None
+    fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
+    if fault is None and _uncovered(ctx, terms.dated, signer, kind, fields, issued) is not None:
+        fault = (
+            "",
+            Message(
+                "The accreditation of {name} has changed this very moment: try again in a few seconds.",
+                name=signer.name,
+            ),
+        )
+    if fault is not None and terms.is_remembered:
+        return _fault(ctx, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
+    return fault
+
+
+def _uncovered(
+    ctx: AppContext,
+    held: Accreditation | None,
+    signer: Organisation,
+    kind: Kind,
+    fields: Mapping[str, Any],
+    issued: datetime,
+) -> tuple[str, Message] | None:
+    """(field, what to tell) where terms do not cover what is to be signed; the field is empty where it is none's."""
+    name, now = signer.name, max(issued, ctx.now())
+    if held is None or held.kinds == 0:
+        # A merchant's own papers may come before its first accreditation, which the authority dates as it sees fit.
+        if KINDS[kind].signing is not Signing.CERTIFIED:
+            return None
+        return "", Message("{name} is not accredited: ask the authority to accredit it.", name=name)
+    if held.suspended_since is not None and held.suspended_since <= now:
+        since = held.suspended_since.date().isoformat()
+        return "", Message(
+            "The accreditation of {name} is suspended since {since}: ask the authority.", name=name, since=since
+        )
+    if issued < held.valid_from:
+        start = held.valid_from.isoformat(timespec="minutes")
+        return "", Message("The accreditation of {name} begins on {start}: sign after that.", name=name, start=start)
+    if held.valid_until <= now:
+        end = held.valid_until.date().isoformat()
+        return "", Message(
+            "The accreditation of {name} ended on {end}: ask the authority to renew it.", name=name, end=end
+        )
+    if not held.covers_kind(KINDS[kind].accreditation_bit):
+        return "", Message(
+            "{name} is not accredited for {kind} records: ask the authority to add them.", name=name, kind=kind.slug
+        )
+    chapter = str(fields.get("hsCode", ""))[:2]
+    if KINDS[kind].is_bound_to_chapters and chapter.isdigit() and not held.covers_chapter(int(chapter)):
+        return "hsCode", Message(
+            "{name} is accredited for HS chapters {chapters}, not for {chapter}: correct the code, or ask the "
+            "authority to add the chapter.",
+            name=name,
+            chapters=chapters_text(held),
+            chapter=chapter,
+        )
+    return None
+
+
+def chapters_in(held: Accreditation) -> list[int]:
+    """The HS chapters of terms as ``accredit`` takes them."""
+    if held.chapters & ALL_CHAPTERS:
+        return list(EVERY_CHAPTER)
+    return [chapter for chapter in range(1, 98) if held.covers_chapter(chapter)]
+
+
+def chapters_text(held: Accreditation) -> str:
+    """HS chapters as people write them: 1-24, 61. Empty where all are covered."""
+    if held.chapters & ALL_CHAPTERS:
+        return ""
+    runs: list[list[int]] = []
+    for chapter in chapters_in(held):
+        if runs and runs[-1][-1] == chapter - 1:
+            runs[-1].append(chapter)
+        else:
+            runs.append([chapter])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -10,7 +10,9 @@ from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Evidence
 from backend.domain.ledger import Head
+from backend.domain.record_checks import terms_then
 from backend.domain.records import ProofState, RecordOnFile
+from backend.domain.sd_jwt import issued_at
 from backend.domain.selective_disclosure import always_shown
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
@@ -105,6 +107,12 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     if batch is None or receipt is None or not receipt.succeeded:
         return None
     is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
+    issued = issued_at(found.record)
+    at_issue, at_anchoring = (
+        terms_then(lambda then: ctx.ledger.accreditation_at(key, then), issued, batch.anchored_at)
+        if issued is not None
+        else (None, None)
+    )
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,
@@ -117,4 +125,6 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
         status=ctx.ledger.status(anchor.root, proof.leaf_index) or on_file.status,
         key=sd_jwt.b64(key),
         accreditation=ctx.ledger.accreditation(key),
+        accreditation_at_issue=at_issue,
+        accreditation_at_anchoring=at_anchoring,
     )

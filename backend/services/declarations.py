@@ -30,7 +30,9 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | Non
 
     The merchant's name and number are the signed-in merchant's own, never what was sent.
     """
-    declared = sign_once(ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key)
+    declared = sign_once(
+        ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key, signer=actor.organisation
+    )
     with ctx.work(reading=True) as work:
         return work.consignments.get(declared.id)
 

@@ -89,9 +89,8 @@ def _count(
     except Invalid:
         return None  # its own verdict tells that it was tampered with
     assert isinstance(document, CertificateOfOrigin)
-    others = [drawdown for drawdown in work.drawdowns.of_original(line) if drawdown.declaration_id != consignment.id]
     known = elsewhere.get(line, Elsewhere())
-    ours = sum(drawdown.quantity for drawdown in others)
+    ours = work.drawdowns.drawn_by_others(line, consignment.id)
     return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
 
 

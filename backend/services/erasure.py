@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person
 from backend.domain.records import ProofState, RecordOnFile, RequestState
 from backend.services.ports import AppContext
@@ -93,7 +94,7 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
         raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
     if _is_being_drawn(work, on_file.id):
         raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
-    if any(consignment.status.is_open for consignment in work.consignments.naming(on_file.id)):
+    if work.consignments.is_named(on_file.id, [status for status in DeclarationStatus if status.is_open]):
         raise Conflict("a declaration that customs have not decided on relies on it: withdraw that first")
     request = work.requests.find_about(on_file.id)
     if request is not None and request.state is RequestState.WAITING:
@@ -120,7 +121,9 @@ def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
         change.reason, change.reason_salt = "", bytes(32)
     request = work.requests.find_about(on_file.id)
     if request is not None:
-        request.reason = None
+        request.reason = request.content = None
+        if request.state is RequestState.SENT_BACK:
+            request.state = RequestState.CLOSED
     work.idempotency.delete_for(on_file.id)
 
 

@@ -18,6 +18,7 @@ from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
 from backend.domain.outbox import SigningRequest
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile
+from backend.services.accreditation import SignerTerms, signer_terms
 from backend.services.declarations import draft_declaration
 from backend.services.issuance import draft_confirmation, draft_issue
 from backend.services.ports import AppContext
@@ -89,8 +90,9 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
     request = SigningRequest(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
+    terms = signer_terms(ctx, actor.organisation)
     with ctx.work() as work:
-        draft = _draft(ctx, work, request, actor)
+        draft = _draft(ctx, work, request, actor, terms)
         if not draft.key.is_outside:
             raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
         request.thumbprint = draft.key.thumbprint
@@ -107,6 +109,7 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
     Raises NotFound where nothing of this person's waits under this id, Conflict where things have moved on since it
     was prepared, Invalid where the signature is not the key's over the text.
     """
+    terms = signer_terms(ctx, actor.organisation)
     with ctx.work() as work:
         request = work.signing_requests.find(request_id)
         if request is None or request.person_id != actor.id or request.moment + PATIENCE < ctx.now():
@@ -115,7 +118,7 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
             raw = sd_jwt.unb64(signature)
         except sd_jwt.MalformedRecord as error:
             raise Invalid("not a signature", [("signature", "is not base64url of 64 bytes")]) from error
-        draft = _draft(ctx, work, request, actor)
+        draft = _draft(ctx, work, request, actor, terms)
         if (draft.key.thumbprint, sha256(draft.signing_input).hexdigest()) != (request.thumbprint, request.text_digest):
             raise Conflict("things have moved on since this was prepared: prepare it again")
         if not sd_jwt.verify(draft.key.public_jwk, draft.signing_input, raw):
@@ -127,6 +130,8 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
     return on_file
 
 
-def _draft(ctx: AppContext, work: UnitOfWork, request: SigningRequest, actor: Person) -> UnsignedRecord:
-    inputs = DraftInputs(request.moment, request.random_bytes())
+def _draft(
+    ctx: AppContext, work: UnitOfWork, request: SigningRequest, actor: Person, terms: SignerTerms
+) -> UnsignedRecord:
+    inputs = DraftInputs(request.moment, request.random_bytes(), terms)
     return ACTS[request.act](ctx, work, inputs, actor, request.arguments)

@@ -1,6 +1,8 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid
@@ -9,9 +11,11 @@ from backend.domain.interop.draft import field_at
 from backend.domain.interop.reading import Note, Reading, Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.parties import Organisation
-from backend.domain.records import RequestState, document_of, fields_of
+from backend.domain.records import RequestState, content_of, dates_ahead, document_of, fields_of
 from backend.services import declarations
+from backend.services.accreditation import why_not_covered
 from backend.services.ports import AppContext
+from backend.services.records import DATED_AHEAD
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -30,20 +34,15 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
 
 
 def date_notes(now: datetime, reading: Reading) -> list[Note]:
-    """What the clock says: what has ended, what has not begun, and a day of issue that nobody has seen yet.
-
-    A day of issue may be tomorrow, as the day begins earlier elsewhere.
-    """
+    """What the clock says of a credential: it has ended, or has not begun."""
     told = []
     for note in reading.notes:
         moment = note.values.get("moment")
         if isinstance(moment, datetime) and (code := _by_clock(note.code, moment, now)):
             told.append(Note(Severity.WARNING, code, note.where, values={"value": note.values["value"]}))
-    until, issued = (_day(reading.fields.get(name)) for name in ("validUntil", "issueDate"))
+    until = _day(reading.fields.get("validUntil"))
     if until is not None and until < now.date() and not any(note.code == "expired" for note in told):
         told.append(Note(Severity.WARNING, "expired", field="validUntil", values={"value": until.isoformat()}))
-    if issued is not None and issued > now.date() + timedelta(days=1):
-        told.append(Note(Severity.WRONG, "issued-in-future", field="issueDate", values={"value": issued.isoformat()}))
     return told
 
 
@@ -60,6 +59,17 @@ def _day(value: object) -> date | None:
         return None
 
 
+def accreditation_notes(
+    ctx: AppContext, merchant: Organisation, issuer: Organisation | None, kind: Kind, fields: Mapping[str, object]
+) -> list[Note]:
+    """What the merchant could not sign is kept out; of an issuer who could not confirm it now, the merchant is told."""
+    if KINDS[kind].signing is not Signing.CERTIFIED:
+        fault = why_not_covered(ctx, merchant, kind, fields)
+        return [Note(Severity.WRONG, "fault", field=fault[0], values={"what": fault[1]})] if fault else []
+    fault = why_not_covered(ctx, issuer, kind, fields) if issuer is not None else None
+    return [Note(Severity.WARNING, "issuer-cannot-confirm", field=fault[0], values={"what": fault[1]})] if fault else []
+
+
 def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
     """Whose the keys are that signed a credential, as far as they are registered here."""
     told = []
@@ -74,7 +84,7 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
 
 
 def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading: Reading) -> list[Note]:
-    """What already on file keeps a whole document out."""
+    """What already on file, or the clock, keeps a whole document out."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Severity.WRONG, code, field=where, values=values)
@@ -82,6 +92,16 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
         ]
     document = document_of(reading.kind, reading.fields)
     fields, field = fields_of(document), KINDS[reading.kind].number_field
+    ahead = [
+        Note(Severity.WRONG, "fault", field=name, values={"what": DATED_AHEAD})
+        for name, _ in dates_ahead(reading.kind, fields, ctx.now())
+    ]
+    return ahead + _already_there(work, merchant, reading, fields, field)
+
+
+def _already_there(
+    work: UnitOfWork, merchant: Organisation, reading: Reading, fields: dict[str, Any], field: str
+) -> list[Note]:
     if KINDS[reading.kind].signing is Signing.OWN:
         taken = work.records.number_is_taken(merchant, reading.kind, fields[field])
         return [Note(Severity.WRONG, "number-taken", field=field, values={"value": fields[field]})] if taken else []
@@ -92,8 +112,8 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
     ]
     return unknown + [
         Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.name})
-        for request in work.requests.search(merchant=merchant, state=RequestState.WAITING)
-        if request.statement.kind is reading.kind and request.statement.fields == fields
+        for request in work.requests.with_content(merchant, content_of(reading.kind, fields))
+        if request.state is RequestState.WAITING
     ]
 
 

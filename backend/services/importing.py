@@ -24,7 +24,14 @@ from backend.domain.parties import Organisation, Person, Role
 from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import declarations, statements
-from backend.services.import_checks import conflicts, date_notes, merchant_notes, signer_notes, table_notes
+from backend.services.import_checks import (
+    accreditation_notes,
+    conflicts,
+    date_notes,
+    merchant_notes,
+    signer_notes,
+    table_notes,
+)
 from backend.services.joined_work import joined
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -161,7 +168,8 @@ def _check(
     ctx: AppContext, work: UnitOfWork, merchant: Organisation, file: FilePlan, issuers: Mapping[Kind, Organisation]
 ) -> FilePlan:
     if file.table is not None:
-        return replace(file, notes=(*file.notes, *table_notes(ctx, work, merchant, file.table)))
+        notes = accreditation_notes(ctx, merchant, None, Kind.DECLARATION, {}) if file.table.declarations else []
+        return replace(file, notes=(*file.notes, *notes, *table_notes(ctx, work, merchant, file.table)))
     if file.reading is None:
         return file
     reading = file.reading
@@ -171,6 +179,7 @@ def _check(
         roles = sorted(KINDS[reading.kind].signed_by)
         known = "; ".join(f'"{o.name}"' for role in roles for o in work.organisations.all(role))
         notes.append(Note(Severity.MISSING, "lacking-issuer", field="--issuer", values={"known": known}))
+    notes += accreditation_notes(ctx, merchant, issuer, reading.kind, reading.fields)
     if reading.is_complete:
         notes += conflicts(ctx, work, merchant, reading)
     return replace(file, notes=(*reading.notes, *notes), issuer=issuer)

@@ -23,7 +23,9 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: Idempote
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
     registered here under the same company number or name; otherwise by the issuer itself.
     """
-    return sign_once(ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key)
+    return sign_once(
+        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+    )
 
 
 def draft_issue(
@@ -45,11 +47,7 @@ def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | 
     named = getattr(document, to_snake(KINDS[kind].merchant_field or ""), None)
     if not isinstance(named, Party):
         return None
-    merchants = work.organisations.all(Role.MERCHANT)
-    by_number = [m for m in merchants if named.identifier and m.identifier == named.identifier]
-    by_name = [m for m in merchants if m.name.casefold() == named.name.casefold() or m.local_name == named.name]
-    # A company number decides; a name only where no number was given.
-    return next(iter(by_number if named.identifier else by_name), None)
+    return work.organisations.find_named(Role.MERCHANT, named.identifier, named.name)
 
 
 def confirm(
@@ -60,7 +58,9 @@ def confirm(
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_confirmation(ctx, work, inputs, actor, request_id, number, changes)
+        ctx,
+        lambda work, inputs: draft_confirmation(ctx, work, inputs, actor, request_id, number, changes),
+        signer=actor.organisation,
     )
 
 

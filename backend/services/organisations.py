@@ -2,13 +2,13 @@
 
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.services.ports import AppContext
+from backend.store.repositories.organisations import token_digest
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -87,7 +87,7 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
     person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
-    work.add(ApiToken(_digest(given.token), person, now))
+    work.add(ApiToken(token_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 
@@ -97,14 +97,3 @@ def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
         person = work.persons.find_by_email(email)
     fits = ctx.keys.passwords.matches(person.password_hash if person else "", password)
     return person if fits and person is not None and person.is_active else None
-
-
-def bearer(ctx: AppContext, token: str) -> Person | None:
-    """The person whose token this is, or None."""
-    with ctx.work(reading=True) as work:
-        found = work.persons.find_token(_digest(token))
-    return found.person if found is not None and found.person.is_active else None
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

@@ -24,7 +24,7 @@ from backend.domain.sd_jwt import Jwk
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
-from backend.store.unit_of_work import Work
+from backend.store.unit_of_work import Headroom, Work
 
 
 class Ledger(Protocol):
@@ -160,6 +160,9 @@ class Files(Protocol):
     def get(self, sha256: str) -> bytes | None:
         """The bytes, or None where they are not here."""
 
+    def is_intact(self, sha256: str) -> bool | None:
+        """Whether what lies there has this digest; None where nothing does."""
+
     def delete(self, sha256: str) -> bool:
         """Keep them no longer; whether they were here."""
 
@@ -225,6 +228,7 @@ class AdmissionLimits:
     most_waiting: int = 100_000
     least_free_bytes: int = 0
     disk_usage: Callable[[], HasFree] = _ROOT_USAGE
+    headroom: Headroom = field(default_factory=Headroom, compare=False)
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,7 @@ class ServiceSettings:
 
     public_url: str | None = None
     """Under which address everybody reaches this server: schemas are named by it."""
-    admission: AdmissionLimits = AdmissionLimits()
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     """How much may wait for the ledger before no more is taken in."""
 
 
@@ -255,9 +259,11 @@ class AppContext:
     keys: Keys
     files: Files
     now: Callable[[], datetime]
-    settings: ServiceSettings = ServiceSettings()
+    settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
     """Tells the anchoring worker that the outbox has something new."""
+    signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation]] = field(default_factory=dict)
+    """By key: when the ledger was asked, what it held, and what it held by that second."""
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,33 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.errors import Conflict, Invalid, NotAllowed, TooMuchWaiting
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, TooMuchWaiting
 from backend.domain.evidence import quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
-from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin, with_term
 from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Organisation, Role, SigningKey
-from backend.domain.records import Assurance, Product, RecordOnFile, StatusChange, fields_of, plain_number, quantity_of
+from backend.domain.records import (
+    Assurance,
+    Product,
+    RecordOnFile,
+    StatusChange,
+    dates_ahead,
+    fields_of,
+    plain_number,
+    quantity_of,
+)
+from backend.services.accreditation import SignerTerms, require_covered, signer_terms
 from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
-from backend.services.ports import AppContext
+from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
 """The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+
+
+DATED_AHEAD = Message("lies in the future: state the day on which it happened")
 
 
 @dataclass(frozen=True)
@@ -36,11 +49,13 @@ class DraftInputs:
 
     moment: datetime
     random_bytes: Callable[[int], bytes]
+    terms: SignerTerms | None = None
+    """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
 
     @classmethod
-    def fresh(cls, ctx: AppContext) -> "DraftInputs":
-        """The present moment, and random bytes that nobody can make again."""
-        return cls(ctx.now(), secrets.token_bytes)
+    def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
+        """The present moment, random bytes that nobody can make again, and what the ledger says of the signer."""
+        return cls(ctx.now(), secrets.token_bytes, signer_terms(ctx, signer) if signer is not None else None)
 
 
 @dataclass(frozen=True)
@@ -88,12 +103,16 @@ def draft(
     Raises:
         NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
         Conflict: The number is taken, or the key gives way to another one.
-        Invalid: An attachment is not here.
+        Invalid: An attachment is not here, or a date tells of what has not come yet.
+        OutsideAccreditation: The ledger does not accredit the issuer for it.
         TooMuchWaiting: No more is taken in at the moment.
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
+    if assurance is Assurance.ISSUED:
+        document = with_term(document)
     fields = fields_of(document)
+    _check_dates(kind, fields, inputs.moment)
     _check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
@@ -101,6 +120,10 @@ def draft(
     record_id = str(UUID(bytes=inputs.random_bytes(16), version=4))
     key = usable_key(work, issuer)
     starts = max(inputs.moment, key.usable_from or inputs.moment)
+    if assurance is Assurance.ISSUED:
+        asked = inputs.terms
+        terms = asked if asked is not None and asked.thumbprint == key.thumbprint else signer_terms(ctx, issuer)
+        require_covered(ctx, work, terms, issuer, kind, fields, starts)
     claims = _claims(ctx, record_id, kind, document, key, starts, assurance)
     if supersedes is not None:
         claims["supersedes"] = supersedes.digest
@@ -203,16 +226,21 @@ def sign_once(
     ctx: AppContext,
     drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
     key: IdempotencyKey | None = None,
+    *,
+    signer: Organisation | None = None,
 ) -> RecordOnFile:
     """Draft a record, sign it with the key kept here and put it on file; the same ``key`` gives the same record.
+
+    ``signer`` is whose accreditation is asked for first; None for statements, which need none.
 
     Raises:
         IdempotencyKeyReused: The key came with another request before.
     """
+    inputs = DraftInputs.fresh(ctx, signer)  # nobody waits for the ledger while the database is locked for writing
     with ctx.work() as work:
         if earlier := earlier_result(work, key):
             return work.records.get(earlier)
-        on_file = sign_and_file(ctx, work, drafted(work, DraftInputs.fresh(ctx)))
+        on_file = sign_and_file(ctx, work, drafted(work, inputs))
         keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
@@ -267,6 +295,11 @@ def _free_number(
     return plain_number(number)
 
 
+def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+    if ahead := dates_ahead(kind, fields, moment):
+        raise Invalid("it is dated in the future", [(name, DATED_AHEAD) for name, _ in ahead])
+
+
 def _check_attachments(
     work: UnitOfWork, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
 ) -> None:
@@ -301,19 +334,27 @@ RETRY_SECONDS = 60
 def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
     """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
     limits = ctx.settings.admission
-    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
-        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+    _check_disk(limits)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
     return waiting
 
 
+def _check_disk(limits: AdmissionLimits) -> None:
+    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+        raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
+
+
 def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
     """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
     limits = ctx.settings.admission
+    _check_disk(limits)
+    if limits.headroom.take():
+        return
     waiting = check_intake(ctx, work)
     if waiting < limits.most_waiting // 2:
+        limits.headroom.found(limits.most_waiting // 2 - waiting)
         return
     own = work.batches.count_waiting(issuer)
     if own >= limits.most_waiting // 2:

@@ -7,7 +7,15 @@ from uuid import uuid4
 from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.kinds import KINDS, Kind, Signing, certified_by
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
+from backend.domain.records import (
+    Assurance,
+    ConfirmationRequest,
+    RecordOnFile,
+    RequestState,
+    content_of,
+    document_of,
+    fields_of,
+)
 from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
@@ -66,7 +74,10 @@ def draft_statement(
     )
 
     def submit(statement: RecordOnFile) -> None:
-        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment))
+        content = content_of(kind, fields_of(document))
+        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
+        if instead_of:
+            work.requests.get(instead_of).state = RequestState.CLOSED
 
     return replace(drafted, on_filed=submit)
 
@@ -98,7 +109,9 @@ def sign_own(
     ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
 ) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
-    return sign_once(ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key)
+    return sign_once(
+        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+    )
 
 
 def draft_own(

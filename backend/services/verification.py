@@ -1,6 +1,6 @@
 """The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, sd_jwt, strict_json
 from backend.domain.consignment import Consignment
-from backend.domain.dossier import Paper
+from backend.domain.dossier import NAMED_RECORD, BoundFiles, Paper, attachments
 from backend.domain.drawdowns import drawdown_checks
-from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
+from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable, Message
 from backend.domain.evidence import Anchor, Evidence
-from backend.domain.file_checks import NAMED_RECORD, BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
-from backend.domain.ledger import Accreditation, Head, accreditation_at
-from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature
-from backend.domain.records import ProofState, RecordOnFile, SealedBatch, document_as_signed
+from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
+from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature, terms_then
+from backend.domain.records import ProofState, RecordOnFile, SealedBatch
+from backend.domain.sd_jwt import issued_at
 from backend.domain.trade_match import match
 from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
 from backend.services.drawdowns import drawn_elsewhere, shares
@@ -26,6 +26,15 @@ from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
+MOST_RECORDS = 64
+"""Records of a bundle that are verified for whoever brings it: a declaration names at most 50."""
+MOST_SUPERSEDED = 200
+
+
+class TooMuchWork(Invalid):
+    """A bundle that is none too large for a file, but for a server that anybody may ask."""
+
+    code = "too-much-work"
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,11 @@ class RecordVerdict:
 
     record: RecordOnFile
     verdict: Verdict
+
+
+def evaluated(ctx: AppContext, records: Iterable[RecordOnFile]) -> list[RecordVerdict]:
+    """The records of a list, each with its verdict: what a line says of a record is what the record's page says."""
+    return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
 
 
 def evidence_of(on_file: RecordOnFile) -> Evidence:
@@ -107,6 +121,7 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
     The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
     """
     _check_past(ctx, then)
+    _check_work(bundle)
     try:
         read = bundles.read(bundle)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson) as error:
@@ -116,6 +131,21 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
         verdict = _brought(ctx, found, then)
         checks += about(str(number), verdict.checks) if len(read.records) > 1 else verdict.checks
     return Verdict.of([*checks, *bundle_verification.named(read)], ctx.now(), then)
+
+
+def _check_work(bundle: Any) -> None:
+    """Refuse, before anything is read, what would keep the server busy: anybody may ask, and offline nobody waits."""
+    for name, most in (("records", MOST_RECORDS), ("superseded", MOST_SUPERSEDED)):
+        listed = bundle.get(name) if isinstance(bundle, Mapping) else None
+        if isinstance(listed, list) and len(listed) > most:
+            raise TooMuchWork(
+                "the bundle holds {count} {name}, and at most {most} are verified here: verify it with "
+                "provenport verify, or on the page /verify-offline",
+                [(name, Message("has more than {most} entries", most=most))],
+                count=len(listed),
+                name=name,
+                most=most,
+            )
 
 
 def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict:
@@ -146,7 +176,7 @@ def _attachments(ctx: AppContext, record: sd_jwt.Record, *, are_needed: bool) ->
         return []
     files = [one if isinstance(one, dict) else {} for one in bound]
     named = tuple((str(one.get("fileName", "")), str(one.get("sha256", ""))) for one in files)
-    return attachments(BoundFiles(named, ctx.files.get, are_needed))
+    return attachments(BoundFiles(named, ctx.files.is_intact, are_needed))
 
 
 def _altered(why: str, now: datetime) -> Verdict:
@@ -227,17 +257,35 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     key = _key_named(found.record)
     accreditation = _ask(lambda: ctx.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
-    if anchor is None or proof is None:
-        return LedgerFacts(now, _WAITING, _WAITING, accreditation)
-    state, anchor_block = _finality(ctx, anchor, head)
-    return LedgerFacts(
+    batch = _ask(lambda: ctx.ledger.batch(anchor.root)) if anchor is not None and proof is not None else _WAITING
+    at_issue, at_anchoring = (None, None) if key is None else _terms_then(ctx, key, found.record, batch)
+    facts = LedgerFacts(
         as_of=now,
-        batch=_ask(lambda: ctx.ledger.batch(anchor.root)),
-        status=_ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index)),
+        batch=batch,
+        status=_WAITING,
         accreditation=accreditation,
-        state=state,
-        anchor_block=anchor_block,
+        accreditation_at_issue=at_issue,
+        accreditation_at_anchoring=at_anchoring,
     )
+    if anchor is None or proof is None:
+        return facts
+    state, anchor_block = _finality(ctx, anchor, head)
+    status = _ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index))
+    return replace(facts, status=status, state=state, anchor_block=anchor_block)
+
+
+_Held = Accreditation | Unknown | None
+
+
+def _terms_then(
+    ctx: AppContext, key: bytes, record: sd_jwt.Record, batch: AnchoredBatch | Unknown | None
+) -> tuple[_Held, _Held]:
+    """What the ledger held of a key when a record was signed and when it was anchored; nothing of one without date."""
+    issued = issued_at(record)
+    if issued is None:
+        return None, None
+    anchored = batch.anchored_at if isinstance(batch, AnchoredBatch) else None
+    return terms_then(lambda then: _ask(lambda: ctx.ledger.accreditation_at(key, then)), issued, anchored)
 
 
 def _key_named(record: sd_jwt.Record) -> bytes | None:
@@ -308,7 +356,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 def _document(on_file: RecordOnFile) -> Any:
     """What the record says, or None where it was tampered with: its own verdict tells so then."""
     try:
-        return document_as_signed(on_file.kind, on_file.fields)
+        return on_file.document
     except Invalid:
         return None
 

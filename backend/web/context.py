@@ -1,13 +1,28 @@
-"""The request at hand: the running system, who asks, in which language, and how its JSON is read."""
+"""The request at hand: its number, the running system, who asks, in which language, and how its JSON is read."""
 
+import logging
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
 
-from flask import Flask, abort, current_app, g, has_request_context, request
+import structlog
+from flask import Flask, Response, abort, current_app, g, has_request_context, request, url_for
 from flask.json.provider import DefaultJSONProvider
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_login import LoginManager, UserMixin, current_user, login_required
+from werkzeug.exceptions import (
+    MisdirectedRequest,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+    Unauthorized,
+)
 
 from backend.domain import strict_json
 from backend.domain.parties import Person, Role
@@ -19,6 +34,24 @@ _NAME = "provenport"
 COOKIE = "language"
 """The cookie that keeps a reader's choice."""
 
+UNREAD_BODY = "provenport.unread_body"
+"""In the WSGI environment, where the server left a body unread: the ``BodyLimit`` that forbade it."""
+MISDIRECTED = "provenport.misdirected"
+"""In the WSGI environment, where a request was made for another host than ours: that host."""
+FORWARDED = "provenport.forwarded"
+"""In the WSGI environment, where headers of a proxy stood that nobody trusts: the client may be anywhere."""
+_REQUEST_ID = re.compile("[A-Za-z0-9._:-]{1,128}")
+_BUSY_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+class BodyLimit(NamedTuple):
+    """How many bytes a request may bring, and why a longer body is left unread."""
+
+    most: int
+    reason: str = "too-large"
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -27,13 +60,86 @@ class Instance:
     version: str
     is_demo: bool = False
     secure_cookies: bool = False
+    address: str = "http://127.0.0.1:8080"
+    """How others reach this server; its path, where it has one, stands before every path of ours."""
+    metrics_token: str | None = None
+    """What /metrics is given for; without one it is given to the machine itself."""
     node: Node | None = None
     """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
 
 
 def install(app: Flask, ctx: AppContext, instance: Instance) -> None:
-    """Hand the ports to an application."""
+    """Hand the ports to an application, and let every request begin and end as all do."""
     app.extensions[_NAME] = (ctx, instance)
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> ResponseReturnValue | None:
+    """Number the request, and refuse what the server and the proxy in front of it have marked."""
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if (host := request.environ.get(MISDIRECTED)) is not None:
+        raise MisdirectedRequest(
+            _("This server is %(ours)s, not %(host)s. A proxy must hand on the Host that the user asked for.")
+            % {"ours": instance().address, "host": repr(host[:200])}
+        )
+    if (unread := request.environ.get(UNREAD_BODY)) is not None:
+        return _refuse_unread(*unread)
+    return None
+
+
+def _refuse_unread(most: int, reason: str) -> ResponseReturnValue:
+    match reason:
+        case "not-signed-in" if request.blueprint == "pages":
+            return cast(ResponseReturnValue, current_app.login_manager.unauthorized())  # type: ignore[attr-defined]
+        case "not-signed-in":
+            raise Unauthorized(_("Without a token at most %(most)s are read.") % {"most": in_kib(most)})
+        case "too-slow":
+            raise RequestTimeout(_("The body came too slowly. Send it again over a better line."))
+        case "too-busy":
+            raise ServiceUnavailable(_("Too much is being received at the moment."), retry_after=_BUSY_SECONDS)
+    raise RequestEntityTooLarge(_("At most %(most)s may be sent here.") % {"most": in_kib(most)})
+
+
+def in_kib(count: int) -> str:
+    """A number of bytes as people say it."""
+    return f"{count // 1024**2} MiB" if count % 1024**2 == 0 else f"{count // 1024} KiB"
+
+
+def _end(response: Response) -> Response:
+    """Say which request this answers, and let nobody keep what its view has not released."""
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    log.info(
+        "%s %r %s in %.1f ms, client %s, request %s",
+        request.method,
+        request.path,  # quoted: a path may hold the end of a line
+        response.status_code,
+        (time.perf_counter() - g.began) * 1000,
+        request.remote_addr,
+        g.request_id,
+    )
+    return response
+
+
+def external_url(endpoint: str, **values: Any) -> str:
+    """The address of a page of ours for somebody outside, whatever the client says this server is called."""
+    ours = urlsplit(instance().address)
+    return f"{ours.scheme}://{ours.netloc}{url_for(endpoint, **values)}"
+
+
+def bearer(token: str) -> Person | None:
+    """The person whose token this is; looked up once in a request."""
+    if "tokens" not in g:
+        g.tokens = {}
+    if token not in g.tokens:
+        with current_context().work(reading=True) as work:
+            g.tokens[token] = work.persons.bearer(token)
+    return cast("Person | None", g.tokens[token])
 
 
 def current_context() -> AppContext:

@@ -3,11 +3,12 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_babel import gettext as _
+from flask_limiter import RateLimitExceeded
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
@@ -52,6 +53,7 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "outside-accreditation": _("Nothing was signed: it lies outside the accreditation."),
         "simulator-missing": _("Simulations cannot be run on this server."),
         "wrong-scenario": _("The scenario cannot be simulated. Fix the lines named."),
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
@@ -60,6 +62,10 @@ def titles() -> dict[str, str]:
         "unsupported-media-type": _("Send application/json."),
         "csrf": _("The page was open too long. Reload it and send again; nothing was stored."),
         "too-many-requests": _("Too many attempts. Wait a minute and try again."),
+        "too-much-work": _("This is more than the server checks at once."),
+        "too-slow": _("What was sent did not arrive in time."),
+        "too-busy": _("The server has too much to do at the moment. Try again shortly; nothing was stored."),
+        "misdirected": _("This server does not answer for that address."),
         "storage-unavailable": _("It could not be stored. Nothing was half done; try again shortly."),
         "storage-full": _("There is no room left to store it. Nothing was half done; the operator must make room."),
         "too-much-waiting": _("Too much waits for the ledger at the moment. Nothing was stored; try again later."),
@@ -77,7 +83,7 @@ def install_problems(app: Flask) -> None:
 
 def answers_programs() -> bool:
     """Whether a program is asking."""
-    return request.path.startswith(("/api/", "/rpc", "/healthz"))
+    return request.path.startswith(("/api/", "/rpc", "/healthz", "/metrics", "/trust.json", "/schemas"))
 
 
 def problem(status: int, code: str, detail: str = "", **members: Any) -> Response:
@@ -86,8 +92,9 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
     if not answers_programs():
         told = {"status": status, "code": code, "title": title, "detail": detail}
         return make_response(render_template("problem.html", **told, person=current_user), status)
-    kind = f"/api/problems#{code}"
-    body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **members}
+    kind = f"{request.script_root}/api/problems#{code}"
+    known = {"requestId": g.get("request_id", ""), **members}
+    body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **known}
     response = jsonify({name: value for name, value in body.items() if value not in ("", None)})
     response.status_code, response.mimetype = status, MEDIA_TYPE
     if status == HTTPStatus.UNAUTHORIZED:
@@ -128,10 +135,13 @@ CODES = {
     403: "not-allowed",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
+    421: "misdirected",
     422: "invalid",
     429: "too-many-requests",
+    503: "too-busy",
 }
 
 
@@ -146,15 +156,26 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    response = problem(status, code_of(status), say(error.description or "", language()))
+    response = problem(status, code_of(status), _detail(error))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
 
 
+def _detail(error: HTTPException) -> str:
+    if isinstance(error, RateLimitExceeded) and not error.limit.error_message:
+        limit = error.limit.limit
+        return str(_("At most %(count)s in %(seconds)s seconds.", count=limit.amount, seconds=limit.get_expiry()))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return str(_("It takes %(methods)s.", methods=", ".join(sorted(error.valid_methods))))
+    return say(error.description or "", language())
+
+
 def _unforeseen(error: Exception) -> Response:
-    current_app.logger.exception("unforeseen error on %s %s", request.method, request.path)
+    current_app.logger.exception(
+        "unforeseen error on %s %s, request %s", request.method, request.path, g.get("request_id")
+    )
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
 
 

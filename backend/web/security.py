@@ -1,15 +1,23 @@
-"""Headers, tokens against forged forms, and limits on guessing."""
+"""Headers, tokens against forged forms, and limits: on guessing, on what strangers ask for, on what they send."""
 
-from typing import cast
+import time
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any, cast
+from urllib.parse import urlsplit
 
-from flask import Flask, request
-from flask.typing import RouteCallable
+from flask import Flask, Response, after_this_request, current_app, g, request
+from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
 
+from backend.domain.errors import TraceabilityError
+from backend.domain.parties import Person
 from backend.services.files import LARGEST
+from backend.web.api.views import LARGEST_BODY as LARGEST_JSON
+from backend.web.context import BodyLimit, bearer, in_kib
 from backend.web.public import rpc
 
 CONTENT_POLICY = {
@@ -23,10 +31,13 @@ CONTENT_POLICY = {
 LARGEST_BODY = LARGEST + 512 * 1024
 """A form with its file, in bytes."""
 LARGEST_FORM_PART = 1024 * 1024
+LARGEST_OF_STRANGERS = 64 * 1024
+"""Of whoever has not signed in, in bytes: enough for every form that is shown to them."""
 
 
-def install_security(app: Flask, *, secure_cookies: bool) -> None:
-    """Protect every page and answer."""
+def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> None:
+    """Protect every page and answer; ``address`` is the public one, whose path the cookies are bound to."""
+    app.extensions["address"] = address
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         MAX_FORM_MEMORY_SIZE=LARGEST_FORM_PART,
@@ -35,12 +46,13 @@ def install_security(app: Flask, *, secure_cookies: bool) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SECURE=secure_cookies,
         WTF_CSRF_TIME_LIMIT=12 * 3600,
+        WTF_CSRF_SSL_STRICT=False,  # the token is the session's own; some strip the Referer that this would ask for
         RATELIMIT_STORAGE_URI="memory://",
-        RATELIMIT_HEADERS_ENABLED=True,
+        SESSION_COOKIE_PATH=urlsplit(address).path or "/",
     )
     Talisman(
         app,
-        force_https=False,  # the operator's proxy ends TLS; SECURE_COOKIES=1 says that there is one
+        force_https=False,  # the operator's proxy ends TLS, and PUBLIC_URL says that there is one
         session_cookie_secure=secure_cookies,
         strict_transport_security=secure_cookies,
         content_security_policy=CONTENT_POLICY,
@@ -52,20 +64,142 @@ def install_security(app: Flask, *, secure_cookies: bool) -> None:
         csrf.exempt(app.blueprints["api"])  # it knows no cookies: only bearer tokens count there
     if "rpc" in app.blueprints:
         csrf.exempt(app.blueprints["rpc"])  # nor does the read-only chain
-    _limit_guessing(app)
+    _limit_rates(app)
 
 
-def _limit_guessing(app: Flask) -> None:
-    """Ten tries a minute at one account from one address; a stranger elsewhere cannot lock its owner out."""
-    limiter = Limiter(get_remote_address, app=app)
-    sign_in = app.view_functions["pages.sign_in"]
-    by_account = limiter.limit("10 per minute", key_func=_address_and_account, methods=["POST"])
+def _limit_rates(app: Flask) -> None:
+    """What strangers may ask for in a minute; nobody's limit depends on what others do.
+
+    Ten tries at one account from one address: a stranger elsewhere cannot lock its owner out.
+    """
+    limiter = Limiter(_client, app=app)
+    by_account = limiter.limit("10 per minute", key_func=_client_and_account, methods=["POST"])
     by_address = limiter.limit("60 per minute", methods=["POST"])
-    app.view_functions["pages.sign_in"] = cast(RouteCallable, by_address(by_account(sign_in)))
-    if "rpc.rpc" in app.view_functions:
-        slowed = limiter.limit(rpc.RATE)(app.view_functions["rpc.rpc"])
-        app.view_functions["rpc.rpc"] = cast(RouteCallable, slowed)
+    limits = {
+        "pages.sign_in": [by_account, by_address],
+        "api.post_verify": [
+            limiter.limit(_verifications, key_func=_person_or_client),
+            limiter.limit(_verified_kib, key_func=_person_or_client, cost=_kib, error_message=_too_many_kib),
+        ],
+        "rpc.rpc": [limiter.limit(rpc.RATE)],
+        "public.label": [limiter.limit("600 per minute")],
+        "public.label_bundle": [limiter.limit("120 per minute")],
+        "public.label_image": [limiter.limit("120 per minute")],
+        "downloads.trust_file": [limiter.limit("120 per minute")],
+    }
+    for endpoint, decorators in limits.items():
+        view: Any = app.view_functions.get(endpoint)
+        if view is None:
+            continue  # a blueprint that this application does not have
+        for decorated in decorators:
+            view = decorated(view)
+        app.view_functions[endpoint] = view
+    app.extensions["rates"] = limiter
 
 
-def _address_and_account() -> str:
-    return f"{get_remote_address()} {request.form.get('email', '').strip().lower()}"
+def _client() -> str:
+    """The address, of IPv6 the network: a household has 2^64 of its own."""
+    if "tells_rates" not in g:
+        g.tells_rates = True
+        after_this_request(_tell_rates)
+    address = get_remote_address()
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else address
+
+
+def _client_and_account() -> str:
+    return f"{_client()} {request.form.get('email', '').strip().lower()}"
+
+
+def _verifications() -> str:
+    return f"{_share(600)} per minute"
+
+
+def _verified_kib() -> str:
+    return f"{_share(8 * 1024)} per minute"
+
+
+def _share(count: int) -> int:
+    """Whoever is known may ask for ten times as much."""
+    return count if _asker() is None else 10 * count
+
+
+def _kib() -> int:
+    """What a bundle costs: a large one is the work of many small ones."""
+    return 1 + (request.content_length or 0) // 1024
+
+
+def _too_many_kib() -> str:
+    return str(_("At most %(most)s of bundles a minute are verified here.", most=in_kib(_share(8 * 1024) * 1024)))
+
+
+def _person_or_client() -> str:
+    client, asker = _client(), _asker()
+    return client if asker is None else f"person {asker.id}"
+
+
+def _asker() -> Person | None:
+    if "asker" not in g:
+        g.asker = _known_by(request.headers.get("Authorization", ""))
+    return cast("Person | None", g.asker)
+
+
+def _known_by(authorization: str) -> Person | None:
+    scheme, token = (*authorization.split(None, 1), "", "")[:2]
+    return bearer(token.strip()) if scheme.lower() == "bearer" and token else None
+
+
+def _tell_rates(response: Response) -> Response:
+    """Every limit that the request counted for, as the IETF's httpapi group writes it, and when to come again."""
+    limits = current_app.extensions["rates"].current_limits
+    policies, states = [], []
+    for number, one in enumerate(limits, 1):
+        seconds = max(1, round(one.reset_at - time.time()))
+        policies.append(f'"{number}";q={one.limit.amount};w={one.limit.get_expiry()}')
+        states.append(f'"{number}";r={max(0, one.remaining)};t={seconds}')
+        if one.breached:
+            response.headers["Retry-After"] = str(seconds)
+    if policies:
+        response.headers["RateLimit-Policy"], response.headers["RateLimit"] = ", ".join(policies), ", ".join(states)
+    return response
+
+
+def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit]:
+    """What the server asks before it reads a body: method, path and headers in (as WSGI names them, without HTTP_).
+
+    Who is not known may send a form's worth. Whether somebody is known is looked up only where they want to send more.
+    """
+
+    def limit(method: str, path: str, headers: Mapping[str, str]) -> BodyLimit:
+        path = path.removeprefix(urlsplit(app.extensions["address"]).path)
+        length = headers.get("CONTENT_LENGTH", "")
+        if path == "/rpc":
+            return BodyLimit(rpc.LARGEST_REQUEST)
+        if path == "/api/v1/verify":
+            return BodyLimit(LARGEST_JSON)
+        is_api = path.startswith("/api/")
+        most = LARGEST_BODY if not is_api or path == "/api/v1/files" else LARGEST_JSON
+        if (length.isdigit() and int(length) <= LARGEST_OF_STRANGERS) or _is_known(app, is_api, headers):
+            return BodyLimit(most)
+        return BodyLimit(LARGEST_OF_STRANGERS, "not-signed-in")
+
+    return limit
+
+
+def _is_known(app: Flask, is_api: bool, headers: Mapping[str, str]) -> bool:
+    """Whether a token is somebody's, or a cookie of ours says that somebody has signed in.
+
+    Where that cannot be looked up it counts as so: the request itself will be told what is wrong.
+    """
+    environ = {f"HTTP_{name}": value for name, value in headers.items()} | {"REQUEST_METHOD": "POST"}
+    with app.app_context():
+        try:
+            if is_api:
+                return _known_by(headers.get("AUTHORIZATION", "")) is not None
+            session = app.session_interface.open_session(app, app.request_class(environ))
+        except TraceabilityError:
+            return True
+    return session is not None and "_user_id" in session

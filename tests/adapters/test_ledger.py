@@ -413,6 +413,24 @@ def test_a_rotated_key_is_followed_by_its_successor(world):
     assert world.ledger.accreditation_at(key, MARCH) is None
 
 
+def test_settled_past_terms_are_asked_once(open_chain, accounts, monkeypatch):
+    chain = open_chain("settled.sqlite")
+    ledger = EvmLedger(chain, deploy(chain, accounts), accounts)
+    own, key = World(chain, accounts, None, ledger), secrets.token_bytes(32)
+    now = own.do(Accredit(key, an_accreditation()), "authority").block_time
+    asked, call = [], chain.call
+    monkeypatch.setattr(chain, "call", lambda *question: asked.append(question) or call(*question))
+    ledger.head()
+    asked.clear()
+    long_ago = now - timedelta(hours=2)
+    assert [ledger.accreditation_at(key, long_ago) for _ in range(3)] == [None] * 3
+    assert len(asked) == 1
+    assert ledger.accreditation_at(key, now) == an_accreditation()
+    own.do(Accredit(key, an_accreditation(chapters=2)), "authority")
+    assert ledger.accreditation_at(key, now + timedelta(hours=9)) == an_accreditation(chapters=2)
+    assert ledger.accreditation_at(key, now - timedelta(days=40_000)) is None  # the ledger counts none before 1970
+
+
 def test_an_accreditation_is_written_suspended_and_lifted(world):
     key = secrets.token_bytes(32)
     assert world.ledger.accreditation(key) is None

@@ -29,6 +29,9 @@ from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
 
+_LATER = {"organisation": ("folded_name",), "request": ("content",)}
+"""Columns that came later, in tables of 0005."""
+
 
 def test_migrations_lead_to_the_tables_of_the_code(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", DataKeys(tmp_path / "record.keys"))
@@ -55,7 +58,8 @@ def test_rows_of_renamed_tables_all_survive(tmp_path):
             for name, row in rows.items():
                 renamed = _COLUMNS.get(name, {})
                 (found,) = connection.execute(select(new.tables[_TABLES.get(name, name)])).mappings()
-                assert dict(found) == {renamed.get(column, column): value for column, value in row.items()}
+                kept = {column: value for column, value in found.items() if column not in _LATER.get(name, ())}
+                assert kept == {renamed.get(column, column): value for column, value in row.items()}
             assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
             assert connection.exec_driver_sql("PRAGMA integrity_check").all() == [("ok",)]
             schema = " ".join(connection.scalars(text("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")))
@@ -265,6 +269,6 @@ INSERT INTO decision (id, consignment_id, decision, reason, officer_id, office_i
 @pytest.mark.slow
 def test_migration_killed_anywhere_leaves_whole_tables(tmp_path):
     command = [sys.executable, "-m", "tests.stress.killed_migration", str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert int(re.match(r"(\d+) kills", ended.stdout)[1]) >= 10

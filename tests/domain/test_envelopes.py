@@ -63,17 +63,6 @@ def test_other_standing_is_told():
     assert not codes(read(tradetrust(status="issued")), Severity.WARNING) & {"other-status", "taken-back"}
 
 
-def test_agreement_without_preference_is_contradictory():
-    assert "preference-contradicted" in codes(read(tradetrust(isPreferential=False)), Severity.WRONG)
-    fine = read(tradetrust(isPreferential=False, freeTradeAgreement="NONE"))
-    assert "preference-contradicted" not in codes(fine, Severity.WRONG)
-    assert fine.fields["freeTradeAgreementName"] == "NONE"
-
-
-def test_preference_under_no_agreement_is_contradictory():
-    assert "unusable" in codes(read(tradetrust(isPreferential=True, freeTradeAgreement="NONE")), Severity.WRONG)
-
-
 def test_document_code_without_leading_zero_is_refused():
     item = {"product": {"commodity": {"commodityCode": 90111}}, "itemCount": 1}
     reading = read(credential("CertificationOfOrigin", {"items": [item]}))
@@ -157,7 +146,7 @@ def test_usmca_edition_with_items_is_read():
     assert (reading.fields["issueDate"], reading.fields["validUntil"]) == ("2026-02-04", "2026-12-31")
 
 
-def test_usmca_of_several_goods_or_importers_is_not_guessed():
+def test_usmca_of_several_goods_is_not_guessed():
     good = usmca()["credentialSubject"]["goods"][0]
     assert "several-goods" in codes(read(usmca(goods=[good, good])), Severity.WRONG)
     two = [{"name": "A", "address": {"addressCountry": "US"}}, {"name": "B", "address": {"addressCountry": "CA"}}]

@@ -164,6 +164,27 @@ def test_preference_needs_an_agreement_and_none_means_none():
     assert read(claimed, quantity="1", unitCode="H87").fields["freeTradeAgreementName"] == "NONE"
 
 
+@pytest.mark.parametrize(("says", "names"), [(False, "CHAFTA"), (True, "NONE")])
+def test_preference_and_agreement_that_contradict_are_refused(says, names):
+    reading = read(tradetrust(isPreferential=says, freeTradeAgreement=names), quantity="1", unitCode="H87")
+    assert ("/isPreferential", "freeTradeAgreementName") in marked(reading, Severity.WRONG)
+    assert not reading.is_complete
+    decided = read(
+        tradetrust(isPreferential=says, freeTradeAgreement=names),
+        quantity="1",
+        unitCode="H87",
+        freeTradeAgreementName="CHAFTA",
+    )
+    assert decided.is_complete
+
+
+@pytest.mark.parametrize(("says", "names"), [(True, "CHAFTA"), (False, "NONE"), (None, "CHAFTA")])
+def test_preference_and_agreement_that_agree_are_read(says, names):
+    reading = read(tradetrust(isPreferential=says, freeTradeAgreement=names), quantity="1", unitCode="H87")
+    assert reading.is_complete
+    assert reading.fields["freeTradeAgreementName"] == names
+
+
 def test_wrapped_document_is_read_without_checking_its_proof():
     """It is read through its salts, and the report says that the proof is unchecked."""
 

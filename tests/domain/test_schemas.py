@@ -92,7 +92,7 @@ def test_missing_field_fails_schema_and_form_alike(kind):
 def pinned(kind, version):
     """Lists of countries and currencies grow with the world; everything else is the version."""
     schema = json.loads(json.dumps(schemas.credential_schema(kind, "", version)))
-    for name in ("country-code", "currency-code", "unit-code"):
+    for name in ("agreement-code", "country-code", "currency-code", "unit-code"):
         schema["$defs"].pop(name, None)
     return sha256(canonical(schema)).hexdigest()
 
@@ -114,8 +114,8 @@ def test_newest_schema_is_what_the_model_says(kind):
 
 def test_schema_is_named_by_address_or_urn():
     kind = Kind.CERTIFICATE_OF_ORIGIN
-    assert KINDS[kind].schema_id(None) == "urn:provenport:schema:certificate-of-origin:v1"
-    assert KINDS[kind].schema_id("https://x.example/") == "https://x.example/schemas/certificate-of-origin/v1.json"
+    assert KINDS[kind].schema_id(None) == "urn:provenport:schema:certificate-of-origin:v2"
+    assert KINDS[kind].schema_id("https://x.example/") == "https://x.example/schemas/certificate-of-origin/v2.json"
 
 
 # Real code lists, and what forms refuse beyond the type of a field

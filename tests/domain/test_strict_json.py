@@ -4,13 +4,22 @@ import json
 import math
 import os
 import struct
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.domain.strict_json import DEEPEST, LARGEST_INTEGER, HostileJson, NotCanonical, canonical, loads
+from backend.domain.strict_json import (
+    DEEPEST,
+    LARGEST_INTEGER,
+    MOST_BRACKETS,
+    HostileJson,
+    NotCanonical,
+    canonical,
+    loads,
+)
 
 HOSTILE = {
     "a key twice": '{"status": 0, "status": 4}',
@@ -82,6 +91,31 @@ def test_harmless_text_is_read(text, value):
 def test_one_level_too_many_is_refused():
     with pytest.raises(HostileJson, match="64"):
         loads("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1))
+
+
+def test_closing_brackets_beforehand_win_no_depth():
+    with pytest.raises(HostileJson, match="64"):
+        loads("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1) + "]" * 1000)
+
+
+@pytest.mark.parametrize("text", ['"' + "[" * 1000, '"' + "[" * 1000 + "\\", '["' + '\\"[' * 1000])
+def test_brackets_of_an_unfinished_string_have_no_depth(text):
+    with pytest.raises(HostileJson, match="not JSON"):
+        loads(text)
+
+
+def test_too_many_brackets_are_refused_unread():
+    loads("[" + "[]," * (MOST_BRACKETS - 2) + "0]")
+    with pytest.raises(HostileJson, match="brackets"):
+        loads("[" + "[]," * MOST_BRACKETS + "0]")
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 500_000 + "\\", "[{" * 60 + '"\\' * 500_000, '"' * 1_000_001])
+def test_depth_of_hostile_text_takes_one_pass(text):
+    began = time.process_time()
+    with pytest.raises(HostileJson):
+        loads("[" * DEEPEST + text)
+    assert time.process_time() - began < 1
 
 
 VALUES = st.recursive(

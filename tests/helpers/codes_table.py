@@ -14,6 +14,7 @@ from typing import Any
 
 from backend.cli.verify import EXIT
 from backend.domain import bundle, trust
+from backend.domain.agreements import AGREEMENTS
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
@@ -159,27 +160,70 @@ digits of `hsCode`; bit 0 covers all. They count for the kinds above that say so
 **Clocks** may differ by {minutes} minutes. `issued-after-anchoring`: `validFrom` is later than the anchoring by more
 than that. `not-yet-issued`: it is later than the time asked about by more than that. `snapshot-too-new`: `readAt` is
 later than the time asked about by more than that. `anchored-after-expiry`: the anchoring is later than the end of the
-accreditation by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
+late terms by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
 reader allows.
 
-**Accreditation.** Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the
-record is `stated`: `self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or
-`snapshot-record-mismatch`. There is none, or its `kinds` is 0: `never-accredited`. (After these there is no
-ISSUER_STANDING.) The bit of the kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0
-not set, `hs-code-withheld`; not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`.
-`issued-after-anchoring`. `suspendedSince` at or before the anchoring: `accreditation-revoked`.
-Not `validFrom` <= the record's `validFrom` < `validUntil`: `not-accredited-at-issue`. `anchored-after-expiry`. Else
-`accredited`. ISSUER_STANDING: `suspendedSince` at or before the time asked about, `accreditation-revoked`; `validUntil`
-at or before it, a note; else `good-standing`.
+**Accreditation.** A reading tells what the ledger holds of the key now (`accreditation`), what it held when the
+record was signed (`accreditationAtIssue`, at the record's `validFrom`) and when it was anchored
+(`accreditationAtAnchoring`: at the later of `validFrom` and the anchoring less {minutes} minutes; where it held
+nothing then, at the anchoring). The *terms* are those of the issue; where there are none, those of the anchoring;
+where there are none, those of now. The *late terms* are those of the anchoring, else the terms. *Suspended* is the
+earlier `suspendedSince` of the terms and of now: what the ledger learns of a key reaches back, what the authority
+renews, narrows or widens does not.
 
-**Dates of a record.** `validFrom` that is no RFC 3339 time: `entry-kind-mismatch`; `validUntil` that is none:
-`fields-invalid`; `validUntil` at or before the time asked about: `expired`.
+Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the record is `stated`:
+`self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or `snapshot-record-mismatch`. There is none
+now, or its `kinds` is 0: `never-accredited`. (After these there is no ISSUER_STANDING.) By the terms: the bit of the
+kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0 not set, `hs-code-withheld`;
+not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`. `issued-after-anchoring`. Suspended at or
+before the anchoring: `accreditation-revoked`. Not `validFrom` <= the record's `validFrom` < `validUntil`, or
+suspended at or before the latter: `not-accredited-at-issue`. By the late terms: `anchored-after-expiry`; kind or
+chapter (bit 0 where no `hsCode` is shown) not covered, or `suspendedSince` at or before the anchoring:
+`anchored-after-change`. Else `accredited`. ISSUER_STANDING, by those of now: `suspendedSince` at or before the time
+asked about, `accreditation-revoked`; `validUntil` at or before it, a note; else `good-standing`.
+
+**Dates of a record.** `validFrom` that is no RFC 3339 time: `entry-kind-mismatch`. Then VALIDITY asks in this order.
+`validUntil` that is no such time: `fields-invalid`. `not-yet-issued`. `dated-ahead`: one of the fields below, as far as
+it is shown, is later than the time asked about by more than a day, since a day begins earlier elsewhere; a date counts
+from its midnight in UTC, and what is neither date nor RFC 3339 time is passed over. `validUntil` at or before the time
+asked about: `expired`. `term-ended`: the day after the last day of the agreement's term has begun in UTC. That last day
+is the `issueDate`'s day of the month so many months later, or that month's last day where it is shorter.
+
+{dates}
+
+**Agreements.** AGREEMENT is asked of certificates of origin that show a `freeTradeAgreementName` other than `NONE`, in
+this order; only texts are judged. It is not in the table: `agreement-unknown`. `originCountry`, `importCountry` or the
+exporter's `countryCode` is no party: `agreement-party`. The first two are the same: `agreement-domestic`.
+`originCriteria` is none of its criteria: `agreement-criterion`. `issueDate` is before the day on which it came into
+force for either country: `agreement-not-in-force`. Fields are withheld, and `exporter`, `originCountry`,
+`importCountry`, `originCriteria` or `issueDate` is among them: `agreement-withheld`. Else `agreement-fits`.
+
+{agreements}
 
 **Order.** SNAPSHOT (or LEDGER) first, then each record: SIGNATURE, CONTENT, INCLUSION, ANCHOR, STATUS,
-ISSUER_ACCREDITED, ISSUER_STANDING, VALIDITY; then NAMED_RECORD and BUNDLE. Where SIGNATURE or CONTENT fails, no further
-check of that record is made. Without anchor or proof INCLUSION is `not-sealed` and ANCHOR `not-anchored`; without
-anchor STATUS is `not-anchored` as well.
+ISSUER_ACCREDITED, ISSUER_STANDING, VALIDITY, AGREEMENT; then NAMED_RECORD and BUNDLE. Where SIGNATURE or CONTENT
+fails, no further check of that record is made. Without anchor or proof INCLUSION is `not-sealed` and ANCHOR `not-
+anchored`; without anchor STATUS is `not-anchored` as well.
 """
+
+
+def _dates() -> Iterator[str]:
+    yield "| kind | fields that tell of the past |"
+    yield "|---|---|"
+    for kind, stated in sorted(KINDS.items()):
+        yield f"| {kind.value} | {', '.join(f'`{name}`' for name in stated.dates_of_the_past)} |"
+
+
+def _agreements() -> Iterator[str]:
+    yield "| agreement | months | criteria | parties, by the day on which it came into force | source |"
+    yield "|---|---|---|---|---|"
+    for agreement in AGREEMENTS.values():
+        since: dict[str, list[str]] = {}
+        for country, day in agreement.parties.items():
+            since.setdefault(day.isoformat(), []).append(country)
+        parties = "; ".join(f"{day} {' '.join(countries)}" for day, countries in sorted(since.items())) or "–"
+        months, criteria = agreement.term_months or "–", " ".join(agreement.criteria)
+        yield f"| `{agreement.code}` | {months} | {criteria} | {parties} | {agreement.source} |"
 
 
 def _rules() -> Iterator[str]:
@@ -187,7 +231,10 @@ def _rules() -> Iterator[str]:
     yield "## Segments, chapters, clocks, order\n"
     yield (
         RULES.strip().format(
-            segments=", ".join(f"{segment.value} {segment.name}" for segment in Segment), minutes=minutes
+            segments=", ".join(f"{segment.value} {segment.name}" for segment in Segment),
+            minutes=minutes,
+            dates="\n".join(_dates()),
+            agreements="\n".join(_agreements()),
         )
         + "\n"
     )

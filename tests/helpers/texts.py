@@ -15,7 +15,8 @@ from werkzeug.exceptions import default_exceptions
 import backend
 from backend.cli import chain, importing, localised, main
 from backend.domain import errors
-from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.agreements import AGREEMENTS
+from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
 from backend.domain.kinds.base import RecordKind
@@ -97,7 +98,7 @@ def of_tables() -> set[Key]:
         *fields.PATTERNS.values(),
         *(meaning.text for meaning in field_help.MEANINGS.values()),
         *ORIGIN_CRITERIA.values(),
-        *AGREEMENTS.values(),
+        *(agreement.name for agreement in AGREEMENTS.values()),
         *importing.CHROME.values(),
         *chain.LABELS.values(),
         *chain.WORDS.values(),

@@ -87,18 +87,12 @@ def test_certificate_altered_in_our_database_releases_nothing(server: Server, by
     assert server.get(f"/declarations/{declaration}", "officer")["status"] == "LODGED"
 
 
-def test_record_of_a_never_accredited_issuer_releases_nothing(server: Server) -> None:
+def test_issuer_who_was_never_accredited_signs_nothing(server: Server) -> None:
     stranger = _new_issuer(server, "chamber", "Chamber That Nobody Knows")
     merchant = server.people["merchant"].organisation
-    certificate = server.post("/certificates-of-origin", None, a_certificate(merchant), headers=stranger["bearer"])
-    _, report = _papers(server)
-    declaration = _lodged(server, [certificate["id"], report])
-    verdict = server.settled_verdict(declaration)
-    assert verdict["verdict"] == "INVALID"
-    assert _reasons(verdict, "fail") == {"never-accredited"}
-    refused = _release(server, declaration, 409, acceptIndeterminate=True)
-    assert refused["code"] == "not-releasable"
-    assert refused["verdict"]["verdict"] == "INVALID"
+    refused = server.post("/certificates-of-origin", None, a_certificate(merchant), 422, headers=stranger["bearer"])
+    assert refused["code"] == "outside-accreditation"
+    assert "ask the authority" in refused["detail"]
 
 
 def test_a_revoked_accreditation_cannot_release_goods(server: Server) -> None:

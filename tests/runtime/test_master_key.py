@@ -107,7 +107,7 @@ def test_running_server_signs_and_joins_organisations_while_rotating(tmp_path, p
         rotate_master_key(settings)
         with server.work(reading=True) as work:
             for key in work.keys.all():
-                assert verify(key.public_jwk, b"text", server.vault.sign(key.encrypted_private, b"text"))
+                assert verify(key.public_jwk, b"text", server.keys.vault.sign(key.encrypted_private, b"text"))
     everything_signs(settings, addresses, organisations=4)
 
 

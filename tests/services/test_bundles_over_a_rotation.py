@@ -85,6 +85,10 @@ def test_bundle_of_old_keys_later_record_is_invalid(installation):
         kept = work.keys.find(old.thumbprint)
         new.is_active, kept.is_active, kept.successor = False, True, None
         work.commit()
-    content = file_of(installation, settled(installation, certificateNumber="LATE-1"))
+    installation.ledger.down = True  # with the ledger at hand the server would not sign
+    late = installation.issue_certificate(certificateNumber="LATE-1")
+    installation.ledger.down = False
+    installation.settle()
+    content = file_of(installation, late)
     assert by_the_ledger(installation, content) is Conclusion.INVALID
     assert by_its_snapshot(installation, content).conclusion is Conclusion.INVALID

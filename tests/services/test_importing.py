@@ -301,18 +301,13 @@ def credential_of(**envelope):
     return Given("certificate.json", json.dumps(document).encode())
 
 
-def test_what_the_clock_says_of_a_document_is_told(installation):
+def test_end_of_imported_document_is_told(installation):
     now = installation.ctx.now()
     past, ahead = ((now + timedelta(days=days)).isoformat() for days in (-1, 3))
     assert [n.field for n in told(bring(installation, credential_of(validUntil=past)), "expired")] == ["validUntil"]
     assert not told(bring(installation, credential_of(validUntil=ahead)), "expired")
-    assert told(bring(installation, credential_of(validFrom=ahead)), "issued-in-future")
-    assert not told(bring(installation, credential_of(validFrom=past)), "issued-in-future")
-
-
-def test_tomorrow_elsewhere_may_be_today(installation):
-    tomorrow = (installation.ctx.now() + timedelta(days=1)).date().isoformat()
-    assert not told(bring(installation, credential_of(validFrom=tomorrow)), "issued-in-future")
+    expiring = credential_of(validUntil=ahead, expirationDate=past)
+    assert [n.where for n in told(bring(installation, expiring), "expired")] == [""]
 
 
 def test_an_altered_credential_is_told_and_kept_out(installation):
@@ -359,3 +354,25 @@ def test_own_document_of_any_kind_comes_in(installation, kind):
 @pytest.mark.parametrize("kind", [kind for kind, stated in KINDS.items() if stated.without_import is not None])
 def test_own_document_of_another_kind_is_refused(installation, kind):
     assert blocked(bring(installation, own(kind.slug, FIELDS[kind]()))) == [(None, "unknown-kind")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"issueDate": "2027-04-06"}, "issueDate"),
+        ({"freeTradeAgreementName": "RCEP", "importCountry": "US"}, "freeTradeAgreementName"),
+        ({"freeTradeAgreementName": "RCEP", "originCriteria": "NP"}, "originCriteria"),
+        ({"freeTradeAgreementName": "RCEP", "validUntil": "2029-03-01"}, "validUntil"),
+    ],
+)
+def test_certificate_that_cannot_hold_stays_outside(installation, changes, field):
+    chamber = installation.chamber.organisation.id
+    fields = {name: value for name, value in certificate_fields(**changes).items() if name != "certificateNumber"}
+    plan = bring(installation, own("certificate-of-origin", fields), issuers=[chamber])
+    assert [note.field for file in plan.files for note in file.notes if note.severity.blocks] == [field]
+    assert not records(installation)
+
+
+def test_invoice_dated_ahead_stays_outside(installation):
+    plan = bring(installation, own("invoice", invoice_fields(issueDate="2027-04-06")))
+    assert [note.field for file in plan.files for note in file.notes if note.severity.blocks] == ["issueDate"]

@@ -3,18 +3,14 @@
 import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.ledger import DocumentStatus
 from backend.domain.records import Assurance, RequestState
 from backend.domain.verdict import Conclusion
-from backend.services import files, issuance, products, statements
+from backend.services import declarations, files, issuance, products, statements
 from backend.services.verification import verdict_on
-from tests.helpers.builders import (
-    PDF,
-    certificate_fields,
-    invoice_fields,
-    report_fields,
-)
+from tests.helpers.builders import FIELDS, PDF, certificate_fields, invoice_fields, lodgement_fields, report_fields
+from tests.services.conftest import somebody
 
 CERTIFICATE, REPORT, DECLARATION, INVOICE, *_TRADE = Kind
 
@@ -287,3 +283,55 @@ def test_statement_taken_back_cannot_be_confirmed(installation):
     with pytest.raises(Conflict):
         confirm(installation, statement)
     assert installation.record(statement.id).status == DocumentStatus.REVOKED
+
+
+# Dates, and the agreement that a certificate is issued under
+
+
+def end_of(installation, record):
+    found = installation.record(record.id)
+    return found.fields.get("validUntil"), found.sd_jwt.payload.get("validUntil"), found.valid_until
+
+
+def test_agreements_term_fills_the_end(installation):
+    """In what is signed, in its claims, and in what is kept, which the ledger's count goes by."""
+    issued = installation.issue_certificate(freeTradeAgreementName="RCEP")
+    stated, claimed, kept = end_of(installation, issued)
+    assert (stated, claimed) == ("2027-03-01", "2027-03-02T00:00:00+00:00")
+    assert kept.isoformat() == claimed
+    assert end_of(installation, installation.issue_certificate(certificateNumber="N-2")) == (None, None, None)
+
+
+def test_confirming_fills_the_end_too(installation):
+    statement = state(installation, freeTradeAgreementName="RCEP")
+    assert end_of(installation, statement) == (None, None, None)
+    assert end_of(installation, confirm(installation, statement))[0] == "2027-03-01"
+
+
+def sign(installation, kind, fields):
+    """As whoever signs this kind does."""
+    actor = somebody(installation, min(KINDS[kind].signed_by))
+    match KINDS[kind].signing:
+        case Signing.LODGED:
+            return declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(**fields))
+        case Signing.OWN:
+            return statements.sign_own(installation.ctx, installation.merchant, kind, FIELDS[kind](**fields))
+        case Signing.CERTIFIED:
+            return issuance.issue(installation.ctx, actor, kind, FIELDS[kind](**fields))
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_dates_ahead_are_refused_before_signing(installation, kind):
+    """Each date that tells of the past is named, in every kind of paper."""
+    names = KINDS[kind].dates_of_the_past
+    with pytest.raises(Invalid) as refused:
+        sign(installation, kind, {name: "2027-04-06T00:00:00Z" if "Time" in name else "2027-04-06" for name in names})
+    assert [where for where, _ in refused.value.problems] == list(names)
+
+
+def test_tomorrow_is_no_day_ahead(installation):
+    """A day begins earlier elsewhere."""
+    assert installation.issue_certificate(issueDate="2026-03-03").id
+    with pytest.raises(Invalid) as refused:
+        installation.issue_certificate(certificateNumber="N-2", issueDate="2026-03-04")
+    assert [where for where, _ in refused.value.problems] == ["issueDate"]

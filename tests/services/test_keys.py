@@ -65,7 +65,9 @@ def test_old_keys_signature_after_the_rotation_is_invalid(installation):
         work.keys.find(active(installation, "chamber").thumbprint).is_active = False
         work.keys.find(old.thumbprint).successor = None
         work.commit()
+    installation.ledger.down = True  # with the ledger at hand the server would not sign
     late = installation.issue_certificate(certificateNumber="LATE-1")
+    installation.ledger.down = False
     installation.settle()
     verdict = verdict_on(installation.ctx, installation.record(late.id))
     assert verdict.conclusion is Conclusion.INVALID

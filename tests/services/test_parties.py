@@ -145,10 +145,12 @@ def test_chapters_limit_an_accreditation(installation):
         installation.ctx, installation.authority, installation.chamber.organisation.id, chapters=[61, 62]
     )
     installation.settle()
+    installation.ledger.down = True  # with the ledger at hand the first would be refused
     lamp, shirt = (
         installation.issue_certificate(),
         installation.issue_certificate(certificateNumber="2", hsCode="610910"),
     )
+    installation.ledger.down = False
     installation.settle()
     assert verdict_on(installation.ctx, installation.record(lamp.id)).conclusion is Conclusion.INVALID
     assert verdict_on(installation.ctx, installation.record(shirt.id)).conclusion is Conclusion.VALID

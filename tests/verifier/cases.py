@@ -8,11 +8,12 @@ from typing import Any
 from backend.domain import sd_jwt
 from backend.domain.bundle import LARGEST
 from backend.domain.evidence import seal
-from backend.domain.kinds import Kind
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
 from backend.domain.trust import Trust
 from tests.helpers.builders import (
+    FIELDS,
     NOON,
     a_record,
     an_accreditation,
@@ -29,6 +30,7 @@ from tests.verifier.samples import (
     a_dossier,
     a_sample,
     digest_of,
+    holding,
 )
 from tests.verifier.verifiers import Question
 
@@ -128,6 +130,130 @@ def with_quantity(one: Sample, quantity: int) -> Question:
     return replace(one, bundle=replace(one.bundle, records=(changed,))).reading(**reading).question()
 
 
+def claiming(**changes: Any) -> Question:
+    """An RCEP certificate that says something of its own."""
+    return papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(**({"freeTradeAgreementName": "RCEP"} | changes)))
+
+
+def papered(kind: Kind, fields: dict[str, Any], **more: Any) -> Question:
+    """A paper of this kind that says this."""
+    return sample(records=[(a_record(kind, fields), kind)], **more).question()
+
+
+def claims() -> dict[str, tuple[Question, str, str]]:
+    """What papers say against the clock, and certificates of origin against their agreement."""
+    shown = ["freeTradeAgreementName", "originCountry", "hsCode", "quantity", "issueDate"]
+    return {
+        "a sound claim": (claiming(), "VALID", "agreement-fits"),
+        "no claim": (papered(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields()), "VALID", "within-validity"),
+        "a claim for a stranger's market": (claiming(importCountry="US"), "INVALID", "agreement-party"),
+        "a claim for a stranger's goods": (claiming(originCountry="US"), "INVALID", "agreement-party"),
+        "a claim of a stranger": (
+            claiming(exporter={"name": "Lamps Inc.", "countryCode": "US"}),
+            "INVALID",
+            "agreement-party",
+        ),
+        "a claim at home": (claiming(importCountry="CN"), "INVALID", "agreement-domestic"),
+        "a claim without preference": (claiming(originCriteria="NP"), "INVALID", "agreement-criterion"),
+        "a claim by another's criterion": (
+            papered(
+                Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(freeTradeAgreementName="ACFTA", originCriteria="CTSH")
+            ),
+            "INVALID",
+            "agreement-criterion",
+        ),
+        "a claim before its time": (
+            claiming(importCountry="KR", issueDate="2022-01-15"),
+            "INVALID",
+            "agreement-not-in-force",
+        ),
+        "a claim of nobody's": (claiming(freeTradeAgreementName="__proto__"), "INDETERMINATE", "agreement-unknown"),
+        "a claim half shown": (
+            sample(
+                records=[
+                    (a_record(fields=certificate_fields(freeTradeAgreementName="RCEP")), Kind.CERTIFICATE_OF_ORIGIN)
+                ],
+                shown=shown,
+            ).question(),
+            "INDETERMINATE",
+            "agreement-withheld",
+        ),
+        "a claim with odd values": (
+            claiming(originCountry=5, importCountry=["US"], exporter="x", originCriteria=None, issueDate="2026-02-30"),
+            "VALID",
+            "agreement-fits",
+        ),
+        "a claim on its last day": (claiming(issueDate="2025-03-02"), "VALID", "within-validity"),
+        "a claim that ended": (claiming(issueDate="2025-03-01"), "INVALID", "term-ended"),
+        "a claim of a leap day": (claiming(issueDate="2024-02-29"), "INVALID", "term-ended"),
+        "a claim on the last of days": (claiming(issueDate="9999-12-31"), "INVALID", "dated-ahead"),
+        "dated tomorrow": (claiming(issueDate="2026-03-03"), "VALID", "within-validity"),
+        "dated in two days": (claiming(issueDate="2026-03-04"), "INVALID", "dated-ahead"),
+    } | {
+        f"{kind.slug} with {name} ahead": (
+            papered(kind, FIELDS[kind](**{name: "2027-04-06T10:00:00+08:00" if "Time" in name else "2027-04-06"})),
+            "INVALID",
+            "dated-ahead",
+        )
+        for kind, stated in KINDS.items()
+        for name in stated.dates_of_the_past
+    }
+
+
+def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
+    """A certificate of chapter 94, signed two hours ago, anchored one hour ago, and what the ledger held when."""
+    whole, other = an_accreditation(), an_accreditation(chapters=1 << 61)
+    reports, ended = an_accreditation(kinds=4), an_accreditation(valid_until=NOON - 3 * HOUR)
+    later = an_accreditation(valid_from=NOON - HOUR / 2)
+    suspended = an_accreditation(suspended_since=NOON - 3 * HOUR)
+    meanwhile = an_accreditation(suspended_since=NOON - 1.5 * HOUR)
+    now = an_accreditation(suspended_since=NOON - HOUR / 2)
+    rotated = an_accreditation(valid_until=NOON - 1.5 * HOUR)
+    told = {
+        "renewed since": (holding(later, whole), "VALID", "accredited"),
+        "narrowed to another chapter since": (holding(other, whole), "VALID", "accredited"),
+        "narrowed to another kind since": (holding(reports, whole), "VALID", "accredited"),
+        "ended in retrospect": (holding(ended, whole), "VALID", "accreditation-expired"),
+        "widened to its chapter since": (holding(whole, other), "INVALID", "chapter-not-covered"),
+        "widened to its kind since": (holding(whole, reports), "INVALID", "kind-not-covered"),
+        "begun in retrospect": (holding(whole, later), "INVALID", "not-accredited-at-issue"),
+        "widened on its way": (holding(whole, other, whole), "INVALID", "chapter-not-covered"),
+        "narrowed on its way": (holding(other, whole, other), "INDETERMINATE", "anchored-after-change"),
+        "another kind on its way": (holding(reports, whole, reports), "INDETERMINATE", "anchored-after-change"),
+        "rotated on its way": (holding(rotated, whole, rotated), "INDETERMINATE", "anchored-after-expiry"),
+        "renewed on its way": (holding(later, an_accreditation(valid_until=NOON - HOUR), later), "VALID", "accredited"),
+        "suspended on its way, lifted since": (
+            holding(whole, whole, meanwhile),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "accreditation-revoked"),
+        "suspended since": (holding(now, whole), "INVALID", "accreditation-revoked"),
+        "suspended in retrospect": (holding(suspended, whole), "INVALID", "accreditation-revoked"),
+        "accredited after it signed": (holding(whole, None, whole), "VALID", "accredited"),
+        "accredited after it was anchored": (holding(whole, None), "VALID", "accredited"),
+        "accredited later, from later on": (holding(later, None), "INVALID", "not-accredited-at-issue"),
+        "accredited later, for another chapter": (holding(whole, None, other), "INVALID", "chapter-not-covered"),
+        "terms of nothing": (holding(whole, an_accreditation(kinds=0)), "INVALID", "kind-not-covered"),
+        "terms of nothing now": (holding(an_accreditation(kinds=0), whole), "INVALID", "never-accredited"),
+    }
+    certificate = sample()
+    found = {name: (certificate.reading(**held).question(), *told) for name, (held, *told) in told.items()}
+    withheld = sample(shown=["originCountry", "quantity"])
+    return found | {
+        "narrowed since, chapter withheld": (
+            withheld.reading(**holding(other, whole)).question(),
+            "VALID",
+            "accredited",
+        ),
+        "narrowed on its way, chapter withheld": (
+            withheld.reading(**holding(other, whole, other)).question(),
+            "INDETERMINATE",
+            "anchored-after-change",
+        ),
+    }
+
+
 def cases() -> dict[str, tuple[Question, str, str]]:
     """A question, the verdict, and the reason that decides it."""
     plain, dossier = sample(), a_dossier()
@@ -146,6 +272,8 @@ def cases() -> dict[str, tuple[Question, str, str]]:
     stated = plain.bundle.records[0].record
     declaration = sample(records=[(a_record(Kind.DECLARATION), Kind.DECLARATION)])
     return incomplete() | {
+        **claims(),
+        **terms_of_the_past(),
         "no trust": (plain.question(trust=Trust()), "INDETERMINATE", "snapshot-signer-untrusted"),
         "another's trust": (
             with_trust(plain, keys=(sd_jwt.b64(STRANGER.thumbprint),)),
@@ -211,19 +339,19 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INDETERMINATE",
             "snapshot-record-mismatch",
         ),
-        "never accredited": (plain.reading(accreditation=None).question(), "INVALID", "never-accredited"),
+        "never accredited": (plain.reading(**holding(None)).question(), "INVALID", "never-accredited"),
         "another kind": (
-            plain.reading(accreditation=an_accreditation(kinds=4)).question(),
+            plain.reading(**holding(an_accreditation(kinds=4))).question(),
             "INVALID",
             "kind-not-covered",
         ),
         "another chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=2)).question(),
+            plain.reading(**holding(an_accreditation(chapters=2))).question(),
             "INVALID",
             "chapter-not-covered",
         ),
         "its own chapter": (
-            plain.reading(accreditation=an_accreditation(chapters=1 << 94)).question(),
+            plain.reading(**holding(an_accreditation(chapters=1 << 94))).question(),
             "VALID",
             "accredited",
         ),
@@ -249,15 +377,15 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "INVALID",
             "entry-quantity-mismatch",
         ),
-        "lapsed before": (plain.reading(accreditation=earlier).question(), "INVALID", "not-accredited-at-issue"),
-        "lapsed between": (plain.reading(accreditation=lapsed).question(), "INDETERMINATE", "anchored-after-expiry"),
+        "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
+        "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
         "suspended key": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR / 2)).question(),
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
             "INVALID",
             "accreditation-revoked",
         ),
         "key suspended before anchoring": (
-            plain.reading(accreditation=an_accreditation(suspended_since=NOON - HOUR)).question(),
+            plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR))).question(),
             "INVALID",
             "accreditation-revoked",
         ),

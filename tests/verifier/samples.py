@@ -30,7 +30,17 @@ from tests.verifier.verifiers import Question
 OPERATOR = Key()
 STRANGER = Key()
 ACCREDITATION = "0x" + "cd" * 20
+SAME = object()
 READ_AT = NOON - timedelta(minutes=10)
+
+
+def holding(
+    now: Accreditation | None, at_issue: Any = SAME, at_anchoring: Any = SAME
+) -> dict[str, Accreditation | None]:
+    """What a ledger held of a key, in the words of a reading: all the time the same, unless told otherwise."""
+    then = now if at_issue is SAME else at_issue
+    late = then if at_anchoring is SAME else at_anchoring
+    return {"accreditation": now, "accreditation_at_issue": then, "accreditation_at_anchoring": late}
 
 
 def entry_of(record: sd_jwt.Record, kind: Kind) -> Entry:
@@ -104,7 +114,7 @@ def a_sample(
                 block_time=anchor.block_time,
                 status=0,
                 key=str(record.header["kid"]),
-                accreditation=held or an_accreditation(),
+                **holding(held or an_accreditation()),
             )
         )
     ledger = bundle_verification.ledger_of(anchor)

@@ -11,9 +11,8 @@ from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import PlannedDrawdown
-from backend.domain.dossier import Paper
+from backend.domain.dossier import BoundFiles, Paper, attachments
 from backend.domain.drawdowns import Count, Drawdown, drawdown_checks, share_out
-from backend.domain.file_checks import BoundFiles, attachments
 from backend.domain.kinds import Kind
 from backend.domain.record_checks import evaluate, evaluate_at
 from backend.domain.records import document_of
@@ -86,10 +85,10 @@ def records_on_a_server():
 
 
 def files_bound():
-    kept = {"d": b"x"}
+    kept = {"d": False}
     attachments(BoundFiles((("a.pdf", "d"),), kept.get))
     attachments(
-        BoundFiles((("a.pdf", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"),), lambda _: b"x")
+        BoundFiles((("a.pdf", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"),), lambda _: True)
     )
     attachments(BoundFiles((("a.pdf", "e"),), kept.get))
     attachments(BoundFiles((("a.pdf", "e"),), kept.get, is_needed=False))

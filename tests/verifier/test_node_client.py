@@ -17,16 +17,18 @@ from eth_utils.crypto import keccak
 from backend.adapters import node_client
 from backend.adapters.node_client import Node, facts_by_node
 from backend.domain import bundle as bundles
-from backend.domain import bundle_verification, strict_json
+from backend.domain import bundle_verification, snapshot, strict_json
 from backend.domain.trust import Trust
 from backend.services.bundles import trust_of
 from backend.services.ports import NodeRefused
 from contracts import load
-from tests.helpers.builders import Api
+from tests.helpers.builders import Api, certificate_fields
 from tests.verifier.verifiers import (
     PAGE,
     Question,
     by_page,
+    by_product,
+    by_program,
     changed_page,
     node,
 )
@@ -131,6 +133,7 @@ def test_the_constants_are_those_of_the_contracts():
         ("TraceLedger", "batchOf(bytes32)", node_client.BATCH_OF),
         ("TraceLedger", "statusOf(bytes32,uint256)", node_client.STATUS_OF),
         ("Accreditation", "accreditationOf(bytes32)", node_client.ACCREDITATION_OF),
+        ("Accreditation", "accreditationAt(bytes32,uint40)", node_client.ACCREDITATION_AT),
     ):
         name, _, types = function.rstrip(")").partition("(")
         found = [f for f in load(contract).abi if f.get("name") == name and f["type"] == "function"]
@@ -168,6 +171,11 @@ def calls(selector, answer):
     return lambda method, params, result: (
         answer if method == "eth_call" and params[0]["data"].startswith(f"0x{selector}") else result
     )
+
+
+def in_words(*values):
+    """An answer of 32-byte words."""
+    return "0x" + "".join(f"{value:064x}" for value in values)
 
 
 def hang(method, params, result):
@@ -263,6 +271,7 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "a batch of another form": (calls(node_client.BATCH_OF, "0x" + "00" * 32), NOT_READ),
     "a status that is none": (calls(node_client.STATUS_OF, "0x" + "00" * 31 + "0e"), "status-unknown"),
     "an accreditation of another form": (calls(node_client.ACCREDITATION_OF, "0xzz"), NOT_READ),
+    "past terms of another form": (calls(node_client.ACCREDITATION_AT, "0xzz"), NOT_READ),
     "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final"),
     "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-mismatch"),
     "a receipt of a block that is gone": (
@@ -344,6 +353,37 @@ def test_a_revoked_record_is_invalid(system, api, settle):
     with serving(system) as url:
         assert ask(url, content) == ("INVALID", ["revoked"])
         assert ask(url, content, moment=before - timedelta(hours=2))[0] != "VALID"
+
+
+def narrowed_since(api, settle):
+    """A certificate's bundle whose chamber was accredited for other chapters after it was recorded."""
+    body = {"role": "chamber", "name": "Narrowed Chamber", "email": f"{api.fresh('narrowed')}@example.org"}
+    joined = api.post("/organisations", "authority", body).get_json()
+    terms = {"validFrom": "2026-01-01T00:00:00Z"}
+    api.post(f"/issuers/{joined['id']}/accreditation", "authority", terms)
+    settle()
+    api.bearers["narrowed"] = {"Authorization": f"Bearer {joined['token']}"}
+    fields = certificate_fields(certificateNumber=api.fresh("N"))
+    made = api.post("/certificates-of-origin", "narrowed", fields).get_json()
+    settle()
+    api.post(f"/issuers/{joined['id']}/accreditation", "authority", {"chapters": [61]})
+    settle()
+    return api.get(f"/records/{made['id']}/evidence", "narrowed").get_data()
+
+
+def test_node_tells_terms_of_the_past(system, api, settle):
+    """The issuer's present terms do not cover the goods; those that the ledger held when it signed do."""
+    content = narrowed_since(api, settle)
+    reading = snapshot.read(json.loads(content)["snapshot"]).snapshot.readings[0]
+    assert not reading.accreditation.covers_chapter(94)
+    assert reading.accreditation_at_issue.covers_chapter(94)
+    with serving(system) as url:
+        assert ask(url, content) == ("VALID", [])
+        if node() is not None:
+            question = Question(content, Trust(), datetime.now(UTC), rpc=url)
+            assert next(by_page([question])).verdict == "VALID"
+    for by in (by_product, by_program):
+        assert by(Question(content, trust_of(system.ctx, "Operator"), datetime.now(UTC))).verdict == "VALID"
 
 
 def test_altered_snapshot_is_reported_despite_the_node(system, content):

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -204,6 +205,24 @@ def test_dates_at_the_calendars_ends_bring_no_crash(api, changes):
         "/certificates-of-origin", "chamber", certificate_fields(certificateNumber=api.fresh("C"), **changes)
     )
     assert answer.status_code in (201, 422)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"issueDate": f"{datetime.now(UTC) + timedelta(days=400):%Y-%m-%d}"}, "issueDate"),
+        ({"freeTradeAgreementName": "RCEP", "importCountry": "US"}, "freeTradeAgreementName"),
+        ({"freeTradeAgreementName": "RCEP", "originCriteria": "NP"}, "originCriteria"),
+        ({"freeTradeAgreementName": "RCEP", "validUntil": "2029-01-01"}, "validUntil"),
+        ({"freeTradeAgreementName": "USMCA"}, "freeTradeAgreementName"),
+    ],
+    ids=str,
+)
+def test_certificate_that_cannot_hold_is_refused(api, changes, field):
+    fields = certificate_fields(certificateNumber=api.fresh("C"), **changes)
+    answer = api.post("/certificates-of-origin", "chamber", fields)
+    assert_problem(answer, 422)
+    assert [error["field"] for error in answer.get_json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])

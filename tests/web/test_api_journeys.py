@@ -188,7 +188,6 @@ def test_the_authority_admits_accredits_suspends_and_reinstates(api, check, sett
     joined = check(api.post("/organisations", "authority", body), "/organisations", "post")
     api.bearers["anhui"] = {"Authorization": f"Bearer {joined['token']}"}
     fields = certificate_fields(certificateNumber="1")
-    made = check(api.post("/certificates-of-origin", "anhui", fields), "/certificates-of-origin", "post")
 
     def state():
         listed = check(api.get("/issuers", "officer"), "/issuers")["issuers"]
@@ -198,15 +197,20 @@ def test_the_authority_admits_accredits_suspends_and_reinstates(api, check, sett
         return api.get(f"/records/{made['id']}", "anhui").get_json()["verdict"]["verdict"]
 
     settle()
-    assert (state(), verdict()) == ("none", "INVALID")
+    assert state() == "none"
+    refused = api.post("/certificates-of-origin", "anhui", fields)
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "outside-accreditation")
+    answer = api.post(f"/issuers/{joined['id']}/accreditation", "authority", {"validFrom": "2026-01-01T00:00:00Z"})
+    check(answer, "/issuers/{organisation_id}/accreditation", "post")
+    settle()
+    made = check(api.post("/certificates-of-origin", "anhui", fields), "/certificates-of-origin", "post")
+    settle()
+    assert (state(), verdict()) == ("accredited", "VALID")
     for act, becomes, reads in [
-        ("accreditation", "accredited", "VALID"),
         ("suspension", "suspended", "INVALID"),
         ("reinstatement", "accredited", "VALID"),
     ]:
         sent = {} if act != "reinstatement" else None
-        if act == "accreditation":
-            sent = {"validFrom": "2026-01-01T00:00:00Z"}
         answer = api.post(f"/issuers/{joined['id']}/{act}", "authority", sent)
         check(answer, f"/issuers/{{organisation_id}}/{act}", "post")
         settle()

@@ -101,8 +101,9 @@ def a_request(merchant: Browser, **changes: object) -> str:
 
 
 def newest_request(issuer: Browser) -> str:
+    """The last one of those that wait: they stand in the order in which they came."""
     page = issuer.get("/requests")
-    return re.search(r'href="(/requests/[0-9a-f-]{36})"', page)[1]
+    return re.findall(r'href="(/requests/[0-9a-f-]{36})"', page)[-1]
 
 
 def test_people_sign_in_and_out(browser, people):
@@ -242,6 +243,36 @@ def test_what_was_typed_survives_a_fault(signed_in):
     for kept in ('value="many"', 'value="INV-KEPT"', 'value="Atlantis"'):
         assert kept in answer
     assert "请从列表中选择国家" in answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "english", "chinese"),
+    [
+        (
+            {"free_trade_agreement_name": "RCEP", "origin_criteria": "CTH"},
+            "KE is no party to RCEP: choose another country or agreement, or claim no preference.",
+            "KE 不是 RCEP 的成员：请改选国家或协定，或选择不申请优惠。",
+        ),
+        (
+            {"free_trade_agreement_name": "ACFTA", "import_country": "VN"},
+            "ACFTA does not know the criterion NP. Choose one of these: WO, PE, CTH, RVC, PSR.",
+            "ACFTA 没有原产地标准 NP。请从中选择：WO, PE, CTH, RVC, PSR。",
+        ),
+        (
+            {"issue_date": (TODAY + timedelta(days=400)).isoformat(), "valid_until": ""},
+            "This lies in the future.",
+            "时间不能晚于现在。",
+        ),
+    ],
+)
+def test_what_no_agreement_allows_is_told_at_the_field(signed_in, changes, english, chinese):
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    typed = a_certificate(merchant, merchant.get(path), **changes)
+    for language, words in (("en", english), ("zh", chinese)):
+        answer = unescape(merchant.post(f"{path}?lang={language}", typed, 422).text)
+        assert words in answer
+    assert "RCEP" in merchant.get(path)
 
 
 def test_an_uploaded_file_survives_a_fault_elsewhere(signed_in):

@@ -1,7 +1,8 @@
 """The services' ``Ledger`` over an EVM chain."""
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.ledger import events
 from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, replace_by_fee, sign_call
-from backend.adapters.ledger.chain import CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
+from backend.adapters.ledger.chain import Block, CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
 from backend.adapters.ledger.deployment import Deployment
 from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
@@ -69,10 +70,77 @@ STATUS_WORD_GAS = 45_000
 """Enough for a word that was never written and whose statuses take every edge there is."""
 
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+MOST_SUBJECTS = 20_000
+"""Batches, keys and transactions about which answers are kept at once."""
+MOST_QUESTIONS = 20_000
+"""About one of them: what an issuer's key was accredited for is asked at the time of each record that it signed."""
+
+
+class ContractAnswers:
+    """What contracts answered, kept for later blocks until an event there names what the answer is about.
+
+    The subject of an answer is a batch's root, an issuer's key or a transaction's hash. Every change that our contracts
+    make leaves an event that holds it, as a topic or as a word of its data. The newest block is looked at before every
+    answer, so that a kept one is never older than it; when a kept block left the chain, all answers go.
+    """
+
+    def __init__(self, chain: Chain, contracts: Sequence[str]) -> None:
+        self._chain = chain
+        self._contracts = contracts
+        self._lock = threading.Lock()
+        self._at: Block | None = None
+        self._kept: dict[bytes, dict[Hashable, Any]] = {}
+
+    def ask(self, subject: bytes, question: Hashable, asked: Callable[[], Any]) -> Any:
+        """The answer to a question about the subject at the newest block. None is never kept."""
+        head = self._chain.head()
+        with self._lock:
+            self._follow(head)
+            kept = self._kept.get(subject, {}).get(question)
+        if kept is not None:
+            return kept
+        answer = asked()
+        # Asked at another block than the one looked at, it may rest on one that leaves the chain again.
+        if answer is not None and self._chain.head().block_hash == head.block_hash:
+            with self._lock:
+                if self._at is not None and self._at.block_hash == head.block_hash:
+                    self._keep(subject, question, answer)
+        return answer
+
+    def _keep(self, subject: bytes, question: Hashable, answer: Any) -> None:
+        if subject not in self._kept and len(self._kept) >= MOST_SUBJECTS:
+            self._kept.pop(next(iter(self._kept)))
+        about = self._kept.setdefault(subject, {})
+        if len(about) >= MOST_QUESTIONS:
+            about.pop(next(iter(about)))
+        about[question] = answer
+
+    def _follow(self, head: Block) -> None:
+        """Let go of what the blocks since the last look have changed."""
+        before = self._at
+        if before is not None and before.block_hash == head.block_hash:
+            return
+        standing = self._chain.block(before.number) if before is not None else None
+        if before is None or standing is None or standing.block_hash != before.block_hash:
+            self._kept.clear()
+        elif head.number <= before.number:
+            return  # another thread has looked since
+        elif head.number - before.number > LOG_BLOCKS:
+            self._kept.clear()
+        else:
+            for address in self._contracts:
+                for found in self._chain.logs(before.number + 1, head.number, address):
+                    self._forget(found)
+        self._at = head
+
+    def _forget(self, found: FoundLog) -> None:
+        data = found.log.data
+        for word in (*found.log.topics, *(data[start : start + 32] for start in range(0, len(data), 32))):
+            self._kept.pop(word, None)
 
 
 class EvmLedger:
-    """Obeys ``backend.services.ports.Ledger``. Holds no connection and no state but the outcome of one check."""
+    """Obeys ``backend.services.ports.Ledger``. Holds no connection; keeps answers until a block changes them."""
 
     def __init__(
         self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
@@ -84,13 +152,18 @@ class EvmLedger:
         self.confirmations = confirmations
         """Blocks that must follow another one before nothing in it is expected to change any more."""
         self._checked_landmark: bytes | None = None
+        self._head: Head | None = None
+        contracts = [deployment.ledger, deployment.accreditation, *filter(None, [deployment.balance])]
+        self._answers = ContractAnswers(chain, contracts)
 
     def head(self) -> Head:
         """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
         with self._asking():
+            block, known = self._chain.head(), self._head
+            if known is not None and known.block_hash == block.block_hash:
+                return known
             self._require_ours()
-            block = self._chain.head()
-        return Head(
+        self._head = Head(
             chain_id=self._deployment.chain_id,
             number=block.number,
             block_hash=block.block_hash,
@@ -99,10 +172,11 @@ class EvmLedger:
             ledger_address=self._deployment.ledger,
             accreditation_address=self._deployment.accreditation,
         )
+        return self._head
 
     def batch(self, root: bytes) -> AnchoredBatch | None:
         """The batch anchored under this root, or None where there is none."""
-        anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"))
+        anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"), about=root)
         if anchored_at == 0:
             return None
         return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Segments(*ends))
@@ -110,18 +184,19 @@ class EvmLedger:
     def status(self, root: bytes, leaf_index: int) -> int:
         """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
         index, position = divmod(leaf_index, STATUSES_PER_WORD)
-        word: int = self._ask_ledger("statusWord", _word(root, "root"), index)
+        word: int = self._ask_ledger("statusWord", _word(root, "root"), index, about=root)
         return word >> 4 * position & 15
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """The accreditation of a key, or None where there never was one."""
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key")))
+        return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key"), about=key))
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+        at = _word(key, "key"), max(0, _seconds(time))
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationAt", _word(key, "key"), _seconds(time)))
+        return _accreditation(self._ask("Accreditation", address, "accreditationAt", *at, about=key))
 
     def successor(self, key: bytes) -> bytes | None:
         """The key that took the place of this one, or None."""
@@ -130,7 +205,8 @@ class EvmLedger:
 
     def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
         """A certificate's quantity and what is left of it, or None where it was not opened."""
-        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", _word(root, "root"), leaf_index)
+        place = _word(root, "root"), leaf_index
+        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", *place, about=root)
         quantity, remaining, issuer, valid_until = answer
         return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
@@ -203,7 +279,7 @@ class EvmLedger:
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt, or None while the transaction is not in a block."""
         with self._asking():
-            mined = self._chain.receipt(transaction_hash)
+            mined = self._answers.ask(transaction_hash, "receipt", lambda: self._chain.receipt(transaction_hash))
         if mined is None:
             return None
         said = None if mined.succeeded or mined.revert_data is None else refusal(mined.revert_data)
@@ -335,15 +411,20 @@ class EvmLedger:
         data = interface("Accreditation").call_data(function, *arguments)
         return ContractCall("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
 
-    def _ask_ledger(self, function: str, *arguments: object) -> Any:
-        return self._ask("TraceLedger", self._deployment.ledger, function, *arguments)
+    def _ask_ledger(self, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
+        return self._ask("TraceLedger", self._deployment.ledger, function, *arguments, about=about)
 
-    def _ask(self, contract: str, address: str, function: str, *arguments: object) -> Any:
-        data = interface(contract).call_data(function, *arguments)
+    def _ask(self, contract: str, address: str, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
+        """What a view answers; kept where it is ``about`` something that every event that changes it names."""
+
+        def call() -> Any:
+            data = interface(contract).call_data(function, *arguments)
+            return interface(contract).answer(function, self._chain.call(address, data))
+
         with self._asking():
             if self._checked_landmark is None:
                 self._require_ours()
-            return interface(contract).answer(function, self._chain.call(address, data))
+            return call() if about is None else self._answers.ask(about, (address, function, arguments), call)
 
     def _require_ours(self) -> None:
         """Refuse a chain that is not the one of our deployment.

@@ -13,7 +13,8 @@ from typing import Any
 
 import pycountry
 
-from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.agreements import AGREEMENTS
+from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop.reading import Unusable
 from backend.domain.units import UNIT_WORDS, UNITS
 
@@ -164,7 +165,7 @@ def agreement(value: Any) -> Converted:
     given, _ = text(value)
     if given.upper() in AGREEMENTS:
         return given.upper(), None
-    raise Unusable("no-agreement", value=given, known=", ".join(name for name in AGREEMENTS if name != "NONE"))
+    raise Unusable("no-agreement", value=given, known=", ".join(code for code in AGREEMENTS if code != "NONE"))
 
 
 @cache

@@ -34,7 +34,7 @@ MEANINGS: dict[str, Meaning] = {
         "how the goods earned their origin: WO, PE, CC, CTH, CTSH, RVC, CR, PSR, or NP where no preference is claimed",
         "NP",
     ),
-    "freeTradeAgreementName": Meaning("RCEP, ACFTA, CHAFTA or NONE", "RCEP"),
+    "freeTradeAgreementName": Meaning("the trade agreement under which a preference is claimed, or NONE", "RCEP"),
     "hsCode": Meaning("the goods' HS code, 6 to 13 digits", "940521"),
     "description": Meaning("what the goods are", "'LED desk lamp, 8 W'"),
     "quantity": Meaning("how much it covers, counted in unitCode", "200"),

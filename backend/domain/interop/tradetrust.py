@@ -73,11 +73,13 @@ def _agreement(draft: Draft, base: str) -> None:
     draft.take("freeTradeAgreementName", pointer, conversions.agreement)
     claimed = draft.source.value(preferential)
     draft.source.use(preferential)
+    named = draft.fields.get("freeTradeAgreementName")
+    if named == "NONE" and claimed is True:
+        draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
+    elif named not in (None, "NONE") and claimed is False:
+        why = Unusable("agreement-without-preference", value=named)
+        draft.unusable("freeTradeAgreementName", preferential, why)
     if draft.source.value(pointer) is not None:
-        if claimed is False and draft.fields.get("freeTradeAgreementName") != "NONE":
-            draft.refuse("preference-contradicted", preferential, value=draft.source.value(pointer))
-        if claimed is True and draft.fields.get("freeTradeAgreementName") == "NONE":
-            draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
         return
     if claimed is True:
         draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))

@@ -32,6 +32,8 @@ KINDS: Mapping[Kind, RecordKind] = {
     )
 }
 BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}
+PAPERS = tuple(kind for kind, stated in KINDS.items() if stated.signing is not Signing.LODGED)
+"""Kinds that a declaration can rely on: all but declarations themselves."""
 CERTIFIED = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.CERTIFIED)
 """Kinds that issuers sign for merchants."""
 OWN = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.OWN)
@@ -66,6 +68,7 @@ __all__ = [
     "ISSUERS",
     "KINDS",
     "OWN",
+    "PAPERS",
     "Audience",
     "Certification",
     "FieldWords",

@@ -102,6 +102,7 @@ class RecordKind:
     Field names are those of the JSON. ``number_field`` holds the number that the signer gives, ``merchant_field`` the
     party that is the merchant: who holds the record. ``accreditation_bit`` (0 to 7) covers the kind in an
     accreditation; ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together.
+    ``dates_of_the_past`` are fields that tell of what has happened, such as the day of issue: none may lie ahead.
     ``is_bound_to_chapters``: an accreditation must cover the HS chapter of its ``hsCode`` too. ``without_form`` and
     ``without_import`` say why there is none, where there is none.
     """
@@ -122,6 +123,7 @@ class RecordKind:
     shown_to: Mapping[Audience, tuple[str, ...]]
     shares_bit_with: Kind | None = None
     is_bound_to_chapters: bool = False
+    dates_of_the_past: tuple[str, ...] = ()
     schema_version: int = 1
     certification: Certification | None = None
     words: Mapping[str, FieldWords] = field(default_factory=dict)

@@ -1,10 +1,17 @@
 """The certificate of origin: a chamber certifies where goods were made."""
 
-from typing import Annotated, Literal, Self
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, ValidationInfo, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
+from backend.domain.agreements import AGREEMENTS, Agreement
+from backend.domain.errors import Message
 from backend.domain.fields import (
+    AgreementCode,
     Amount,
     Attachment,
     CountryCode,
@@ -26,6 +33,71 @@ from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certificati
 from backend.domain.parties import Role
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a certificate says that its agreement has a say in; None is what is not known."""
+
+    origin: str | None = None
+    importing: str | None = None
+    exporting: str | None = None
+    criterion: str | None = None
+    issued: date | None = None
+
+
+def contradictions(agreement: Agreement, claim: Claim) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(field that is to be looked at, reason, values of its sentence) where a certificate and its agreement differ."""
+    values: dict[str, Any] = {"agreement": agreement.code}
+    countries = [claim.origin, claim.importing]
+    if agreement.parties:
+        for country in (*countries, claim.exporting):
+            if country is not None and country not in agreement.parties:
+                yield "free_trade_agreement_name", "agreement-party", {**values, "country": country}
+        if claim.origin is not None and claim.origin == claim.importing:
+            yield "free_trade_agreement_name", "agreement-domestic", {**values, "country": claim.origin}
+    if claim.criterion is not None and claim.criterion not in agreement.criteria:
+        known = {"criterion": claim.criterion, "known": ", ".join(agreement.criteria)}
+        yield "origin_criteria", "agreement-criterion", {**values, **known}
+    for country in countries:
+        since = agreement.parties.get(country or "")
+        if since is not None and claim.issued is not None and claim.issued < since:
+            named = {"country": country, "since": since.isoformat()}
+            yield "issue_date", "agreement-not-in-force", {**values, **named}
+
+
+def last_day(issued: date, months: int) -> date:
+    """The last day of a term that is counted from a day, which itself does not count: that day's date, months later.
+
+    Where that month has no such day, its last one.
+    """
+    year, month = divmod(issued.year * 12 + issued.month - 1 + months, 12)
+    if year > date.max.year:
+        return date.max
+    return date(year, month + 1, min(issued.day, monthrange(year, month + 1)[1]))
+
+
+def with_term(document: Document) -> Document:
+    """The certificate with the last day that its agreement gives it, where it states none; anything else as it is."""
+    if not isinstance(document, CertificateOfOrigin) or document.valid_until is not None:
+        return document
+    months = AGREEMENTS[document.free_trade_agreement_name].term_months
+    if months is None:
+        return document
+    return document.model_copy(update={"valid_until": last_day(document.issue_date, months)})
+
+
+_FAULTS = {
+    "agreement-party": Message(
+        "{country} is no party to {agreement}: correct the country or the agreement, or claim none"
+    ),
+    "agreement-domestic": Message(
+        "{agreement} gives no preference to goods of {country} in {country} itself: claim none"
+    ),
+    "agreement-criterion": Message("{criterion} is no origin criterion of {agreement}, which has {known}"),
+    "agreement-not-in-force": Message("{agreement} is in force for {country} only since {since}"),
+    "agreement-term": Message("a certificate under {agreement} holds {months} months: its last day is {last}"),
+}
+
+
 class CertificateOfOrigin(Document):
     """Certificate of origin: the minimum information of RCEP Annex 3B, as on Form E."""
 
@@ -37,7 +109,7 @@ class CertificateOfOrigin(Document):
     consignee: Party | None = None
     origin_country: CountryCode
     import_country: CountryCode
-    free_trade_agreement_name: Literal["RCEP", "ACFTA", "CHAFTA", "NONE"] = "NONE"
+    free_trade_agreement_name: AgreementCode = "NONE"
     origin_criteria: Literal["WO", "PE", "CC", "CTH", "CTSH", "RVC", "CR", "PSR", "NP"]
     hs_code: HsCode
     description: LongText
@@ -59,8 +131,34 @@ class CertificateOfOrigin(Document):
     is_movement_certificate: StrictBool | None = Field(None, description="Back-to-back, on an earlier certificate")
     third_party_invoicing: StrictBool | None = None
     issue_date: Day
-    valid_until: Day | None = Field(None, description="Last day; RCEP certificates hold one year")
+    valid_until: Day | None = Field(None, description="Last day; by itself the last one of the agreement's term")
     attachments: tuple[Attachment, ...] = ()
+
+    @field_validator("free_trade_agreement_name", "origin_criteria", "issue_date")
+    @classmethod
+    def _fits_its_agreement(cls, value: Any, info: ValidationInfo) -> Any:
+        stated = {**info.data, str(info.field_name): value}
+        agreement = AGREEMENTS.get(stated.get("free_trade_agreement_name", ""))
+        if agreement is None or is_read_as_signed(info):
+            return value
+        exporter, criterion = stated.get("exporter"), stated.get("origin_criteria")
+        exporting = exporter.country_code if isinstance(exporter, Party) else None
+        countries = stated.get("origin_country"), stated.get("import_country"), exporting
+        for where, reason, values in contradictions(agreement, Claim(*countries, criterion, stated.get("issue_date"))):
+            if where == info.field_name:
+                raise fault(reason, _FAULTS[reason].template, **values)
+        return value
+
+    @field_validator("valid_until")
+    @classmethod
+    def _ends_with_the_term(cls, value: date | None, info: ValidationInfo) -> date | None:
+        issued, agreement = info.data.get("issue_date"), AGREEMENTS.get(info.data.get("free_trade_agreement_name", ""))
+        if value is None or issued is None or agreement is None or is_read_as_signed(info):
+            return value
+        if agreement.term_months is not None and value > (last := last_day(issued, agreement.term_months)):
+            named = {"agreement": agreement.code, "months": agreement.term_months, "last": last.isoformat()}
+            raise fault("agreement-term", _FAULTS["agreement-term"].template, **named)
+        return value
 
     @model_validator(mode="after")
     def _holds_together(self, info: ValidationInfo) -> Self:
@@ -116,7 +214,9 @@ KIND = RecordKind(
     segment=Segment.ORIGIN,
     accreditation_bit=1,
     number_field="certificateNumber",
+    schema_version=2,
     merchant_field="exporter",
+    dates_of_the_past=("issueDate", "invoiceDate"),
     is_bound_to_chapters=True,
     shown_to={
         Audience.PUBLIC_LABEL: _GOODS,

@@ -153,6 +153,7 @@ KIND = RecordKind(
     accreditation_bit=3,
     number_field="declarationReference",
     merchant_field="merchant",
+    dates_of_the_past=("arrivalDateTime",),
     shown_to={
         Audience.BANK: (
             "declarationReference",

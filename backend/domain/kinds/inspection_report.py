@@ -149,6 +149,7 @@ KIND = RecordKind(
     accreditation_bit=2,
     number_field="reportNumber",
     merchant_field="customer",
+    dates_of_the_past=("receivedDate", "samplingDate", "performedFrom", "performedTo", "issueDate"),
     is_bound_to_chapters=True,
     shown_to={
         Audience.PUBLIC_LABEL: _GOODS,

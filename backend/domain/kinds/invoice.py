@@ -60,5 +60,6 @@ KIND = RecordKind(
     accreditation_bit=4,
     number_field="invoiceNumber",
     merchant_field="seller",
+    dates_of_the_past=("issueDate",),
     shown_to={Audience.BUYER: (*_HEAD, "items"), Audience.BANK: (*_HEAD, "incotermsCode", "destinationCountry")},
 )

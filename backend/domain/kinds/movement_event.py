@@ -69,6 +69,7 @@ KIND = RecordKind(
     shares_bit_with=Kind.WAYBILL,
     number_field="eventReference",
     merchant_field=None,
+    dates_of_the_past=("eventDateTime",),
     shown_to={
         Audience.PUBLIC_LABEL: _MOVED,
         Audience.BUYER: (*_MOVED, "eventReference", "waybillReference", "orderReference", "transportMeans"),

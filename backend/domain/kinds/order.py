@@ -58,6 +58,7 @@ KIND = RecordKind(
     accreditation_bit=5,
     number_field="orderReference",
     merchant_field="seller",
+    dates_of_the_past=("orderDate",),
     shown_to={Audience.BUYER: (*_HEAD, "items"), Audience.BANK: _HEAD},
     without_import="signed on the pages or over the programming interface; no format of others is read",
 )

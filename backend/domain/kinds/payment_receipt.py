@@ -44,6 +44,7 @@ KIND = RecordKind(
     accreditation_bit=6,
     number_field="receiptReference",
     merchant_field="payee",
+    dates_of_the_past=("paidDateTime",),
     shown_to={Audience.BUYER: _PAID, Audience.BANK: (*_PAID, "payer", "paymentServiceName")},
     without_import="signed on the pages or over the programming interface; no format of others is read",
 )

@@ -93,10 +93,10 @@ KIND = RecordKind(
         "quantity": "1200",
         "unitCode": "KGM",
         "packageQuantity": 120,
-        "inspectionDate": "2026-03-28",
+        "inspectionDate": "2026-02-26",
         "treatment": "Cold treatment at 1 °C for 14 days",
-        "treatmentDate": "2026-03-14",
-        "issueDate": "2026-03-30",
+        "treatmentDate": "2026-02-12",
+        "issueDate": "2026-02-27",
     },
     names="Phytosanitary certificate",
     help="That plants are free from pests, certified by a plant protection organization.",
@@ -107,6 +107,7 @@ KIND = RecordKind(
     accreditation_bit=0,
     number_field="certificateNumber",
     merchant_field="exporter",
+    dates_of_the_past=("inspectionDate", "treatmentDate", "issueDate"),
     is_bound_to_chapters=True,
     shown_to={
         Audience.PUBLIC_LABEL: _GOODS,
@@ -134,7 +135,7 @@ KIND = RecordKind(
         "inspectionDate": FieldWords(
             "Inspected on",
             "the day on which the plants were inspected",
-            "2026-03-28",
+            "2026-02-26",
         ),
         "treatment": FieldWords(
             "Treatment",
@@ -144,7 +145,7 @@ KIND = RecordKind(
         "treatmentDate": FieldWords(
             "Treated on",
             "the day on which the treatment began",
-            "2026-03-14",
+            "2026-02-12",
         ),
         "placeOfOrigin": FieldWords(
             "Place of origin",

@@ -68,6 +68,7 @@ KIND = RecordKind(
     accreditation_bit=7,
     number_field="waybillReference",
     merchant_field="consignor",
+    dates_of_the_past=("issueDate",),
     shown_to={
         Audience.BUYER: _CARRIED,
         Audience.BANK: (*_CARRIED, "consignor", "consignee", "grossWeightMeasure", "voyageReference"),

@@ -51,15 +51,16 @@ def release_lease(ctx: AnchoringContext) -> None:
 
 STEPS = (
     revert_orphaned,
-    anchor_sealed,
     send_accreditation_changes,
+    anchor_sealed,
     send_activations,
     send_drawdowns,
     send_status_changes,
     send_refunds,
     poll_receipts,
 )
-"""What a round does, in this order: certificates are drawn before their releases are sent."""
+"""What a round does, in this order: certificates are drawn before their releases are sent, and on a ledger set up anew
+the issuers are accredited before what they signed is anchored: that is the oldest history it has of them."""
 
 
 def run_once(ctx: AnchoringContext) -> bool:
@@ -85,14 +86,12 @@ def is_under_way(ctx: AnchoringContext) -> bool:
     """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
     with ctx.work(reading=True) as work:
         return bool(
-            work.outbox.pending()
+            work.outbox.has_pending()
             or work.batches.has_unsealed()
             or any(batch.state is ProofState.SEALED and not batch.trouble for batch in work.batches.pending())
-            or work.status_changes.pending()
+            or work.status_changes.has_pending()
             or any(not act.is_waiting(ctx.now()) for act in work.accreditation_changes.pending())
-            or work.drawdowns.activations_pending()
-            or work.drawdowns.pending(1)
-            or work.drawdowns.to_refund()
+            or work.drawdowns.has_pending()
         )
 
 

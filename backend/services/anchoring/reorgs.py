@@ -36,6 +36,7 @@ def revert_orphaned(ctx: AnchoringContext) -> None:
             revert_to_sent(ctx, work, work.outbox.get(transaction.id))
         ctx.reached("before-reopen-commit")
         work.commit()
+    ctx.signer_terms.clear()
 
 
 def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:

@@ -36,7 +36,7 @@ def send_status_changes(ctx: AnchoringContext) -> None:
     """
     while True:
         with ctx.work(reading=True) as work:
-            if not work.status_changes.pending() or work.status_changes.is_in_flight():
+            if not work.status_changes.has_pending() or work.status_changes.is_in_flight():
                 return
             chosen = _next_statuses(work)
         if not chosen:

@@ -66,6 +66,8 @@ def accepted(ctx: AnchoringContext, wanted: list[Wanted], call: Callable[[list[W
     return with_more([], wanted)
 
 
+AUTHORITY = "authority"
+"""The account that changes accreditations."""
 RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
@@ -244,6 +246,8 @@ def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: R
         settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
         ctx.reached("before-receipt-commit")
         work.commit()
+    if transaction.signer == AUTHORITY:
+        ctx.signer_terms.clear()
     ctx.reached("receipt-noted")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, String, bindparam, func, or_, select, type_coerce, update
+from sqlalchemy import Integer, Row, ScalarSelect, String, bindparam, func, select, type_coerce, update
 
 from backend.domain.errors import Conflict, Message
 from backend.domain.evidence import InclusionProof
@@ -19,7 +19,16 @@ from backend.domain.records import (
 from backend.store import tables as t
 from backend.store.database import Repository
 
-_UNSEALED = (t.record.c.batch_id.is_(None), t.record.c.quarantined.is_(None))
+_UNSEALED = (t.unsealed,)
+
+_ON_THE_WAY = (ProofState.SEALED, ProofState.SUBMITTED)
+_NOT_FINAL = (*_ON_THE_WAY, ProofState.ANCHORED)
+
+
+def _oldest_of_batch() -> ScalarSelect[datetime]:
+    """When the oldest record of a batch was stored: the first in the index of its batch."""
+    of_batch = select(t.record.c.recorded_at).where(t.record.c.batch_id == t.batch.c.id)
+    return of_batch.order_by(t.record.c.recorded_at).limit(1).scalar_subquery()
 
 
 class BatchRepository(Repository):
@@ -81,8 +90,7 @@ class BatchRepository(Repository):
 
     def pending(self) -> Sequence[SealedBatch]:
         """Batches that are not final yet, oldest first."""
-        query = select(SealedBatch).where(t.batch.c.state != ProofState.FINAL)
-        return self._all(query.order_by(t.batch.c.sealed_at))
+        return self._all(select(SealedBatch).where(t.batch.c.state.in_(_NOT_FINAL)).order_by(t.batch.c.sealed_at))
 
     def sent_by(self, transaction: OutboundTransaction) -> SealedBatch | None:
         """The batch that this transaction anchors."""
@@ -104,25 +112,33 @@ class BatchRepository(Repository):
 
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
         """For each state before final: how many records stand there, and when the oldest was stored."""
-        state = func.coalesce(type_coerce(t.batch.c.state, String), ProofState.STORED.value)
-        query = select(state, func.count(), func.min(t.record.c.recorded_at)).join_from(t.record, t.batch, isouter=True)
-        query = query.where(t.record.c.quarantined.is_(None), state != ProofState.FINAL.value).group_by(state)
-        return {ProofState(name): (count, oldest) for name, count, oldest in self._session.execute(query)}
+        c = t.batch.c
+        sealed = select(c.state, func.sum(c.size), func.min(_oldest_of_batch())).where(c.state.in_(_NOT_FINAL))
+        rows = self._session.execute(sealed.group_by(c.state))
+        found = {state: (int(count), oldest) for state, count, oldest in rows}
+        oldest = self._oldest_unsealed()
+        stored = {} if oldest is None else {ProofState.STORED: (self._count_unsealed(), oldest)}
+        return stored | found
 
     def oldest_unanchored(self) -> datetime | None:
         """When the oldest record was stored that is not on the ledger yet."""
-        waiting = or_(t.record.c.batch_id.is_(None), t.batch.c.state.in_((ProofState.SEALED, ProofState.SUBMITTED)))
-        query = select(t.record.c.recorded_at).join_from(t.record, t.batch, isouter=True).where(waiting)
-        query = query.where(t.record.c.quarantined.is_(None))
-        return self._session.execute(query.order_by(t.record.c.recorded_at).limit(1)).scalar()
+        sealed = select(func.min(_oldest_of_batch())).where(t.batch.c.state.in_(_ON_THE_WAY))
+        found = (self._oldest_unsealed(), self._session.execute(sealed).scalar())
+        return min((moment for moment in found if moment is not None), default=None)
+
+    def _oldest_unsealed(self) -> datetime | None:
+        c = t.record.c
+        return self._session.execute(select(c.recorded_at).where(*_UNSEALED).order_by(c.recorded_at).limit(1)).scalar()
+
+    def _count_unsealed(self) -> int:
+        return int(self._session.execute(select(func.count()).select_from(t.record).where(*_UNSEALED)).scalar_one())
 
     def count_waiting(self, issuer: Organisation | None = None) -> int:
         """How many records are not on the ledger yet, of everybody or of one issuer."""
         unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
-        on_the_way = (ProofState.SEALED, ProofState.SUBMITTED)
         if issuer is not None:
             return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())
-        sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(on_the_way))
+        sealed = select(func.coalesce(func.sum(t.batch.c.size), 0)).where(t.batch.c.state.in_(_ON_THE_WAY))
         return int(self._session.execute(unsealed).scalar_one()) + int(self._session.execute(sealed).scalar_one())
 
     def _is_set_aside(self, record_id: str) -> bool:

@@ -2,20 +2,69 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy.orm import QueryableAttribute, defer, joinedload, raiseload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
-from backend.domain.consignment import REFUNDED, ClearanceEvent, Consignment, PlannedDrawdown
+from backend.domain.consignment import REFUNDED, Clearance, ClearanceEvent, Consignment, PlannedDrawdown
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Message, NotFound
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
-from backend.domain.records import (
-    SealedBatch,
-)
+from backend.domain.records import RecordOnFile, SealedBatch
 from backend.store import tables as t
 from backend.store.database import Repository
+
+
+def _drawn_before() -> Select[Any]:
+    c, d, lodged = t.consignment.c, t.planned_drawdown.c, bindparam("lodged_at", type_=t.UtcTime())
+    is_earlier = or_(c.lodged_at < lodged, (c.lodged_at == lodged) & (c.id < bindparam("declaration")))
+    each = (
+        select(
+            d.heading,
+            d.unit_code,
+            func.max(d.quantity).label("quantity"),
+            func.max(case((d.is_shared, 1), else_=0)).label("shared"),
+        )
+        .join_from(t.planned_drawdown, t.consignment)
+        .where(d.certificate_id.in_(bindparam("certificates", expanding=True)), is_earlier, c.status.not_in(REFUNDED))
+        .group_by(c.id, d.heading, d.unit_code)
+        .subquery()
+    )
+    key = each.c.heading, each.c.unit_code, each.c.shared
+    return select(*key, func.sum(each.c.quantity)).group_by(*key)
+
+
+_DRAWN_BEFORE = _drawn_before()
+"""Made once: a page of the desk asks it for every line."""
+_DRAWN_BY_OTHERS = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
+    t.drawdown.c.original_id == bindparam("original"),
+    t.drawdown.c.declaration_id != bindparam("declaration"),
+    t.drawdown.c.refusal.is_(None),
+    t.drawdown.c.refunded_at.is_(None),
+)
+_TO_REFUND = t.to_refund, t.drawdown.c.set_root.is_not(None), t.drawdown.c.refusal.is_(None)
+
+
+def _line(with_decisions: bool = False) -> list[ORMOption]:
+    """What a line of a list leaves out: reading it would cost more than all that the line shows."""
+    record = joinedload(_attribute(Consignment, "record"))
+    unread = ["signed_jwt", "disclosures", "status_reason"]
+    unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
+    return [
+        record.options(*(defer(_attribute(RecordOnFile, name), raiseload=True) for name in unread)),
+        record.options(*(raiseload(_attribute(RecordOnFile, name)) for name in ("issuer", "holder", "product"))),
+        *(raiseload(_attribute(Consignment, name)) for name in unfollowed),
+    ]
+
+
+def _attribute(entity: type[Any], name: str) -> QueryableAttribute[Any]:
+    """What the mapping made of a field of a plain class of the domain."""
+    found: QueryableAttribute[Any] = getattr(entity, name)
+    return found
 
 
 class ConsignmentRepository(Repository):
@@ -31,48 +80,98 @@ class ConsignmentRepository(Repository):
         status: DeclarationStatus | None = None,
         limit: int = 100,
         after: str | None = None,
+        oldest_first: bool = False,
     ) -> Sequence[Consignment]:
-        """Consignments, newest first; ``after`` is the id of the last one of the page before."""
+        """Whole consignments, newest first unless told otherwise; ``after``: the last one's id of the page before."""
+        whole = self._page(merchant, status, limit, after, oldest_first)
+        return self._all(whole.options(selectinload(_attribute(Consignment, "planned_drawdowns"))))
+
+    def lines(
+        self,
+        merchant: Organisation | None = None,
+        statuses: Sequence[DeclarationStatus] = (),
+        limit: int = 100,
+        after: str | None = None,
+        oldest_first: bool = False,
+        with_decisions: bool = False,
+    ) -> Sequence[Consignment]:
+        """The same for a list: without papers, events and texts, and without decisions unless they are wanted."""
+        light = _line(with_decisions)
+        pages = [
+            self._all(self._page(merchant, status, limit, after, oldest_first).options(*light))
+            for status in (statuses or (None,))
+        ]
+        found = [one for page in pages for one in page]
+        return sorted(found, key=lambda one: (one.lodged_at, one.id), reverse=not oldest_first)[:limit]
+
+    def _page(
+        self,
+        merchant: Organisation | None,
+        status: DeclarationStatus | None,
+        limit: int,
+        after: str | None,
+        oldest_first: bool,
+    ) -> Select[Any]:
         c = t.consignment.c
-        query = select(Consignment).order_by(c.lodged_at.desc(), c.id).limit(limit)
+        order = (c.lodged_at, c.id) if oldest_first else (c.lodged_at.desc(), c.id.desc())
+        query = select(Consignment).order_by(*order).limit(limit)
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
         if status is not None:
             query = query.where(c.status == status)
         if after is not None:
-            last = self.get(after)
-            if merchant is not None and last.merchant.id != merchant.id:
+            owner = self._session.execute(select(c.merchant_id, c.lodged_at).where(c.id == after)).first()
+            if owner is None or (merchant is not None and owner.merchant_id != merchant.id):
                 raise NotFound("no such consignment", id=after)
-            query = query.where(or_(c.lodged_at < last.lodged_at, (c.lodged_at == last.lodged_at) & (c.id > last.id)))
-        return self._all(query)
+            here, last = tuple_(c.lodged_at, c.id), tuple_(literal(owner.lodged_at, t.UtcTime()), literal(after))
+            query = query.where(here > last if oldest_first else here < last)
+        return query
 
-    def naming(self, record_id: str) -> Sequence[Consignment]:
-        """Consignments whose declaration names this record."""
-        query = select(Consignment).join(t.paper, t.paper.c.consignment_id == t.consignment.c.id)
-        return self._all(query.where(t.paper.c.record_id == record_id))
+    def counts(
+        self, statuses: Sequence[DeclarationStatus], merchant: Organisation | None = None
+    ) -> dict[DeclarationStatus, int]:
+        """How many declarations stand in each of these statuses, everybody's or a merchant's."""
+        c = t.consignment.c
+        query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        return dict.fromkeys(statuses, 0) | dict([tuple(row) for row in self._session.execute(query)])
+
+    def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
+        """The merchant's consignments whose declarations name this record, newest first, as lines of a list."""
+        p, c = t.paper.c, t.consignment.c
+        query = select(Consignment).join(t.paper, p.consignment_id == c.id).options(*_line())
+        query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
+        return self._all(query.order_by(p.number.desc()).limit(limit))
+
+    def is_named(self, record_id: str, statuses: Sequence[DeclarationStatus] = ()) -> bool:
+        """Whether a declaration names this record, or one that stands in one of these statuses."""
+        query = select(t.paper.c.number).where(t.paper.c.record_id == record_id)
+        if statuses:
+            query = query.join(t.consignment, t.paper.c.consignment_id == t.consignment.c.id)
+            query = query.where(t.consignment.c.status.in_(statuses))
+        return self._session.execute(query.limit(1)).first() is not None
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
         """What earlier declarations that stand take from these certificates (named by their first versions).
 
-        One for each declaration, heading and unit.
+        One for each heading, unit and whether it is shared with other certificates.
         """
-        c, d = t.consignment.c, t.planned_drawdown.c
-        is_earlier = or_(
-            c.lodged_at < consignment.lodged_at, (c.lodged_at == consignment.lodged_at) & (c.id < consignment.id)
-        )
-        query = (
-            select(d.heading, d.unit_code, func.max(d.quantity), func.max(d.is_shared))
-            .join_from(t.planned_drawdown, t.consignment)
-            .where(d.certificate_id.in_(certificates), is_earlier, c.status.not_in(REFUNDED))
-            .group_by(c.id, d.heading, d.unit_code)
-        )
-        rows = self._session.execute(query)
-        return [PlannedDrawdown("", heading, unit, quantity, bool(shared)) for heading, unit, quantity, shared in rows]
+        if not certificates:
+            return []
+        given = {"certificates": certificates, "lodged_at": consignment.lodged_at, "declaration": consignment.id}
+        return [
+            PlannedDrawdown("", heading, unit, int(quantity), bool(shared))
+            for heading, unit, shared, quantity in self._session.execute(_DRAWN_BEFORE, given)
+        ]
 
-    def released(self) -> Sequence[Consignment]:
-        """Every released consignment, in the order of release."""
-        query = select(Consignment).where(t.consignment.c.released_at.is_not(None))
-        return self._all(query.order_by(t.consignment.c.released_at))
+    def clearances(self, limit: int, merchant: Organisation | None = None) -> Sequence[Clearance]:
+        """The times of the consignments that were released last, everybody's or a merchant's."""
+        c = t.consignment.c
+        query = select(c.lodged_at, c.released_at, c.arrived_at).where(c.released_at.is_not(None))
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        return [Clearance(*row) for row in self._session.execute(query.order_by(c.released_at.desc()).limit(limit))]
 
     def events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
         """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
@@ -114,9 +213,16 @@ class DrawdownRepository(Repository):
 
     def activations_pending(self) -> Sequence[Activation]:
         """Activations that were not sent yet, in order."""
-        c = t.activation.c
-        query = select(Activation).where(c.transaction_id.is_(None), c.refusal.is_(None), c.is_known.is_(False))
-        return self._all(query.order_by(c.asked_at))
+        return self._all(select(Activation).where(t.activation_pending).order_by(t.activation.c.asked_at))
+
+    def has_pending(self) -> bool:
+        """Whether an activation, a drawdown or a refund waits to be sent."""
+        sought = (
+            select(t.activation.c.certificate_id).where(t.activation_pending),
+            select(t.drawdown.c.id).where(t.drawdown_pending),
+            select(t.drawdown.c.id).where(*_TO_REFUND),
+        )
+        return any(self._session.execute(query.limit(1)).first() is not None for query in sought)
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
         """The activation that travels with this transaction."""
@@ -130,10 +236,10 @@ class DrawdownRepository(Repository):
         """The drawdowns for one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
-    def of_original(self, original_id: str) -> Sequence[Drawdown]:
-        """The drawdowns on a certificate and on those that it replaced, that stand."""
-        c = t.drawdown.c
-        return self._draws(c.original_id == original_id, c.refusal.is_(None), c.refunded_at.is_(None))
+    def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
+        """What other declarations have drawn from a certificate and those that it replaced, as far as it stands."""
+        given = {"original": original_id, "declaration": declaration_id}
+        return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
         """The drawdowns on one certificate that stand."""
@@ -143,7 +249,7 @@ class DrawdownRepository(Repository):
     def pending(self, limit: int) -> Sequence[Drawdown]:
         """Drawdowns that were not sent yet, in order."""
         c = t.drawdown.c
-        query = select(Drawdown).where(c.set_root.is_(None), c.refusal.is_(None))
+        query = select(Drawdown).where(t.drawdown_pending)
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
@@ -161,19 +267,13 @@ class DrawdownRepository(Repository):
 
     def to_refund(self) -> Sequence[Drawdown]:
         """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
-        c = t.drawdown.c
-        return self._draws(
-            c.refund_asked_at.is_not(None),
-            c.refund_transaction_id.is_(None),
-            c.refunded_at.is_(None),
-            c.set_root.is_not(None),
-            c.refusal.is_(None),
-        )
+        return self._draws(*_TO_REFUND)
 
     def is_pending_for(self, declaration_id: str) -> bool:
         """Whether a drawdown for this declaration has never been final on the ledger yet."""
         c = t.drawdown.c
-        return bool(self._draws(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None)))
+        query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
+        return self._session.execute(query.limit(1)).first() is not None
 
     def _draws(self, *where: ColumnElement[bool]) -> Sequence[Drawdown]:
         c = t.drawdown.c

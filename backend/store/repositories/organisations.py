@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
 
 from backend.domain.errors import Message, NotFound
 from backend.domain.outbox import SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.database import Repository
+
+
+def token_digest(token: str) -> str:
+    """What is kept of a token: its SHA-256 in hex. It has 256 random bits, so nothing slower is needed."""
+    return sha256(token.encode()).hexdigest()
 
 
 class OrganisationRepository(Repository):
@@ -23,6 +30,19 @@ class OrganisationRepository(Repository):
         """All organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
         return self._all(query if role is None else query.where(t.organisation.c.role == role))
+
+    def find_named(self, role: Role, identifier: str | None, name: str) -> Organisation | None:
+        """The organisation of this role with this company number; where none is given, with this name."""
+        c = t.organisation.c
+        if identifier:
+            return self._one(self._first(c.identifier == identifier, role), Organisation)
+        by_name = self._one(self._first(c.folded_name == name.casefold(), role), Organisation)
+        return by_name or self._one(self._first(c.local_name == name, role), Organisation)
+
+    @staticmethod
+    def _first(named: ColumnElement[bool], role: Role) -> Select[Any]:
+        c = t.organisation.c
+        return select(Organisation).where(named, c.role == role).order_by(c.name)
 
 
 class PersonRepository(Repository):
@@ -41,9 +61,10 @@ class PersonRepository(Repository):
         """The person with this id."""
         return self._session.get(Person, person_id)
 
-    def find_token(self, digest: str) -> ApiToken | None:
-        """The token with this SHA-256."""
-        return self._session.get(ApiToken, digest)
+    def bearer(self, token: str) -> Person | None:
+        """The active person whose token this is."""
+        found = self._session.get(ApiToken, token_digest(token))
+        return found.person if found is not None and found.person.is_active else None
 
 
 class KeyRepository(Repository):

@@ -54,6 +54,7 @@ class OutboxRepository(Repository):
         c = t.outbound_transaction.c
         stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(OPEN_STATES))
         refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
+        refused = refused.order_by(c.made_at.desc()).limit(20)
         batches = select(t.batch.c.trouble, t.batch.c.sealed_at).where(
             t.batch.c.trouble.is_not(None), t.batch.c.state == ProofState.SEALED
         )
@@ -64,6 +65,11 @@ class OutboxRepository(Repository):
         """Transactions whose end is still to be seen, in the order of their nonces."""
         query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
         return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
+
+    def has_pending(self) -> bool:
+        """Whether the end of a transaction is still to be seen."""
+        query = select(t.outbound_transaction.c.id).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
+        return self._session.execute(query.limit(1)).first() is not None
 
     def get(self, transaction_id: str) -> OutboundTransaction:
         """The transaction with this id."""

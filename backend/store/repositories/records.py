@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Select, Tuple, delete, func, literal, or_, select, tuple_, union_all
 
 from backend.domain.errors import Message, NotFound
-from backend.domain.kinds import Kind
+from backend.domain.kinds import ISSUERS, Kind
+from backend.domain.ledger import DocumentStatus
 from backend.domain.outbox import OPEN_STATES, IdempotencyRecord, OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
@@ -32,10 +34,21 @@ class ProductRepository(Repository):
             raise NotFound("no such product", id=product_id)
         return product
 
-    def of(self, merchant: Organisation) -> Sequence[Product]:
-        """The merchant's products, newest first."""
-        query = select(Product).where(t.product.c.merchant_id == merchant.id)
-        return self._all(query.order_by(t.product.c.added_at.desc()))
+    def of(self, merchant: Organisation, limit: int = 50, after: str | None = None) -> Sequence[Product]:
+        """The merchant's products, newest first; ``after``: the last one's id of the page before."""
+        c = t.product.c
+        query = select(Product).where(c.merchant_id == merchant.id)
+        if after is not None:
+            last = self.get(after, merchant)
+            query = query.where(
+                tuple_(c.added_at, c.id) < tuple_(literal(last.added_at, t.UtcTime()), literal(last.id))
+            )
+        return self._all(query.order_by(c.added_at.desc(), c.id.desc()).limit(limit))
+
+    def has_any(self, merchant: Organisation) -> bool:
+        """Whether the merchant keeps a product."""
+        query = select(t.product.c.id).where(t.product.c.merchant_id == merchant.id)
+        return self._session.execute(query.limit(1)).first() is not None
 
 
 class RecordRepository(Repository):
@@ -74,21 +87,69 @@ class RecordRepository(Repository):
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
 
     def of(
-        self, organisation: Organisation, kinds: Sequence[Kind] = (), product: Product | None = None
+        self,
+        organisation: Organisation,
+        kinds: Sequence[Kind] = tuple(Kind),
+        limit: int = 500,
+        after: str | None = None,
+        current: bool = False,
+        in_force: bool = False,
     ) -> Sequence[RecordOnFile]:
-        """Records that the organisation holds or issued, newest first, at most 500."""
-        mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
-        query = select(RecordOnFile).where(mine).order_by(t.record.c.recorded_at.desc()).limit(500)
-        if kinds:
-            query = query.where(t.record.c.kind.in_(kinds))
-        if product is not None:
-            query = query.where(t.record.c.product_id == product.id)
-        return self._all(query)
+        """What a merchant holds or an issuer signed, newest first; ``after``: the last one's id of the page before.
+
+        ``current`` leaves out what was replaced, ``in_force`` what was suspended or revoked besides.
+        """
+        c = t.record.c
+        owner = c.issuer_id if organisation.role in ISSUERS else c.holder_id
+        last = self._place(organisation, after) if after is not None else None
+
+        def newest(kind: Kind) -> Select[Any]:
+            # Each kind by itself, since an index can keep the order of one: no more than a page is read of any.
+            query = select(c.id, c.recorded_at).where(owner == organisation.id, c.kind == kind)
+            if current or in_force:
+                query = query.where(c.superseded_by_id.is_(None))
+            if in_force:
+                query = query.where(c.status == int(DocumentStatus.ACTIVE))
+            if last is not None:
+                query = query.where(tuple_(c.recorded_at, c.id) < last)
+            one = query.order_by(c.recorded_at.desc(), c.id.desc()).limit(limit).subquery()
+            return select(one.c.id, one.c.recorded_at)
+
+        page = union_all(*map(newest, kinds)).subquery()
+        ids = select(page.c.id).order_by(page.c.recorded_at.desc(), page.c.id.desc()).limit(limit)
+        return self._in_order(self._session.scalars(ids).all())
+
+    def _place(self, organisation: Organisation, record_id: str) -> Tuple:
+        last = self.get(record_id)
+        if organisation.id not in (last.holder.id, last.issuer.id):
+            raise NotFound("no such record", id=record_id)
+        return tuple_(literal(last.recorded_at, t.UtcTime()), literal(last.id))
+
+    def _in_order(self, ids: Sequence[str]) -> Sequence[RecordOnFile]:
+        found = {one.id: one for one in self._all(select(RecordOnFile).where(t.record.c.id.in_(ids)))}
+        return [found[one] for one in ids]
+
+    def has_any(self, holder: Organisation) -> bool:
+        """Whether a merchant holds a record of any kind."""
+        query = select(t.record.c.id).where(t.record.c.holder_id == holder.id)
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def about(self, product: Product, limit: int) -> Sequence[RecordOnFile]:
+        """The records about a product, newest first."""
+        query = select(RecordOnFile).where(t.record.c.product_id == product.id)
+        return self._all(query.order_by(t.record.c.recorded_at.desc()).limit(limit))
 
     def signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
         """What came onto file under an organisation's signature from a moment on, oldest first."""
-        query = select(RecordOnFile).where(t.record.c.issuer_id == issuer.id, t.record.c.recorded_at >= since)
-        return self._all(query.order_by(t.record.c.recorded_at))
+        c = t.record.c
+        # Every kind by name: the index holds an issuer's records kind by kind, each in the order of time.
+        query = select(RecordOnFile).where(c.issuer_id == issuer.id, c.kind.in_(tuple(Kind)), c.recorded_at >= since)
+        return self._all(query.order_by(c.recorded_at))
+
+    def count_signed_by(self, issuer: Organisation, most: int) -> int:
+        """How many records an organisation signed, counted no further than ``most``."""
+        some = select(t.record.c.id).where(t.record.c.issuer_id == issuer.id).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Whether the issuer has given this number before, however it was spaced or cased."""
@@ -144,16 +205,57 @@ class RequestRepository(Repository):
         issuer: Organisation | None = None,
         merchant: Organisation | None = None,
         state: RequestState | None = None,
+        limit: int = 50,
+        after: str | None = None,
+        oldest_first: bool = False,
     ) -> Sequence[ConfirmationRequest]:
-        """Requests to an issuer or of a merchant, newest first, at most 500."""
-        query = select(ConfirmationRequest).order_by(t.request.c.made_at.desc()).limit(500)
+        """Requests to an issuer or of a merchant, newest first unless told otherwise.
+
+        ``after``: the last one's id of the page before.
+        """
+        c, last = t.request.c, None
+        if after is not None:
+            before = self.get(after)
+            if {issuer and issuer.id, merchant and merchant.id}.isdisjoint({before.issuer.id, before.merchant.id}):
+                raise NotFound("no such request", id=after)
+            last = tuple_(literal(before.made_at, t.UtcTime()), literal(before.id))
+        found: list[ConfirmationRequest] = []
+        for one in (state,) if state is not None else RequestState:  # each by itself: an index keeps its order
+            query = self._of_parties(select(ConfirmationRequest), issuer, merchant).where(c.state == one)
+            if last is not None:
+                query = query.where(tuple_(c.made_at, c.id) > last if oldest_first else tuple_(c.made_at, c.id) < last)
+            order = (c.made_at, c.id) if oldest_first else (c.made_at.desc(), c.id.desc())
+            found += self._all(query.order_by(*order).limit(limit))
+        return sorted(found, key=lambda one: (one.made_at, one.id), reverse=not oldest_first)[:limit]
+
+    def count(
+        self, state: RequestState, issuer: Organisation | None = None, merchant: Organisation | None = None
+    ) -> int:
+        """How many requests to an issuer or of a merchant stand in this state."""
+        query = self._of_parties(select(func.count()).select_from(t.request), issuer, merchant)
+        return int(self._session.execute(query.where(t.request.c.state == state)).scalar_one())
+
+    @staticmethod
+    def _of_parties(query: Select[Any], issuer: Organisation | None, merchant: Organisation | None) -> Select[Any]:
         if issuer is not None:
             query = query.where(t.request.c.issuer_id == issuer.id)
-        if merchant is not None:
-            query = query.where(t.request.c.merchant_id == merchant.id)
-        if state is not None:
-            query = query.where(t.request.c.state == state)
-        return self._all(query)
+        return query if merchant is None else query.where(t.request.c.merchant_id == merchant.id)
+
+    def with_content(self, merchant: Organisation, content: str) -> Sequence[ConfirmationRequest]:
+        """The merchant's requests whose statement says this, word for word."""
+        c = t.request.c
+        return self._all(select(ConfirmationRequest).where(c.merchant_id == merchant.id, c.content == content).limit(9))
+
+    def for_statements(self, record_ids: Collection[str]) -> dict[str, ConfirmationRequest]:
+        """The requests in which these statements were submitted, by the statement's id."""
+        found = self._all(select(ConfirmationRequest).where(t.request.c.statement_id.in_(record_ids)))
+        return {one.statement.id: one for one in found}
+
+    def count_waiting(self, issuer: Organisation, most: int) -> int:
+        """How many requests wait for an issuer, counted no further than ``most``."""
+        c = t.request.c
+        some = select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """The request that a statement was laid in, or that a record confirmed."""
@@ -174,9 +276,11 @@ class StatusChangeRepository(Repository):
 
     def pending(self) -> Sequence[StatusChange]:
         """Status changes that were not sent yet, in the order in which they were asked."""
-        c = t.status_change.c
-        query = select(StatusChange).where(c.transaction_id.is_(None), c.settled.is_(None))
-        return self._all(query.order_by(t.status_change.c.asked_at))
+        return self._all(select(StatusChange).where(t.change_pending).order_by(t.status_change.c.asked_at))
+
+    def has_pending(self) -> bool:
+        """Whether a change of status waits to be sent."""
+        return self._session.execute(select(t.status_change.c.id).where(t.change_pending).limit(1)).first() is not None
 
     def is_in_flight(self) -> bool:
         """Whether a transaction that changes statuses is still under way."""

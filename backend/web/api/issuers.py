@@ -1,5 +1,6 @@
 """The authority's acts: who takes part, and who is accredited."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -91,8 +92,11 @@ def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
 @blueprint.output(ActShape, status_code=202)
 @blueprint.doc(summary="Accredit an organisation", tags=["Authority"], responses=[401, 403, 404, 422])
 def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
-    """Accredit its key for what its role issues. Takes effect with the next block."""
-    terms = body.chapters, body.valid_from, body.valid_until
+    """Accredit its key for what its role issues. Takes effect with the next block; touches nothing signed before."""
+    chapters: Sequence[int] | None = body.chapters
+    if chapters is None and "chapters" in body.model_fields_set:
+        chapters = accreditation.EVERY_CHAPTER
+    terms = chapters, body.valid_from, body.valid_until
     return _change(accreditation.accredit(current_context(), person(), organisation_id, *terms))
 
 

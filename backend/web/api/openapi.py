@@ -23,6 +23,7 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "code": {"type": "string", "description": "Stable name of the problem"},
         "detail": {"type": "string"},
+        "requestId": {"type": "string", "description": "Also in X-Request-Id and in the server's log"},
         "errors": {
             "type": "array",
             "items": {
@@ -60,7 +61,8 @@ _BODIES: dict[str, dict[str, Any]] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "description": "An evidence bundle, as GET /records/{record_id}/evidence gives it",
+                "description": "An evidence bundle, as GET /records/{record_id}/evidence gives it: at most 2 MiB, "
+                "64 records and 200 superseded ones",
             },
             "example": examples.BUNDLE,
         }
@@ -83,14 +85,14 @@ _ANSWERS: dict[str, dict[str, Any]] = {
 """Of operations that answer with a file: by the end of their path."""
 
 
-def complete_specification(app: APIFlask) -> None:
-    """Make the published description say what the interface does."""
+def complete_specification(app: APIFlask, prefix: str = "") -> None:
+    """Make the published description say what the interface does; ``prefix`` is the path that stands before all."""
     app.config.update(
         INFO={
             "description": "Signed, anchored records of origin and inspection, and customs' decisions on them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        SERVERS=[{"url": "/"}],
+        SERVERS=[{"url": prefix or "/"}],
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
         AUTO_404_RESPONSE=False,

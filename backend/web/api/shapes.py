@@ -256,11 +256,14 @@ class OrganisationJoined(Shape):
 
 
 class AccreditationInput(Shape):
-    """What to accredit an organisation's key for; its role says which kinds of record."""
+    """What to accredit an organisation's key for; its role says which kinds of record. What is absent stays.
 
-    chapters: list[int] | None = Field(None, description="HS chapters; all where absent")
-    valid_from: Instant | None = None
-    valid_until: Instant | None = None
+    Where nothing stands: every chapter, from now on, for three years.
+    """
+
+    chapters: list[int] | None = Field(None, description="HS chapters; as it stands where absent, every one where null")
+    valid_from: Instant | None = Field(None, description="As it stands where absent")
+    valid_until: Instant | None = Field(None, description="As it stands where absent, unless that has passed")
 
 
 class SuspensionInput(Shape):

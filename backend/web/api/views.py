@@ -18,10 +18,9 @@ from backend.domain.records import RecordOnFile, StatusChange
 from backend.domain.verdict import Verdict
 from backend.messages.verdict import verdict_json
 from backend.services.idempotency import IdempotencyKey
-from backend.services.organisations import bearer
 from backend.services.verification import DossierVerdict
 from backend.web.api.described import DescribedBlueprint
-from backend.web.context import current_context, language, person
+from backend.web.context import bearer, external_url, in_kib, language, person
 from backend.web.problems import problem
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -40,9 +39,11 @@ def only_json_objects() -> None:
     if request.method != "POST" or request.endpoint in _WITHOUT_JSON:
         return
     if request.content_length is not None and request.content_length > LARGEST_BODY:
-        raise RequestEntityTooLarge
+        raise RequestEntityTooLarge(gettext("At most %(most)s may be sent here.", most=in_kib(LARGEST_BODY)))
     if not request.is_json:
         raise UnsupportedMediaType(gettext("Send the body as application/json."))
+    if request.endpoint == "api.post_verify":
+        return  # anybody may ask it: how often they did is looked at before the body is
     if not isinstance(request.get_json(), dict):
         raise Invalid("the body must be a JSON object", [("", "must be a JSON object")])
 
@@ -50,7 +51,7 @@ def only_json_objects() -> None:
 @auth.verify_token  # type: ignore[untyped-decorator]
 def who(token: str) -> Person | None:
     """The person whose token was sent."""
-    found = bearer(current_context(), token) if token else None
+    found = bearer(token) if token else None
     g.bearer = found
     return found
 
@@ -90,7 +91,7 @@ def label_url(on_file: RecordOnFile) -> str | None:
     """The public page of what an issuer certified."""
     if not KINDS[on_file.kind].has_label:
         return None
-    return url_for("public.label", label_code=on_file.label_code, _external=True)
+    return external_url("public.label", label_code=on_file.label_code)
 
 
 def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from functools import cache
 import pycountry
 from babel import Locale
 
-from backend.domain.fields import AGREEMENTS, ORIGIN_CRITERIA
+from backend.domain.agreements import AGREEMENTS
+from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, languages, name_in
 from backend.web.context import language
@@ -110,7 +111,7 @@ def criterion(code: str) -> str:
 
 def agreement(code: str) -> str:
     """A trade agreement's name."""
-    return gettext(AGREEMENTS[code], language()) if code in AGREEMENTS else code
+    return gettext(AGREEMENTS[code].name, language()) if code in AGREEMENTS else code
 
 
 def hs(code: str) -> str:

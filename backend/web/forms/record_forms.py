@@ -81,7 +81,6 @@ ROWS: Mapping[str, type[Row]] = {"TradeLine": TradeRow, "TestResult": ResultRow}
 CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
     "conforms": lambda: [("true", _("They conform")), ("false", _("They do not conform"))],
     "eventType": field_names.event_types,
-    "freeTradeAgreementName": choices.agreement_choices,
     "originCriteria": choices.criterion_choices,
     "relatesTo": lambda: [("sample", _("the sample tested")), ("lot", _("the whole lot"))],
     "transportModeCode": field_names.transport_modes,
@@ -136,7 +135,7 @@ LAYOUTS: Mapping[Kind, Layout] = {
             "originCountry": COUNTRY_HELP,
             "importCountry": COUNTRY_HELP,
             "freeOnBoardAmount": _("Needed where the criterion is RVC, with its currency."),
-            "validUntil": _("Last day. RCEP certificates hold one year."),
+            "validUntil": _("Last day. Left empty, the last one that the agreement allows."),
         },
         start={"originCriteria": "NP"},
     ),
@@ -308,6 +307,7 @@ def _named(name: str, values: Any) -> list[tuple[str, Any]]:
 
 def _control(holds: Mapping[str, Any]) -> Callable[..., Any]:
     by_list: dict[str, Callable[..., Any]] = {
+        "agreement": lambda label, **more: ChoiceField(label, choices=choices.agreement_choices, **more),
         "country": CountryField,
         "currency": CurrencyField,
         "unit": lambda label, **more: ChoiceField(label, choices=choices.unit_choices, **more),

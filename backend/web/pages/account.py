@@ -52,8 +52,8 @@ def choose_language() -> ResponseReturnValue:
     answer = redirect(local_path(request.form.get("back", "")))
     chosen = request.form.get("language", "")
     if chosen in languages():
-        secure = instance().secure_cookies
-        answer.set_cookie(COOKIE, chosen, max_age=ONE_YEAR, samesite="Lax", httponly=True, secure=secure)
+        secure, path = instance().secure_cookies, request.script_root or "/"
+        answer.set_cookie(COOKIE, chosen, max_age=ONE_YEAR, path=path, samesite="Lax", httponly=True, secure=secure)
     return answer
 
 

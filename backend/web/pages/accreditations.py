@@ -1,13 +1,17 @@
 """The authority's pages: whose signature counts, for which goods, and since when not."""
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from http import HTTPStatus
 
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid
+from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.parties import Role
 from backend.domain.verdict import Unknown
@@ -17,7 +21,7 @@ from backend.web.context import current_context, only, person
 from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import Shown
+from backend.web.presentation.labels import Shown, kind_name
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 
@@ -26,10 +30,57 @@ _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 @only(Role.AUTHORITY)
 def accreditations() -> str:
     """Every organisation that signs, with its standing on the ledger."""
+    return _list(None)
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """What the form of one organisation says, and what is wrong with it."""
+
+    organisation_id: str
+    values: Mapping[str, str]
+    faults: Mapping[str, str]
+
+
+def _list(typed: _Typed | None) -> str:
     ctx = current_context()
     now = ctx.now()
-    found = [(standing, _state(standing, now)) for standing in accreditation.standings(ctx)]
-    return render_template("pages/accreditations.html", standings=found, chapters_of=chapters_of)
+    standings = accreditation.standings(ctx)
+    forms = {
+        standing.organisation.id: typed
+        if typed is not None and typed.organisation_id == standing.organisation.id
+        else _Typed(standing.organisation.id, _start(standing.accreditation, now), {})
+        for standing in standings
+    }
+    return render_template(
+        "pages/accreditations.html",
+        standings=[(standing, _state(standing, now)) for standing in standings],
+        chapters_of=chapters_of,
+        forms=forms,
+    )
+
+
+def _start(held: Accreditation | Unknown | None, now: datetime) -> dict[str, str]:
+    """What the form holds from the start: what stands, or what is usual."""
+    if isinstance(held, Unknown):
+        return {}
+    if held is None or held.kinds == 0:
+        end = now + accreditation.USUAL_TERM
+        return {"chapters": str(_("all")), "valid_from": _first_day(now), "valid_until": _last_day(end)}
+    return {
+        "chapters": chapters_of(held),
+        "valid_from": _first_day(held.valid_from),
+        "valid_until": _last_day(held.valid_until),
+    }
+
+
+def _first_day(moment: datetime) -> str:
+    return moment.astimezone(UTC).date().isoformat()
+
+
+def _last_day(end: datetime) -> str:
+    """The last day on which terms hold that end before this moment."""
+    return (end.astimezone(UTC) - timedelta(seconds=1)).date().isoformat()
 
 
 def _state(standing: accreditation.Standing, now: datetime) -> Shown:
@@ -45,52 +96,120 @@ def _state(standing: accreditation.Standing, now: datetime) -> Shown:
 
 def chapters_of(held: Accreditation) -> str:
     """The HS chapters in words: all, or 1-24, 61."""
-    if held.chapters & 1:
-        return str(_("all"))
-    listed = [chapter for chapter in range(1, 98) if held.covers_chapter(chapter)]
-    runs: list[list[int]] = []
-    for chapter in listed:
-        if runs and runs[-1][-1] == chapter - 1:
-            runs[-1].append(chapter)
-        else:
-            runs.append([chapter])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return accreditation.chapters_text(held) or str(_("all"))
 
 
 @blueprint.post("/accreditations/<organisation_id>/accredit")
 @only(Role.AUTHORITY)
 def accredit(organisation_id: str) -> ResponseReturnValue:
-    """Accredit an organisation's signature."""
+    """Show what a change of an accreditation changes; do it once that was confirmed."""
+    ctx = current_context()
     try:
-        chapters, until = _chapters(request.form.get("chapters", "")), _day(request.form.get("valid_until", ""))
-        accreditation.accredit(current_context(), person(), organisation_id, chapters, valid_until=until)
+        before = accreditation.propose(ctx, organisation_id).before
+        start, end = _moments(before)
+        proposed = accreditation.propose(ctx, organisation_id, _chapters(_typed("chapters")), start, end)
     except Invalid as error:
-        flash(in_words(error.problems[0][1]), "wrong")
-    else:
-        flash(_("Accredited. It is on the ledger within seconds."))
+        faults = {_FORM_NAMES.get(where, where): in_words(what) for where, what in error.problems}
+        return _list(_Typed(organisation_id, request.form, faults)), HTTPStatus.UNPROCESSABLE_ENTITY
+    if proposed.before is not None and replace(proposed.after, suspended_since=None) == replace(
+        proposed.before, suspended_since=None
+    ):
+        flash(_("Nothing was changed: these are the terms that stand."))
+        return redirect(url_for("pages.accreditations"))
+    seen = _fingerprint(proposed.before)
+    is_sure, is_stale = _typed("sure") == "yes", _typed("seen") != seen
+    if not is_sure or is_stale:
+        page = render_template(
+            "pages/accreditation_confirm.html",
+            proposed=proposed,
+            rows=_rows(proposed),
+            touched=accreditation.touched(ctx, proposed.organisation),
+            most=accreditation.MOST_COUNTED,
+            lost=_lost(proposed),
+            seen=seen,
+            is_stale=is_sure and is_stale,
+        )
+        return page, HTTPStatus.CONFLICT if is_sure else HTTPStatus.OK
+    after = proposed.after
+    chapters = accreditation.chapters_in(after)
+    accreditation.accredit(ctx, person(), organisation_id, chapters, after.valid_from, after.valid_until)
+    flash(_("Accredited. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
 
-def _chapters(typed: str) -> list[int] | None:
-    """``1-24, 61`` as numbers; nothing typed means all of them."""
+_FORM_NAMES = {"validFrom": "valid_from", "validUntil": "valid_until"}
+
+
+def _moments(before: Accreditation | None) -> tuple[datetime, datetime]:
+    """From when until when, by the days typed; a day that was left as it stood keeps its moment."""
+    start, end = _day("valid_from"), _day("valid_until") + timedelta(days=1)
+    if before is not None and _typed("valid_from") == _first_day(before.valid_from):
+        start = before.valid_from
+    elif before is None and _typed("valid_from") == _first_day(current_context().now()):
+        start = current_context().now() - timedelta(minutes=1)
+    if before is not None and _typed("valid_until") == _last_day(before.valid_until):
+        end = before.valid_until
+    return start, end
+
+
+def _fingerprint(held: Accreditation | None) -> str:
+    """By what a form tells which terms its reader saw."""
+    if held is None:
+        return "none"
+    since = held.suspended_since.isoformat() if held.suspended_since else ""
+    return f"{held.kinds}/{held.chapters:x}/{held.valid_from.isoformat()}/{held.valid_until.isoformat()}/{since}"
+
+
+def _rows(proposed: accreditation.ProposedTerms) -> list[tuple[str, object, object]]:
+    """(what, before, after) of each term; a text or a moment, None before where there was none."""
+    before, after = proposed.before, proposed.after
+    return [
+        (_("Records"), before and _kinds_of(before), _kinds_of(after)),
+        (_("HS chapters"), before and chapters_of(before), chapters_of(after)),
+        (_("Valid from"), before and before.valid_from, after.valid_from),
+        (_("Valid until"), before and before.valid_until, after.valid_until),
+    ]
+
+
+def _kinds_of(held: Accreditation) -> str:
+    covered = (kind for kind in Kind if held.covers_kind(KINDS[kind].accreditation_bit))
+    return ", ".join(kind_name(kind) for kind in covered)
+
+
+def _lost(proposed: accreditation.ProposedTerms) -> str:
+    """The HS chapters that are covered now and would not be any more; empty where there are none."""
+    before, after = proposed.before, proposed.after
+    if before is None:
+        return ""
+    gone = sum(1 << c for c in range(1, 98) if before.covers_chapter(c) and not after.covers_chapter(c))
+    return accreditation.chapters_text(replace(after, chapters=gone)) if gone else ""
+
+
+def _chapters(typed: str) -> list[int]:
+    """``all``, or ``1-24, 61`` as numbers; raises Invalid, also where nothing was typed."""
+    if typed.casefold() in ("all", _("all").casefold()):
+        return list(accreditation.EVERY_CHAPTER)
     chapters: list[int] = []
     for part in re.split(r"[,，;；、]", typed):
         if not part.strip():
             continue
         found = _RANGE.match(part.strip())
-        if found is None:
+        if found is None or not 1 <= int(found[1]) <= int(found[2] or found[1]) <= 97:
             raise Invalid("not a chapter", [("chapters", "must be from 1 to 97")])
         chapters += range(int(found[1]), int(found[2] or found[1]) + 1)
-    return chapters or None
+    if not chapters:
+        raise Invalid("no chapters", [("chapters", "is missing")])
+    return chapters
 
 
-def _day(typed: str) -> datetime | None:
-    if not typed.strip():
-        return None
+def _day(name: str) -> datetime:
+    """The beginning of a day typed, UTC; raises Invalid."""
+    if not _typed(name):
+        raise Invalid("no date", [(name, "is missing")])
     try:
-        return datetime.fromisoformat(typed.strip()).replace(tzinfo=UTC)
-    except ValueError as error:
-        raise Invalid("not a date", [("validUntil", "should be a valid date")]) from error
+        return datetime.combine(date.fromisoformat(_typed(name)), time.min, UTC)
+    except (ValueError, OverflowError) as error:
+        raise Invalid("not a date", [(name, "should be a valid date")]) from error
 
 
 @blueprint.post("/accreditations/<organisation_id>/suspend")

@@ -1,5 +1,7 @@
 """A merchant lodges declarations and follows them to release."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,13 +11,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment
-from backend.domain.errors import Conflict, Invalid
-from backend.domain.kinds import Kind
+from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.kinds import PAPERS, Kind
 from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
 from backend.services import declarations as use_cases
-from backend.services.verification import verdict_on_consignment
+from backend.services.verification import evaluated, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.base import add_blank_rows, filled_in
@@ -28,7 +30,8 @@ PAGE = 50
 BLANK_ITEMS = 3
 TRADE_ZONE = ZoneInfo("Asia/Shanghai")
 """Times without a zone are typed in China time; the form says so."""
-_KINDS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
+MOST_CHOSEN = 200
+"""Papers that one declaration is made out with in the form."""
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
 _LONGEST_GOODS = 200
 
@@ -45,7 +48,8 @@ def declarations() -> str:
     """The merchant's declarations, newest first."""
     status = status_asked()
     with current_context().work(reading=True) as work:
-        found = work.consignments.search(person().organisation, status, PAGE, request.args.get("after"))
+        chosen = [status] if status is not None else []
+        found = work.consignments.lines(person().organisation, chosen, PAGE, request.args.get("after"))
     return render_template(
         "pages/declarations.html", consignments=found, status=status, statuses=list(DeclarationStatus), page=PAGE
     )
@@ -55,15 +59,18 @@ def declarations() -> str:
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
     """First choose papers and products; then everything that they say is filled in already."""
-    with current_context().work(reading=True) as work:
-        mine = _current_papers(work)
+    ctx, after = current_context(), request.args.get("after")
+    with ctx.work(reading=True) as work:
         products = list(work.products.of(person().organisation))
-        named = set(request.values.getlist("records"))
-        chosen = [paper for paper in mine if paper.id in named]
+        chosen = _chosen(work, request.values.getlist("records"))
+        offered = work.records.of(person().organisation, PAPERS, PAGE, after, in_force=True)
+        earlier = offered[-1].id if len(offered) == PAGE else None
+        named = {paper.id for paper in chosen}
+        mine = evaluated(ctx, [*chosen, *(paper for paper in offered if paper.id not in named)])
         goods = [product for product in products if product.id in request.values.getlist("products")]
         start = _start(work, chosen, goods)
     if request.method == "GET" and not (chosen or goods):
-        return render_template("pages/declaration_choose.html", papers=mine, products=products)
+        return render_template("pages/declaration_choose.html", papers=mine, products=products, earlier=earlier)
     form = DeclarationForm(data=start)
     if request.method == "POST":
         try:
@@ -78,7 +85,7 @@ def new_declaration() -> ResponseReturnValue:
             flash(_("Lodged. Customs see it now."))
             return redirect(url_for("pages.declaration", declaration_id=lodged.id))
     add_blank_rows(form.items, BLANK_ITEMS)
-    page = render_template("pages/declaration_new.html", form=form, papers=mine, chosen={p.id for p in chosen})
+    page = render_template("pages/declaration_new.html", form=form, papers=mine, chosen=named)
     return page, 422 if form.has_faults else 200
 
 
@@ -98,12 +105,19 @@ def in_trade_zone(typed: str) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=TRADE_ZONE)).isoformat()
 
 
-def _current_papers(work: UnitOfWork) -> list[RecordOnFile]:
-    """Papers that a declaration may rely on: the merchant's own, in force."""
-    own = person().organisation
-    found = work.records.of(own, _KINDS)
+def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
+    """The merchant's own papers among those that were ticked, as long as they are in force."""
+    own, found = person().organisation, []
+    for record_id in list(dict.fromkeys(named))[:MOST_CHOSEN]:
+        with suppress(NotFound):
+            found.append(work.records.get(record_id))
     return [
-        r for r in found if r.status == DocumentStatus.ACTIVE and r.superseded_by_id is None and r.holder.id == own.id
+        r
+        for r in found
+        if r.kind in PAPERS
+        and r.holder.id == own.id
+        and r.status == DocumentStatus.ACTIVE
+        and r.superseded_by_id is None
     ]
 
 

@@ -5,25 +5,22 @@ from typing import Any
 from flask import Response, render_template
 from flask_login import current_user
 
-from backend.domain.kinds import ISSUERS
+from backend.domain.kinds import ISSUERS, PAPERS
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person, Role
-from backend.domain.records import Assurance, RequestState
+from backend.domain.records import RequestState
 from backend.services import accreditation
 from backend.services import release_times as timing
 from backend.services.release_times import study
+from backend.services.verification import evaluated
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
-_NEEDS_MERCHANT = (
-    DeclarationStatus.DOCUMENTS_REQUIRED,
-    DeclarationStatus.DETAINED,
-    DeclarationStatus.REJECTED,
-    DeclarationStatus.RETURNED,
-    DeclarationStatus.SEIZED,
-)
+_HALTED = (DeclarationStatus.DOCUMENTS_REQUIRED, DeclarationStatus.DETAINED)
+"""Customs hold the goods until the merchant does something."""
+_REFUSED = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.SEIZED)
 SHOWN = 5
 
 
@@ -51,31 +48,34 @@ def home() -> str:
 
 def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
-    consignments = work.consignments.search(own, limit=50)
-    requests = work.requests.search(merchant=own)
+    sent_back = work.requests.search(merchant=own, state=RequestState.SENT_BACK, limit=SHOWN, oldest_first=True)
     return {
-        "sent_back": [r for r in requests if r.state is RequestState.SENT_BACK and not r.statement.superseded_by_id],
-        "waiting": [r for r in requests if r.state is RequestState.WAITING][:SHOWN],
-        "halted": [c for c in consignments if c.status in _NEEDS_MERCHANT],
-        "consignments": consignments[:SHOWN],
-        "has_products": bool(work.products.of(own)),
-        "has_papers": bool(work.records.of(own)),
+        "sent_back": sent_back,
+        "sent_back_count": work.requests.count(RequestState.SENT_BACK, merchant=own),
+        "waiting": work.requests.search(merchant=own, state=RequestState.WAITING, limit=SHOWN, oldest_first=True),
+        "halted": work.consignments.lines(own, _HALTED, SHOWN, oldest_first=True, with_decisions=True),
+        "halted_counts": work.consignments.counts(_HALTED, own),
+        "refused": work.consignments.lines(own, _REFUSED, SHOWN, with_decisions=True),
+        "consignments": work.consignments.lines(own, limit=SHOWN, with_decisions=True),
+        "has_products": work.products.has_any(own),
+        "has_papers": work.records.has_any(own),
         "study": study(current_context(), own),
     }
 
 
 def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
-    signed = [r for r in work.records.of(own) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
-    waiting = work.requests.search(issuer=own, state=RequestState.WAITING)
-    return {"waiting": waiting[:SHOWN], "count": len(waiting), "signed": signed[:SHOWN]}
+    return {
+        "waiting": work.requests.search(issuer=own, state=RequestState.WAITING, limit=SHOWN, oldest_first=True),
+        "count": work.requests.count(RequestState.WAITING, issuer=own),
+        "signed": evaluated(current_context(), work.records.of(own, PAPERS, SHOWN)),
+    }
 
 
 def _for_officer(work: UnitOfWork) -> dict[str, Any]:
-    counts = {status: len(work.consignments.search(status=status, limit=100)) for status in _OPEN}
     return {
-        "counts": counts,
-        "oldest": work.consignments.search(status=DeclarationStatus.LODGED, limit=100)[-SHOWN:][::-1],
+        "counts": work.consignments.counts(_OPEN),
+        "oldest": work.consignments.lines(statuses=[DeclarationStatus.LODGED], limit=SHOWN, oldest_first=True),
         "study": study(current_context()),
     }
 
@@ -83,7 +83,7 @@ def _for_officer(work: UnitOfWork) -> dict[str, Any]:
 @blueprint.get("/release-times")
 @only(Role.ANALYST)
 def release_times() -> str:
-    """Both clocks over everything released, and the events behind them."""
+    """Both clocks over the latest releases, and the events of all of them."""
     return render_template("pages/release_times.html", study=timing.study(current_context()))
 
 

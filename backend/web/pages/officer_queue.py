@@ -21,7 +21,7 @@ from backend.web.pages.declarations import status_asked
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.match_table import match_table
 
-PAGE = 25
+PAGE = 50
 _ORDER = (
     Decision.RELEASE,
     Decision.DOCUMENTS_REQUIRED,
@@ -51,7 +51,8 @@ def desk() -> str:
     status = None if everything else status_asked() or DeclarationStatus.LODGED
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = work.consignments.search(None, status, PAGE, request.args.get("after"))
+        waiting = status is not None and status.is_open
+        found = work.consignments.search(None, status, PAGE, request.args.get("after"), oldest_first=waiting)
         lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
         "pages/officer_queue.html",

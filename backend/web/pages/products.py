@@ -8,18 +8,21 @@ from backend.domain.errors import Invalid
 from backend.domain.kinds import CERTIFIED
 from backend.domain.parties import Role
 from backend.services.products import add_product
+from backend.services.verification import evaluated
 from backend.web.context import current_context, only, person
 from backend.web.forms.documents import ProductForm
 from backend.web.pages import blueprint
+
+PAGE = 50
 
 
 @blueprint.get("/products")
 @only(Role.MERCHANT)
 def products() -> str:
-    """All of them."""
+    """All of them, a page at a time."""
     with current_context().work(reading=True) as work:
-        own = work.products.of(person().organisation)
-    return render_template("pages/products.html", products=own)
+        own = work.products.of(person().organisation, PAGE, request.args.get("after"))
+    return render_template("pages/products.html", products=own, page=PAGE)
 
 
 @blueprint.route("/products/new", methods=["GET", "POST"])
@@ -42,8 +45,8 @@ def new_product() -> ResponseReturnValue:
 @only(Role.MERCHANT)
 def product(product_id: str) -> str:
     """One product with its papers."""
-    with current_context().work(reading=True) as work:
-        own = person().organisation
-        found = work.products.get(product_id, own)
-        papers = work.records.of(own, product=found)
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.products.get(product_id, person().organisation)
+        papers = evaluated(ctx, [r for r in work.records.about(found, PAGE) if r.superseded_by_id is None])
     return render_template("pages/product.html", product=found, papers=papers, certified=CERTIFIED)

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, Audience, Kind
+from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, PAPERS, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
@@ -18,7 +18,7 @@ from backend.services import declarations, erasure, issuance, selective_disclosu
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.statements import sign_own
-from backend.services.verification import verdict_on
+from backend.services.verification import RecordVerdict, evaluated, verdict_on
 from backend.web.context import current_context, only, person
 from backend.web.forms.record_forms import form_for
 from backend.web.pages import blueprint
@@ -29,7 +29,9 @@ from backend.web.presentation.labels import kind_name
 from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
-_PAPERS = tuple(kind for kind in Kind if kind is not Kind.DECLARATION)
+PAGE = 50
+NAMED_BY = 20
+"""Declarations that a paper's page names, the newest."""
 
 
 @blueprint.get("/records")
@@ -38,17 +40,18 @@ def records() -> str:
     """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
     actor = person()
     chosen, all_of_them = BY_SLUG.get(request.args.get("kind", "")), "replaced" in request.args
-    with current_context().work(reading=True) as work:
-        found = work.records.of(actor.organisation, [chosen] if chosen in _PAPERS else _PAPERS)
-        asked = {r.statement.id: r for r in work.requests.search(merchant=actor.organisation)}
-    if actor.role in ISSUERS:
-        found = [r for r in found if r.issuer.id == actor.organisation.id]
-    shown = [r for r in found if all_of_them or r.superseded_by_id is None]
+    kinds, after = [chosen] if chosen in PAPERS else PAPERS, request.args.get("after")
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.records.of(actor.organisation, kinds, PAGE, after, current=not all_of_them)
+        asked = work.requests.for_statements([r.id for r in found if r.assurance is Assurance.STATED])
+        shown = evaluated(ctx, found)
     return render_template(
         "pages/records.html",
         records=shown,
+        page=PAGE,
         asked=asked,
-        kinds=_PAPERS,
+        kinds=PAPERS,
         chosen=chosen,
         all_of_them=all_of_them,
     )
@@ -66,7 +69,7 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
     with ctx.work(reading=True) as work:
         found = visible_record(work, actor, record_id)
         asked = work.requests.find_about(record_id)
-        named_by = [c for c in work.consignments.naming(record_id) if actor.role is Role.MERCHANT]
+        named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY)
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
     verdict, past_fault = _verdict(found)
@@ -76,6 +79,7 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
         fields=_fields(found),
         slug=found.kind.slug,
         verdict=verdict,
+        evaluated=RecordVerdict(found, verdict),
         past=request.args.get("at", ""),
         past_fault=past_fault,
         can_erase=found.erased_at is None and found.holder.id == actor.organisation.id,

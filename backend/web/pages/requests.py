@@ -1,5 +1,6 @@
 """What merchants submitted to a chamber or a laboratory: read it, sign it or send it back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -9,7 +10,7 @@ from flask_babel import gettext as _
 from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, certified_by
 from backend.domain.parties import Organisation, Role
-from backend.domain.records import Assurance, ConfirmationRequest, RequestState
+from backend.domain.records import ConfirmationRequest, RequestState
 from backend.services import issuance
 from backend.services.verification import verdict_on
 from backend.store.unit_of_work import UnitOfWork
@@ -18,16 +19,33 @@ from backend.web.forms.documents import next_number
 from backend.web.pages import blueprint
 from backend.web.presentation.field_names import in_words
 
+PAGE = 50
+LOOKED_AT = 20
+"""Of the records signed last, how many are looked at for one that can be read."""
+
 
 @blueprint.get("/requests")
 @only(*ISSUERS)
 def requests() -> str:
-    """Requests, those waiting first."""
+    """Requests in one state, a page at a time; those that wait stand in the order in which they came."""
     asked_for = request.args.get("state", RequestState.WAITING.value)
     state = RequestState(asked_for) if asked_for in set(RequestState) else None
     with current_context().work(reading=True) as work:
-        found = work.requests.search(issuer=person().organisation, state=state)
-    return render_template("pages/requests.html", requests=found, state=state, states=list(RequestState))
+        found = work.requests.search(
+            issuer=person().organisation,
+            state=state,
+            limit=PAGE,
+            after=request.args.get("after"),
+            oldest_first=state is RequestState.WAITING,
+        )
+    return render_template(
+        "pages/requests.html",
+        requests=found,
+        page=PAGE,
+        oldest_first=state is RequestState.WAITING,
+        state=state,
+        states=list(RequestState),
+    )
 
 
 @blueprint.get("/requests/<request_id>")
@@ -106,8 +124,7 @@ def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> d
     kind = found.statement.kind
     certification = KINDS[kind].certification
     assert certification is not None  # only such kinds are submitted to an issuer
-    signed = [r for r in work.records.of(own, [kind]) if r.issuer.id == own.id and r.assurance is Assurance.ISSUED]
-    last = _readable(signed)
+    last = _readable(work.records.of(own, [kind], LOOKED_AT))
     first = f"{certification.number_stem}{found.made_at:%Y}-000001"
     before = last.get(KINDS[kind].number_field)
     number = next_number(before, first, lambda number: work.records.number_is_taken(own, kind, number))
@@ -116,7 +133,7 @@ def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> d
     return {"number": number, **own_values}
 
 
-def _readable(signed: list[Any]) -> dict[str, Any]:
+def _readable(signed: Sequence[Any]) -> dict[str, Any]:
     for record in signed:
         try:
             return dict(record.fields)

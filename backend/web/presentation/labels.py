@@ -10,10 +10,10 @@ from flask_babel import gettext as _
 
 from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Invalid
-from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind, Signing
-from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind
+from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import LOCAL_LANGUAGE
-from backend.domain.records import Assurance, ProofState, RecordOnFile, RequestState
+from backend.domain.records import ConfirmationRequest, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
@@ -36,7 +36,7 @@ def install_words(app: Flask) -> None:
     app.jinja_env.globals.update(
         kind_name=kind_name,
         role_name=role_name,
-        record_state=record_state,
+        standing_detail=standing_detail,
         request_state=request_state,
         declaration_state=declaration_state,
         decision_name=decision_name,
@@ -151,21 +151,23 @@ def refusal_words(refusal: Exception) -> str:
     return next((words for part, words in known.items() if part in str(refusal)), say(refusal, language()))
 
 
-def record_state(record: RecordOnFile) -> Shown:
-    """Whether a record is in force."""
-    if record.erased_at is not None:
-        return Shown(_("Erased"), "plain")
-    if KINDS[record.kind].signing is Signing.LODGED:
-        return declaration_state(DeclarationStatus(record.status))
-    if record.status == DocumentStatus.ACTIVE and record.assurance is Assurance.STATED:
-        return Shown(_("Not confirmed yet"), "wait")
+def standing_detail(verdict: Verdict, asked: ConfirmationRequest | None = None) -> str:
+    """What keeps a record from being VALID, in a word or two, beside the verdict's own word; empty where nothing does.
+
+    ``asked`` is the request in which a merchant's statement was submitted to its issuer.
+    """
+    check = verdict.deciding
+    if check is None:
+        return ""
+    if check.reason == "self-attested":
+        return request_state(asked.state).word if asked is not None else str(_("Not confirmed yet"))
     names = {
-        DocumentStatus.ACTIVE: Shown(_("In force"), "good"),
-        DocumentStatus.SUSPENDED: Shown(_("Suspended"), "bad"),
-        DocumentStatus.REVOKED: Shown(_("Revoked"), "bad"),
-        DocumentStatus.SUPERSEDED: Shown(_("Replaced"), "plain"),
+        "erased": _("Erased"),
+        "suspended": _("Suspended"),
+        "revoked": _("Revoked"),
+        "superseded": _("Replaced"),
     }
-    return names[DocumentStatus(record.status)]
+    return str(names.get(check.reason) or check_title(check))
 
 
 def request_state(state: RequestState, to_reader: bool = False) -> Shown:
@@ -174,6 +176,7 @@ def request_state(state: RequestState, to_reader: bool = False) -> Shown:
         RequestState.WAITING: Shown(_("Waiting for you") if to_reader else _("Waiting for the issuer"), "wait"),
         RequestState.CONFIRMED: Shown(_("Confirmed and signed"), "good"),
         RequestState.SENT_BACK: Shown(_("Sent back"), "bad"),
+        RequestState.CLOSED: Shown(_("Sent back and replaced"), "plain"),
     }
     return names[state]
 

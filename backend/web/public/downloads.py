@@ -6,6 +6,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -25,7 +26,7 @@ from backend.domain import schemas
 from backend.domain.bundle import Bundle, text
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.services.bundles import trust_of
-from backend.web.context import current_context
+from backend.web.context import current_context, instance
 from verifier import FOLDER, PAGE
 
 blueprint = Blueprint("downloads", __name__)
@@ -69,7 +70,7 @@ verifier.__dict__["talisman_view_options"] = {"content_security_policy": _policy
 @blueprint.get("/trust.json")
 def trust_file() -> Response:
     """Our entry for a reader's trust file. Whoever needs certainty compares it with what we say elsewhere."""
-    answer = jsonify(trust_of(current_context(), request.host).as_json())
+    answer = jsonify(trust_of(current_context(), urlsplit(instance().address).netloc).as_json())
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -1,15 +1,19 @@
 """How the system itself is, for whoever watches over it: /healthz in words, /metrics in numbers for Prometheus."""
 
+from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from werkzeug.exceptions import Forbidden, Unauthorized
 
 from backend.domain.errors import ForeignLedger, TraceabilityError
 from backend.domain.records import ProofState
 from backend.services.records import check_intake
-from backend.web.context import current_context, instance
+from backend.web.context import FORWARDED, current_context, instance
 
 blueprint = Blueprint("health", __name__)
 LATE_SECONDS = 600
@@ -40,7 +44,8 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The same figures for Prometheus, read at the moment of asking."""
+    """The same figures for Prometheus, read at the moment of asking: for METRICS_TOKEN, else for this machine only."""
+    _refuse_strangers()
     registry = CollectorRegistry()
     database, ledger = _asked(_database), _asked(_ledger)
 
@@ -68,6 +73,19 @@ def metrics() -> Response:
     for account, number in ledger.get("transactionsLeft", {}).items():
         left.labels(account).set(number)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _refuse_strangers() -> None:
+    """Figures tell how much business is done. A proxy on this machine is not its users: what it forwards is refused."""
+    token = instance().metrics_token
+    if token is not None:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not compare_digest(given.encode(), token.encode()):
+            raise Unauthorized(_("Send METRICS_TOKEN: Authorization: Bearer <token>."))
+        return
+    is_forwarded = FORWARDED in request.environ or {"X-Forwarded-For", "Forwarded", "Via"} & set(request.headers.keys())
+    if is_forwarded or not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
+        raise Forbidden(_("Figures are given to this machine only. Set METRICS_TOKEN to read them from elsewhere."))
 
 
 def _asked(question: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from backend.domain.records import RecordOnFile
 from backend.domain.selective_disclosure import fields_for
 from backend.services.bundles import bundle_of
 from backend.services.verification import verdict_on
-from backend.web.context import current_context
+from backend.web.context import current_context, external_url
 from backend.web.public.downloads import bundle_file
 
 blueprint = Blueprint("public", __name__)
@@ -87,6 +87,6 @@ def label_image(label_code: str) -> ResponseReturnValue:
     if found is None or found.kind not in SHOWN:
         return render_template("public/unknown.html", code=label_code), 404
     drawn = io.BytesIO()
-    address = url_for("public.label", label_code=found.label_code, _external=True)
+    address = external_url("public.label", label_code=found.label_code)
     segno.make(address, error="m", micro=False).save(drawn, kind="svg", scale=8, border=4, light="#fff")
-    return Response(drawn.getvalue(), mimetype="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+    return Response(drawn.getvalue(), mimetype="image/svg+xml", headers={"Cache-Control": "max-age=3600"})

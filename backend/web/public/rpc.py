@@ -1,6 +1,7 @@
 """The embedded chain for everybody: read-only JSON-RPC, so that other programs need not trust our answers."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -70,7 +71,7 @@ def _answer(node: Node, asked: Any) -> dict[str, Any] | None:
 def _called(node: Node, method: str, params: list[Any], number: Any) -> dict[str, Any]:
     try:
         if method == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
-            own = trust_of(current_context(), request.host).as_json()
+            own = trust_of(current_context(), urlsplit(instance().address).netloc).as_json()
             return {"jsonrpc": "2.0", "id": number, "result": own}
         return {"jsonrpc": "2.0", "id": number, "result": node.answer(method, params)}
     except NodeRefused as refusal:

@@ -117,6 +117,7 @@ class EmbeddedChain:
         self._file_lock = _hold(path)
         self._nonces_head = b""
         self._nonces: dict[Address, int] = {}
+        self._head: Block | None = None
         self._open_stores(funded)
         self._pool = Pool()
         self._shared = threading.Condition()
@@ -153,9 +154,12 @@ class EmbeddedChain:
         return self._chain_class.chain_id
 
     def head(self) -> Block:
-        """The newest block on disk."""
+        """The newest block on disk; read once for each, since every answer begins with it."""
         with self._asking() as chain:
-            return _block(chain.get_canonical_head())
+            newest = self._committed[SchemaV1.make_canonical_head_hash_lookup_key()]
+            if self._head is None or self._head.block_hash != newest:
+                self._head = _block(chain.get_block_header_by_hash(Hash32(newest)))
+            return self._head
 
     def block(self, number: int) -> Block | None:
         """A canonical block, or None beyond the head."""

@@ -1,0 +1,317 @@
+"""waitress with deadlines, a share of the connections for each address, and bodies judged before they are read.
+
+waitress reads requests and writes answers in one thread that waits for nobody, and has threads for the work. What it
+lacks is told here: its timeout starts anew with each byte, and its connections are first come, first served, so that a
+few hundred clients that send a letter now and then keep everybody else out.
+
+A client that waits for nothing is never in danger: who has to go is always the connection whose request has been
+incomplete for the longest time, of the address that has the most.
+"""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import WSGITask
+
+from backend.web.context import UNREAD_BODY, BodyLimit
+from backend.web.proxy import Networks, is_within
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+_REFUSED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+    b"Content-Type: text/plain\r\nContent-Length: 29\r\n\r\nToo many connections at once\r\n"
+)
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What one server, and one address, may hold open, and for how long."""
+
+    connections: int = 1000
+    per_address: int = 200
+    """Proxies that are trusted have no such limit: all users come from theirs."""
+    head_seconds: float = 10
+    """From the first byte of a request to the end of its head; also for the first byte of a new connection."""
+    body_seconds: float = 20
+    """For the body, and as much again for each ``slowest_rate`` bytes that came: the slower, the sooner it ends."""
+    slowest_rate: int = 4096
+    """Bytes a second, of bodies that come and answers that go."""
+    idle_seconds: float = 60
+    """Between two requests, and without any progress of an answer."""
+    discard_seconds: float = 30
+    """What was refused is thrown away for so long, so that the client reads the answer; nothing of it is kept."""
+    bodies: int = 512 * 1024 * 1024
+    """Bytes of all bodies that are being received or worked on."""
+    trusted: Networks = ()
+
+
+class Request(HTTPRequestParser):
+    """A request as it comes in. Its body is judged at the end of the head, before a byte of it is kept."""
+
+    path: str
+    headers: dict[str, str]
+
+    def __init__(self, adj: Adjustments, server: "Server") -> None:
+        super().__init__(adj)
+        self.server = server
+        self.began = time.monotonic()
+        self.body_began = self.began
+        self.limit = BodyLimit(0)
+        self.unread: BodyLimit | None = None
+
+    def received(self, data: bytes) -> int:
+        """Take what came; how much of it belongs to this request. Of a body that is refused, nothing is left over."""
+        if self.unread is not None:
+            return len(data)
+        in_head = not self.headers_finished
+        consumed = super().received(data)
+        if in_head and self.headers_finished and self.body_rcv is not None:
+            self.body_began = time.monotonic()
+            self.limit = self.server.body_limit(self)
+            self.error = None  # waitress's own limit on bodies: ours is told in our words
+            if self.content_length > self.limit.most:
+                self.leave_unread(self.limit)
+        elif self.chunked and self.body_bytes_received > self.limit.most:
+            self.leave_unread(self.limit)
+        return consumed if self.unread is None else len(data)
+
+    def leave_unread(self, why: BodyLimit) -> None:
+        """Hand the request on without its body; the application says why, and the connection ends."""
+        self.close()
+        self.body_rcv, self.error = None, None
+        self.unread = why
+        self.completed, self.connection_close = True, True
+        self.expect_continue = False
+        self.headers["CONNECTION"] = "close"
+
+    @property
+    def size(self) -> int:
+        """Bytes that the body may come to take."""
+        if self.body_rcv is None:
+            return 0
+        return self.limit.most if self.chunked else self.content_length
+
+    def deadline(self, limits: ConnectionLimits) -> float:
+        """When it must have come."""
+        if not self.headers_finished:
+            return self.began + limits.head_seconds
+        return self.body_began + limits.body_seconds + self.body_bytes_received / limits.slowest_rate
+
+
+class _Task(WSGITask):
+    def get_environment(self) -> "WSGIEnvironment":
+        environ = super().get_environment()
+        if isinstance(self.request, Request) and self.request.unread is not None:
+            environ[UNREAD_BODY] = self.request.unread
+        return environ
+
+
+class Channel(HTTPChannel):
+    """One connection."""
+
+    task_class = _Task
+    server: "Server"
+    socket: Any
+    request: Request | None
+    requests: list[Request]
+    _fileno: int | None
+
+    def __init__(self, server: "Server", sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
+        self.parser_class = partial(Request, server=server)  # type: ignore[assignment]
+        self.address = str(addr[0])
+        self.waiting_since = time.monotonic()
+        self.answering_since: float | None = None
+        self.answer = 0
+        """Bytes that were waiting to be sent at that time."""
+        self.is_new = True
+        self.is_refusing = False
+        """An answer goes out to a request whose body was not read."""
+        self.discarding_until: float | None = None
+        super().__init__(server, sock, addr, adj, map=map)
+
+    def received(self, data: bytes) -> bool:
+        """Take what came."""
+        if self.is_refusing:
+            return True
+        self.is_new = False
+        is_taken = super().received(data)
+        self.is_refusing = any(one.unread is not None for one in self.requests)
+        return is_taken
+
+    def readable(self) -> bool:
+        """Whether to read: also while a refusal goes out, lest the client's unread bytes reset the connection."""
+        return self.is_refusing or super().readable()
+
+    def handle_write(self) -> None:
+        """Write; after a refusal close one way only, and read on for a while."""
+        if not (self.is_refusing and self.close_when_flushed):
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some)  # type: ignore[attr-defined]
+        if self.will_close:
+            self.handle_close()
+        elif not self.total_outbufs_len:
+            self.close_when_flushed = False
+            self.discarding_until = time.monotonic() + self.server.limits.discard_seconds
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.handle_close()
+
+    def service(self) -> None:
+        """Do the work of one request, in a thread of its own."""
+        super().service()
+        self.waiting_since = time.monotonic()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a request is complete and not yet answered: such a connection is not ended."""
+        return bool(self.requests)
+
+    def deadline(self, now: float, limits: ConnectionLimits) -> float:
+        """When it ends unless something happens."""
+        if self.is_at_work:
+            self.answering_since = None
+            return now + 1
+        if self.discarding_until is not None:
+            return self.discarding_until
+        if self.total_outbufs_len:
+            if self.answering_since is None:
+                self.answering_since, self.answer = now, self.total_outbufs_len
+            gone = self.answer - self.total_outbufs_len
+            return self.answering_since + limits.idle_seconds + gone / limits.slowest_rate
+        self.answering_since = None
+        if self.request is not None:  # its first bytes may have come while the one before it was worked on
+            return max(self.request.deadline(limits), self.waiting_since + limits.head_seconds)
+        return self.waiting_since + (limits.head_seconds if self.is_new else limits.idle_seconds)
+
+    def handle_close(self) -> None:
+        """Close, and let go of what was half received."""
+        if self.request is not None:
+            self.request.close()
+            self.request = None
+        super().handle_close()
+
+    def add_channel(self, map: Any = None) -> None:
+        """Count it for its address."""
+        super().add_channel(map)
+        self.server.count(self.address, +1)
+        self.server.accepted.append(self)
+
+    def del_channel(self, map: Any = None) -> None:
+        """Count it no more."""
+        if self._fileno is not None and self._fileno in self.server.active_channels:
+            self.server.count(self.address, -1)
+        super().del_channel(map)
+
+
+class Server(TcpWSGIServer):
+    """Serves an application on a listening socket until told to stop.
+
+    ``body_limit`` is asked for every request with a body, between head and body, and waits for nobody: it is given the
+    method, the path and the headers, named as WSGI names them but without ``HTTP_``.
+    """
+
+    channel_class = Channel
+    active_channels: dict[int, Channel]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        application: "WSGIApplication",
+        listener: socket.socket,
+        body_limit: Callable[[str, str, Mapping[str, str]], BodyLimit],
+        limits: ConnectionLimits,
+        threads: int = 8,
+    ) -> None:
+        self.limits = limits
+        self._body_limit = body_limit
+        self._by_address: Counter[str] = Counter()
+        self.accepted: list[Channel] = []
+        adjustments = Adjustments(
+            sockets=[listener],
+            threads=threads,
+            max_request_body_size=2**62,  # body_limit decides
+            max_request_header_size=64 * 1024,
+            connection_limit=2**31,  # handle_accept decides
+            channel_timeout=2**31,  # maintenance decides
+            clear_untrusted_proxy_headers=False,  # whether to believe them is decided by PublicAddress
+            cleanup_interval=1,
+            asyncore_use_poll=True,
+            backlog=1024,
+            ident=None,
+        )
+        where = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(application, _sock=listener, adj=adjustments, sockinfo=where, bind_socket=False)
+
+    def count(self, address: str, change: int) -> None:
+        """Note that an address has one connection more or less."""
+        self._by_address[address] += change
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    def body_limit(self, request: Request) -> BodyLimit:
+        """How much of this request's body to read."""
+        limit = self._body_limit(str(request.command), request.path, request.headers)
+        wanted = limit.most if request.chunked else request.content_length
+        if wanted > limit.most:
+            return limit
+        taken = sum(
+            one.size for channel in self._channels() for one in (*channel.requests, channel.request) if one is not None
+        )
+        is_room = taken - request.size + wanted <= self.limits.bodies
+        return limit if is_room or wanted <= self.adj.inbuf_overflow else BodyLimit(0, "too-busy")
+
+    def maintenance(self, now: float) -> None:
+        """End what has not come, or not gone, in time. Slow bodies are told so; of a head there is nobody to tell."""
+        now = time.monotonic()
+        for channel in self._channels():
+            if channel.deadline(now, self.limits) > now:
+                continue
+            request = channel.request
+            if request is not None and request.headers_finished and not channel.is_at_work:
+                request.leave_unread(BodyLimit(0, "too-slow"))
+                channel.received(b"\0")  # one letter more, which is not looked at, hands the request on
+            else:
+                channel.handle_close()
+
+    def handle_accept(self) -> None:
+        """Let a client in; where there is no room, by ending the connection that has kept us waiting longest."""
+        self.accepted.clear()
+        super().handle_accept()
+        for newcomer in self.accepted:
+            self._make_room_for(newcomer)
+
+    def _make_room_for(self, newcomer: Channel) -> None:
+        if not self._is_trusted(newcomer.address) and self._by_address[newcomer.address] > self.limits.per_address:
+            self._end_one(newcomer, (one for one in self._channels() if one.address == newcomer.address))
+        elif len(self.active_channels) > self.limits.connections:
+            greatest = self._by_address.most_common(1)[0][0]
+            self._end_one(newcomer, (one for one in self._channels() if one.address == greatest))
+
+    def _end_one(self, newcomer: Channel, candidates: Iterable[Channel]) -> None:
+        waiting = [one for one in candidates if not one.is_at_work and one is not newcomer]
+        if waiting:
+            min(waiting, key=lambda one: one.request.began if one.request else one.waiting_since).handle_close()
+            return
+        try:
+            newcomer.socket.send(_REFUSED)
+        except OSError:
+            self.logger.debug("refused, and gone already")
+        newcomer.handle_close()
+
+    def _channels(self) -> list[Channel]:
+        return list(self.active_channels.values())
+
+    def _is_trusted(self, address: str) -> bool:
+        return is_within(address, self.limits.trusted)

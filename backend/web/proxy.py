@@ -1,0 +1,92 @@
+"""Who asks, and under which address: what proxies say counts only where the operator trusts them."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from backend.web.context import FORWARDED, MISDIRECTED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+_SAID_BY_PROXIES = (
+    "HTTP_FORWARDED",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PREFIX",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_REAL_IP",
+)
+ANY_HOST = ("/healthz", "/metrics")
+"""Asked by whoever watches over the machine, often by its bare address; no links lead from there."""
+
+
+class PublicAddress:
+    """Lets the application see requests as they were made to the public address, whatever lies in between.
+
+    Scheme, host and the path before ours are those of ``public_url``; a request for another host is marked, and
+    refused by the application. The client's address is what trusted proxies say, read from the nearest to the
+    farthest: behind the first that is not trusted, anybody may have written anything.
+    """
+
+    def __init__(self, application: "WSGIApplication", public_url: str, trusted: Networks) -> None:
+        self._application = application
+        self._trusted = trusted
+        self._public = urlsplit(public_url)
+        self._prefix = self._public.path
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request."""
+        said = {name: environ.pop(name) for name in _SAID_BY_PROXIES if name in environ}
+        remote, host = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_HOST", "")
+        if is_within(remote, self._trusted):
+            environ["REMOTE_ADDR"] = client_of(said.get("HTTP_X_FORWARDED_FOR", ""), remote, self._trusted)
+            host = str(said.get("HTTP_X_FORWARDED_HOST", host)).rpartition(",")[2].strip()
+        elif said:
+            environ[FORWARDED] = True
+        path = environ.get("PATH_INFO", "")
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            path = environ["PATH_INFO"] = path[len(self._prefix) :] or "/"
+        if path not in ANY_HOST and not self._is_ours(host):
+            environ[MISDIRECTED] = host
+        environ.update({"SCRIPT_NAME": self._prefix, "HTTP_HOST": self._public.netloc})
+        environ["wsgi.url_scheme"] = self._public.scheme
+        return self._application(environ, start_response)
+
+    def _is_ours(self, host: str) -> bool:
+        default = ":443" if self._public.scheme == "https" else ":80"
+        return host.lower().removesuffix(default).removesuffix(".") == self._public.netloc
+
+
+def client_of(forwarded_for: str, remote: str, trusted: Networks) -> str:
+    """The client's address by ``X-Forwarded-For``: the nearest that is no trusted proxy, else the farthest."""
+    client = remote
+    for text in reversed(forwarded_for.split(",")):
+        if not is_within(client, trusted) or (found := _address(text)) is None:
+            break
+        client = str(found)
+    return client
+
+
+def is_within(address: str, networks: Networks) -> bool:
+    """Whether a text is an address in one of the networks."""
+    found = _address(address)
+    return found is not None and any(found in network for network in networks)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write it: perhaps in brackets, perhaps with a port, perhaps IPv4 inside IPv6."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

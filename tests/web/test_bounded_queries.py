@@ -1,0 +1,228 @@
+"""Every statement of a request or of the worker is bounded by an index: its cost does not grow with what is stored.
+
+The statements are collected while every operation and every form is used, as the tests derived from description and url
+map use them. SQLite then tells how it would carry each one out (EXPLAIN QUERY PLAN).
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, select
+
+from backend.store import tables as t
+from tests.web import test_every_operation as derived
+from tests.web import test_forms_sent as forms
+
+SMALL = {
+    "accreditation_change",
+    "alembic_version",
+    "key_state",
+    "key_to_destroy",
+    "lease",
+    "signing_key",
+    "signing_request",
+    "simulation",
+}
+"""Tables that stay small: those of the authority's acts, of keys and leases, or emptied as they are read."""
+GROWING = {table.name for table in t.metadata.sorted_tables} - SMALL
+WAITING = {
+    "ix_activation_pending",
+    "ix_drawdown_pending",
+    "ix_drawdown_to_refund",
+    "ix_record_quarantined",
+    "ix_record_unsealed",
+    "ix_status_change_pending",
+}
+"""Indexes of what waits: intake is refused before that is much."""
+SHARED = ("merchant_id", "holder_id", "issuer_id", "kind", "status", "state", "product_id", "organisation_id")
+OWNERS = {
+    (table.name, column.name) for table in t.metadata.sorted_tables for column in table.columns if column.name in SHARED
+} | {("paper", "record_id")}
+"""Columns of which many rows share a value: to sort all rows of one value is no better than to scan the table."""
+EXEMPT = {
+    "SELECT consignment.id, event.step,": "hands out every event, row by row, to whoever asks for all of them",
+    "FROM organisation ORDER BY organisation.name": "the authority's list of all whom it has registered, one by one",
+    "batch.state IN (?, ?, ?)": "names the states before the end: batches that are under way",
+    "batch.state = ?": "names a state before the end: batches that are to be sent",
+    "outbound_transaction.state IN (?, ?, ?)": "names the states before the end: transactions under way",
+}
+"""Parts of statements that are not bounded, and why that is so."""
+PATHS = {
+    "merchant": ["/", "/records", "/records?replaced=yes", "/declarations", "/declarations/new", "/products"],
+    "chamber": ["/", "/records", "/requests", "/requests?state=all"],
+    "officer": ["/", "/desk", "/desk?status=all", "/desk?status=released"],
+    "authority": ["/", "/accreditations"],
+    "analyst": ["/", "/release-times", "/simulations"],
+    "": ["/healthz", "/metrics"],
+}
+
+
+@contextmanager
+def collecting() -> Iterator[dict[str, tuple[Any, ...]]]:
+    """The statements that any engine carries out meanwhile, each with what it was given once."""
+    found: dict[str, tuple[Any, ...]] = {}
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
+        if statement.lstrip()[:6].upper() in ("SELECT", "UPDATE", "DELETE"):
+            found.setdefault(statement, tuple(given[0] if many else given))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(scope="module")
+def statements(app, people, system, settle) -> dict[str, tuple[Any, ...]]:
+    """What the database was asked while every operation, form and list was used and the worker did its part."""
+    world = derived.World(derived.Api(app.test_client(), people), system, settle)
+    installation = forms.Installation(app, system, people, derived.Api(app.test_client(), people), settle)
+    with collecting() as found:
+        described = derived.operations(world.api.get("/openapi.json").get_json())
+        for name, operation in described.items():
+            for media_type in operation.get("requestBody", {}).get("content", {None: None}):
+                derived.ask(world, name, operation, media_type)
+        for case in forms.CASES:
+            forms.send(installation, case, 0, "en")
+        for role, paths in PATHS.items():
+            for path in paths:
+                assert installation.browser(role).get(path).status_code == 200, path
+        last = world.api.get("/declarations?limit=2", "officer").get_json()["next"]
+        world.api.get(f"/declarations?limit=2&status=LODGED&after={last}", "officer")
+        settle()
+    return found
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a plan: what is done, to which table by its own name, how, and inside of which other step."""
+
+    verb: str
+    table: str
+    how: str
+    parent: int
+    index_columns: tuple[str, ...] = ()
+
+    @property
+    def index(self) -> str | None:
+        found = re.search(r"INDEX (\w+)", self.how)
+        return found and found[1]
+
+    @property
+    def bound_by(self) -> str:
+        """What an index is searched for, as SQLite tells it: ``merchant_id=? AND lodged_at<?``."""
+        found = re.search(r"\((.*)\)", self.how)
+        return found[1] if found else ""
+
+
+def plan(database: Path, statement: str, given: tuple[Any, ...]) -> list[Step]:
+    """How SQLite would carry a statement out."""
+    names = {alias: table for table, alias in re.findall(r"\b(\w+) AS (\w+)", statement)}
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()
+        steps = [_step(parent, text, names) for _, parent, _, text in rows]
+        return [replace(step, index_columns=_columns(connection, step.index)) if step.index else step for step in steps]
+
+
+def _step(parent: int, text: str, names: dict[str, str]) -> Step:
+    verb, _, rest = text.partition(" ")
+    table, _, how = rest.partition(" ")
+    return (
+        Step(verb, names.get(table, table), how, parent) if verb in ("SCAN", "SEARCH") else Step(verb, "", rest, parent)
+    )
+
+
+def _columns(connection: sqlite3.Connection, index: str) -> tuple[str, ...]:
+    return tuple(name for _, _, name in connection.execute("SELECT * FROM pragma_index_info(?)", (index,)))
+
+
+def unbounded(steps: list[Step], statement: str) -> list[Step]:
+    """The steps of a plan whose cost grows with what is stored: scans, and sorts of all that somebody has."""
+    sorted_within = {step.parent for step in steps if step.how == "TEMP B-TREE FOR ORDER BY"}
+    faults = []
+    for step in steps:
+        if step.table not in GROWING or step.index in WAITING:
+            continue
+        sorts = step.parent in sorted_within
+        # The newest of all, read off an index in its order: as many rows as the statement asks for.
+        is_newest = step.index is not None and "LIMIT" in statement and "WHERE" not in statement and not sorts
+        finds_all = is_shared(step, statement)
+        looks_on = filters(step.table, statement) - set(step.index_columns)
+        if (step.verb == "SCAN" and not is_newest) or (step.verb == "SEARCH" and finds_all and (sorts or looks_on)):
+            faults.append(step)
+    return faults
+
+
+def is_shared(step: Step, statement: str) -> bool:
+    """Whether the index is only searched for what many rows share."""
+    bound = re.findall(r"(\w+)([=<>]+)", step.bound_by)
+    nothing = {name for name, _ in bound if f"{step.table}.{name} IS NULL" in statement}
+    if step.table == "record" and "batch_id" in nothing:
+        return False  # what has no batch waits for one
+    return bool(bound) and all(
+        sign == "=" and ((step.table, name) in OWNERS or name in nothing) for name, sign in bound
+    )
+
+
+def filters(table: str, statement: str) -> set[str]:
+    """The columns of a table that a statement's conditions are about."""
+    _, _, conditions = statement.partition("WHERE")
+    return set(re.findall(rf"\b{table}\.(\w+) (?:=|!=|<|>|IN|NOT IN|IS|LIKE)", conditions))
+
+
+def faults_of(database: Path, statements: dict[str, tuple[Any, ...]]) -> dict[str, list[Step]]:
+    """The statements that are not bounded, with the steps that are not."""
+    found = {
+        statement: unbounded(plan(database, statement, given), statement)
+        for statement, given in statements.items()
+        if not any(part in statement for part in EXEMPT)
+    }
+    return {statement: steps for statement, steps in found.items() if steps}
+
+
+def test_statement_of_any_request_is_bounded(statements, system):
+    assert len(statements) > 100
+    assert faults_of(system.folder.database_file, statements) == {}
+
+
+@pytest.mark.parametrize(
+    ("index", "table"),
+    [
+        ("ix_record_number", "record"),
+        ("ix_record_held", "record"),
+        ("ix_consignment_merchant", "consignment"),
+        ("ix_status_change_pending", "status_change"),
+    ],
+)
+def test_missing_index_is_noticed(statements, system, tmp_path, index, table):
+    copy = tmp_path / "copy.sqlite"
+    with closing(sqlite3.connect(system.folder.database_file)) as connection, closing(sqlite3.connect(copy)) as other:
+        connection.backup(other)
+        other.execute(f"DROP INDEX {index}")
+    found = faults_of(copy, statements)
+    assert any(step.table == table for steps in found.values() for step in steps), found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        select(t.record.c.id).where(t.record.c.digest.like("0%")),
+        select(t.record.c.id).where(t.record.c.holder_id == "x").order_by(t.record.c.issued_at),
+    ],
+)
+def test_planted_unbounded_query_is_found(system, query):
+    with collecting() as found, system.ctx.work(reading=True) as work:
+        work._session.execute(query)
+    assert len(faults_of(system.folder.database_file, found)) == 1
+
+
+def test_exempt_statement_is_still_issued(statements):
+    """An exemption that nothing needs any more goes."""
+    assert [part for part in EXEMPT if not any(part in statement for statement in statements)] == []
