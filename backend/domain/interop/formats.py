@@ -254,5 +254,7 @@ def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_I
         if start.startswith(beginning):
             raise UnknownFormat(what)
     if is_json(content):
+        if b"\0" in start:
+            raise UnknownFormat("json-not-utf-8")
         return read_document(content, given)
     return read_compact(content, given) if is_document(content) else read_consignments(content, style)
