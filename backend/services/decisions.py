@@ -9,7 +9,6 @@ from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
-from backend.services.declarations import visible
 from backend.services.drawdowns import (
     Elsewhere,
     drawn_elsewhere,
@@ -76,7 +75,7 @@ def decide(
     for _ in range(LOOKS):
         seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
-            consignment = visible(ctx, work, actor, declaration_id)
+            consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
             work.consignments.advance(consignment, read)
@@ -100,7 +99,7 @@ def decide(
 
 def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
     with ctx.work(reading=True) as work:
-        consignment = visible(ctx, work, actor, declaration_id)
+        consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
         return _Seen(
             verdict_on_consignment(ctx, work, consignment).verdict,
             drawn_elsewhere(ctx, work, consignment),

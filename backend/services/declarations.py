@@ -161,7 +161,7 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
     """Note when goods that were declared beforehand came under customs' control."""
     _check_arrival(ctx.now(), arrived)
     with ctx.work() as work:
-        consignment = visible(ctx, work, actor, declaration_id)
+        consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
         if actor.role not in (Role.MERCHANT, Role.OFFICER):
             raise NotAllowed("only the merchant or customs report arrival")
         if not consignment.status.is_open:
@@ -181,7 +181,7 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | No
     Raises StaleVersion where it was changed after the merchant read this version of it, Conflict where it is too late.
     """
     with ctx.work() as work:
-        consignment = visible(ctx, work, actor, declaration_id)
+        consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
         work.consignments.advance(consignment, read)
@@ -192,19 +192,6 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | No
         work.commit()
     ctx.wake_anchoring()
     return consignment
-
-
-def visible(ctx: AppContext, work: UnitOfWork, actor: Person, declaration_id: str) -> Consignment:
-    """The consignment, where this person may see it; otherwise it does not exist for them.
-
-    Merchants see their own, officers what was declared to their office or to one that lets theirs act.
-    """
-    consignment = work.consignments.get(declaration_id)
-    if consignment.merchant.id == actor.organisation.id:
-        return consignment
-    if (served := jurisdiction(ctx, work, actor)) is not None and consignment.customs_office in served:
-        return consignment
-    raise NotFound("no such declaration", id=declaration_id)
 
 
 def jurisdiction(ctx: AppContext, work: UnitOfWork, actor: Person) -> frozenset[str] | None:

@@ -36,10 +36,11 @@ from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Message, NotFound
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
-from backend.domain.parties import Organisation, SigningKey
+from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile, SealedBatch, StatusChange
 from backend.store import tables as t
 from backend.store.database import Repository
+from backend.store.repositories.organisations import CustomsOfficeRepository
 
 AT_ONCE = 500
 """Ids in one statement: databases bound how many values one may have."""
@@ -123,6 +124,20 @@ class ConsignmentRepository(Repository):
     def get(self, declaration_id: str) -> Consignment:
         """The consignment under this declaration."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
+
+    def visible_to(self, actor: Person, declaration_id: str, moment: datetime) -> Consignment:
+        """The consignment, where this person may see it now; otherwise it does not exist for them (NotFound).
+
+        Merchants see their own, officers what was declared to their office or to one that lets theirs act.
+        """
+        consignment = self.get(declaration_id)
+        if consignment.merchant.id == actor.organisation.id:
+            return consignment
+        if actor.role is Role.OFFICER:
+            served = CustomsOfficeRepository(self._session).jurisdiction(actor.organisation, moment)
+            if consignment.customs_office in served:
+                return consignment
+        raise NotFound("no such declaration", id=declaration_id)
 
     def advance(self, consignment: Consignment, read: int | None = None) -> None:
         """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""

@@ -87,7 +87,7 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(ctx, work, person(), declaration_id)
+        consignment = work.consignments.visible_to(person(), declaration_id, ctx.now())
         views.tagged(consignment.version)
         return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment))
 

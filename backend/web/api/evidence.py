@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Audience
 from backend.messages.verdict import verdict_json
-from backend.services import declarations, erasure, selective_disclosure
+from backend.services import erasure, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.verification import verdict_on, verdict_on_bundle
@@ -79,7 +79,7 @@ def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(ctx, work, person(), declaration_id)
+        consignment = work.consignments.visible_to(person(), declaration_id, ctx.now())
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 

@@ -177,7 +177,7 @@ def declaration(declaration_id: str) -> str:
 def _page(declaration_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = use_cases.visible(ctx, work, person(), declaration_id)
+        found = work.consignments.visible_to(person(), declaration_id, ctx.now())
         dossier = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/declaration.html",

@@ -107,7 +107,7 @@ def _not_releasable(verdict: Verdict) -> str:
 def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = declarations.visible(ctx, work, person(), declaration_id)
+        found = work.consignments.visible_to(person(), declaration_id, ctx.now())
         evaluated = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",

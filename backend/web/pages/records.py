@@ -14,7 +14,7 @@ from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import declarations, erasure, issuance, selective_disclosure
+from backend.services import erasure, issuance, selective_disclosure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.statements import sign_own
@@ -174,7 +174,7 @@ def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(ctx, work, person(), declaration_id)
+        consignment = work.consignments.visible_to(person(), declaration_id, ctx.now())
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 
