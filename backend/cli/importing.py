@@ -15,9 +15,9 @@ from backend.cli.terminal import _, as_argument, installation, kind_name, langua
 from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.consignments import TableStyle
 from backend.domain.interop.conversions import DECIMALS
-from backend.domain.interop.encodings import is_encoding
 from backend.domain.interop.formats import LARGEST, NAMES, is_document
 from backend.domain.interop.reading import Note, Severity
+from backend.domain.interop.table import is_encoding
 from backend.domain.kinds import Kind
 from backend.messages.imports import clear, report
 from backend.services import importing

@@ -219,7 +219,7 @@ def _report(verdict: "Verdict", remarks: "list[Remark]", as_json: bool) -> None:
 @click.option("--new-key", is_flag=True, help="Sign with a fresh key from now on; the earlier ones stay named.")
 def trust_file_command(name: str, new_key: bool) -> None:
     """Print this installation's trust file, to hand to readers by a way that they trust."""
-    from backend.adapters.keys.operator_keys import OperatorKeys
+    from backend.adapters.keys.vault import OperatorKeys
     from backend.adapters.ledger import Deployment
     from backend.domain.errors import NotFound
     from backend.domain.trust import LedgerName

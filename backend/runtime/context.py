@@ -13,15 +13,15 @@ from typing import Any, cast
 from sqlalchemy import Engine
 
 from backend.adapters.files import FolderFiles
-from backend.adapters.keys.operator_keys import OperatorKeys
 from backend.adapters.keys.vault import (
+    Argon2Passwords,
     KeyVault,
+    OperatorKeys,
     is_master_key,
     new_master_key,
     next_to,
     opened_vault,
 )
-from backend.adapters.passwords import Argon2Passwords
 from backend.domain.errors import LedgerUnavailable, Message, message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all

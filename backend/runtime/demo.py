@@ -18,7 +18,7 @@ from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
+from backend.services import accreditation, decisions, declarations, files, issuance, statements
 from backend.services.anchoring import run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
 from backend.services.ports import AnchoringContext, AppContext
@@ -258,7 +258,7 @@ def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
 def _product(ctx: AppContext, merchant: Person, fields: dict[str, Any]) -> Product:
     with ctx.work(reading=True) as work:
         known = {product.name: product for product in work.products.of(merchant.organisation)}
-    return known.get(fields["name"]) or products.add_product(ctx, merchant, fields)
+    return known.get(fields["name"]) or statements.add_product(ctx, merchant, fields)
 
 
 def _papers(

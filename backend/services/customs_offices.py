@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from backend.domain.customs_offices import CustomsOffice, OfficeDelegation, office_code
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.parties import Person, Role
+from backend.domain.parties import CustomsOffice, OfficeDelegation, Person, Role, office_code
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 

@@ -9,13 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown, Step
-from backend.domain.customs_offices import normalised
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.evidence import quantity_steps
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import DeclarationStatus
-from backend.domain.parties import Organisation, Person, Role
+from backend.domain.parties import Organisation, Person, Role, normalised
 from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
 from backend.services.idempotency import IdempotencyKey

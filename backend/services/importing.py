@@ -32,8 +32,7 @@ from backend.services.import_checks import (
     signer_notes,
     table_notes,
 )
-from backend.services.joined_work import joined
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, joined
 from backend.store.unit_of_work import UnitOfWork
 
 

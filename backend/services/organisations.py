@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.customs_offices import CustomsOffice, office_code
 from backend.domain.errors import Conflict, Invalid, NotAllowed
-from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.domain.parties import ApiToken, CustomsOffice, Organisation, Person, Role, SigningKey, office_code
 from backend.services.ports import AppContext
 from backend.store.repositories.organisations import token_digest
 from backend.store.unit_of_work import UnitOfWork

@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from backend.domain.sd_jwt import Jwk
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
-from backend.store.unit_of_work import Headroom, Work
+from backend.store.unit_of_work import Headroom, JoinedWork, Work
 
 
 class Ledger(Protocol):
@@ -287,3 +288,15 @@ class SimulationContext(AppContext):
 @dataclass(frozen=True)
 class InstallationContext(AnchoringContext, SimulationContext):
     """Everything that one installation was put together with; each service is typed to the part that it uses."""
+
+
+@contextmanager
+def joined(ctx: AppContext) -> Iterator[AppContext]:
+    """A context in which every use case joins one unit of work, committed at the end of the block.
+
+    Nothing stands unless the block ends well. Anchoring is woken once, after the commit.
+    """
+    with ctx.work() as outer:
+        yield replace(ctx, work=JoinedWork(outer), wake_anchoring=lambda: None)
+        outer.commit()
+    ctx.wake_anchoring()

@@ -7,7 +7,6 @@ from sqlalchemy import Column
 from sqlalchemy.orm import Relationship, registry, relationship
 
 from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
-from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.outbox import (
     AccreditationChange,
@@ -16,7 +15,7 @@ from backend.domain.outbox import (
     OutboundTransaction,
     SigningRequest,
 )
-from backend.domain.parties import ApiToken, Organisation, Person, SigningKey
+from backend.domain.parties import ApiToken, CustomsOffice, OfficeDelegation, Organisation, Person, SigningKey
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StatusChange, StoredFile
 from backend.domain.simulation import Simulation
 from backend.store import tables

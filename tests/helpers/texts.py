@@ -16,12 +16,11 @@ import backend
 from backend.cli import chain, importing, localised, main
 from backend.domain import errors
 from backend.domain.agreements import AGREEMENTS
-from backend.domain.customs_offices import PLACES
 from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
 from backend.domain.kinds.base import RecordKind
-from backend.domain.parties import Role
+from backend.domain.parties import PLACES, Role
 from backend.messages import fields, imports, verdict
 from backend.web import problems
 

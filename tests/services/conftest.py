@@ -11,8 +11,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event
 
 from backend.adapters.files import FolderFiles
-from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import KeyVault
+from backend.adapters.keys.vault import KeyVault, OperatorKeys
 from backend.domain.consignment import Consignment
 from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role

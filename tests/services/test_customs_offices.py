@@ -31,7 +31,7 @@ def sees(installation, who, consignment):
     found = []
     with ctx.work(reading=True) as work:
         for read in (
-            lambda: declarations.visible(ctx, work, actor, consignment.id),
+            lambda: work.consignments.visible_to(actor, consignment.id, ctx.now()),
             lambda: visible_record(ctx, work, actor, consignment.id),
             *(
                 lambda paper=paper: visible_record(ctx, work, actor, paper.record.id)

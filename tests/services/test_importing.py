@@ -11,7 +11,7 @@ from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.records import Assurance, RequestState
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
-from backend.services.joined_work import joined
+from backend.services.ports import joined
 from tests.helpers.builders import FIELDS, certificate_fields, lodgement_fields, report_fields
 from tests.services.conftest import somebody
 

@@ -25,8 +25,7 @@ from cryptography.fernet import Fernet
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.files import FolderFiles
-from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import KeyVault
+from backend.adapters.keys.vault import KeyVault, OperatorKeys
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, accounts_from_keys, deploy
 from backend.domain.consignment import Decision
 from backend.domain.kinds import Kind

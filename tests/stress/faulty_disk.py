@@ -22,8 +22,7 @@ from typing import cast
 from cryptography.fernet import Fernet
 
 from backend.adapters.files import FolderFiles
-from backend.adapters.keys.operator_keys import OperatorKeys
-from backend.adapters.keys.vault import KeyVault
+from backend.adapters.keys.vault import KeyVault, OperatorKeys
 from backend.domain.errors import StorageUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from jsonschema import Draft202012Validator
 
-from backend.adapters.keys.operator_keys import OperatorKeys
+from backend.adapters.keys.vault import OperatorKeys
 from backend.adapters.ledger import Deployment, deploy
 from backend.cli.verify import verify_command
 from backend.domain import bundle_verification, strict_json

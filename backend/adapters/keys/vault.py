@@ -4,17 +4,26 @@ While the master key is being replaced, the next one lies beside it: what is sea
 and either opens. So a crash at any point leaves every key open to whoever has the data folder.
 """
 
+import base64
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from backend.domain import sd_jwt, snapshot
 from backend.domain.errors import TraceabilityError
 from backend.domain.sd_jwt import Jwk, b64
-from backend.store.disk import write_new
+from backend.domain.snapshot import Snapshot
+from backend.domain.trust import LedgerName
+from backend.store.disk import alone, write_new, write_over
 
 
 class WrongMasterKey(TraceabilityError):
@@ -136,3 +145,74 @@ def _seal(masters: Sequence[bytes]) -> MultiFernet:
         return MultiFernet([Fernet(master) for master in masters])
     except ValueError as error:
         raise WrongMasterKey("the master key is not 32 bytes in base64url") from error
+
+
+class Argon2Passwords:
+    """The Passwords port over argon2-cffi, with its recommended parameters (RFC 9106, second choice)."""
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._nobody = self._hasher.hash("nobody has this password")
+
+    def hashed(self, password: str) -> str:
+        """The text to keep."""
+        return self._hasher.hash(password)
+
+    def matches(self, password_hash: str, password: str) -> bool:
+        """Whether the password is right; for an unknown person the same work is done against a hash of nobody's."""
+        try:
+            self._hasher.verify(password_hash or self._nobody, password)
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+        return bool(password_hash)
+
+
+class OperatorKeys:
+    """Obeys ``backend.services.ports.Operator``: keys in one file, sealed as a whole, the newest first.
+
+    The file is read each time, so that a key made by a command counts at once in a running server.
+    """
+
+    def __init__(self, path: Path, vault: KeyVault) -> None:
+        self._path = path
+        self._vault = vault
+
+    def thumbprints(self) -> tuple[str, ...]:
+        """What a reader's trust file names: every key that ever signed here."""
+        return tuple(sd_jwt.b64(sd_jwt.thumbprint(key["jwk"])) for key in self._keys())
+
+    def sign(self, stated: Snapshot) -> str:
+        """The signed text, by the newest key."""
+        key = self._keys()[0]
+        private = self._vault.encrypt(base64.b64decode(key["private"]))
+        return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
+
+    def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
+        """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
+        from backend.adapters.ledger import Deployment  # draws in the contracts, which few who open keys need
+
+        read = (Deployment.read(path) for path in sorted(self._path.parent.glob("deployment-*.json")))
+        return tuple(
+            (LedgerName(one.chain_id, one.instance_id, one.ledger.lower()), one.accreditation.lower())
+            for one in read
+            if one is not None
+        )
+
+    def renew(self) -> None:
+        """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
+        with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
+            write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
+
+    def _keys(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            with suppress(FileExistsError):  # another process was first
+                write_new(self._path, self._sealed([self._fresh()]))
+        keys: list[dict[str, Any]] = json.loads(self._vault.decrypt(self._path.read_bytes()))
+        return keys
+
+    def _fresh(self) -> dict[str, Any]:
+        jwk, sealed = self._vault.new_key()
+        return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.decrypt(sealed)).decode("ascii")}
+
+    def _sealed(self, keys: list[dict[str, Any]]) -> bytes:
+        return self._vault.encrypt(json.dumps(keys).encode())

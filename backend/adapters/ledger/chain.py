@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+
+from backend.domain.ledger import Anchoring, LedgerDrawdown, LedgerRecord, MakeDrawdowns
+
 
 class ChainUnavailable(Exception):
     """The chain could not be asked or did not answer in time: nothing is known."""
@@ -109,3 +114,24 @@ class Chain(Protocol):
 
     def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
         """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+
+
+BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
+DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
+
+
+def anchoring_of_event(event: FoundLog) -> Anchoring:
+    """A batch that was anchored."""
+    anchorer = to_checksum_address(event.log.topics[2][12:])
+    return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
+
+
+def drawdowns_of(event: FoundLog) -> MakeDrawdowns:
+    """Drawdowns that were made together."""
+    (drawdowns,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
+    return MakeDrawdowns(
+        tuple(
+            LedgerDrawdown(LedgerRecord(*drawdown[0:2]), LedgerRecord(*drawdown[2:4]), drawdown[4])
+            for drawdown in drawdowns
+        )
+    )

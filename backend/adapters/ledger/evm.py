@@ -10,11 +10,20 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from backend.adapters.ledger import events
 from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, replace_by_fee, sign_call
-from backend.adapters.ledger.chain import Block, CallReverted, Chain, ChainUnavailable, FoundLog, TransactionRejected
+from backend.adapters.ledger.chain import (
+    BATCH_ANCHORED,
+    DRAWN,
+    Block,
+    CallReverted,
+    Chain,
+    ChainUnavailable,
+    FoundLog,
+    TransactionRejected,
+    anchoring_of_event,
+    drawdowns_of,
+)
 from backend.adapters.ledger.deployment import Deployment
-from backend.adapters.ledger.events import BATCH_ANCHORED, DRAWN
 from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable, message_of
 from backend.domain.evidence import Segments, Tree
@@ -243,7 +252,7 @@ class EvmLedger:
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Every drawdown set of the ledger's events, in order; those of a block that left the chain are gone."""
         for event in self._events(self._balance(), (keccak(text=DRAWN),)):
-            drawn = events.drawn(event)
+            drawn = drawdowns_of(event)
             word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
             back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
             yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
@@ -302,7 +311,7 @@ class EvmLedger:
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
         """Every anchoring that the ledger's events tell of, in order, or that of one root."""
         topics = (keccak(text=BATCH_ANCHORED), *(() if root is None else (_word(root, "root"),)))
-        return (events.anchoring(event) for event in self._events(self._deployment.ledger, topics))
+        return (anchoring_of_event(event) for event in self._events(self._deployment.ledger, topics))
 
     def _events(self, address: str, topics: tuple[bytes, ...]) -> Iterator[FoundLog]:
         with self._asking():
@@ -326,7 +335,7 @@ class EvmLedger:
             topics = (keccak(text=BATCH_ANCHORED), root)
             # Test nodes give one time to many blocks; the root tells them apart.
             found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
-        return events.anchoring(found[0]) if found else None
+        return anchoring_of_event(found[0]) if found else None
 
     def transactions_left(self) -> dict[str, int]:
         """How many more transactions each account can pay for, at most a million."""

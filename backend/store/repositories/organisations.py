@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 
-from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
 from backend.domain.errors import LaterChange, Message, NotFound, StaleVersion
 from backend.domain.outbox import AccreditationChange, SigningRequest
-from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.domain.parties import ApiToken, CustomsOffice, OfficeDelegation, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.database import Repository
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from backend.domain.customs_offices import PLACES, CustomsOffice, OfficeDelegation
+from backend.domain.parties import PLACES, CustomsOffice, OfficeDelegation
 from backend.services import customs_offices
 from backend.web.api.shapes import Shape
 from backend.web.api.views import auth, blueprint

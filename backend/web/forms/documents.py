@@ -1,11 +1,18 @@
 """The forms for a product and a declaration; ``record_forms`` makes those of the other kinds of record."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Any
 
+from flask import request
 from flask_babel import lazy_gettext as _
 from wtforms import FieldList, Form, FormField
 
+from backend.domain.errors import Invalid
+from backend.services.files import store_pdf
+from backend.services.ports import AppContext
+from backend.web.context import person
 from backend.web.forms import choices
 from backend.web.forms.base import (
     ChoiceField,
@@ -113,3 +120,35 @@ def _after(number: str) -> str:
         return f"{number}-2"
     head, digits, tail = found.groups()
     return f"{head}{int(digits) + 1:0{len(digits)}d}{tail}"
+
+
+LONGEST_NAME = 200
+
+
+def receive(ctx: AppContext) -> tuple[list[dict[str, Any]], list[str]]:
+    """The attachments of the form at hand, those kept from before and those new; and what is wrong with others."""
+    attachments, faults = _kept(ctx, request.form.getlist("kept")), []
+    for upload in request.files.getlist("pdf"):
+        if not upload.filename:
+            continue
+        name = PurePath(upload.filename.replace("\\", "/")).name[-LONGEST_NAME:]
+        try:
+            stored = store_pdf(ctx, person(), upload.read())
+        except Invalid as error:
+            faults += [f"{name}|{message}" for _where, message in error.problems]
+            continue
+        if all(attachment["sha256"] != stored.sha256 for attachment in attachments):
+            attachments.append({"fileName": name, "size": stored.size, "sha256": stored.sha256})
+    return attachments, faults
+
+
+def _kept(ctx: AppContext, values: Sequence[str]) -> list[dict[str, Any]]:
+    """Files that an earlier attempt at this form has left here, as ``sha256|name``."""
+    attachments = []
+    with ctx.work(reading=True) as work:
+        for value in dict.fromkeys(values):
+            sha256, _bar, name = value.partition("|")
+            stored = work.files.find(sha256, person().organisation)
+            if stored is not None and name:
+                attachments.append({"fileName": name[:LONGEST_NAME], "size": stored.size, "sha256": sha256})
+    return attachments

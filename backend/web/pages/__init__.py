@@ -68,7 +68,6 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     declarations,
     home,
     officer_queue,
-    products,
     records,
     requests,
     simulations,

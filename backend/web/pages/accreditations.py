@@ -10,11 +10,10 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.customs_offices import PLACES
 from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
-from backend.domain.parties import Role
+from backend.domain.parties import PLACES, Role
 from backend.domain.verdict import Unknown
 from backend.services import accreditation, organisations
 from backend.services.organisations import OrganisationProfile

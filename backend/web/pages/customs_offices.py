@@ -6,9 +6,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.customs_offices import PLACES
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.parties import Role
+from backend.domain.parties import PLACES, Role
 from backend.services import customs_offices as use_cases
 from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint

@@ -9,13 +9,14 @@ from pydantic.alias_generators import to_snake
 from wtforms import FieldList
 
 from backend.domain.errors import Conflict, Invalid, NotFound
-from backend.domain.kinds import BY_SLUG, KINDS, Kind
+from backend.domain.kinds import BY_SLUG, CERTIFIED, KINDS, Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState, document_of
-from backend.services.statements import issue_statement
+from backend.services.statements import add_product, issue_statement
+from backend.services.verification import evaluated
 from backend.web.context import current_context, only, person
-from backend.web.forms.attachments import receive
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
+from backend.web.forms.documents import ProductForm, receive
 from backend.web.forms.record_forms import RecordForm, form_for
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
@@ -147,3 +148,42 @@ def own_party() -> dict[str, str | None]:
 def today() -> str:
     """The day in the zone of the trade here, as forms take it."""
     return current_context().now().astimezone(TRADE_ZONE).date().isoformat()
+
+
+PAGE = 50
+
+
+@blueprint.get("/products")
+@only(Role.MERCHANT)
+def products() -> str:
+    """All of them, a page at a time."""
+    with current_context().work(reading=True) as work:
+        own = work.products.of(person().organisation, PAGE, request.args.get("after"))
+    return render_template("pages/products.html", products=own, page=PAGE)
+
+
+@blueprint.route("/products/new", methods=["GET", "POST"])
+@only(Role.MERCHANT)
+def new_product() -> ResponseReturnValue:
+    """Add one."""
+    form = ProductForm()
+    if request.method == "POST":
+        try:
+            product = add_product(current_context(), person(), form.document)
+        except Invalid as error:
+            form.show(error.problems)
+            return render_template("pages/product_new.html", form=form), 422
+        flash(_("The product is saved. Next: state its certificate of origin."))
+        return redirect(url_for("pages.product", product_id=product.id))
+    return render_template("pages/product_new.html", form=form)
+
+
+@blueprint.get("/products/<product_id>")
+@only(Role.MERCHANT)
+def product(product_id: str) -> str:
+    """One product with its papers."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.products.get(product_id, person().organisation)
+        papers = evaluated(ctx, [r for r in work.records.about(found, PAGE) if r.superseded_by_id is None])
+    return render_template("pages/product.html", product=found, papers=papers, certified=CERTIFIED)
