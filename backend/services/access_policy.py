@@ -1,4 +1,4 @@
-"""Who may read which record: one rule, for the pages and for the programming interface."""
+"""Who may read which record. Pages and the programming interface use the same rule."""
 
 from backend.domain.errors import NotFound
 from backend.domain.kinds import ISSUERS, Kind
@@ -8,10 +8,14 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def visible_record(work: UnitOfWork, person: Person, record_id: str) -> RecordOnFile:
-    """The record, where this person may read it; otherwise it does not exist for them (NotFound).
+    """Return a record if this person may read it.
 
     Merchants read what they hold or signed, issuers what they signed or were asked to confirm, officers declarations
-    and what declarations rely on. The authority accredits keys and reads no papers.
+    and what declarations rely on. The authority accredits keys and reads no records.
+
+    Raises:
+        NotFound: There is no such record, or this person may not read it. Both look the same, so that nobody can find
+            out which ids exist.
     """
     on_file = work.records.get(record_id)
     if not _may_read(work, person, on_file):
@@ -38,7 +42,8 @@ def _was_asked(work: UnitOfWork, issuer_id: str, on_file: RecordOnFile) -> bool:
 
 
 def _is_relied_on(work: UnitOfWork, on_file: RecordOnFile) -> bool:
-    """Whether a declaration names it, or names what it replaced."""
+    """Tell whether a declaration names this record or one of the earlier records that it replaced."""
+    # A chain of replacements that leads back to itself, in a damaged database, must not loop for ever.
     seen: set[str] = set()
     while on_file.id not in seen:
         if work.consignments.is_named(on_file.id):

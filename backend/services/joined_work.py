@@ -1,4 +1,4 @@
-"""Several use cases in one unit of work: all of them happen, or none."""
+"""Several use cases in one unit of work, so that all of them are stored or none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,10 @@ from backend.store.unit_of_work import JoinedWork
 
 @contextmanager
 def joined(ctx: AppContext) -> Iterator[AppContext]:
-    """A context in which every use case joins one unit of work, committed at the end of the block.
+    """Yield a context in which every use case joins one unit of work, committed at the end of the block.
 
-    Nothing stands unless the block ends well. Anchoring is woken once, after the commit.
+    An error in the block rolls everything back. Anchoring is woken once, after the commit, since before it there is
+    nothing to see.
     """
     with ctx.work() as outer:
         yield replace(ctx, work=JoinedWork(outer), wake_anchoring=lambda: None)

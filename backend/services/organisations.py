@@ -1,4 +1,4 @@
-"""Organisations join, people sign in."""
+"""Registration of organisations, and sign-in of their people."""
 
 import secrets
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Joined:
-    """A new organisation, its first person, and the secrets that are shown once and never again."""
+    """A new organisation, its first person, and the secrets, which are shown once and stored only as hashes."""
 
     organisation: Organisation
     person: Person
@@ -45,12 +45,17 @@ class Credentials:
 
     @classmethod
     def fresh(cls) -> "Credentials":
-        """New ones: 96 and 256 random bits."""
+        """Make new credentials: 96 random bits for the password, 256 for the token."""
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
 def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials | None = None) -> Joined:
-    """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
+    """Register an organisation with a signing key, one person, a password and a token. It has no accreditation yet.
+
+    Raises:
+        Invalid: The e-mail address is malformed.
+        Conflict: The e-mail address is taken.
+    """
     with ctx.work() as work:
         joined = _join(ctx, work, profile, given or Credentials.fresh())
         work.commit()
@@ -58,7 +63,11 @@ def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials |
 
 
 def register_by_authority(ctx: AppContext, actor: Person, profile: OrganisationProfile) -> Joined:
-    """The authority lets an organisation join."""
+    """Register an organisation on behalf of the authority. Raises what ``register`` raises.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+    """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority registers organisations")
     return register(ctx, profile)
@@ -92,7 +101,11 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
 
 
 def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
-    """The person with this address and password, or None; a wrong address takes as long as a wrong password."""
+    """Return the active person with this address and password, or None.
+
+    An unknown address takes as long as a wrong password, so that the time of the answer does not tell which addresses
+    exist.
+    """
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
     fits = ctx.keys.passwords.matches(person.password_hash if person else "", password)

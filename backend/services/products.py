@@ -1,4 +1,4 @@
-"""A merchant's products."""
+"""A merchant's products, from which records can be filled in."""
 
 from typing import Annotated
 from uuid import uuid4
@@ -13,7 +13,7 @@ from backend.services.ports import AppContext
 
 
 class ProductFields(Document):
-    """What a merchant says of a product."""
+    """The fields of a product, as a merchant enters them."""
 
     name: Text
     local_name: Text | None = None
@@ -25,7 +25,12 @@ class ProductFields(Document):
 
 
 def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
-    """Keep a new product of the actor's; raises Invalid with every fault."""
+    """Store a new product of the actor's organisation.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: Fields are wrong. All faults are listed.
+    """
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants keep products")
     try:
