@@ -1,4 +1,7 @@
-"""The one place where an error becomes an answer: problem+json (RFC 9457) for programs, a page for people."""
+"""Errors as HTTP answers: problem+json (RFC 9457) for programs, a page for people.
+
+This is the only place where an error gets its HTTP status.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -39,7 +42,7 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
 
 
 def titles() -> dict[str, str]:
-    """A sentence for each code, in the reader's language."""
+    """Return the title of each problem code, in the reader's language."""
     return {
         "not-found": _("There is no such thing, or you may not see it."),
         "not-allowed": _("Your organisation has no right to do this."),
@@ -74,7 +77,7 @@ def titles() -> dict[str, str]:
 
 
 def install_problems(app: Flask) -> None:
-    """Answer every error in one form."""
+    """Register the handlers that answer every error in one form."""
     app.register_error_handler(errors.TraceabilityError, refused)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
@@ -82,12 +85,12 @@ def install_problems(app: Flask) -> None:
 
 
 def answers_programs() -> bool:
-    """Whether a program is asking."""
+    """Tell whether the path is one that programs ask, which get problem+json instead of a page."""
     return request.path.startswith(("/api/", "/rpc", "/healthz", "/metrics", "/trust.json", "/schemas"))
 
 
 def problem(status: int, code: str, detail: str = "", **members: Any) -> Response:
-    """A problem+json answer, or the page that says the same."""
+    """Answer with a problem+json document, or with the page that says the same. ``members`` are extension members."""
     title = titles().get(code, HTTPStatus(status).phrase)
     if not answers_programs():
         told = {"status": status, "code": code, "title": title, "detail": detail}
@@ -103,7 +106,7 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
 
 
 def refused(error: errors.TraceabilityError) -> Response:
-    """A refusal of ours as an answer."""
+    """Answer with the problem that belongs to one of our own errors."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
     if error.code == "malformed-json":
         status = HTTPStatus.BAD_REQUEST
@@ -121,7 +124,7 @@ def refused(error: errors.TraceabilityError) -> Response:
 
 
 def _told(fault: str) -> str:
-    """A field's fault: precise English for programs, or what people read on the forms in their language."""
+    """Return a field's fault: precise English for programs, or the words of the forms in the reader's language."""
     return fault if language() == SOURCE else in_words(fault)
 
 
@@ -146,7 +149,7 @@ CODES = {
 
 
 def code_of(status: int) -> str:
-    """The problem that an HTTP status stands for where nothing more is known."""
+    """Return the problem code of an HTTP status about which nothing more is known."""
     if status == HTTPStatus.BAD_REQUEST and request.is_json:
         return "malformed-json"
     return CODES.get(status, "internal")
@@ -173,6 +176,7 @@ def _detail(error: HTTPException) -> str:
 
 
 def _unforeseen(error: Exception) -> Response:
+    """Answer to an unexpected error. Its text goes to the log only, since it may reveal data."""
     current_app.logger.exception(
         "unforeseen error on %s %s, request %s", request.method, request.path, g.get("request_id")
     )
@@ -184,5 +188,5 @@ reference = Blueprint("problems", __name__)
 
 @reference.get("/api/problems")
 def problem_reference() -> str:
-    """What each problem's ``type`` means."""
+    """Show what the ``type`` of each problem means."""
     return render_template("problems.html", titles=titles())

@@ -1,4 +1,4 @@
-"""The forms for a product and a declaration; ``record_forms`` makes those of the other kinds of record."""
+"""The forms for products and declarations. ``record_forms`` makes those for the other kinds of record."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ COUNTRY_HELP = _("Type the first letters of the name, in Chinese or English, or 
 
 
 class ProductForm(PaperForm):
-    """A product, to fill forms from."""
+    """A product, from which other forms are filled in."""
 
     name = TextField(_("Name in English"), description=_("As it should read on papers."))
     local_name = TextField(_("Name in Chinese"), optional=True)
@@ -94,7 +94,10 @@ _COUNTED = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
 
 
 def next_number(last: str | None, first: str, is_taken: Callable[[str], bool]) -> str:
-    """The number after ``last``, in the same pattern, that is not taken yet; ``first`` where there was none."""
+    """Return the first free number after ``last``, in the same pattern, or after ``first`` if there is no last one.
+
+    ``is_taken`` tells whether a number is in use. It is asked for at most 1,000 numbers.
+    """
     number = _after(last) if last else first
     for _attempt in range(1000):
         if not is_taken(number):

@@ -1,4 +1,4 @@
-"""A merchant lodges declarations and follows them to release."""
+"""A merchant's pages: lodge declarations and follow them to release."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,7 +37,7 @@ _LONGEST_GOODS = 200
 
 
 def status_asked() -> DeclarationStatus | None:
-    """The status that a list is filtered by."""
+    """Return the status that the list is filtered by, or None."""
     name = request.args.get("status", "").upper().replace("-", "_")
     return DeclarationStatus[name] if name in DeclarationStatus.__members__ else None
 
@@ -45,7 +45,7 @@ def status_asked() -> DeclarationStatus | None:
 @blueprint.get("/declarations")
 @only(Role.MERCHANT)
 def declarations() -> str:
-    """The merchant's declarations, newest first."""
+    """List the merchant's declarations, newest first."""
     status = status_asked()
     with current_context().work(reading=True) as work:
         chosen = [status] if status is not None else []
@@ -58,7 +58,7 @@ def declarations() -> str:
 @blueprint.route("/declarations/new", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
-    """First choose papers and products; then everything that they say is filled in already."""
+    """Let the merchant choose papers and products, then fill in the declaration from them and lodge it."""
     ctx, after = current_context(), request.args.get("after")
     with ctx.work(reading=True) as work:
         products = list(work.products.of(person().organisation))
@@ -97,7 +97,7 @@ def _stated(form: DeclarationForm, chosen: list[RecordOnFile]) -> dict[str, Any]
 
 
 def in_trade_zone(typed: str) -> str:
-    """A time as a browser's control gives it, with its zone; anything else stays as typed, for the domain to refuse."""
+    """Add the zone to a time as browsers send it. Any other text stays as typed, for the domain to refuse."""
     try:
         moment = datetime.fromisoformat(typed)
     except ValueError:
@@ -106,7 +106,7 @@ def in_trade_zone(typed: str) -> str:
 
 
 def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
-    """The merchant's own papers among those that were ticked, as long as they are in force."""
+    """Return those of the ticked papers that the merchant holds and that are in force."""
     own, found = person().organisation, []
     for record_id in list(dict.fromkeys(named))[:MOST_CHOSEN]:
         with suppress(NotFound):
@@ -122,7 +122,7 @@ def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
 
 
 def _start(work: UnitOfWork, papers: list[RecordOnFile], products: list[Product]) -> dict[str, Any]:
-    """The form's beginning: goods from papers and products, the rest as in the declaration before."""
+    """Return the form's first values: goods from papers and products, the rest from the last declaration."""
     own = person().organisation
     last = next(iter(work.consignments.search(own, limit=1)), None)
     before = _fields(last.record) if last else {}
@@ -168,7 +168,7 @@ def _item_of(product: Product) -> dict[str, Any]:
 @blueprint.get("/declarations/<declaration_id>")
 @only(Role.MERCHANT)
 def declaration(declaration_id: str) -> str:
-    """One declaration: where it stands, and what its papers prove."""
+    """Show a declaration: its status, and what its papers prove."""
     return _page(declaration_id)
 
 
@@ -199,7 +199,7 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @blueprint.post("/declarations/<declaration_id>/withdraw")
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
-    """Take it back."""
+    """Withdraw a declaration."""
     use_cases.withdraw(current_context(), person(), declaration_id)
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
@@ -208,7 +208,7 @@ def withdraw(declaration_id: str) -> ResponseReturnValue:
 @blueprint.post("/declarations/<declaration_id>/arrival")
 @only(Role.MERCHANT)
 def report_arrival(declaration_id: str) -> ResponseReturnValue:
-    """Tell when the goods came under customs' control."""
+    """Report when the goods came under customs' control."""
     try:
         arrived = datetime.fromisoformat(in_trade_zone(request.form.get("arrived", "")))
         use_cases.report_arrival(current_context(), person(), declaration_id, arrived)

@@ -1,4 +1,4 @@
-"""A merchant's products: stated once, they fill every later form."""
+"""A merchant's products, from which later forms are filled in."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -19,7 +19,7 @@ PAGE = 50
 @blueprint.get("/products")
 @only(Role.MERCHANT)
 def products() -> str:
-    """All of them, a page at a time."""
+    """List the merchant's products."""
     with current_context().work(reading=True) as work:
         own = work.products.of(person().organisation, PAGE, request.args.get("after"))
     return render_template("pages/products.html", products=own, page=PAGE)
@@ -28,7 +28,7 @@ def products() -> str:
 @blueprint.route("/products/new", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_product() -> ResponseReturnValue:
-    """Add one."""
+    """Add a product."""
     form = ProductForm()
     if request.method == "POST":
         try:
@@ -44,7 +44,7 @@ def new_product() -> ResponseReturnValue:
 @blueprint.get("/products/<product_id>")
 @only(Role.MERCHANT)
 def product(product_id: str) -> str:
-    """One product with its papers."""
+    """Show a product with its papers."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.products.get(product_id, person().organisation)
