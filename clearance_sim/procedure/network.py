@@ -1,9 +1,9 @@
-"""The procedure S0 to S9 as an ordinary scenario: one for each context and set of levers.
+"""The procedure S0 to S9 as a scenario, one for each context and set of levers.
 
-Goods and documents travel at the same time. Each consignment is followed from some days before its goods arrive; a
+Goods and documents travel at the same time. Each consignment is followed from some days before its goods arrive. A
 station that runs `since` a point holds it until the ship is there (`voyage`) and the goods are unloaded (`unloading`),
 while its documents are lodged, checked and paid for before, meanwhile or after. Every arm has the same stations under
-the same names, so that the same consignment meets the same luck in every arm.
+the same names, so that the same consignment draws the same random numbers in every arm.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def network(
     warm_up_weeks: int = 2,
     name: str | None = None,
 ) -> Table:
-    """Return the scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
+    """Return the scenario as nested tables, for `clearance_sim.from_mapping` or to be written as TOML."""
     now = arm_shares(context, levers)
     return pruned(
         {
@@ -163,7 +163,7 @@ def _stations(context: Context, now: ArmShares, machine: MachinePart) -> Table:
 
 
 def _goods(context: Context) -> Table:
-    """Return the stations of S0: the goods come, whatever their documents do."""
+    """Return the stations of S0, which the goods pass independently of their documents."""
     unloading = _skewed(context, "unload", "h") if context.port_in_clock else _fixed(0.0)
     before = context.release_before_arrival
     by_class = {
@@ -205,7 +205,7 @@ def _lodging(context: Context, now: ArmShares) -> Table:
 
 
 def _documents(context: Context) -> Table:
-    """Return the trader's wait above a floor: the shape that published totals have."""
+    """Return the trader's wait above a floor, which is the shape of published totals."""
     floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
     return _slow(context, "documents") | floor
 
@@ -229,7 +229,7 @@ def _channels(context: Context, now: ArmShares, kind: str, check: str) -> list[T
 
 
 def _checking(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """Return the stations of S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
+    """Return the stations of S4 and S5 with the fall-back F: machine's verdict, officer's check and query."""
     glance = {
         "distribution": "uniform",
         "low_h": context.quantity("check_verified_low_wh"),
@@ -298,7 +298,7 @@ def _hours_of_a_day(context: Context) -> float:
 
 
 def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """Return the stations of S8 and S9: duty, and release once the goods are there."""
+    """Return the stations of S8 and S9: payment of duty, and release once the goods are there."""
     paid = "clearing" if context.release_before_arrival else "voyage"
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
     deferred = {
@@ -329,7 +329,7 @@ def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) 
 
 
 def _station(distribution: Table) -> Table:
-    """Return a station without a limit on servers."""
+    """Return a station with unlimited servers."""
     return {"service": distribution, "servers": "unlimited"}
 
 
@@ -346,7 +346,7 @@ def _skewed(context: Context, stage: str, unit: str) -> Table:
 
 
 def _slow(context: Context, stage: str) -> Table:
-    """Return a trader's wait: the median and the ninth decile times how slow traders are."""
+    """Return a trader's wait, with median and 90th percentile scaled by how slow traders are."""
     distribution: Table = {"distribution": "log-normal"}
     for part in ("median", "p90"):
         name = f"{stage}_{part}_h"
@@ -373,5 +373,5 @@ def _either(share: float | Table, first: str, second: str) -> list[Table]:
 
 
 def stations_of(table: Mapping[str, Any]) -> list[str]:
-    """Return the stations where a consignment spends time, in the procedure's order."""
+    """Return the stations at which consignments spend time, in the procedure's order."""
     return [name for name in table["stations"] if name in OWNERS]

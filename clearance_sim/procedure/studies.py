@@ -1,4 +1,4 @@
-"""The model tried on published studies it was not calibrated on: predicted, published, tolerance, inside or not."""
+"""Validation on published studies that were not used for calibration: predicted against published figures."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ NONE = Levers()
 
 
 class StudyError(ValueError):
-    """A row of a studies' file that cannot be tried."""
+    """A row of a file of studies that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One published figure, with the context it was measured in."""
+    """A published figure, with the context in which it was measured."""
 
     id: str
     study: str
@@ -67,7 +67,7 @@ class Study:
     note: str = ""
 
     def holds(self, predicted: float) -> bool:
-        """Return whether a prediction lies within the tolerance."""
+        """Tell whether a prediction lies within the tolerance, which is a ratio, or within the absolute slack."""
         if abs(predicted - self.published) <= self.slack:
             return True
         if self.published <= 0 or predicted <= 0:
@@ -77,7 +77,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Trial:
-    """A study beside what the model says."""
+    """A study with the model's prediction."""
 
     study: Study
     predicted: Interval
@@ -110,15 +110,19 @@ class Trial:
 
 
 def packaged_studies() -> list[Study]:
-    """Return the studies that come with the package."""
+    """Return the studies that come with the package.
+
+    Raises:
+        StudyError: The packaged file is wrong.
+    """
     return read_studies((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
 
 
 def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
-    """Read a studies' file.
+    """Parse a file of studies.
 
     Raises:
-        StudyError: which row, what is wrong with it, and what it might be.
+        StudyError: The text is not TOML, or a row is wrong. The message names the row and the nearest known name.
     """
     try:
         rows = tomllib.loads(text).get("study", [])
@@ -184,7 +188,11 @@ _ALIASES = ("officer_hours", "facilitated_share", "green_share", "documents_mean
 
 
 def context_of(row: Mapping[str, Any], where: str = "context") -> Context:
-    """Return a context from a study's own words and numbers."""
+    """Build a context from a study's row, in which some of a study's own terms are allowed.
+
+    Raises:
+        StudyError: The row has an unknown name or an impossible value.
+    """
     _only(row, {*WORDS, *SWITCHES, *_ALIASES, *parameters()}, where)
     words = {key: row[key] for key in (*WORDS, *SWITCHES) if key in row}
     if "officer_hours" in row:
@@ -240,7 +248,7 @@ def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:
 def try_studies(
     studies: Sequence[Study], laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
 ) -> list[Trial]:
-    """Predict each published figure."""
+    """Predict each published figure. `progress` is called with (done, total)."""
     trials = []
     for number, study in enumerate(studies, 1):
         trials.append(Trial(study, Interval.over(_predicted(study, laboratory))))
@@ -261,7 +269,7 @@ def _predicted(study: Study, laboratory: Laboratory) -> Array:
 
 
 def _stages(runs: Runs, study: Study) -> Array:
-    """Return hours at the study's stations; or customs' part of the whole in per cent."""
+    """Return the mean hours at the study's stations, or customs' share of the whole in per cent, by replication."""
     share = study.statistic == "customs share"
     hours, whom = time_in(runs, CUSTOMS if share else study.stations)
     if share:
