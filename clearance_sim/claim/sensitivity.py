@@ -1,4 +1,4 @@
-"""Which assumption carries the answer: Sobol indices over the ranges, and a tornado of one at a time."""
+"""Sensitivity to assumptions: Sobol indices over the parameters' ranges, and a tornado of one parameter at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARES = ("share", "factor")
 
 @dataclass(frozen=True)
 class Range:
-    """A parameter and how far it may be off in a context."""
+    """A parameter with its bounds in a context."""
 
     parameter: Parameter
     value: float
@@ -41,7 +41,7 @@ class Range:
 
 
 def ranges(context: Context) -> list[Range]:
-    """Return the parameters that vary here: where a context's value differs from the general one, so do its bounds."""
+    """Return the parameters that vary in a context. Bounds are scaled as the context's value is to the general one."""
     found = []
     for parameter in parameters().values():
         value = context[parameter.name]
@@ -57,7 +57,7 @@ def ranges(context: Context) -> list[Range]:
 
 
 def moved(context: Context, values: Mapping[str, float]) -> Context:
-    """Return the context with some parameters moved; a duration's ninth decile moves with its median."""
+    """Return the context with some parameters changed. A duration's 90th percentile moves with its median."""
     changed = dict(values)
     for name, value in values.items():
         if "_median_" in name:
@@ -78,7 +78,10 @@ def sobol(
     statistic: str = "mean",
     progress: Progress = None,
 ) -> dict[str, object]:
-    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's scheme, one seed throughout)."""
+    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's sampling scheme).
+
+    `base` is the number of base samples. All cells use one seed, so that differences come from parameters only.
+    """
     moving = ranges(context)
     names = [each.name for each in moving]
     problem = {
@@ -125,7 +128,7 @@ def _value(figure: object) -> float:
 def tornado(
     context: Context, arm: Arm, laboratory: Laboratory, clock: str, statistic: str = "mean"
 ) -> list[dict[str, object]]:
-    """Move each parameter to its bounds, the others where they are; return the results, widest first."""
+    """Move each parameter to its bounds while the others stay, and return the results, widest first."""
     moving = ranges(context)
     cells: list[Cell] = [(context, arm.levers)]
     for each in moving:
