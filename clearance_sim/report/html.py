@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: style, pictures and, for Chinese, a font are inside."""
+"""A report as one HTML file that contains its style, its charts and, for Chinese, its font."""
 
 from html import escape
 from importlib.resources import files
@@ -28,7 +28,7 @@ _STYLE = "/* style */"
 
 
 class _Page:
-    """Numbers figures and tables while it writes them."""
+    """Writes blocks as HTML, and numbers figures and tables."""
 
     def __init__(self, language: str) -> None:
         self.labels = Labels(language)
@@ -104,7 +104,7 @@ class _Page:
 
 
 def _figure(cell: str) -> str:
-    """Return a cell's text; an interval stands below its figure."""
+    """Return a cell's HTML, with an interval below its figure."""
     value, bracket, interval = cell.partition(" [")
     if not bracket:
         return escape(cell)
@@ -112,7 +112,7 @@ def _figure(cell: str) -> str:
 
 
 def to_html(document: Document) -> str:
-    """Return the document as a page."""
+    """Return the document as an HTML page."""
     page = _Page(document.language)
     verdict = page.verdict(document.verdict) if document.verdict else ""
     sections = "\n".join(map(page.section, document.sections))
