@@ -1,4 +1,4 @@
-"""A running Provenport as a client sees it: calls by role, and plain words where it does not answer as it should."""
+"""A client of a running Provenport: calls by role, with clear messages for unexpected answers."""
 
 import json
 import time
@@ -20,7 +20,7 @@ ANSWER_SECONDS = 30.0
 
 
 class ProbeError(Exception):
-    """The probe cannot be made, or could not go on; the text says what to do."""
+    """The probe cannot start or continue. The text tells what to do."""
 
 
 class Unexpected(ProbeError):
@@ -39,7 +39,7 @@ class Unexpected(ProbeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the interface, and how long it took."""
+    """One answer of the interface, with the time that it took."""
 
     status: int
     body: dict[str, Any]
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass
 class Provenport:
-    """The interface of one running Provenport, called by the people whose tokens are at hand."""
+    """The interface of a running Provenport, called with the tokens of several people."""
 
     url: str
     tokens: Mapping[str, str]
@@ -56,7 +56,11 @@ class Provenport:
     organisations: dict[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, role: str | None = None, body: Any = None, token: str = "") -> Answer:
-        """Return one call; raises ProbeError where there is no answer."""
+        """Send one request and return its answer.
+
+        Raises:
+            ProbeError: There was no answer.
+        """
         token = token or (self.tokens[role] if role else "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         started = time.perf_counter()
@@ -92,11 +96,21 @@ class Provenport:
         return Answer(got.status_code, content if isinstance(content, dict) else {}, seconds)
 
     def get(self, path: str, role: str) -> dict[str, Any]:
-        """Return what a GET answers; raises Unexpected where it is not 200."""
+        """Return the body that a GET answers.
+
+        Raises:
+            ProbeError: There was no answer.
+            Unexpected: The status was not 200.
+        """
         return self._expect("GET", path, 200, self.call("GET", path, role)).body
 
     def post(self, path: str, role: str | None, body: Any, expect: int = 201, token: str = "") -> Answer:
-        """Return what a POST answers; raises Unexpected where the status is another."""
+        """Return the answer to a POST.
+
+        Raises:
+            ProbeError: There was no answer.
+            Unexpected: The status was not the expected one.
+        """
         return self._expect("POST", path, expect, self.call("POST", path, role, body, token))
 
     @staticmethod
@@ -106,7 +120,7 @@ class Provenport:
         return answer
 
     def until(self, question: Callable[[], Any], patience_seconds: float) -> Any:
-        """Ask until the answer is true, ever less often; None where patience ran out."""
+        """Ask until the answer is true, with growing pauses. None if the time ran out."""
         deadline = time.perf_counter() + patience_seconds
         pause = 0.02
         while not (answer := question()):
@@ -118,7 +132,11 @@ class Provenport:
 
 
 def connect(url: str, tokens: Mapping[str, str]) -> Provenport:
-    """Make sure that a Provenport listens there and knows every token; raises ProbeError in plain words."""
+    """Check that a Provenport answers at this address and knows every token.
+
+    Raises:
+        ProbeError: It does not, or a token is missing, unknown or of another role.
+    """
     missing = [role for role in NEEDED if not tokens.get(role)]
     if missing:
         raise ProbeError(
@@ -144,7 +162,7 @@ def _address(url: str) -> str:
 
 
 def _version(found: Provenport) -> str:
-    """Return the version in the interface's own description, which another program on that port would not have."""
+    """Return the version from the interface's own description, which another program on that port would not have."""
     about = found.call("GET", "/openapi.json").body.get("info", {})
     if about.get("title") != "Provenport":
         raise ProbeError(
@@ -180,7 +198,11 @@ def _who(found: Provenport, role: str) -> str:
 
 
 def tokens_from(file: Path) -> dict[str, str]:
-    """Return the tokens in a credentials file: a list of entries with role and token, or an object of role to token."""
+    """Read the tokens of a credentials file: a list of entries with role and token, or an object of role to token.
+
+    Raises:
+        ProbeError: The file cannot be read or holds no credentials.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
