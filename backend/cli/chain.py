@@ -33,7 +33,7 @@ LABELS = {
     "ledger": "ledger",
     "why": "why",
 }
-"""What the figures of ``chain status`` are called."""
+"""Labels of the figures of ``chain status``."""
 WORDS = {
     "node": "a node",
     "embedded": "embedded",
@@ -48,7 +48,7 @@ OPERATIONS = {
     "reinstate": "reinstate",
     "rotate": "replace the key",
 }
-"""What the authority may ask for."""
+"""Names of the authority's changes."""
 STATES = {"asked": "asked", "announced": "announced", "being cancelled": "being cancelled"}
 RPC_HELP = "Ask this node, for example a running server: http://127.0.0.1:8080/rpc"
 

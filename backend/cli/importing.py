@@ -52,9 +52,9 @@ CHROME = {
 }
 _SHOWN_REFERENCES = 5
 _LEAST_WIDTH = 60
-"""Cells; in narrower columns numbers would be broken in two."""
+"""In cells. Narrower columns would break numbers in two."""
 Line = tuple[Severity, str, str]
-"""A mark, what it is about, and what is said of it."""
+"""Severity, what the note is about, and its text."""
 
 
 def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

@@ -120,6 +120,7 @@ def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: t
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
         _refuse(blockers(None, read))
+    # The trust file says which ledger is the right one, never the node that is asked.
     reported = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
     against = blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
     if against or reported.block is None or reported.ledger is None:

@@ -30,7 +30,7 @@ JSON_HELP = "For machines."
 # ---- the language
 
 _ENVIRONMENT = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""As POSIX orders them: the first that says anything decides."""
+"""In the order of POSIX: the first one that is set decides."""
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 LANGUAGE_OPTIONS = ("--language", "--lang")
 
@@ -136,9 +136,9 @@ _IN_ASCII = {
     "→": "->", "–": "-", "—": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "-", "×": "x",
     "✓": "v", "✗": "x", "●": "+", "■": "x", "◐": "?", "○": "o", "\u00a0": " ",
 }  # fmt: skip
-"""How signs of ours are written where the terminal's encoding lacks them."""
+"""ASCII forms of characters that a terminal's encoding may lack."""
 DONE_BUT_NOT_TOLD = 3
-"""The exit code of a command that did its work and could not say so."""
+"""The exit code of a command that did its work but could not report it."""
 
 
 class OutputUnwritable(OSError):

@@ -26,9 +26,9 @@ USUAL_TERM = timedelta(days=3 * 365)
 
 
 REMEMBERED_FOR = timedelta(seconds=5)
-"""How long a signer's terms are not asked for again: an earlier answer only lets pass what the verdict still judges."""
+"""How long an answer of the ledger is reused. An old one may let a record pass, which the verdict still judges."""
 MOST_REMEMBERED = 4096
-"""Keys whose terms are remembered."""
+"""The number of keys whose terms are remembered."""
 
 
 class OutsideAccreditation(Invalid):
@@ -50,7 +50,7 @@ class Standing:
 
 
 MOST_COUNTED = 1000
-"""Records and requests are counted so far and no further: "1000 or more"."""
+"""Records and requests are counted up to this number, and shown as "1000 or more"."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def propose(
         mask = ALL_CHAPTERS if set(chapters) == set(EVERY_CHAPTER) else sum(1 << chapter for chapter in set(chapters))
     else:
         mask = before.chapters if before else ALL_CHAPTERS
+    # The ledger stores whole seconds: compared with finer times, terms that were not changed would seem to be.
     after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
     return ProposedTerms(organisation, before, after)
 

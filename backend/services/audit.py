@@ -96,6 +96,7 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
             yield Discrepancy("record-unreadable", about)
             continue
         entries.append(entry)
+        # Of an erased record only the digest is left, from which the batch is still proven.
         if not leaf.is_erased and sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest:
             yield Discrepancy("record-altered", about)
         path = tuple(leaf.path[i : i + 32] for i in range(0, len(leaf.path), 32))
@@ -196,6 +197,7 @@ def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
 
 def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]) -> Iterator[Discrepancy]:
     is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
+    # A transaction that is not final may still be missing on the ledger, so that is no discrepancy yet.
     if row.set_root is None or row.position is None or not is_settled:
         return
     about = {"drawdown": row.id, "declaration": row.declaration_id}

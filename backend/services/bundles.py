@@ -101,6 +101,7 @@ def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) ->
     try:
         head = ctx.ledger.head()
         readings = [reading for one in kept if (reading := _reading(ctx, head, *one)) is not None]
+    # A bundle without a snapshot still proves signature and inclusion, and a node can be asked for the rest.
     except (LedgerUnavailable, ForeignLedger):
         return None
     if not readings:

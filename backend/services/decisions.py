@@ -24,7 +24,7 @@ from backend.store.unit_of_work import UnitOfWork
 
 # The verdict is made outside of the writing unit of work, so the papers may change before the decision is stored.
 LOOKS = 3
-"""How often the papers are judged anew where they change while an officer decides."""
+"""How often the verdict is made while the papers keep changing, before the decision is refused."""
 
 
 class NotReleasable(Conflict):

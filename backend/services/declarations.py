@@ -112,6 +112,7 @@ def _planned_drawdowns(
     covering: dict[str, list[RecordOnFile]] = defaultdict(list)
     for paper in papers:
         if paper.kind is Kind.CERTIFICATE_OF_ORIGIN:
+            # The first six digits of an HS code are the same worldwide, further ones are each country's own.
             covering[str(paper.fields["hsCode"])[:6]].append(paper)
     declared: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for item in declaration.items:

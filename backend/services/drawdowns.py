@@ -56,6 +56,7 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
             for drawdown in work.drawdowns.of_certificate(certificate.id)
             if drawdown.set_root is not None
         )
+    # Ours may be counted before the ledger has them, which must not make the part of others negative.
     return Elsewhere(max(0, opened.quantity - opened.remaining - sent))
 
 

@@ -28,7 +28,7 @@ from backend.services.statements import draft_own, draft_statement
 from backend.store.unit_of_work import UnitOfWork
 
 PATIENCE = timedelta(hours=1)
-"""How long a draft may be signed."""
+"""How long a prepared draft may be submitted with its signature."""
 
 _Draft = Callable[[AppContext, UnitOfWork, DraftInputs, Person, Mapping[str, Any]], UnsignedRecord]
 
@@ -100,6 +100,7 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
+    # The 32 bytes are the seed of the draft's salts, stored so that the same draft can be built again.
     request = SigningRequest(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
     terms = signer_terms(ctx, actor.organisation)
     with ctx.work() as work:

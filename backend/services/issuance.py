@@ -90,6 +90,7 @@ def draft_confirmation(
     """Build the record that ``confirm`` signs. Raises what ``confirm`` raises."""
     request = _waiting(work, actor, request_id)
     statement = request.statement
+    # The issuer's number comes last, so that a number which the merchant stated cannot take its place.
     fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
     document = document_of(statement.kind, fields)
     drafted = draft(
@@ -130,6 +131,7 @@ def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> C
 def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
     request = work.requests.get(request_id)
     if request.issuer.id != actor.organisation.id:
+        # The same answer as for an unknown id, so that issuers cannot find out about each other's requests.
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.WAITING:
         raise Conflict("this request was answered already", state=request.state.value)

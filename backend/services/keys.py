@@ -79,6 +79,7 @@ def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, exte
         proven = sd_jwt.verify(public, possession_text(organisation.id, thumbprint), signature)
     except (ValueError, sd_jwt.MalformedRecord) as error:
         raise Invalid("not a P-256 key and its signature", [("jwk", "is no P-256 public key")]) from error
+    # Sending the private part has exposed it, so this key must not be used at all.
     if "d" in external.jwk:
         raise Invalid("a private key was sent", [("jwk.d", "is the private part: never send it, and use another key")])
     if not proven:
@@ -191,6 +192,7 @@ def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[R
     """List the records by the time at which we took them in. A thief chooses the time that a record itself states."""
     named = sd_jwt.b64(bytes.fromhex(key.thumbprint))
     taken_in = work.records.signed_by(key.organisation, since.astimezone(UTC))
+    # A record whose header cannot be read may have been signed with the key, so it is listed too.
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 

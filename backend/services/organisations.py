@@ -96,6 +96,7 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
     person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
+    # Only the digest is stored, so that a copy of the database gives no tokens away.
     work.add(ApiToken(token_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
@@ -108,5 +109,6 @@ def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
     """
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
+    # Checked against an empty hash if there is no such person, so that both cases take as long.
     fits = ctx.keys.passwords.matches(person.password_hash if person else "", password)
     return person if fits and person is not None and person.is_active else None

@@ -273,9 +273,9 @@ class ServiceSettings:
     """The operator's settings that services use."""
 
     public_url: str | None = None
-    """Under which address everybody reaches this server: schemas are named by it."""
+    """The public address of this server, which is part of the schemas' names."""
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
-    """How much may wait for the ledger before no more is taken in."""
+    """When no more records are taken in."""
 
 
 @dataclass(frozen=True)
@@ -289,9 +289,9 @@ class AppContext:
     now: Callable[[], datetime]
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
-    """Tells the anchoring worker that the outbox has something new."""
+    """Wakes the anchoring worker, because there is something to send."""
     signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation]] = field(default_factory=dict)
-    """By key: when the ledger was asked, what it held, and what it held by that second."""
+    """By key: when the ledger was asked, the newest terms, and the terms at that second."""
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,9 @@ class AnchoringContext(AppContext):
     """What the anchoring pipeline needs in addition."""
 
     holder: str = field(default_factory=lambda: str(uuid4()))
-    """Who we are to other processes on the same database."""
+    """The name under which this process holds the lease."""
     reached: Callable[[str], None] = lambda point: None
-    """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""
+    """Called at every point where a crash would leave a step half done, so that tests can crash there."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from backend.services.ports import AppContext
 
 
 class ProductFields(Document):
-    """The fields of a product, as a merchant enters them."""
+    """What a merchant says of a product."""
 
     name: Text
     local_name: Text | None = None

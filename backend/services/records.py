@@ -37,7 +37,7 @@ from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
-"""The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+"""The second context covers terms that the first does not define (VC Data Model 2.0, B.2.3)."""
 
 
 DATED_AHEAD = Message("lies in the future: state the day on which it happened")
@@ -50,7 +50,7 @@ class DraftInputs:
     moment: datetime
     random_bytes: Callable[[int], bytes]
     terms: SignerTerms | None = None
-    """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
+    """The signer's terms, read before the writing unit of work if possible, as the ledger may be slow."""
 
     @classmethod
     def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
@@ -117,6 +117,7 @@ def draft(
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
+    # Made from the inputs' random bytes, since a draft for signing outside must come out the same a second time.
     record_id = str(UUID(bytes=inputs.random_bytes(16), version=4))
     key = usable_key(work, issuer)
     # A new key counts from the time of its block, which may lie a moment ahead of our clock: an earlier date would be
@@ -282,6 +283,7 @@ def change_status(
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
+    # The salt keeps short reasons from being guessed from their digest on the public ledger.
     work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
 
 

@@ -26,11 +26,11 @@ from backend.services.ports import SimulationContext, Simulator, Stopped
 from backend.store.unit_of_work import UnitOfWork
 
 REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
-"""By the languages that the simulator writes its report in."""
+"""The report's file name for each language of the simulator."""
 FILES = ("result.json", "trace.parquet", *REPORTS.values())
-"""What a simulation leaves behind, as far as it has it."""
+"""The names of the files that a simulation can leave."""
 COMPLETE = "complete"
-"""A mark beside them: no further file will come."""
+"""The name of the empty file which marks that no further file will come."""
 MOST_FOR_FILES = timedelta(minutes=10)
 
 
@@ -44,7 +44,7 @@ class Order:
     replications: int = 20
     seed: int = 1
     language: str = "en"
-    """In which the faults of a file are told."""
+    """The language in which faults of a scenario file are reported."""
 
 
 def scenarios(ctx: SimulationContext, actor: Person) -> tuple[Scenario, ...]:
@@ -273,6 +273,7 @@ def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
     try:
         result = _simulator(ctx).run(simulation, go_on)
     except Stopped:
+        # Stopped with the server, the order is told as interrupted. One that was cancelled has its state already.
         if stopping():
             _end(ctx, simulation.id, lambda s: s.lose(ctx.now()))
     except (WrongScenario, SimulatorMissing) as error:
@@ -310,6 +311,7 @@ def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total:
 def _end(ctx: SimulationContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)
+        # It may have been cancelled or deleted while it ran.
         if simulation is not None and simulation.state is SimulationState.RUNNING:
             how(simulation)
             work.commit()

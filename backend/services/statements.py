@@ -81,6 +81,7 @@ def draft_statement(
     )
 
     def submit(statement: RecordOnFile) -> None:
+        # Kept with the request, so that an import can tell that the same content waits already.
         content = content_of(kind, fields_of(document))
         work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
         if instead_of:

@@ -27,7 +27,7 @@ from backend.store.unit_of_work import UnitOfWork
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
 MOST_RECORDS = 64
-"""Records of a bundle that are verified for whoever brings it: a declaration names at most 50."""
+"""The largest number of records in a bundle that is verified here. A declaration names at most 50."""
 MOST_SUPERSEDED = 200
 
 
@@ -187,6 +187,7 @@ def _attachments(ctx: AppContext, record: sd_jwt.Record, *, are_needed: bool) ->
     bound = record.subject.get("attachments")
     if not isinstance(bound, list) or not bound:
         return []
+    # Anybody may upload a bundle, so the list can hold anything.
     files = [one if isinstance(one, dict) else {} for one in bound]
     named = tuple((str(one.get("fileName", "")), str(one.get("sha256", ""))) for one in files)
     return attachments(BoundFiles(named, ctx.files.is_intact, are_needed))
@@ -199,6 +200,7 @@ def _altered(why: str, now: datetime) -> Verdict:
 def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
     now = ctx.now()
     head = _ask(ctx.ledger.head)
+    # A record anchored on another ledger: what ours holds says nothing about it.
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
         elsewhere = anchor.answer("ledger-mismatch")
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)

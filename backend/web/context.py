@@ -35,11 +35,11 @@ COOKIE = "language"
 """The cookie that keeps a reader's choice."""
 
 UNREAD_BODY = "provenport.unread_body"
-"""In the WSGI environment, where the server left a body unread: the ``BodyLimit`` that forbade it."""
+"""WSGI environment key: the ``BodyLimit`` by which the server left a body unread."""
 MISDIRECTED = "provenport.misdirected"
-"""In the WSGI environment, where a request was made for another host than ours: that host."""
+"""WSGI environment key: the host of a request that was made for another host than ours."""
 FORWARDED = "provenport.forwarded"
-"""In the WSGI environment, where headers of a proxy stood that nobody trusts: the client may be anywhere."""
+"""WSGI environment key: set if an untrusted proxy sent forwarding headers, so that the client may be anywhere."""
 _REQUEST_ID = re.compile("[A-Za-z0-9._:-]{1,128}")
 _BUSY_SECONDS = 10
 
@@ -61,11 +61,11 @@ class Instance:
     is_demo: bool = False
     secure_cookies: bool = False
     address: str = "http://127.0.0.1:8080"
-    """How others reach this server; its path, where it has one, stands before every path of ours."""
+    """The public address of this server. Its path, if any, is the prefix of all paths."""
     metrics_token: str | None = None
-    """What /metrics is given for; without one it is given to the machine itself."""
+    """The token for /metrics. Without one only this machine may read them."""
     node: Node | None = None
-    """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
+    """The embedded chain for read-only access. None if the ledger is on an external node."""
 
 
 def install(app: Flask, ctx: AppContext, instance: Instance) -> None:

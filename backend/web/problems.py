@@ -100,6 +100,7 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
     body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **known}
     response = jsonify({name: value for name, value in body.items() if value not in ("", None)})
     response.status_code, response.mimetype = status, MEDIA_TYPE
+    # RFC 9110, section 11.6.1: an answer with 401 names the scheme.
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -161,6 +162,7 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     response = problem(status, code_of(status), _detail(error))
     for name, value in error.get_headers():
+        # RFC 9110, section 15.5.6, demands Allow with 405.
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response

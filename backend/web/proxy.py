@@ -22,7 +22,7 @@ _SAID_BY_PROXIES = (
     "HTTP_X_REAL_IP",
 )
 ANY_HOST = ("/healthz", "/metrics")
-"""Asked by whoever watches over the machine, often by its bare address; no links lead from there."""
+"""Paths that monitoring asks by the machine's bare address. Their answers hold no links, so the host does no harm."""
 
 
 class PublicAddress:
@@ -46,6 +46,7 @@ class PublicAddress:
         remote, host = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_HOST", "")
         if is_within(remote, self._trusted):
             environ["REMOTE_ADDR"] = client_of(said.get("HTTP_X_FORWARDED_FOR", ""), remote, self._trusted)
+            # Each proxy appends to the list. The last entry is the nearest proxy's, which is trusted.
             host = str(said.get("HTTP_X_FORWARDED_HOST", host)).rpartition(",")[2].strip()
         elif said:
             environ[FORWARDED] = True

@@ -30,10 +30,10 @@ CONTENT_POLICY = {
     "frame-ancestors": "'none'",
 }
 LARGEST_BODY = LARGEST + 512 * 1024
-"""A form with its file, in bytes."""
+"""The largest body in bytes: a form with one file."""
 LARGEST_FORM_PART = 1024 * 1024
 LARGEST_OF_STRANGERS = 64 * 1024
-"""Of whoever has not signed in, in bytes: enough for every form that is shown to them."""
+"""The largest body, in bytes, of clients that are not signed in. It suffices for every form shown to them."""
 
 
 def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> None:
@@ -42,7 +42,7 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         MAX_FORM_MEMORY_SIZE=LARGEST_FORM_PART,
-        # Each part of a form costs memory before the form is read.
+        # Every part costs memory when the form is parsed, so their number is limited.
         MAX_FORM_PARTS=2000,
         # The session is not sent with forms on other sites, and scripts cannot read it.
         SESSION_COOKIE_SAMESITE="Lax",

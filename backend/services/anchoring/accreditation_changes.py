@@ -19,7 +19,7 @@ log = structlog.get_logger()
 # The delay is measured by the time of blocks, not by our clock.
 CLOCKS_MAY_DIFFER = timedelta(seconds=2)
 EXPIRES = timedelta(days=7)
-"""How long the ledger keeps an announcement that nobody follows up."""
+"""How long after its delay an announced change can still be made (OpenZeppelin AccessManager: one week)."""
 HAS_IT = "the ledger has it already"
 CANCELLED = "cancelled by the guardian"
 

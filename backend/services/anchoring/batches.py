@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 LARGEST_ROUND = 10_000
-"""Records sealed at once."""
+"""The largest number of records in one batch."""
 
 
 def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:

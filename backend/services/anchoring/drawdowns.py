@@ -139,11 +139,11 @@ def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
 
 
 MAX_DRAWDOWNS = 248
-"""As many as one call can make."""
+"""The largest number of drawdowns in one call."""
 LOOKED_AT = 2_000
-"""Drawdowns that are looked at in one round."""
+"""The largest number of drawdowns read in one round."""
 _WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
-"""How refusals begin that waiting may change: a pause, a role that is missing, an activation on its way."""
+"""Prefixes of refusals that may pass: a pause, a missing role, an activation on its way."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Wanted:
 
 
 Wants = list[list[Wanted]]
-"""Drawdowns by declaration: those of one are made together or not at all."""
+"""Drawdowns grouped by declaration, since those of one are made all or none."""
 
 
 def send_drawdowns(ctx: AnchoringContext) -> None:

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 LEASE_DURATION = timedelta(seconds=15)
-"""How long one worker keeps the others out after its last sign of life."""
+"""How long a worker keeps the lease after it was last renewed."""
 
 
 def acquire_lease(ctx: AnchoringContext) -> bool:
@@ -60,8 +60,8 @@ STEPS = (
     send_refunds,
     poll_receipts,
 )
-"""What a round does, in this order: certificates are drawn before their releases are sent, and on a ledger set up anew
-the issuers are accredited before what they signed is anchored: that is the oldest history it has of them."""
+"""The steps of a round, in order. Drawdowns come before the releases that need them. On a new ledger, accreditations
+come before the records signed under them, since a key is judged by the first terms that the ledger knows."""
 
 
 def run_once(ctx: AnchoringContext) -> bool:
@@ -78,6 +78,7 @@ def run_once(ctx: AnchoringContext) -> bool:
         return False
     if not acquire_lease(ctx):
         return False
+    # Sealing needs no ledger, so it goes on while none answers.
     seal_stored(ctx)
     ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
     each = IndependentSteps()

@@ -26,6 +26,7 @@ def is_orphaned(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool
         LedgerUnavailable: The ledger cannot be asked.
     """
     receipt = ctx.ledger.receipt(transaction.transaction_hash)
+    # Compared by hash: after a reorganisation the same transaction may be in another block of the same number.
     return receipt is None or receipt.block_hash != transaction.block_hash
 
 

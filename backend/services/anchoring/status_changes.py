@@ -23,9 +23,9 @@ log = structlog.get_logger()
 
 
 LARGEST_DECISION = 1_000
-"""Places changed by one transaction."""
+"""The largest number of statuses changed by one transaction (decision 0003)."""
 _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
-"""How the ledger's refusals begin that no waiting will change."""
+"""Prefixes of refusals that are final."""
 
 
 def send_status_changes(ctx: AnchoringContext) -> None:
@@ -145,7 +145,7 @@ def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
-"""Ends of a declaration that refund what it drew."""
+"""Final statuses of a declaration that refund what it drew."""
 
 
 def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str, why: str) -> None:

@@ -199,7 +199,7 @@ def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
 
 
 PATIENCE = timedelta(seconds=15)
-"""How long a receipt may be late before we believe that another transaction took the number."""
+"""How long a receipt may be late before we conclude that another transaction used the nonce."""
 
 
 def poll_receipts(ctx: AnchoringContext) -> None:
@@ -251,10 +251,12 @@ def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
 def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
     """Note the block of a transaction, and the effect on what it carries."""
     is_final = ctx.ledger.head().number - receipt.block_number >= ctx.ledger.confirmations
+    # Nothing has changed since the last round, so the row is not written again.
     if transaction.state is TransactionState.MINED and transaction.block_hash == receipt.block_hash and not is_final:
         return
     with ctx.work() as work:
         kept = work.outbox.get(transaction.id)
+        # After a raised fee any of the attempts may have been mined, not only the last one.
         kept.settle_on(receipt.transaction_hash)
         kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
         kept.state, kept.trouble = TransactionState.FINAL if is_final else TransactionState.MINED, None

@@ -77,7 +77,7 @@ class ResultRow(Row):
 
 
 ROWS: Mapping[str, type[Row]] = {"TradeLine": TradeRow, "TestResult": ResultRow}
-"""By the name of the model of a line."""
+"""The form row for each model of a line."""
 CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
     "conforms": lambda: [("true", _("They conform")), ("false", _("They do not conform"))],
     "eventType": field_names.event_types,
@@ -85,7 +85,7 @@ CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
     "relatesTo": lambda: [("sample", _("the sample tested")), ("lot", _("the whole lot"))],
     "transportModeCode": field_names.transport_modes,
 }
-"""What the values of a field are called, where it has only some; others are shown as they are written."""
+"""Names of the values of fields that have a fixed list. Other values are shown as they are."""
 
 
 @dataclass(frozen=True)

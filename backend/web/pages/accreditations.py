@@ -253,6 +253,7 @@ def register() -> ResponseReturnValue:
             try:
                 joined = organisations.register_by_authority(current_context(), person(), _profile(country))
                 answer = make_response(render_template("pages/registered.html", joined=joined))
+                # Password and token must not stay in a cache.
                 answer.headers["Cache-Control"] = "no-store"
                 return answer
             except Invalid as error:

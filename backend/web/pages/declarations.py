@@ -29,9 +29,9 @@ from backend.web.presentation.match_table import match_table
 PAGE = 50
 BLANK_ITEMS = 3
 TRADE_ZONE = ZoneInfo("Asia/Shanghai")
-"""Times without a zone are typed in China time; the form says so."""
+"""The zone of times that are typed without one, as the form tells."""
 MOST_CHOSEN = 200
-"""Papers that one declaration is made out with in the form."""
+"""The largest number of papers for one declaration in the form."""
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
 _LONGEST_GOODS = 200
 
@@ -108,6 +108,7 @@ def in_trade_zone(typed: str) -> str:
 def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
     """Return those of the ticked papers that the merchant holds and that are in force."""
     own, found = person().organisation, []
+    # The ids come from the request: each costs a query, and may be anybody's.
     for record_id in list(dict.fromkeys(named))[:MOST_CHOSEN]:
         with suppress(NotFound):
             found.append(work.records.get(record_id))

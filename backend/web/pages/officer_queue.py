@@ -32,7 +32,7 @@ _ORDER = (
     Decision.SEIZE,
 )
 _CONFIRMED = (Decision.RETURN, Decision.SEIZE)
-"""Decisions about the goods themselves that nobody can take back: one wrong key must not take them."""
+"""Irreversible decisions about the goods, which need a confirmation against slips."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
         "pages/dossier.html",
         consignment=found,
         record=found.record,
+        # What was altered in the database is not shown as if it had been declared.
         fields=found.record.fields if evaluated.declaration.verdict.checks[0].outcome is Outcome.PASS else {},
         verdict=evaluated.verdict,
         papers=papers_of(evaluated),

@@ -31,7 +31,7 @@ from backend.web.public.downloads import bundle_file
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
 PAGE = 50
 NAMED_BY = 20
-"""Declarations that a paper's page names, the newest."""
+"""The number of declarations, newest first, that the page of a paper names."""
 
 
 @blueprint.get("/records")

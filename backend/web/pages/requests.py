@@ -21,7 +21,7 @@ from backend.web.presentation.field_names import in_words
 
 PAGE = 50
 LOOKED_AT = 20
-"""Of the records signed last, how many are looked at for one that can be read."""
+"""How many of the latest records are tried until one can be read."""
 
 
 @blueprint.get("/requests")

@@ -19,7 +19,7 @@ blueprint = Blueprint("health", __name__)
 LATE_SECONDS = 600
 """A record should be on the ledger within ten minutes."""
 FEW_TRANSACTIONS = 100
-"""An account that can pay for fewer is soon empty."""
+"""An account that can pay for fewer transactions is reported as nearly empty."""
 
 _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofState.ANCHORED)
 

@@ -22,9 +22,9 @@ from backend.web.public.downloads import bundle_file
 blueprint = Blueprint("public", __name__)
 
 SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind, stated in KINDS.items() if stated.has_label}
-"""What of a record anybody may read. Other records have no public page."""
+"""The fields on the public page of a record, by kind. Other kinds have no public page."""
 PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
-"""What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
+"""The fields disclosed in the bundle of a label: also the HS code, by which the issuer's accreditation is checked."""
 LONGEST_CODE = 64
 
 
