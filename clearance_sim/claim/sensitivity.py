@@ -29,6 +29,7 @@ class Range:
 
     @property
     def name(self) -> str:
+        """The parameter's name."""
         return self.parameter.name
 
     def to_json(self) -> dict[str, object]:
@@ -64,6 +65,7 @@ def moved(context: Context, values: Mapping[str, float]) -> Context:
             partner = name.replace("_median_", "_p90_")
             changed[partner] = context[partner] * value / context[name]
     red, yellow = changed.get("red_share", context["red_share"]), changed.get("yellow_share", context["yellow_share"])
+    # Shares that move independently could add up to more than one.
     if red + yellow > 0.95:
         changed["yellow_share"] = 0.95 - red
     return context.having(changed, "sensitivity")

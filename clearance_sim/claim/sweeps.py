@@ -80,10 +80,12 @@ class Slice:
 
     @property
     def name(self) -> str:
+        """The names of its levers, joined by plus signs."""
         return "+".join(self.names)
 
     @property
     def levers(self) -> Levers:
+        """Return its levers at full strength."""
         return Levers.on(*self.names)
 
 

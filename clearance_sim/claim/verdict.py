@@ -52,7 +52,7 @@ class Evidence:
     ledger_enabled_percent: Interval
     credited: Message
     smallest_set: str | None
-    """The smallest set whose mean reaches the target; empty when none is needed, None when none does."""
+    """The smallest set of levers whose mean reaches the target. Empty if none is needed, None if none reaches it."""
     from_hours: float = 72.0
     to_hours: float = 8.0
 
@@ -68,6 +68,7 @@ class Verdict:
 
     @property
     def sentence(self) -> Message:
+        """All sentences as one text."""
         return sentences(self.parts)
 
     def to_json(self) -> dict[str, object]:

@@ -31,9 +31,9 @@ class Plan:
 
     count: int = 40
     seconds: float = 300.0
-    """No consignment is begun after this; those begun are brought to their end."""
+    """After this time no consignment is started. Those started are completed."""
     rate: float = 2.0
-    """Consignments begun in a second."""
+    """Consignments started per second."""
     at_once: int = 4
     seed: int = 1
     wrong_share: float = 0.25

@@ -13,7 +13,7 @@ from clearance_sim.probe.documents import CATALOGUE, DESTINATIONS, Consignment, 
 from clearance_sim.probe.findings import Fate, Findings
 
 PATIENCE_SECONDS = 120.0
-"""For one record to reach the ledger; a node's confirmations take longer than the embedded chain."""
+"""The longest wait for one record to become final. Nodes with confirmations take longer than the embedded chain."""
 INDETERMINATE = "INDETERMINATE"
 ON_CHAIN = ("anchored", "final")
 

@@ -29,7 +29,7 @@ from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
 
 FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
-"""Nhava Sheva's 72 h as a part of its mean."""
+"""Nhava Sheva's 72 h as a fraction of its mean."""
 
 Log = Callable[[Message], None]
 INDIA_2023 = {
@@ -39,7 +39,7 @@ INDIA_2023 = {
     "yellow_share": 0.13,
     "red_share": 0.05,
 }
-"""India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
+"""India in 2023. Shares facilitated (82 %) and authorised (35 %) are published, the others are assumptions."""
 
 
 @dataclass(frozen=True)

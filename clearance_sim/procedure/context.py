@@ -25,7 +25,7 @@ class Parameter:
     low: float
     high: float
     title: Mapping[str, str] | None
-    """By language; None where no reader is shown it."""
+    """The title by language, or None if it is not shown to readers."""
 
     @property
     def titles(self) -> Mapping[str, str]:

@@ -19,16 +19,20 @@ class LogNormal:
 
     @property
     def mean(self) -> float:
+        """The mean in hours."""
         return self.floor + exp(self.mu + self.sigma**2 / 2)
 
     @property
     def median(self) -> float:
+        """The median in hours."""
         return self.floor + exp(self.mu)
 
     def quantile(self, probability: float) -> float:
+        """Return the hours below which this share of values lies."""
         return self.floor + exp(self.mu + self.sigma * float(norm.ppf(probability)))
 
     def share_below(self, hours: float) -> float:
+        """Return the share of values below some hours."""
         return float(norm.cdf((log(hours - self.floor) - self.mu) / self.sigma)) if hours > self.floor else 0.0
 
 

@@ -103,6 +103,7 @@ class ArmShares:
 
     @property
     def green(self) -> float:
+        """The share that is neither checked nor examined."""
         return 1 - self.yellow - self.red
 
 

@@ -47,6 +47,7 @@ class MachinePart:
         return 1.0 if not self.caught or not self.caught[1] else self.caught[0] / self.caught[1]
 
     def verdict_distribution(self) -> dict[str, Any]:
+        """Return the time from lodging to the verdict as a distribution of a scenario, in hours."""
         return self.lodge_to_verdict.distribution()
 
     def release_distribution(self, hours: float) -> dict[str, Any]:

@@ -66,7 +66,7 @@ OWNERS = {
     "verification": "system",
     "automatic release": "system",
 }
-"""Who has a consignment while it is there (a station that takes no time has no owner)."""
+"""The party responsible at each station. Stations that take no time have none."""
 
 CHANNELS = ("red", "yellow", "green")
 LABORATORY_DAYS = (0.30, 0.35, 0.20, 0.15)

@@ -74,21 +74,25 @@ class Runs:
 
     @property
     def final_class(self) -> NDArray[np.int64]:
+        """The class number of each consignment at its end, in the shape of `clock_values`. -1 if it has none."""
         rows = [summary.classes.astype(float) for summary in self.summaries if summary.classes is not None]
         return np.nan_to_num(_padded(rows), nan=-1).astype(np.int64)
 
     @property
     def class_names(self) -> list[str]:
+        """The names of the classes, by number."""
         return self.made.classes
 
     @property
     def in_warm_up(self) -> Mask:
+        """A mask of consignments that arrived during the warm-up, in the shape of `clock_values`."""
         left_out = np.array([summary.run[0] - summary.run[1] for summary in self.summaries])
         longest = int(max(summary.run[0] for summary in self.summaries))
         return np.asarray(np.arange(longest)[None, :] < left_out[:, None])
 
     @property
     def stations(self) -> list[str]:
+        """The names of the stations, in the engine's order."""
         return self.made.stations
 
     def utilisation(self, station: str) -> Array:

@@ -19,7 +19,7 @@ from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35
-"""What one port moves from one year to the next without reform (Nhava Sheva 2017-18, Korea 2015-21)."""
+"""The factor by which ports vary between years without a reform (Nhava Sheva 2017-18, Korea 2015-21)."""
 
 PLAIN = ("mean", "median", "p90", "p95", "share within", "customs share", "reduction", "stages")
 CUSTOMS = tuple(name for name, owner in OWNERS.items() if owner in ("customs", "system", "agency"))
@@ -84,6 +84,7 @@ class Trial:
 
     @property
     def inside(self) -> bool:
+        """Whether the prediction lies within the study's tolerance."""
         return self.study.holds(self.predicted.value)
 
     def to_json(self) -> dict[str, Any]:

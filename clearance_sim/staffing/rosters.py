@@ -38,6 +38,7 @@ class Offer:
 
     @property
     def hours_a_week(self) -> float:
+        """The hours of this shift in a week. A shift that ends at or before its start ends on the next day."""
         begin, end = clock_time(self.from_, ()), clock_time(self.to, ())
         return len(days_of(self.days, ())) * (end - begin if end > begin else end - begin + 24)
 
@@ -48,6 +49,7 @@ class Offer:
 
     @property
     def words(self) -> str:
+        """The shift in words, as users name it."""
         return f"{self.station}: {self.days} {self.from_}-{self.to}"
 
 

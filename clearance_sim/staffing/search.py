@@ -42,7 +42,7 @@ class Choice:
     confidence: float
     indifference: float
     decided: bool
-    """False when replications ran out with more than one left: then the smallest mean so far was taken."""
+    """False if replications ran out with several systems left, of which the smallest mean was taken."""
 
 
 def select(
@@ -59,6 +59,7 @@ def select(
     if systems == 1:
         return Choice(0, (0,), (first,), confidence, indifference, True)
     alpha = 1 - confidence
+    # The constant η of the procedure (for c = 1), with `first` as its initial sample size.
     eta = 0.5 * ((2 * alpha / (systems - 1)) ** (-2 / (first - 1)) - 1)
     spread = {(i, j): float(np.var(values[i] - values[j], ddof=1)) for i in alive for j in alive if i != j}
     count = first
@@ -84,6 +85,7 @@ def _still_in_play(
 ) -> list[int]:
     def beaten(i: int, j: int) -> bool:
         square = 2 * eta * (first - 1) * spread[i, j]
+        # W(r) of the procedure with h² = 2 η (n0 - 1): the allowance shrinks as replications grow.
         slack = max(0.0, indifference / (2 * count) * (square / indifference**2 - count))
         return float(values[i][:count].mean()) > float(values[j][:count].mean()) + slack
 
