@@ -9,6 +9,7 @@ from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
+from backend.services.declarations import visible
 from backend.services.drawdowns import (
     Elsewhere,
     drawn_elsewhere,
@@ -57,15 +58,18 @@ def decide(
     reason: str,
     accept_indeterminate: bool = False,
     key: IdempotencyKey | None = None,
+    read: int | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger. A release also requests its drawdowns.
 
     A release needs the verdict VALID. An INDETERMINATE verdict can be released with ``accept_indeterminate``, which is
-    kept with the decision. An INVALID one cannot be released. The same ``key`` returns the decision made before.
+    kept with the decision. An INVALID one cannot be released. ``read`` is the version of the consignment that the
+    officer read, or None to decide on the present one. The same ``key`` returns the decision made before.
 
     Raises:
         NotAllowed: The actor is not a customs officer.
-        NotFound: There is no such declaration.
+        NotFound: There is no such declaration, or the officer may not act for the office that it was declared to.
+        StaleVersion: Somebody else has changed the consignment since ``read``.
         Invalid: The reason is empty or longer than 2,000 characters.
         NotReleasable: The verdict does not allow a release, or too little is left of a certificate.
         Conflict: The declaration's status does not allow the decision, or its papers changed ``LOOKS`` times meanwhile.
@@ -77,13 +81,14 @@ def decide(
     if not reason or len(reason) > 2000:
         raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
     for _ in range(LOOKS):
-        seen = _look(ctx, declaration_id)
+        seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
-            consignment = work.consignments.get(declaration_id)
+            consignment = visible(ctx, work, actor, declaration_id)
             # Inside of the unit of work that writes: of two equal requests at once, the second sees the first one's
             # decision.
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
+            work.consignments.advance(consignment, read)
             # A paper was revoked or replaced since the verdict was made: make it again rather than release on an old
             # one.
             if _papers(work, consignment) != seen.papers:
@@ -94,7 +99,7 @@ def decide(
                 )
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
-            change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
+            taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
             keep_result(ctx, work, key, taken.id)
@@ -104,9 +109,9 @@ def decide(
     raise Conflict("the papers were changed while this was decided: read them again")
 
 
-def _look(ctx: AppContext, declaration_id: str) -> _Seen:
+def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
     with ctx.work(reading=True) as work:
-        consignment = work.consignments.get(declaration_id)
+        consignment = visible(ctx, work, actor, declaration_id)
         return _Seen(
             verdict_on_consignment(ctx, work, consignment).verdict,
             drawn_elsewhere(ctx, work, consignment),

@@ -5,7 +5,7 @@ two clocks are those of decision 0004.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
@@ -15,7 +15,7 @@ from backend.domain.parties import Organisation
 from backend.services.ports import AppContext
 
 LATEST = 1_000
-"""The number of releases in a study on a page, so that its cost does not grow with the years."""
+"""Releases that a study on a page looks back on: how long it takes now, at a cost that does not grow with the years."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Study:
     lodgement_to_release: ReleaseTimes
 
 
-def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
-    """Measure the latest releases, at most ``LATEST`` of them, of everybody or of one merchant."""
+def study(ctx: AppContext, merchant: Organisation | None = None, offices: Collection[str] | None = None) -> Study:
+    """Measure the latest releases, at most ``LATEST``: all, those of one merchant, or those of some offices."""
     with ctx.work(reading=True) as work:
-        known = work.consignments.clearances(LATEST, merchant)
+        known = work.consignments.clearances(LATEST, merchant, offices)
     arrivals = [clearance.from_arrival for clearance in known]
     return Study(
         release_times(duration for duration in arrivals if duration is not None),
@@ -40,10 +40,15 @@ def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
 EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_office", "party")
 
 
-def events(ctx: AppContext, since: datetime | None = None) -> Iterator[ClearanceEvent]:
-    """Iterate over every step of all declarations, in the order of recording, or over those recorded since then."""
+def events(
+    ctx: AppContext, since: datetime | None = None, offices: Collection[str] | None = None
+) -> Iterator[ClearanceEvent]:
+    """Iterate over every step of declarations, in the order of recording, or over those recorded since then.
+
+    ``offices`` are the codes of the offices whose declarations are included. None includes all.
+    """
     with ctx.work(reading=True) as work:
-        yield from work.consignments.events(since)
+        yield from work.consignments.events(since, offices)
 
 
 def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator[str]:

@@ -34,7 +34,7 @@ def choose(
         Invalid: A name is no field of the record's kind.
     """
     with ctx.work(reading=True) as work:
-        on_file = visible_record(work, actor, record_id)
+        on_file = visible_record(ctx, work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
     shown = {*wanted, *always_shown(on_file.kind)}
     return Choice(on_file, {name: name in shown for name in _readable(on_file)})

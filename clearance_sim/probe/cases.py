@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clearance_sim.messages import _
@@ -99,6 +99,8 @@ class Lodged:
     id: str
     started: float
     answered_after: float
+    seen: dict[str, Any] = field(default_factory=dict)
+    """The declaration as it was read last."""
 
     def settled_verdict(self) -> dict[str, Any]:
         """Ask until no check waits for the ledger, and return the declaration. Times are noted in ``moments``.
@@ -112,7 +114,7 @@ class Lodged:
 
         def is_settled() -> bool:
             nonlocal last
-            last = at.get(f"/declarations/{self.id}", "officer")
+            self.seen = last = at.get(f"/declarations/{self.id}", "officer")
             now = time.perf_counter() - self.started
             if last["verdict"]["verdict"] != INDETERMINATE:
                 self.moments.setdefault(last["verdict"]["verdict"], now)
@@ -142,7 +144,7 @@ class Lodged:
             ProbeError: The call was answered unexpectedly.
         """
         body = {"decision": "release", "reason": "Papers in order (probe)"}
-        answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body)
+        answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body, read=self.seen)
         if answer.status not in (201, 409):
             raise ProbeError(
                 _(
@@ -313,7 +315,9 @@ def _revoked(case: Case) -> Fate:
     """Try a certificate that its chamber revoked. Neither a declaration nor its old bundle may pass."""
     records = case.issue()
     bundle = case.evidence(records[0])
-    case.at.post(f"/records/{records[0]}/revocation", "chamber", {"reason": "Goods were made elsewhere (probe)"})
+    body = {"reason": "Goods were made elsewhere (probe)"}
+    seen = case.at.get(f"/records/{records[0]}", "chamber")
+    case.at.post(f"/records/{records[0]}/revocation", "chamber", body, read=seen)
     fate = case.lodge(records).fate()
 
     def is_known() -> bool:

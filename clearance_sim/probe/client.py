@@ -13,7 +13,7 @@ import requests
 from clearance_sim.messages import _
 
 NEEDED = ("chamber", "laboratory", "merchant", "officer")
-"""Roles whose tokens every probe needs. The authority's also allows to try an issuer without accreditation."""
+"""Roles that every probe acts in; with the authority's token it tries an issuer without accreditation too."""
 ROLES = (*NEEDED, "authority")
 ANSWER_SECONDS = 30.0
 """A call that takes longer counts as unanswered."""
@@ -55,14 +55,26 @@ class Provenport:
     version: str = ""
     organisations: dict[str, str] = field(default_factory=dict)
 
-    def call(self, method: str, path: str, role: str | None = None, body: Any = None, token: str = "") -> Answer:
+    def call(
+        self,
+        method: str,
+        path: str,
+        role: str | None = None,
+        body: Any = None,
+        token: str = "",
+        read: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Send one request and return its answer.
+
+        ``read`` is the resource as it was read, for calls that change it while others may do so too.
 
         Raises:
             ProbeError: There was no answer.
         """
         token = token or (self.tokens[role] if role else "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if read is not None and "version" in read:  # an older Provenport knows no versions
+            headers["If-Match"] = f'"{read["version"]}"'
         started = time.perf_counter()
         try:
             # No session: its pool is not for threads, and a customs office's system opens connections of its own.
@@ -104,14 +116,22 @@ class Provenport:
         """
         return self._expect("GET", path, 200, self.call("GET", path, role)).body
 
-    def post(self, path: str, role: str | None, body: Any, expect: int = 201, token: str = "") -> Answer:
+    def post(
+        self,
+        path: str,
+        role: str | None,
+        body: Any,
+        expect: int = 201,
+        token: str = "",
+        read: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Return the answer to a POST.
 
         Raises:
             ProbeError: There was no answer.
             Unexpected: The status was not the expected one.
         """
-        return self._expect("POST", path, expect, self.call("POST", path, role, body, token))
+        return self._expect("POST", path, expect, self.call("POST", path, role, body, token, read))
 
     @staticmethod
     def _expect(method: str, path: str, status: int, answer: Answer) -> Answer:

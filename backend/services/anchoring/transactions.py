@@ -199,7 +199,7 @@ def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
 
 
 PATIENCE = timedelta(seconds=15)
-"""How long a receipt may be late before we conclude that another transaction used the nonce."""
+"""How long a receipt may be late before we believe that another transaction took the number."""
 
 
 def poll_receipts(ctx: AnchoringContext) -> None:
@@ -281,13 +281,13 @@ def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: R
 def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatch | None, receipt: Receipt) -> None:
     """Note that the contract reverted the transaction.
 
-    Its batch waits until a simulation succeeds. Changes that were sent together are sent apart.
+    Its batch waits until a simulation succeeds. Changes of status are queued and simulated again.
     """
     kept.state, kept.refusal = TransactionState.REFUSED, receipt.refusal or "refused"
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         revert_to_sealed(batch, trouble=kept.refusal)
-    if len(work.status_changes.sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
+    if work.status_changes.sent_by(kept) or kept.refusal.startswith("AccessManager"):
         requeue(work, kept)
     _requeue_drawdowns(work, kept)
 
