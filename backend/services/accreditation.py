@@ -27,9 +27,9 @@ USUAL_TERM = timedelta(days=3 * 365)
 
 
 REMEMBERED_FOR = timedelta(seconds=5)
-"""How long a signer's terms are not asked for again: an earlier answer only lets pass what the verdict still judges."""
+"""How long an answer of the ledger is reused. An old one may let a record pass, which the verdict still judges."""
 MOST_REMEMBERED = 4096
-"""Keys whose terms are remembered."""
+"""The number of keys whose terms are remembered."""
 
 
 class OutsideAccreditation(Invalid):
@@ -51,7 +51,7 @@ class Standing:
 
 
 MOST_COUNTED = 1000
-"""Records and requests are counted so far and no further: "1000 or more"."""
+"""Records and requests are counted up to this number, and shown as "1000 or more"."""
 
 
 @dataclass(frozen=True)
@@ -240,9 +240,9 @@ def _change(
 
 
 def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: SigningKey, operation: str) -> None:
-    """Tell the declarations that rely on a key's papers, where the authority stops or begins again to stand behind it.
+    """Note on the declarations that rely on a key's papers that the key was suspended or reinstated.
 
-    Goods may have been released on its papers: merchant and office must know it, though nobody asks.
+    Goods may have been released on these papers, so merchant and office must learn of it without asking.
     """
     steps = {"suspend": Step.PAPER_SUSPENDED, "reinstate": Step.PAPER_REINSTATED}
     if operation in steps:
@@ -305,7 +305,11 @@ def to_ledger(change: AccreditationChange) -> LedgerCall:
 
 
 def standing(ctx: AppContext, organisation_id: str) -> Standing:
-    """One organisation that issues something, with what the ledger says of its key; raises NotFound for any other."""
+    """Return an organisation that issues something, with what the ledger holds of its key.
+
+    Raises:
+        NotFound: There is no such organisation, or its role issues nothing.
+    """
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
     if not accreditation_bits(organisation.role):

@@ -108,7 +108,11 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
 
 
 def _office_codes(profile: OrganisationProfile) -> list[str]:
-    """A customs office needs one code or more, since its officers read and decide what is declared to these."""
+    """Return the codes of a customs office, which needs at least one: its officers decide what is declared to them.
+
+    Raises:
+        Invalid: A customs office has no code, another role has one, or a code is malformed.
+    """
     codes = [office_code(typed) for typed in profile.offices if typed.strip()]
     if profile.role is Role.OFFICER and not codes:
         raise Invalid("a customs office needs its code", [("offices", "is missing")])

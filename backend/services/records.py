@@ -37,7 +37,7 @@ from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
-"""The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+"""The second context covers terms that the first does not define (VC Data Model 2.0, B.2.3)."""
 
 
 DATED_AHEAD = Message("lies in the future: state the day on which it happened")
@@ -50,7 +50,7 @@ class DraftInputs:
     moment: datetime
     random_bytes: Callable[[int], bytes]
     terms: SignerTerms | None = None
-    """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
+    """The signer's terms, read before the writing unit of work if possible, as the ledger may be slow."""
     schema_version: int | None = None
     """The version of the kind's schema, where a text was drawn up under an earlier one: it names that one still."""
 
@@ -297,8 +297,8 @@ def change_status(
         Conflict: The ledger would refuse this change.
     """
     _check_edge(on_file, int(status))
-    # The salt keeps short reasons from being guessed from their digest on the public ledger.
     on_file.status, on_file.status_reason = int(status), reason
+    # The salt keeps short reasons from being guessed from their digest on the public ledger.
     change = StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now())
     work.add(change)
     return change

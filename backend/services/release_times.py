@@ -15,7 +15,7 @@ from backend.domain.parties import Organisation
 from backend.services.ports import AppContext
 
 LATEST = 1_000
-"""Releases that a study on a page looks back on: how long it takes now, at a cost that does not grow with the years."""
+"""The number of releases in a study on a page, so that its cost does not grow with the years."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def refused(error: errors.TraceabilityError) -> Response:
 
 
 def _sentence_of(error: errors.TraceabilityError) -> str:
-    """The sentence about an error; of a change that came too late, with what the others did."""
+    """Return the sentence about an error. For a change that came too late it tells what others changed."""
     if isinstance(error, errors.StaleVersion) and error.changes:
         return " ".join(labels.later_changes(error.changes))
     return say(error, language())

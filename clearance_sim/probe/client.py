@@ -13,7 +13,7 @@ import requests
 from clearance_sim.messages import _
 
 NEEDED = ("chamber", "laboratory", "merchant", "officer")
-"""Roles that every probe acts in; with the authority's token it tries an issuer without accreditation too."""
+"""Roles whose tokens every probe needs. The authority's also allows to try an issuer without accreditation."""
 ROLES = (*NEEDED, "authority")
 ANSWER_SECONDS = 30.0
 """A call that takes longer counts as unanswered."""

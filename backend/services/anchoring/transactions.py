@@ -199,7 +199,7 @@ def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
 
 
 PATIENCE = timedelta(seconds=15)
-"""How long a receipt may be late before we believe that another transaction took the number."""
+"""How long a receipt may be late before we conclude that another transaction used the nonce."""
 
 
 def poll_receipts(ctx: AnchoringContext) -> None:

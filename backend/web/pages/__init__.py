@@ -54,7 +54,11 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
 
 
 def version_read() -> int:
-    """The version that a form rests on, which its page put into it; raises VersionRequired where it lacks one."""
+    """Return the version that the current form is based on, which its page has put into it.
+
+    Raises:
+        VersionRequired: The form lacks it.
+    """
     sent = request.form.get("version", "")
     if not (sent.isascii() and sent.isdigit() and len(sent) < 10):
         raise VersionRequired("the form does not say which version of the page it rests on: open the page again")

@@ -113,7 +113,7 @@ def accredit(organisation_id: str) -> ResponseReturnValue:
 
 
 def _propose_or_do(organisation_id: str, read: int | None, stale: StaleVersion | None) -> ResponseReturnValue:
-    """Do it where it was confirmed on the version that stands; otherwise show what it changes, and what others did."""
+    """Make the change if it was confirmed on the present version, else show its effect, and what others changed."""
     ctx = current_context()
     try:
         before = accreditation.propose(ctx, organisation_id, read=read).before

@@ -30,9 +30,9 @@ from backend.web.presentation.match_table import match_table
 PAGE = 50
 BLANK_ITEMS = 3
 TRADE_ZONE = ZoneInfo("Asia/Shanghai")
-"""Times without a zone are typed in China time; the form says so."""
+"""The zone of times that are typed without one, as the form tells."""
 MOST_CHOSEN = 200
-"""Papers that one declaration is made out with in the form."""
+"""The largest number of papers for one declaration in the form."""
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
 _LONGEST_GOODS = 200
 

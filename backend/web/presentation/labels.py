@@ -259,12 +259,12 @@ def step_name(step: Step) -> str:
 
 
 def later_changes(changes: Sequence[LaterChange]) -> list[str]:
-    """What others did after the reader had read: a sentence each, in order."""
+    """List what others changed after the reader had read, with one sentence each, in order."""
     return [later_change(change) for change in changes]
 
 
 def later_change(change: LaterChange) -> str:
-    """Who did what, when and why, as one sentence."""
+    """Tell who changed what, when and why, in one sentence."""
     who = change.organisation or _("The ledger")
     if (person := colleague(change)) is not None:
         who = f"{who} ({person})"
@@ -273,12 +273,15 @@ def later_change(change: LaterChange) -> str:
 
 
 def why_of(change: LaterChange) -> str | None:
-    """Why it was done: in the words of who did it; of what the ledger brought about, in ours."""
+    """Return the reason of a change: as the person stated it, or in our words for what the ledger brought about."""
     return undone(change.why) if change.why and change.organisation is None else change.why
 
 
 def colleague(change: LaterChange) -> str | None:
-    """The address of who did it, for people of the same organisation; others learn the organisation's name only."""
+    """Return the e-mail address of the person who made a change, for people of the same organisation only.
+
+    Others learn the organisation's name only.
+    """
     if change.person_id is None:
         return None
     with current_context().work(reading=True) as work:
@@ -288,7 +291,7 @@ def colleague(change: LaterChange) -> str | None:
 
 
 def _done(what: str) -> str:
-    """The word for a step, a status or an act that a change consists of."""
+    """Return the word for the step, status or act that a change consists of."""
     if what in set(Step):
         return step_name(Step(what))
     words: dict[str, str] = {
