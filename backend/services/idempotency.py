@@ -39,6 +39,7 @@ def earlier_result(work: UnitOfWork, key: IdempotencyKey | None) -> str | None:
     found = work.idempotency.find(key.person_id, key.key)
     if found is None:
         return None
+    # Answering with the earlier result would let the sender believe that the new request was carried out.
     if found.request_digest != key.request_digest:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another request", key=key.key)
     return found.resource_id

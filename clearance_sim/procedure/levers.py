@@ -123,6 +123,7 @@ def arm_shares(context: Context, levers: Levers) -> ArmShares:
         verified=_towards(context["verified_share"], _more(context, "verified_share"), levers.ledger),
         fallback=context["fallback_share"],
         yellow=yellow * selection,
+        # Some consignments are examined at random whatever their record says, so this share never becomes zero.
         red=max(context["random_floor"], red * selection),
         query=query,
         query_verified=query * context["query_verified_factor"],
@@ -135,6 +136,7 @@ def _towards(base: float, full: float, strength: float) -> float:
 
 def _more(context: Context, share: str) -> float:
     """Return the full reach of a lever that raises a share, never less than the present share."""
+    # A context may be further already than the general model's full reform.
     return max(context[share], context[f"{share}_full"])
 
 

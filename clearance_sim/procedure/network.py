@@ -112,6 +112,7 @@ def _channelled() -> list[str]:
 def _clocks() -> Table:
     return {
         ARRIVAL: {"from": "due:voyage", "to": "enter:released", "target_h": [8.0, 72.0]},
+        # The later of unloading and lodgement starts this clock (decision 0004).
         LODGEMENT: {"from": ["due:unloading", "enter:lodgement"], "to": "enter:released", "target_h": [8.0, 72.0]},
         DECLARED: {"from": "enter:lodgement", "to": "enter:released"},
         TRADER: {"from": "due:voyage", "to": "enter:lodgement"},
@@ -147,6 +148,7 @@ def _arrivals(context: Context, now: ArmShares, weeks: int) -> Table:
         table["profile"] = [dict(window) for window in context.arrivals_by_hour]
     if context.peak is not None and context.peak["to_h"] < 168 * weeks:
         table["peaks"] = [dict(context.peak)]
+    # Sources draw batches, so the rate of consignments is divided by the mean size of a batch.
     rate = context["consignments_a_week"] * context["load"] / 168 / size
     table["rate_per_h"] = context.quantity("consignments_a_week", rate)
     return table
@@ -214,6 +216,7 @@ def _acceptance(context: Context) -> Table:
     low, mode = context["acceptance_low_wh"], context["acceptance_mode_wh"]
     return {
         "distribution": "triangular",
+        # Sensitivity analysis moves one parameter at a time, and the distribution refuses bounds out of order.
         "low_h": min(low, mode),
         "mode_h": mode,
         "high_h": max(context["acceptance_high_wh"], mode),

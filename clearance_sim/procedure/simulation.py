@@ -162,7 +162,7 @@ class Laboratory:
         )
 
     def summaries(self, cells: Sequence[Cell], progress: Callable[[int, int], None] | None = None) -> list[Summary]:
-        """Run many cells, one on each thread. Results do not depend on the order or number of threads."""
+        """Run many cells in parallel threads. Results do not depend on the order or number of threads."""
         found: list[Summary] = []
         with ThreadPoolExecutor(self.workers) as threads:
             for summary in threads.map(lambda cell: self.summary(*cell), cells):

@@ -193,6 +193,7 @@ def search(
     if tuple(offer.most for offer in offers) in failed:
         return found
     for roster in by_cost(offers):
+        # Rosters of the same cost are still tried, since `_rank` selects among them.
         if found.best is not None and cost(offers, roster) > found.best.cost + 1e-9:
             break
         if any(capacity(offers, roster, station) <= hours for station, hours in work.items()):

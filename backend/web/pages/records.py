@@ -148,6 +148,7 @@ def attached_file(record_id: str, sha256: str) -> Response:
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
+    # Only files that the record itself binds: a digest in the address gives no right to any other file.
     content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)

@@ -44,6 +44,7 @@ def label(label_code: str) -> ResponseReturnValue:
     with ctx.work(reading=True) as work:
         found = work.records.find_by_label(label_code.strip().lower())
         newest = found
+        # Labels stay on goods when their record is replaced, so an old code leads to the latest version.
         while newest is not None and newest.superseded_by_id is not None:
             newest = work.records.get(newest.superseded_by_id)
     # The same answer for an unknown code, a kind without labels and an erased record.
